@@ -1,0 +1,100 @@
+"""Where Refit keeps its state, and the environment that the libraries around it get.
+
+Everything has an embedded default under `REFIT_HOME`; a real service takes its place by one setting.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+"""Switches off the telemetry of every dependency that has one."""
+
+
+class Settings(BaseSettings):
+    """All settings of Refit, read from the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="REFIT_", frozen=True, extra="ignore", populate_by_name=True)
+
+    home: Path = Path(".refit")
+    """`REFIT_HOME`: the only directory Refit writes to. Deleting it resets everything."""
+    projects: Path = Path("projects")
+    """`REFIT_PROJECTS`: the directory of the project files."""
+    store_uri: str = ""
+    """`REFIT_STORE_URI`: where the Delta tables lie; by default under `home`."""
+    database_url: str = ""
+    """`REFIT_DATABASE_URL`: the ledger's database; by default SQLite under `home`."""
+    tracking_uri: str = Field("", validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri"))
+    """`MLFLOW_TRACKING_URI`: the MLflow server; by default SQLite under `home`."""
+
+    @field_validator("home", "projects")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
+
+    @property
+    def tables(self) -> str:
+        """The root of the Delta tables: a directory or an object store's URI."""
+        return self.store_uri.rstrip("/") or str(self.home / "tables")
+
+    @property
+    def ledger(self) -> str:
+        """The SQLAlchemy URL of the ledger's database."""
+        return self.database_url or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @property
+    def mlflow_database(self) -> Path | None:
+        """The embedded MLflow database, or `None` where a server is set."""
+        return None if self.tracking_uri else self.home / "mlflow.db"
+
+    @property
+    def mlflow(self) -> str:
+        """The MLflow tracking URI, absolute."""
+        return self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> str:
+        """Where the embedded MLflow keeps artifacts, as a URI."""
+        return (self.home / "mlartifacts").as_uri()
+
+    @property
+    def staging(self) -> Path:
+        """Local scratch space for rows that are not yet accepted; safe to delete when nothing runs."""
+        return self.home / "staging"
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Gives the environment variables that the libraries around Refit should see.
+
+    Args:
+        settings: Where the state lies.
+
+    Returns:
+        From variable to value; none of them is set yet.
+    """
+    return {
+        **QUIET,
+        "PREFECT_HOME": str(settings.home / "prefect"),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "tasks,flows",
+        "PREFECT_LOGGING_ROOT_LEVEL": "INFO",
+    }
+
+
+def settle(settings: Settings) -> None:
+    """Sets that environment for this process, leaving what the user has set; call it before Prefect is imported.
+
+    Args:
+        settings: Where the state lies.
+    """
+    for name, value in environment(settings).items():
+        os.environ.setdefault(name, value)

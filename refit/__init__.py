@@ -1,0 +1,29 @@
+"""What is true? The pure rules, statistics and vocabulary of Refit.
+
+Belongs here: value types (windows, references, evaluations, verdicts), the definition of a project and its
+policies, and every rule that can be written as a function of its arguments. Does not belong here: I/O, clocks,
+logging, Prefect, MLflow, Great Expectations. The one exception is `refit.sources`, whose ready-made loads read
+data when a task calls them.
+
+The names that a project file needs are importable from here::
+
+    from refit import Project, TrainingPolicy, Window
+"""
+
+from refit.policies import ContractPolicy, GatePolicy, IngestionPolicy, TrainingPolicy
+from refit.project import Project
+from refit.tuning import Choice, FloatRange, IntRange, Tuning
+from refit.windows import Window
+
+__all__ = [
+    "Choice",
+    "ContractPolicy",
+    "FloatRange",
+    "GatePolicy",
+    "IngestionPolicy",
+    "IntRange",
+    "Project",
+    "TrainingPolicy",
+    "Tuning",
+    "Window",
+]

@@ -1,0 +1,75 @@
+"""A project's policies: what it asks of its data, its training and its gate. Every one has a default."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from refit.tuning import Tuning
+
+
+class Policy(BaseModel):
+    """What all policies share: they cannot be changed after the fact, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IngestionPolicy(Policy):
+    """How rows come in."""
+
+    lateness: timedelta = Field(timedelta(days=1), ge=timedelta(0))
+    """How far back before the last ingested event time each ingest looks again for late and corrected rows.
+
+    The label delay is added to it, since labels arrive as corrections of rows that were ingested without one.
+    """
+    piece_rows: int = Field(100_000, ge=1_000)
+    """How many rows are held in memory at a time; larger frames from `load` are cut into pieces of this size."""
+
+
+class ContractPolicy(Policy):
+    """How strict the data contract is where the project's expectations do not say."""
+
+    quarantine_limit: float = Field(0.05, ge=0, le=1)
+    """The share of a batch's rows that may go to the quarantine before the whole batch is refused."""
+    min_rows: int = Field(1, ge=0)
+    """The fewest rows that an ingest which finds any rows may bring."""
+    freshness: timedelta | None = Field(None, gt=timedelta(0))
+    """How old the newest row may be, seen from the end of the load; `None` asks for nothing."""
+    range_slack: float = Field(1.0, ge=0)
+    """How far beyond the reference range a number may lie in a derived contract, in widths of that range."""
+    category_limit: int = Field(50, ge=1)
+    """A derived contract lists the categories of a text column that has at most this many."""
+
+
+class TrainingPolicy(Policy):
+    """Which rows a model is trained on, and how."""
+
+    window: Literal["auto", "all"] | timedelta = "auto"
+    """Which rows before the holdout to train on: all history, the newest span of that length, or whichever of several
+    candidate windows does best on the newest labelled rows (`auto`)."""
+    holdout_share: float = Field(0.2, gt=0, lt=1)
+    """The share of the mature rows, the newest, that training never sees."""
+    holdout_rows: int = Field(5_000, ge=50)
+    """The most rows the holdout may have: more would only keep fresh rows from the training."""
+    min_rows: int = Field(100, ge=10)
+    """The fewest rows to train on."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Seeds every random choice: the estimator's, the tuning's, the subsampling's."""
+    tuning: Tuning | None = None
+    """A search over hyperparameters; none by default."""
+
+
+class GatePolicy(Policy):
+    """What a challenger must show before it may serve. Metrics are scikit-learn scorers: higher is better, always."""
+
+    metric: str | None = None
+    """The primary metric, the name of a scikit-learn scorer; by default `roc_auc` for two classes, `balanced_accuracy`
+    for more, and `neg_mean_absolute_error` for regression."""
+    floor: float | None = None
+    """The lowest value of the primary metric that may serve; `None` asks for nothing."""
+    significance: float = Field(0.05, gt=0, lt=0.5)
+    """The chance that a challenger which is as good as the champion is called significantly worse."""
+    min_rows: int = Field(50, ge=10)
+    """The fewest holdout rows that a verdict may rest on."""

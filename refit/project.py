@@ -1,0 +1,96 @@
+"""The definition of one model: everything that Refit needs to keep it right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sklearn.base import BaseEstimator
+
+from refit.policies import ContractPolicy, GatePolicy, IngestionPolicy, TrainingPolicy
+from refit.windows import Window
+
+Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch
+Rows: TypeAlias = Frame | Iterable[Frame]
+"""What a load may give: one frame, or an iterator of frames that are read one after the other."""
+
+Kind = Literal["classification", "regression"]
+
+
+class Project(BaseModel):
+    """One model's definition, the value `project` of a project file.
+
+    Example:
+        >>> from sklearn.dummy import DummyRegressor
+        >>> project = Project(
+        ...     name="rentals", kind="regression", target="rentals", timestamp="observed_at",
+        ...     load=lambda window: pd.DataFrame(), build=DummyRegressor,
+        ... )
+        >>> project.training.window
+        'auto'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    """What flows, the command line and the registry call it: lower case letters, digits and underscores."""
+    kind: Kind
+    """Whether the target is a class or a number."""
+    target: str = Field(min_length=1)
+    """The column to predict; it may be missing in rows whose label has not arrived yet."""
+    timestamp: str = Field(min_length=1)
+    """The column of event times, with a time zone."""
+    load: Callable[[Window], Rows]
+    """Gives the rows whose event time lies in the window."""
+    build: Callable[[], BaseEstimator]
+    """Gives the unfitted estimator; it takes a frame with the features as columns."""
+    key: tuple[str, ...] = ()
+    """The columns that name a row. With a key, late and corrected rows find their place; without one, an ingest
+    replaces the load window that it covers again."""
+    features: tuple[str, ...] | None = None
+    """The columns the estimator sees; by default all but the target, the timestamp and the key."""
+    description: str = ""
+    """One sentence for people; by default the first line of the project file's docstring."""
+    expectations: Callable[[], list[Any]] | None = None
+    """The data contract as Great Expectations objects; by default one is derived from the reference data."""
+    label_delay: timedelta = Field(timedelta(0), ge=timedelta(0))
+    """How long after the event its label is known."""
+    trusted_types: tuple[str, ...] = ()
+    """Full names of types of your own that a stored model of this project may hold, beside the ones Refit allows."""
+    ingestion: IngestionPolicy = IngestionPolicy()
+    contract: ContractPolicy = ContractPolicy()
+    training: TrainingPolicy = TrainingPolicy()
+    gate: GatePolicy = GatePolicy()
+
+    @model_validator(mode="after")
+    def _roles_are_distinct(self) -> Project:
+        if self.target == self.timestamp:
+            raise ValueError(f"target and timestamp are both {self.target!r}: they must be two columns")
+        if self.target in self.key:
+            raise ValueError(f"the target {self.target!r} cannot be part of the key: a label may arrive later")
+        if self.target in (self.features or ()):
+            raise ValueError(f"the target {self.target!r} cannot be a feature: take it out of features")
+        return self
+
+    @property
+    def lookback(self) -> timedelta:
+        """How far back before the last ingested event time an ingest loads again."""
+        return self.ingestion.lateness + self.label_delay
+
+    def features_of(self, columns: Iterable[str]) -> list[str]:
+        """Names the columns that the estimator sees.
+
+        Args:
+            columns: All columns of the table, in its order.
+
+        Returns:
+            The project's own list where it has one, else all columns without a role, in the table's order.
+        """
+        if self.features is not None:
+            return list(self.features)
+        roles = {self.target, self.timestamp, *self.key}
+        return [column for column in columns if column not in roles]

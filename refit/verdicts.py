@@ -1,0 +1,41 @@
+"""The outcome of a gate: every rule with its number, its limit and a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule of the gate and how it came out."""
+
+    check: str
+    """The rule's name: lower case words joined by underscores."""
+    passed: bool
+    value: float | None
+    """What was measured; `None` where there was nothing to measure."""
+    limit: float | None
+    """What the value was held against; `None` where the rule has no number."""
+    sentence: str
+    """The same for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate concluded about a challenger."""
+
+    reasons: tuple[Reason, ...]
+    """All rules, always, whether they passed or not."""
+
+    def __post_init__(self) -> None:
+        if not self.reasons:
+            raise ValueError("a verdict without a reason would promote anything: give at least one")
+
+    @property
+    def promote(self) -> bool:
+        """Whether every rule passed."""
+        return all(reason.passed for reason in self.reasons)
+
+    def __str__(self) -> str:
+        decisive = [reason for reason in self.reasons if reason.passed == self.promote]
+        return f"{'promote' if self.promote else 'reject'}: " + "; ".join(reason.sentence for reason in decisive)
