@@ -37,6 +37,9 @@ class ContractPolicy(Policy):
     """The fewest rows that an ingest which finds any rows may bring."""
     freshness: timedelta | None = Field(None, gt=timedelta(0))
     """How old the newest row may be, seen from the end of the load; `None` asks for nothing."""
+    added_columns: Literal["refuse", "ignore", "add"] = "refuse"
+    """What to do with a column that the table does not know: refuse the batch, leave the column out, or widen the
+    table, in which older rows are then missing there."""
     range_slack: float = Field(1.0, ge=0)
     """How far beyond the reference range a number may lie in a derived contract, in widths of that range."""
     category_limit: int = Field(50, ge=1)

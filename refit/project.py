@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pandas as pd
@@ -59,6 +60,8 @@ class Project(BaseModel):
     """The data contract as Great Expectations objects; by default one is derived from the reference data."""
     label_delay: timedelta = Field(timedelta(0), ge=timedelta(0))
     """How long after the event its label is known."""
+    file: Path | None = None
+    """The project file; discovery fills it in."""
     trusted_types: tuple[str, ...] = ()
     """Full names of types of your own that a stored model of this project may hold, beside the ones Refit allows."""
     ingestion: IngestionPolicy = IngestionPolicy()
