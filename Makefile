@@ -1,0 +1,56 @@
+# Two commands are enough on a fresh machine with Python 3.11+, pip and make: `make demo` and `make test`.
+# Everything they install goes into .venv; the system's Python packages are never touched.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := .venv/bootstrap/bin/uv
+SYNC := UV_PYTHON_DOWNLOADS=never $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --quiet
+SOURCES := refit projects tasks flows deployments infra tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types format benchmark clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "Refit needs Python 3.11 to 3.13: name one by `make PYTHON=python3.12 ...`")'
+	@echo "Installing uv $(UV_VERSION) into .venv ..."
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --target .venv/bootstrap uv==$(UV_VERSION)
+	@UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+
+.venv/installed: $(UV) pyproject.toml uv.lock
+	@echo "Installing what Refit runs on into .venv (once, about 1.2 GB) ..."
+	@$(SYNC) --no-dev
+	@touch $@
+
+.venv/installed-dev: $(UV) pyproject.toml uv.lock
+	@echo "Installing what Refit runs on and its test tools into .venv (once, about 1.4 GB) ..."
+	@$(SYNC)
+	@touch $@ .venv/installed
+
+install: .venv/installed ## Install Refit into .venv
+
+demo: .venv/installed ## Run the main job on generated data: a champion, then a judged challenger
+	@.venv/bin/refit demo
+
+test: .venv/installed-dev lint types ## Check style and types, and run all tests
+	@.venv/bin/pytest
+
+lint: .venv/installed-dev ## Check style and import rules
+	@.venv/bin/ruff check --quiet $(SOURCES)
+	@.venv/bin/ruff format --quiet --check $(SOURCES)
+	@.venv/bin/lint-imports --no-logo
+
+types: .venv/installed-dev ## Check types strictly
+	@.venv/bin/mypy
+
+format: .venv/installed-dev ## Format the code
+	@.venv/bin/ruff format --quiet $(SOURCES)
+	@.venv/bin/ruff check --quiet --fix $(SOURCES)
+
+benchmark: .venv/installed-dev ## Measure speed and memory beside the peers
+	@.venv/bin/python -m benchmarks
+
+clean: ## Remove the environment and all of Refit's state
+	rm -rf .venv .refit

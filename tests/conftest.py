@@ -1,0 +1,41 @@
+"""What all tests share: a home of their own, and one Prefect server for the whole session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.settings import QUIET, Settings, settle
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty REFIT_HOME for each test."""
+    directory = tmp_path / "home"
+    monkeypatch.setenv("REFIT_HOME", str(directory))
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Prefect server with an empty database, started once."""
+    os.environ["REFIT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    settle(Settings())
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The directory of real tables, where one is given."""
+    given = os.environ.get("REFIT_REAL_DATA")
+    if not given:
+        pytest.skip("REFIT_REAL_DATA does not name a directory of real tables")
+    return Path(given)
