@@ -1,9 +1,13 @@
-"""The data contract as plain values: rules, the faults that break them, and their derivation from reference data."""
+"""The data contract as plain values: rules, the faults that break them, and what was found in a piece of rows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 Severity = Literal["critical", "warning", "info"]
 
@@ -15,8 +19,24 @@ class Rule:
     type: str
     """The expectation's name in snake case: `expect_column_values_to_be_between`."""
     kwargs: dict[str, Any]
-    """Its arguments; JSON values only."""
+    """Its arguments; JSON values only, in a contract that is recorded."""
     severity: Severity = "critical"
+    """What follows when it is broken: `critical` rules quarantine rows or stop a batch, the others are told."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns whose values it is about; none where it is about the table."""
+        single = (self.kwargs.get(name) for name in ("column", "column_A", "column_B"))
+        return (*(name for name in single if name), *self.kwargs.get("column_list", ()))
+
+    def __str__(self) -> str:
+        about = ", ".join(self.columns) or "the table"
+        limits = ", ".join(
+            f"{name}={_short(value)}"
+            for name, value in self.kwargs.items()
+            if value is not None and not name.startswith("column") and name not in ("strict_min", "strict_max")
+        )
+        return f"{self.type} on {about}" + (f" ({limits})" if limits else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +51,50 @@ class Fault:
     """The column it is about; several are joined by commas."""
     value: str
     """The offending value as text, cut to 200 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowFindings:
+    """What the row rules found in one piece."""
+
+    faults: list[Fault]
+    """Broken critical rules; a row may have several."""
+    warned: Counter[str] = field(default_factory=Counter)
+    """For each broken rule that is not critical, in words, how many rows break it; counters of pieces add up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a project's rows must be like, beyond their schema."""
+
+    rules: tuple[Rule, ...]
+    origin: Literal["project", "recorded", "derived"]
+    """Whether the project file gave it, the ledger has it, or it was just derived from reference rows."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Gives the payload for the ledger.
+
+        Returns:
+            JSON values only.
+        """
+        return {"rules": _RULES.dump_python(self.rules, mode="json")}
+
+    @classmethod
+    def from_json(cls, payload: dict[str, Any]) -> Contract:
+        """Reads what `to_json` gave.
+
+        Args:
+            payload: A ledger entry's payload.
+
+        Returns:
+            The contract, of the origin `recorded`.
+        """
+        return cls(rules=_RULES.validate_python(payload["rules"]), origin="recorded")
+
+
+_RULES = TypeAdapter(tuple[Rule, ...])
+
+
+def _short(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return shorten(text, 60, placeholder="...")

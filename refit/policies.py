@@ -40,8 +40,9 @@ class ContractPolicy(Policy):
     added_columns: Literal["refuse", "ignore", "add"] = "refuse"
     """What to do with a column that the table does not know: refuse the batch, leave the column out, or widen the
     table, in which older rows are then missing there."""
-    range_slack: float = Field(1.0, ge=0)
-    """How far beyond the reference range a number may lie in a derived contract, in widths of that range."""
+    range_slack: float = Field(10.0, ge=0)
+    """How far beyond the reference range a number may lie in a derived contract, as a multiple of that range's width or
+    of its largest magnitude, whichever is larger: wide enough for a season or for growth, too narrow for another unit."""
     category_limit: int = Field(50, ge=1)
     """A derived contract lists the categories of a text column that has at most this many."""
 
