@@ -20,7 +20,7 @@ class IngestionPolicy(Policy):
     """How rows come in."""
 
     lateness: timedelta = Field(timedelta(days=1), ge=timedelta(0))
-    """How far back before the last ingested event time each ingest looks again for late and corrected rows.
+    """How far back before the end of the last ingest each ingest looks again for late and corrected rows.
 
     The label delay is added to it, since labels arrive as corrections of rows that were ingested without one.
     """
@@ -42,7 +42,7 @@ class ContractPolicy(Policy):
     table, in which older rows are then missing there."""
     range_slack: float = Field(10.0, ge=0)
     """How far beyond the reference range a number may lie in a derived contract, as a multiple of that range's width or
-    of its largest magnitude, whichever is larger: wide enough for a season or for growth, too narrow for another unit."""
+    largest magnitude, whichever is larger: wide enough for a season or for growth, too narrow for another unit."""
     category_limit: int = Field(50, ge=1)
     """A derived contract lists the categories of a text column that has at most this many."""
 

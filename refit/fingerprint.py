@@ -1,0 +1,179 @@
+"""What a set of rows holds, in a few characters: hashes of rows, and a fingerprint of all of them.
+
+A row gets two independent 64-bit hashes. Each cell's bits are mixed with seeds made of its column's name and type
+(splitmix64, Steele et al. 2014; texts are hashed by SipHash first), the cells are added up modulo 2**64, so that the
+order of the columns does not matter, and the sum is mixed again. Adding up the hashes of all rows modulo 2**64 makes a
+fingerprint that depends on neither the order of the rows nor on how they are cut into parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b, sha256
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Hashes = npt.NDArray[np.uint64]
+Identities = npt.NDArray[np.bytes_]
+
+_KEYS = ("refit.fingerprt1", "refit.fingerprt2")
+_MISSING = np.uint64(0x9E3779B97F4A7C15)
+
+
+def row_hashes(rows: pa.Table, columns: Sequence[str] | None = None) -> Hashes:
+    """Hashes every row over some columns.
+
+    Args:
+        rows: Columns of numbers, truth values, times or text; missing is a value of its own.
+        columns: The columns that count, in any order; all of them by default.
+
+    Returns:
+        An array of shape (rows, 2).
+    """
+    total = np.zeros((2, rows.num_rows), np.uint64)
+    for name in rows.column_names if columns is None else columns:
+        total += _hash_column(rows.column(name).combine_chunks(), name)
+    return np.ascontiguousarray(_mix(total).T)
+
+
+def identities(rows: pa.Table, columns: Sequence[str] | None = None) -> Identities:
+    """Gives the same hashes as one value of 16 bytes per row, which can be sorted and searched.
+
+    Args:
+        rows: As for `row_hashes`.
+        columns: As for `row_hashes`.
+
+    Returns:
+        An array of shape (rows,).
+    """
+    return row_hashes(rows, columns).view("S16").reshape(-1)
+
+
+class Index:
+    """Finds identities among many."""
+
+    def __init__(self, among: Identities) -> None:
+        self._order = np.argsort(among, kind="stable")
+        self._sorted = among[self._order]
+
+    def find(self, wanted: Identities) -> npt.NDArray[np.intp]:
+        """Tells where each identity stands.
+
+        Args:
+            wanted: Identities to look for.
+
+        Returns:
+            Positions among those the index was made of, the first one of equals, and -1 for what is not there.
+        """
+        if not len(self._sorted):
+            return np.full(len(wanted), -1)
+        at = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == wanted, self._order[at], -1)
+
+    def superseded(self) -> npt.NDArray[np.bool_]:
+        """Tells which identities come again later.
+
+        Returns:
+            A mask over those the index was made of.
+        """
+        mask = np.zeros(len(self._order), np.bool_)
+        mask[self._order[:-1]] = self._sorted[:-1] == self._sorted[1:]
+        return mask
+
+
+def common(one: Identities, other: Identities) -> int:
+    """Counts the rows that two sets of rows share, equal rows as often as both hold them.
+
+    Args:
+        one: Identities of rows.
+        other: Identities of other rows.
+
+    Returns:
+        The size of the intersection of the multisets.
+    """
+    names, counts = np.unique(one, return_counts=True)
+    others, other_counts = np.unique(other, return_counts=True)
+    at = Index(others).find(names)
+    return int(np.minimum(counts[at >= 0], other_counts[at[at >= 0]]).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The content of a set of rows; the fingerprints of parts add up to that of the whole."""
+
+    columns: tuple[str, ...]
+    """Name and type of each column, sorted."""
+    rows: int = 0
+    sums: tuple[int, int] = (0, 0)
+    """The sums of the rows' two hashes, modulo 2**64."""
+
+    def __add__(self, other: Fingerprint) -> Fingerprint:
+        if self.columns != other.columns:
+            raise ValueError(f"rows of different columns have no fingerprint together: {self.columns}, {other.columns}")
+        first, second = ((one + two) % 2**64 for one, two in zip(self.sums, other.sums, strict=True))
+        return Fingerprint(self.columns, self.rows + other.rows, (first, second))
+
+    def __str__(self) -> str:
+        """Gives 32 hexadecimal characters of a SHA-256 over columns, count and sums."""
+        return sha256(repr((self.columns, self.rows, self.sums)).encode()).hexdigest()[:32]
+
+
+def fingerprint(parts: Iterable[pa.Table], schema: pa.Schema) -> Fingerprint:
+    """Hashes the content of rows in one pass.
+
+    Args:
+        parts: The rows in any order and any parts, all of that schema.
+        schema: Names and types of the columns; their order does not matter.
+
+    Returns:
+        The fingerprint of all rows.
+    """
+    columns = tuple(sorted(f"{field.name}: {field.type}" for field in schema))
+    return sum((_of(part, columns) for part in parts), start=Fingerprint(columns))
+
+
+def _of(rows: pa.Table, columns: tuple[str, ...]) -> Fingerprint:
+    first, second = row_hashes(rows).sum(axis=0, dtype=np.uint64).tolist()
+    return Fingerprint(columns, rows.num_rows, (first, second))
+
+
+def _hash_column(values: pa.Array, name: str) -> Hashes:
+    digest = blake2b(f"{name}\0{values.type}".encode(), digest_size=16).digest()
+    seeds = np.frombuffer(digest, np.uint64).reshape(2, 1)
+    hashed = _mix(_bits(values) + seeds)
+    if values.null_count:
+        hashed = np.where(np.asarray(values.is_valid()), hashed, _mix(seeds ^ _MISSING))
+    return hashed
+
+
+def _bits(values: pa.Array) -> Hashes:
+    """Gives one 64-bit word per cell, or two for texts; any for missing cells."""
+    if pa.types.is_string(values.type):
+        return _hash_texts(values)
+    if pa.types.is_floating(values.type):
+        numbers = values.fill_null(0).to_numpy(zero_copy_only=False) + 0.0  # makes -0.0 a plain zero
+        return np.where(np.isnan(numbers), np.nan, numbers).view(np.uint64)
+    whole = values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values
+    words: Hashes = whole.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
+    return words
+
+
+def _hash_texts(values: pa.Array) -> Hashes:
+    coded = values.dictionary_encode()
+    if not len(coded.dictionary):
+        return np.zeros((2, len(values)), np.uint64)
+    texts = coded.dictionary.to_numpy(zero_copy_only=False)
+    hashes = np.stack([pd.util.hash_array(texts, hash_key=key, categorize=False) for key in _KEYS])
+    return hashes[:, pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False)]
+
+
+def _mix(words: Hashes) -> Hashes:
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: Hashes = words ^ (words >> np.uint64(31))
+    return mixed
