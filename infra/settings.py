@@ -85,16 +85,30 @@ def environment(settings: Settings) -> dict[str, str]:
     return {
         **QUIET,
         "PREFECT_HOME": str(settings.home / "prefect"),
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "tasks,flows",
-        "PREFECT_LOGGING_ROOT_LEVEL": "INFO",
+        "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
+        "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        # Threads that spin while they wait make a fit many times slower on cores that others use too.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+        # A first start makes the server's database: on a busy laptop that takes longer than the default 20 seconds.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }
 
 
 def settle(settings: Settings) -> None:
-    """Sets that environment for this process, leaving what the user has set; call it before Prefect is imported.
+    """Makes `REFIT_HOME` and sets that environment for this process; to be called before Prefect is imported.
+
+    What the user has set is left as it is.
 
     Args:
         settings: Where the state lies.
+
+    Raises:
+        OSError: If `REFIT_HOME` cannot be made.
     """
+    # Prefect does not make the parent of its own directory; what lies there is nobody else's business.
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, value in environment(settings).items():
         os.environ.setdefault(name, value)

@@ -1,0 +1,190 @@
+"""Ingestion: what is new since the last time goes into the project's table, or into its quarantine."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from refit.delivery import FRAMES, cut, join
+from refit.errors import ContractViolation, LoadFailed, RefitError
+from refit.project import Frame, Project
+from refit.schema import differences, unify
+from refit.snapshots import Ingestion
+from refit.split import Times
+from refit.windows import Window
+from tasks.commit import Committed, Delivery, commit, require_cover
+from tasks.delta import open_table, schema_of
+from tasks.expectations import contract_of, judge_batch, record_contract
+from tasks.foreign_code import blame
+from tasks.quarantine_table import keep_rejected
+from tasks.sift import TIME, Sieve
+from tasks.staging import Pieces, staging_area
+from tasks.watermark import load_window
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+log = logging.getLogger(__name__)
+
+PIECES_PER_LINE = 10
+
+_MISTAKES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+"""What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
+
+
+def _worth_retrying(_task: Task[..., Ingestion], _run: TaskRun, state: State[Ingestion]) -> bool:
+    return not isinstance(state.result(raise_on_failure=False), RefitError)
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=_worth_retrying)
+def ingest(definition: Project, until: datetime) -> Ingestion:
+    """Loads what is new and what may have changed, judges it, and commits it.
+
+    The first load is asked for everything before `until`, a later one for what is new since the last ingest that
+    changed the table, and for the project's lookback before that. Rows are staged on disk, so memory holds only a few
+    pieces. The quarantine is written first, then the data with the watermark in one commit: whenever the process dies,
+    the next ingest begins with the same rows and finds those it has already written.
+
+    Args:
+        definition: The project.
+        until: The end of the load, UTC; later event times are not let in.
+
+    Returns:
+        The count of rows; all zero, with nothing written, where the load gives none.
+
+    Raises:
+        LoadFailed: If the project's load makes a mistake.
+        ContractViolation: If the rows as a whole break the contract; both tables are then as they were.
+    """
+    table = open_table(definition.name)
+    window = load_window(definition, table, until)
+    with staging_area(definition.name) as area:
+        raw, schemas = _stage(definition, window, area)
+        if not raw.rows:
+            log.info("%s: nothing new in %s", definition.name, window)
+            return Ingestion(definition.name, window, table.version() if table else -1, 0, 0, 0, 0, 0)
+        sieve = Sieve(definition, _schema(definition, table, schemas), window, area)
+        sieve.fit(raw)
+        done = _settle(sieve, definition, window, area)
+    log.info(
+        "%s: %d rows in, %d accepted (%d added, %d corrected), %d quarantined",
+        definition.name,
+        done.rows_in,
+        done.accepted,
+        done.added,
+        done.corrected,
+        done.quarantined,
+    )
+    return done
+
+
+def _settle(sieve: Sieve, definition: Project, window: Window, area: Path) -> Ingestion:
+    """Judges and commits what fits the schema."""
+    contract = contract_of(definition, sieve.schema, lambda: iter(sieve.fitting))
+    sieve.judge(contract)
+    warnings = judge_batch(definition, contract, sieve.accepted, sieve.count(window.end))
+    batch = Delivery(definition, sieve.schema, sieve.accepted, lambda: _times(sieve, definition), window, area)
+    require_cover(batch)
+    keep_rejected(definition, sieve.rejected, window.end)
+    if sieve.accepted_rows:
+        # Before the commit: a derived contract without its rows does no harm, while rows without it would leave the
+        # next batch, perhaps of one day, to be the reference.
+        record_contract(definition, contract, window.end)
+    committed = commit(batch) if sieve.accepted_rows else _unchanged(definition)
+    return Ingestion(
+        project=definition.name,
+        window=window,
+        version=committed.version,
+        rows_in=sieve.accepted_rows + sieve.rejected.rows,
+        accepted=sieve.accepted_rows,
+        quarantined=sieve.rejected.rows,
+        added=committed.added,
+        corrected=committed.corrected,
+        warnings=warnings,
+    )
+
+
+def _unchanged(definition: Project) -> Committed:
+    table = open_table(definition.name)
+    return Committed(table.version() if table else -1, 0, 0)
+
+
+def _stage(definition: Project, window: Window, area: Path) -> tuple[Pieces, list[pa.Schema]]:
+    """Writes what the load gives to disk as it comes; gives the different schemas of the pieces, too."""
+    raw, schemas = Pieces(area / "raw"), dict[pa.Schema, None]()
+    rows = definition.ingestion.piece_rows
+    if window.start < window.end:
+        pieces = (piece for frame in _load(definition, window) for piece in cut(frame, rows))
+        for number, piece in enumerate(join(pieces, rows), start=1):
+            raw.add(piece)
+            schemas[piece.schema] = None
+            if number % PIECES_PER_LINE == 0:
+                log.info("%s: %d rows loaded", definition.name, raw.rows)
+    return raw, list(schemas)
+
+
+def _load(definition: Project, window: Window) -> Iterator[Frame]:
+    try:
+        rows = definition.load(window)
+        frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
+        for frame in frames:
+            if not isinstance(frame, FRAMES):
+                raise LoadFailed(
+                    f"load of {definition.file or definition.name} gives a {type(frame).__name__}: give a frame, an "
+                    f"Arrow table, or an iterator of them"
+                )
+            yield frame
+    except _MISTAKES as error:
+        raise LoadFailed(f"load fails in {blame(error, definition.file)}: correct it, and try `refit check`") from error
+
+
+def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:
+    """Gives the table's schema, made of the batch's where there is no table and widened by it where that is allowed.
+
+    Raises:
+        ContractViolation: If the batch's columns are not the table's.
+    """
+    for name in (name for schema in schemas for name, count in Counter(schema.names).items() if count > 1):
+        raise ContractViolation(f"column {name!r} appears twice: rename or leave out one of them in the load")
+    if table is None:
+        return unify(schemas, definition)
+    expected, policy = schema_of(table), definition.contract.added_columns
+    found = [difference for schema in schemas for difference in differences(expected, schema, definition)]
+    refused = dict.fromkeys(d.sentence for d in found if d.kind != "added" or policy == "refuse")
+    if refused:
+        raise ContractViolation(f"the columns of {definition.name!r} have changed: {'; '.join(refused)}")
+    added = {d.column for d in found} if policy == "add" else set()
+    widened = unify(schemas, definition) if added else expected
+    return pa.schema([*expected, *(field for field in widened if field.name in added)])
+
+
+def _times(sieve: Sieve, definition: Project) -> Times:
+    """Reads the event times of all rows of the batch, rejected ones included."""
+    accepted = (piece[definition.timestamp] for piece in sieve.accepted())
+    rejected = (piece[TIME].drop_null() for piece in sieve.rejected)
+    columns = [column.cast(pa.int64()).to_numpy() for part in (accepted, rejected) for column in part]
+    return np.concatenate([np.empty(0, np.int64), *columns])

@@ -1,0 +1,60 @@
+"""Up to when a project's rows have been ingested: kept in the data's own commits, so the two cannot disagree."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from refit.project import Project
+from refit.split import microseconds, moment
+from refit.windows import BEGINNING, Window
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Transaction
+
+APPLICATION = "refit-ingest"
+
+
+def watermark(table: DeltaTable) -> datetime | None:
+    """Reads it.
+
+    Args:
+        table: The project's table.
+
+    Returns:
+        The end of the last ingest that changed the table, UTC; `None` before the first.
+    """
+    version = table.transaction_version(APPLICATION)
+    return None if version is None else moment(version)
+
+
+def mark(table: DeltaTable | None, until: datetime) -> Transaction:
+    """Makes the mark that a commit of data carries.
+
+    Args:
+        table: The table before the commit.
+        until: The end of the ingest; a look back into the past does not move the watermark.
+
+    Returns:
+        What Delta calls an application transaction.
+    """
+    from deltalake import Transaction
+
+    before = watermark(table) if table else None
+    return Transaction(APPLICATION, microseconds(max(before or until, until)))
+
+
+def load_window(definition: Project, table: DeltaTable | None, until: datetime) -> Window:
+    """Says which event times an ingest asks the project for.
+
+    Args:
+        definition: The project, for its lookback.
+        table: Its table; `None` before the first ingest.
+        until: The end.
+
+    Returns:
+        Everything before the first ingest; later what is new, and the lookback for late and corrected rows.
+    """
+    before = watermark(table) if table else None
+    start = min(BEGINNING, until) if before is None else min(before, until) - definition.lookback
+    return Window(start, until)

@@ -1,0 +1,100 @@
+"""A hundred spoilt batches: no row is lost or doubled, nothing but a sentence is raised, the state stays whole."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyClassifier
+
+from refit import Project, Window
+from refit.errors import RefitError
+from refit.project import Rows
+from refit.sources import csv, parquet
+from tasks.ingest import ingest
+from tasks.quarantine import quarantined
+from tasks.snapshot import take_snapshot
+from tasks.table import read_rows
+
+_spec = importlib.util.spec_from_file_location("corruptions", Path(__file__).with_name("corruptions.py"))
+corruptions = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(corruptions)
+
+SEEDS = range(4)
+CLEAN_DAYS, BAD_DAYS = 5, 3
+CLEAN_UNTIL = corruptions.START + timedelta(days=CLEAN_DAYS)
+BAD_UNTIL = CLEAN_UNTIL + timedelta(days=BAD_DAYS)
+
+
+def project(load: Callable[[Window], Rows]) -> Project:
+    return Project(
+        name="orders",
+        kind="classification",
+        target="late",
+        timestamp="placed_at",
+        key=("order",),
+        load=load,
+        build=DummyClassifier,
+        ingestion={"lateness": timedelta(0)},
+    )
+
+
+def ingest_clean() -> pd.DataFrame:
+    rows = corruptions.clean_rows(0, CLEAN_DAYS)
+    done = ingest.fn(project(lambda _: rows), CLEAN_UNTIL)
+    assert (done.rows_in, done.quarantined) == (len(rows), 0)
+    return rows
+
+
+def table() -> pd.DataFrame:
+    definition = project(lambda _: [])
+    return read_rows(definition, take_snapshot.fn(definition, BAD_UNTIL))
+
+
+def outcome_of(definition: Project, delivered: int | None) -> str:
+    """Ingests a spoilt batch and checks what must hold however it ends."""
+    before, rejected_before = table(), len(quarantined(definition, 10_000))
+    try:
+        done = ingest.fn(definition, BAD_UNTIL)
+    except RefitError as refusal:
+        assert "\n" not in str(refusal).strip()
+        pd.testing.assert_frame_equal(table(), before)
+        assert len(quarantined(definition, 10_000)) == rejected_before
+        return "refused"
+    after, rejected = table(), len(quarantined(definition, 10_000))
+    assert done.rows_in == done.accepted + done.quarantined
+    assert delivered is None or done.rows_in == delivered
+    assert len(after) == len(before) + done.added
+    assert not after["order"].duplicated().any()
+    assert rejected == rejected_before + done.quarantined
+    again = ingest.fn(definition, BAD_UNTIL)
+    assert again.added == 0
+    assert len(table()) == len(after)
+    assert len(quarantined(definition, 10_000)) == rejected
+    return "nothing" if done.rows_in == 0 else "quarantined" if done.quarantined else "accepted"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", corruptions.FRAMES)
+def test_spoilt_frame(name: str, seed: int) -> None:
+    spoil, allowed = corruptions.FRAMES[name]
+    ingest_clean()
+    rows = spoil(corruptions.clean_rows(CLEAN_DAYS, BAD_DAYS), np.random.default_rng(seed))
+    pieces = [rows.iloc[: len(rows) // 2], rows.iloc[len(rows) // 2 :]]
+    assert outcome_of(project(lambda _: pieces), len(rows)) in allowed
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", corruptions.FILES)
+def test_spoilt_file(name: str, seed: int, tmp_path: Path) -> None:
+    suffix, spoil, allowed = corruptions.FILES[name]
+    ingest_clean()
+    path = tmp_path / f"orders.{suffix}"
+    spoil(corruptions.clean_rows(CLEAN_DAYS, BAD_DAYS), np.random.default_rng(seed), path)
+    source = csv if suffix == "csv" else parquet
+    assert outcome_of(project(source(str(path), timestamp="placed_at")), None) in allowed
