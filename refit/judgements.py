@@ -1,0 +1,32 @@
+"""A verdict with all that it rests on: what the ledger keeps, so that it can be explained and decided again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refit.evaluations import Comparison
+from refit.models import Champion, ModelRef
+from refit.policies import GatePolicy
+from refit.snapshots import Ingestion
+from refit.verdicts import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One challenger's verdict and its evidence: `decide(comparison, policy)` gives the verdict again."""
+
+    model: ModelRef
+    comparison: Comparison
+    policy: GatePolicy
+    verdict: Verdict
+    over: Champion | None
+    """The champion it was compared with; `None` if there was none."""
+    ingestion: Ingestion
+    """What the ingest before the training did."""
+    reason: str = "manual"
+    """Why the retrain was started."""
+
+    @property
+    def generation(self) -> int:
+        """The generation it was compared with, the only one it may follow; 0 if there was none."""
+        return self.over.generation if self.over else 0

@@ -1,0 +1,116 @@
+"""The ledger's entries and the hash chain that ties each of them to all before it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+
+from refit.windows import as_utc
+
+EntryKind = Literal["contract", "verdict", "promotion"]
+
+GENESIS = "0" * 64
+"""What stands for the hash before the first entry's."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger; it is never changed."""
+
+    id: int
+    """Counts the entries of all projects, from 1 and without a gap."""
+    project: str
+    kind: EntryKind
+    at: datetime
+    """When what it records happened, UTC."""
+    payload: dict[str, Any]
+    """What it records, as JSON values."""
+    previous: str
+    """The hash of the entry before it."""
+    hash: str
+    """Its own hash, by `chain_hash`."""
+
+
+def canonical(value: object) -> str:
+    """Writes JSON values in the one form that is stored and hashed.
+
+    Args:
+        value: JSON values.
+
+    Returns:
+        ASCII text with sorted keys and no spaces.
+
+    Raises:
+        ValueError: If a number is NaN or infinite; `as_payload` writes those as text.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def chain_hash(previous: str, project: str, kind: str, at: datetime, payload: dict[str, Any]) -> str:
+    """Hashes an entry together with the hash of the entry before it.
+
+    Args:
+        previous: The hash of the entry before, `GENESIS` for the first.
+        project: The project's name.
+        kind: What the entry records.
+        at: When that happened; any time zone.
+        payload: The record itself.
+
+    Returns:
+        SHA-256 over the canonical JSON list of the five, 64 hex digits.
+    """
+    return hashlib.sha256(canonical([previous, project, kind, as_utc(at).isoformat(), payload]).encode()).hexdigest()
+
+
+def verify(entries: Iterable[Entry]) -> int | None:
+    """Follows the hash chain from its first entry.
+
+    A changed, inserted or removed entry breaks it; entries cut off at the end leave no trace in the chain itself.
+
+    Args:
+        entries: All entries, oldest first.
+
+    Returns:
+        The id of the first entry that does not follow from those before it, `None` where the chain holds.
+    """
+    previous = GENESIS
+    for count, entry in enumerate(entries, start=1):
+        expected = chain_hash(previous, entry.project, entry.kind, entry.at, entry.payload)
+        if (entry.id, entry.previous, entry.hash) != (count, previous, expected):
+            return entry.id
+        previous = entry.hash
+    return None
+
+
+def as_payload(value: object) -> Any:  # noqa: ANN401 - JSON values are of any type
+    """Turns a value type into JSON values from which `from_payload` gives it back.
+
+    Args:
+        value: A dataclass, a pydantic model, or a container of such.
+
+    Returns:
+        JSON values; NaN and the infinities become the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
+    """
+    return json.loads(to_json(value, inf_nan_mode="strings"))
+
+
+def from_payload(kind: type[T], payload: object) -> T:
+    """Gives back a value that `as_payload` has turned into JSON values.
+
+    Args:
+        kind: Its type.
+        payload: The JSON values.
+
+    Returns:
+        A value equal to the former one.
+    """
+    return TypeAdapter(kind).validate_python(payload)

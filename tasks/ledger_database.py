@@ -1,0 +1,161 @@
+"""The database of the ledger: its two tables, and a connection to read or to write them.
+
+SQLite under `REFIT_HOME` by default, PostgreSQL by `REFIT_DATABASE_URL`. Both tables are append-only: triggers refuse
+what would change or remove a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    NullPool,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    inspect,
+    make_url,
+)
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from infra.settings import Settings
+from refit.errors import StateError
+from tasks.state_errors import naming_the_fix, open_home
+
+_metadata = MetaData()
+
+ledger = Table(
+    "ledger",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("project", String(63), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("once", String(64)),
+    Column("payload", Text, nullable=False),
+    Column("previous", String(64), nullable=False, unique=True),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("project", "kind", "once"),
+)
+"""All entries of all projects; `once` names what must not be recorded twice, such as a verdict's run key."""
+
+champions = Table(
+    "champions",
+    _metadata,
+    Column("project", String(63), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("ledger_id", ForeignKey("ledger.id"), nullable=False),
+)
+"""Who serves: each project's newest generation. The promotion itself is the ledger entry it points to."""
+
+_WAIT = "30"
+"""How many seconds an SQLite connection waits for another one's transaction."""
+
+_BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
+_BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "LOCK TABLE ledger IN EXCLUSIVE MODE"}
+_BEGIN_CREATING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(5273364)"}
+
+_APPEND_ONLY = {
+    "sqlite": [
+        f"CREATE TRIGGER {table}_refuses_{change} BEFORE {change} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, 'the {table} table is append-only'); END"
+        for table in ("ledger", "champions")
+        for change in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the table is append-only'; END $$",
+        *(
+            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION refit_append_only()"
+            for table in ("ledger", "champions")
+        ),
+    ],
+}
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """Connects to the ledger to read it.
+
+    Yields:
+        The connection; all its queries see the ledger as it was at the first one.
+
+    Raises:
+        StateError: If the database cannot be used; the message says why and names the fix.
+    """
+    with _ledger() as engine, engine.connect() as connection:
+        connection.exec_driver_sql(_BEGIN_READING[engine.dialect.name])
+        yield connection
+
+
+@contextmanager
+def writing() -> Iterator[Connection]:
+    """Connects to the ledger to append to it, alone; commits at the end, or nothing at all after an exception.
+
+    Yields:
+        The connection, within a transaction that no other writer's overlaps.
+
+    Raises:
+        StateError: If the database cannot be used; the message says why and names the fix.
+    """
+    with _ledger() as engine, engine.begin() as connection:
+        connection.exec_driver_sql(_BEGIN_WRITING[engine.dialect.name])
+        yield connection
+
+
+@contextmanager
+def _ledger() -> Iterator[Engine]:
+    settings = Settings()
+    if not settings.database_url:
+        open_home(settings)
+    engine = _engine(settings.ledger)
+    setting = "REFIT_DATABASE_URL" if settings.database_url else "REFIT_HOME"
+    place = engine.url.set(query={}).render_as_string(hide_password=True)
+    with naming_the_fix(f"the ledger {place}", setting):
+        _create_tables(engine)
+        yield engine
+
+
+def _engine(address: str) -> Engine:
+    """Makes an engine that keeps no connection open: safe to fork, and nothing to close."""
+    try:
+        url = make_url(address)
+        if url.get_backend_name() == "sqlite":
+            url = url.update_query_dict({"timeout": _WAIT} | dict(url.query))
+        engine = create_engine(url, poolclass=NullPool)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StateError(
+            "REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or postgresql://..."
+        ) from error
+    except ImportError as error:
+        raise StateError(f"REFIT_DATABASE_URL needs a driver that is missing: install {error.name}") from error
+    if engine.dialect.name not in _BEGIN_WRITING:
+        raise StateError(f"REFIT_DATABASE_URL names {engine.dialect.name}: only sqlite and postgresql keep a ledger")
+    return engine
+
+
+def _create_tables(engine: Engine) -> None:
+    """Creates both tables in one transaction: a killed process leaves none, and the second of two finds them."""
+    if inspect(engine).has_table(champions.name):
+        return
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_BEGIN_CREATING[engine.dialect.name])
+        if inspect(connection).has_table(champions.name):
+            return
+        _metadata.create_all(connection)
+        for statement in _APPEND_ONLY[engine.dialect.name]:
+            connection.exec_driver_sql(statement)

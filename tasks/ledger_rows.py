@@ -1,0 +1,113 @@
+"""The ledger's entries as rows, within a transaction that somebody else begins and commits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select
+
+from refit.errors import LedgerBroken
+from refit.ledger import GENESIS, Entry, EntryKind, canonical, chain_hash
+from refit.windows import as_utc
+from tasks.ledger_database import ledger
+
+
+def append(
+    connection: Connection,
+    project: str,
+    kind: EntryKind,
+    payload: dict[str, Any],
+    at: datetime,
+    once: str | None = None,
+) -> Entry:
+    """Appends an entry within a transaction that does more; it counts when that one is committed.
+
+    Args:
+        connection: From `tasks.ledger_database.writing`.
+        project: As in `record`, like what follows.
+        kind: What the entry records.
+        payload: The record itself, as JSON values.
+        at: When it happened, UTC.
+        once: Names what must not be recorded twice.
+
+    Returns:
+        The entry.
+    """
+    if once is not None and (found := find_once(connection, project, kind, once)):
+        return found
+    head = connection.execute(select(ledger.c.id, ledger.c.hash).order_by(ledger.c.id.desc()).limit(1)).first()
+    number, previous = (head.id + 1, head.hash) if head else (1, GENESIS)
+    text = canonical(payload)
+    digest = chain_hash(previous, project, kind, at, payload)
+    entry = Entry(number, project, kind, as_utc(at), json.loads(text), previous, digest)
+    row = {**asdict(entry), "at": entry.at.isoformat(), "payload": text, "once": once}
+    connection.execute(insert(ledger).values(row))
+    return entry
+
+
+def find_once(connection: Connection, project: str, kind: EntryKind, once: str) -> Entry | None:
+    """Finds the entry that was recorded under a name that allows only one.
+
+    Args:
+        connection: From `tasks.ledger_database`.
+        project: The project's name.
+        kind: What it records.
+        once: The name, as given to `record`.
+
+    Returns:
+        The entry, or `None` where there is none.
+    """
+    return only_entry(
+        connection, select(ledger).where(ledger.c.project == project, ledger.c.kind == kind, ledger.c.once == once)
+    )
+
+
+def as_entry(row: Row[Any]) -> Entry:
+    """Reads a row of the ledger's table.
+
+    Args:
+        row: All its columns.
+
+    Returns:
+        The entry.
+
+    Raises:
+        LedgerBroken: If somebody has changed it into what no entry can be.
+    """
+    try:
+        at, payload = datetime.fromisoformat(row.at), json.loads(row.payload)
+    except ValueError as error:
+        raise broken_at(row.id) from error
+    return Entry(row.id, row.project, row.kind, at, payload, row.previous, row.hash)
+
+
+def only_entry(connection: Connection, query: Select[Any]) -> Entry | None:
+    """Reads the first entry that a query finds.
+
+    Args:
+        connection: From `tasks.ledger_database`.
+        query: A selection of whole rows of the ledger.
+
+    Returns:
+        The entry, or `None` where there is none.
+    """
+    row = connection.execute(query).first()
+    return as_entry(row) if row else None
+
+
+def broken_at(number: int) -> LedgerBroken:
+    """Words the error for a ledger whose chain does not hold.
+
+    Args:
+        number: The id of the first entry that is not as it was recorded.
+
+    Returns:
+        The error, to be raised.
+    """
+    return LedgerBroken(
+        f"the ledger was tampered with: entry {number} does not follow from those before it; restore a backup of the "
+        f"ledger's database"
+    )

@@ -1,0 +1,118 @@
+"""What the tests of tasks share: an MLflow database that is there already, judged models, and real processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import shutil
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sklearn.dummy import DummyRegressor
+
+from refit import Project, Window
+from refit.evaluations import Comparison, Evaluation
+from refit.models import Challenger, Champion, ModelRef
+from refit.snapshots import Ingestion, SnapshotRef
+from refit.verdicts import Reason, Verdict
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+
+Judge = Callable[..., Challenger]
+Race = Callable[..., list[Any]]
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without any experiment of ours, made once: creating one takes seconds."""
+    from tasks.mlflow_store import open_mlflow
+
+    directory = tmp_path_factory.mktemp("mlflow") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REFIT_HOME", str(directory))
+        open_mlflow()
+    return directory / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_home(home: Path, empty_mlflow: Path) -> Path:
+    """A REFIT_HOME with an MLflow database."""
+    home.mkdir(mode=0o700)
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    return home
+
+
+@pytest.fixture
+def rentals() -> Project:
+    """A project that nothing is loaded for."""
+    return Project(
+        name="rentals",
+        kind="regression",
+        target="rentals",
+        timestamp="observed_at",
+        load=lambda _window: pd.DataFrame(),
+        build=DummyRegressor,
+        description="Bikes | rented.",
+    )
+
+
+@pytest.fixture
+def evidence() -> Callable[..., tuple[ModelRef, Comparison, Verdict, Ingestion]]:
+    """Makes a model and its verdict, which says promote unless told otherwise."""
+
+    def make(run_key: str = "key", *, promote: bool = True) -> tuple[ModelRef, Comparison, Verdict, Ingestion]:
+        window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+        train = SnapshotRef("rentals", 3, window, 4_000, "f" * 32, labelled=True)
+        holdout = SnapshotRef("rentals", 3, Window(window.end, AT), 1_000, "0" * 32, labelled=True)
+        model = ModelRef("rentals", f"run-of-{run_key}", f"file:///models/{run_key}", train, run_key)
+        blocks = (-1.25, float("nan"), -1.5)
+        comparison = Comparison(
+            "neg_mean_absolute_error", holdout, Evaluation(-1.3, blocks), Evaluation(-2.0, blocks), None
+        )
+        verdict = Verdict((Reason("floor", promote, -1.3, -1.4, "the error is 1.3, at most 1.4 is asked for"),))
+        return model, comparison, verdict, Ingestion("rentals", window, 3, 5_010, 5_000, 10, 5_000, 0, ("new | town",))
+
+    return make
+
+
+@pytest.fixture
+def judge(mlflow_home: Path, rentals: Project, evidence: Callable[..., Any]) -> Judge:
+    """Registers a model under a run key, compared with a champion."""
+    from tasks.register import register
+
+    def judged(run_key: str = "key", over: Champion | None = None, *, promote: bool = True) -> Challenger:
+        model, comparison, verdict, ingestion = evidence(run_key, promote=promote)
+        return register.fn(rentals, model, comparison, verdict, over, ingestion, AT)
+
+    return judged
+
+
+@pytest.fixture
+def race(home: Path) -> Race:
+    """Runs code in several real processes that start it at the same instant; gives what each has put in `results`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tasks.promote", "mlflow", "mlflow.store.tracking.sqlalchemy_store"])
+
+    def run(code: str, count: int, *, killed: bool = False, **names: object) -> list[Any]:
+        results, start = context.SimpleQueue(), context.Barrier(count)
+        opening = f"import os; os.environ['REFIT_HOME'] = {str(home)!r}; start.wait(60)\n"
+        shared = {"results": results, "start": start, **names}
+        processes = [
+            context.Process(target=exec, args=(opening + code, {**shared, "number": number})) for number in range(count)
+        ]
+        for process in processes:
+            process.start()
+        answers = []
+        for process in processes:
+            process.join(120)
+            assert process.exitcode == (-signal.SIGKILL if killed else 0)
+        while not results.empty():
+            answers.append(results.get())
+        results.close()
+        return answers
+
+    return run
