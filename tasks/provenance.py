@@ -1,0 +1,158 @@
+"""What determines a model beside its rows: code, configuration, installed packages, machine; and the key made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import distributions, packages_distributions, version
+from pathlib import Path
+
+from sklearn.base import BaseEstimator
+
+import refit
+from refit.project import Project
+from refit.snapshots import Split
+
+UNKNOWN = "unknown"
+
+_ALWAYS = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
+"""What every stored model needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeState:
+    """Where the project's code stands."""
+
+    commit: str
+    """The git commit of the repository that holds the project file; `unknown` outside one."""
+    dirty: bool | None
+    """Whether anything in that repository is not committed; `None` outside one."""
+    file_hash: str
+    """SHA-256 of the project file; `unknown` for a project that has none."""
+
+
+def code_state(definition: Project) -> CodeState:
+    """Says where the project's code stands.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        Commit, dirty flag and the project file's hash.
+    """
+    if definition.file is None:
+        return CodeState(UNKNOWN, None, UNKNOWN)
+    commit = _git(definition.file.parent, "rev-parse", "HEAD")
+    changes = _git(definition.file.parent, "status", "--porcelain")
+    dirty = None if changes is None else bool(changes)
+    return CodeState((commit or UNKNOWN).strip(), dirty, _file_hash(definition))
+
+
+def _file_hash(definition: Project) -> str:
+    return UNKNOWN if definition.file is None else hashlib.sha256(definition.file.read_bytes()).hexdigest()
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Asks git a question about a folder; `None` where git has no answer: no repository, no git, too slow a disk."""
+    try:
+        answer = subprocess.run(  # noqa: S603 - no shell, and every word is ours
+            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607 - git lies elsewhere on each system
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return answer.stdout
+
+
+@cache
+def lock_text() -> str:
+    """Names every package that is installed, or should be.
+
+    Returns:
+        The text of `uv.lock` at the root of the distribution where it is there, as in a clone; else the installed
+        packages with their versions, one a line, sorted.
+    """
+    lock = Path(refit.__file__).parents[1] / "uv.lock"
+    if lock.is_file():
+        return lock.read_text(encoding="utf-8")
+    return "\n".join(sorted(f"{package.name}=={package.version}" for package in distributions())) + "\n"
+
+
+def lock_hash() -> str:
+    """Hashes the packages.
+
+    Returns:
+        SHA-256 of `lock_text`, in hexadecimal.
+    """
+    return hashlib.sha256(lock_text().encode()).hexdigest()
+
+
+def requirements(model: BaseEstimator) -> list[str]:
+    """Names the packages that a stored model needs, each with the version that is installed.
+
+    Args:
+        model: The fitted estimator.
+
+    Returns:
+        Pinned requirements, sorted: those of every model, and those that define the estimator and its parts.
+    """
+    parts = [model, *model.get_params(deep=True).values()]
+    modules = {type(part).__module__.partition(".")[0] for part in parts}
+    packages = {package for module in modules for package in _packages().get(module, ())}
+    return [f"{name}=={version(name)}" for name in sorted(packages | _ALWAYS)]
+
+
+_packages = cache(packages_distributions)
+
+
+@cache
+def machine() -> dict[str, str]:
+    """Says what changes the last digits of a fit beside the code: the processor, its threads and the BLAS library.
+
+    Returns:
+        `cpu`, `threads` and `blas`.
+    """
+    from threadpoolctl import threadpool_info
+
+    libraries = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    blas = sorted({f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in libraries})
+    return {"cpu": _processor(), "threads": str(os.cpu_count()), "blas": ", ".join(blas) or UNKNOWN}
+
+
+def _processor() -> str:
+    """Names the processor's type; `platform.processor` is empty on most Linux systems."""
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
+    """Hashes all that determines a model and its verdict; the same key means the same run.
+
+    Args:
+        definition: The project.
+        parts: The rows to train and to judge on.
+        attempt: Tells apart runs that are to differ though nothing has changed.
+
+    Returns:
+        The first 32 hexadecimal digits of a SHA-256.
+    """
+    said = definition.model_dump(mode="json", exclude={"load", "build", "expectations", "file", "description"})
+    ingredients = {
+        "project": said,
+        "file": _file_hash(definition),
+        "train": parts.train.fingerprint,
+        "holdout": parts.holdout.fingerprint,
+        "lock": lock_hash(),
+        "attempt": attempt,
+    }
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,122 @@
+"""Training: one fit on one window of rows, kept as one MLflow run, once per run key."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sklearn.base import BaseEstimator
+
+from refit.models import ModelRef
+from refit.preparation import pick
+from refit.project import Project
+from refit.snapshots import SnapshotRef
+from refit.training_window import WindowChoice, choose_window
+from refit.windows import Window
+from tasks.fit import fit, foreign_code
+from tasks.mlflow_store import experiment_of, open_mlflow
+from tasks.model_store import log_model
+from tasks.provenance import code_state, lock_hash, lock_text, machine
+from tasks.snapshot import narrow
+from tasks.table import read_rows
+from tasks.tracking import RUN_KEY, TRAINED_ON, TrackedRun, find_trained, log_rows, log_values, open_run, reference_json
+from tasks.tuning import tune
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 100
+"""How many rows the model's signature is taken from."""
+
+
+@task(cache_policy=NO_CACHE)
+def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
+    """Fits the project's estimator on the window that its policy says, unless a run with this key already did.
+
+    Args:
+        definition: The project.
+        rows: The rows it may be trained on, all labelled.
+        key: The run key.
+
+    Returns:
+        The model, in MLflow.
+
+    Raises:
+        NotEnoughData: If the target has one value, or tuning leaves too few rows to fit on.
+        TrainingFailed: If the estimator cannot be built or fitted.
+        UntrustedModel: If the fitted model holds a type outside the allow-list.
+    """
+    client = open_mlflow()
+    experiment = experiment_of(client, definition.name)
+    trained = find_trained(client, experiment, definition.name, key)
+    if trained:
+        log.info("%s: run %s has trained this model already", definition.name, trained.run_id)
+        return trained
+    name = f"{definition.name} {rows.window.end:%Y-%m-%d}"
+    with open_run(client, experiment, name, _lineage(definition, key)) as run:
+        return _trained(definition, rows, key, run)
+
+
+def _trained(definition: Project, rows: SnapshotRef, key: str, run: TrackedRun) -> ModelRef:
+    frame = read_rows(definition, rows)
+    with foreign_code(definition):
+        choice = choose_window(definition, frame)
+    chosen, frame = _narrowed(definition, rows, frame, choice)
+    tuning = definition.training.tuning
+    tuned = tune(definition, tuning, frame, run, key) if tuning else {}
+    start = perf_counter()
+    model = fit(definition, frame, tuned)
+    seconds = perf_counter() - start
+    log.info("%s: fitted on %d rows of %s in %.2f s", definition.name, chosen.rows, chosen.window, seconds)
+    params = _params(definition, chosen, frame, tuned, model)
+    log_values(run, params, {"rows": chosen.rows, "fit_seconds": seconds}, _trained_on(chosen))
+    log_rows(run, chosen, "training")
+    run.client.log_dict(run.id, asdict(choice), "window.json")
+    run.client.log_text(run.id, lock_text(), "lock.txt")
+    sample = pick(frame.head(SAMPLE), definition.features_of(frame.columns))
+    return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), chosen, key)
+
+
+def _narrowed(
+    definition: Project, rows: SnapshotRef, frame: pd.DataFrame, choice: WindowChoice
+) -> tuple[SnapshotRef, pd.DataFrame]:
+    window = Window(choice.window.start, rows.window.end)
+    inside = window.holds(frame[definition.timestamp])
+    if inside.all():
+        return rows, frame
+    return narrow(definition, rows, window, labelled=rows.labelled), frame[inside]
+
+
+def _lineage(definition: Project, key: str) -> dict[str, str]:
+    code = code_state(definition)
+    return {
+        RUN_KEY: key,
+        "refit.project": definition.name,
+        "refit.code_commit": code.commit,
+        "refit.code_dirty": str(code.dirty),
+        "refit.file_hash": code.file_hash,
+        "refit.lock_hash": lock_hash(),
+        "refit.seed": str(definition.training.seed),
+        **{f"refit.{name}": text for name, text in machine().items()},
+    }
+
+
+def _trained_on(chosen: SnapshotRef) -> dict[str, str]:
+    return {TRAINED_ON: reference_json(chosen), "refit.fingerprint": chosen.fingerprint}
+
+
+def _params(
+    definition: Project, chosen: SnapshotRef, frame: pd.DataFrame, tuned: dict[str, Any], model: BaseEstimator
+) -> dict[str, Any]:
+    return {
+        "window_start": chosen.window.start.isoformat(),
+        "window_end": chosen.window.end.isoformat(),
+        "features": len(definition.features_of(frame.columns)),
+        **{f"training.{name}": value for name, value in definition.training.model_dump(exclude={"tuning"}).items()},
+        **{f"tuned.{name}": value for name, value in tuned.items()},
+        **{f"estimator.{name}": value for name, value in model.get_params(deep=True).items()},
+    }
