@@ -1,0 +1,81 @@
+"""What a flow concluded, in the JSON keys that other programs rely on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from refit.models import Challenger, Champion
+from refit.snapshots import Ingestion, SnapshotRef
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainOutcome:
+    """What one retrain did."""
+
+    project: str
+    run_id: str
+    """The Prefect flow run."""
+    as_of: datetime
+    """The instant the retrain looked from, UTC."""
+    snapshot: SnapshotRef
+    ingestion: Ingestion
+    challenger: Challenger
+    compared_with: Champion | None
+    """The champion the challenger was judged against; `None` while there was none."""
+    promotion: Champion | None
+    """The challenger as the new champion; `None` where the verdict was to reject it."""
+    seconds: float
+    """Wall-clock time of the whole flow."""
+
+    @property
+    def generation(self) -> int:
+        """The generation that serves afterwards; 0 while nothing serves."""
+        serving = self.promotion or self.compared_with
+        return serving.generation if serving else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives the outcome as JSON values.
+
+        Returns:
+            The keys of `refit retrain --json`.
+        """
+        return {
+            "project": self.project,
+            "run_id": self.run_id,
+            "as_of": self.as_of.isoformat(),
+            "snapshot": _snapshot(self.snapshot),
+            "rows": {
+                "in": self.ingestion.rows_in,
+                "accepted": self.ingestion.accepted,
+                "quarantined": self.ingestion.quarantined,
+                "added": self.ingestion.added,
+                "corrected": self.ingestion.corrected,
+            },
+            "warnings": list(self.ingestion.warnings),
+            "challenger": {
+                "version": self.challenger.version,
+                "mlflow_run_id": self.challenger.model.run_id,
+                "trained_on": _snapshot(self.challenger.model.trained_on),
+            },
+            "champion": {"version": self.compared_with.version} if self.compared_with else None,
+            "verdict": {
+                "id": self.challenger.verdict_id,
+                "promote": self.challenger.verdict.promote,
+                "reasons": [asdict(reason) for reason in self.challenger.verdict.reasons],
+            },
+            "promoted": self.promotion is not None,
+            "generation": self.generation,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _snapshot(ref: SnapshotRef) -> dict[str, Any]:
+    return {
+        "version": ref.version,
+        "rows": ref.rows,
+        "start": ref.window.start.isoformat(),
+        "end": ref.window.end.isoformat(),
+        "fingerprint": ref.fingerprint,
+    }

@@ -1,0 +1,147 @@
+"""Registration: every judged model becomes one version, and its verdict one ledger entry, however often it is tried."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.evaluations import Comparison
+from refit.judgements import Judgement
+from refit.ledger import Entry, as_payload, from_payload
+from refit.models import Challenger, Champion, ModelRef
+from refit.project import Project
+from refit.snapshots import Ingestion
+from refit.verdicts import Verdict
+from tasks.champion import current_champion, set_alias
+from tasks.ledger import entry, entry_once, record
+from tasks.mlflow_store import open_mlflow
+from tasks.retries import not_ours
+from tasks.verdict_report import verdict_markdown
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+_DESCRIPTION_LIMIT = 5_000
+"""How many characters MLflow's database takes as a version's description."""
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
+def register(
+    definition: Project,
+    model: ModelRef,
+    comparison: Comparison,
+    verdict: Verdict,
+    over: Champion | None,
+    ingestion: Ingestion,
+    at: datetime,
+    reason: str = "manual",
+) -> Challenger:
+    """Makes a judged model a version of the registered model, and records its verdict with all the evidence.
+
+    Each run key has one version and one verdict: what a killed run has left is found again and completed, and the
+    recorded verdict stands, whatever is passed the second time.
+
+    Args:
+        definition: The project.
+        model: The model that was judged.
+        comparison: What it was judged on.
+        verdict: What the gate concluded.
+        over: The champion it was compared with; `None` if there was none.
+        ingestion: What the ingest before the training did.
+        at: When this happens, UTC.
+        reason: Why the retrain was started.
+
+    Returns:
+        The challenger as it is on record.
+    """
+    judgement = Judgement(model, comparison, definition.gate, verdict, over, ingestion, reason)
+    client = open_mlflow()
+    version = _version_of(client, definition, model) or _create_version(client, definition, judgement)
+    evidence = {"version": version, "promote": verdict.promote, **as_payload(judgement)}
+    judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=model.run_key))
+    if judged.version != version:
+        # Another process has registered its model of the same run key first.
+        client.delete_model_version(definition.name, str(version))
+    set_alias(client, definition.name, "challenger", judged.version)
+    log.info("%s: version %d is judged: %s", definition.name, judged.version, judged.verdict)
+    return judged
+
+
+def find_verdict(definition: Project, run_key: str) -> Challenger | None:
+    """Finds the model of a run key that has been judged.
+
+    Args:
+        definition: The project.
+        run_key: The hash of all that determines the model.
+
+    Returns:
+        The challenger as it is on record, or `None` if that run key has no verdict.
+    """
+    judged = entry_once(definition.name, "verdict", run_key)
+    return recorded_challenger(judged) if judged else None
+
+
+def is_settled(challenger: Challenger) -> bool:
+    """Tells whether a verdict has had its effect: nothing is left to do for it.
+
+    Args:
+        challenger: The judged model, from `find_verdict`.
+
+    Returns:
+        Whether it was rejected, promoted, or compared with a champion that serves no more.
+    """
+    if not challenger.verdict.promote:
+        return True
+    judged, serving = entry(challenger.verdict_id), current_champion(challenger.model.project)
+    if judged is None:
+        return True
+    return from_payload(Judgement, judged.payload).generation != (serving.generation if serving else 0)
+
+
+def recorded_challenger(judged: Entry) -> Challenger:
+    """Reads a challenger from the ledger.
+
+    Args:
+        judged: An entry of the kind `verdict`.
+
+    Returns:
+        The challenger.
+    """
+    judgement = from_payload(Judgement, judged.payload)
+    return Challenger(judgement.model, judged.payload["version"], judgement.verdict, judged.id)
+
+
+def _version_of(client: MlflowClient, definition: Project, model: ModelRef) -> int | None:
+    found = client.search_model_versions(f"name = '{definition.name}' and run_id = '{model.run_id}'")
+    return min((int(version.version) for version in found), default=None)
+
+
+def _create_version(client: MlflowClient, definition: Project, judgement: Judgement) -> int:
+    _create_registered_model(client, definition)
+    model, comparison = judgement.model, judgement.comparison
+    tags = {
+        "refit.verdict": "promote" if judgement.verdict.promote else "reject",
+        "refit.metric": comparison.metric,
+        "refit.value": repr(comparison.challenger.value),
+        "refit.run_key": model.run_key,
+        "refit.fingerprint": model.trained_on.fingerprint,
+    }
+    report = verdict_markdown(definition, judgement)[:_DESCRIPTION_LIMIT]
+    created = client.create_model_version(definition.name, model.uri, model.run_id, tags, description=report)
+    return int(created.version)
+
+
+def _create_registered_model(client: MlflowClient, definition: Project) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(definition.name, description=definition.description)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

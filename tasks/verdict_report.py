@@ -1,0 +1,121 @@
+"""The verdict as one readable page, for Prefect's artifacts and the description of MLflow's version."""
+
+from __future__ import annotations
+
+import html
+
+from prefect.artifacts import create_markdown_artifact
+
+from refit.evaluations import Comparison
+from refit.judgements import Judgement
+from refit.outcomes import RetrainOutcome
+from refit.project import Project
+from refit.snapshots import Ingestion
+from refit.verdicts import Verdict
+
+_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#"} | {"\n": " ", "\r": " "})
+"""What is markup in a markdown table, beside HTML."""
+
+
+def verdict_markdown(definition: Project, judgement: Judgement) -> str:
+    """Writes a verdict as markdown.
+
+    Args:
+        definition: The project.
+        judgement: The verdict and what it rests on.
+
+    Returns:
+        A headline, every rule with its value and limit, the scores, the rows and where they came from.
+    """
+    parts = (
+        [f"## {_cell(definition.name)}: {headline(judgement)}"],
+        _rules(judgement.verdict),
+        _scores(judgement),
+        _rows(judgement),
+        _ingested(judgement.ingestion),
+        [f"MLflow run `{judgement.model.run_id}`, run key `{judgement.model.run_key}`"],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def headline(judgement: Judgement) -> str:
+    """Says in words what the verdict is.
+
+    Args:
+        judgement: The verdict and what it rests on.
+
+    Returns:
+        One line of markdown: what the challenger is to take the place of, or which rules reject it.
+    """
+    verdict, over = judgement.verdict, judgement.over
+    if verdict.promote:
+        return f"promote over version {over.version}" if over else "promote as the first champion"
+    return "rejected: " + "; ".join(_cell(reason.sentence) for reason in verdict.reasons if not reason.passed)
+
+
+def publish_verdict(definition: Project, outcome: RetrainOutcome, comparison: Comparison) -> None:
+    """Shows the verdict as an artifact of the flow run that this is called in.
+
+    Args:
+        definition: The project.
+        outcome: What the retrain did.
+        comparison: What its verdict rests on.
+    """
+    judgement = Judgement(
+        model=outcome.challenger.model,
+        comparison=comparison,
+        policy=definition.gate,
+        verdict=outcome.challenger.verdict,
+        over=outcome.compared_with,
+        ingestion=outcome.ingestion,
+    )
+    create_markdown_artifact(
+        verdict_markdown(definition, judgement),
+        key=f"{definition.name.replace('_', '-')}-verdict",
+        description=headline(judgement),
+    )
+
+
+def _rules(verdict: Verdict) -> list[str]:
+    head = ["| rule | outcome | value | limit | in words |", "| --- | --- | ---: | ---: | --- |"]
+    return head + [
+        f"| {_cell(reason.check)} | {'passed' if reason.passed else '**failed**'} | {_number(reason.value)} "
+        f"| {_number(reason.limit)} | {_cell(reason.sentence)} |"
+        for reason in verdict.reasons
+    ]
+
+
+def _scores(judgement: Judgement) -> list[str]:
+    comparison = judgement.comparison
+    scored = {"challenger": comparison.challenger, "trivial baseline": comparison.baseline}
+    if judgement.over and comparison.champion:
+        scored[f"champion, version {judgement.over.version}"] = comparison.champion
+    head = [f"| on the same unseen rows | {_cell(comparison.metric)} |", "| --- | ---: |"]
+    return head + [f"| {name} | {_number(evaluation.value)} |" for name, evaluation in scored.items()]
+
+
+def _rows(judgement: Judgement) -> list[str]:
+    refs = {"trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
+    head = ["| rows | count | from | until | table version | fingerprint |", "| --- | ---: | --- | --- | ---: | --- |"]
+    return head + [
+        f"| {name} | {ref.rows:,} | {ref.window.start:%Y-%m-%d %H:%M} | {ref.window.end:%Y-%m-%d %H:%M} "
+        f"| {ref.version} | `{ref.fingerprint}` |"
+        for name, ref in refs.items()
+    ]
+
+
+def _ingested(ingestion: Ingestion) -> list[str]:
+    counts = (
+        f"Ingested before: {ingestion.rows_in:,} rows in, {ingestion.accepted:,} accepted, "
+        f"{ingestion.quarantined:,} quarantined; {ingestion.added:,} added, {ingestion.corrected:,} corrected."
+    )
+    return [counts, *(f"- {_cell(warning)}" for warning in ingestion.warnings)]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _cell(text: str) -> str:
+    """Escapes what would be markup: names and messages come from project files and data."""
+    return html.escape(text, quote=False).translate(_MARKUP)

@@ -1,0 +1,111 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from refit import Project
+from refit.judgements import Judgement
+from refit.ledger import as_payload, from_payload
+from tasks.ledger import entries, entry
+from tasks.mlflow_store import open_mlflow
+from tasks.promote import promote
+from tasks.register import find_verdict, is_settled, register
+
+AT = datetime(2026, 3, 2, tzinfo=UTC)
+
+REGISTER = """
+import signal
+from datetime import UTC, datetime
+from refit import Project
+from tasks import register
+if killed_before:
+    setattr(register, killed_before, lambda *arguments, **names: os.kill(os.getpid(), signal.SIGKILL))
+rentals = Project(name="rentals", kind="regression", target="rentals", timestamp="observed_at", load=list, build=list)
+model, comparison, verdict, ingestion = evidence[number]
+challenger = register.register.fn(
+    rentals, model, comparison, verdict, None, ingestion, datetime(2026, 3, 2, tzinfo=UTC)
+)
+results.put(challenger)
+"""
+
+
+def versions() -> list[int]:
+    return sorted(int(version.version) for version in open_mlflow().search_model_versions("name = 'rentals'"))
+
+
+def test_a_judged_model_becomes_a_version_with_its_verdict(judge, rentals: Project) -> None:
+    challenger = judge()
+    client = open_mlflow()
+    version = client.get_model_version_by_alias("rentals", "challenger")
+    assert int(version.version) == challenger.version == 1
+    assert version.run_id == challenger.model.run_id
+    assert version.source == challenger.model.uri
+    assert version.description.startswith("## rentals: promote as the first champion")
+    assert version.tags == {
+        "refit.verdict": "promote",
+        "refit.metric": "neg_mean_absolute_error",
+        "refit.value": "-1.3",
+        "refit.run_key": "key",
+        "refit.fingerprint": "f" * 32,
+    }
+    assert client.get_registered_model("rentals").description == "Bikes | rented."
+    assert find_verdict(rentals, "key") == challenger
+    assert find_verdict(rentals, "other") is None
+
+
+def test_the_ledger_keeps_all_that_a_verdict_rests_on(judge, rentals: Project, evidence) -> None:
+    first = promote.fn(judge("a"), None, AT)
+    challenger = judge("b", over=first)
+    payload = entry(challenger.verdict_id).payload
+    model, comparison, verdict, ingestion = evidence("b")
+    assert as_payload(from_payload(Judgement, payload)) == as_payload(
+        Judgement(model, comparison, rentals.gate, verdict, first, ingestion)
+    )
+    assert (payload["version"], payload["promote"]) == (2, True)
+    assert payload["comparison"]["challenger"]["blocks"] == [-1.25, "NaN", -1.5]
+
+
+def test_registering_again_gives_the_verdict_on_record(judge) -> None:
+    challenger = judge()
+    assert judge() == challenger
+    assert judge(promote=False) == challenger
+    assert versions() == [1]
+    assert len(entries()) == 1
+
+
+@pytest.mark.parametrize("step", ["_version_of", "_create_version", "record", "set_alias"])
+def test_a_kill_at_any_step_is_completed_by_the_next_run(judge, race, evidence, rentals: Project, step: str) -> None:
+    race(REGISTER, 1, killed=True, evidence=[evidence()], killed_before=step)
+    challenger = judge()
+    assert versions() == [1]
+    assert find_verdict(rentals, "key") == challenger
+    assert len(entries()) == 1
+    assert int(open_mlflow().get_model_version_by_alias("rentals", "challenger").version) == 1
+
+
+def test_processes_that_trained_the_same_run_key_agree_on_one_version(mlflow_home, race, evidence) -> None:
+    model, *rest = evidence()
+    twins = [(replace(model, run_id=f"run-{number}"), *rest) for number in range(6)]
+    challengers = race(REGISTER, 6, evidence=twins, killed_before=None)
+    assert len({challenger.version for challenger in challengers}) == 1
+    assert len({challenger.model for challenger in challengers}) == 1
+    assert versions() == [challengers[0].version]
+    version = open_mlflow().get_model_version("rentals", str(versions()[0]))
+    assert version.run_id == challengers[0].model.run_id
+
+
+def test_a_verdict_is_settled_once_nothing_is_left_to_do(judge) -> None:
+    assert is_settled(judge("rejected", promote=False))
+    open_one, rival = judge("open"), judge("rival")
+    assert not is_settled(open_one)
+    first = promote.fn(open_one, None, AT)
+    assert is_settled(open_one)
+    assert is_settled(rival)
+    assert not is_settled(judge("next", over=first))
+
+
+def test_a_long_report_fits_the_database(rentals: Project, evidence, mlflow_home) -> None:
+    model, comparison, verdict, ingestion = evidence()
+    talkative = replace(ingestion, warnings=("warning " * 100,) * 50)
+    register.fn(rentals, model, comparison, verdict, None, talkative, AT)
+    assert len(open_mlflow().get_model_version("rentals", "1").description) == 5_000
