@@ -1,0 +1,45 @@
+"""`refit check`: every check of one project, or of all of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from deployments.output import Answer
+from infra.settings import Settings
+from tasks.catalog import discover, find_project
+from tasks.check import check
+
+
+def check_projects(project: str | None, as_of: datetime | None) -> Answer:
+    """Checks one project, or all of them and the files that define none.
+
+    Args:
+        project: The project's name, or `None` for all.
+        as_of: The instant to look from; now, if `None`.
+
+    Returns:
+        Every check of every project; exit code 1 if any failed.
+    """
+    moment = as_of or datetime.now(UTC)
+    catalog = discover(Settings().projects)
+    chosen = [find_project(project)] if project else list(catalog.projects.values())
+    broken = {} if project else {str(file): reason for file, reason in catalog.broken.items()}
+    found = {definition.name: check(definition, moment) for definition in chosen}
+    sound = not broken and all(item.passed for items in found.values() for item in items)
+    facts = {
+        "projects": {
+            name: [{"check": item.name, "passed": item.passed, "sentence": item.sentence} for item in items]
+            for name, items in found.items()
+        },
+        "broken": broken,
+        "sound": sound,
+    }
+    lines = [
+        *(
+            f"{name}  {'ok    ' if item.passed else 'FAILED'}  {item.name}: {item.sentence}"
+            for name, items in found.items()
+            for item in items
+        ),
+        *(f"{file}  FAILED  {reason}" for file, reason in broken.items()),
+    ]
+    return Answer(facts, lines, exit_code=0 if sound else 1)

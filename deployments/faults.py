@@ -1,0 +1,45 @@
+"""How a fault becomes one sentence that names the fix."""
+
+from __future__ import annotations
+
+_FULL = ("No space left on device", "database or disk is full")
+"""How engines that have errors of their own report a full disk."""
+
+
+def sentence(fault: BaseException) -> str:
+    """Says what went wrong and what to do about it.
+
+    Args:
+        fault: What a command raised.
+
+    Returns:
+        One sentence; for what nobody foresaw, the type and the message, and how to see the traceback.
+    """
+    if isinstance(fault, KeyboardInterrupt):
+        return "stopped by you: run the same command again to go on"
+    for cause in _causes(fault):
+        if known := _known(cause):
+            return " ".join(known.split())
+    return f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]} (--debug shows where)"
+
+
+def _known(cause: BaseException) -> str | None:
+    from refit.errors import RefitError
+    from tasks.state_errors import fault_of
+
+    if isinstance(cause, RefitError):
+        return str(cause)
+    if any(words in str(cause) for words in _FULL):
+        return "REFIT_HOME has no space left: free some on its disk and run again"
+    fault = fault_of(cause, "REFIT_HOME")
+    return f"{getattr(cause, 'filename', None) or 'REFIT_HOME'} {fault}" if fault else None
+
+
+def _causes(fault: BaseException) -> list[BaseException]:
+    """The fault and what led to it, the outermost first."""
+    chain: list[BaseException] = []
+    link: BaseException | None = fault
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain

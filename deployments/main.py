@@ -1,0 +1,142 @@
+"""The command line: `refit ...`. Only what parses arguments is imported before a command runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from deployments.output import answering
+
+app = typer.Typer(
+    name="refit",
+    help="Refit keeps models right: it refits a model when that pays, and promotes it only when it is proven fit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and nothing else there.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        parser=_moment,
+        help="Look from this instant (ISO 8601, UTC unless it has an offset) instead of now.",
+    ),
+]
+
+
+class QuarantineAction(StrEnum):
+    """What to do with quarantined rows."""
+
+    list = "list"
+    replay = "replay"
+
+
+@app.command()
+def demo(json: Json = False, debug: Debug = False) -> None:
+    """Run the main job on generated data: a first champion, then a judged challenger."""
+    with answering(json, debug, "demo: starting Prefect") as output:
+        from deployments.demo import demo as run
+
+        output.show(run())
+
+
+@app.command()
+def check(
+    project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", help="One project; all, if left out.")] = None,
+    as_of: AsOf = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Load, build, fit on a sample and round-trip every project: find errors before 3 a.m. does."""
+    with answering(json, debug, "check: importing the project files") as output:
+        from deployments.checking import check_projects
+
+        output.show(check_projects(project, as_of))
+
+
+@app.command()
+def retrain(
+    project: ProjectName,
+    as_of: AsOf = None,
+    reason: Annotated[str, typer.Option(help="Why, for the people who read the record.")] = "manual",
+    force: Annotated[bool, typer.Option("--force", help="Train again even if nothing changed.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a challenger here, judge it, and promote it if it is fit to serve."""
+    with answering(json, debug, f"retrain {project}: starting Prefect") as output:
+        from deployments.retraining import retrain_here
+
+        output.show(retrain_here(project, as_of, reason, force))
+
+
+@app.command()
+def status(
+    project: Annotated[str | None, typer.Argument(metavar="[PROJECT]", help="One project; all, if left out.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show who serves, since when, trained on what, and how many rows wait in quarantine."""
+    with answering(json, debug) as output:
+        from deployments.record import status as read
+
+        output.show(read(project))
+
+
+@app.command()
+def champion(project: ProjectName, json: Json = False, debug: Debug = False) -> None:
+    """Show the version that serves, and where it came from."""
+    with answering(json, debug) as output:
+        from deployments.record import champion as read
+
+        output.show(read(project))
+
+
+@app.command()
+def why(
+    identifier: Annotated[int, typer.Argument(metavar="ID", help="A ledger entry, as `refit status` names it.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Tell the story of one ledger entry in sentences."""
+    with answering(json, debug) as output:
+        from deployments.record import why as read
+
+        output.show(read(identifier))
+
+
+@app.command()
+def quarantine(
+    project: ProjectName,
+    action: Annotated[QuarantineAction, typer.Argument(help="List the rows, or admit those that pass by now.")],
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="The most rows to list.")] = 20,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the rows that broke the data contract, or replay them against today's contract."""
+    with answering(json, debug, f"{action.value} the quarantine of {project}") as output:
+        from deployments.quarantining import list_quarantine, replay_quarantine
+
+        replaying = action is QuarantineAction.replay
+        output.show(replay_quarantine(project) if replaying else list_quarantine(project, limit))
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,134 @@
+"""The commands that read the record: who serves, since when, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployments.output import Answer
+from infra.settings import Settings
+from refit.errors import StateError
+from refit.ledger import Entry
+from refit.models import Champion
+from tasks.catalog import discover, find_project
+from tasks.champion import current_champion
+from tasks.ledger import entry, latest
+from tasks.quarantine import count_quarantined
+from tasks.story import story
+
+
+def status(project: str | None) -> Answer:
+    """Shows one project's state, or every project's.
+
+    Args:
+        project: The project's name, or `None` for all.
+
+    Returns:
+        The champion, the last verdict and the size of the quarantine of each.
+    """
+    catalog = discover(Settings().projects)
+    chosen = [find_project(project)] if project else list(catalog.projects.values())
+    states = {definition.name: _state(definition.name) for definition in chosen}
+    broken = {} if project else {str(file): reason for file, reason in catalog.broken.items()}
+    lines = [line for name, state in states.items() for line in _state_lines(name, state)]
+    return Answer(
+        {"projects": states, "broken": broken},
+        [*lines, *(f"{file}: {reason}" for file, reason in broken.items())] or ["no projects"],
+    )
+
+
+def _state(name: str) -> dict[str, Any]:
+
+    serving, verdict = current_champion(name), latest(name, "verdict")
+    return {
+        "champion": _champion(serving) if serving else None,
+        "last_verdict": {"id": verdict.id, "at": verdict.at.isoformat()} if verdict else None,
+        "quarantined": count_quarantined(find_project(name)),
+        # What the monitor will fill in; nothing monitors yet.
+        "last_monitor": None,
+        "last_decision": None,
+        "cooldown_until": None,
+        "budget_left": None,
+    }
+
+
+def _state_lines(name: str, state: dict[str, Any]) -> list[str]:
+    serving, verdict = state["champion"], state["last_verdict"]
+    who = (
+        f"version {serving['version']} serves since {serving['since']}, trained on {serving['trained_on']['rows']:,} "
+        f"rows until {serving['trained_on']['end']}"
+        if serving
+        else f"no champion yet: run `refit retrain {name}`"
+    )
+    last = f"; last verdict: refit why {verdict['id']}" if verdict else ""
+    return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{last}"]
+
+
+def champion(project: str) -> Answer:
+    """Shows the version that serves.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Its version, generation, age and training rows; `champion` is null while there is none.
+    """
+    serving = current_champion(find_project(project).name)
+    facts = {"project": project, "champion": _champion(serving) if serving else None}
+    if serving is None:
+        return Answer(facts, [f"{project} has no champion yet: run `refit retrain {project}`"])
+    rows = serving.model.trained_on
+    return Answer(
+        facts,
+        [
+            f"{project} version {serving.version}, generation {serving.generation}, since {serving.since.isoformat()}",
+            f"  trained on {rows.rows:,} rows of {rows.window}, table version {rows.version}, {rows.fingerprint}",
+            f"  model {serving.model.uri}",
+        ],
+    )
+
+
+def _champion(serving: Champion) -> dict[str, Any]:
+    rows = serving.model.trained_on
+    return {
+        "version": serving.version,
+        "generation": serving.generation,
+        "since": serving.since.isoformat(),
+        "model_uri": serving.model.uri,
+        "mlflow_run_id": serving.model.run_id,
+        "trained_on": {
+            "version": rows.version,
+            "rows": rows.rows,
+            "start": rows.window.start.isoformat(),
+            "end": rows.window.end.isoformat(),
+            "fingerprint": rows.fingerprint,
+        },
+    }
+
+
+def why(identifier: int) -> Answer:
+    """Tells the story of a ledger entry.
+
+    Args:
+        identifier: The entry's number.
+
+    Returns:
+        What was recorded, as sentences and as it stands.
+
+    Raises:
+        StateError: If the ledger has no such entry.
+    """
+    found = entry(identifier)
+    if found is None:
+        raise StateError(f"the ledger has no entry {identifier}: `refit status` names the newest ones")
+    return Answer(_entry(found), story(found))
+
+
+def _entry(found: Entry) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "project": found.project,
+        "kind": found.kind,
+        "at": found.at.isoformat(),
+        "payload": found.payload,
+        "hash": found.hash,
+    }

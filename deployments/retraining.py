@@ -1,0 +1,51 @@
+"""`refit retrain`: runs the flow in this process and words its outcome."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from deployments.output import Answer
+from flows.retrain import retrain
+from refit.outcomes import RetrainOutcome
+from tasks.catalog import find_project
+
+
+def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool) -> Answer:
+    """Runs the retrain flow in this process.
+
+    Args:
+        project: The project's name.
+        as_of: The instant to look from; now, if `None`.
+        reason: Why, for the record.
+        force: Whether to train again even if nothing changed.
+
+    Returns:
+        The outcome; a rejected challenger is one too.
+    """
+    find_project(project)  # a misspelt name should not wait for Prefect's start
+    outcome = retrain(project, as_of=as_of, reason=reason, force=force)
+    return Answer(outcome.as_json(), describe(outcome))
+
+
+def describe(outcome: RetrainOutcome) -> list[str]:
+    """Words the outcome of a retrain.
+
+    Args:
+        outcome: What the flow did.
+
+    Returns:
+        Lines for a person.
+    """
+    challenger, verdict = outcome.challenger, outcome.challenger.verdict
+    compared = f"champion version {outcome.compared_with.version}" if outcome.compared_with else "no champion yet"
+    did = f"promoted, generation {outcome.generation}" if outcome.promotion else "rejected, nothing was promoted"
+    return [
+        f"{outcome.project} as of {outcome.as_of:%Y-%m-%d %H:%M} UTC: version {challenger.version} {did}",
+        f"  rows      {outcome.ingestion.rows_in:,} in, {outcome.ingestion.accepted:,} accepted, "
+        f"{outcome.ingestion.quarantined:,} quarantined; {outcome.snapshot.rows:,} in the snapshot",
+        f"  trained   on {challenger.model.trained_on.rows:,} rows of {challenger.model.trained_on.window}",
+        f"  judged    against {compared}",
+        *(f"  {'passed' if r.passed else 'FAILED'}    {r.check}: {r.sentence}" for r in verdict.reasons),
+        *(f"  warning   {warning}" for warning in outcome.ingestion.warnings),
+        f"  the story: refit why {challenger.verdict_id}   ({outcome.seconds:.1f} s)",
+    ]

@@ -1,0 +1,72 @@
+"""The main job: from new rows to a judged challenger, and a champion if it is fit to serve."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from refit.gate import decide
+from refit.outcomes import RetrainOutcome
+from refit.windows import as_utc
+from tasks.catalog import find_project
+from tasks.champion import find_champion
+from tasks.evaluate import evaluate
+from tasks.expectations import renew_contract
+from tasks.ingest import ingest
+from tasks.promote import promote
+from tasks.register import register
+from tasks.repeat import open_run_key
+from tasks.snapshot import split, take_snapshot
+from tasks.tracking import log_evaluation
+from tasks.train import train
+from tasks.verdict_report import publish_verdict
+
+
+@flow(name="retrain", flow_run_name="{project}: {reason}")
+def retrain(project: str, as_of: datetime | None = None, reason: str = "manual", force: bool = False) -> RetrainOutcome:
+    """Trains a challenger on what is known, judges it, and promotes it if it is fit to serve.
+
+    Args:
+        project: The project's name.
+        as_of: The instant to look from; nothing later is seen. Now, if left out.
+        reason: Why this run was started, for the people who read the record.
+        force: Train again even if nothing changed since the last verdict.
+
+    Returns:
+        What was done; a rejected challenger is an outcome like any other.
+
+    Raises:
+        RefitError: If the rows, the model or the promotion are refused; nothing is promoted then.
+    """
+    started, now = time.monotonic(), datetime.now(UTC)
+    until = as_utc(as_of) if as_of else now
+    definition = find_project(project)
+    ingestion = ingest(definition, until)
+    snapshot = take_snapshot(definition, until)
+    parts = split(definition, snapshot, until)
+    key = open_run_key(definition, parts, force)
+    champion = find_champion(definition)
+    model = train(definition, parts.train, key)
+    comparison = evaluate(definition, model, champion, parts.holdout)
+    verdict = decide(comparison, definition.gate)
+    log_evaluation(model, comparison, verdict)
+    challenger = register(definition, model, comparison, verdict, champion, ingestion, now, reason)
+    promotion = promote(challenger, champion, now) if challenger.verdict.promote else None
+    if promotion:
+        renew_contract(definition, promotion.model.trained_on, now)
+    outcome = RetrainOutcome(
+        project=project,
+        run_id=str(flow_run.id),
+        as_of=until,
+        snapshot=snapshot,
+        ingestion=ingestion,
+        challenger=challenger,
+        compared_with=champion,
+        promotion=promotion,
+        seconds=time.monotonic() - started,
+    )
+    publish_verdict(definition, outcome, comparison)
+    return outcome

@@ -1,0 +1,86 @@
+"""The command line as a user meets it: help, usage errors, and faults in one sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REFIT = str(Path(sys.executable).with_name("refit"))
+
+HELP = """
+import sys
+from deployments.main import main
+sys.argv = ["refit", "--help"]
+try:
+    main()
+except SystemExit:
+    print(sorted({"pandas", "prefect", "mlflow", "sklearn", "great_expectations"} & set(sys.modules)))
+"""
+
+
+def refit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [REFIT, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    run = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"
+    assert "retrain" in run.stdout
+
+
+def test_wrong_usage_exits_with_2() -> None:
+    assert refit("retrain").returncode == 2
+    assert refit("retrain", "x", "--as-of", "yesterday").returncode == 2
+    assert refit("quarantine", "x", "delete").returncode == 2
+
+
+def test_unknown_project_is_one_sentence(home: Path) -> None:
+    run = refit("retrain", "bike_demnad")
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("refit: ")
+    assert "bike_demand" in last
+    assert "Traceback" not in run.stderr
+    assert not home.exists() or not (home / "tables").exists()
+
+
+def test_json_of_a_fault_stands_alone() -> None:
+    run = refit("retrain", "nobody", "--json")
+    assert run.returncode == 1
+    assert json.loads(run.stdout)["kind"] == "UnknownProject"
+
+
+def test_syntax_error_names_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("project = (\n")
+    run = refit("retrain", "broken", REFIT_PROJECTS=str(tmp_path))
+    assert run.returncode == 1
+    assert "broken.py" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_status_without_any_state(home: Path) -> None:
+    run = refit("status", "--json")
+    assert run.returncode == 0, run.stderr
+    states = json.loads(run.stdout)["projects"]
+    assert set(states) == {"bike_demand", "late_delivery"}
+    assert states["bike_demand"]["champion"] is None
+
+
+def test_debug_shows_the_traceback() -> None:
+    assert "Traceback" in refit("champion", "nobody", "--debug").stderr
+
+
+@pytest.mark.parametrize("command", ["champion", "retrain"])
+def test_a_name_is_never_a_path(command: str) -> None:
+    run = refit(command, "../../etc/passwd")
+    assert run.returncode == 1
+    assert "UnknownProject" not in run.stderr
+    assert "Traceback" not in run.stderr

@@ -1,0 +1,40 @@
+"""Real tables, three retrains each, through project files of at most 40 lines."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+PROJECTS = Path(__file__).parent.parent / "real_projects"
+DATES = {
+    "bike_sharing": ("2011-10-01", "2012-04-01", "2012-10-01"),
+    "bank_marketing": ("2008-09-01", "2009-06-01", "2010-06-01"),
+}
+
+
+def test_project_files_are_short() -> None:
+    assert all(len(path.read_text().splitlines()) <= 40 for path in PROJECTS.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", DATES)
+def test_three_retrains(
+    name: str, prefect_server: None, real_data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.retrain import retrain
+
+    monkeypatch.setenv("REFIT_REAL_DATA", str(real_data))
+    monkeypatch.setenv("REFIT_PROJECTS", str(PROJECTS))
+    outcomes = [retrain(name, as_of=datetime.fromisoformat(date).replace(tzinfo=UTC)) for date in DATES[name]]
+
+    assert [outcome.challenger.version for outcome in outcomes] == [1, 2, 3]
+    assert outcomes[0].promotion is not None
+    for before, after in pairwise(outcomes):
+        assert after.generation == before.generation + (after.promotion is not None)
+        assert after.snapshot.rows > before.snapshot.rows
+        assert after.compared_with is not None
+    for outcome in outcomes:
+        assert outcome.ingestion.rows_in == outcome.ingestion.accepted + outcome.ingestion.quarantined
+        assert outcome.ingestion.quarantined == 0

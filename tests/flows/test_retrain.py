@@ -1,0 +1,173 @@
+"""The main job from end to end, on a real Prefect server, real Delta tables, a real ledger and a real MLflow store."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from infra.settings import Settings
+from refit.errors import ContractViolation, LeakyHoldout, NoNewData, NotEnoughData
+from refit.outcomes import RetrainOutcome
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PROJECT = textwrap.dedent('''
+    """Parcels of a small shop."""
+
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from refit import Project, TrainingPolicy
+    from refit.sources import parquet
+
+
+    def build():
+        return make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH))
+
+
+    project = Project(
+        name="parcels", kind="classification", target="late", timestamp="sent_at", key=("parcel",),
+        load=parquet("FILE", timestamp="sent_at"), build=build, training=TrainingPolicy(window="all"),
+    )
+''')
+
+
+def rows_of(days: int, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    n = days * 50
+    weight, distance = rng.gamma(2, 2, n), rng.uniform(1, 500, n)
+    return pd.DataFrame(
+        {
+            "parcel": np.arange(n),
+            "sent_at": pd.Timestamp(START) + pd.to_timedelta(np.arange(n) * 24 * 60 // 50, unit="min"),
+            "weight": weight,
+            "distance": distance,
+            "late": (distance / 250 + 0.2 * weight + rng.normal(0, 0.7, n) > 1.8).astype(int),
+        }
+    )
+
+
+class Shop:
+    """A project file, the table it loads from, and the flow over both."""
+
+    def __init__(self, directory: Path) -> None:
+        self.file = directory / "parcels.parquet"
+        self.project = directory / "projects" / "parcels.py"
+        self.project.parent.mkdir()
+        self.write_project("1.0")
+        rows_of(100).to_parquet(self.file)
+
+    def write_project(self, strength: str) -> None:
+        text = PROJECT.replace("FILE", str(self.file)).replace("STRENGTH", strength)
+        self.project.write_text(text)
+
+    def retrain(self, day: int, **options: bool) -> RetrainOutcome:
+        from flows.retrain import retrain
+
+        return retrain("parcels", as_of=START + timedelta(days=day), reason="test", **options)
+
+
+@pytest.fixture
+def shop(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    shop = Shop(tmp_path)
+    monkeypatch.setenv("REFIT_PROJECTS", str(shop.project.parent))
+    return shop
+
+
+def test_first_champion_then_judged_challenger(shop: Shop) -> None:
+    from tasks.champion import current_champion
+    from tasks.ledger import entries, verify_ledger
+    from tasks.mlflow_store import open_mlflow
+
+    first = shop.retrain(40)
+    assert first.promotion is not None
+    assert (first.challenger.version, first.generation) == (1, 1)
+    assert "first champion" in str(first.challenger.verdict) or first.compared_with is None
+    second = shop.retrain(60)
+    assert second.compared_with is not None
+    assert second.compared_with.version == 1
+    assert {reason.check for reason in second.challenger.verdict.reasons} >= {"floor", "beats_baseline"}
+
+    serving = current_champion("parcels")
+    assert serving is not None
+    assert serving.version == (2 if second.promotion else 1)
+    client = open_mlflow()
+    assert int(client.get_model_version_by_alias("parcels", "champion").version) == serving.version
+    assert int(client.get_model_version_by_alias("parcels", "challenger").version) == 2
+    kinds = [entry.kind for entry in entries("parcels")]
+    assert kinds.count("verdict") == 2
+    assert verify_ledger() is None
+
+
+def test_the_same_rows_are_judged_once(shop: Shop) -> None:
+    shop.retrain(40)
+    with pytest.raises(NoNewData, match="--force"):
+        shop.retrain(40)
+    assert shop.retrain(40, force=True).challenger.version == 2
+
+
+def test_changed_code_is_a_new_challenger(shop: Shop) -> None:
+    shop.retrain(40)
+    shop.write_project("0.1")
+    assert shop.retrain(40).challenger.version == 2
+
+
+def test_looking_back_behind_the_champion_is_refused(shop: Shop) -> None:
+    shop.retrain(60)
+    with pytest.raises(LeakyHoldout, match="as-of"):
+        shop.retrain(40)
+
+
+def test_a_broken_contract_trains_nothing(shop: Shop) -> None:
+    from tasks.champion import current_champion
+    from tasks.mlflow_store import open_mlflow
+
+    shop.retrain(40)
+    rows_of(100).drop(columns="late").to_parquet(shop.file)
+    with pytest.raises(ContractViolation, match="late"):
+        shop.retrain(60)
+    client = open_mlflow()
+    assert len(client.search_model_versions("name='parcels'")) == 1
+    serving = current_champion("parcels")
+    assert serving is not None
+    assert serving.generation == 1
+
+
+def test_too_few_rows_is_a_sentence(shop: Shop) -> None:
+    rows_of(1).to_parquet(shop.file)
+    with pytest.raises(NotEnoughData):
+        shop.retrain(40)
+
+
+def test_a_worse_challenger_is_rejected(shop: Shop) -> None:
+    shop.retrain(40)
+    rows = rows_of(100)
+    misread = rows["sent_at"].between(START + timedelta(days=40), START + timedelta(days=79))
+    rows.assign(late=rows["late"].where(~misread, 1 - rows["late"])).to_parquet(shop.file)
+    outcome = shop.retrain(100)
+    assert not outcome.challenger.verdict.promote
+    assert outcome.promotion is None
+    assert outcome.generation == 1
+    failed = {reason.check for reason in outcome.challenger.verdict.reasons if not reason.passed}
+    assert "not_worse_than_champion" in failed
+
+
+def test_a_verdict_artifact_is_published(shop: Shop) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    shop.retrain(40)
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["parcels-verdict"])))
+    assert any("| check" in str(artifact.data).lower() or "champion" in str(artifact.data) for artifact in found)
+
+
+def test_nothing_lands_outside_home(shop: Shop, home: Path, tmp_path: Path) -> None:
+    shop.retrain(40)
+    assert {path.name for path in tmp_path.iterdir()} == {"home", "parcels.parquet", "projects"}
+    assert not list(Settings().staging.glob("*"))

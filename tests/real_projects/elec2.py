@@ -1,0 +1,28 @@
+"""Whether the electricity price rises, half-hourly, 1996 to 1998."""
+
+import os
+
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+from refit import Project
+from refit.sources import parquet
+
+
+def build() -> Pipeline:
+    """Gradient boosting on ordinal codes."""
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
+    columns = make_column_transformer((codes, make_column_selector(dtype_exclude="number")), remainder="passthrough")
+    return make_pipeline(columns, HistGradientBoostingClassifier())
+
+
+project = Project(
+    name="elec2",
+    kind="classification",
+    target="price_up",
+    timestamp="observed_at",
+    load=parquet(f"{os.environ['REFIT_REAL_DATA']}/elec2.parquet", timestamp="observed_at"),
+    build=build,
+)
