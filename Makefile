@@ -4,7 +4,10 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := .venv/bootstrap/bin/uv
-SYNC := UV_PYTHON_DOWNLOADS=never $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --quiet
+# The system's certificates, so that a company's own authority is trusted as it is by everything else on the machine.
+export UV_SYSTEM_CERTS := true
+export UV_PYTHON_DOWNLOADS := never
+SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --quiet
 SOURCES := refit projects tasks flows deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
@@ -16,8 +19,9 @@ help: ## Show this list
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "Refit needs Python 3.11 to 3.13: name one by `make PYTHON=python3.12 ...`")'
 	@echo "Installing uv $(UV_VERSION) into .venv ..."
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --target .venv/bootstrap uv==$(UV_VERSION)
-	@UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+	  --root-user-action=ignore --target .venv/bootstrap uv==$(UV_VERSION)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 
 .venv/installed: $(UV) pyproject.toml uv.lock
 	@echo "Installing what Refit runs on into .venv (once, about 1.2 GB) ..."

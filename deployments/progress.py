@@ -34,8 +34,9 @@ class Progress(logging.Handler):
 
             self._status = Status(doing, console=Console(stderr=True))
             self._status.start()
-        import prefect  # noqa: F401 - sets up logging when it is imported, which would remove our handler
+        from prefect.logging.configuration import ensure_logging_setup
 
+        ensure_logging_setup()  # a first set-up after this would remove our handler
         for room in ROOMS:
             logging.getLogger(room).addHandler(self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime
 
@@ -24,6 +25,8 @@ from tasks.tracking import log_evaluation
 from tasks.train import train
 from tasks.verdict_report import publish_verdict
 
+log = logging.getLogger(__name__)
+
 
 @flow(name="retrain", flow_run_name="{project}: {reason}")
 def retrain(project: str, as_of: datetime | None = None, reason: str = "manual", force: bool = False) -> RetrainOutcome:
@@ -44,6 +47,7 @@ def retrain(project: str, as_of: datetime | None = None, reason: str = "manual",
     started, now = time.monotonic(), datetime.now(UTC)
     until = as_utc(as_of) if as_of else now
     definition = find_project(project)
+    log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
     ingestion = ingest(definition, until)
     snapshot = take_snapshot(definition, until)
     parts = split(definition, snapshot, until)

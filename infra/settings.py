@@ -87,8 +87,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        # Threads that spin while they wait make a fit many times slower on cores that others use too.
-        "OMP_WAIT_POLICY": "PASSIVE",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",

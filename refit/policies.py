@@ -24,7 +24,7 @@ class IngestionPolicy(Policy):
 
     The label delay is added to it, since labels arrive as corrections of rows that were ingested without one.
     """
-    piece_rows: int = Field(100_000, ge=1_000)
+    piece_rows: int = Field(250_000, ge=1_000)
     """How many rows are held in memory at a time; larger frames from `load` are cut into pieces of this size."""
 
 

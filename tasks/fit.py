@@ -51,7 +51,7 @@ def prepared(definition: Project, rows: pd.DataFrame) -> Prepared:
 
     Raises:
         NotEnoughData: If the target has one value in all of them.
-        DataError: If a feature is not among the columns.
+        ModelError: If a feature is not among the columns.
     """
     values, times = rows[definition.target].unique(), rows[definition.timestamp]
     if len(values) == 1:

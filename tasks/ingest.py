@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect import Task, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
 
 from refit.delivery import FRAMES, cut, join
-from refit.errors import ContractViolation, LoadFailed, RefitError
+from refit.errors import ContractViolation, LoadFailed
 from refit.project import Frame, Project
 from refit.schema import differences, unify
 from refit.snapshots import Ingestion
@@ -27,6 +26,7 @@ from tasks.delta import open_table, schema_of
 from tasks.expectations import contract_of, judge_batch, record_contract
 from tasks.foreign_code import blame
 from tasks.quarantine_table import keep_rejected
+from tasks.retries import not_ours
 from tasks.sift import TIME, Sieve
 from tasks.staging import Pieces, staging_area
 from tasks.watermark import load_window
@@ -56,11 +56,7 @@ _MISTAKES = (
 """What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
 
 
-def _worth_retrying(_task: Task[..., Ingestion], _run: TaskRun, state: State[Ingestion]) -> bool:
-    return not isinstance(state.result(raise_on_failure=False), RefitError)
-
-
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=_worth_retrying)
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=not_ours)
 def ingest(definition: Project, until: datetime) -> Ingestion:
     """Loads what is new and what may have changed, judges it, and commits it.
 

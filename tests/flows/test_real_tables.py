@@ -11,7 +11,7 @@ import pytest
 PROJECTS = Path(__file__).parent.parent / "real_projects"
 DATES = {
     "bike_sharing": ("2011-10-01", "2012-04-01", "2012-10-01"),
-    "bank_marketing": ("2008-09-01", "2009-06-01", "2010-06-01"),
+    "bank_marketing": ("2009-06-01", "2009-12-01", "2010-06-01"),
 }
 
 

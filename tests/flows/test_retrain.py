@@ -87,7 +87,7 @@ def test_first_champion_then_judged_challenger(shop: Shop) -> None:
     first = shop.retrain(40)
     assert first.promotion is not None
     assert (first.challenger.version, first.generation) == (1, 1)
-    assert "first champion" in str(first.challenger.verdict) or first.compared_with is None
+    assert first.compared_with is None
     second = shop.retrain(60)
     assert second.compared_with is not None
     assert second.compared_with.version == 1
@@ -101,7 +101,7 @@ def test_first_champion_then_judged_challenger(shop: Shop) -> None:
     assert int(client.get_model_version_by_alias("parcels", "challenger").version) == 2
     kinds = [entry.kind for entry in entries("parcels")]
     assert kinds.count("verdict") == 2
-    assert verify_ledger() is None
+    assert verify_ledger() == len(kinds)
 
 
 def test_the_same_rows_are_judged_once(shop: Shop) -> None:
@@ -164,10 +164,10 @@ def test_a_verdict_artifact_is_published(shop: Shop) -> None:
     shop.retrain(40)
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["parcels-verdict"])))
-    assert any("| check" in str(artifact.data).lower() or "champion" in str(artifact.data) for artifact in found)
+    assert any("promote as the first champion" in str(artifact.data) for artifact in found)
 
 
 def test_nothing_lands_outside_home(shop: Shop, home: Path, tmp_path: Path) -> None:
     shop.retrain(40)
     assert {path.name for path in tmp_path.iterdir()} == {"home", "parcels.parquet", "projects"}
-    assert not list(Settings().staging.glob("*"))
+    assert {path.name for path in Settings().staging.iterdir()} <= {"lock"}
