@@ -40,6 +40,6 @@ def check_projects(project: str | None, as_of: datetime | None) -> Answer:
             for name, items in found.items()
             for item in items
         ),
-        *(f"{file}  FAILED  {reason}" for file, reason in broken.items()),
+        *(f"FAILED  {reason}" for reason in dict.fromkeys(broken.values())),
     ]
     return Answer(facts, lines, exit_code=0 if sound else 1)

@@ -32,7 +32,7 @@ def status(project: str | None) -> Answer:
     lines = [line for name, state in states.items() for line in _state_lines(name, state)]
     return Answer(
         {"projects": states, "broken": broken},
-        [*lines, *(f"{file}: {reason}" for file, reason in broken.items())] or ["no projects"],
+        [*lines, *dict.fromkeys(broken.values())] or ["no projects"],
     )
 
 

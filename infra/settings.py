@@ -87,7 +87,8 @@ def environment(settings: Settings) -> dict[str, str]:
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        # What MLflow reports as an error it raises as well; its own traceback beside our sentence helps nobody.
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
         # A first start makes the server's database: on a busy laptop that takes longer than the default 20 seconds.
