@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from datetime import UTC, datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 from deployments.output import Answer
@@ -25,18 +24,10 @@ def demo() -> Answer:
     Returns:
         Both outcomes, and where to look.
     """
-    _find_examples()
     begin = _next(last_ingested(PROJECT))
     outcomes = [retrain(PROJECT, as_of=begin + STEP * turn, reason="demo") for turn in range(2)]
     facts = {"retrains": [outcome.as_json() for outcome in outcomes], "home": str(Settings().home)}
     return Answer(facts, [line for outcome in outcomes for line in describe(outcome)] + _where_to_look())
-
-
-def _find_examples() -> None:
-    """Falls back to the examples that were installed with Refit, where the directory has no project files."""
-    packaged = find_spec("projects")
-    if not Settings().projects.is_dir() and packaged and packaged.submodule_search_locations:
-        os.environ["REFIT_PROJECTS"] = str(Path(packaged.submodule_search_locations[0]))
 
 
 def _next(ingested: datetime | None) -> datetime:
@@ -44,14 +35,23 @@ def _next(ingested: datetime | None) -> datetime:
 
 
 def _where_to_look() -> list[str]:
-    settings = Settings()
+    home, tools = Settings().home, _tools()
     return [
         "",
         "Where to look:",
-        "  refit status                who serves, and the last verdict",
-        f"  refit champion {PROJECT}  what it was trained on",
-        "  refit why ID                the story of a verdict or a promotion",
-        f"  mlflow ui --backend-store-uri {settings.mlflow}   versions, runs, verdicts (http://127.0.0.1:5000)",
-        f"  PREFECT_HOME={settings.home / 'prefect'} prefect server start   runs and artifacts (http://127.0.0.1:4200)",
-        f"  rm -r {settings.home}   forgets everything",
+        f"  {tools}/refit status                  who serves, and the last verdict",
+        f"  {tools}/refit champion {PROJECT}    what it was trained on",
+        f"  {tools}/refit why ID                  the story of a verdict or a promotion",
+        f"  {tools}/mlflow ui --workers 1 --backend-store-uri {Settings().mlflow}",
+        "      the versions with their verdicts, at http://127.0.0.1:5000",
+        f"  PREFECT_HOME={home / 'prefect'} {tools}/prefect server start",
+        "      the runs with their steps and artifacts, at http://127.0.0.1:4200",
+        f"  rm -r {home}",
+        "      forgets everything",
     ]
+
+
+def _tools() -> Path:
+    """Where the commands of this environment are, as short as it can be said from here."""
+    tools, here = Path(sys.executable).parent, Path.cwd()
+    return tools.relative_to(here) if tools.is_relative_to(here) else tools

@@ -93,7 +93,7 @@ def status(
     debug: Debug = False,
 ) -> None:
     """Show who serves, since when, trained on what, and how many rows wait in quarantine."""
-    with answering(json, debug) as output:
+    with answering(json, debug, "status: reading the record") as output:
         from deployments.record import status as read
 
         output.show(read(project))
@@ -102,7 +102,7 @@ def status(
 @app.command()
 def champion(project: ProjectName, json: Json = False, debug: Debug = False) -> None:
     """Show the version that serves, and where it came from."""
-    with answering(json, debug) as output:
+    with answering(json, debug, f"champion of {project}: reading the record") as output:
         from deployments.record import champion as read
 
         output.show(read(project))
@@ -115,7 +115,7 @@ def why(
     debug: Debug = False,
 ) -> None:
     """Tell the story of one ledger entry in sentences."""
-    with answering(json, debug) as output:
+    with answering(json, debug, f"why {identifier}: reading the record") as output:
         from deployments.record import why as read
 
         output.show(read(identifier))

@@ -54,48 +54,45 @@ def _floor(comparison: Comparison, policy: GatePolicy) -> Reason:
 
 
 def _beats_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
-    difference = comparison.challenger.value - comparison.baseline.value
     pairs = _pairs(comparison.challenger, comparison.baseline)
     if len(pairs) < MIN_BLOCKS:
-        return _cannot_tell("beats_baseline", "better than a trivial model", comparison.metric, difference, pairs)
-    # The lower bound of the differences is minus the upper bound of their negatives.
-    limit = difference + upper_bound(-pairs, policy.significance)
-    passed = difference > limit
+        return _cannot_tell("beats_baseline", "better than a trivial model", comparison.metric, pairs)
+    value, limit = float(pairs.mean()), margin(pairs, policy.significance)
+    passed = value > limit
     sentence = (
         f"{comparison.metric} is {_digits(comparison.challenger.value)} against the "
         f"{_digits(comparison.baseline.value)} of a trivial model, {'' if passed else 'not '}significantly better "
-        f"(difference {difference:+.3g}, more than {limit:+.3g} is asked for, {len(pairs)} blocks)"
+        f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is asked for)"
     )
-    return Reason("beats_baseline", passed, _number(difference), _number(limit), sentence)
+    return Reason("beats_baseline", passed, _number(value), _number(limit), sentence)
 
 
 def _not_worse_than_champion(comparison: Comparison, champion: Evaluation, policy: GatePolicy) -> Reason:
-    difference = comparison.challenger.value - champion.value
     pairs = _pairs(comparison.challenger, champion)
     if len(pairs) < MIN_BLOCKS:
-        return _cannot_tell("not_worse_than_champion", "worse than the champion", comparison.metric, difference, pairs)
-    limit = difference - upper_bound(pairs, policy.significance)
-    passed = difference >= limit
+        return _cannot_tell("not_worse_than_champion", "worse than the champion", comparison.metric, pairs)
+    value, limit = float(pairs.mean()), -margin(pairs, policy.significance)
+    passed = value >= limit
     sentence = (
         f"{comparison.metric} is {_digits(comparison.challenger.value)} against the champion's "
-        f"{_digits(champion.value)}, {'not significantly' if passed else 'significantly'} worse "
-        f"(difference {difference:+.3g}, lowest allowed {limit:+.3g}, {len(pairs)} blocks)"
+        f"{_digits(champion.value)}, {'not ' if passed else ''}significantly worse "
+        f"({value:+.3g} on average over {len(pairs)} blocks, {limit:+.3g} is the lowest allowed)"
     )
-    return Reason("not_worse_than_champion", passed, _number(difference), _number(limit), sentence)
+    return Reason("not_worse_than_champion", passed, _number(value), _number(limit), sentence)
 
 
-def _pairs(one: Evaluation, other: Evaluation) -> np.ndarray:
+def _pairs(one: Evaluation, other: Evaluation) -> npt.NDArray[np.float64]:
     """The differences in the blocks where both have a score."""
     differences = np.subtract(one.blocks, other.blocks)
     return differences[np.isfinite(differences)]
 
 
-def _cannot_tell(check: str, relation: str, metric: str, difference: float, pairs: np.ndarray) -> Reason:
+def _cannot_tell(check: str, relation: str, metric: str, pairs: npt.NDArray[np.float64]) -> Reason:
     sentence = (
         f"cannot tell whether the challenger is {relation}: {metric} is defined in {len(pairs)} blocks of time, and a "
         f"paired test needs {MIN_BLOCKS}"
     )
-    return Reason(check, passed=False, value=_number(difference), limit=None, sentence=sentence)
+    return Reason(check, passed=False, value=None, limit=None, sentence=sentence)
 
 
 def _no_champion_yet() -> Reason:
@@ -103,27 +100,26 @@ def _no_champion_yet() -> Reason:
     return Reason("no_champion_yet", passed=True, value=None, limit=None, sentence=sentence)
 
 
-def upper_bound(differences: npt.NDArray[np.float64], significance: float) -> float:
-    """Gives the one-sided upper confidence bound of a mean difference: the mean plus t(1 - a, n - 1) * s / sqrt(n).
+def margin(differences: npt.NDArray[np.float64], significance: float) -> float:
+    """Gives how far a mean of differences may lie from zero by chance: t(1 - a, n - 1) * s / sqrt(n).
 
     The differences are of paired scores in consecutive blocks of time (batch means, Conway 1963; Law and Kelton,
     Simulation Modeling and Analysis, 9.5.3): pairing removes what is hard for both models, blocks what neighbouring
-    rows share. A bound below zero is a paired one-sided t test that rejects "not worse".
+    rows share. A mean beyond the margin is what a paired one-sided Student t test calls significant.
 
     Args:
-        differences: Challenger minus champion, one per block, two at least.
-        significance: The chance that the bound of a mean of zero lies below zero.
+        differences: Challenger minus the other model, one per block, two at least.
+        significance: The chance that the mean of differences without a true one lies beyond the margin, on one side.
 
     Returns:
-        The bound, in the unit of the metric.
+        The margin, in the unit of the metric; 0 where all differences are the same.
 
     Example:
-        >>> upper_bound(np.array([-1.0, -1.0, -1.0]), 0.05)
-        -1.0
+        >>> margin(np.array([-1.0, -1.0, -1.0]), 0.05)
+        0.0
     """
     count = len(differences)
-    margin = stats.t.ppf(1 - significance, count - 1) * differences.std(ddof=1) / math.sqrt(count)
-    return float(differences.mean() + margin)
+    return float(stats.t.ppf(1 - significance, count - 1) * differences.std(ddof=1) / math.sqrt(count))
 
 
 def _number(value: float) -> float | None:

@@ -5,6 +5,7 @@ Nothing is recorded: no table, no ledger and no MLflow is touched.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,6 +29,9 @@ from tasks.staging import staging_area
 
 _ROWS = 2_000
 """How many labelled rows, the newest, the estimator is fitted on."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
     for name, needs in _STEPS.items():
         lacking = [need for need in needs if not checks[need].passed]
         checks[name] = _skipped(name, lacking[0]) if lacking else _tried(trial, name)
+        log.info("%s: checked %s", definition.name, name)
     return tuple(checks.values())
 
 
