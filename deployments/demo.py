@@ -10,6 +10,7 @@ from deployments.output import Answer
 from deployments.retraining import describe
 from flows.retrain import retrain
 from infra.settings import Settings
+from refit.errors import NoNewData
 from tasks.snapshot import last_ingested
 
 PROJECT = "bike_demand"
@@ -24,14 +25,17 @@ def demo() -> Answer:
     Returns:
         Both outcomes, and where to look.
     """
-    begin = _next(last_ingested(PROJECT))
+    begin = _begin(last_ingested(PROJECT), datetime.now(UTC))
     outcomes = [retrain(PROJECT, as_of=begin + STEP * turn, reason="demo") for turn in range(2)]
     facts = {"retrains": [outcome.as_json() for outcome in outcomes], "home": str(Settings().home)}
     return Answer(facts, [line for outcome in outcomes for line in describe(outcome)] + _where_to_look())
 
 
-def _next(ingested: datetime | None) -> datetime:
-    return FIRST if ingested is None else max(FIRST, ingested + STEP)
+def _begin(ingested: datetime | None, now: datetime) -> datetime:
+    begin = FIRST if ingested is None else max(FIRST, ingested + STEP)
+    if begin + STEP > now:
+        raise NoNewData(f"the demo has come to the present day: delete {Settings().home} to begin it anew")
+    return begin
 
 
 def _where_to_look() -> list[str]:

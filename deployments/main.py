@@ -25,8 +25,10 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    from refit.windows import as_past
+
+    given = datetime.fromisoformat(text)
+    return as_past(given if given.tzinfo else given.replace(tzinfo=UTC), datetime.now(UTC))
 
 
 AsOf = Annotated[

@@ -9,6 +9,7 @@ from infra.settings import Settings
 from refit.errors import StateError
 from refit.ledger import Entry
 from refit.models import Champion
+from refit.project import Project
 from tasks.catalog import discover, find_project
 from tasks.champion import current_champion
 from tasks.ledger import entry, latest
@@ -27,7 +28,7 @@ def status(project: str | None) -> Answer:
     """
     catalog = discover(Settings().projects)
     chosen = [find_project(project)] if project else list(catalog.projects.values())
-    states = {definition.name: _state(definition.name) for definition in chosen}
+    states = {definition.name: _state(definition) for definition in chosen}
     broken = {} if project else {str(file): reason for file, reason in catalog.broken.items()}
     lines = [line for name, state in states.items() for line in _state_lines(name, state)]
     return Answer(
@@ -36,13 +37,12 @@ def status(project: str | None) -> Answer:
     )
 
 
-def _state(name: str) -> dict[str, Any]:
-
-    serving, verdict = current_champion(name), latest(name, "verdict")
+def _state(definition: Project) -> dict[str, Any]:
+    serving, verdict = current_champion(definition.name), latest(definition.name, "verdict")
     return {
         "champion": _champion(serving) if serving else None,
         "last_verdict": {"id": verdict.id, "at": verdict.at.isoformat()} if verdict else None,
-        "quarantined": count_quarantined(find_project(name)),
+        "quarantined": count_quarantined(definition),
         # What the monitor will fill in; nothing monitors yet.
         "last_monitor": None,
         "last_decision": None,
@@ -88,20 +88,13 @@ def champion(project: str) -> Answer:
 
 
 def _champion(serving: Champion) -> dict[str, Any]:
-    rows = serving.model.trained_on
     return {
         "version": serving.version,
         "generation": serving.generation,
         "since": serving.since.isoformat(),
         "model_uri": serving.model.uri,
         "mlflow_run_id": serving.model.run_id,
-        "trained_on": {
-            "version": rows.version,
-            "rows": rows.rows,
-            "start": rows.window.start.isoformat(),
-            "end": rows.window.end.isoformat(),
-            "fingerprint": rows.fingerprint,
-        },
+        "trained_on": serving.model.trained_on.as_json(),
     }
 
 

@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 
 from refit.gate import decide
 from refit.outcomes import RetrainOutcome
-from refit.windows import as_utc
+from refit.windows import as_past
 from tasks.catalog import find_project
 from tasks.champion import find_champion
 from tasks.evaluate import evaluate
@@ -45,14 +45,16 @@ def retrain(project: str, as_of: datetime | None = None, reason: str = "manual",
         RefitError: If the rows, the model or the promotion are refused; nothing is promoted then.
     """
     started, now = time.monotonic(), datetime.now(UTC)
-    until = as_utc(as_of) if as_of else now
+    until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
+    champion = find_champion(definition)
+    if champion:
+        renew_contract(definition, champion, now)
     ingestion = ingest(definition, until)
     snapshot = take_snapshot(definition, until)
     parts = split(definition, snapshot, until)
     key = open_run_key(definition, parts, force)
-    champion = find_champion(definition)
     model = train(definition, parts.train, key)
     comparison = evaluate(definition, model, champion, parts.holdout)
     verdict = decide(comparison, definition.gate)
@@ -60,7 +62,7 @@ def retrain(project: str, as_of: datetime | None = None, reason: str = "manual",
     challenger = register(definition, model, comparison, verdict, champion, ingestion, now, reason)
     promotion = promote(challenger, champion, now) if challenger.verdict.promote else None
     if promotion:
-        renew_contract(definition, promotion.model.trained_on, now)
+        renew_contract(definition, promotion, now)
     outcome = RetrainOutcome(
         project=project,
         run_id=str(flow_run.id),

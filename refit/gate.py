@@ -44,10 +44,10 @@ def _enough_rows(comparison: Comparison, policy: GatePolicy) -> Reason:
 def _floor(comparison: Comparison, policy: GatePolicy) -> Reason:
     value, limit = comparison.challenger.value, policy.floor
     measured = f"{comparison.metric} is {_digits(value)}"
-    if limit is None:
-        return Reason(
-            "floor", passed=True, value=_number(value), limit=None, sentence=f"{measured}, and no floor is set"
-        )
+    if limit is None or not math.isfinite(value):
+        # A block with an infinite error is left out of the paired tests, so it has to fail here.
+        sentence = f"{measured}, and no floor is set" if limit is None else measured
+        return Reason("floor", math.isfinite(value), _number(value), limit, sentence)
     passed = value >= limit
     sentence = f"{measured}, {'at or above' if passed else 'not at or above'} the floor of {_digits(limit)}"
     return Reason("floor", passed, _number(value), limit, sentence)

@@ -45,7 +45,7 @@ class RetrainOutcome:
             "project": self.project,
             "run_id": self.run_id,
             "as_of": self.as_of.isoformat(),
-            "snapshot": _snapshot(self.snapshot),
+            "snapshot": self.snapshot.as_json(),
             "rows": {
                 "in": self.ingestion.rows_in,
                 "accepted": self.ingestion.accepted,
@@ -57,7 +57,7 @@ class RetrainOutcome:
             "challenger": {
                 "version": self.challenger.version,
                 "mlflow_run_id": self.challenger.model.run_id,
-                "trained_on": _snapshot(self.challenger.model.trained_on),
+                "trained_on": self.challenger.model.trained_on.as_json(),
             },
             "champion": {"version": self.compared_with.version} if self.compared_with else None,
             "verdict": {
@@ -69,13 +69,3 @@ class RetrainOutcome:
             "generation": self.generation,
             "seconds": round(self.seconds, 3),
         }
-
-
-def _snapshot(ref: SnapshotRef) -> dict[str, Any]:
-    return {
-        "version": ref.version,
-        "rows": ref.rows,
-        "start": ref.window.start.isoformat(),
-        "end": ref.window.end.isoformat(),
-        "fingerprint": ref.fingerprint,
-    }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.api import types
 from sklearn.base import BaseEstimator
@@ -12,15 +13,6 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from refit.errors import ModelError
 from refit.project import Kind
-
-
-class Prepared(NamedTuple):
-    """Rows that an estimator can be fitted on."""
-
-    X: pd.DataFrame
-    """The features, in their order and with their dtypes."""
-    empty: tuple[str, ...]
-    """The columns without a single value, which got a constant one."""
 
 
 def pick(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
@@ -45,7 +37,7 @@ def pick(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     return frame.loc[:, list(features)]
 
 
-def prepare(frame: pd.DataFrame, features: Sequence[str]) -> Prepared:
+def prepare(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     """Gives training rows that a column without any value does not break.
 
     Some estimators raise on a column that is all missing, some guess its type wrong. It gets one constant value, which
@@ -57,14 +49,14 @@ def prepare(frame: pd.DataFrame, features: Sequence[str]) -> Prepared:
         features: The columns the estimator sees.
 
     Returns:
-        The features, and the names of those that got a constant.
+        The features, in their order and, where they hold a value, with their dtypes.
 
     Raises:
         ModelError: If a feature is not among the columns.
     """
     X = pick(frame, features)  # noqa: N806 - scikit-learn's name
     empty = [str(name) for name in features if X[name].isna().all()]
-    return Prepared(X.assign(**{name: _constant(X[name]) for name in empty}), tuple(empty))
+    return X.assign(**{name: _constant(X[name]) for name in empty})
 
 
 def _constant(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -100,6 +92,29 @@ def seeded(estimator: BaseEstimator, seed: int) -> BaseEstimator:
         if value is None and name.rpartition("__")[2] == "random_state"
     ]
     return estimator.set_params(**dict.fromkeys(unset, seed))
+
+
+def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], seed: int) -> BaseEstimator:  # noqa: N803
+    """Fits an estimator such that the same rows and seed give the same model.
+
+    What has no parameter for a seed, a shuffled `KFold` inside a stack for one, draws from numpy's global generator:
+    that one is seeded for the time of the fit, and then left as it was.
+
+    Args:
+        estimator: An unfitted estimator; it is changed in place.
+        X: The features.
+        y: The target.
+        seed: The seed.
+
+    Returns:
+        The same estimator, fitted.
+    """
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        return seeded(estimator, seed).fit(X, y)
+    finally:
+        np.random.set_state(before)
 
 
 def trivial(kind: Kind) -> BaseEstimator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from refit.windows import Window
 
@@ -23,6 +24,20 @@ class SnapshotRef:
     """A content hash over all the rows, independent of their order; at most 36 characters."""
     labelled: bool = False
     """Whether the rows without a label are left out."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives the reference as JSON values, as other programs rely on them.
+
+        Returns:
+            Table version, count of rows, window and fingerprint.
+        """
+        return {
+            "version": self.version,
+            "rows": self.rows,
+            "start": self.window.start.isoformat(),
+            "end": self.window.end.isoformat(),
+            "fingerprint": self.fingerprint,
+        }
 
 
 @dataclass(frozen=True, slots=True)

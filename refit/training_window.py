@@ -14,7 +14,7 @@ import pandas as pd
 from refit.blocks import MIN_BLOCKS, blocks
 from refit.errors import ModelError
 from refit.predictions import FAULTS, predict_once
-from refit.preparation import pick, prepare, seeded
+from refit.preparation import fit_seeded, pick, prepare
 from refit.project import Project
 from refit.scoring import metric_of, score
 from refit.windows import Window
@@ -145,8 +145,8 @@ def _parts(definition: Project, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.D
 def _scores(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> list[float]:
     features, parts = definition.features_of(judge.columns), blocks(judge[definition.timestamp])
     try:
-        model = seeded(definition.build(), definition.training.seed)
-        model.fit(prepare(rows, features).X, rows[definition.target])
+        X, y = prepare(rows, features), rows[definition.target]  # noqa: N806 - scikit-learn's name
+        model = fit_seeded(definition.build(), X, y, definition.training.seed)
         predictions = predict_once(model, pick(judge, features))
         return [score(metric, predictions, judge[definition.target], part) for part in parts]
     except (ModelError, *FAULTS):

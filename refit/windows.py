@@ -28,6 +28,26 @@ def as_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def as_past(moment: datetime, now: datetime) -> datetime:
+    """Turns an aware time into UTC, if it has come.
+
+    Args:
+        moment: A time with a time zone.
+        now: The present, UTC.
+
+    Returns:
+        The same instant, in UTC.
+
+    Raises:
+        ValueError: If it has no time zone, or lies in the future: an ingest until then would count as done, and the
+            rows that arrive before it would never be asked for.
+    """
+    utc = as_utc(moment)
+    if utc > now:
+        raise ValueError(f"{moment.isoformat()} lies in the future: give a time that has passed")
+    return utc
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A half-open interval `[start, end)` of event time, in UTC.

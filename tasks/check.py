@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from refit.errors import NotEnoughData, ProjectError
 from refit.predictions import Predictions, predict_once
-from refit.preparation import seeded
+from refit.preparation import fit_seeded
 from refit.project import Project
 from refit.schema import unify
 from refit.scoring import metric_of, score
@@ -130,8 +130,9 @@ class _Trial:
         return f"scikit-learn has the scorer {metric_of(self.definition, ())}"
 
     def fit(self) -> str:
-        self.X = prepared(self.definition, self.rows).X
-        model = seeded(self.estimator, self.definition.training.seed).fit(self.X, self.rows[self.definition.target])
+        self.X = prepared(self.definition, self.rows)
+        target, seed = self.rows[self.definition.target], self.definition.training.seed
+        model = fit_seeded(self.estimator, self.X, target, seed)
         self.predictions = predict_once(model, self.X)
         return f"fitted on {len(self.X):,} rows"
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 from refit.batches import Batch, problems
 from refit.contract import Contract, Fault, RowFindings, Rule
 from refit.errors import BrokenProject, ContractViolation
+from refit.models import Champion
 from refit.project import Project
 from refit.reference import derive
-from refit.snapshots import SnapshotRef
-from tasks.ledger import latest, record
+from tasks.ledger import entry_once, latest, record
 from tasks.own_expectations import rules_of
 from tasks.validation import Outcome, is_row_rule, validate
 
@@ -48,32 +48,36 @@ def contract_of(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contr
     return Contract.from_json(entry.payload) if entry else derive(definition, pieces())
 
 
-def record_contract(definition: Project, contract: Contract, at: datetime) -> None:
+def record_contract(definition: Project, contract: Contract, at: datetime, once: str | None = None) -> None:
     """Records a derived contract in the ledger, from where later batches take it.
 
     Args:
         definition: The project.
         contract: What `contract_of` gave; one that is already elsewhere is not recorded.
         at: When, UTC.
+        once: Names what must not be recorded twice.
     """
     if contract.origin == "derived":
-        record(definition.name, "contract", contract.to_json(), at=at)
+        record(definition.name, "contract", contract.to_json(), at, once)
         log.info("%s: a contract of %d rules was derived and recorded", definition.name, len(contract.rules))
 
 
-def renew_contract(definition: Project, ref: SnapshotRef, at: datetime) -> None:
+def renew_contract(definition: Project, champion: Champion, at: datetime) -> None:
     """Derives the contract again from a champion's training rows, so that ranges and categories follow them.
+
+    It is done once for each champion: a run that was killed after its promotion leaves it to the next one.
 
     Args:
         definition: The project; one with expectations of its own keeps them.
-        ref: The rows that the champion was trained on.
+        champion: The champion.
         at: When, UTC.
     """
     from tasks.table import scan
 
-    if definition.expectations is None:
-        pieces = (pa.Table.from_batches([batch]) for batch in scan(definition, ref))
-        record_contract(definition, derive(definition, pieces), at)
+    once = f"generation {champion.generation}"
+    if definition.expectations is None and entry_once(definition.name, "contract", once) is None:
+        pieces = (pa.Table.from_batches([batch]) for batch in scan(definition, champion.model.trained_on))
+        record_contract(definition, derive(definition, pieces), at, once)
 
 
 def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:

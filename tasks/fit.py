@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from refit.errors import NotEnoughData, RefitError, TrainingFailed
-from refit.preparation import Prepared, prepare, seeded
+from refit.preparation import fit_seeded, prepare
 from refit.project import Project
 from tasks.foreign_code import blame
 
@@ -39,7 +39,7 @@ def foreign_code(definition: Project) -> Iterator[None]:
         ) from error
 
 
-def prepared(definition: Project, rows: pd.DataFrame) -> Prepared:
+def prepared(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
     """Picks the features of training rows, once it is sure that the rows can teach anything.
 
     Args:
@@ -78,7 +78,7 @@ def fit(definition: Project, rows: pd.DataFrame, params: Mapping[str, Any]) -> B
         NotEnoughData: If the target has one value.
         TrainingFailed: If the estimator cannot be built or fitted.
     """
-    features = prepared(definition, rows).X
+    features = prepared(definition, rows)
     with foreign_code(definition):
         estimator = definition.build().set_params(**params)
-        return seeded(estimator, definition.training.seed).fit(features, rows[definition.target])
+        return fit_seeded(estimator, features, rows[definition.target], definition.training.seed)

@@ -33,7 +33,7 @@ class CodeState:
     dirty: bool | None
     """Whether anything in that repository is not committed; `None` outside one."""
     file_hash: str
-    """SHA-256 of the project file; `unknown` for a project that has none."""
+    """SHA-256 of the project file and of the `_*.py` beside it, which it may import; `unknown` without a file."""
 
 
 def code_state(definition: Project) -> CodeState:
@@ -54,7 +54,10 @@ def code_state(definition: Project) -> CodeState:
 
 
 def _file_hash(definition: Project) -> str:
-    return UNKNOWN if definition.file is None else hashlib.sha256(definition.file.read_bytes()).hexdigest()
+    if definition.file is None:
+        return UNKNOWN
+    beside = sorted(definition.file.parent.glob("_*.py"))
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in (definition.file, *beside))).hexdigest()
 
 
 def _git(folder: Path, *words: str) -> str | None:

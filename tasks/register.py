@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DESCRIPTION_LIMIT = 5_000
-"""How many characters MLflow's database takes as a version's description."""
+"""How many characters MLflow's database takes as a description."""
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
@@ -104,6 +104,20 @@ def is_settled(challenger: Challenger) -> bool:
     return from_payload(Judgement, judged.payload).generation != (serving.generation if serving else 0)
 
 
+def was_overtaken(challenger: Challenger) -> bool:
+    """Tells whether a model was fit to serve, and another became champion before it could.
+
+    Args:
+        challenger: The judged model, from `find_verdict`.
+
+    Returns:
+        Whether its verdict, to promote, was never followed and cannot be any more.
+    """
+    if not challenger.verdict.promote or not is_settled(challenger):
+        return False
+    return entry_once(challenger.model.project, "promotion", str(challenger.verdict_id)) is None
+
+
 def recorded_challenger(judged: Entry) -> Challenger:
     """Reads a challenger from the ledger.
 
@@ -141,7 +155,7 @@ def _create_registered_model(client: MlflowClient, definition: Project) -> None:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.create_registered_model(definition.name, description=definition.description)
+        client.create_registered_model(definition.name, description=definition.description[:_DESCRIPTION_LIMIT])
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise

@@ -8,7 +8,7 @@ from refit.errors import NoNewData
 from refit.project import Project
 from refit.snapshots import Split
 from tasks.provenance import run_key
-from tasks.register import find_verdict, is_settled
+from tasks.register import find_verdict, is_settled, was_overtaken
 
 
 def open_run_key(definition: Project, parts: Split, force: bool) -> str:
@@ -20,7 +20,7 @@ def open_run_key(definition: Project, parts: Split, force: bool) -> str:
         force: Whether to train again where the verdict on these rows stands.
 
     Returns:
-        A run key whose verdict is not settled yet.
+        A run key whose verdict is not settled yet; a new one where another champion came before the last promotion.
 
     Raises:
         NoNewData: If rows, code and settings are those of a settled verdict, and `force` is not set.
@@ -30,7 +30,7 @@ def open_run_key(definition: Project, parts: Split, force: bool) -> str:
         verdict = find_verdict(definition, key)
         if verdict is None or not is_settled(verdict):
             return key
-        if not force:
+        if not force and not was_overtaken(verdict):
             raise NoNewData(
                 f"{definition.name} has no new data since version {verdict.version} was judged: wait for rows, "
                 f"give a later --as-of, or add --force to train again on the same ones"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ TRAINED_ON = "refit.trained_on"
 _LONGEST = 250
 """Parameters with a longer text are left out: nested estimators and lists, which the stored model shows."""
 
+_REFUSED = re.compile(r"[^\w.\- ]")
+"""What MLflow refuses in a parameter's name; the steps of a pipeline may be called anything."""
+
 _reference = TypeAdapter(SnapshotRef)
 
 
@@ -53,10 +57,10 @@ def find_trained(client: MlflowClient, experiment: str, project: str, key: str) 
     Returns:
         The model, or `None` if it has yet to be trained.
     """
-    runs = client.search_runs([experiment], f"tags.`{RUN_KEY}` = '{key}'", order_by=["attributes.start_time ASC"])
-    for run in runs:
-        if run.info.status == "RUNNING":
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        if {RUN_KEY, "mlflow.parentRunId"} & set(run.data.tags):  # a training or a trial, whatever its rows
             _close(client, run)
+    runs = client.search_runs([experiment], f"tags.`{RUN_KEY}` = '{key}'", order_by=["attributes.start_time ASC"])
     finished = [run for run in runs if run.info.status == "FINISHED"]
     return _model_of(finished[0], project, key) if finished else None
 
@@ -117,7 +121,7 @@ def log_values(
     """
     from mlflow.entities import Param, RunTag
 
-    texts = {name: str(value) for name, value in (params or {}).items()}
+    texts = {_REFUSED.sub("_", name)[:_LONGEST]: str(value) for name, value in (params or {}).items()}
     run.client.log_batch(
         run.id,
         metrics=[_metric(name, value) for name, value in (metrics or {}).items()],

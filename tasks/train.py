@@ -13,7 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.models import ModelRef
-from refit.preparation import pick
+from refit.preparation import prepare
 from refit.project import Project
 from refit.snapshots import SnapshotRef
 from refit.training_window import WindowChoice, choose_window
@@ -77,7 +77,7 @@ def _trained(definition: Project, rows: SnapshotRef, key: str, run: TrackedRun) 
     log_rows(run, chosen, "training")
     run.client.log_dict(run.id, asdict(choice), "window.json")
     run.client.log_text(run.id, lock_text(), "lock.txt")
-    sample = pick(frame.head(SAMPLE), definition.features_of(frame.columns))
+    sample = prepare(frame, definition.features_of(frame.columns)).head(SAMPLE)
     return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), chosen, key)
 
 

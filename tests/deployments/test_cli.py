@@ -39,6 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_wrong_usage_exits_with_2() -> None:
     assert refit("retrain").returncode == 2
     assert refit("retrain", "x", "--as-of", "yesterday").returncode == 2
+    assert refit("retrain", "x", "--as-of", "2999-01-01").returncode == 2
     assert refit("quarantine", "x", "delete").returncode == 2
 
 

@@ -117,6 +117,25 @@ def test_changed_code_is_a_new_challenger(shop: Shop) -> None:
     assert shop.retrain(40).challenger.version == 2
 
 
+def test_a_kill_after_the_promotion_leaves_the_contract_to_the_next_run(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import retrain
+    from tasks.ledger import entries
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrain, "renew_contract", killed)
+        with pytest.raises(KeyboardInterrupt):
+            shop.retrain(40)
+    assert [entry.kind for entry in entries("parcels")] == ["promotion", "verdict", "contract"]
+    with pytest.raises(NoNewData):
+        shop.retrain(40)
+    assert [entry.kind for entry in entries("parcels")] == ["contract", "promotion", "verdict", "contract"]
+
+
 def test_looking_back_behind_the_champion_is_refused(shop: Shop) -> None:
     shop.retrain(60)
     with pytest.raises(LeakyHoldout, match="as-of"):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from statistics import fmean, stdev
 
@@ -113,6 +114,14 @@ def test_a_metric_that_is_not_defined_promotes_nothing():
     assert [reason.check for reason in verdict.reasons if reason.passed] == ["enough_rows"]
     assert all(reason.value is None for reason in verdict.reasons[1:])
     assert "roc_auc is not defined on these rows" in str(verdict)
+
+
+def test_an_infinite_error_in_one_block_promotes_nothing():
+    scored = comparison(GOOD, GOOD)
+    broken = Evaluation(-math.inf, (*GOOD[:5], -math.inf))
+    for policy in (GatePolicy(), GatePolicy(floor=0.1)):
+        verdict = decide(replace(scored, challenger=broken), policy)
+        assert [reason.check for reason in verdict.reasons if not reason.passed] == ["floor"]
 
 
 def test_a_stricter_significance_allows_more():

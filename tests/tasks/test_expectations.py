@@ -15,6 +15,7 @@ from refit import ContractPolicy, Project
 from refit.batches import Batch
 from refit.contract import Contract, Fault, Rule
 from refit.errors import BrokenProject, ContractViolation
+from refit.models import Champion, ModelRef
 from refit.reference import derive
 from tasks.expectations import contract_of, judge_batch, judge_rows, record_contract, renew_contract
 from tasks.ledger import entries
@@ -225,7 +226,9 @@ def test_a_promotion_renews_the_contract_from_the_training_rows(home):
     until = AT + timedelta(days=1)
     definition = project(load=deliver)
     ingest.fn(definition, until)
-    renew_contract(definition, take_snapshot.fn(definition, until), until)
+    trained = ModelRef("parcels", "run", "models:/m", take_snapshot.fn(definition, until), "key")
+    for _ in range(2):  # once for each champion
+        renew_contract(definition, Champion(trained, version=1, generation=1, since=until), until)
     newest, first = entries("parcels", "contract")
     assert newest.payload == first.payload
     assert newest.id > first.id

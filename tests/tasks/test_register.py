@@ -9,7 +9,7 @@ from refit.ledger import as_payload, from_payload
 from tasks.ledger import entries, entry
 from tasks.mlflow_store import open_mlflow
 from tasks.promote import promote
-from tasks.register import find_verdict, is_settled, register
+from tasks.register import find_verdict, is_settled, register, was_overtaken
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -102,6 +102,7 @@ def test_a_verdict_is_settled_once_nothing_is_left_to_do(judge) -> None:
     assert is_settled(open_one)
     assert is_settled(rival)
     assert not is_settled(judge("next", over=first))
+    assert [was_overtaken(each) for each in (open_one, rival, judge("rejected", promote=False))] == [False, True, False]
 
 
 def test_a_long_report_fits_the_database(rentals: Project, evidence, mlflow_home) -> None:

@@ -18,8 +18,8 @@ from mlflow.entities import LoggedModelStatus, Run
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.pipeline import make_pipeline
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from infra.settings import Settings
@@ -153,6 +153,23 @@ def test_a_run_that_was_killed_is_closed_and_not_used(rows: SnapshotRef) -> None
     assert client.get_run(killed).info.status == "KILLED"
     assert client.get_logged_model(half.model_id).status == LoggedModelStatus.FAILED
     assert [run.info.status for run in runs()].count("RUNNING") == 0
+
+
+def test_a_run_that_was_killed_is_closed_by_a_training_on_other_rows(rows: SnapshotRef) -> None:
+    client = open_mlflow()
+    experiment = experiment_of(client, "bikes")
+    killed = client.create_run(experiment, tags={RUN_KEY: "l" * 32}).info.run_id
+    trial = client.create_run(experiment, tags={"mlflow.parentRunId": killed}).info.run_id
+    foreign = client.create_run(experiment).info.run_id
+    train.fn(bikes(), rows, "k" * 32)
+    assert [client.get_run(each).info.status for each in (killed, trial, foreign)] == ["KILLED", "KILLED", "RUNNING"]
+
+
+def test_an_empty_column_and_odd_names_do_not_stop_a_training(rows: SnapshotRef) -> None:
+    definition = bikes(lambda: Pipeline([("fit (ols)", LinearRegression())]), features=("temperature", "rainfall"))
+    model = train.fn(definition, rows, "k" * 32)
+    params = open_mlflow().get_run(model.run_id).data.params
+    assert params["estimator.fit _ols___fit_intercept"] == "True"
 
 
 def test_projects_do_not_find_each_others_runs(rows: SnapshotRef) -> None:
