@@ -10,6 +10,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from refit.gate import decide
+from refit.judgements import Judgement
 from refit.outcomes import RetrainOutcome
 from refit.windows import as_past
 from tasks.catalog import find_project
@@ -59,7 +60,8 @@ def retrain(project: str, as_of: datetime | None = None, reason: str = "manual",
     comparison = evaluate(definition, model, champion, parts.holdout)
     verdict = decide(comparison, definition.gate)
     log_evaluation(model, comparison, verdict)
-    challenger = register(definition, model, comparison, verdict, champion, ingestion, now, reason)
+    judgement = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, reason)
+    challenger = register(definition, judgement, now)
     promotion = promote(challenger, champion, now) if challenger.verdict.promote else None
     if promotion:
         renew_contract(definition, promotion, now)
@@ -74,5 +76,5 @@ def retrain(project: str, as_of: datetime | None = None, reason: str = "manual",
         promotion=promotion,
         seconds=time.monotonic() - started,
     )
-    publish_verdict(definition, outcome, comparison)
+    publish_verdict(definition, judgement)
     return outcome

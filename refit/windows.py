@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pandas as pd
 
@@ -54,8 +54,8 @@ class Window:
 
     Example:
         >>> day = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
-        >>> day.length
-        datetime.timedelta(days=1)
+        >>> str(day)
+        '[2026-01-01T00:00:00+00:00, 2026-01-02T00:00:00+00:00)'
     """
 
     start: datetime
@@ -68,11 +68,6 @@ class Window:
         object.__setattr__(self, "end", as_utc(self.end))
         if self.start > self.end:
             raise ValueError(f"a window cannot end before it starts: [{self.start}, {self.end})")
-
-    @property
-    def length(self) -> timedelta:
-        """How long the window is."""
-        return self.end - self.start
 
     def holds(self, times: pd.Series[pd.Timestamp]) -> pd.Series[bool]:
         """Tells which times lie inside the window.

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.evaluations import Comparison
 from refit.judgements import Judgement
 from refit.ledger import Entry, as_payload, from_payload
-from refit.models import Challenger, Champion, ModelRef
+from refit.models import Challenger, ModelRef
 from refit.project import Project
-from refit.snapshots import Ingestion
-from refit.verdicts import Verdict
 from tasks.champion import current_champion, set_alias
 from tasks.ledger import entry, entry_once, record
 from tasks.mlflow_store import open_mlflow
@@ -32,16 +29,7 @@ _DESCRIPTION_LIMIT = 5_000
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
-def register(
-    definition: Project,
-    model: ModelRef,
-    comparison: Comparison,
-    verdict: Verdict,
-    over: Champion | None,
-    ingestion: Ingestion,
-    at: datetime,
-    reason: str = "manual",
-) -> Challenger:
+def register(definition: Project, judgement: Judgement, at: datetime) -> Challenger:
     """Makes a judged model a version of the registered model, and records its verdict with all the evidence.
 
     Each run key has one version and one verdict: what a killed run has left is found again and completed, and the
@@ -49,21 +37,16 @@ def register(
 
     Args:
         definition: The project.
-        model: The model that was judged.
-        comparison: What it was judged on.
-        verdict: What the gate concluded.
-        over: The champion it was compared with; `None` if there was none.
-        ingestion: What the ingest before the training did.
+        judgement: The model, its verdict, and what the verdict rests on.
         at: When this happens, UTC.
-        reason: Why the retrain was started.
 
     Returns:
         The challenger as it is on record.
     """
-    judgement = Judgement(model, comparison, definition.gate, verdict, over, ingestion, reason)
+    model = judgement.model
     client = open_mlflow()
     version = _version_of(client, definition, model) or _create_version(client, definition, judgement)
-    evidence = {"version": version, "promote": verdict.promote, **as_payload(judgement)}
+    evidence = {"version": version, "promote": judgement.verdict.promote, **as_payload(judgement)}
     judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=model.run_key))
     if judged.version != version:
         # Another process has registered its model of the same run key first.

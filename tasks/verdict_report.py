@@ -6,9 +6,7 @@ import html
 
 from prefect.artifacts import create_markdown_artifact
 
-from refit.evaluations import Comparison
 from refit.judgements import Judgement
-from refit.outcomes import RetrainOutcome
 from refit.project import Project
 from refit.snapshots import Ingestion
 from refit.verdicts import Verdict
@@ -53,22 +51,13 @@ def headline(judgement: Judgement) -> str:
     return "rejected: " + "; ".join(_cell(reason.sentence) for reason in verdict.reasons if not reason.passed)
 
 
-def publish_verdict(definition: Project, outcome: RetrainOutcome, comparison: Comparison) -> None:
+def publish_verdict(definition: Project, judgement: Judgement) -> None:
     """Shows the verdict as an artifact of the flow run that this is called in.
 
     Args:
         definition: The project.
-        outcome: What the retrain did.
-        comparison: What its verdict rests on.
+        judgement: The verdict and what it rests on.
     """
-    judgement = Judgement(
-        model=outcome.challenger.model,
-        comparison=comparison,
-        policy=definition.gate,
-        verdict=outcome.challenger.verdict,
-        over=outcome.compared_with,
-        ingestion=outcome.ingestion,
-    )
     create_markdown_artifact(
         verdict_markdown(definition, judgement),
         key=f"{definition.name.replace('_', '-')}-verdict",

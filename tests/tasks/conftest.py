@@ -16,6 +16,7 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project, Window
 from refit.evaluations import Comparison, Evaluation
+from refit.judgements import Judgement
 from refit.models import Challenger, Champion, ModelRef
 from refit.snapshots import Ingestion, SnapshotRef
 from refit.verdicts import Reason, Verdict
@@ -86,7 +87,8 @@ def judge(mlflow_home: Path, rentals: Project, evidence: Callable[..., Any]) -> 
 
     def judged(run_key: str = "key", over: Champion | None = None, *, promote: bool = True) -> Challenger:
         model, comparison, verdict, ingestion = evidence(run_key, promote=promote)
-        return register.fn(rentals, model, comparison, verdict, over, ingestion, AT)
+        judgement = Judgement(model, comparison, rentals.gate, verdict, over, ingestion)
+        return register.fn(rentals, judgement, AT)
 
     return judged
 

@@ -17,14 +17,14 @@ REGISTER = """
 import signal
 from datetime import UTC, datetime
 from refit import Project
+from refit.judgements import Judgement
 from tasks import register
 if killed_before:
     setattr(register, killed_before, lambda *arguments, **names: os.kill(os.getpid(), signal.SIGKILL))
 rentals = Project(name="rentals", kind="regression", target="rentals", timestamp="observed_at", load=list, build=list)
 model, comparison, verdict, ingestion = evidence[number]
-challenger = register.register.fn(
-    rentals, model, comparison, verdict, None, ingestion, datetime(2026, 3, 2, tzinfo=UTC)
-)
+judgement = Judgement(model, comparison, rentals.gate, verdict, None, ingestion)
+challenger = register.register.fn(rentals, judgement, datetime(2026, 3, 2, tzinfo=UTC))
 results.put(challenger)
 """
 
@@ -108,5 +108,5 @@ def test_a_verdict_is_settled_once_nothing_is_left_to_do(judge) -> None:
 def test_a_long_report_fits_the_database(rentals: Project, evidence, mlflow_home) -> None:
     model, comparison, verdict, ingestion = evidence()
     talkative = replace(ingestion, warnings=("warning " * 100,) * 50)
-    register.fn(rentals, model, comparison, verdict, None, talkative, AT)
+    register.fn(rentals, Judgement(model, comparison, rentals.gate, verdict, None, talkative), AT)
     assert len(open_mlflow().get_model_version("rentals", "1").description) == 5_000
