@@ -42,4 +42,4 @@ def check_projects(project: str | None, as_of: datetime | None) -> Answer:
         ),
         *(f"FAILED  {reason}" for reason in dict.fromkeys(broken.values())),
     ]
-    return Answer(facts, lines, exit_code=0 if sound else 1)
+    return Answer(facts, lines or ["no projects"], exit_code=0 if sound else 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,30 +33,30 @@ def demo() -> Answer:
 
 
 def _begin(ingested: datetime | None, now: datetime) -> datetime:
-    begin = FIRST if ingested is None else max(FIRST, ingested + STEP)
+    begin = FIRST if ingested is None else FIRST + STEP * max(0, (ingested - FIRST) // STEP + 2)
     if begin + STEP > now:
         raise NoNewData(f"the demo has come to the present day: delete {Settings().home} to begin it anew")
     return begin
 
 
 def _where_to_look() -> list[str]:
-    home, tools = Settings().home, _tools()
+    home, tools, mlflow = shlex.quote(str(Settings().home)), _tools(), shlex.quote(Settings().mlflow)
     return [
         "",
         "Where to look:",
         f"  {tools}/refit status                  who serves, and the last verdict",
         f"  {tools}/refit champion {PROJECT}    what it was trained on",
         f"  {tools}/refit why ID                  the story of a verdict or a promotion",
-        f"  {tools}/mlflow ui --workers 1 --backend-store-uri {Settings().mlflow}",
+        f"  {tools}/mlflow ui --workers 1 --backend-store-uri {mlflow}",
         "      the versions with their verdicts, at http://127.0.0.1:5000",
-        f"  PREFECT_HOME={home / 'prefect'} {tools}/prefect server start",
+        f"  PREFECT_HOME={home}/prefect {tools}/prefect server start",
         "      the runs with their steps and artifacts, at http://127.0.0.1:4200",
         f"  rm -r {home}",
         "      forgets everything",
     ]
 
 
-def _tools() -> Path:
+def _tools() -> str:
     """Where the commands of this environment are, as short as it can be said from here."""
     tools, here = Path(sys.executable).parent, Path.cwd()
-    return tools.relative_to(here) if tools.is_relative_to(here) else tools
+    return shlex.quote(str(tools.relative_to(here) if tools.is_relative_to(here) else tools))

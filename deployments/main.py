@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json as jsonlib
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
@@ -19,6 +21,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+WRONG_USAGE = 2
+"""The exit code of a command line that cannot be understood."""
+
 ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and nothing else there.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -27,8 +32,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 def _moment(text: str) -> datetime:
     from refit.windows import as_past
 
-    given = datetime.fromisoformat(text)
-    return as_past(given if given.tzinfo else given.replace(tzinfo=UTC), datetime.now(UTC))
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time such as 2026-04-01 or 2026-04-01T03:00+02:00") from None
+    try:
+        return as_past(given if given.tzinfo else given.replace(tzinfo=UTC), datetime.now(UTC))
+    except (ValueError, OverflowError) as refused:
+        raise typer.BadParameter(str(refused)) from None
 
 
 AsOf = Annotated[
@@ -140,5 +151,15 @@ def quarantine(
 
 
 def main() -> None:
-    """The console script."""
-    app()
+    """The console script.
+
+    Raises:
+        SystemExit: Always; with code 2 after wrong usage, which is one JSON object, too, where one was asked for.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == WRONG_USAGE and "--json" in sys.argv[1:]:
+            wrong = f"`{' '.join(['refit', *sys.argv[1:]])}` is wrong usage: standard error says what is wrong with it"
+            sys.stdout.write(jsonlib.dumps({"error": wrong, "kind": "UsageError"}) + "\n")
+        raise

@@ -20,7 +20,7 @@ class IngestionPolicy(Policy):
     """How rows come in."""
 
     lateness: timedelta = Field(timedelta(days=1), ge=timedelta(0))
-    """How far back before the end of the last ingest each ingest looks again for late and corrected rows.
+    """How far back before the newest ingested event time each ingest looks again for late and corrected rows.
 
     The label delay is added to it, since labels arrive as corrections of rows that were ingested without one.
     """

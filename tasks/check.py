@@ -70,7 +70,7 @@ def _skipped(name: str, lacking: str) -> Check:
 def _tried(trial: _Trial, name: str) -> Check:
     try:
         return Check(name, passed=True, sentence=getattr(trial, name)())
-    except Exception as error:  # noqa: BLE001 - the door to foreign code, which may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the door to foreign code, which may raise anything
         return Check(name, passed=False, sentence=blame(error, trial.definition.file))
 
 

@@ -159,7 +159,7 @@ def _replace(batch: Delivery, table: DeltaTable) -> Committed:
 
 
 def _write(batch: Delivery, table: DeltaTable | None, rows: Iterable[pa.Table], replacing: str | None = None) -> int:
-    marks = [mark(table, batch.window.end)]
+    marks = [mark(table, min(batch.window.end, span(batch.times()).end))]
     return write(batch.definition.name, table, rows, batch.schema, replacing, marks)
 
 

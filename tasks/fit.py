@@ -32,7 +32,7 @@ def foreign_code(definition: Project) -> Iterator[None]:
         yield
     except RefitError:
         raise
-    except Exception as error:  # an estimator may raise anything
+    except (Exception, SystemExit) as error:  # an estimator may raise anything
         raise TrainingFailed(
             f"the estimator could not be built or fitted ({blame(error, definition.file)}): correct it, then run "
             f"refit check {definition.name}"
@@ -56,9 +56,9 @@ def prepared(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
     values, times = rows[definition.target].unique(), rows[definition.timestamp]
     if len(values) == 1:
         raise NotEnoughData(
-            f"the target {definition.target!r} of {definition.name} has no value but {values[0]!r} in the {len(rows)} "
-            f"training rows from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}: set training.window='all', or wait "
-            f"for rows with another one"
+            f"the target {definition.target!r} of {definition.name} has no value but {values.tolist()[0]!r} in the "
+            f"{len(rows)} training rows from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}: set "
+            f"training.window='all', or wait for rows with another one"
         )
     return prepare(rows, definition.features_of(rows.columns))
 

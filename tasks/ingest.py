@@ -52,6 +52,7 @@ _MISTAKES = (
     IsADirectoryError,
     NotADirectoryError,
     PermissionError,
+    SystemExit,
 )
 """What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
 
@@ -60,8 +61,8 @@ _MISTAKES = (
 def ingest(definition: Project, until: datetime) -> Ingestion:
     """Loads what is new and what may have changed, judges it, and commits it.
 
-    The first load is asked for everything before `until`, a later one for what is new since the last ingest that
-    changed the table, and for the project's lookback before that. Rows are staged on disk, so memory holds only a few
+    The first load is asked for everything before `until`, a later one for what is new since the newest
+    ingested event time, and for the project's lookback before that. Rows are staged on disk, so memory holds only a few
     pieces. The quarantine is written first, then the data with the watermark in one commit: whenever the process dies,
     the next ingest begins with the same rows and finds those it has already written.
 

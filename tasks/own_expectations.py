@@ -15,7 +15,17 @@ from tasks.foreign_code import blame
 if TYPE_CHECKING:
     from great_expectations.expectations.expectation import Expectation
 
-_MISTAKES = (ImportError, NameError, AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RuntimeError)
+_MISTAKES = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    SystemExit,
+    TypeError,
+    ValueError,
+)
 """What a mistake in a project's own function raises; a full disk or a lost connection is no mistake."""
 
 

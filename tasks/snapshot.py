@@ -112,7 +112,7 @@ def last_ingested(project: str) -> datetime | None:
         project: Its name.
 
     Returns:
-        The end of the last ingest that changed the table; `None` before the first.
+        Just after the newest event time that was ingested, UTC; `None` before the first ingest.
     """
     table = open_table(project)
     return None if table is None else watermark(table)

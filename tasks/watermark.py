@@ -22,7 +22,7 @@ def watermark(table: DeltaTable) -> datetime | None:
         table: The project's table.
 
     Returns:
-        The end of the last ingest that changed the table, UTC; `None` before the first.
+        Just after the newest event time that was ingested, UTC; `None` before the first ingest.
     """
     version = table.transaction_version(APPLICATION)
     return None if version is None else moment(version)
@@ -33,7 +33,8 @@ def mark(table: DeltaTable | None, until: datetime) -> Transaction:
 
     Args:
         table: The table before the commit.
-        until: The end of the ingest; a look back into the past does not move the watermark.
+        until: Just after the newest event time of the batch, and not its load's end: who asks for rows up to 2062 has
+            not seen those of tomorrow. A look back into the past does not move the watermark.
 
     Returns:
         What Delta calls an application transaction.

@@ -22,6 +22,17 @@ except SystemExit:
 """
 
 
+LEAVING = """
+from sklearn.dummy import DummyRegressor
+from refit import Project
+
+def load(window):
+    {body}
+
+project = Project(name="{name}", kind="regression", target="y", timestamp="t", load=load, build=DummyRegressor)
+"""
+
+
 def refit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     import os
 
@@ -38,8 +49,11 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_wrong_usage_exits_with_2() -> None:
     assert refit("retrain").returncode == 2
-    assert refit("retrain", "x", "--as-of", "yesterday").returncode == 2
+    assert "no time such as" in refit("retrain", "x", "--as-of", "yesterday").stderr
+    assert refit("retrain", "x", "--as-of", "0001-01-01T00:00+14:00").returncode == 2
     assert refit("retrain", "x", "--as-of", "2999-01-01").returncode == 2
+    run = refit("retrain", "x", "--bogus", "--json")
+    assert (run.returncode, json.loads(run.stdout)["kind"]) == (2, "UsageError")
     assert refit("quarantine", "x", "delete").returncode == 2
 
 
@@ -65,6 +79,17 @@ def test_syntax_error_names_file_and_line(tmp_path: Path) -> None:
     assert run.returncode == 1
     assert "broken.py" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_project_that_leaves_the_interpreter_stops_only_itself(tmp_path: Path) -> None:
+    for name, body in {"leaves": "raise SystemExit(4)", "stays": "raise KeyError('x')"}.items():
+        (tmp_path / f"{name}.py").write_text(LEAVING.format(name=name, body=body))
+    run = refit("check", "--json", REFIT_PROJECTS=str(tmp_path))
+    assert run.returncode == 1
+    checks = {name: items[0]["sentence"] for name, items in json.loads(run.stdout)["projects"].items()}
+    assert "SystemExit: 4" in checks["leaves"]
+    assert "KeyError" in checks["stays"]
+    assert "Warning" not in run.stderr
 
 
 def test_status_without_any_state(home: Path) -> None:

@@ -24,6 +24,7 @@ from tasks.table import read_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+TICK = timedelta(microseconds=1)
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 KEYS = pytest.mark.parametrize("key", [(), ("id",), ("id", "at")], ids=["no key", "key", "key with time"])
 
@@ -70,8 +71,8 @@ def test_twice_is_once(key) -> None:
     again = ingest.fn(definition, START + DAY * 2)
     assert (again.rows_in, again.added, again.corrected, again.version) == (24, 0, 0, 0)
     later = ingest.fn(definition, START + DAY * 9)
-    assert (later.rows_in, later.added, later.window.start) == (76, 52, START + DAY)
-    assert last_ingested("hours") == START + DAY * 9
+    assert (later.rows_in, later.added, later.window.start) == (76, 52, START + timedelta(hours=47) + TICK - DAY)
+    assert last_ingested("hours") == START + timedelta(hours=99) + TICK
     pd.testing.assert_frame_equal(table(), rows(0, 100), check_dtype=False)
 
 
@@ -161,7 +162,7 @@ def test_a_refused_batch_changes_nothing() -> None:
         ingest.fn(project(rows(48, 60, x=-1e9)), START + DAY * 3)
     assert len(table()) == 48
     assert count_quarantined(project()) == 0
-    assert last_ingested("hours") == START + DAY * 2
+    assert last_ingested("hours") == START + timedelta(hours=47) + TICK
     assert [path.name for path in Settings().staging.iterdir()] == ["lock"]
 
 
@@ -176,7 +177,22 @@ def test_a_look_back_does_not_move_the_watermark() -> None:
     ingest.fn(project(rows(0, 96)), START + DAY * 4)
     done = ingest.fn(project(rows(0, 96, x=5.0)), START + DAY * 2)
     assert (done.window.start, done.corrected) == (START + DAY, 24)
-    assert last_ingested("hours") == START + DAY * 4
+    assert last_ingested("hours") == START + timedelta(hours=95) + TICK
+
+
+@KEYS
+def test_an_ingest_from_the_far_future_loses_nothing_that_comes_later(key) -> None:
+    ingest.fn(project(rows(0, 48), key=key), FOREVER)
+    assert ingest.fn(project(rows(0, 240), key=key), START + DAY * 10).added == 192
+    pd.testing.assert_frame_equal(table(), rows(0, 240), check_dtype=False)
+
+
+def test_a_load_that_leaves_the_interpreter_is_a_mistake() -> None:
+    def load(_: Window):
+        raise SystemExit(4)
+
+    with pytest.raises(LoadFailed, match="SystemExit: 4"):
+        ingest.fn(project().model_copy(update={"load": load}), START)
 
 
 @pytest.mark.parametrize(
