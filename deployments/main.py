@@ -123,7 +123,9 @@ def champion(project: ProjectName, json: Json = False, debug: Debug = False) -> 
 
 @app.command()
 def why(
-    identifier: Annotated[int, typer.Argument(metavar="ID", help="A ledger entry, as `refit status` names it.")],
+    identifier: Annotated[
+        int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="A ledger entry, as `refit status` names it.")
+    ],
     json: Json = False,
     debug: Debug = False,
 ) -> None:

@@ -98,13 +98,20 @@ def _standard_output(alone: bool) -> Iterator[Callable[[str], None]]:
 
     A project's own prints and those of libraries must not stand beside the one JSON object.
     """
+    if sys.stdout is None:  # closed by whoever started us: the next file that is opened must not become it
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stdout.flush()
     kept = os.dup(1)
 
     def write(text: str) -> None:
-        sys.stdout.flush()
-        with os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
-            stream.write(text + "\n")
+        try:
+            sys.stdout.flush()
+            with os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
+                stream.write(text + "\n")
+        except OSError as error:
+            _discard(1, kept)
+            sys.stderr.write(f"refit: the command has ended, but its answer could not be written ({error.strerror})\n")
+            raise SystemExit(1) from None
 
     try:
         if alone:
@@ -114,3 +121,11 @@ def _standard_output(alone: bool) -> Iterator[Callable[[str], None]]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def _discard(*descriptors: int) -> None:
+    """Lets what is still to be written there vanish, so that no flush fails over it later."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

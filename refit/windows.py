@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
@@ -68,6 +68,11 @@ class Window:
         object.__setattr__(self, "end", as_utc(self.end))
         if self.start > self.end:
             raise ValueError(f"a window cannot end before it starts: [{self.start}, {self.end})")
+
+    @property
+    def length(self) -> timedelta:
+        """How long the window is; for loads that do not reach back for ever."""
+        return self.end - self.start
 
     def holds(self, times: pd.Series[pd.Timestamp]) -> pd.Series[bool]:
         """Tells which times lie inside the window.

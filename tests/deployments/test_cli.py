@@ -92,6 +92,15 @@ def test_a_project_that_leaves_the_interpreter_stops_only_itself(tmp_path: Path)
     assert "Warning" not in run.stderr
 
 
+def test_standard_output_that_cannot_be_written_is_one_sentence() -> None:
+    for redirection in (">/dev/full", ">&-", "| true"):
+        run = subprocess.run(
+            ["bash", "-c", f"{REFIT} status --json {redirection}"], capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in run.stderr
+        assert "Error" not in run.stderr
+
+
 def test_status_without_any_state(home: Path) -> None:
     run = refit("status", "--json")
     assert run.returncode == 0, run.stderr
