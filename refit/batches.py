@@ -47,6 +47,8 @@ def problems(batch: Batch, policy: ContractPolicy, empty: Collection[str]) -> li
     Returns:
         One phrase for each broken rule, with the value and the limit.
     """
+    if not batch.rows_in:  # nothing but what a batch before brought
+        return []
     return [*_retyped(batch, empty), *_too_dirty(batch, policy), *_too_small(batch, policy), *_too_old(batch, policy)]
 
 

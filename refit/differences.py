@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
@@ -52,6 +53,31 @@ def differences(expected: pa.Schema, found: pa.Schema, definition: Project) -> t
         *(_added(field.name) for field in added if field.name not in renamed.values()),
         *_retyped(expected, found, definition),
     )
+
+
+def unfit_names(found: pa.Schema) -> Iterator[str]:
+    """Finds names that a table cannot tell apart or cannot use; storage does not mind the case of letters.
+
+    Args:
+        found: The schema of a piece.
+
+    Yields:
+        What is wrong with a column's name and what to do.
+    """
+    alike: defaultdict[str, list[str]] = defaultdict(list)
+    for name in found.names:
+        alike[name.lower()].append(name)
+    fix = "rename or leave out one of them in the load"
+    for names in (names for names in alike.values() if len(names) > 1):
+        different = sorted(set(names))
+        if len(different) < len(names):
+            twice = next(name for name in different if names.count(name) > 1)
+            yield f"column {twice!r} appears twice: {fix}"
+        else:
+            yield f"columns {' and '.join(map(repr, different))} differ in the case of letters only: {fix}"
+    for name in found.names:
+        if not name or name.startswith("_refit_"):
+            yield f"a column cannot be called {name!r}: rename it in the load"
 
 
 def named(column: str, definition: Project) -> str:

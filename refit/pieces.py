@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import lzma
+import sqlite3
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -16,11 +20,16 @@ import pyarrow.dataset as ds
 from refit.errors import LoadFailed
 from refit.windows import Window
 
+if TYPE_CHECKING:
+    import sqlalchemy
+
 MARGIN = timedelta(days=1)
 """Sources are asked for this much more on both sides of a window, since what they compare may be a local time or text;
 the exact cut comes after."""
 _LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 """Later bounds do not fit into a column of nanoseconds."""
+_CUT_SHORT = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What damaged compressed files raise."""
 
 
 def files(glob: str | Path) -> list[str]:
@@ -81,6 +90,37 @@ def dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, piece_ro
         yield pa.Table.from_batches([batch])
 
 
+def query_pieces(
+    statement: sqlalchemy.TextClause, connection: sqlalchemy.Connection, piece_rows: int
+) -> Iterator[pd.DataFrame]:
+    """Reads what a query gives, at least one piece; whole numbers beside missing ones stay exact.
+
+    Args:
+        statement: The query.
+        connection: The database.
+        piece_rows: How many rows a piece has at most.
+
+    Raises:
+        LoadFailed: If the database does not understand the query; other errors are its own, to be retried.
+    """
+    from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+    try:
+        result = connection.execute(statement)
+        names = list(result.keys())
+        yield pd.DataFrame(columns=names, dtype=object)
+        for rows in result.partitions(piece_rows):
+            frame = pd.DataFrame(rows, columns=names, dtype=object)
+            columns = (frame.iloc[:, place] for place in range(len(names)))
+            # With a missing cell pandas would make floats of whole numbers, and so one key of several.
+            yield pd.concat([column if column.hasnans else column.infer_objects() for column in columns], axis=1)
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if not (isinstance(error, ProgrammingError) or code == sqlite3.SQLITE_ERROR):
+            raise
+        raise LoadFailed(f"the query fails ({error.orig}): correct it") from error
+
+
 def _asked(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression | None:
     kind = schema.field(timestamp).type if timestamp in schema.names else None
     if kind is None or not pa.types.is_timestamp(kind):
@@ -108,6 +148,8 @@ def explaining(source: str) -> Iterator[None]:
         ) from error
     except pa.ArrowException as error:
         raise LoadFailed(f"{source} is damaged or no Parquet file ({error}): write it again") from error
+    except _CUT_SHORT as error:
+        raise LoadFailed(f"{source} is damaged ({error}): write it again") from error
     except OSError as error:
         if error.errno is not None:  # the disk's or the network's, not the file's content
             raise

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from refit.contract import Fault
 from refit.delivery import column_of
-from refit.families import value_type
+from refit.families import family_of, value_type
 
 SUPERSEDED = "superseded"
 """The rule of a row that came again later in its batch, with the same key; such a row is never replayed."""
@@ -121,16 +121,19 @@ class Naming:
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
-    def name(self, text: str) -> str:
+    def name(self, text: str, fitted: str = "{}") -> str:
         """Names one row.
 
         Args:
             text: What `encode` wrote.
+            fitted: What it wrote of those cells that fit the table; others are null or not there.
 
         Returns:
             An id that depends on the content alone, not on the types that a piece's other rows gave its columns.
         """
-        cells = {name: _plain_number(cell) for name, cell in json.loads(text).items()}
+        fits = {name: cell for name, cell in json.loads(fitted).items() if cell is not None}
+        unfit = {name: _shown(cell) for name, cell in json.loads(text).items() if name not in fits}
+        cells = {name: _plain_number(cell) for name, cell in fits.items()} | unfit
         digest = blake2b(json.dumps(cells, sort_keys=True).encode(), digest_size=16).hexdigest()
         self._seen[digest] += 1
         return f"{digest}-{self._seen[digest]}"
@@ -141,11 +144,13 @@ def _cells(column: pa.ChunkedArray) -> list[Any]:
     column = column.cast(kind)
     if pa.types.is_floating(kind):
         return [_float(cell) for cell in column.to_pylist()]
-    if any(test(kind) for test in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)):
-        return [_bytes(cell) for cell in column.to_pylist()]
+    if family_of(kind) == "text":  # even a column of texts may hold what is none: Parquet does not look
+        return [_bytes(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
+    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+        return [None if cell is None else str(cell) for cell in column.to_pylist()]
     if pa.types.is_timestamp(kind) and kind.tz:
         column = column.cast(pa.timestamp(kind.unit, "UTC"))
-    native = (pa.types.is_integer, pa.types.is_boolean, pa.types.is_string, pa.types.is_large_string)
+    native = (pa.types.is_integer, pa.types.is_boolean)
     cells: list[Any] = (column if any(test(kind) for test in native) else column.cast(pa.string())).to_pylist()
     return cells
 
@@ -168,6 +173,11 @@ def _value(cell: object) -> object:
         return cell
     ((kind, text),) = cell.items()
     return float(text) if kind == "$float" else bytes.fromhex(text)
+
+
+def _shown(cell: object) -> str | None:
+    """Writes a cell that may be text or not, depending on its neighbours in the piece."""
+    return None if cell is None else str(_plain_number(_value(cell)))
 
 
 def _plain_number(cell: object) -> object:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from refit.conform import conform
-from refit.differences import Difference, differences, named
+from refit.differences import Difference, differences, named, unfit_names
 from refit.errors import ContractViolation
 from refit.families import STORED, Family, family_of, value_type
 from refit.project import Project
 
-__all__ = ["CATEGORY", "Difference", "conform", "differences", "unify"]
+__all__ = ["CATEGORY", "Difference", "conform", "differences", "unfit_names", "unify"]
 
 CATEGORY = {b"refit.dtype": b"category"}
 """The field metadata of a column that was a category in the first batch; it is stored as its plain values."""

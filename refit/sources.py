@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import pyarrow.dataset as ds
 
 from refit.errors import LoadFailed
 from refit.event_times import within
-from refit.pieces import MARGIN, csv_pieces, dataset_pieces, explaining, files
+from refit.pieces import MARGIN, csv_pieces, dataset_pieces, explaining, files, query_pieces
 from refit.project import Frame
 from refit.windows import Window
 
@@ -125,7 +124,7 @@ def sql(url: str, query: str, timestamp: str, *, timezone: str = "UTC", piece_ro
         try:
             with engine.connect().execution_options(stream_results=True) as connection:
                 statement = _bound(query, window)
-                for piece in pd.read_sql_query(statement, connection, chunksize=piece_rows):
+                for piece in query_pieces(statement, connection, piece_rows):
                     yield within(piece, window, timestamp, timezone, "the query")
         finally:
             engine.dispose()
@@ -149,11 +148,11 @@ def delta(uri: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows:
 
     def load(window: Window) -> Iterator[Frame]:
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaProtocolError, TableNotFoundError
+        from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
             dataset = DeltaTable(str(uri)).to_pyarrow_dataset()
-        except (TableNotFoundError, DeltaProtocolError) as error:
+        except (TableNotFoundError, DeltaError) as error:
             raise LoadFailed(f"no readable Delta table lies at {uri} ({error}): correct the path") from error
         with explaining(str(uri)):
             for piece in dataset_pieces(dataset, window, timestamp, piece_rows):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from refit.delivery import FRAMES, cut, join
 from refit.errors import ContractViolation, LoadFailed
 from refit.project import Frame, Project
-from refit.schema import differences, unify
+from refit.schema import differences, unfit_names, unify
 from refit.snapshots import Ingestion
 from refit.split import Times
 from refit.windows import Window
@@ -25,7 +24,7 @@ from tasks.commit import Committed, Delivery, commit, require_cover
 from tasks.delta import open_table, schema_of
 from tasks.expectations import contract_of, judge_batch, record_contract
 from tasks.foreign_code import blame
-from tasks.quarantine_table import keep_rejected
+from tasks.quarantine_table import count_known, keep_rejected
 from tasks.retries import not_ours
 from tasks.sift import TIME, Sieve
 from tasks.staging import Pieces, staging_area
@@ -103,10 +102,11 @@ def _settle(sieve: Sieve, definition: Project, window: Window, area: Path) -> In
     """Judges and commits what fits the schema."""
     contract = contract_of(definition, sieve.schema, lambda: iter(sieve.fitting))
     sieve.judge(contract)
-    warnings = judge_batch(definition, contract, sieve.accepted, sieve.count(window.end))
+    known = count_known(definition, sieve.rejected, sieve.schema)
+    warnings = judge_batch(definition, contract, sieve.accepted, sieve.count(window.end, known))
     batch = Delivery(definition, sieve.schema, sieve.accepted, lambda: _times(sieve, definition), window, area)
     require_cover(batch)
-    keep_rejected(definition, sieve.rejected, window.end)
+    keep_rejected(definition, sieve.rejected, window.end, sieve.schema)
     if sieve.accepted_rows:
         # Before the commit: a derived contract without its rows does no harm, while rows without it would leave the
         # next batch, perhaps of one day, to be the reference.
@@ -165,8 +165,8 @@ def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Sche
     Raises:
         ContractViolation: If the batch's columns are not the table's.
     """
-    for name in (name for schema in schemas for name, count in Counter(schema.names).items() if count > 1):
-        raise ContractViolation(f"column {name!r} appears twice: rename or leave out one of them in the load")
+    if problems := dict.fromkeys(problem for schema in schemas for problem in unfit_names(schema)):
+        raise ContractViolation("; ".join(problems))
     if table is None:
         return unify(schemas, definition)
     expected, policy = schema_of(table), definition.contract.added_columns

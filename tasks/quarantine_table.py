@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from refit.project import Project
 from refit.rejects import Naming, Rejected, encode
+from refit.schema import conform
 from tasks.delta import open_table, read, redo, write
 from tasks.sift import REASONS, TIME
 from tasks.staging import Pieces
@@ -57,36 +58,65 @@ def all_rejected(table: DeltaTable) -> Iterator[Rejected]:
             yield Rejected(**row | {"reasons": tuple(json.loads(row["reasons"]))})
 
 
-def keep_rejected(definition: Project, rejected: Pieces, at: datetime) -> None:
+def count_known(definition: Project, rejected: Pieces, schema: pa.Schema) -> int:
+    """Counts the rejected rows without an event time that the quarantine holds: every load delivers those again.
+
+    Args:
+        definition: The project.
+        rejected: The rejected rows of a batch.
+        schema: The schema of the project's table.
+
+    Returns:
+        How many there are.
+    """
+    table = open_table(quarantine_of(definition))
+    untimed = (piece.filter(piece[TIME].is_null()) for piece in rejected)
+    naming, known = Naming(), _ids(table)
+    ids = [_named(piece.drop_columns([TIME, REASONS]), schema, naming) for piece in untimed if known]
+    return sum(pc.sum(pc.is_in(part, value_set=known)).as_py() or 0 for part in ids)
+
+
+def keep_rejected(definition: Project, rejected: Pieces, at: datetime, schema: pa.Schema) -> None:
     """Puts the rejected rows of a batch into the quarantine; those that it already holds are not put in twice.
 
     Args:
         definition: The project.
         rejected: The rows with event time and reasons.
         at: The end of the ingest, UTC.
+        schema: The schema of the project's table.
     """
     name = quarantine_of(definition)
 
     def step() -> int:
         table = open_table(name)
-        held = [part.column(0) for part in read(table, ["id"])] if table else []
-        known = pa.chunked_array(held, pa.string())
         # Written only if there is something: a commit without rows would make a version of nothing.
-        fresh = [part for part in _as_kept(rejected, at, known) if part.num_rows]
+        fresh = [part for part in _as_kept(rejected, at, _ids(table), schema) if part.num_rows]
         return write(name, table, fresh, SCHEMA) if fresh else -1
 
     if rejected.rows:
         redo(step, name)
 
 
-def _as_kept(rejected: Pieces, at: datetime, known: pa.ChunkedArray) -> Iterator[pa.Table]:
+def _ids(table: DeltaTable | None) -> pa.Array:
+    held = [part.column(0) for part in read(table, ["id"])] if table else []
+    return pa.chunked_array(held, pa.string()).combine_chunks()
+
+
+def _as_kept(rejected: Pieces, at: datetime, known: pa.Array, schema: pa.Schema) -> Iterator[pa.Table]:
     naming = Naming()
     for piece in rejected:
-        rows = encode(piece.drop_columns([TIME, REASONS]))
-        ids = pa.array([naming.name(row) for row in rows], pa.string())
+        raw = piece.drop_columns([TIME, REASONS])
+        rows, ids = encode(raw), _named(raw, schema, naming)
         stamps = pa.repeat(pa.scalar(at, INSTANT), len(rows))
         kept = pa.table([ids, stamps, piece[TIME], piece[REASONS], pa.array(rows, pa.string())], schema=SCHEMA)
-        yield kept.filter(pc.invert(pc.is_in(ids, value_set=known.combine_chunks())))
+        yield kept.filter(pc.invert(pc.is_in(ids, value_set=known)))
+
+
+def _named(raw: pa.Table, schema: pa.Schema, naming: Naming) -> pa.Array:
+    """Names rows by their cells as the table would hold them, since one bad cell makes text of its whole column."""
+    fitted, _ = conform(raw, pa.schema([field for field in schema if field.name in raw.column_names]))
+    pairs = zip(encode(raw), encode(fitted), strict=True)
+    return pa.array([naming.name(one, fitted=other) for one, other in pairs], pa.string())
 
 
 def forget(definition: Project, ids: pa.Array) -> None:

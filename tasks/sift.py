@@ -82,18 +82,19 @@ class Sieve:
         """How many rows are accepted."""
         return int(sum(keep.sum() for keep in self._keep))
 
-    def count(self, until: datetime) -> Batch:
-        """Counts what `judge_batch` judges: superseded rows are left out, for they broke no rule.
+    def count(self, until: datetime, known: int = 0) -> Batch:
+        """Counts what `judge_batch` judges: superseded rows, which broke no rule, are left out, and known ones.
 
         Args:
             until: The end of the load.
+            known: How many rejected rows a batch before brought, too.
 
         Returns:
             The count.
         """
         times = (pc.max(piece[self._definition.timestamp].cast(pa.int64())).as_py() for piece in self.accepted())
         newest = max(times, default=None)
-        broken = self.rejected.rows - self._superseded
+        broken = self.rejected.rows - self._superseded - known
         return Batch(
             rows_in=self.accepted_rows + broken,
             quarantined=broken,

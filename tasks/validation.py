@@ -13,6 +13,7 @@ import pandas as pd
 
 from infra.settings import QUIET
 from refit.contract import Rule
+from refit.errors import BrokenProject
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -81,10 +82,14 @@ def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> li
 
     Returns:
         One outcome for each rule.
+
+    Raises:
+        BrokenProject: If Great Expectations cannot judge at all, as where a parameter has no value.
     """
     _prepare()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
 
     level: dict[str, Any] = {"result_format": "COMPLETE" if listing else "BASIC", "exclude_unexpected_values": True}
     with _ONE_AT_A_TIME:
@@ -92,7 +97,10 @@ def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> li
         context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
         asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        result: ExpectationSuiteValidationResult = batch.validate(_suite(rules), result_format=level)
+        try:
+            result: ExpectationSuiteValidationResult = batch.validate(_suite(rules), result_format=level)
+        except GreatExpectationsError as error:
+            raise BrokenProject(f"the contract cannot be judged ({error}): correct the expectations") from error
     return [_outcome(rules, single) for single in result.results]
 
 

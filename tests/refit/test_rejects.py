@@ -47,3 +47,9 @@ def test_equal_rows_are_numbered_and_types_of_neighbours_do_not_matter() -> None
     first, second = one.name(whole[0]), one.name(whole[0])
     assert first != second
     assert (again.name(float_[0]), again.name(whole[0])) == (first, second)
+
+
+def test_cells_that_no_table_holds_and_texts_that_are_none_become_text() -> None:
+    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+    rows = pa.table({"a": [[1, 2]], "b": [{"c": 3}], "d": broken})
+    assert json.loads(encode(rows)[0]) == {"a": "[1, 2]", "b": "{'c': 3}", "d": {"$bytes": "ff"}}

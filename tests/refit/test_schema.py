@@ -10,7 +10,7 @@ from sklearn.dummy import DummyRegressor
 from refit.errors import ContractViolation
 from refit.policies import ContractPolicy
 from refit.project import Project
-from refit.schema import CATEGORY, differences, unify
+from refit.schema import CATEGORY, differences, unfit_names, unify
 
 ZONED = pa.timestamp("us", "UTC")
 DOUBLE = pa.float64()
@@ -168,3 +168,18 @@ def test_a_column_that_appears_twice_is_named():
         "appears twice"
         in explained(schema(), pa.schema([*schema(), ("x", pa.int8()), ("x", pa.int8())]))["renamed", "x"]
     )
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["a", "a"], "column 'a' appears twice"),
+        (["a", "A"], "'A' and 'a' differ in the case of letters only"),
+        (["a", ""], "cannot be called ''"),
+        (["_refit_time"], "cannot be called '_refit_time'"),
+    ],
+    ids=["twice", "case", "empty", "reserved"],
+)
+def test_names_that_a_table_cannot_have_are_refused(names: list[str], sentence: str) -> None:
+    (problem,) = unfit_names(pa.schema([(name, pa.int64()) for name in names]))
+    assert sentence in problem

@@ -224,3 +224,25 @@ def test_what_is_wrong_with_a_database_is_said_without_its_password(url: str, qu
 def test_a_database_that_cannot_be_reached_is_left_to_the_retries(tmp_path: Path) -> None:
     with pytest.raises(sqlalchemy.exc.OperationalError):
         rows_of(sql(f"sqlite:///{tmp_path}/none/events.db", QUERY, "at"))
+
+
+@pytest.mark.parametrize("query", ["SELECT * FROM none WHERE at >= :start AND at < :end", "SELEC :start, :end"])
+def test_a_query_that_the_database_does_not_understand_is_no_fault_of_the_network(query: str) -> None:
+    with pytest.raises(LoadFailed, match="the query fails"):
+        rows_of(sql("sqlite://", query, "at"))
+
+
+def test_large_whole_numbers_of_a_query_stay_exact_beside_missing_ones() -> None:
+    numbers = " UNION ALL ".join(f"SELECT {n} AS n, '2026-03-10' AS at" for n in (2**53 + 1, 2**53 + 3, "NULL"))
+    query = f"SELECT * FROM ({numbers}) WHERE at >= :start AND at < :end"  # noqa: S608
+    (piece,) = (piece for piece in sql("sqlite://", query, "at")(WINDOW) if len(piece))
+    assert pa.array(piece["n"], from_pandas=True).to_pylist() == [2**53 + 1, 2**53 + 3, None]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz", "zip"])
+def test_a_compressed_file_that_is_cut_short_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.csv.{suffix}"
+    events(TIMES).to_csv(path, index=False)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(LoadFailed, match=f"a.csv.{suffix} is damaged"):
+        rows_of(csv(path, "at"))

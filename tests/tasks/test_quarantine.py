@@ -145,3 +145,36 @@ def test_duplicates_without_a_key_are_rows_of_their_own() -> None:
     assert replay(project(most=100, key=()), UNTIL).readmitted == 6
     assert replay(project(most=100, key=()), UNTIL).readmitted == 0
     assert len(table()) == 94
+
+
+@KEYS
+def test_a_row_rejected_again_beside_other_neighbours_is_kept_once(key: tuple[str, ...]) -> None:
+    ingest.fn(project(rows()[:20], key=key), START + timedelta(hours=20))
+    late = rows()[20:].astype({"x": object}).reset_index(drop=True)
+    late.loc[3, "x"] = "?"  # makes text of the whole column
+    again = rows()[21:].drop(index=23)
+    for frame, hours in ((late, 40), (again, 40)):
+        policy = project().ingestion.model_copy(update={"lateness": timedelta(0)})
+        whole = project(key=key).model_copy(update={"load": lambda _, frame=frame: frame, "ingestion": policy})
+        ingest.fn(whole, START + timedelta(hours=hours))
+    assert count_quarantined(project()) == 9
+    assert replay(project(key=key), UNTIL).readmitted == 8
+    assert table()["id"].is_unique
+
+
+def test_rows_without_a_time_that_every_load_gives_again_count_once() -> None:
+    untimed = rows(at=pd.Series(pd.NaT, range(48)).dt.tz_localize("UTC")).iloc[:10]
+    definition = project()
+    loads = definition.model_copy(
+        update={
+            "load": lambda window: [rows()[window.holds(rows()["at"])], untimed],
+            "contract": definition.contract.model_copy(update={"quarantine_limit": 0.25}),
+            "ingestion": definition.ingestion.model_copy(update={"lateness": timedelta(hours=1)}),
+        }
+    )
+    ingest.fn(loads, START + timedelta(hours=40))
+    done = ingest.fn(loads, START + timedelta(hours=43))
+    assert (done.rows_in, done.accepted, done.quarantined) == (14, 4, 10)
+    assert count_quarantined(definition) == 10
+    assert ingest.fn(loads, START + timedelta(hours=200)).added == 5
+    assert ingest.fn(loads, START + timedelta(hours=400)).added == 0
