@@ -10,18 +10,24 @@ The names that a project file needs are importable from here::
     from refit import Project, TrainingPolicy, Window
 """
 
+from refit.monitoring.policies import BudgetPolicy, DriftPolicy, MonitoringPolicy, PerformancePolicy, ProbePolicy
 from refit.policies import ContractPolicy, GatePolicy, IngestionPolicy, TrainingPolicy
 from refit.project import Project
 from refit.tuning import Choice, FloatRange, IntRange, Tuning
 from refit.windows import Window
 
 __all__ = [
+    "BudgetPolicy",
     "Choice",
     "ContractPolicy",
+    "DriftPolicy",
     "FloatRange",
     "GatePolicy",
     "IngestionPolicy",
     "IntRange",
+    "MonitoringPolicy",
+    "PerformancePolicy",
+    "ProbePolicy",
     "Project",
     "TrainingPolicy",
     "Tuning",

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.base import BaseEstimator
 
+from refit.monitoring.policies import MonitoringPolicy
 from refit.policies import ContractPolicy, GatePolicy, IngestionPolicy, TrainingPolicy
 from refit.windows import Window
 
@@ -68,6 +69,7 @@ class Project(BaseModel):
     contract: ContractPolicy = ContractPolicy()
     training: TrainingPolicy = TrainingPolicy()
     gate: GatePolicy = GatePolicy()
+    monitoring: MonitoringPolicy = MonitoringPolicy()
 
     @model_validator(mode="after")
     def _roles_are_distinct(self) -> Project:

@@ -149,7 +149,8 @@ def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
     Returns:
         The first 32 hexadecimal digits of a SHA-256.
     """
-    said = definition.model_dump(mode="json", exclude={"load", "build", "expectations", "file", "description"})
+    without = {"load", "build", "expectations", "file", "description", "monitoring"}
+    said = definition.model_dump(mode="json", exclude=without)
     ingredients = {
         "project": said,
         "file": _file_hash(definition),

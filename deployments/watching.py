@@ -1,0 +1,88 @@
+"""The commands that watch a champion: `refit monitor`, `labels`, `report`, `backtest`, `calibrate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.options import AsOf, Debug, Json, ProjectName
+from deployments.output import answering
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to the command line.
+
+    Args:
+        app: The command line.
+    """
+    for command in (monitor, labels, report, backtest, calibrate):
+        app.command()(command)
+
+
+def monitor(
+    project: ProjectName,
+    as_of: AsOf = None,
+    event: Annotated[str | None, typer.Option(help="An event from outside that asks for a retrain, in words.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Judge the production window against the champion's reference, and decide: retrain, wait or alert."""
+    with answering(json, debug, f"monitor {project}: starting Prefect") as output:
+        from deployments.monitoring import monitor_here
+
+        output.show(monitor_here(project, as_of, event))
+
+
+def labels(
+    project: ProjectName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet: the key columns and the target.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Join labels that have arrived to the rows they belong to, by key."""
+    with answering(json, debug, f"labels {project}: reading {file}") as output:
+        from deployments.labelling import add_labels
+
+        output.show(add_labels(project, file))
+
+
+def report(
+    project: ProjectName,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write it; by default PROJECT.html.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write one self-contained HTML page: drift, performance over time, and the decisions."""
+    with answering(json, debug, f"report {project}: reading the record") as output:
+        from deployments.reporting import write_report
+
+        output.show(write_report(project, out))
+
+
+def backtest(
+    project: ProjectName,
+    policy: Annotated[
+        list[str] | None, typer.Option(metavar="NAME|FILE", help="A policy's name or a JSON file; repeatable.")
+    ] = None,
+    windows: Annotated[int, typer.Option(min=4, max=1000, help="Into how many windows the history is cut.")] = 30,
+    as_of: AsOf = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Replay the project's history under several policies: loss, trainings, promotions and regret of each."""
+    with answering(json, debug, f"backtest {project}: starting Prefect") as output:
+        from deployments.backtesting import backtest_here
+
+        output.show(backtest_here(project, policy or [], windows, as_of))
+
+
+def calibrate(project: ProjectName, json: Json = False, debug: Debug = False) -> None:
+    """Measure how often the project's drift alarms fire without drift, and how often with one."""
+    with answering(json, debug, f"calibrate {project}: reading the reference") as output:
+        from deployments.calibrating import calibrate_here
+
+        output.show(calibrate_here(project))
