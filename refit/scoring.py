@@ -9,13 +9,16 @@ from collections.abc import Sized
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer, get_scorer_names
 
 from refit.errors import ModelError, ProjectError
-from refit.predictions import BINARY, Predictions
+from refit.predictions import BINARY, Array, Predictions
 from refit.project import Project
+
+Positions = npt.NDArray[np.intp]
 
 
 def metric_of(definition: Project, classes: Sized) -> str:
@@ -45,7 +48,13 @@ def metric_of(definition: Project, classes: Sized) -> str:
     return metric
 
 
-def score(metric: str, predictions: Predictions, y: pd.Series[Any], rows: slice | None = None) -> float:
+def score(
+    metric: str,
+    predictions: Predictions,
+    y: pd.Series[Any],
+    rows: slice | Positions | None = None,
+    weights: Array | None = None,
+) -> float:
     """Scores predictions as scikit-learn's scorer of that name scores the model itself.
 
     Two classes of which none is 1 (text, say) are taken in sorted order: the second is the positive one.
@@ -53,8 +62,9 @@ def score(metric: str, predictions: Predictions, y: pd.Series[Any], rows: slice 
     Args:
         metric: The scorer's name.
         predictions: What the model says of all rows.
-        y: The true labels of all rows, none missing.
+        y: The true labels of all rows, none missing in those to score.
         rows: The rows to score, by position; all by default.
+        weights: How much each of the rows to score counts; all the same by default.
 
     Returns:
         The score, higher is better; NaN where these rows allow none, as when they hold one class only.
@@ -62,7 +72,8 @@ def score(metric: str, predictions: Predictions, y: pd.Series[Any], rows: slice 
     Raises:
         ModelError: If the model cannot predict, or offers nothing that the metric can be computed from.
     """
-    positions = np.arange(len(predictions))[rows or slice(None)]
+    positions = np.arange(len(predictions))[slice(None) if rows is None else rows]
+    weighting = {} if weights is None else {"sample_weight": weights}
     truth = y.to_numpy()[positions]
     present = set(pd.unique(truth))
     if predictions.labels and metric != "accuracy" and len(present) < BINARY:
@@ -72,7 +83,7 @@ def score(metric: str, predictions: Predictions, y: pd.Series[Any], rows: slice 
         # The mean recall over the classes that are there is what is wanted of a block without a rare class.
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
         try:
-            return float(get_scorer(metric)(predictions, positions, predictions.as_seen(truth)))
+            return float(get_scorer(metric)(predictions, positions, predictions.as_seen(truth), **weighting))
         except UndefinedMetricWarning:
             return math.nan
         except (ValueError, AttributeError) as fault:

@@ -1,0 +1,40 @@
+"""`refit labels`: labels that have arrived find the rows they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deployments.output import Answer
+from refit.labels import Labelling
+from tasks.catalog import find_project
+from tasks.labels import join_labels
+
+
+def add_labels(project: str, file: Path) -> Answer:
+    """Joins the labels of a file to a project's rows.
+
+    Args:
+        project: The project's name.
+        file: A CSV or Parquet file with the key columns and the target.
+
+    Returns:
+        What came of each row of the file.
+    """
+    done = join_labels(find_project(project), file)
+    return Answer({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
+
+
+def _change(done: Labelling) -> str:
+    if not done.arrived and not done.corrected:
+        return f"nothing changed, {done.unchanged:,} labels were there already"
+    return f"{done.arrived:,} labels arrived, {done.corrected:,} corrected, {done.unchanged:,} were there already"
+
+
+def _notes(done: Labelling) -> list[str]:
+    notes = {
+        f"{done.unknown:,} rows have a key that the table does not hold": done.unknown,
+        f"{done.empty:,} rows have no label": done.empty,
+        f"{done.repeated:,} rows say the same as an earlier one": done.repeated,
+        f"columns left out: {', '.join(done.ignored)}": done.ignored,
+    }
+    return [f"  {note}" for note, said in notes.items() if said]

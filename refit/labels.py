@@ -1,0 +1,156 @@
+"""Labels that arrive by themselves: the rows they belong to, and what they change there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.conform import conform
+from refit.errors import ContractViolation
+from refit.fingerprint import Index, identities, row_hashes
+from refit.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """What a file of labels did: `rows = arrived + corrected + unchanged + unknown + empty + repeated`, always."""
+
+    rows: int
+    """Rows of the file."""
+    arrived: int
+    """Labels of rows that had none."""
+    corrected: int
+    """Labels that took the place of another one."""
+    unchanged: int
+    """Labels that were there already."""
+    unknown: int
+    """Rows whose key the table does not hold."""
+    empty: int
+    """Rows without a label; they never erase one."""
+    repeated: int
+    """Rows that say the same as an earlier one of the file."""
+    ignored: tuple[str, ...]
+    """Columns of the file that are neither key nor target."""
+    version: int
+    """The version of the project's table afterwards."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives the keys of `refit labels --json`."""
+        return {**asdict(self), "ignored": list(self.ignored)}
+
+
+class Labels:
+    """The labels of a file, each key once, in the types of the table."""
+
+    def __init__(self, rows: pa.Table, key: Sequence[str], target: str) -> None:
+        self.key, self.target = list(key), target
+        filled = rows.filter(rows[target].is_valid())
+        keys = identities(filled, self.key)
+        _, first = np.unique(keys, return_index=True)
+        self.rows = filled.take(pa.array(np.sort(first)))
+        self.empty = rows.num_rows - filled.num_rows
+        self.repeated = filled.num_rows - self.rows.num_rows
+        self._index = Index(identities(self.rows, self.key))
+        self._require_one_label(filled, keys)
+
+    def find(self, held: pa.Table) -> npt.NDArray[np.intp]:
+        """Tells which label belongs to each of the table's rows.
+
+        Args:
+            held: Rows of the table; the columns of the key are enough.
+
+        Returns:
+            Positions among `rows`, -1 where there is none.
+        """
+        return self._index.find(identities(held, self.key))
+
+    def differ(self, held: pa.Table, at: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Tells which labels are not the ones that the table's rows have.
+
+        Args:
+            held: Rows of the table that have a label here.
+            at: Their positions, as `find` gives them.
+
+        Returns:
+            A mask over the rows.
+        """
+        mine = row_hashes(self.rows, [self.target])[:, 0]
+        other: npt.NDArray[np.bool_] = row_hashes(held, [self.target])[:, 0] != mine[at]
+        return other
+
+    def put(self, held: pa.Table) -> pa.Table:
+        """Gives the table's rows their labels.
+
+        Args:
+            held: Rows of the table.
+
+        Returns:
+            The same rows; those without a label here as they were.
+        """
+        at = self.find(held)
+        found = self.rows[self.target].combine_chunks().take(pa.array(at, mask=at < 0))
+        place = held.column_names.index(self.target)
+        return held.set_column(place, held.schema.field(place), pc.coalesce(found, held[place].combine_chunks()))
+
+    def _require_one_label(self, filled: pa.Table, keys: npt.NDArray[np.bytes_]) -> None:
+        differing = np.flatnonzero(self.differ(filled, self._index.find(keys)))
+        if len(differing):
+            row = filled.slice(int(differing[0]), 1).to_pylist()[0]
+            named = ", ".join(f"{name}={row[name]}" for name in self.key)
+            raise ContractViolation(
+                f"the file has different labels for one row ({named}), {len(differing):,} rows differ from an earlier "
+                f"one of their key: nothing was changed; leave one label for each key"
+            )
+
+
+def read_labels(definition: Project, file: str, rows: pa.Table, schema: pa.Schema) -> tuple[Labels, tuple[str, ...]]:
+    """Takes a file's rows for labels, if every cell is exactly what the table's columns hold.
+
+    Args:
+        definition: The project; it has a key.
+        file: The file's name, for messages.
+        rows: All rows of the file.
+        schema: The table's schema.
+
+    Returns:
+        The labels, and the columns that were left out.
+
+    Raises:
+        ContractViolation: If a column is missing or doubled, a key is missing, a cell is of another type, or one key
+            has two labels.
+    """
+    wanted = [*definition.key, definition.target]
+    for name in wanted:
+        _require_column(name, rows.column_names, file)
+    narrow = pa.schema([schema.field(name) for name in wanted])
+    fitting, faults = conform(rows.select(wanted), narrow)
+    if faults:
+        fault = faults[0]
+        raise ContractViolation(
+            f"{file} holds {fault.value!r} in column {fault.column!r}, row {fault.row + 1}, where the table has "
+            f"{narrow.field(fault.column).type} ({len(faults):,} such cells): nothing was changed; correct the file"
+        )
+    for name in definition.key:
+        if fitting[name].null_count:
+            raise ContractViolation(
+                f"{file} has {fitting[name].null_count:,} rows without {name!r}, which is part of the key: nothing was "
+                f"changed; name the row that each label belongs to"
+            )
+    ignored = tuple(name for name in dict.fromkeys(rows.column_names) if name not in wanted)
+    return Labels(fitting, definition.key, definition.target), ignored
+
+
+def _require_column(name: str, names: list[str], file: str) -> None:
+    if names.count(name) > 1:
+        raise ContractViolation(f"{file} has {names.count(name)} columns {name!r}: leave one of them")
+    if name not in names:
+        likely = get_close_matches(name, names, n=1)
+        hint = f"did you mean {likely[0]!r}?" if likely else f"it has {', '.join(names[:20]) or 'none'}"
+        raise ContractViolation(f"{file} has no column {name!r}; the key and the target are needed: {hint}")
