@@ -11,62 +11,84 @@ from prefect.runtime import flow_run
 
 from refit.gate import decide
 from refit.judgements import Judgement
+from refit.monitoring.evidence import Request
 from refit.outcomes import RetrainOutcome
+from refit.project import Project
 from refit.windows import as_past
 from tasks.catalog import find_project
 from tasks.champion import find_champion
 from tasks.evaluate import evaluate
 from tasks.expectations import renew_contract
 from tasks.ingest import ingest
+from tasks.profiles import profile_reference
 from tasks.promote import promote
+from tasks.refit import fit_again
 from tasks.register import register
-from tasks.repeat import open_run_key
+from tasks.repeat import may_repeat, open_run_key
 from tasks.snapshot import split, take_snapshot
 from tasks.tracking import log_evaluation
 from tasks.train import train
+from tasks.turn import ask_for_turn
 from tasks.verdict_report import publish_verdict
 
 log = logging.getLogger(__name__)
 
 
 @flow(name="retrain", flow_run_name="{project}: {reason}")
-def retrain(project: str, as_of: datetime | None = None, reason: str = "manual", force: bool = False) -> RetrainOutcome:
+def retrain(
+    project: str,
+    as_of: datetime | None = None,
+    reason: str = "manual",
+    force: bool = False,
+    decision: int | None = None,
+) -> RetrainOutcome:
     """Trains a challenger on what is known, judges it, and promotes it if it is fit to serve.
 
     Args:
         project: The project's name.
         as_of: The instant to look from; nothing later is seen. Now, if left out.
         reason: Why this run was started, for the people who read the record.
-        force: Train again even if nothing changed since the last verdict.
+        force: Train again even if nothing changed since the last verdict, and pass over the budget.
+        decision: The ledger entry of the decision that started this run; by default a person did, and that is decided
+            on and recorded first.
 
     Returns:
         What was done; a rejected challenger is an outcome like any other.
 
     Raises:
-        RefitError: If the rows, the model or the promotion are refused; nothing is promoted then.
+        RefitError: If the run, the rows, the model or the promotion are refused; nothing is promoted then.
     """
-    started, now = time.monotonic(), datetime.now(UTC)
+    now = datetime.now(UTC)
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
+    with ask_for_turn(definition, Request("manual", reason, force), until, decision) as turn:
+        outcome = turn.outcome = _retrained(definition, until, now, reason, force)
+    return outcome
+
+
+def _retrained(definition: Project, until: datetime, now: datetime, reason: str, force: bool) -> RetrainOutcome:
+    started = time.monotonic()
     champion = find_champion(definition)
     if champion:
         renew_contract(definition, champion, now)
     ingestion = ingest(definition, until)
     snapshot = take_snapshot(definition, until)
-    parts = split(definition, snapshot, until)
+    parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, force))
     key = open_run_key(definition, parts, force)
     model = train(definition, parts.train, key)
     comparison = evaluate(definition, model, champion, parts.holdout)
     verdict = decide(comparison, definition.gate)
     log_evaluation(model, comparison, verdict)
-    judgement = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, reason)
+    judged = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, reason)
+    judgement = fit_again(definition, judged)
     challenger = register(definition, judgement, now)
+    profile_reference(definition, challenger, parts.holdout)
     promotion = promote(challenger, champion, now) if challenger.verdict.promote else None
     if promotion:
         renew_contract(definition, promotion, now)
     outcome = RetrainOutcome(
-        project=project,
+        project=definition.name,
         run_id=str(flow_run.id),
         as_of=until,
         snapshot=snapshot,
@@ -75,6 +97,7 @@ def retrain(project: str, as_of: datetime | None = None, reason: str = "manual",
         compared_with=champion,
         promotion=promotion,
         seconds=time.monotonic() - started,
+        judgement=judgement,
     )
     publish_verdict(definition, judgement)
     return outcome

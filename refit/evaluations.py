@@ -29,3 +29,5 @@ class Comparison:
     """The most frequent class or the mean of the training rows."""
     champion: Evaluation | None
     """`None` while the project has no champion."""
+    stand_in: bool = False
+    """Whether the champion was scored as the gate had judged it, since the model that serves has seen these rows."""

@@ -81,6 +81,34 @@ def _not_worse_than_champion(comparison: Comparison, champion: Evaluation, polic
     return Reason("not_worse_than_champion", passed, _number(value), _number(limit), sentence)
 
 
+def bound_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy) -> Reason:
+    """Judges the model that was fitted again on all rows, the holdout included, against the judged one.
+
+    It has seen the holdout, so that a good score there proves nothing. A bad one does: a recipe that scores
+    significantly worse on rows it has seen than on rows it had not has come to grief in the second fit.
+
+    Args:
+        refitted: What it scored on the holdout.
+        comparison: What the judged model scored on the same rows, in the same blocks.
+        policy: For the test's significance.
+
+    Returns:
+        Whether it may serve in place of the judged one, by the gate's paired test.
+    """
+    name, (judged, metric) = "refit_not_worse", (comparison.challenger, comparison.metric)
+    pairs = _pairs(refitted, judged)
+    if len(pairs) < MIN_BLOCKS:
+        return _cannot_tell(name, "as good after the fit on all rows", metric, pairs)
+    value, limit = float(pairs.mean()), -margin(pairs, policy.significance)
+    passed = bool(value >= limit and math.isfinite(refitted.value))
+    sentence = (
+        f"fitted again on all rows, {metric} on the holdout, seen by then, is {_digits(refitted.value)} against the "
+        f"judged {_digits(judged.value)}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average over "
+        f"{len(pairs)} blocks, {limit:+.3g} is the lowest allowed)"
+    )
+    return Reason(name, passed, _number(value), _number(limit), sentence)
+
+
 def _pairs(one: Evaluation, other: Evaluation) -> npt.NDArray[np.float64]:
     """The differences in the blocks where both have a score."""
     differences = np.subtract(one.blocks, other.blocks)

@@ -8,7 +8,7 @@ from refit.evaluations import Comparison
 from refit.models import Champion, ModelRef
 from refit.policies import GatePolicy
 from refit.snapshots import Ingestion
-from refit.verdicts import Verdict
+from refit.verdicts import Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Judgement:
     """One challenger's verdict and its evidence: `decide(comparison, policy)` gives the verdict again."""
 
     model: ModelRef
+    """The model that was judged."""
     comparison: Comparison
     policy: GatePolicy
     verdict: Verdict
@@ -25,6 +26,16 @@ class Judgement:
     """What the ingest before the training did."""
     reason: str = "manual"
     """Why the retrain was started."""
+    served: ModelRef | None = None
+    """The judged recipe fitted again on all mature rows, the holdout included; `None` where the judged model itself is
+    what may serve."""
+    bound: Reason | None = None
+    """How the model that was fitted again compares with the judged one; `None` where none was fitted."""
+
+    @property
+    def serving(self) -> ModelRef:
+        """The model that becomes a version, and serves if it is promoted."""
+        return self.served or self.model
 
     @property
     def generation(self) -> int:

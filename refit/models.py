@@ -7,6 +7,7 @@ from datetime import datetime
 
 from refit.snapshots import SnapshotRef
 from refit.verdicts import Verdict
+from refit.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Challenger:
     verdict: Verdict
     verdict_id: int
     """The ledger entry that records the verdict."""
+    judged: ModelRef | None = None
+    """The model that the gate judged, where `model` is the same recipe fitted again on more rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,20 @@ class Champion:
     """Counts the project's champions, from 1; the fence compares it."""
     since: datetime
     """When it was promoted, UTC."""
+    judged: ModelRef | None = None
+    """The model that the gate judged, where `model` is the same recipe fitted again on more rows."""
+
+    def rival_on(self, rows: Window) -> ModelRef:
+        """Names the model that a challenger is compared with.
+
+        Args:
+            rows: The event times of the rows that both are to be judged on.
+
+        Returns:
+            The model that serves. Where it has seen such rows, the judged one, if that has seen none: the same recipe,
+            as it was before it saw them.
+        """
+        served, judged = self.model, self.judged
+        if judged is None or served.trained_on.window.end <= rows.start:
+            return served
+        return judged if judged.trained_on.window.end <= rows.start else served

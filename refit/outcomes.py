@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from refit.judgements import Judgement
 from refit.models import Challenger, Champion
 from refit.snapshots import Ingestion, SnapshotRef
 
@@ -28,6 +29,8 @@ class RetrainOutcome:
     """The challenger as the new champion; `None` where the verdict was to reject it."""
     seconds: float
     """Wall-clock time of the whole flow."""
+    judgement: Judgement | None = None
+    """What the verdict rests on, the model that was judged included."""
 
     @property
     def generation(self) -> int:
@@ -58,6 +61,7 @@ class RetrainOutcome:
                 "version": self.challenger.version,
                 "mlflow_run_id": self.challenger.model.run_id,
                 "trained_on": self.challenger.model.trained_on.as_json(),
+                **self._judged(),
             },
             "champion": {"version": self.compared_with.version} if self.compared_with else None,
             "verdict": {
@@ -68,4 +72,15 @@ class RetrainOutcome:
             "promoted": self.promotion is not None,
             "generation": self.generation,
             "seconds": round(self.seconds, 3),
+        }
+
+    def _judged(self) -> dict[str, Any]:
+        """Tells the judged model from the one that serves, which may be the same recipe fitted again on more rows."""
+        judged = self.challenger.judged or self.challenger.model
+        bound, holdout = (self.judgement.bound, self.judgement.comparison.holdout) if self.judgement else (None, None)
+        return {
+            "refitted": self.challenger.judged is not None,
+            "bound": asdict(bound) if bound else None,
+            "judged_trained_on": judged.trained_on.as_json(),
+            "judged_on": holdout.as_json() if holdout else None,
         }

@@ -54,11 +54,15 @@ class TrainingPolicy(Policy):
     """Which rows before the holdout to train on: all history, the newest span of that length, or whichever of several
     candidate windows does best on the newest labelled rows (`auto`)."""
     holdout_share: float = Field(0.2, gt=0, lt=1)
-    """The share of the mature rows, the newest, that training never sees."""
+    """The share of the mature rows, the newest, that a model is judged on and has not seen. With a champion it is no
+    more than half of the rows that the champion has not seen either."""
     holdout_rows: int = Field(5_000, ge=50)
     """The most rows the holdout may have: more would only keep fresh rows from the training."""
     min_rows: int = Field(100, ge=10)
     """The fewest rows to train on."""
+    refit: bool = True
+    """After passing the gate, the judged recipe is fitted again on all mature rows, the holdout included, and that
+    model serves: the newest rows are worth more to a model in production than to a holdout whose work is done."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seeds every random choice: the estimator's, the tuning's, the subsampling's."""
     tuning: Tuning | None = None

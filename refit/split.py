@@ -54,19 +54,39 @@ def span(times: Times) -> Window:
     return Window(moment(times.min()), moment(times.max()) + TICK)
 
 
-def holdout_start(times: Times, policy: TrainingPolicy) -> datetime:
+def unseen(times: Times, seen_until: datetime) -> int:
+    """Counts the rows that a model cannot have seen.
+
+    Args:
+        times: Event times, sorted.
+        seen_until: Just after the newest row that the model was trained on.
+
+    Returns:
+        How many rows lie at that time or later.
+    """
+    return len(times) - int(np.searchsorted(times, microseconds(seen_until)))
+
+
+def holdout_start(times: Times, policy: TrainingPolicy, seen_until: datetime | None = None) -> datetime:
     """Finds where the newest share of the mature rows begins.
+
+    With a champion the holdout takes no more than half of what the champion has not seen. After an abrupt change those
+    rows are all there is of the new world: a challenger has to learn from some of them, and to be judged on the others.
 
     Args:
         times: The event times of all mature rows, sorted; at least one.
         policy: For the share of rows, and the most rows.
+        seen_until: Just after the newest row that the champion was trained on; `None` without a champion.
 
     Returns:
-        An event time. Rows of that very time all belong to the holdout, which is larger by them where several rows
-        share one.
+        An event time, never before `seen_until`; no row is that new where the champion has seen them all. Rows of that
+        very time all belong to the holdout, which is larger by them where several rows share one.
     """
-    size = max(1, min(int(len(times) * policy.holdout_share), policy.holdout_rows))
-    return moment(times[len(times) - size])
+    size = min(int(len(times) * policy.holdout_share), policy.holdout_rows)
+    if seen_until is None:
+        return moment(times[len(times) - max(1, size)])
+    size = min(size, unseen(times, seen_until) // 2)
+    return max(seen_until, moment(times[len(times) - max(1, size)]))
 
 
 def training_window(start: datetime, holdout: datetime, delay: timedelta, policy: TrainingPolicy) -> Window:

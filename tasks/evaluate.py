@@ -35,7 +35,8 @@ def evaluate(definition: Project, challenger: ModelRef, champion: Champion | Non
     Args:
         definition: The project.
         challenger: The model that wants to serve.
-        champion: The one that serves, if any.
+        champion: The one that serves, if any. If it has seen the holdout, the model that was judged when it was
+            promoted stands in for it.
         holdout: Labelled rows that are newer than the training rows of both.
 
     Returns:
@@ -46,9 +47,10 @@ def evaluate(definition: Project, challenger: ModelRef, champion: Champion | Non
         ModelError: If a model cannot be loaded, or cannot predict the holdout's columns.
     """
     _check_unseen("the challenger", challenger, holdout)
-    if champion:
-        _check_unseen(_named(champion), champion.model, holdout)
-    rows = read_rows(definition, holdout).sort_values(definition.timestamp, kind="stable", ignore_index=True)
+    rival = champion.rival_on(holdout.window) if champion else None
+    if champion and rival:
+        _check_unseen(_named(champion), rival, holdout)
+    rows = _in_time(definition, holdout)
     target = read_rows(definition, challenger.trained_on, [definition.target])[definition.target]
     metric = metric_of(definition, pd.concat([target, rows[definition.target]]).unique())
     comparison = Comparison(
@@ -56,10 +58,33 @@ def evaluate(definition: Project, challenger: ModelRef, champion: Champion | Non
         holdout=holdout,
         challenger=_evaluate_model(definition, metric, "the challenger", challenger, rows),
         baseline=_evaluation(definition, metric, _baseline(definition, target, rows), rows),
-        champion=_evaluate_model(definition, metric, _named(champion), champion.model, rows) if champion else None,
+        champion=_evaluate_model(definition, metric, _named(champion), rival, rows) if champion and rival else None,
+        stand_in=bool(champion and rival != champion.model),
     )
     logger.info("%s scores %s = %.4g on %d rows", definition.name, metric, comparison.challenger.value, holdout.rows)
     return comparison
+
+
+def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison) -> Evaluation:
+    """Scores a model on a holdout that it has seen: what is good then proves nothing, what is bad does.
+
+    Args:
+        definition: The project.
+        model: The judged recipe, fitted again on all rows.
+        comparison: What the judged model scored, on which rows and by which metric.
+
+    Returns:
+        The scores, in the same blocks.
+
+    Raises:
+        ModelError: If the model cannot be loaded, or cannot predict the holdout's columns.
+    """
+    rows = _in_time(definition, comparison.holdout)
+    return _evaluate_model(definition, comparison.metric, "the model fitted on all rows", model, rows)
+
+
+def _in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
+    return read_rows(definition, ref).sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
 def _named(champion: Champion) -> str:

@@ -83,7 +83,7 @@ def _check_fence(challenger: Challenger, compared: set[int], serving: Champion |
 
 def _insert(connection: Connection, challenger: Challenger, former: Champion | None, at: datetime) -> Champion:
     project, version, generation = challenger.model.project, challenger.version, _generation(former) + 1
-    champion = Champion(challenger.model, version, generation, as_utc(at))
+    champion = Champion(challenger.model, version, generation, as_utc(at), challenger.judged)
     payload = as_payload({"champion": champion, "former": former, "verdict_id": challenger.verdict_id})
     promotion = append(connection, project, "promotion", payload, at, once=str(challenger.verdict_id))
     row = {"project": project, "generation": generation, "version": version, "ledger_id": promotion.id}

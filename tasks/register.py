@@ -43,11 +43,10 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
     Returns:
         The challenger as it is on record.
     """
-    model = judgement.model
     client = open_mlflow()
-    version = _version_of(client, definition, model) or _create_version(client, definition, judgement)
+    version = _version_of(client, definition, judgement.serving) or _create_version(client, definition, judgement)
     evidence = {"version": version, "promote": judgement.verdict.promote, **as_payload(judgement)}
-    judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=model.run_key))
+    judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=judgement.model.run_key))
     if judged.version != version:
         # Another process has registered its model of the same run key first.
         client.delete_model_version(definition.name, str(version))
@@ -111,7 +110,8 @@ def recorded_challenger(judged: Entry) -> Challenger:
         The challenger.
     """
     judgement = from_payload(Judgement, judged.payload)
-    return Challenger(judgement.model, judged.payload["version"], judgement.verdict, judged.id)
+    version, judged_model = judged.payload["version"], judgement.model if judgement.served else None
+    return Challenger(judgement.serving, version, judgement.verdict, judged.id, judged_model)
 
 
 def _version_of(client: MlflowClient, definition: Project, model: ModelRef) -> int | None:
@@ -121,12 +121,12 @@ def _version_of(client: MlflowClient, definition: Project, model: ModelRef) -> i
 
 def _create_version(client: MlflowClient, definition: Project, judgement: Judgement) -> int:
     _create_registered_model(client, definition)
-    model, comparison = judgement.model, judgement.comparison
+    model, comparison = judgement.serving, judgement.comparison
     tags = {
         "refit.verdict": "promote" if judgement.verdict.promote else "reject",
         "refit.metric": comparison.metric,
         "refit.value": repr(comparison.challenger.value),
-        "refit.run_key": model.run_key,
+        "refit.run_key": judgement.model.run_key,
         "refit.fingerprint": model.trained_on.fingerprint,
     }
     report = verdict_markdown(definition, judgement)[:_DESCRIPTION_LIMIT]

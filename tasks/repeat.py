@@ -5,10 +5,26 @@ from __future__ import annotations
 from itertools import count
 
 from refit.errors import NoNewData
+from refit.models import Champion
 from refit.project import Project
 from refit.snapshots import Split
 from tasks.provenance import run_key
+from tasks.recipe import recipe_changed
 from tasks.register import find_verdict, is_settled, was_overtaken
+
+
+def may_repeat(definition: Project, champion: Champion | None, force: bool) -> bool:
+    """Tells whether it makes sense to judge on rows that the champion has been judged on before.
+
+    Args:
+        definition: The project.
+        champion: The one that serves, if any.
+        force: Whether a person asks for it.
+
+    Returns:
+        Whether a person does, or the project's code or packages have changed since the champion was trained.
+    """
+    return force or (champion is not None and recipe_changed(definition, champion.model))
 
 
 def open_run_key(definition: Project, parts: Split, force: bool) -> str:

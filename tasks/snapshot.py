@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.errors import NotEnoughData
+from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.fingerprint import fingerprint
+from refit.models import Champion
 from refit.project import Project
 from refit.snapshots import SnapshotRef, Split
-from refit.split import TICK, Times, holdout_start, training_window
+from refit.split import TICK, Times, holdout_start, training_window, unseen
 from refit.windows import BEGINNING, Window
 from tasks.delta import open_table, read, schema_of, within
 from tasks.table import pinned, rows_of
@@ -52,19 +53,31 @@ def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
 
 
 @task(cache_policy=NO_CACHE)
-def split(definition: Project, snapshot: SnapshotRef, as_of: datetime) -> Split:
+def split(
+    definition: Project,
+    snapshot: SnapshotRef,
+    as_of: datetime,
+    champion: Champion | None = None,
+    *,
+    again: bool = False,
+) -> Split:
     """Cuts a snapshot's mature rows into training rows and, a label delay later, a holdout.
 
     Args:
         definition: The project, for its label delay and policies.
         snapshot: The rows.
         as_of: The instant looked from, UTC: later labels are not known yet.
+        champion: The one that serves, if any: it must not have seen the holdout.
+        again: Whether rows that the champion has seen may be judged on where too few others are there, with the model
+            in its place that was judged before it saw them.
 
     Returns:
         Both parts, labelled rows only.
 
     Raises:
         NotEnoughData: If one of them has fewer rows than the policies ask for.
+        NoNewData: If the champion has seen all rows.
+        LeakyHoldout: If the champion has seen rows that were not known at that instant.
     """
     known = min(snapshot.window.end, max(snapshot.window.start, as_of - definition.label_delay + TICK))
     mature = Window(snapshot.window.start, known)
@@ -73,7 +86,9 @@ def split(definition: Project, snapshot: SnapshotRef, as_of: datetime) -> Split:
         raise NotEnoughData(
             f"{definition.name} has no row with a known {definition.target} before {known.isoformat()}: wait for labels"
         )
-    cut = holdout_start(times, definition.training)
+    if champion:
+        _check_not_behind(champion, as_of)
+    cut = _cut(definition, times, champion, again=again)
     window = training_window(snapshot.window.start, cut, definition.label_delay, definition.training)
     parts = Split(
         train=narrow(definition, snapshot, window, labelled=True),
@@ -88,6 +103,36 @@ def split(definition: Project, snapshot: SnapshotRef, as_of: datetime) -> Split:
         cut.isoformat(),
     )
     return parts
+
+
+def _check_not_behind(champion: Champion, as_of: datetime) -> None:
+    seen_until = champion.model.trained_on.window.end
+    if as_of + TICK < seen_until:
+        raise LeakyHoldout(
+            f"champion version {champion.version} of {champion.model.project} was trained on rows until "
+            f"{seen_until.isoformat()}, and nothing later than {as_of.isoformat()} is seen: retrain at a later --as-of"
+        )
+
+
+def _cut(definition: Project, times: Times, champion: Champion | None, *, again: bool) -> datetime:
+    """Finds where the holdout begins, so that the champion, or what stands in for it, has seen none of it."""
+    if champion is None:
+        return holdout_start(times, definition.training)
+    seen_until = champion.model.trained_on.window.end
+    new, least = unseen(times, seen_until), 2 * definition.gate.min_rows
+    if new >= least:
+        return holdout_start(times, definition.training, seen_until)
+    if again and champion.judged:
+        return max(holdout_start(times, definition.training), champion.judged.trained_on.window.end)
+    what = f"{definition.name} has {new:,} mature rows that champion version {champion.version} has not seen"
+    remedies = (
+        "wait for rows, or give a later --as-of"
+        if champion.judged is None
+        else ("wait for rows, give a later --as-of, or add --force to judge on those it was judged on before")
+    )
+    if new:
+        raise NotEnoughData(f"{what}, {least - new:,} fewer than twice the gate.min_rows of {least // 2:,}: {remedies}")
+    raise NoNewData(f"{what}: {remedies}")
 
 
 def narrow(definition: Project, ref: SnapshotRef, window: Window, labelled: bool) -> SnapshotRef:

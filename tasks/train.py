@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from prefect import task
@@ -21,7 +22,8 @@ from refit.windows import Window
 from tasks.fit import fit, foreign_code
 from tasks.mlflow_store import experiment_of, open_mlflow
 from tasks.model_store import log_model
-from tasks.provenance import code_state, lock_hash, lock_text, machine
+from tasks.provenance import code_state, lock_text, machine
+from tasks.recipe import keep_tuned, recipe_tags
 from tasks.snapshot import narrow
 from tasks.table import read_rows
 from tasks.tracking import RUN_KEY, TRAINED_ON, TrackedRun, find_trained, log_rows, log_values, open_run, reference_json
@@ -50,35 +52,84 @@ def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
         TrainingFailed: If the estimator cannot be built or fitted.
         UntrustedModel: If the fitted model holds a type outside the allow-list.
     """
+    name = f"{definition.name} {rows.window.end:%Y-%m-%d}"
+    return train_once(definition, key, name, lambda run: _chosen_and_fitted(definition, rows, key, run))
+
+
+def train_once(definition: Project, key: str, name: str, training: Callable[[TrackedRun], ModelRef]) -> ModelRef:
+    """Trains a model in a run of its own, unless a finished run with this key has done it.
+
+    Args:
+        definition: The project.
+        key: The run key.
+        name: What people see of the run.
+        training: Fits a model and keeps it in the run that it is given.
+
+    Returns:
+        The model, in MLflow.
+    """
     client = open_mlflow()
     experiment = experiment_of(client, definition.name)
     trained = find_trained(client, experiment, definition.name, key)
     if trained:
         log.info("%s: run %s has trained this model already", definition.name, trained.run_id)
         return trained
-    name = f"{definition.name} {rows.window.end:%Y-%m-%d}"
     with open_run(client, experiment, name, _lineage(definition, key)) as run:
-        return _trained(definition, rows, key, run)
+        return training(run)
 
 
-def _trained(definition: Project, rows: SnapshotRef, key: str, run: TrackedRun) -> ModelRef:
+def _chosen_and_fitted(definition: Project, rows: SnapshotRef, key: str, run: TrackedRun) -> ModelRef:
     frame = read_rows(definition, rows)
     with foreign_code(definition):
         choice = choose_window(definition, frame)
+    run.client.log_dict(run.id, asdict(choice), "window.json")
     chosen, frame = _narrowed(definition, rows, frame, choice)
     tuning = definition.training.tuning
     tuned = tune(definition, tuning, frame, run, key) if tuning else {}
+    return fit_and_keep(definition, Training(chosen, frame, tuned, key), run)
+
+
+class Training(NamedTuple):
+    """What one fit takes."""
+
+    rows: SnapshotRef
+    frame: pd.DataFrame
+    """Those rows."""
+    tuned: Mapping[str, Any]
+    """Hyperparameters to set on the estimator."""
+    key: str
+    """The run key."""
+
+
+def fit_and_keep(definition: Project, training: Training, run: TrackedRun) -> ModelRef:
+    """Fits the project's estimator, and keeps the model with all that led to it in a run.
+
+    Args:
+        definition: The project.
+        training: Rows and hyperparameters.
+        run: The run, open.
+
+    Returns:
+        The model, in MLflow.
+
+    Raises:
+        NotEnoughData: If the target has one value.
+        TrainingFailed: If the estimator cannot be built or fitted.
+        UntrustedModel: If the fitted model holds a type outside the allow-list.
+    """
+    rows, frame, tuned, key = training
     start = perf_counter()
     model = fit(definition, frame, tuned)
     seconds = perf_counter() - start
-    log.info("%s: fitted on %d rows of %s in %.2f s", definition.name, chosen.rows, chosen.window, seconds)
-    params = _params(definition, chosen, frame, tuned, model)
-    log_values(run, params, {"rows": chosen.rows, "fit_seconds": seconds}, _trained_on(chosen))
-    log_rows(run, chosen, "training")
-    run.client.log_dict(run.id, asdict(choice), "window.json")
+    log.info("%s: fitted on %d rows of %s in %.2f s", definition.name, rows.rows, rows.window, seconds)
+    log_values(
+        run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, _trained_on(rows)
+    )
+    log_rows(run, rows, "training")
+    keep_tuned(run, tuned)
     run.client.log_text(run.id, lock_text(), "lock.txt")
     sample = prepare(frame, definition.features_of(frame.columns)).head(SAMPLE)
-    return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), chosen, key)
+    return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)
 
 
 def _narrowed(
@@ -98,8 +149,7 @@ def _lineage(definition: Project, key: str) -> dict[str, str]:
         "refit.project": definition.name,
         "refit.code_commit": code.commit,
         "refit.code_dirty": str(code.dirty),
-        "refit.file_hash": code.file_hash,
-        "refit.lock_hash": lock_hash(),
+        **recipe_tags(definition),
         "refit.seed": str(definition.training.seed),
         **{f"refit.{name}": text for name, text in machine().items()},
     }
@@ -109,14 +159,13 @@ def _trained_on(chosen: SnapshotRef) -> dict[str, str]:
     return {TRAINED_ON: reference_json(chosen), "refit.fingerprint": chosen.fingerprint}
 
 
-def _params(
-    definition: Project, chosen: SnapshotRef, frame: pd.DataFrame, tuned: dict[str, Any], model: BaseEstimator
-) -> dict[str, Any]:
+def _params(definition: Project, training: Training, model: BaseEstimator) -> dict[str, Any]:
+    window = training.rows.window
     return {
-        "window_start": chosen.window.start.isoformat(),
-        "window_end": chosen.window.end.isoformat(),
-        "features": len(definition.features_of(frame.columns)),
+        "window_start": window.start.isoformat(),
+        "window_end": window.end.isoformat(),
+        "features": len(definition.features_of(training.frame.columns)),
         **{f"training.{name}": value for name, value in definition.training.model_dump(exclude={"tuning"}).items()},
-        **{f"tuned.{name}": value for name, value in tuned.items()},
+        **{f"tuned.{name}": value for name, value in training.tuned.items()},
         **{f"estimator.{name}": value for name, value in model.get_params(deep=True).items()},
     }

@@ -31,7 +31,12 @@ def verdict_markdown(definition: Project, judgement: Judgement) -> str:
         _scores(judgement),
         _rows(judgement),
         _ingested(judgement.ingestion),
-        [f"MLflow run `{judgement.model.run_id}`, run key `{judgement.model.run_key}`"],
+        *(
+            [[f"{_cell(judgement.bound.sentence)}: the {_who_serves(judgement)} one serves."]]
+            if judgement.bound
+            else []
+        ),
+        [f"MLflow run `{judgement.serving.run_id}`, run key `{judgement.model.run_key}`"],
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
 
@@ -78,13 +83,16 @@ def _scores(judgement: Judgement) -> list[str]:
     comparison = judgement.comparison
     scored = {"challenger": comparison.challenger, "trivial baseline": comparison.baseline}
     if judgement.over and comparison.champion:
-        scored[f"champion, version {judgement.over.version}"] = comparison.champion
+        as_judged = ", as it was judged" if comparison.stand_in else ""
+        scored[f"champion, version {judgement.over.version}{as_judged}"] = comparison.champion
     head = [f"| on the same unseen rows | {_cell(comparison.metric)} |", "| --- | ---: |"]
     return head + [f"| {name} | {_number(evaluation.value)} |" for name, evaluation in scored.items()]
 
 
 def _rows(judgement: Judgement) -> list[str]:
     refs = {"trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
+    if judgement.served:
+        refs = {**refs, "fitted again on": judgement.served.trained_on}
     head = ["| rows | count | from | until | table version | fingerprint |", "| --- | ---: | --- | --- | ---: | --- |"]
     return head + [
         f"| {name} | {ref.rows:,} | {ref.window.start:%Y-%m-%d %H:%M} | {ref.window.end:%Y-%m-%d %H:%M} "
@@ -99,6 +107,10 @@ def _ingested(ingestion: Ingestion) -> list[str]:
         f"{ingestion.quarantined:,} quarantined; {ingestion.added:,} added, {ingestion.corrected:,} corrected."
     )
     return [counts, *(f"- {_cell(warning)}" for warning in ingestion.warnings)]
+
+
+def _who_serves(judgement: Judgement) -> str:
+    return "fitted again" if judgement.served else "judged"
 
 
 def _number(value: float | None) -> str:

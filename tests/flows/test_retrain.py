@@ -111,6 +111,49 @@ def test_the_same_rows_are_judged_once(shop: Shop) -> None:
     assert shop.retrain(40, force=True).challenger.version == 2
 
 
+def test_the_model_that_serves_has_seen_the_holdout_and_the_record_tells_it_from_the_judged_one(shop: Shop) -> None:
+    first = shop.retrain(40)
+    said = first.as_json()["challenger"]
+    assert said["refitted"]
+    assert said["bound"]["passed"]
+    assert said["judged_trained_on"]["end"] == said["judged_on"]["start"]
+    assert said["trained_on"]["end"] == said["judged_on"]["end"]
+    assert said["trained_on"]["rows"] == said["judged_trained_on"]["rows"] + said["judged_on"]["rows"]
+    second = shop.retrain(60)
+    assert second.compared_with == first.promotion
+    judged_on = second.as_json()["challenger"]["judged_on"]
+    assert judged_on["start"] >= said["trained_on"]["end"]
+    assert judged_on["rows"] <= 50 * 20 // 2
+
+
+def test_soon_after_a_retrain_there_is_too_little_to_judge_on(shop: Shop) -> None:
+    shop.retrain(40)
+    with pytest.raises(NotEnoughData, match="50 mature rows that champion version 1 has not seen, 50 fewer"):
+        shop.retrain(41)
+    again = shop.retrain(41, force=True)
+    assert again.judgement is not None
+    assert again.judgement.comparison.stand_in
+
+
+def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import retrain
+    from tasks.mlflow_store import experiment_of, open_mlflow
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrain, "register", killed)
+        with pytest.raises(KeyboardInterrupt):
+            shop.retrain(40)
+    client = open_mlflow()
+    before = {run.info.run_id for run in client.search_runs([experiment_of(client, "parcels")])}
+    outcome = shop.retrain(40)
+    assert outcome.promotion is not None
+    assert {run.info.run_id for run in client.search_runs([experiment_of(client, "parcels")])} == before
+    assert outcome.challenger.model.run_id in before
+
+
 def test_changed_code_is_a_new_challenger(shop: Shop) -> None:
     shop.retrain(40)
     shop.write_project("0.1")
@@ -126,14 +169,17 @@ def test_a_kill_after_the_promotion_leaves_the_contract_to_the_next_run(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
+    def recorded() -> list[str]:
+        return [entry.kind for entry in entries("parcels") if entry.kind not in ("decision", "retrain")]
+
     with monkeypatch.context() as patch:
         patch.setattr(retrain, "renew_contract", killed)
         with pytest.raises(KeyboardInterrupt):
             shop.retrain(40)
-    assert [entry.kind for entry in entries("parcels")] == ["promotion", "verdict", "contract"]
+    assert recorded() == ["promotion", "verdict", "contract"]
     with pytest.raises(NoNewData):
         shop.retrain(40)
-    assert [entry.kind for entry in entries("parcels")] == ["contract", "promotion", "verdict", "contract"]
+    assert recorded() == ["contract", "promotion", "verdict", "contract"]
 
 
 def test_looking_back_behind_the_champion_is_refused(shop: Shop) -> None:

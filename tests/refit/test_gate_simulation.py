@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from refit import GatePolicy, Window
 from refit.blocks import blocks
 from refit.evaluations import Comparison, Evaluation
-from refit.gate import decide
+from refit.gate import bound_refit, decide
 from refit.snapshots import SnapshotRef
 
 REPEATS = 1_000
@@ -131,3 +131,23 @@ def test_a_first_challenger_with_little_skill_is_promoted():
     one, other = neg_mae(errors[0.0]), neg_mae(errors[0.33])
     assert one.mean() / other.mean() == pytest.approx(0.95, abs=0.005)
     assert first_promoted("neg_mean_absolute_error", one, other, 2_000) >= 0.9
+
+
+@pytest.mark.parametrize("worse", [0.0, 0.1])
+def test_a_second_fit_that_is_as_good_falls_in_five_percent_and_one_that_is_worse_always(worse):
+    """2,000 rows; the second model's errors are as large as the judged one's, or a tenth larger."""
+    rng, rows = np.random.default_rng(7), 2_000
+    hard = series(rng, rows, 0.9)
+    judged, refitted = (hard + 0.3 * series(rng, rows, 0.3) for _ in range(2))
+    holdout = SnapshotRef("m", 1, WINDOW, rows, "f", labelled=True)
+    fallen = np.mean(
+        [
+            not bound_refit(
+                evaluation(again),
+                Comparison("neg_mean_absolute_error", holdout, evaluation(one), evaluation(one), None),
+                GatePolicy(),
+            ).passed
+            for one, again in zip(neg_mae(judged), neg_mae(refitted * (1 + worse)), strict=True)
+        ]
+    )
+    assert fallen >= 0.95 if worse else fallen <= AT_MOST

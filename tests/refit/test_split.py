@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refit import TrainingPolicy
-from refit.split import holdout_start, microseconds, moment, span, training_window
+from refit.split import holdout_start, microseconds, moment, span, training_window, unseen
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,6 +30,33 @@ def times(*days: int) -> np.ndarray:
 def test_holdout_starts_at_a_time_and_takes_all_rows_of_it(days, share: float, most: int, day: int) -> None:
     policy = TrainingPolicy(holdout_share=share, holdout_rows=most)
     assert holdout_start(times(*days), policy) == START + DAY * day
+
+
+@pytest.mark.parametrize(
+    ("seen", "most", "day"),
+    [(0, 5000, 80), (70, 5000, 85), (70, 10, 90), (98, 5000, 99), (99, 5000, 99), (100, 5000, 100), (150, 5000, 150)],
+)
+def test_the_champion_has_seen_none_of_the_holdout_and_half_of_what_is_new_is_left(
+    seen: int, most: int, day: int
+) -> None:
+    policy = TrainingPolicy(holdout_rows=50).model_copy(update={"holdout_rows": most})
+    assert holdout_start(times(*range(100)), policy, START + DAY * seen) == START + DAY * day
+
+
+@given(
+    days=st.lists(st.integers(0, 60), min_size=1, max_size=80),
+    seen=st.integers(0, 70),
+    share=st.floats(0.05, 0.9),
+)
+def test_whatever_the_times_the_holdout_is_unseen_and_no_more_than_half_of_it(days, seen: int, share: float) -> None:
+    seen_until = START + DAY * seen
+    found, policy = times(*sorted(days)), TrainingPolicy(holdout_share=share)
+    cut = holdout_start(found, policy, seen_until)
+    assert cut >= seen_until
+    held, new = unseen(found, cut), unseen(found, seen_until)
+    tied = int((found == microseconds(cut)).sum())
+    assert held - tied < max(1, min(new // 2, int(share * len(found))))
+    assert held >= 1 or new == 0
 
 
 @pytest.mark.parametrize(

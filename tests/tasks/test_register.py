@@ -6,6 +6,7 @@ import pytest
 from refit import Project
 from refit.judgements import Judgement
 from refit.ledger import as_payload, from_payload
+from refit.models import Champion
 from tasks.ledger import entries, entry
 from tasks.mlflow_store import open_mlflow
 from tasks.promote import promote
@@ -110,3 +111,27 @@ def test_a_long_report_fits_the_database(rentals: Project, evidence, mlflow_home
     talkative = replace(ingestion, warnings=("warning " * 100,) * 50)
     register.fn(rentals, Judgement(model, comparison, rentals.gate, verdict, None, talkative), AT)
     assert len(open_mlflow().get_model_version("rentals", "1").description) == 5_000
+
+
+def test_the_model_that_was_fitted_again_is_what_becomes_a_version_and_champion(rentals, evidence, mlflow_home) -> None:
+    model, *rest = evidence()
+    served = replace(model, run_id="run-served", uri="file:///models/served", run_key="key-served")
+    judgement = Judgement(model, rest[0], rentals.gate, rest[1], None, rest[2], served=served)
+    challenger = register.fn(rentals, judgement, AT)
+    assert (challenger.model, challenger.judged) == (served, model)
+    assert register.fn(rentals, judgement, AT) == challenger == find_verdict(rentals, "key")
+    version = open_mlflow().get_model_version("rentals", "1")
+    assert (version.run_id, version.source) == ("run-served", "file:///models/served")
+    champion = promote.fn(challenger, None, AT)
+    assert (champion.model, champion.judged) == (served, model)
+
+
+def test_a_verdict_from_before_there_was_a_second_fit_is_still_read(judge) -> None:
+    payload = entry(judge().verdict_id).payload
+    old = {name: value for name, value in payload.items() if name not in ("served", "bound")}
+    old["comparison"] = {name: value for name, value in old["comparison"].items() if name != "stand_in"}
+    judgement = from_payload(Judgement, old)
+    assert (judgement.served, judgement.serving, judgement.comparison.stand_in) == (None, judgement.model, False)
+    champion = as_payload(Champion(judgement.model, 1, 1, AT))
+    del champion["judged"]
+    assert from_payload(Champion, champion).judged is None

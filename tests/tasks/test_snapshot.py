@@ -9,8 +9,10 @@ import pytest
 from sklearn.dummy import DummyRegressor
 
 from refit import Project, Window
-from refit.errors import NotEnoughData
+from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
+from refit.models import Champion, ModelRef
 from refit.project import Project as Definition
+from refit.snapshots import SnapshotRef
 from tasks.delta import open_table, schema_of, write
 from tasks.snapshot import narrow, split, take_snapshot
 from tasks.table import read_rows, scan
@@ -95,6 +97,49 @@ def test_too_few_rows_are_counted(days: int, labelled: int, message: str) -> Non
     fill(range(days), labelled)
     with pytest.raises(NotEnoughData, match=message):
         split.fn(project(), take_snapshot.fn(project(), START + DAY * days), START + DAY * days)
+
+
+def champion(seen: int, judged: int | None = None) -> Champion:
+    """A champion that was trained until a day, and judged as it was at an earlier one."""
+
+    def model(day: int) -> ModelRef:
+        rows = SnapshotRef("days", 0, Window(START, START + DAY * day), day, "f" * 32, labelled=True)
+        return ModelRef("days", f"run-{day}", "models:/m", rows, "key")
+
+    return Champion(model(seen), 7, 2, START, None if judged is None else model(judged))
+
+
+def test_the_holdout_begins_where_the_champion_ended_at_the_earliest() -> None:
+    fill(range(400))
+    snapshot, until = take_snapshot.fn(project(), START + DAY * 400), START + DAY * 400
+    parts = split.fn(project(), snapshot, until, champion(280))
+    assert (parts.holdout.window.start, parts.holdout.rows) == (START + DAY * 340, 60)
+    assert parts.train.window.end == START + DAY * 340
+    assert split.fn(project(), snapshot, until, champion(100)).holdout.rows == 80
+    delayed = project(label_delay=DAY * 30)
+    parts = split.fn(delayed, snapshot, until, champion(250))
+    assert (parts.holdout.window.start, parts.train.window.end) == (START + DAY * 311, START + DAY * 281)
+
+
+def test_a_champion_that_has_seen_nearly_all_leaves_nothing_to_judge_on() -> None:
+    fill(range(400))
+    snapshot, until = take_snapshot.fn(project(), START + DAY * 400), START + DAY * 400
+    with pytest.raises(NotEnoughData, match="days has 60 mature rows that champion version 7 has not seen, 40 fewer"):
+        split.fn(project(), snapshot, until, champion(340, judged=300))
+    with pytest.raises(NotEnoughData, match=r"--as-of$"):
+        split.fn(project(), snapshot, until, champion(340), again=True)
+    with pytest.raises(NoNewData, match=r"days has 0 mature rows that champion version 7 has not seen: .* --force"):
+        split.fn(project(), snapshot, until, champion(400, judged=300))
+    with pytest.raises(LeakyHoldout, match="as-of"):
+        split.fn(project(), snapshot, START + DAY * 300, champion(400, judged=300))
+
+
+def test_once_more_on_the_same_rows_is_judged_where_the_judged_model_had_seen_none() -> None:
+    fill(range(400))
+    snapshot, until = take_snapshot.fn(project(), START + DAY * 400), START + DAY * 400
+    for judged, first in ((300, 320), (340, 340)):
+        parts = split.fn(project(), snapshot, until, champion(400, judged), again=True)
+        assert parts.holdout.window.start == START + DAY * first
 
 
 def test_narrow_counts_and_fingerprints_its_part() -> None:

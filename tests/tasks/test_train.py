@@ -111,7 +111,7 @@ def test_a_run_tells_everything(rows: SnapshotRef) -> None:
     (used,) = run.inputs.dataset_inputs
     assert (used.dataset.digest, used.tags[0].value) == (rows.fingerprint, "training")
     assert json.loads(used.dataset.source) == {"path": f"{Settings().tables}/bikes", "delta_table_version": 0}
-    assert {file.path for file in client.list_artifacts(model.run_id)} == {"lock.txt", "window.json"}
+    assert {file.path for file in client.list_artifacts(model.run_id)} == {"lock.txt", "tuned.json", "window.json"}
     assert run.info.artifact_uri.startswith(Settings().mlflow_artifacts)
 
 

@@ -1,0 +1,76 @@
+"""How far the current window is from the rows that the champion was trained on."""
+
+from __future__ import annotations
+
+import logging
+
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.drift.anchors import Anchors
+from refit.drift.comparison import Reference, compare
+from refit.drift.findings import Drift
+from refit.drift.profile import Profile, merge, profile
+from refit.models import Champion
+from refit.project import Project
+from refit.snapshots import SnapshotRef
+from refit.windows import Window
+from tasks.model_store import fetch_model
+from tasks.profiles import load_reference
+from tasks.streaming import chunks, said_of, seen_by
+
+log = logging.getLogger(__name__)
+
+
+@task(cache_policy=NO_CACHE)
+def measure_drift(definition: Project, champion: Champion, window: Window, version: int) -> Drift | None:
+    """Compares a window's rows, and what the champion says of them, with the champion's reference.
+
+    The rows are read once, a piece at a time; the reference's rows are not read again.
+
+    Args:
+        definition: The project.
+        champion: The version that serves.
+        window: The current window.
+        version: The version of the project's table.
+
+    Returns:
+        What was found; `None` where drift is not watched, the window has too few rows, or the champion was registered
+        without a profile.
+
+    Raises:
+        ModelError: If the champion cannot be loaded or cannot predict these rows, or its profile is damaged.
+    """
+    policy = definition.monitoring.drift
+    reference = load_reference(champion.model) if policy else None
+    if policy is None or reference is None:
+        return None
+    rows = SnapshotRef(definition.name, version, window, 0, "")
+    data, scores = _profiled(definition, champion, reference, rows)
+    if data is None or data.rows < policy.min_rows:
+        return None
+    found = compare(reference, data, scores, window, policy)
+    log.info("%s: %d of %d columns drifted in %s", definition.name, len(found.drifted), len(found.columns), window)
+    return found
+
+
+def _profiled(
+    definition: Project, champion: Champion, reference: Reference, rows: SnapshotRef
+) -> tuple[Profile | None, Profile | None]:
+    estimator = fetch_model(definition, champion.model) if reference.scores else None
+    columns = list(reference.data.columns)
+    wanted = [definition.timestamp, *columns, *(seen_by(estimator, definition, columns) if estimator else ())]
+    cells = reference.data.anchors.unblocked()
+    score_cells = reference.scores.anchors.unblocked() if reference.scores else None
+    data, scores = None, None
+    for part in chunks(definition, rows, wanted):
+        data = _added(data, part, cells, definition.timestamp)
+        if estimator is not None and score_cells is not None:
+            scores = _added(scores, said_of(estimator, definition, part), score_cells, definition.timestamp)
+    return data, scores
+
+
+def _added(former: Profile | None, rows: pa.Table, cells: Anchors, timestamp: str) -> Profile:
+    new = profile([rows], cells, timestamp)
+    return new if former is None else merge([former, new])

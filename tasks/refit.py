@@ -1,0 +1,78 @@
+"""The fit after the gate: the recipe that passed is fitted again on all mature rows, and bound to what was judged."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.errors import ModelError
+from refit.gate import bound_refit
+from refit.judgements import Judgement
+from refit.models import ModelRef
+from refit.project import Project
+from refit.verdicts import Reason
+from refit.windows import Window
+from tasks.evaluate import evaluate_again
+from tasks.mlflow_store import open_mlflow
+from tasks.recipe import tuned_of
+from tasks.snapshot import narrow
+from tasks.table import read_rows
+from tasks.tracking import TrackedRun, log_values
+from tasks.train import Training, fit_and_keep, train_once
+
+log = logging.getLogger(__name__)
+
+
+@task(cache_policy=NO_CACHE)
+def fit_again(definition: Project, judgement: Judgement) -> Judgement:
+    """Fits a recipe that passed the gate again, on all mature rows, unless the policy says to serve what was judged.
+
+    Window start, hyperparameters and seed are those of the judged model; only the end of the window moves, over the
+    holdout. What comes of it serves if the gate's paired test does not find it worse on the holdout, which it has seen.
+
+    Args:
+        definition: The project.
+        judgement: The verdict.
+
+    Returns:
+        The judgement with the model that serves and, in `bound`, why; as it was where nothing is to be fitted.
+    """
+    if not (judgement.verdict.promote and definition.training.refit):
+        return judgement
+    try:
+        served = _fitted_again(definition, judgement)
+        bound = bound_refit(
+            evaluate_again(definition, served, judgement.comparison), judgement.comparison, judgement.policy
+        )
+    except ModelError as fault:  # the judged model is fit to serve, whatever became of the other one
+        return replace(judgement, bound=_failed(fault))
+    _record(served, bound)
+    log.info("%s: %s", definition.name, bound.sentence)
+    return replace(judgement, served=served if bound.passed else None, bound=bound)
+
+
+def _fitted_again(definition: Project, judgement: Judgement) -> ModelRef:
+    judged, holdout = judgement.model, judgement.comparison.holdout
+    window = Window(judged.trained_on.window.start, holdout.window.end)
+    key = f"{judged.run_key}-served"
+
+    def fit_all(run: TrackedRun) -> ModelRef:
+        rows = narrow(definition, judged.trained_on, window, labelled=True)
+        log_values(run, tags={"refit.judged_run": judged.run_id})
+        return fit_and_keep(definition, Training(rows, read_rows(definition, rows), tuned_of(judged), key), run)
+
+    return train_once(definition, key, f"{definition.name} {window.end:%Y-%m-%d} served", fit_all)
+
+
+def _record(served: ModelRef, bound: Reason) -> None:
+    client = open_mlflow()
+    run = TrackedRun(client, client.get_run(served.run_id).info.experiment_id, served.run_id)
+    log_values(run, tags={"refit.bound": bound.sentence})
+
+
+def _failed(fault: ModelError) -> Reason:
+    sentence = f"the fit on all rows came to nothing ({fault})"
+    return Reason("refit_not_worse", passed=False, value=None, limit=None, sentence=sentence)

@@ -1,0 +1,75 @@
+"""Rows of a project's table a piece at a time, and what a model says of them: memory does not grow with the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from refit.outputs import outputs
+from refit.predictions import predict_once
+from refit.preparation import pick
+from refit.project import Project
+from refit.snapshots import SnapshotRef
+from tasks.delta import read
+from tasks.table import frame, pinned, rows_of
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+CHUNK = 100_000
+"""So many rows are held at a time."""
+
+
+def chunks(definition: Project, ref: SnapshotRef, columns: list[str]) -> Iterator[pa.Table]:
+    """Streams some columns of a snapshot's rows.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+        columns: Their names.
+
+    Yields:
+        About 100,000 rows at a time, in any order.
+    """
+    waiting: list[pa.Table] = []
+    for part in read(pinned(definition, ref.version), list(dict.fromkeys(columns)), rows_of(definition, ref)):
+        waiting.append(part)
+        if sum(table.num_rows for table in waiting) >= CHUNK:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa.Table:
+    """Gives a model's answers for rows of the table.
+
+    Args:
+        estimator: The fitted estimator.
+        definition: The project.
+        rows: The rows, with the columns that it was fitted on.
+
+    Returns:
+        One column per output, and the event time.
+
+    Raises:
+        ModelError: If it cannot predict these rows.
+    """
+    answers = outputs(predict_once(estimator, pick(frame(rows), seen_by(estimator, definition, rows.column_names))))
+    return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
+
+
+def seen_by(estimator: BaseEstimator, definition: Project, columns: list[str]) -> list[str]:
+    """Names the columns that a model was fitted on.
+
+    Args:
+        estimator: The fitted estimator.
+        definition: The project.
+        columns: The table's columns.
+
+    Returns:
+        Their names; those the project has now where the model does not tell.
+    """
+    return list(getattr(estimator, "feature_names_in_", definition.features_of(columns)))

@@ -1,0 +1,145 @@
+"""After the gate the recipe is fitted again on all mature rows, once, and bound to what was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from deltalake import write_deltalake
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LinearRegression, Ridge
+
+from infra.settings import Settings
+from refit import FloatRange, GatePolicy, Project, TrainingPolicy, Tuning, Window
+from refit.gate import decide
+from refit.judgements import Judgement
+from refit.snapshots import Ingestion, SnapshotRef
+from refit.verdicts import Reason, Verdict
+from tasks.evaluate import evaluate
+from tasks.mlflow_store import experiment_of, open_mlflow
+from tasks.model_store import fetch_model
+from tasks.refit import fit_again
+from tasks.table import read_rows
+from tasks.train import train
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+HOURS, TRAINED = 1_000, 800
+
+pytestmark = pytest.mark.usefixtures("mlflow_home")
+
+
+class Spoilt(LinearRegression):
+    """Fits well on few rows, and badly on more: what a second fit that comes to grief looks like."""
+
+    def fit(self, X, y):  # noqa: N803
+        return super().fit(X, y if len(y) <= TRAINED else -y)
+
+
+class Broken(LinearRegression):
+    def fit(self, X, y):  # noqa: N803
+        if len(y) > TRAINED:
+            raise ValueError("too many rows for me")
+        return super().fit(X, y)
+
+
+def bikes(build: Callable[[], BaseEstimator] = LinearRegression, **training: object) -> Project:
+    return Project(
+        name="bikes",
+        kind="regression",
+        target="rentals",
+        timestamp="at",
+        features=("temperature",),
+        load=pd.DataFrame,
+        build=build,
+        training=TrainingPolicy(window="all", **training),
+        trusted_types=tuple(f"{__name__}.{kind.__name__}" for kind in (Spoilt, Broken)),
+    )
+
+
+@pytest.fixture(autouse=True)
+def table(mlflow_home: Path) -> None:
+    rng = np.random.default_rng(0)
+    temperature = rng.normal(size=HOURS)
+    frame = pd.DataFrame(
+        {"at": pd.date_range(START, periods=HOURS, freq="h").as_unit("us"), "temperature": temperature}
+    )
+    frame["rentals"] = 3 * temperature + rng.normal(size=HOURS)
+    write_deltalake(f"{Settings().tables}/bikes", frame)
+
+
+def part(first: int, last: int) -> SnapshotRef:
+    window = Window(START + timedelta(hours=first), START + timedelta(hours=last))
+    return SnapshotRef("bikes", 0, window, last - first, "f" * 32, labelled=True)
+
+
+def judged(definition: Project) -> Judgement:
+    model = train.fn(definition, part(100, TRAINED), "k" * 32)
+    comparison = evaluate.fn(definition, model, None, part(TRAINED, HOURS))
+    verdict = decide(comparison, definition.gate)
+    assert verdict.promote
+    ingestion = Ingestion("bikes", part(0, HOURS).window, 0, HOURS, HOURS, 0, HOURS, 0)
+    return Judgement(model, comparison, GatePolicy(), verdict, None, ingestion)
+
+
+def runs() -> int:
+    client = open_mlflow()
+    return len(client.search_runs([experiment_of(client, "bikes")]))
+
+
+def test_the_model_that_serves_has_seen_all_mature_rows() -> None:
+    before = judged(bikes())
+    after = fit_again.fn(bikes(), before)
+    assert after.served is not None
+    assert after.serving == after.served
+    assert after.served.trained_on.window == part(100, HOURS).window
+    assert after.served.trained_on.rows == 900
+    assert replace(after, served=None, bound=None) == before
+    assert after.bound is not None
+    assert "seen by then" in after.bound.sentence
+    rows = read_rows(bikes(), after.served.trained_on)
+    expected = LinearRegression().fit(rows[["temperature"]], rows["rentals"])
+    assert fetch_model(bikes(), after.served).coef_ == expected.coef_
+    tags = open_mlflow().get_run(after.served.run_id).data.tags
+    assert tags["refit.judged_run"] == before.model.run_id
+
+
+def test_a_run_that_was_killed_afterwards_finds_it_again() -> None:
+    before = judged(bikes())
+    after = fit_again.fn(bikes(), before)
+    count = runs()
+    assert fit_again.fn(bikes(), before) == after
+    assert runs() == count == 2
+
+
+def test_nothing_is_fitted_after_a_rejection_or_where_the_policy_says_so() -> None:
+    before = judged(bikes())
+    rejected = replace(before, verdict=Verdict((Reason("floor", passed=False, value=0, limit=1, sentence="low"),)))
+    assert fit_again.fn(bikes(), rejected) == rejected
+    assert fit_again.fn(bikes(refit=False), before) == before
+    assert runs() == 1
+
+
+@pytest.mark.parametrize(("build", "why"), [(Spoilt, "significantly worse"), (Broken, "too many rows for me")])
+def test_where_the_second_fit_comes_to_grief_the_judged_model_serves(build, why: str) -> None:
+    before = judged(bikes(build))
+    after = fit_again.fn(bikes(build), before)
+    assert after.served is None
+    assert after.serving == before.model
+    assert after.bound is not None
+    assert not after.bound.passed
+    assert why in after.bound.sentence
+
+
+def test_the_hyperparameters_are_those_that_were_judged() -> None:
+    pytest.importorskip("optuna")
+    definition = bikes(Ridge, tuning=Tuning(space={"alpha": FloatRange(low=5.0, high=100.0)}, trials=3))
+    before = judged(definition)
+    after = fit_again.fn(definition, before)
+    models = [fetch_model(definition, model) for model in (before.model, after.serving)]
+    assert models[0].alpha == models[1].alpha != 1.0
+    assert models[0].coef_ != models[1].coef_
