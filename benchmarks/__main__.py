@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("ingestion", "retrain")
+NAMES = ("ingestion", "retrain", "drift")
 
 
 def main() -> None:

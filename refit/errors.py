@@ -19,6 +19,7 @@ sentence that says what is wrong, shows the value, and names the fix.
     │   ├── TrainingFailed          the project's estimator could not be built or fitted
     │   ├── UntrustedModel          a stored model holds a type outside the allow-list
     │   └── LeakyHoldout            a model was trained on rows that it would be judged on
+    ├── RetrainRefused          a retrain may not begin: one is under way, or the budget is used up
     ├── PromotionError          a promotion is refused
     │   └── StaleChampion           the champion changed since the challenger was compared with it
     └── StateError              Refit's own state cannot be read or written
@@ -76,6 +77,10 @@ class UntrustedModel(ModelError):
 
 class LeakyHoldout(ModelError):
     """A model was trained on rows that it would be judged on."""
+
+
+class RetrainRefused(RefitError):
+    """A retrain may not begin: one is under way, or the budget is used up."""
 
 
 class PromotionError(RefitError):

@@ -35,6 +35,13 @@ class ColumnDrift:
     """Whether the change is both significant, after the correction, and large enough, in this window alone."""
     huge: bool
     """Whether it is so large that it counts at once."""
+    cells: tuple[str, ...] = ()
+    """What the coarse cells hold, for pictures: intervals or categories, then unseen and missing; only of a column
+    that drifted."""
+    reference_shares: tuple[float, ...] = ()
+    """The share of the reference's rows in each cell."""
+    current_shares: tuple[float, ...] = ()
+    """The share of the current rows in each cell."""
 
     def as_json(self) -> dict[str, Any]:
         """Gives the keys of `refit monitor --json`."""

@@ -1,0 +1,172 @@
+"""How large a PSI is without drift: sampling noise, and the movement between the reference's own parts.
+
+A current window of n rows is held against a reference of m rows in K cells. Without any movement the PSI is about
+`(1/n + 1/m)` times chi-squared with K - 1 degrees of freedom (Yurdakul 2018, Statistical Properties of Population
+Stability Index). Real data moves: so the reference is cut into consecutive groups of about n rows, each is held
+against the rest, and what that gives beyond sampling noise is the natural movement. Movement mostly
+has few directions (a mean that wanders), so it is looked at in the direction of the change that is tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from refit.drift.expected import Expected, Floats, Movement
+from refit.drift.grouping import KEPT, MIN_GROUPS, common_cells, grouped, merged
+
+Counts: TypeAlias = npt.NDArray[np.int64]
+
+SMOOTHING = 0.5
+"""What is added to the count of every cell, so that an empty one has a logarithm (Jeffreys' prior)."""
+FEW = 3.0
+"""The fewest degrees of freedom that an estimate is taken to have: with fewer, nothing would ever be significant."""
+CLEAR = 1e-6
+"""Tests with smaller p-values are equally clear, and the size of the change decides which of them is reported."""
+LONG = 2.0
+"""A window longer than so many groups may drift away slowly, as no group does: correlation in time is bounded higher."""
+MAX_CORRELATION = 0.9
+"""More correlation between neighbouring groups is not told apart from a random walk or a trend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one column's counts say."""
+
+    psi: float
+    """Over the cells that the window is large enough to fill."""
+    excess: float
+    """The part beyond what is expected, of the test that is reported; 0 at least."""
+    p_value: float
+    """Corrected for the number of tests of the column."""
+    expected: Expected
+    """For all cells together."""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether natural movement is known."""
+        return self.expected.calibrated
+
+
+def change(reference: Counts, current: Counts) -> Change:
+    """Tests whether a column's PSI is larger than sampling and natural movement explain.
+
+    The unseen and the missing values are tested for themselves as well, since their share hardly moves where a mean
+    does; the p-value is that of the clearest test times the number of tests (Bonferroni), and the excess is of the
+    same test, the largest of several that are clear.
+
+    Args:
+        reference: Counts per block of time and cell, blocks in order; the last two cells are unseen and missing.
+        current: Counts per cell of the current window.
+
+    Returns:
+        The PSI of all cells, the excess and the p-value; nothing has changed where one side has no rows.
+
+    Example:
+        >>> blocks = np.full((10, 6), 250)
+        >>> change(blocks, np.array([250, 250, 250, 250, 250, 250])).p_value
+        1.0
+        >>> change(blocks, np.array([400, 250, 250, 250, 250, 100])).p_value < 1e-6
+        True
+    """
+    total, rows = reference.sum(axis=0), int(current.sum())
+    if not total.sum() or not rows:
+        return Change(0.0, 0.0, 1.0, Expected(0.0, 1.0))
+    cells = common_cells(total, current, rows)
+    whole = _tested(merged(reference, cells), merged(current, cells))
+    alone = [place for place in (-2, -1) if total[place] + current[place] and len(total) > KEPT + 1]
+    tests = [whole, *(_tested(_against_rest(reference, place), _against_rest(current, place)) for place in alone)]
+    clearest = min(tests, key=lambda test: (max(test.p_value, CLEAR), -test.excess))
+    return replace(whole, excess=clearest.excess, p_value=min(1.0, clearest.p_value * len(tests)))
+
+
+def _tested(reference: Counts, current: Counts) -> Change:
+    total, rows = reference.sum(axis=0), int(current.sum())
+    expected = expect(reference, rows, int(((total + current) > 0).sum()) - 1)
+    terms = roots(total, current)
+    psi = float(np.square(terms).sum())
+    return Change(psi, max(0.0, psi - expected.mean), expected.p_value(terms), expected)
+
+
+def _against_rest(counts: Counts, place: int) -> Counts:
+    """Tells one cell from all others."""
+    return np.stack([counts.sum(axis=-1) - counts[..., place], counts[..., place]], axis=-1)
+
+
+def expect(reference: Counts, rows: int, freedom: int) -> Expected:
+    """Finds how large the PSI of a window is without drift.
+
+    Movement that is correlated in time is widened: a mean over correlated groups hides a part of it, and they count for
+    fewer (Bartlett 1946). A window larger than the groups is expected to move as they do; one smaller, as much more as
+    independent pieces of its size would. Where groups are few, smaller ones are looked at as well: a window moves no
+    more than they do, and as they are many, they say with more certainty that there is little movement.
+
+    Args:
+        reference: Counts per block of time and cell.
+        rows: Rows of the window.
+        freedom: How many of the cells can differ, less one.
+
+    Returns:
+        The distribution of its PSI.
+    """
+    total = int(reference.sum())
+    expected = Expected(1 / rows + 1 / total if total else 0.0, max(1.0, freedom))
+    groups, parts = grouped(reference, rows), grouped(reference, 1)
+    if len(groups) < MIN_GROUPS:
+        return expected
+    longer = rows > LONG * total / len(groups)
+    levels = (groups, parts) if len(parts) > len(groups) and not longer else (groups,)
+    return replace(expected, movements=tuple(_moved(level, rows, expected.freedom, 1 + longer) for level in levels))
+
+
+def _moved(groups: Counts, rows: int, freedom: float, errors: int) -> Movement:
+    sizes, count = groups.sum(axis=1), len(groups)
+    z = roots(groups.sum(axis=0) - groups, groups)
+    own = float(np.mean(1 / sizes + 1 / (sizes.sum() - sizes)))
+    products = z @ z.T
+    seen = float(np.trace(products)) / count
+    size = max(0.0, seen - own * freedom)
+    correlation = _correlation(products, max(size, seen / 2), errors)
+    independent = max(2.0, count * (1 - correlation) / (1 + correlation))
+    widened = max(1.0, float(sizes.mean()) / rows) * (independent + 1) / (independent - 1)
+    shown = max(FEW, (count - 1) * (1 - correlation**2) / (1 + correlation**2))
+    return Movement(z, own, size, shown, widened)
+
+
+def _correlation(products: Floats, scale: float, errors: int) -> float:
+    """Bounds how far neighbouring groups move together, since few groups hardly show it.
+
+    It is the estimate, its bias of few groups taken off (Kendall 1954), and one standard error or two.
+    """
+    count = len(products)
+    if scale <= 0:
+        return 0.0
+    found = float(np.trace(products, offset=1)) / (count - 1) / scale
+    return float(np.clip(found + (1 + 3 * found) / count + errors * count**-0.5, 0, MAX_CORRELATION))
+
+
+def roots(reference: Counts, current: Counts) -> Floats:
+    """Gives the signed roots of the terms of the PSI: their squares add up to it.
+
+    Args:
+        reference: Counts per cell; leading axes broadcast.
+        current: Counts per cell.
+
+    Returns:
+        `sign(q - p) * sqrt((q - p) * ln(q / p))` per cell, with p and q the smoothed shares.
+
+    Example:
+        >>> float(np.square(roots(np.array([50, 50]), np.array([50, 50]))).sum())
+        0.0
+    """
+    p, q = _shares(reference), _shares(current)
+    difference = q - p
+    return np.asarray(np.sign(difference) * np.sqrt(difference * np.log(q / p)))
+
+
+def _shares(counts: Counts) -> Floats:
+    filled = counts + SMOOTHING
+    return np.asarray(filled / filled.sum(axis=-1, keepdims=True))

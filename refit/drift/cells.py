@@ -1,0 +1,164 @@
+"""The cells that a column of numbers is counted in: fine ones over its usual range, geometric ones beyond it.
+
+Every cell is a function of the value alone, in arithmetic that rounds the same way wherever the value stands, so that
+counts of parts add up to the counts of the whole. What lies beyond the usual range also leaves its exact place within
+its cell, in whole numbers, so that distances over long tails need no guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from refit.drift.numbers import numbers_of
+from refit.drift.scales import Scale
+
+Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+Places = npt.NDArray[np.intp]
+
+TAIL = 320
+"""Tail cells on each side: 40 octaves, each twice as wide as the one before, of eight equal cells."""
+
+_STEPS = 8
+_OCTAVES = TAIL // _STEPS
+_INSIDE = 2**20
+"""The places that are told apart within a tail cell."""
+_FARTHEST = float(np.nextafter(2.0**_OCTAVES, 0))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberCells:
+    """The cells of a column of numbers: tail cells, then fine cells, then tail cells, then missing values."""
+
+    name: str
+    """The column."""
+    low: float
+    """Where the fine cells begin, on the scale."""
+    width: float
+    """The width of a fine cell, on the scale."""
+    fine: int
+    """How many fine cells there are."""
+    points: bool
+    """Whether a fine cell holds one value only, its middle: small whole numbers and constants."""
+    instant: bool
+    """Whether the numbers are microseconds since 1970, UTC."""
+    scale: Scale
+    """How values are stretched before they are cut into cells of equal width."""
+    edges: tuple[int, ...]
+    """The cells at which a coarse cell begins, but for the first."""
+
+    @property
+    def size(self) -> int:
+        """How many cells there are, the one of the missing values included."""
+        return self.fine + 2 * TAIL + 1
+
+    @property
+    def coarse_size(self) -> int:
+        """How many coarse cells there are, those of unseen and missing values included."""
+        return len(self.edges) + 3
+
+    @property
+    def lookup(self) -> npt.NDArray[np.uint8]:
+        """The coarse cell of each cell."""
+        coarse = np.searchsorted(np.asarray(self.edges, np.intp), np.arange(self.size), side="right")
+        coarse[-1] = self.coarse_size - 1
+        return coarse.astype(np.uint8)
+
+    @property
+    def bounds(self) -> Floats:
+        """Where the cells begin and end, in the column's unit: one more than there are cells with a value."""
+        fine = self.scale.invert(self.low + self.width * np.arange(self.fine + 1, dtype=np.float64))
+        octave, step = np.divmod(np.arange(1, TAIL + 1), _STEPS)
+        beyond = self._tail * (2.0**octave * (1 + step / _STEPS) - 1)
+        return np.concatenate([fine[0] - beyond[::-1], fine, fine[-1] + beyond])
+
+    @property
+    def _range(self) -> tuple[float, float]:
+        low, high = self.scale.invert(np.array([self.low, self.low + self.width * self.fine]))
+        return float(low), float(high)
+
+    @property
+    def _tail(self) -> float:
+        """The width of the first tail cell, in the column's unit."""
+        low, high = self._range
+        return (high - low) / 64
+
+    def encode(self, values: pa.Array) -> tuple[Places, Counts]:
+        """Finds the cell of each value.
+
+        Args:
+            values: Part of the column.
+
+        Returns:
+            A cell for each row, and for each tail cell the sum of its values' places within it, counted from its
+            inner edge in units of 2**-20 of its width.
+        """
+        numbers = numbers_of(values, self.name)
+        places = self.scale.apply(numbers, self.low - TAIL * self.width)
+        places *= 1 / self.width
+        np.fmax(places, TAIL - 1, out=places)  # what is missing goes here as well, until it is told apart
+        np.fmin(places, TAIL + self.fine, out=places)
+        cells = places.astype(np.intp)
+        outside = np.flatnonzero((cells - TAIL).view(np.uintp) >= self.fine)
+        return cells, self._tails(cells, outside, numbers[outside])
+
+    def _tails(self, cells: Places, outside: Places, numbers: Floats) -> Counts:
+        """Sets the cells of the values beyond the fine cells, and adds up their places within them."""
+        low, high = self._range
+        below = cells[outside] < TAIL
+        with np.errstate(over="ignore"):
+            away = np.where(below, low - numbers, numbers - high) / self._tail
+        mantissa, octave = np.frexp(np.clip(np.nan_to_num(away, nan=0.0, posinf=_FARTHEST) + 1, 1, _FARTHEST))
+        step = (2 * mantissa - 1) * _STEPS
+        order = (octave - 1) * _STEPS + step.astype(np.intp)
+        missing = np.isnan(numbers)
+        cells[outside] = np.where(missing, self.size - 1, np.where(below, TAIL - 1 - order, TAIL + self.fine + order))
+        sides = np.where(below, TAIL - 1 - order, TAIL + order)
+        inside = np.where(missing, 0, np.floor((step % 1) * _INSIDE))
+        return np.bincount(sides, weights=inside, minlength=2 * TAIL).astype(np.int64)
+
+    def middles(self, counts: Counts, sums: Counts) -> Floats:
+        """Gives the mean of the values in each cell, in the column's unit.
+
+        Args:
+            counts: Values in each cell.
+            sums: The sums that `encode` gives.
+
+        Returns:
+            The middle for a fine cell, the mean for a tail cell (its middle where it is empty).
+        """
+        bounds = self.bounds
+        share = np.full(self.size - 1, 0.5)
+        tails = np.r_[:TAIL, TAIL + self.fine : self.size - 1]
+        filled = counts[tails] > 0
+        share[tails[filled]] = (sums[filled] / counts[tails][filled] + 0.5) / _INSIDE
+        share[:TAIL] = 1 - share[:TAIL]
+        middles: Floats = bounds[:-1] + share * np.diff(bounds)
+        return middles
+
+    def names(self) -> list[str]:
+        """Names the coarse cells for a person.
+
+        Returns:
+            Intervals, then `unseen` and `missing`.
+        """
+        if not self.edges:
+            return ["any", "unseen", "missing"]
+        cuts = [self._text(value) for value in self.bounds[list(self.edges)].tolist()]
+        between = [f"{one} to {two}" for one, two in pairwise(cuts)]
+        return [f"below {cuts[0]}", *between, f"{cuts[-1]} or more", "unseen", "missing"]
+
+    def _text(self, value: float) -> str:
+        if not self.instant:
+            return f"{value:.4g}"
+        try:
+            return f"{_EPOCH + timedelta(microseconds=value):%Y-%m-%d %H:%M}"
+        except OverflowError:  # beyond the calendar
+            return f"{value:.4g}"

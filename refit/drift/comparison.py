@@ -1,0 +1,141 @@
+"""A current window held against a champion's reference: every measure, every alarm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refit.drift import calibration, changes, measures
+from refit.drift.alarms import holm, limits
+from refit.drift.calibration import Counts
+from refit.drift.domain import MIN_ROWS, natural_limit, sampling_noise, tell_apart
+from refit.drift.findings import ColumnDrift, DomainDrift, Drift
+from refit.drift.profile import Profile
+from refit.drift.rules import judged_by
+from refit.monitoring.policies import DriftPolicy
+from refit.windows import Window
+
+DOMAIN_SIGNIFICANCE = 0.001
+"""The chance that the columns together are called drifted without drift; the reference's own limit is stored for it."""
+LONGEST_NAME = 60
+"""A cell's name is cut to so many characters: it is for a picture, and goes into the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a champion was trained on, as far as monitoring needs it; tens of kilobytes."""
+
+    data: Profile
+    """The features, in blocks of time."""
+    scores: Profile | None
+    """What the judged model said of rows that it had not seen; `None` where it gave nothing that can be counted."""
+    domain_mean: float
+    """How well the reference's own parts are told apart on average, as an AUC."""
+    domain_limit: float
+    """What one more part stays below."""
+
+
+def reference_of(data: Profile, scores: Profile | None, seed: int) -> Reference:
+    """Adds to the profiles how much the columns together move within the reference.
+
+    Args:
+        data: The profile of the features.
+        scores: The profile of the predictions, if there is one.
+        seed: Draws the folds.
+
+    Returns:
+        The reference.
+    """
+    codes, blocks = data.sampled()
+    mean, limit = natural_limit(codes, blocks, DOMAIN_SIGNIFICANCE, seed)
+    return Reference(data, scores, mean, limit)
+
+
+def compare(
+    reference: Reference, current: Profile, scores: Profile | None, window: Window, policy: DriftPolicy, seed: int = 0
+) -> Drift:
+    """Measures how far a window lies from the reference, and which changes are significant and large.
+
+    Args:
+        reference: The champion's.
+        current: The window's features, in the reference's cells.
+        scores: The champion's predictions in that window, in the reference's cells.
+        window: The event times.
+        policy: The project's limits, or its fixed rules in their place.
+        seed: Draws the folds of the domain classifier.
+
+    Returns:
+        What was found in this window alone.
+
+    Raises:
+        ProjectError: If a fixed rule names a column that is not compared.
+    """
+    pairs = [_Pair(name, reference.data, current) for name in reference.data.columns]
+    features = len(pairs)
+    if reference.scores and scores:
+        pairs += [_Pair(name, reference.scores, scores) for name in reference.scores.columns]
+    tests = [calibration.change(*pair.counts()) for pair in pairs]
+    significant = holm([test.p_value for test in tests], policy.significance)
+    found = [_judged(*each, policy) for each in zip(pairs, tests, significant, strict=True)]
+    drift = Drift(
+        window=window,
+        rows=current.rows,
+        columns=tuple(found[:features]),
+        scores=tuple(found[features:]),
+        domain=_together(reference, current, seed),
+        calibrated=all(test.calibrated for test in tests[:features]),
+    )
+    return judged_by(policy.rules, drift) if policy.rules else drift
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One column on both sides."""
+
+    column: str
+    reference: Profile
+    current: Profile
+
+    def counts(self) -> tuple[Counts, Counts]:
+        """The reference's rows per block of time and cell, and the current rows per cell."""
+        return self.reference.coarse(self.column), self.current.coarse(self.column).sum(axis=0)
+
+    def shares(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The share of the rows in each cell, of both."""
+        old, new = self.counts()
+        one, other = measures.shares(old.sum(axis=0)).tolist(), measures.shares(new).tolist()
+        return tuple(one), tuple(other)
+
+
+def _judged(pair: _Pair, test: calibration.Change, significant: bool, policy: DriftPolicy) -> ColumnDrift:
+    size, huge = limits(policy, calibrated=test.calibrated)
+    measured = changes.change(pair.reference, pair.current, pair.column)
+    drifted = significant and test.excess >= size
+    names = tuple(name[:LONGEST_NAME] for name in pair.reference.cell_names(pair.column)) if drifted else ()
+    shares = pair.shares() if drifted else ((), ())
+    return ColumnDrift(
+        column=pair.column,
+        kind=pair.reference.kind(pair.column),
+        psi=measured.psi,
+        excess=test.excess,
+        p_value=test.p_value,
+        distance=measured.distance,
+        jensen_shannon=measured.jensen_shannon,
+        kolmogorov_smirnov=measured.kolmogorov_smirnov,
+        missing_change=measured.missing_change,
+        unseen=measured.unseen,
+        drifted=drifted,
+        huge=drifted and test.excess >= huge,
+        cells=names,
+        reference_shares=shares[0],
+        current_shares=shares[1],
+    )
+
+
+def _together(reference: Reference, current: Profile, seed: int) -> DomainDrift | None:
+    old, new = reference.data.sampled()[0], current.sampled()[0]
+    if min(len(old), len(new)) < MIN_ROWS or len(reference.data.columns) < 2:  # noqa: PLR2004 - a pair is two
+        return None
+    auc = tell_apart(old, new, seed)
+    noise = sampling_noise(len(old), len(new), DOMAIN_SIGNIFICANCE)
+    limit = max(reference.domain_limit, reference.domain_mean + noise)
+    return DomainDrift(auc, limit, drifted=auc > limit)

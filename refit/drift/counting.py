@@ -1,0 +1,124 @@
+"""How rows are counted: one pass, a batch at a time, columns in parallel."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.drift.anchors import Anchors
+from refit.drift.categories import CategoryCells
+from refit.drift.cells import Counts, Places
+from refit.drift.columns import Cells
+from refit.drift.numbers import numbers_of
+from refit.drift.sampled import SIZE, Sample, Words, empty, mixed, odd, united
+
+_SLICE = 131_072
+"""Rows that are counted at a time, which bounds the memory whatever the batches are."""
+
+
+class Tally:
+    """Counts so far; memory does not grow with the rows."""
+
+    def __init__(self, anchors: Anchors, timestamp: str | None, threads: int) -> None:
+        columns = anchors.columns
+        self.rows = 0
+        self.counts: list[Counts] = [np.zeros(cells.size, np.int64) for cells in columns]
+        self.sums: list[Counts] = [cells.encode(pa.nulls(0, _any_type(cells)))[1] for cells in columns]
+        shapes = [(anchors.blocks, cells.coarse_size) for cells in columns] if anchors.blocks > 1 else []
+        self.blocked: list[Counts] = [np.zeros(shape, np.int64) for shape in shapes]
+        self.sample = empty(len(columns))
+        self._anchors = anchors
+        self._timestamp = timestamp
+        self._threads = threads
+        self._lookups = [cells.lookup for cells in columns]
+
+    def add(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Counts some rows.
+
+        Args:
+            batch: The profiled columns, and the event time if there is one.
+        """
+        wanted = [name for name in (*self._anchors.names, self._timestamp) if name is not None]
+        table = (batch if isinstance(batch, pa.Table) else pa.Table.from_batches([batch])).select(dict.fromkeys(wanted))
+        for start in range(0, table.num_rows, _SLICE):
+            part = table.slice(start, _SLICE)
+            self._add({name: part.column(name).combine_chunks() for name in part.column_names}, part.num_rows)
+
+    def _add(self, arrays: dict[str, pa.Array], rows: int) -> None:
+        times = self._times(arrays)
+        blocks = np.searchsorted(np.asarray(self._anchors.edges, np.int64), times, side="right")
+        places = range(len(self._anchors.columns))
+        if self._threads > 1:
+            with ThreadPoolExecutor(self._threads) as pool:
+                list(pool.map(lambda place: self._count(place, arrays, blocks), places))
+        else:
+            for place in places:
+                self._count(place, arrays, blocks)
+        self.rows += rows
+        self._sample(arrays, blocks, self._hashes(arrays, times, rows))
+
+    def _times(self, arrays: dict[str, pa.Array]) -> Counts:
+        """Gives the event times in microseconds, 0 where they are missing; nothing without a column of times."""
+        if self._timestamp is None:
+            return np.zeros(0, np.int64)
+        values = arrays[self._timestamp]
+        if pa.types.is_date(values.type) or pa.types.is_timestamp(values.type):
+            values = pc.cast(values, pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
+        return np.asarray(pc.fill_null(pc.cast(values, pa.int64()), 0))
+
+    def _count(self, place: int, arrays: dict[str, pa.Array], blocks: Places) -> None:
+        cells = self._anchors.columns[place]
+        values = arrays[cells.name]
+        if isinstance(cells, CategoryCells) and not self.blocked:
+            self.counts[place] += cells.count(values)
+            return
+        codes, sums = cells.encode(values)
+        self.counts[place] += np.bincount(codes, minlength=cells.size)
+        self.sums[place] += sums
+        if self.blocked:
+            table = self.blocked[place]
+            coarse = blocks * cells.coarse_size + self._lookups[place][codes]
+            table += np.bincount(coarse, minlength=table.size).reshape(table.shape)
+
+    def _hashes(self, arrays: dict[str, pa.Array], times: Counts, rows: int) -> Words:
+        """Hashes what tells rows apart: a sum of words times odd factors, mixed (multilinear hashing)."""
+        words = np.zeros(rows, np.uint64)
+        if len(times):
+            words += times.view(np.uint64) * odd(0)
+        by_name = {cells.name: cells for cells in self._anchors.columns}
+        for place, name in enumerate(self._anchors.identity, start=1):
+            words += _words(by_name[name], arrays[name]) * odd(place)
+        return mixed(words)
+
+    def _sample(self, arrays: dict[str, pa.Array], blocks: Places, hashes: Words) -> None:
+        full = len(self.sample.hashes) == SIZE
+        chosen = np.flatnonzero(hashes <= self.sample.hashes[-1]) if full else _smallest(hashes)
+        if not len(chosen):
+            return
+        codes = np.zeros((len(chosen), len(self._lookups) + 1), np.uint8)
+        codes[:, 0] = blocks[chosen] if len(blocks) else 0
+        taken = pa.array(chosen)
+        for place, cells in enumerate(self._anchors.columns):
+            codes[:, place + 1] = self._lookups[place][cells.encode(arrays[cells.name].take(taken))[0]]
+        found = Sample(hashes[chosen], np.ones(len(chosen), np.int64), codes)
+        self.sample = united([self.sample, united([found])])
+
+
+def _smallest(hashes: Words) -> Places:
+    """Finds the rows that may be among the sampled ones when nothing is known yet."""
+    different = np.unique(hashes)
+    return np.flatnonzero(hashes <= different[min(SIZE, len(different)) - 1])
+
+
+def _words(cells: Cells, values: pa.Array) -> Words:
+    if isinstance(cells, CategoryCells):
+        entries, rows = cells.entries(values)
+        return entries.astype(np.uint64)[rows]
+    return numbers_of(values, cells.name).view(np.uint64)
+
+
+def _any_type(cells: Cells) -> pa.DataType:
+    return pa.string() if isinstance(cells, CategoryCells) else pa.float64()

@@ -1,0 +1,104 @@
+"""A sample of rows that does not depend on how they come: the rows whose hashes are smallest.
+
+The smallest hashes of different rows (a bottom-k sketch: Cohen and Kaplan 2007, PODC) are a uniform sample of them,
+and that of the whole is found in those of the parts. Rows that are equal in all that tells them apart share a hash;
+they are kept as one with their number, which is exact, since a hash among the smallest of all is so in every part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Words = npt.NDArray[np.uint64]
+Codes = npt.NDArray[np.uint8]
+
+SIZE = 2_000
+"""Different rows that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Different rows with the smallest hashes, in the order of these."""
+
+    hashes: Words
+    """One for each row."""
+    weights: npt.NDArray[np.int64]
+    """How many rows share it."""
+    codes: Codes
+    """Block of time and coarse cell of every column, of shape (rows, 1 + columns)."""
+
+    def rows(self) -> tuple[Codes, Codes]:
+        """Gives the sample as plain rows, repeated as often as their weight asks for, 2,000 at most.
+
+        Returns:
+            Coarse cells of shape (rows, columns), and the block of time of each row.
+        """
+        until = np.cumsum(self.weights)
+        total = int(until[-1]) if len(until) else 0
+        taken = min(total, SIZE)
+        chosen = np.searchsorted(until, (np.arange(taken) + 0.5) * total / max(taken, 1), side="right")
+        return self.codes[chosen, 1:], self.codes[chosen, 0]
+
+
+def empty(columns: int) -> Sample:
+    """Gives the sample of no rows.
+
+    Args:
+        columns: How many columns are profiled.
+
+    Returns:
+        The sample.
+    """
+    return Sample(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros((0, columns + 1), np.uint8))
+
+
+def united(samples: Sequence[Sample]) -> Sample:
+    """Merges samples of parts.
+
+    Args:
+        samples: One at least.
+
+    Returns:
+        The sample of the whole.
+    """
+    hashes = np.concatenate([sample.hashes for sample in samples])
+    weights = np.concatenate([sample.weights for sample in samples])
+    codes = np.concatenate([sample.codes for sample in samples])
+    smallest, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    together = np.zeros(len(smallest), np.int64)
+    np.add.at(together, which, weights)
+    # Rows of one hash differ in a column that does not tell rows apart: the smallest codes stand for all of them.
+    order = np.lexsort((*codes.T[::-1], hashes))
+    first = order[np.searchsorted(hashes[order], smallest)]
+    return Sample(smallest[:SIZE], together[:SIZE], codes[first[:SIZE]])
+
+
+def mixed(words: Words) -> Words:
+    """Mixes the bits of words (splitmix64, Steele et al. 2014).
+
+    Args:
+        words: Any words.
+
+    Returns:
+        Words that look random, different for different ones.
+    """
+    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: Words = words ^ (words >> np.uint64(31))
+    return mixed
+
+
+def odd(place: int) -> np.uint64:
+    """Gives the factor by which a column's words enter a row's hash.
+
+    Args:
+        place: The place of the column among those that tell rows apart.
+
+    Returns:
+        An odd word.
+    """
+    return np.uint64(mixed(np.array([place + 1], np.uint64) * np.uint64(0x9E3779B97F4A7C15))[0] | np.uint64(1))
