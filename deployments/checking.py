@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from deployments.output import Answer
-from infra.settings import Settings
-from tasks.catalog import discover, find_project
+from tasks.catalog import choose_projects
 from tasks.check import check
 
 
@@ -21,9 +20,7 @@ def check_projects(project: str | None, as_of: datetime | None) -> Answer:
         Every check of every project; exit code 1 if any failed.
     """
     moment = as_of or datetime.now(UTC)
-    catalog = discover(Settings().projects)
-    chosen = [find_project(project)] if project else list(catalog.projects.values())
-    broken = {} if project else {str(file): reason for file, reason in catalog.broken.items()}
+    chosen, broken = choose_projects(project)
     found = {definition.name: check(definition, moment) for definition in chosen}
     sound = not broken and all(item.passed for items in found.values() for item in items)
     facts = {

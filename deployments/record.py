@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from deployments.output import Answer
-from infra.settings import Settings
 from refit.errors import StateError
 from refit.ledger import Entry
 from refit.models import Champion
+from refit.monitoring.forgetting import period_of
+from refit.monitoring.guards import cooldown_until, minutes_within, retrains_within
 from refit.project import Project
-from tasks.catalog import discover, find_project
+from tasks.catalog import choose_projects, find_project
 from tasks.champion import current_champion
+from tasks.decision import read_history
 from tasks.ledger import entry, latest
 from tasks.quarantine import count_quarantined
 from tasks.story import story
@@ -26,10 +29,8 @@ def status(project: str | None) -> Answer:
     Returns:
         The champion, the last verdict and the size of the quarantine of each.
     """
-    catalog = discover(Settings().projects)
-    chosen = [find_project(project)] if project else list(catalog.projects.values())
+    chosen, broken = choose_projects(project)
     states = {definition.name: _state(definition) for definition in chosen}
-    broken = {} if project else {str(file): reason for file, reason in catalog.broken.items()}
     lines = [line for name, state in states.items() for line in _state_lines(name, state)]
     return Answer(
         {"projects": states, "broken": broken},
@@ -43,24 +44,46 @@ def _state(definition: Project) -> dict[str, Any]:
         "champion": _champion(serving) if serving else None,
         "last_verdict": {"id": verdict.id, "at": verdict.at.isoformat()} if verdict else None,
         "quarantined": count_quarantined(definition),
-        # What the monitor will fill in; nothing monitors yet.
-        "last_monitor": None,
-        "last_decision": None,
-        "cooldown_until": None,
-        "budget_left": None,
+        **_watch(definition),
+    }
+
+
+def _watch(definition: Project) -> dict[str, Any]:
+    """What the monitor has decided, and what it is still allowed to start."""
+    now = datetime.now(UTC)
+    history = read_history(definition.name, now)
+    former = history.former
+    if former is None:
+        return {"last_monitor": None, "last_decision": None, "cooldown_until": None, "budget_left": None}
+    until = cooldown_until(definition.monitoring, history, former.length)
+    begin, budget = former.as_of - period_of(definition.monitoring, former.length), definition.monitoring.budget
+    return {
+        "last_monitor": former.as_of.isoformat(),
+        "last_decision": {"id": former.id, "action": former.action, "trigger": former.trigger},
+        "cooldown_until": until.isoformat() if until else None,
+        "budget_left": {
+            "retrains": max(0, budget.retrains - retrains_within(history, begin)),
+            "minutes": None if budget.minutes is None else max(0.0, budget.minutes - minutes_within(history, begin)),
+        },
     }
 
 
 def _state_lines(name: str, state: dict[str, Any]) -> list[str]:
-    serving, verdict = state["champion"], state["last_verdict"]
+    serving, verdict, decision = state["champion"], state["last_verdict"], state["last_decision"]
     who = (
         f"version {serving['version']} serves since {serving['since']}, trained on {serving['trained_on']['rows']:,} "
         f"rows until {serving['trained_on']['end']}"
         if serving
         else f"no champion yet: run `refit retrain {name}`"
     )
-    last = f"; last verdict: refit why {verdict['id']}" if verdict else ""
-    return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{last}"]
+    judged = f"; last verdict: refit why {verdict['id']}" if verdict else ""
+    decided = (
+        f"; as of {state['last_monitor']}: {decision['action']} (refit why {decision['id']}), "
+        f"{state['budget_left']['retrains']} retrains left"
+        if decision
+        else ""
+    )
+    return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{judged}{decided}"]
 
 
 def champion(project: str) -> Answer:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
@@ -14,7 +15,7 @@ from pydantic_core import to_json
 
 from refit.windows import as_utc
 
-EntryKind = Literal["contract", "verdict", "promotion"]
+EntryKind = Literal["contract", "verdict", "promotion", "decision", "retrain"]
 
 GENESIS = "0" * 64
 """What stands for the hash before the first entry's."""
@@ -113,4 +114,11 @@ def from_payload(kind: type[T], payload: object) -> T:
     Returns:
         A value equal to the former one.
     """
-    return TypeAdapter(kind).validate_python(payload)
+    adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # a class is hashable
+    return adapter.validate_python(payload)
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    # Building one takes milliseconds, and a storm of triggers reads hundreds of payloads.
+    return TypeAdapter(kind)

@@ -54,6 +54,24 @@ def find_project(name: str) -> Project:
     raise UnknownProject(_unknown(name, directory, catalog))
 
 
+def choose_projects(name: str | None) -> tuple[list[Project], dict[str, str]]:
+    """Finds one project, or all of them.
+
+    Args:
+        name: Its name, or `None` for all.
+
+    Returns:
+        The projects; and, where all were asked for, the files that define none, with the reason.
+
+    Raises:
+        ProjectError: If there is no such project, or the directory cannot be read.
+    """
+    if name is not None:
+        return [find_project(name)], {}
+    catalog = discover(Settings().projects)
+    return list(catalog.projects.values()), {str(file): reason for file, reason in catalog.broken.items()}
+
+
 def discover(directory: Path) -> Catalog:
     """Reads every project file of a directory, except those whose names start with an underscore.
 

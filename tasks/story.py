@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from refit.judgements import Judgement
-from refit.ledger import Entry, from_payload
+from refit.ledger import Entry, EntryKind, from_payload
 from refit.models import Champion
+from refit.monitoring.replay import Decided, Retrained
 from refit.snapshots import SnapshotRef
+from tasks.monitor_words import drift_words, performance_words, probe_words
 
 
 def story(entry: Entry) -> list[str]:
@@ -19,7 +22,7 @@ def story(entry: Entry) -> list[str]:
     Returns:
         Sentences: what happened, and why.
     """
-    told = {"verdict": _verdict, "promotion": _promotion, "contract": _contract}[entry.kind]
+    told = _TELLERS[entry.kind]
     return [f"Entry {entry.id}, {entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.project}: {entry.kind}.", *told(entry.payload)]
 
 
@@ -31,8 +34,18 @@ def _verdict(payload: dict[str, Any]) -> list[str]:
         f"the run was started as: {judgement.reason}.",
         f"It was judged against {against}, on {_rows(judgement.comparison.holdout)}, which no model had seen.",
         *(f"{'Passed' if r.passed else 'Failed'}, {r.check}: {r.sentence}." for r in judgement.verdict.reasons),
+        *_second_fit(judgement),
         "So it may serve." if judgement.verdict.promote else "So it was rejected, and nothing was promoted.",
     ]
+
+
+def _second_fit(judgement: Judgement) -> list[str]:
+    if judgement.bound is None:
+        return []
+    ground = f"After the verdict: {judgement.bound.sentence}."
+    if judgement.served is None:
+        return [ground, "So the judged model is the one to serve."]
+    return [ground, f"So the one to serve was fitted on {_rows(judgement.served.trained_on)}."]
 
 
 def _promotion(payload: dict[str, Any]) -> list[str]:
@@ -45,12 +58,53 @@ def _promotion(payload: dict[str, Any]) -> list[str]:
     ]
 
 
+def _decision(payload: dict[str, Any]) -> list[str]:
+    decided = from_payload(Decided, payload)
+    found, decision = decided.evidence, decided.decision
+    spoken = [finding for finding in decision.findings if finding.fired]
+    return [
+        f"It looked from {found.as_of:%Y-%m-%d %H:%M} UTC at {found.rows:,} rows from "
+        f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M}, "
+        f"with {_serving(found.generation)}.",
+        *([drift_words(found.drift)] if found.drift else []),
+        *performance_words(found.performance),
+        *probe_words(found.probe),
+        *(f"Left out: {sentence}." for sentence in found.withheld),
+        *(f"{finding.check.replace('_', ' ').capitalize()}: {finding.sentence}." for finding in spoken),
+        *([] if spoken else ["No trigger fired."]),
+        f"So it was decided to {decision.action}" + (f", by {decision.trigger}." if decision.trigger else "."),
+    ]
+
+
+def _serving(generation: int) -> str:
+    return f"the champion of generation {generation} serving" if generation else "no champion yet"
+
+
+def _retrain(payload: dict[str, Any]) -> list[str]:
+    ended = from_payload(Retrained, payload)
+    verdict = f" The verdict: refit why {ended.verdict}." if ended.verdict else ""
+    error = f" {ended.error[:1].upper()}{ended.error[1:]}." if ended.error else ""
+    return [
+        f"The retrain that was decided on ended {ended.ending}, after {ended.minutes:.1f} minutes.{error}{verdict}",
+        f"Why it was started: refit why {ended.decision}.",
+    ]
+
+
 def _contract(payload: dict[str, Any]) -> list[str]:
     rules = payload["rules"]
     return [
         f"A data contract of {len(rules)} rules was derived from the reference data.",
         *(f"{rule['severity']}: {rule['type']} {rule['kwargs']}" for rule in rules),
     ]
+
+
+_TELLERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
+    "verdict": _verdict,
+    "promotion": _promotion,
+    "contract": _contract,
+    "decision": _decision,
+    "retrain": _retrain,
+}
 
 
 def _rows(ref: SnapshotRef) -> str:

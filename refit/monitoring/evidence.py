@@ -115,5 +115,7 @@ class Evidence:
     performance: Performance | None = None
     probe: Probe | None = None
     request: Request | None = None
+    under_way: bool = False
+    """Whether a retrain of the project is running on this machine."""
     withheld: tuple[str, ...] = ()
     """Why a part could not be had, one sentence each."""

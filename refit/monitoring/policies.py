@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from refit.drift.rules import parse
+from refit.errors import ProjectError
 from refit.policies import Policy
 
 Answer = Literal["retrain", "alert", "nothing"]
@@ -30,6 +32,16 @@ class DriftPolicy(Policy):
     """Fixed thresholds such as `psi > 0.2 on any of [temperature, wind]` in place of the calibrated alarm."""
     then: Answer = "alert"
     """Drift alone is a weak reason to retrain: it ranks, explains and asks for labels."""
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_can_be_read(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for rule in rules:
+                parse(rule)
+        except ProjectError as mistake:
+            raise ValueError(str(mistake)) from mistake
+        return rules
 
 
 class PerformancePolicy(Policy):
@@ -69,6 +81,9 @@ class BudgetPolicy(Policy):
 
     retrains: int = Field(6, ge=0)
     """The most retrains in a period."""
+    burst: int = Field(2, ge=1)
+    """How many of them may follow each other closely; the others come back one by one, spread evenly over the period,
+    so that a quick start does not leave the rest of it without any."""
     minutes: float | None = Field(None, gt=0)
     """The most minutes of retraining and probing in a period; `None` is no limit."""
     period: timedelta | None = Field(None, gt=timedelta(0))

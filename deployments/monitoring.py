@@ -1,0 +1,70 @@
+"""`refit monitor`: runs the flow in this process and words its outcome."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from deployments.output import Answer
+from deployments.retraining import describe as describe_retrain
+from flows.monitor import monitor
+from refit.monitoring.outcomes import MonitorOutcome
+from tasks.catalog import find_project
+from tasks.monitor_words import columns_by_size, drift_words, performance_words, probe_words
+
+SHOWN = 5
+"""The most drifted columns that are named one by one."""
+
+
+def monitor_here(project: str, as_of: datetime | None, event: str | None) -> Answer:
+    """Runs the monitor flow in this process.
+
+    Args:
+        project: The project's name.
+        as_of: The instant to look from; now, if `None`.
+        event: An event from outside that asks for a retrain.
+
+    Returns:
+        The outcome; a `wait` is one too.
+    """
+    find_project(project)  # a misspelt name should not wait for Prefect's start
+    outcome = monitor(project, as_of=as_of, event=event)
+    return Answer(outcome.as_json(), describe(outcome))
+
+
+def describe(outcome: MonitorOutcome) -> list[str]:
+    """Words the outcome of the monitor.
+
+    Args:
+        outcome: What the flow did.
+
+    Returns:
+        Lines for a person.
+    """
+    found, decision = outcome.evidence, outcome.decision
+    serving = f"version {outcome.champion.version}" if outcome.champion else "no champion yet"
+    fired = [finding.sentence for finding in decision.findings if finding.fired]
+    window = f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M}"
+    same = ", nothing new since" if outcome.nothing_new else ""
+    return [
+        f"{found.project} as of {found.as_of:%Y-%m-%d %H:%M} UTC: {decision.action} "
+        f"(decision {outcome.decision_id}{same})",
+        f"  judged    {serving} on {found.rows:,} rows from {window}",
+        *(f"  because   {sentence}" for sentence in fired or ["no trigger fired"]),
+        *(f"  drift     {line}" for line in _drift(outcome)),
+        *(f"  score     {line}" for line in performance_words(found.performance)),
+        *(f"  probe     {line}" for line in probe_words(found.probe)),
+        *(f"  withheld  {line}" for line in found.withheld),
+        f"  the story: refit why {outcome.decision_id}   ({outcome.seconds:.1f} s)",
+        *(describe_retrain(outcome.retrain) if outcome.retrain else ()),
+    ]
+
+
+def _drift(outcome: MonitorOutcome) -> list[str]:
+    drift = outcome.evidence.drift
+    if drift is None:
+        return []
+    drifted = [column for column in columns_by_size(drift) if column.drifted]
+    return [
+        drift_words(drift),
+        *(f"{found.column}: PSI {found.psi:.3f}, excess {found.excess:.3f}" for found in drifted[:SHOWN]),
+    ]

@@ -1,0 +1,69 @@
+"""What is remembered of former decisions: retrains that were tried, minutes spent, gains that added up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from refit.monitoring.decisions import Action, Trigger
+
+Ending = Literal["promoted", "rejected", "failed", "refused"]
+"""How a retrain ended; `refused` is one that found nothing to train on, so that nothing was fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A retrain that was decided on."""
+
+    decision: int
+    """The decision's ledger entry; 0 in a backtest."""
+    decided_at: datetime
+    """The instant the evidence looked from, UTC."""
+    started: datetime
+    """When it was decided by the clock, UTC; the same in a backtest."""
+    trigger: Trigger
+    generation: int
+    """The champion's at that time."""
+    window_end: datetime
+    """The end of the current window at that time."""
+    mature_until: datetime | None
+    """How far labels were known at that time."""
+    ending: Ending | None = None
+    """`None` while it has not ended, or nobody was left to say so."""
+    minutes: float = 0.0
+    """How long it took."""
+    turn: str | None = None
+    """The turn it was decided in, where a turn was taken first: names a dead one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Minutes of probing within about one monitoring window."""
+
+    since: datetime
+    until: datetime
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gained:
+    """What retraining would have gained since the last promotion: a running sum that never falls below zero."""
+
+    loss: float = 0.0
+    """In units of the loss, times windows."""
+    errors: float = 0.0
+    """In units of the loss, times rows."""
+    until: datetime | None = None
+    """The end of the newest judged window that is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The decision before."""
+
+    id: int
+    as_of: datetime
+    length: timedelta
+    action: Action
+    trigger: Trigger | None

@@ -1,0 +1,126 @@
+"""The benefit probe: would a small fresh model beat the champion's equally small twin on the newest mature rows?
+
+A label tells more than any distance between inputs, and a small fit costs little. Both models are small, so that the
+comparison is about which rows they have seen and not about how many.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from refit.blocks import MIN_BLOCKS
+from refit.losses import loss
+from refit.monitoring.evidence import Probe
+from refit.monitoring.policies import ProbePolicy
+from refit.project import Project
+from refit.scoring import metric_of
+from refit.training_window import choose
+from refit.trials import Scores, sample, trial
+from refit.windows import Window
+
+MIN_ROWS = 100
+"""On fewer judged rows five blocks of time are too small to tell anything."""
+SPANS = (4, 1)
+"""Fresh models are fitted on all history, and on the newest so many windows before the judged rows."""
+_FOLDS = 2
+
+
+def probe(
+    definition: Project, history: pd.DataFrame, champion: Window, judge: Window, policy: ProbePolicy
+) -> Probe | None:
+    """Compares a small fresh model with the champion's equally small twin on the newest mature rows.
+
+    The fresh models end in the middle of the newest window, so that an abrupt change at its start is in what they have
+    learned, and both are judged on the rest of it. Which of them is the fresh one is chosen on every other block and
+    judged on the blocks between, and the other way round: the winner's luck does not count as a gain.
+
+    Args:
+        definition: The project.
+        history: Labelled rows whose labels are known now, sorted by event time.
+        champion: What the champion was trained on.
+        judge: The newest mature window.
+        policy: For the size of the models.
+
+    Returns:
+        The gain and its standard error over batch means, `seconds` being 0; `None` where the champion has seen most of
+        the window, or too few rows are left to judge or learn from.
+    """
+    judged = _second_half(definition, history, Window(max(judge.start, min(champion.end, judge.end)), judge.end))
+    if len(judged) < MIN_ROWS:
+        return None
+    metric = metric_of(definition, history[definition.target].unique())
+    start = _instant(judged[definition.timestamp].iloc[0])
+    known = history[history[definition.timestamp] < start - definition.label_delay]
+    seen = known[champion.holds(known[definition.timestamp])]
+    size = min(policy.rows, len(seen))
+    if size < MIN_ROWS:
+        return None
+    twin = trial(definition, metric, sample(seen, size, definition.training.seed), judged)
+    fresh = [
+        trial(definition, metric, sample(rows, size, definition.training.seed), judged)
+        for rows in _candidates(definition, known, judge, start)
+    ]
+    return _found(metric, Window(start, judge.end), len(judged), twin, np.array(fresh))
+
+
+def gains(twin: Scores, fresh: Scores) -> Scores:
+    """Takes the gain of each block with the fresh model that is the best on the other half of the blocks.
+
+    Args:
+        twin: The twin's score in each block.
+        fresh: One row per fresh model, the one with the longest window first.
+
+    Returns:
+        The fresh model's score minus the twin's, per block; NaN where one of them has none.
+
+    Example:
+        >>> gains(np.zeros(10), np.ones((2, 10))).tolist() == [1.0] * 10
+        True
+    """
+    gained = np.full(len(twin), math.nan)
+    for fold in range(_FOLDS):
+        others = fresh[:, np.arange(len(twin)) % _FOLDS != fold]
+        gained[fold::_FOLDS] = (fresh[choose(others)] - twin)[fold::_FOLDS]
+    return gained
+
+
+def _found(metric: str, window: Window, rows: int, twin: Scores, fresh: Scores) -> Probe | None:
+    gained = gains(twin, fresh)
+    defined = np.isfinite(gained)
+    if defined.sum() < MIN_BLOCKS:
+        return None
+    within = gained[defined]
+    return Probe(
+        metric=metric,
+        window=window,
+        rows=rows,
+        loss=loss(metric, float(twin[defined].mean())),
+        gain=float(within.mean()),
+        error=float(within.std(ddof=1) / math.sqrt(len(within))),
+        seconds=0.0,
+    )
+
+
+def _second_half(definition: Project, history: pd.DataFrame, window: Window) -> pd.DataFrame:
+    inside = history[window.holds(history[definition.timestamp])]
+    if len(inside) < MIN_ROWS:
+        return inside.iloc[:0]
+    middle = inside[definition.timestamp].iloc[len(inside) // 2]
+    return inside[inside[definition.timestamp] >= middle].reset_index(drop=True)
+
+
+def _candidates(definition: Project, known: pd.DataFrame, judge: Window, start: datetime) -> list[pd.DataFrame]:
+    """Gives what fresh models are fitted on, the most rows first; windows with too few rows are left out."""
+    times = known[definition.timestamp]
+    spans = [known[times >= start - span * judge.length] for span in SPANS]
+    newest = known[times >= judge.start]
+    return [known, *(rows for rows in (*spans, newest) if MIN_ROWS <= len(rows) < len(known))]
+
+
+def _instant(time: pd.Timestamp) -> datetime:
+    moment: datetime = time.floor("us").to_pydatetime()
+    return moment

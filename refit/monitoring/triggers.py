@@ -1,0 +1,145 @@
+"""What may ask for a retrain or an alert: each trigger with its finding and what the policy answers to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from refit.drift.alarms import lasting
+from refit.drift.findings import Drift
+from refit.monitoring.decisions import Finding, Trigger
+from refit.monitoring.evidence import Evidence
+from refit.monitoring.history import History
+from refit.monitoring.policies import Answer, DriftPolicy, MonitoringPolicy, ProbePolicy
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trigger, whether it fired, and what follows if it did."""
+
+    trigger: Trigger
+    finding: Finding
+    then: Answer = "retrain"
+
+
+def triggers(evidence: Evidence, policy: MonitoringPolicy, history: History) -> tuple[Asked, ...]:
+    """Asks every trigger, the strongest reason first.
+
+    Args:
+        evidence: What is known.
+        policy: The project's rules.
+        history: For persistence and accumulated gain.
+
+    Returns:
+        All triggers, whether they fired or not.
+    """
+    probe, performance, drift = policy.probe, policy.performance, policy.drift
+    return (
+        Asked("first", _first(evidence)),
+        Asked("manual", _request("manual", evidence)),
+        Asked("event", _request("event", evidence)),
+        Asked("probe", _probe(evidence, policy, history), probe.then if probe else "nothing"),
+        Asked("performance", _performance(evidence, policy), performance.then if performance else "nothing"),
+        Asked("drift", _drift(evidence, policy, history), drift.then if drift else "nothing"),
+        Asked("schedule", _schedule(evidence, policy)),
+        Asked("new_rows", _new_rows(evidence, policy)),
+    )
+
+
+def _silent(check: str, sentence: str) -> Finding:
+    return Finding(check, fired=False, value=None, limit=None, sentence=sentence)
+
+
+def _first(evidence: Evidence) -> Finding:
+    fired = evidence.generation == 0
+    sentence = "there is no champion yet" if fired else f"a champion serves, generation {evidence.generation}"
+    return Finding("first", fired, float(evidence.generation), 1.0, sentence)
+
+
+def _request(by: Trigger, evidence: Evidence) -> Finding:
+    who, request = "a person" if by == "manual" else "an event", evidence.request
+    if request is None or request.by != by:
+        return _silent(by, f"{who} does not ask for a retrain")
+    return Finding(by, fired=True, value=None, limit=None, sentence=f"{who} asks for a retrain: {request.reason}")
+
+
+def _drift(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Finding:
+    if policy.drift is None or evidence.drift is None:
+        return _silent("drift", "drift is not watched" if policy.drift is None else "drift could not be measured")
+    found = evidence.drift
+    names = lasting((*history.apart(evidence), found), policy.drift)
+    largest = max((column.excess for column in (*found.columns, *found.scores)), default=0.0)
+    return Finding("drift", bool(names), largest, policy.drift.size, _drift_sentence(names, found, policy.drift))
+
+
+def _drift_sentence(names: tuple[str, ...], found: Drift, policy: DriftPolicy) -> str:
+    least, of = policy.persistence
+    if names:
+        return f"{_listed(names)} drifted, in {least} of the last {of} windows or by very much"
+    if found.drifted:
+        return f"{_listed(found.drifted)} drifted in this window, but not yet in {least} of {of}"
+    return "no column drifted"
+
+
+def _listed(names: tuple[str, ...], most: int = 5) -> str:
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _performance(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
+    measured = evidence.performance
+    if policy.performance is None or measured is None:
+        return _silent(
+            "performance",
+            "performance is not watched" if policy.performance is None else "performance could not be measured",
+        )
+    if measured.current is None or measured.reference is None:
+        return _silent("performance", f"no score to compare: {measured.withheld or 'there is no baseline'}")
+    sentence = (
+        f"{measured.metric} is {measured.current:.4g} on {measured.rows_mature:,} labelled rows against a baseline of "
+        f"{measured.reference:.4g}, {'a drop' if measured.dropped else 'no significant drop'}"
+    )
+    return Finding("performance", measured.dropped, measured.current, measured.reference, sentence)
+
+
+def _probe(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Finding:
+    found = evidence.probe
+    if policy.probe is None or found is None:
+        return _silent(
+            "probe", "no probe is made" if policy.probe is None else "there were no new mature rows to probe on"
+        )
+    if policy.probe.price is not None:
+        return _rent_or_buy(evidence, policy.probe, policy.probe.price, history)
+    certain = found.gain > policy.probe.certainty * found.error
+    sentence = (
+        f"a small fresh model saves {found.share:.1%} of the loss on {found.rows:,} new rows ({found.gain:.3g}, "
+        f"standard error {found.error:.2g}), at least {policy.probe.gain:.1%} and {policy.probe.certainty:g} standard "
+        f"errors are asked for"
+    )
+    return Finding("probe", found.share >= policy.probe.gain and certain, found.share, policy.probe.gain, sentence)
+
+
+def _rent_or_buy(evidence: Evidence, policy: ProbePolicy, price: float, history: History) -> Finding:
+    """Fires when what retraining would have gained since the last promotion has paid for one (ski rental)."""
+    gained = history.gaining(evidence)
+    value = gained.loss if policy.price_per_error is None else gained.errors * policy.price_per_error
+    sentence = f"a retrain would have gained {value:.4g} since the last promotion, it costs {price:.4g}"
+    return Finding("probe", value >= price, value, price, sentence)
+
+
+def _schedule(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
+    if policy.schedule is None or evidence.trained_until is None:
+        return _silent("schedule", "no schedule is set" if policy.schedule is None else "there is no champion yet")
+    age = evidence.as_of - evidence.trained_until
+    sentence = f"the champion's newest row is {age / DAY:.1f} days old, {policy.schedule / DAY:g} are allowed"
+    return Finding("schedule", age > policy.schedule, age / DAY, policy.schedule / DAY, sentence)
+
+
+def _new_rows(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
+    if policy.new_rows is None or evidence.trained_until is None:
+        return _silent("new_rows", "no count is set" if policy.new_rows is None else "there is no champion yet")
+    sentence = f"{evidence.new_rows:,} rows are newer than the champion's, a retrain is due at {policy.new_rows:,}"
+    fired = evidence.new_rows >= policy.new_rows
+    return Finding("new_rows", fired, float(evidence.new_rows), float(policy.new_rows), sentence)

@@ -1,0 +1,70 @@
+"""The arbiter on a real ledger: a storm of triggers starts one retrain, and every decision can be made again."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from refit import Project, Window
+from refit.errors import RetrainRefused
+from refit.ledger import from_payload
+from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.replay import Decided, Retrained, again
+from tasks.decision import read_history, record_outcome, settle_decision
+from tasks.ledger import entries, verify_ledger
+from tasks.turn import ask_for_turn, is_taken
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+REQUESTS = (Request("manual", "test"), Request("event", "test"), None)
+
+
+def evidence_of(number: int = 0, generation: int = 0) -> Evidence:
+    window = Window(AT - WEEK, AT)
+    return Evidence(
+        "rentals", AT, generation, window, WEEK, 10, 1, AT - WEEK, 10, AT, request=REQUESTS[number % len(REQUESTS)]
+    )
+
+
+def test_a_storm_of_500_triggers_leads_to_one_retrain_and_is_replayed(rentals: Project) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda n: settle_decision.fn(rentals, evidence_of(n), AT), range(500)))
+    assert sum(one.decision.action == "retrain" for one in made) == 1
+    recorded = entries("rentals", "decision", newest=500)
+    assert len(recorded) == verify_ledger() == 500
+    for entry in recorded[::50]:
+        assert again(entry) == from_payload(Decided, entry.payload).decision
+
+
+def test_a_retrain_that_ended_is_known_to_the_next_decision(rentals: Project) -> None:
+    first = settle_decision.fn(rentals, evidence_of(), AT)
+    record_outcome("rentals", Retrained(first.id, "rejected", 2.5), AT)
+    (attempt,) = read_history("rentals", AT).attempts
+    assert (attempt.ending, attempt.minutes) == ("rejected", 2.5)
+    actions = [
+        settle_decision.fn(rentals, later(weeks, labels), AT + weeks * WEEK).decision.action
+        for weeks, labels in ((1, AT + WEEK), (2, AT), (2, AT + WEEK))
+    ]
+    assert actions == ["wait", "wait", "retrain"]  # the wait doubled, then labels were the same, then new ones came
+
+
+def later(weeks: int, labels: datetime) -> Evidence:
+    return replace(evidence_of(2), as_of=AT + weeks * WEEK, mature_until=labels)
+
+
+def test_a_turn_is_held_alone_and_a_failure_is_recorded(rentals: Project) -> None:
+    with pytest.raises(ZeroDivisionError):
+        _fail_within_a_turn(rentals)
+    assert not is_taken("rentals")
+    assert [attempt.ending for attempt in read_history("rentals", AT).attempts] == ["failed"]
+
+
+def _fail_within_a_turn(rentals: Project) -> None:
+    with ask_for_turn(rentals, Request("manual", "test"), AT):
+        assert is_taken("rentals")
+        with pytest.raises(RetrainRefused), ask_for_turn(rentals, Request("manual", "again"), AT):
+            pass
+        raise ZeroDivisionError
