@@ -92,6 +92,8 @@ def environment(settings: Settings) -> dict[str, str]:
         # What MLflow reports as an error it raises as well; its own traceback beside our sentence helps nobody.
         "MLFLOW_LOGGING_LEVEL": "CRITICAL",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        # Its list of fonts; otherwise it lies in the home directory of whoever runs this.
+        "MPLCONFIGDIR": str(settings.home / "matplotlib"),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
         # A first start makes the server's database: on a busy laptop that takes longer than the default 20 seconds.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",

@@ -11,22 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from refit.blocks import MIN_BLOCKS, blocks
-from refit.errors import ModelError
-from refit.predictions import FAULTS, predict_once
-from refit.preparation import fit_seeded, pick, prepare
+from refit.blocks import MIN_BLOCKS
 from refit.project import Project
-from refit.scoring import metric_of, score
+from refit.scoring import metric_of
+from refit.trials import sample, trial
 from refit.windows import Window
 
 JUDGE_SHARE = 0.15
 """The share of the training rows, the newest, that the candidates are judged on."""
-JUDGE_ROWS = 2_000
-"""The most rows they are judged on."""
+JUDGE_ROWS = 1_000
+"""The most rows they are judged on: rows that are judged on cannot be learned from, and after an abrupt change there
+are few of the new world."""
 FIT_ROWS = 4_000
 """The most rows that a candidate is fitted on."""
-HALVINGS = 3
-"""The candidates: all rows, and the newest half, quarter and eighth of them."""
+HALVINGS = 6
+"""The candidates: all rows, and the newest half, quarter and so on, down to a 64th of them, since after an abrupt change
+only the newest rows are worth anything, however long the history is."""
 MIN_CANDIDATE_ROWS = 50
 """A window of fewer rows does not show what a longer one is worth."""
 
@@ -75,7 +75,7 @@ def choose_window(definition: Project, frame: pd.DataFrame) -> WindowChoice:
 
 
 def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_rows: int) -> list[Window]:
-    """Names the windows to choose from: all rows, and the newest half, quarter and eighth of them.
+    """Names the windows to choose from: all rows, and the newest half, quarter and so on of them.
 
     Args:
         everything: The window of all rows.
@@ -126,13 +126,10 @@ def _judged(definition: Project, frame: pd.DataFrame, everything: Window) -> Win
     windows = candidate_windows(everything, past[definition.timestamp], min_rows)
     if len(windows) == 1 or len(judge) < MIN_CANDIDATE_ROWS:
         return WindowChoice(everything)
-    # One sample for all, so that a longer window keeps its advantage of more rows.
-    drawn = np.random.default_rng(definition.training.seed).permutation(len(past))[:FIT_ROWS]
-    sample = past.iloc[np.sort(drawn)]
-    metric = metric_of(definition, frame[definition.target].unique())
-    inside = [sample[window.holds(sample[definition.timestamp])] for window in windows]
-    scores = [_scores(definition, metric, rows, judge) for rows in inside]
-    candidates = [Candidate(window, _mean(each)) for window, each in zip(windows, scores, strict=True)]
+    metric, seed = metric_of(definition, frame[definition.target].unique()), definition.training.seed
+    inside = [past[window.holds(past[definition.timestamp])] for window in windows]
+    scores = [trial(definition, metric, sample(rows, FIT_ROWS, seed), judge) for rows in inside]
+    candidates = [Candidate(window, _mean(each.tolist())) for window, each in zip(windows, scores, strict=True)]
     return WindowChoice(windows[choose(np.array(scores))], tuple(candidates))
 
 
@@ -140,18 +137,6 @@ def _parts(definition: Project, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.D
     times = frame[definition.timestamp]
     first = times.iloc[-max(1, min(JUDGE_ROWS, round(JUDGE_SHARE * len(times))))]
     return frame[times < first - definition.label_delay], frame[times >= first]
-
-
-def _scores(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> list[float]:
-    features, parts = definition.features_of(judge.columns), blocks(judge[definition.timestamp])
-    try:
-        X, y = prepare(rows, features), rows[definition.target]  # noqa: N806 - scikit-learn's name
-        model = fit_seeded(definition.build(), X, y, definition.training.seed)
-        predictions = predict_once(model, pick(judge, features))
-        return [score(metric, predictions, judge[definition.target], part) for part in parts]
-    except (ModelError, *FAULTS):
-        # A window without a model is left out; if the fit on the chosen one fails as well, it says what is wrong.
-        return [math.nan] * len(parts)
 
 
 def _mean(scores: list[float]) -> float | None:

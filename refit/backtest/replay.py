@@ -1,0 +1,208 @@
+"""The replay: every policy lives through the project's history, window by window, and sees only what was known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from refit.backtest.history import FIRST_WINDOWS, Past
+from refit.backtest.measuring import Monitor
+from refit.backtest.presets import NEVER, PRESETS, Preset
+from refit.backtest.results import BacktestResult, Event, PolicyResult
+from refit.backtest.retraining import Attempted, Serving, Trainer
+from refit.backtest.workshop import Workshop
+from refit.errors import NotEnoughData
+from refit.evaluations import Evaluation
+from refit.losses import loss
+from refit.monitoring.decide import decide
+from refit.monitoring.evidence import Request
+from refit.monitoring.forgetting import PERIOD_WINDOWS
+from refit.monitoring.history import History
+from refit.monitoring.policies import MonitoringPolicy
+from refit.project import Project
+from refit.scoring import metric_of
+from refit.windows import Window
+
+Progress = Callable[[str, int, int], None]
+"""Told the policy, how many windows it has lived through, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What one policy lived through."""
+
+    served: tuple[Window, ...]
+    """The training rows of the model that served each scored window."""
+    generations: tuple[int, ...]
+    events: tuple[Event, ...]
+
+
+def replay(
+    definition: Project,
+    rows: pd.DataFrame,
+    presets: Mapping[str, Preset],
+    windows: int = 30,
+    executor: Executor | None = None,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Replays a project's history under several policies.
+
+    The history is cut into windows of about equally many labelled rows. The first champion is trained, as by `refit
+    retrain`, at the end of the second. From then on the champion of a window's end serves the next window, and is
+    scored on it. At each end a policy sees the rows of that time and the labels whose delay has passed, and `decide`
+    says whether to retrain; a retrain is split, trained, judged by the gate and fitted again as in production. A
+    cooldown of one window and a period of 28 are counted in these windows. Hyperparameters are not tuned.
+
+    Args:
+        definition: The project.
+        rows: All its rows.
+        presets: The policies, by name; `never` is added, since all are held against it.
+        windows: How many windows are wanted.
+        executor: Runs fits and scores in parallel, in processes that can load the project's estimator; in this thread
+            if left out. The result is the same.
+        progress: Told after every window of every policy.
+
+    Returns:
+        What each policy lost and did.
+
+    Raises:
+        NotEnoughData: If there are too few rows for that, or no first champion comes about.
+    """
+    past = Past.of(definition, rows, windows)
+    metric, workshop = metric_of(definition, past.rows[definition.target].unique()), Workshop(executor)
+    everyone = {NEVER: PRESETS[NEVER], **presets}
+    first = _first(Trainer(definition, past, workshop, metric))
+    told = progress or (lambda _name, _done, _of: None)
+
+    def live(item: tuple[str, Preset]) -> Life:
+        name, preset = item
+        return _live(_trainer(definition, preset, past, workshop, metric), preset, first, _telling(told, name, past))
+
+    # A fit seeds numpy's global generator, so threads of one process must not make fits side by side.
+    with ThreadPoolExecutor(len(everyone) if executor else 1) as threads:
+        lives = dict(zip(everyone, threads.map(live, everyone.items()), strict=True))
+    return _result(Trainer(definition, past, workshop, metric), lives)
+
+
+def _first(trainer: Trainer) -> Serving:
+    end = trainer.past.windows[FIRST_WINDOWS - 1].end
+    attempted = trainer.retrain(end, None)
+    if attempted.champion is not None:
+        return attempted.champion
+    return _unjudged(trainer, end, attempted)
+
+
+def _unjudged(trainer: Trainer, end: Any, attempted: Attempted) -> Serving:  # noqa: ANN401
+    raise NotEnoughData(
+        f"no first champion comes of the first {FIRST_WINDOWS} windows, until {end.isoformat()} "
+        f"({attempted.sentence}): ask for fewer windows, so that each has more rows"
+    )
+
+
+def _trainer(definition: Project, preset: Preset, past: Past, workshop: Workshop, metric: str) -> Trainer:
+    policy = definition.training
+    chosen = policy if preset.window is None else policy.model_copy(update={"window": preset.window})
+    return Trainer(definition.model_copy(update={"training": chosen}), past, workshop, metric)
+
+
+def _telling(told: Progress, name: str, past: Past) -> Callable[[int], None]:
+    return lambda number: told(name, number - FIRST_WINDOWS + 1, len(past.windows) - FIRST_WINDOWS)
+
+
+def _live(trainer: Trainer, preset: Preset, first: Serving, told: Callable[[int], None]) -> Life:
+    champion, history, former = first, History(), [first.evaluation]
+    served, generations, events = list[Window](), list[int](), list[Event]()
+    last = len(trainer.past.windows) - 1
+    for number in range(FIRST_WINDOWS, last + 1):
+        served.append(champion.trained)
+        trainer.evaluation(champion.trained, trainer.past.windows[number])
+        generations.append(champion.generation)
+        if number < last:  # a decision at the very end would serve no window
+            champion, history, happened = _turn(trainer, preset, number, champion, history, former)
+            events.extend(happened)
+        told(number)
+    return Life(tuple(served), tuple(generations), tuple(events))
+
+
+def _turn(
+    trainer: Trainer, preset: Preset, number: int, champion: Serving, history: History, former: list[Evaluation]
+) -> tuple[Serving, History, list[Event]]:
+    """Decides at a window's end, and retrains if that is what is decided."""
+    policy, at = _counted_in_windows(preset.monitoring, trainer.past, number), trainer.past.windows[number].end
+    evidence = Monitor(trainer, policy).look(number, champion, former, _request(preset, number))
+    decision = decide(evidence, policy, history)
+    history = history.after(evidence, decision, policy)
+    if decision.action != "retrain":
+        alerts = [Event(number, at, "alert", str(decision))] if decision.action == "alert" else []
+        return champion, history, alerts
+    attempted = trainer.retrain(at, champion)
+    if attempted.ending == "promoted" and attempted.champion:
+        former.append(attempted.champion.evaluation)
+    return attempted.champion or champion, history.finished(attempted.ending, 0.0), _told(attempted, number, at, str(decision))
+
+
+def _told(attempted: Attempted, number: int, at: Any, why: str) -> list[Event]:  # noqa: ANN401
+    if attempted.ending == "refused":
+        return [Event(number, at, "failure", attempted.sentence)]
+    became = {"promoted": "promotion", "rejected": "rejection", "failed": "failure"}[attempted.ending]
+    return [Event(number, at, "retrain", why), Event(number, at, became, attempted.sentence)]  # type: ignore[arg-type]
+
+
+def _counted_in_windows(policy: MonitoringPolicy, past: Past, number: int) -> MonitoringPolicy:
+    """Says how long 28 windows take, by the last of them, where the policy leaves the budget's period to the windows."""
+    if policy.budget.period is not None:
+        return policy
+    recent = past.windows[max(0, number + 1 - PERIOD_WINDOWS) : number + 1]
+    period = (recent[-1].end - recent[0].start) * PERIOD_WINDOWS / len(recent)
+    return policy.model_copy(update={"budget": policy.budget.model_copy(update={"period": period})})
+
+
+def _request(preset: Preset, number: int) -> Request | None:
+    if preset.every is None or (number - FIRST_WINDOWS + 1) % preset.every:
+        return None
+    return Request("manual", f"every {preset.every} windows", force=True)
+
+
+def _result(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult:
+    windows = trainer.past.windows[FIRST_WINDOWS:]
+    losses = {name: [_loss(trainer, *pair) for pair in zip(life.served, windows, strict=True)] for name, life in lives.items()}
+    best = list(_best(trainer, lives, windows))
+    mean = {name: _mean(each) for name, each in losses.items()}
+    policies = {
+        name: PolicyResult(
+            loss=mean[name],
+            relative_loss=mean[name] / mean[NEVER] if mean[NEVER] > 0 else math.nan,
+            regret=_mean([one - least for one, least in zip(losses[name], best, strict=True)]),
+            trainings=sum(event.what == "retrain" for event in life.events),
+            promotions=sum(event.what == "promotion" for event in life.events),
+            losses=tuple(losses[name]),
+            champions=life.generations,
+            events=life.events,
+        )
+        for name, life in lives.items()
+    }
+    fits = trainer.workshop.count("fit")
+    past = trainer.past
+    return BacktestResult(trainer.definition.name, trainer.metric, past.windows, len(past.rows), policies, fits)
+
+
+def _loss(trainer: Trainer, trained: Window, window: Window) -> float:
+    return loss(trainer.metric, trainer.evaluation(trained, window).value)
+
+
+def _best(trainer: Trainer, lives: Mapping[str, Life], windows: tuple[Window, ...]) -> Iterator[float]:
+    """Gives the least loss in each window among all models that had served any policy by then."""
+    for number, window in enumerate(windows):
+        there = {trained for life in lives.values() for trained in life.served[: number + 1]}
+        yield min((_loss(trainer, trained, window) for trained in there), default=math.nan)
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if math.isfinite(value)]
+    return float(np.mean(defined)) if defined else math.nan

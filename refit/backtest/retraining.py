@@ -1,0 +1,193 @@
+"""One retrain in a replay: split, training, gate and refit by the same pure functions as in production."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from refit.backtest.history import Past
+from refit.backtest.workshop import Workshop
+from refit.blocks import blocks
+from refit.errors import RefitError
+from refit.evaluations import Comparison, Evaluation
+from refit.gate import bound_refit, decide
+from refit.predictions import FAULTS, Predictions, predict_once
+from refit.preparation import pick, trivial
+from refit.project import Project
+from refit.scoring import score
+from refit.snapshots import SnapshotRef
+from refit.split import holdout_start, training_window, unseen
+from refit.training_window import choose_window
+from refit.trials import fit_rows
+from refit.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A champion in a replay."""
+
+    trained: Window
+    """The rows the model that serves was fitted on; they name the model."""
+    generation: int
+    evaluation: Evaluation
+    """What its challenger scored on the holdout it was promoted for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What became of a retrain."""
+
+    ending: Literal["promoted", "rejected", "failed", "refused"]
+    champion: Serving | None
+    """Who serves from now on; `None` where nobody does yet."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """What a retrain in a replay needs."""
+
+    definition: Project
+    past: Past
+    workshop: Workshop
+    metric: str
+
+    def retrain(self, as_of: datetime, champion: Serving | None) -> Attempted:
+        """Trains a challenger on what was known, judges it, and promotes it if it passes the gate.
+
+        Args:
+            as_of: The instant looked from, UTC.
+            champion: The one that serves, if any.
+
+        Returns:
+            What became of it; a rejected challenger and a failed fit are outcomes like others.
+        """
+        parts = self._split(as_of, champion)
+        if isinstance(parts, str):
+            return Attempted("refused", champion, parts)
+        try:
+            return self._judged(*parts, champion)
+        except (RefitError, *FAULTS) as fault:
+            return Attempted("failed", champion, f"no challenger came about: {fault}")
+
+    def model(self, rows: Window) -> BaseEstimator:
+        """Gives the model that was fitted on a window's rows.
+
+        Args:
+            rows: The window.
+        """
+        return self.workshop.ask(("fit", rows), fit_rows, lambda: (self.definition, self.past.within(rows)))
+
+    def evaluation(self, trained: Window, rows: Window) -> Evaluation:
+        """Scores the model that was fitted on one window's rows on another's.
+
+        Args:
+            trained: What it was fitted on.
+            rows: What it is scored on.
+
+        Returns:
+            Its score, whole and in blocks of time.
+        """
+
+        model = self.model(trained)
+        return self.workshop.ask(  # type: ignore[no-any-return]
+            ("evaluate", trained, rows),
+            evaluate_model,
+            lambda: (self.definition, self.metric, model, self.past.within(rows)),
+        )
+
+    def _split(self, as_of: datetime, champion: Serving | None) -> tuple[Window, Window] | str:
+        """Gives the training rows and the holdout, or why there are none."""
+        policy, mature = self.definition.training, self.past.mature(as_of)
+        times = self.past.times[: self.past.count(mature)]
+        seen, least = champion.trained.end if champion else None, self.definition.gate.min_rows
+        if not len(times) or (seen and unseen(times, seen) < 2 * least):
+            return "there are too few new mature rows"
+        cut = holdout_start(times, policy, seen)
+        train, holdout = training_window(mature.start, cut, self.past.delay, policy), Window(cut, mature.end)
+        few = self.past.count(train) < policy.min_rows or self.past.count(holdout) < least
+        return "there are too few mature rows" if few else (train, holdout)
+
+    def _judged(self, train: Window, holdout: Window, champion: Serving | None) -> Attempted:
+        chosen = self._chosen(train)
+        comparison = self._comparison(chosen, holdout, champion)
+        verdict = decide(comparison, self.definition.gate)
+        if not verdict.promote:
+            failed = "; ".join(reason.sentence for reason in verdict.reasons if not reason.passed)
+            return Attempted("rejected", champion, failed)
+        served = self._served(chosen, holdout, comparison)
+        generation = champion.generation + 1 if champion else 1
+        return Attempted(
+            "promoted",
+            Serving(served, generation, comparison.challenger),
+            f"generation {generation}, on {self.past.count(served):,} rows of {served}",
+        )
+
+    def _chosen(self, train: Window) -> Window:
+        policy = self.definition.training.window
+        start = self.workshop.ask(
+            ("choose", train, policy), _start_of_choice, lambda: (self.definition, self.past.within(train))
+        )
+        return Window(max(start, train.start), train.end)
+
+    def _comparison(self, chosen: Window, holdout: Window, champion: Serving | None) -> Comparison:
+        rows = self.past.count(holdout)
+        baseline = self.workshop.ask(
+            ("baseline", chosen, holdout),
+            _evaluate_trivial,
+            lambda: (self.definition, self.metric, self.past.within(chosen), self.past.within(holdout)),
+        )
+        return Comparison(
+            metric=self.metric,
+            holdout=SnapshotRef(self.definition.name, 0, holdout, rows, "", labelled=True),
+            challenger=self.evaluation(chosen, holdout),
+            baseline=baseline,
+            champion=self.evaluation(champion.trained, holdout) if champion else None,
+        )
+
+    def _served(self, chosen: Window, holdout: Window, comparison: Comparison) -> Window:
+        """Names the rows of the model that serves: all of them, where the fit on all is as good as the judged one."""
+        everything = Window(chosen.start, holdout.end)
+        if not self.definition.training.refit:
+            return chosen
+        bound = bound_refit(self.evaluation(everything, holdout), comparison, self.definition.gate)
+        return everything if bound.passed else chosen
+
+
+def evaluate_model(definition: Project, metric: str, model: BaseEstimator, rows: pd.DataFrame) -> Evaluation:
+    """Scores a model on rows, whole and in blocks of time.
+
+    Args:
+        definition: The project.
+        metric: The scorer's name.
+        model: Fitted.
+        rows: Labelled rows, sorted by event time.
+
+    Returns:
+        The scores.
+
+    Raises:
+        ModelError: If the model cannot predict these rows.
+    """
+    predictions = predict_once(model, pick(rows, definition.features_of(rows.columns)))
+    return _evaluation(definition, metric, predictions, rows)
+
+
+def _evaluate_trivial(definition: Project, metric: str, train: pd.DataFrame, rows: pd.DataFrame) -> Evaluation:
+    model = trivial(definition.kind).fit(np.zeros((len(train), 1)), train[definition.target])
+    return _evaluation(definition, metric, predict_once(model, rows), rows)
+
+
+def _evaluation(definition: Project, metric: str, predictions: Predictions, rows: pd.DataFrame) -> Evaluation:
+    truth, parts = rows[definition.target], blocks(rows[definition.timestamp])
+    in_blocks = tuple(score(metric, predictions, truth, part) for part in parts)
+    return Evaluation(score(metric, predictions, truth), in_blocks)
+
+
+def _start_of_choice(definition: Project, rows: pd.DataFrame) -> datetime:
+    return choose_window(definition, rows).window.start

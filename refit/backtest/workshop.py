@@ -1,0 +1,73 @@
+"""Work that policies share: the same question about the same rows is answered once, wherever the answer is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from concurrent.futures import Executor, Future
+from threading import Lock
+from typing import Any
+
+
+class Workshop:
+    """Answers questions by key, once each.
+
+    Policies ask from threads of their own and wait; the executor's processes do the work. Without an executor the
+    thread that asks does it, which suits one thread alone: a fit seeds numpy's global generator.
+    """
+
+    def __init__(self, executor: Executor | None = None, progress: Callable[[int], None] | None = None) -> None:
+        self._executor = executor
+        self._progress = progress
+        self._lock = Lock()
+        self._answers: dict[Hashable, Future[Any]] = {}
+        self._done = 0
+
+    @property
+    def parallel(self) -> bool:
+        """Whether several threads may ask at once."""
+        return self._executor is not None
+
+    def ask(self, key: Hashable, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Any:  # noqa: ANN401
+        """Gives the answer to a question, which is asked now if it has not been before.
+
+        Args:
+            key: Names the question; its first part is the kind.
+            function: Answers it; it may run in another process.
+            arguments: Gather what the function needs; not called where the answer is there.
+
+        Returns:
+            What the function gave.
+
+        Raises:
+            Exception: What the function raised, for all who ask.
+        """
+        with self._lock:
+            future = self._answers.get(key)
+            mine = future is None
+            if future is None:
+                future = self._begin(function, arguments)
+                self._answers[key] = future
+        answer = future.result()
+        if mine and self._progress:
+            with self._lock:
+                self._done += 1
+            self._progress(self._done)
+        return answer
+
+    def count(self, kind: str) -> int:
+        """Counts the questions of a kind that were asked.
+
+        Args:
+            kind: The first part of their keys.
+        """
+        return sum(isinstance(key, tuple) and key[0] == kind for key in self._answers)
+
+    def _begin(self, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Future[Any]:
+        if self._executor is not None:
+            return self._executor.submit(function, *arguments())
+        answered: Future[Any] = Future()
+        try:
+            answered.set_result(function(*arguments()))
+        except Exception as fault:  # noqa: BLE001 - raised again where the answer is asked for
+            answered.set_exception(fault)
+        return answered

@@ -1,0 +1,80 @@
+"""Trials: small models of the project's own estimator, fitted on some rows and judged in blocks of time on others."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from refit.blocks import blocks
+from refit.errors import ModelError
+from refit.predictions import FAULTS, predict_once
+from refit.preparation import fit_seeded, pick, prepare
+from refit.project import Project
+from refit.scoring import score
+
+Scores = npt.NDArray[np.float64]
+"""One score per block; NaN where a block allows none."""
+
+
+def sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+    """Draws rows at random, in their order.
+
+    Args:
+        rows: Sorted rows.
+        most: How many at most.
+        seed: The seed; the same rows and seed give the same sample.
+
+    Returns:
+        All rows where they are few enough.
+    """
+    if len(rows) <= most:
+        return rows
+    drawn: Any = np.random.default_rng(seed).permutation(len(rows))[:most]
+    return rows.iloc[np.sort(drawn)]
+
+
+def fit_rows(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
+    """Fits the project's estimator, seeded.
+
+    Args:
+        definition: The project.
+        rows: Labelled rows.
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        ModelError: If a feature is not among the columns.
+    """
+    features = definition.features_of(rows.columns)
+    return fit_seeded(
+        definition.build(), prepare(rows, features), rows[definition.target], definition.training.seed
+    )
+
+
+def trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Scores:
+    """Fits a model on some rows and scores it in blocks of others.
+
+    Args:
+        definition: The project.
+        metric: The scorer's name.
+        rows: Labelled rows to fit on.
+        judge: Labelled rows to score, sorted by event time.
+
+    Returns:
+        One score per block of `refit.blocks.blocks`; all NaN where no model comes about. A retrain on the chosen rows
+        that fails as well will say what is wrong.
+    """
+    features, parts = definition.features_of(judge.columns), blocks(judge[definition.timestamp])
+    if not len(rows) or (definition.kind == "classification" and rows[definition.target].nunique() == 1):
+        return np.full(len(parts), math.nan)
+    try:
+        predictions = predict_once(fit_rows(definition, rows), pick(judge, features))
+        return np.array([score(metric, predictions, judge[definition.target], part) for part in parts])
+    except (ModelError, *FAULTS):
+        return np.full(len(parts), math.nan)

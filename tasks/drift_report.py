@@ -1,0 +1,128 @@
+"""What the monitor found, as one readable page for Prefect's artifacts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect.artifacts import create_markdown_artifact
+
+from refit.drift.findings import ColumnDrift, Drift
+from refit.monitoring.decisions import Decision
+from refit.monitoring.evidence import Evidence
+from refit.project import Project
+from tasks.backtest_report import publish_backtest
+from tasks.markdown import image, number, plain, table
+from tasks.monitor_words import columns_by_size, drift_words, performance_words, probe_words
+
+if TYPE_CHECKING:
+    from tasks.decision import RecordedDecision
+
+__all__ = ["MOST_COLUMNS", "MOST_PICTURES", "headline", "monitor_markdown", "publish_backtest", "publish_monitor"]
+
+MOST_COLUMNS = 50
+"""The most columns in a table; those that changed most come first."""
+
+MOST_PICTURES = 6
+"""The most columns of which there is a picture."""
+
+
+def publish_monitor(definition: Project, evidence: Evidence, recorded: RecordedDecision) -> None:
+    """Shows a decision and what it rests on as an artifact of the flow run that this is called in.
+
+    Args:
+        definition: The project.
+        evidence: What was measured.
+        recorded: The decision and its number in the ledger.
+    """
+    create_markdown_artifact(
+        monitor_markdown(evidence, recorded.id, recorded.decision),
+        key=f"{definition.name.replace('_', '-')}-drift",
+        description=headline(recorded.id, recorded.decision),
+    )
+
+
+def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision) -> str:
+    """Writes a decision and what it rests on as markdown.
+
+    Args:
+        evidence: What was measured.
+        number_of: The decision's number in the ledger.
+        decision: What followed.
+
+    Returns:
+        A headline, every trigger and guard, the realised score, the probe, the columns and their pictures.
+    """
+    parts = (
+        [f"## {plain(evidence.project)}: {headline(number_of, decision)}"],
+        [_window(evidence)],
+        _findings(decision),
+        [plain(sentence) for sentence in (*performance_words(evidence.performance), *probe_words(evidence.probe))],
+        *(_drift(evidence.drift) if evidence.drift else ()),
+        [f"- {plain(sentence)}" for sentence in evidence.withheld],
+        [f"`refit why {number_of}` tells the story of this decision."],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def headline(number_of: int, decision: Decision) -> str:
+    """Says in one line what was decided and why.
+
+    Args:
+        number_of: The decision's number in the ledger.
+        decision: What was decided.
+
+    Returns:
+        Markdown.
+    """
+    return f"{plain(str(decision), 400)} (decision {number_of})"
+
+
+def _window(evidence: Evidence) -> str:
+    start, end = evidence.window.start, evidence.window.end
+    return (
+        f"{evidence.rows:,} rows from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, table version "
+        f"{evidence.table_version}, champion of generation {evidence.generation}."
+    )
+
+
+def _findings(decision: Decision) -> list[str]:
+    rows = [
+        (
+            plain(found.check),
+            "**fired**" if found.fired else "quiet",
+            number(found.value),
+            number(found.limit),
+            plain(found.sentence),
+        )
+        for found in decision.findings
+    ]
+    return table(("check", "outcome", "value", "limit", "in words"), rows, numeric=(2, 3))
+
+
+def _drift(drift: Drift) -> tuple[list[str], list[str], list[str]]:
+    found = columns_by_size(drift)
+    rest = [f"And {len(found) - MOST_COLUMNS} columns that changed less."] if len(found) > MOST_COLUMNS else []
+    head = ("column", "PSI", "excess PSI", "distance", "missing", "unseen", "p", "drifted")
+    rows = table(head, (_column(column) for column in found[:MOST_COLUMNS]), numeric=range(1, 7))
+    return [plain(drift_words(drift))], [*rows, "", *rest], _pictures(found)
+
+
+def _column(found: ColumnDrift) -> tuple[str, ...]:
+    return (
+        plain(found.column, 60),
+        f"{found.psi:.4f}",
+        f"{found.excess:.4f}",
+        f"{found.distance:.3f}",
+        f"{100 * found.missing_change:+.1f} points",
+        f"{100 * found.unseen:.1f} %",
+        f"{found.p_value:.2g}",
+        "**huge**" if found.huge else "**yes**" if found.drifted else "no",
+    )
+
+
+def _pictures(found: list[ColumnDrift]) -> list[str]:
+    from tasks.pictures import column_picture
+
+    drifted = [column for column in found if column.drifted][:MOST_PICTURES]
+    drawn = ((column.column, column_picture(column)) for column in drifted)
+    return [image(f"{name}: reference and current shares", png) + "\n" for name, png in drawn if png]

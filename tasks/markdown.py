@@ -1,0 +1,97 @@
+"""Markdown for Prefect's artifacts: what comes from data or project files is shown as it is, never as markup."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Iterable, Sequence
+
+_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#"} | {"\n": " ", "\r": " "})
+"""What is markup in a markdown table, beside HTML."""
+
+
+def plain(text: str, longest: int = 300) -> str:
+    """Escapes what would be markup.
+
+    Args:
+        text: Any text.
+        longest: The most characters of it that are kept.
+
+    Returns:
+        Markdown on one line that shows the text.
+
+    Example:
+        >>> plain("a <i>")
+        'a &lt;i&gt;'
+    """
+    return html.escape(shortened(text, longest), quote=False).translate(_MARKUP)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Cuts a text that is too long to be shown.
+
+    Args:
+        text: Any text.
+        longest: The most characters, an ellipsis included.
+
+    Returns:
+        The text, on one line and without characters that cannot be printed.
+
+    Example:
+        >>> shortened("a long name", 8)
+        'a long …'
+    """
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: longest + 1])
+    return line if len(line) <= longest else line[: longest - 1] + "\u2026"
+
+
+def number(value: float | None) -> str:
+    """Writes a number for people.
+
+    Args:
+        value: The number, or `None`.
+
+    Returns:
+        Six significant digits at most; nothing for `None`.
+    """
+    return "" if value is None else f"{value:.6g}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> list[str]:
+    """Draws a table.
+
+    Args:
+        head: The columns' names, as markdown.
+        rows: The cells, as markdown.
+        numeric: The positions of columns that are aligned to the right.
+
+    Returns:
+        Lines.
+    """
+    rule = ["---:" if position in numeric else "---" for position in range(len(head))]
+    return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
+
+
+def image(caption: str, png: bytes) -> str:
+    """Puts a picture into the text itself.
+
+    Args:
+        caption: What is read where the picture cannot be seen.
+        png: The picture.
+
+    Returns:
+        Markdown of an image with a data URI.
+    """
+    return f"![{plain(caption, 80)}]({data_uri(png)})"
+
+
+def data_uri(png: bytes) -> str:
+    """Writes a picture as an address that holds it.
+
+    Args:
+        png: The picture.
+
+    Returns:
+        A `data:` URI.
+    """
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,0 +1,100 @@
+"""The page about a project: one HTML file that needs no network and no script."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from refit.errors import StateError
+from refit.project import Project
+from tasks.markdown import shortened
+from tasks.report_drift import drift_part
+from tasks.report_parts import (
+    champion_part,
+    decisions_part,
+    newest_part,
+    performance_part,
+    retrains_part,
+    verdicts_part,
+)
+from tasks.report_record import Record, read_record
+
+
+def report_page(definition: Project, at: datetime) -> str:
+    """Writes the page about a project from the ledger.
+
+    Args:
+        definition: The project.
+        at: The present, UTC; the page says when it was written.
+
+    Returns:
+        HTML.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    return page_of(definition, read_record(definition.name), at)
+
+
+def page_of(definition: Project, record: Record, at: datetime) -> str:
+    """Lays out what was read.
+
+    Args:
+        definition: The project.
+        record: Its past.
+        at: The present, UTC.
+
+    Returns:
+        HTML in which everything that comes from data or project files is escaped.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    pages = Environment(
+        loader=PackageLoader("tasks"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return pages.get_template("report.html.j2").render(
+        project=definition.name,
+        description=shortened(definition.description, 300),
+        at=f"{at:%Y-%m-%d %H:%M}",
+        champion=champion_part(record.champion),
+        newest=newest_part(record),
+        drift=drift_part(record),
+        performance=performance_part(record),
+        decisions=decisions_part(record),
+        decided=record.decided,
+        retrains=retrains_part(record),
+        verdicts=verdicts_part(record),
+    )
+
+
+def save_page(page: str, file: Path) -> int:
+    """Writes a page to a file in one step, so that no reader ever finds half of it.
+
+    Args:
+        page: HTML.
+        file: Where to write it; a file that is there is replaced.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        StateError: If it cannot be written there.
+    """
+    content = page.encode()
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
+            draft.write(content)
+        _put(Path(draft.name), file)
+    except OSError as error:
+        raise StateError(f"{file} cannot be written ({error.strerror}): give another place with `--out`") from error
+    return len(content)
+
+
+def _put(draft: Path, file: Path) -> None:
+    try:
+        draft.chmod(0o644)
+        draft.replace(file)
+    except OSError:
+        draft.unlink()
+        raise

@@ -1,0 +1,156 @@
+"""What the page about a project is made of, read from the ledger: few entries, however many years it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast, get_args
+
+from sqlalchemy import Connection, select
+
+from refit.ledger import Entry, from_payload
+from refit.models import Champion
+from refit.monitoring.evidence import Performance
+from tasks.champion import newest_champion
+from tasks.ledger_database import ledger, reading
+from tasks.ledger_rows import as_entry
+from tasks.performance_picture import Event, Mark, Point
+
+NEWEST = 40
+"""How many decisions, retrains and verdicts are told one by one."""
+
+SAMPLED = 400
+"""How many more decisions, spread evenly over the years, the scores over time are taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A project's past, the newest first."""
+
+    champion: Champion | None
+    decisions: tuple[Entry, ...]
+    """The newest ones."""
+    decided: int
+    """How many there are in all."""
+    sampled: tuple[Entry, ...]
+    """Decisions from the whole past, oldest first; the newest are among them."""
+    retrains: tuple[Entry, ...]
+    """How the newest retrains ended."""
+    verdicts: tuple[Entry, ...]
+
+
+def read_record(project: str) -> Record:
+    """Reads what the page shows.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The champion, the newest entries, and a sample of the older decisions.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    with reading() as connection:
+        decisions, retrains = _ids(connection, project, "decision"), _ids(connection, project, "retrain")[-SAMPLED:]
+        ended = _entries(connection, retrains)
+        wanted = {*decisions[-NEWEST:], *spread(decisions, SAMPLED), *(entry.payload["decision"] for entry in ended)}
+        sampled = _entries(connection, wanted.intersection(decisions))
+        return Record(
+            champion=newest_champion(connection, project),
+            decisions=tuple(reversed(sampled[-NEWEST:])),
+            decided=len(decisions),
+            sampled=tuple(sampled),
+            retrains=tuple(reversed(ended)),
+            verdicts=tuple(reversed(_entries(connection, _ids(connection, project, "verdict")[-NEWEST:]))),
+        )
+
+
+def spread(ids: list[int], count: int) -> list[int]:
+    """Picks entries evenly.
+
+    Args:
+        ids: All of them, in order.
+        count: How many at most.
+
+    Returns:
+        Some of them in the same order, the last one included.
+
+    Example:
+        >>> spread([1, 2, 3, 4, 5, 6], 3)
+        [2, 4, 6]
+    """
+    step = max(1, -(-len(ids) // count))
+    return ids[::-1][::step][::-1]
+
+
+def points(record: Record) -> tuple[str, list[Point]]:
+    """Collects the realised scores.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        The newest metric, and the score of every window on that metric, in order of time; of decisions that saw the
+        same window the newest counts.
+    """
+    scored = [found for entry in record.sampled if (found := _performance(entry)) and found.current is not None]
+    metric = scored[-1].metric if scored else ""
+    newest = {found.window.end: found for found in scored if found.metric == metric}
+    return metric, [
+        Point(end, found.current, found.interval, found.reference)
+        for end, found in sorted(newest.items())
+        if found.current is not None
+    ]
+
+
+def marks(record: Record) -> list[Mark]:
+    """Collects what is marked beside the scores.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        Alerts and the ends of retrains, each at the instant that its decision looked from.
+    """
+    looked = {entry.id: seen_from(entry) for entry in record.sampled}
+    alerts = [Mark(looked[e.id], "alert") for e in record.sampled if e.payload["decision"]["action"] == "alert"]
+    ended = [
+        Mark(looked[entry.payload["decision"]], ending)
+        for entry in record.retrains
+        if (ending := _event(entry)) and entry.payload["decision"] in looked
+    ]
+    return alerts + ended
+
+
+def seen_from(decision: Entry) -> datetime:
+    """Reads the instant that a decision looked from.
+
+    Args:
+        decision: Its entry.
+
+    Returns:
+        The time, UTC.
+    """
+    return datetime.fromisoformat(decision.payload["evidence"]["as_of"])
+
+
+def _performance(decision: Entry) -> Performance | None:
+    found = decision.payload["evidence"]["performance"]
+    return from_payload(Performance, found) if found else None
+
+
+def _event(retrain: Entry) -> Event | None:
+    ending = retrain.payload["ending"]
+    return cast(Event, ending) if ending in get_args(Event) else None
+
+
+def _ids(connection: Connection, project: str, kind: str) -> list[int]:
+    query = select(ledger.c.id).where(ledger.c.project == project, ledger.c.kind == kind).order_by(ledger.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def _entries(connection: Connection, ids: Iterable[int]) -> list[Entry]:
+    query = select(ledger).where(ledger.c.id.in_(sorted(ids))).order_by(ledger.c.id)
+    return [as_entry(row) for row in connection.execute(query)]
