@@ -27,7 +27,7 @@ FEW = 3.0
 CLEAR = 1e-6
 """Tests with smaller p-values are equally clear, and the size of the change decides which of them is reported."""
 LONG = 2.0
-"""A window longer than so many groups may drift away slowly, as no group does: correlation in time is bounded higher."""
+"""A window longer than so many groups may drift away slowly, as no group does: more correlation is assumed."""
 MAX_CORRELATION = 0.9
 """More correlation between neighbouring groups is not told apart from a random walk or a trend."""
 

@@ -36,6 +36,11 @@ class Attempt:
     turn: str | None = None
     """The turn it was decided in, where a turn was taken first: names a dead one."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether it takes from the budget: the first champion does not, nor what found nothing to train on."""
+        return self.trigger != "first" and self.ending != "refused"
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:

@@ -79,9 +79,9 @@ def retrains_within(history: History, begin: datetime) -> int:
         begin: Where the period begins; what was decided later than `as_of`, as after a look back, counts as well.
 
     Returns:
-        How many retrains, leaving out those that found nothing to train on.
+        How many retrains, leaving out those that made the first champion or found nothing to train on.
     """
-    return sum(one.decided_at > begin and one.ending != "refused" for one in history.attempts)
+    return sum(one.decided_at > begin and one.counted for one in history.attempts)
 
 
 def minutes_within(history: History, begin: datetime) -> float:
@@ -139,7 +139,9 @@ def _cooldown(evidence: Evidence, policy: MonitoringPolicy, history: History, *,
 def _rejected_before(
     trigger: Trigger | None, evidence: Evidence, policy: MonitoringPolicy, history: History, *, passed: bool
 ) -> Finding:
-    """Doubles the wait with every retrain of this champion that the same trigger started in vain.
+    """Doubles the wait with every further retrain of this champion that the same trigger started in vain.
+
+    The first one may have come too early to see enough of a change, so the next window may try again.
 
     It is tried again when that wait is over and labels are known that were not known then. Another trigger does not
     wait: it saw something else.
@@ -147,7 +149,7 @@ def _rejected_before(
     vain = [one for one in history.attempts if _in_vain(one, trigger, evidence, policy, history)]
     if not vain:
         return Finding("rejected_before", fired=False, value=0.0, limit=None, sentence="no such retrain was in vain")
-    until = vain[-1].decided_at + cooldown_of(policy, evidence.length) * 2 ** min(len(vain), MOST_DOUBLINGS)
+    until = vain[-1].decided_at + cooldown_of(policy, evidence.length) * 2 ** min(len(vain) - 1, MOST_DOUBLINGS)
     known, now_known = vain[-1].mature_until, evidence.mature_until
     stale = known is not None and now_known is not None and now_known <= known
     fired = (evidence.as_of < until or stale) and not passed

@@ -25,7 +25,7 @@ def saved_up(history: History, as_of: datetime, period: timedelta, budget: Budge
     """
     saved, since = float(budget.burst), as_of - period
     for one in sorted(history.attempts, key=lambda attempt: attempt.decided_at):
-        if one.decided_at <= since or one.ending == "refused":
+        if one.decided_at <= since or not one.counted:
             continue
         saved = min(budget.burst, saved + budget.retrains * ((one.decided_at - since) / period)) - 1
         since = one.decided_at
