@@ -1,7 +1,8 @@
-"""`refit backtest`: runs the flow in this process and shows a row for every policy."""
+"""`refit backtest`: runs the flow in this process and words what it showed."""
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from deployments.output import Answer
@@ -10,15 +11,17 @@ from refit.backtest.results import BacktestResult
 from tasks.backtest import choose_presets
 from tasks.catalog import find_project
 
+HEAD = ("policy", "loss", "relative", "regret", "trainings", "promotions")
+
 
 def backtest_here(project: str, policies: list[str], windows: int, as_of: datetime | None) -> Answer:
     """Runs the backtest flow in this process.
 
     Args:
         project: The project's name.
-        policies: Names of policies, or JSON files; all, if empty.
+        policies: Names or JSON files; the usual ones if empty.
         windows: Into how many windows the history is cut.
-        as_of: The instant to look from; now, if `None`.
+        as_of: Later rows are left out; now, if `None`.
 
     Returns:
         What each policy lost and did.
@@ -29,23 +32,27 @@ def backtest_here(project: str, policies: list[str], windows: int, as_of: dateti
 
 
 def describe(result: BacktestResult) -> list[str]:
-    """Words what a replay showed.
+    """Words a backtest.
 
     Args:
         result: What it showed.
 
     Returns:
-        Lines for a person: a table of the policies.
+        Lines for a person: a table with one line per policy.
     """
-    width = max(len(name) for name in result.policies)
-    return [
-        f"{result.project}: {result.rows:,} rows in {len(result.windows)} windows, {len(result.scored)} of them scored "
-        f"by the loss of {result.metric}",
-        f"  {'policy':{width}}  {'loss':>10}  {'relative':>8}  {'regret':>10}  trainings  promotions",
-        *(
-            f"  {name:{width}}  {each.loss:10.5g}  {each.relative_loss:8.3f}  {each.regret:10.4g}  {each.trainings:9d}"
-            f"  {each.promotions:10d}"
-            for name, each in result.policies.items()
-        ),
-        f"  {result.fits} fits in {result.seconds:.1f} s; relative to never retraining, lower is better",
+    body = [
+        (name, *(_number(x) for x in (each.loss, each.relative_loss, each.regret)), each.trainings, each.promotions)
+        for name, each in result.policies.items()
     ]
+    wide = max(len(name) for name in (*result.policies, HEAD[0]))
+    start, end = result.windows[0].start, result.windows[-1].end
+    return [
+        f"{result.project}: {result.rows:,} rows from {start:%Y-%m-%d} to {end:%Y-%m-%d} in {len(result.windows)} "
+        f"windows of about as many rows, the last {len(result.scored)} scored by the loss of {result.metric}",
+        *("  " + f"{row[0]:<{wide}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in (HEAD, *body)),
+        f"  relative to never retraining; {result.fits} fits, {result.seconds:.0f} s",
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}" if math.isfinite(value) else "-"

@@ -1,56 +1,83 @@
-"""`refit demo`: the main job on generated data, in the state that every other command sees."""
+"""`refit demo`: the whole loop on generated data, in the state that every other command sees."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deployments.output import Answer
-from deployments.retraining import describe
-from flows.retrain import retrain
+from flows.monitor import monitor
 from infra.settings import Settings
 from refit.errors import NoNewData
+from refit.monitoring.outcomes import MonitorOutcome
 from tasks.snapshot import last_ingested
 
-PROJECT = "bike_demand"
-FIRST = datetime(2026, 4, 1, tzinfo=UTC)
+PROJECT = "late_delivery"
+SWITCH = "REFIT_EXAMPLE_DRIFT"
+FIRST = datetime(2026, 4, 12, tzinfo=UTC)
 """The first demo looks from here, three months into the generated history; a further one goes on where it ended."""
-STEP = timedelta(days=30)
+DRIFT = "concept@2026-05-03"
+"""From that day on the outcome follows the inputs in another way."""
+STEP = timedelta(days=7)
+STEPS = 7
 
 
 def demo() -> Answer:
-    """Retrains the example twice, a month apart: the second challenger is judged against the first champion.
+    """Runs the monitor week by week: a first champion, quiet windows, a drift, a decision, a retrain, a promotion.
 
     Returns:
-        Both outcomes, and where to look.
+        What each run concluded, and where to look.
     """
+    drift = os.environ.setdefault(SWITCH, DRIFT)
     begin = _begin(last_ingested(PROJECT), datetime.now(UTC))
-    outcomes = [retrain(PROJECT, as_of=begin + STEP * turn, reason="demo") for turn in range(2)]
-    facts = {"retrains": [outcome.as_json() for outcome in outcomes], "home": str(Settings().home)}
-    return Answer(facts, [line for outcome in outcomes for line in describe(outcome)] + _where_to_look())
+    outcomes = [monitor(PROJECT, as_of=begin + STEP * turn) for turn in range(STEPS)]
+    retrained = [outcome.retrain.as_json() for outcome in outcomes if outcome.retrain]
+    facts = {
+        "project": PROJECT,
+        "drift": drift,
+        "monitors": [outcome.as_json() for outcome in outcomes],
+        "retrains": retrained,
+        "home": str(Settings().home),
+    }
+    told = [line for outcome in outcomes for line in _week(outcome)]
+    return Answer(facts, [f"{PROJECT}, with the drift {drift} in its data:", *told, *_where_to_look(drift)])
 
 
 def _begin(ingested: datetime | None, now: datetime) -> datetime:
     begin = FIRST if ingested is None else FIRST + STEP * max(0, (ingested - FIRST) // STEP + 2)
-    if begin + STEP > now:
+    if begin + STEP * (STEPS - 1) > now:
         raise NoNewData(f"the demo has come to the present day: delete {Settings().home} to begin it anew")
     return begin
 
 
-def _where_to_look() -> list[str]:
+def _week(outcome: MonitorOutcome) -> list[str]:
+    fired = [finding.sentence for finding in outcome.decision.findings if finding.fired]
+    lines = [f"  {outcome.as_of:%Y-%m-%d}  {outcome.decision.action:8} {'; '.join(fired) or 'no trigger fired'}"]
+    if outcome.retrain is None:
+        return lines
+    retrain, verdict = outcome.retrain, outcome.retrain.challenger.verdict
+    did = f"promoted, generation {retrain.generation}" if retrain.promotion else "rejected"
+    reasons = [reason.sentence for reason in verdict.reasons if reason.passed == verdict.promote]
+    return [*lines, f"              version {retrain.challenger.version} {did}: {reasons[-1]}"]
+
+
+def _where_to_look(drift: str) -> list[str]:
     home, tools, mlflow = shlex.quote(str(Settings().home)), _tools(), shlex.quote(Settings().mlflow)
     return [
         "",
         "Where to look:",
-        f"  {tools}/refit status                  who serves, and the last verdict",
-        f"  {tools}/refit champion {PROJECT}    what it was trained on",
-        f"  {tools}/refit why ID                  the story of a verdict or a promotion",
+        f"  {tools}/refit report {PROJECT}   drift, scores over time and decisions on one page, {PROJECT}.html",
+        f"  {tools}/refit status                 who serves, the last decision, what the budget leaves",
+        f"  {tools}/refit why ID                 the story of a decision, a verdict or a promotion",
         f"  {tools}/mlflow ui --workers 1 --backend-store-uri {mlflow}",
         "      the versions with their verdicts, at http://127.0.0.1:5000",
         f"  PREFECT_HOME={home}/prefect {tools}/prefect server start",
         "      the runs with their steps and artifacts, at http://127.0.0.1:4200",
+        f"  {SWITCH}={drift} {tools}/refit monitor {PROJECT}",
+        "      goes on in the same made-up world; without the variable it is one without the drift",
         f"  rm -r {home}",
         "      forgets everything",
     ]

@@ -1,4 +1,4 @@
-"""The look back: what other policies would have done with the same past."""
+"""What would other policies have done? The project's history, replayed."""
 
 from __future__ import annotations
 
@@ -9,36 +9,35 @@ from prefect import flow
 
 from refit.backtest.results import BacktestResult
 from refit.windows import as_past
-from tasks.backtest import replay_history
+from tasks.backtest import run_backtest
 from tasks.backtest_report import publish_backtest
 from tasks.catalog import find_project
-from tasks.ingest import ingest
 
 log = logging.getLogger(__name__)
 
 
-@flow(name="backtest", flow_run_name="{project}: backtest")
+@flow(name="backtest", flow_run_name="{project}: {windows} windows")
 def backtest(
     project: str, policies: list[str] | None = None, windows: int = 30, as_of: datetime | None = None
 ) -> BacktestResult:
-    """Replays a project's history under several policies.
+    """Replays a project's history through the same decisions, trainings and gate under several policies.
 
     Args:
         project: The project's name.
-        policies: Names of policies, or JSON files; all, if left out.
+        policies: Names or JSON files; the usual ones if left out.
         windows: Into how many windows the history is cut.
-        as_of: The instant to look from; nothing later is seen. Now, if left out.
+        as_of: Later rows are left out; now, if left out.
 
     Returns:
-        What each policy lost and did.
+        What each policy lost, and what it cost.
 
     Raises:
-        RefitError: If a policy cannot be read, the rows are refused, or there are too few.
+        RefitError: If a policy is unknown, the history too short, or the project's code fails.
     """
     now = datetime.now(UTC)
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
-    ingest(definition, until)
-    result = replay_history(definition, policies or [], windows, until)
+    log.info("%s: replaying its history in %d windows", project, windows)
+    result = run_backtest(definition, policies or [], windows, until)
     publish_backtest(definition, result)
     return result

@@ -81,7 +81,7 @@ def _retrained(definition: Project, until: datetime, now: datetime, reason: str,
     verdict = decide(comparison, definition.gate)
     log_evaluation(model, comparison, verdict)
     judged = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, reason)
-    judgement = fit_again(definition, judged)
+    judgement = fit_again(definition, judged, parts)
     challenger = register(definition, judgement, now)
     profile_reference(definition, challenger, parts.holdout)
     promotion = promote(challenger, champion, now) if challenger.verdict.promote else None

@@ -25,8 +25,10 @@ are few of the new world."""
 FIT_ROWS = 4_000
 """The most rows that a candidate is fitted on."""
 HALVINGS = 6
-"""The candidates: all rows, and the newest half, quarter and so on, down to a 64th of them, since after an abrupt change
-only the newest rows are worth anything, however long the history is."""
+"""The candidates: all rows, and the newest half, quarter and so on, down to a 64th of them. After an abrupt change only
+the newest rows are worth anything, however long the history is."""
+ERRORS = 2.0
+"""How many standard errors a shorter window must be better by: it ages faster, and the model is to serve for long."""
 MIN_CANDIDATE_ROWS = 50
 """A window of fewer rows does not show what a longer one is worth."""
 
@@ -91,10 +93,10 @@ def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_ro
 
 
 def choose(scores: npt.NDArray[np.float64]) -> int:
-    """Picks the longest window that is no more than one standard error worse than the best.
+    """Picks the longest window that is no more than some standard errors worse than the best.
 
     The standard error is that of the mean of paired block differences (the one-standard-error rule of Breiman et al.
-    1984, Classification and Regression Trees, 3.4.3, with pairing).
+    1984, Classification and Regression Trees, 3.4.3, with pairing, and with `ERRORS` of them).
 
     Args:
         scores: One row per window, the longest first, one column per block; higher is better. A row of NaN is a window
@@ -116,7 +118,7 @@ def choose(scores: npt.NDArray[np.float64]) -> int:
     if not len(fitted) or count < MIN_BLOCKS:
         return 0
     behind = paired[paired.mean(axis=1).argmax()] - paired
-    within = behind.mean(axis=1) <= behind.std(axis=1, ddof=1) / math.sqrt(count)
+    within = behind.mean(axis=1) <= ERRORS * behind.std(axis=1, ddof=1) / math.sqrt(count)
     return int(fitted[within.argmax()])
 
 

@@ -52,9 +52,7 @@ def fit_rows(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
         ModelError: If a feature is not among the columns.
     """
     features = definition.features_of(rows.columns)
-    return fit_seeded(
-        definition.build(), prepare(rows, features), rows[definition.target], definition.training.seed
-    )
+    return fit_seeded(definition.build(), prepare(rows, features), rows[definition.target], definition.training.seed)
 
 
 def trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Scores:

@@ -1,159 +1,137 @@
-"""The replay of a project's past: its rows are read once, and fits run side by side in processes of their own."""
+"""The backtest: the project's history is read once, and every policy lives through it in parallel processes."""
 
 from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
-import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
 
 import pandas as pd
+import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
-from sklearn.base import BaseEstimator
 
-from refit.backtest.presets import PRESETS, Preset, own
-from refit.backtest.replay import Progress, replay
+from refit.backtest.presets import DEFAULT, OWN, PRESETS, Preset, own
+from refit.backtest.replay import replay
 from refit.backtest.results import BacktestResult
+from refit.delivery import FRAMES, cut
 from refit.errors import NotEnoughData, ProjectError
 from refit.monitoring.policies import MonitoringPolicy
-from refit.project import Project
+from refit.project import Frame, Project
 from refit.snapshots import SnapshotRef
 from refit.windows import BEGINNING, Window
-from tasks.catalog import read_project
+from tasks.catalog import find_project
 from tasks.delta import open_table
 from tasks.fit import foreign_code
-from tasks.table import read_rows
+from tasks.table import frame, read_rows
 
 log = logging.getLogger(__name__)
 
-OWN = "project"
-"""The name of the project's own policy."""
-WINDOWS_PER_LINE = 7
+USUAL = ("never", "every_4th", "fixed_psi", "performance_drop", DEFAULT)
+"""What is compared where nobody names a policy."""
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Each process keeps to one core: more threads would only wait for each other."""
 
 
 @task(cache_policy=NO_CACHE)
-def replay_history(definition: Project, policies: list[str], windows: int, until: datetime) -> BacktestResult:
-    """Replays what the project's table holds under several policies; neither ledger nor registry is touched.
+def run_backtest(definition: Project, policies: list[str], windows: int, until: datetime) -> BacktestResult:
+    """Replays the project's history under several policies. Neither the ledger nor MLflow is touched.
 
     Args:
         definition: The project.
-        policies: Names of presets, or JSON files with the fields of a `MonitoringPolicy`; all presets and the project's
-            own policy, if empty.
+        policies: Names of presets or paths of JSON files; the usual ones if there are none.
         windows: Into how many windows the history is cut.
-        until: Rows from here on are not seen, UTC.
+        until: Later rows are left out, UTC.
 
     Returns:
         What each policy lost and did.
 
     Raises:
-        ProjectError: If a policy is unknown or cannot be read.
-        NotEnoughData: If there are too few labelled rows.
-        TrainingFailed: If the project's estimator cannot be built or fitted.
+        ProjectError: If there is no policy of that name.
+        NotEnoughData: If the history is too short.
+        TrainingFailed: If the project's code raises.
     """
     presets, started = choose_presets(definition, policies), perf_counter()
-    rows = _rows(definition, until)
-    log.info("%s: replaying %d rows under %s", definition.name, len(rows), ", ".join(presets))
-    with foreign_code(definition), _processes(definition) as executor:
-        result = replay(_portable(definition), rows, presets, windows, executor, _progress(definition))
+    rows = _history(definition, until)
+    log.info("%s: %s rows of history, %d policies", definition.name, f"{len(rows):,}", len(presets))
+    result = _replayed(definition, rows, presets, windows)
     return replace(result, seconds=perf_counter() - started)
 
 
-def choose_presets(definition: Project, policies: list[str]) -> dict[str, Preset]:
-    """Finds the policies to replay.
+def choose_presets(definition: Project, names: Iterable[str]) -> dict[str, Preset]:
+    """Finds policies by name or file.
 
     Args:
-        definition: The project.
-        policies: As given to `replay_history`.
+        definition: The project, whose own policy is `project`.
+        names: Names of presets, `project`, or paths of JSON files with the fields of `MonitoringPolicy`; if there are
+            none, the usual ones, and the project's own where it is not the default.
 
     Returns:
-        By name; a file goes by its stem.
+        The policies by name; a file's is its name without the ending.
 
     Raises:
-        ProjectError: If one is unknown or cannot be read.
+        ProjectError: If a name is neither, or a file is no policy.
     """
-    mine = {OWN: own(definition.monitoring)}
-    if not policies:
-        differs = definition.monitoring != MonitoringPolicy()
-        return {**PRESETS, **(mine if differs else {})}
-    known = {**PRESETS, **mine}
-    return {Path(name).stem: known.get(name) or own(_read_policy(name, known)) for name in policies}
+    changed = definition.monitoring != MonitoringPolicy()
+    wanted = list(names) or [*USUAL, *([OWN] if changed else [])]
+    return dict(_preset(definition, name) for name in wanted)
 
 
-def _read_policy(name: str, known: Mapping[str, Preset]) -> MonitoringPolicy:
+def _preset(definition: Project, name: str) -> tuple[str, Preset]:
+    if name == OWN:
+        return name, own(definition.monitoring)
+    if name in PRESETS:
+        return name, PRESETS[name]
     file = Path(name)
-    if file.suffix != ".json":
-        raise ProjectError(f"{name!r} is no policy: use one of {', '.join(known)}, or a JSON file")
+    if not file.is_file():
+        known = ", ".join([*PRESETS, OWN])
+        raise ProjectError(f"{name!r} is no policy: use one of {known}, or the path of a JSON file with one")
     try:
-        return MonitoringPolicy.model_validate(json.loads(file.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ProjectError(f"{file} is no monitoring policy ({wrong}): correct it") from error
-    except (OSError, ValueError) as error:
-        raise ProjectError(f"{file} cannot be read ({error}): name a JSON file with a monitoring policy") from error
+        return file.stem, own(MonitoringPolicy.model_validate(json.loads(file.read_text())))
+    except (ValidationError, ValueError, OSError) as fault:
+        reason = "; ".join(str(fault).splitlines()[1:3]).strip() or str(fault)
+        raise ProjectError(f"{name} holds no policy ({reason}): give JSON with fields of MonitoringPolicy") from fault
 
 
-def _rows(definition: Project, until: datetime) -> pd.DataFrame:
-    table = open_table(definition.name)
-    if table is None:
-        raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows by refit retrain {definition.name}")
-    window = Window(min(BEGINNING, until), until)
-    return read_rows(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True))
+def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Preset], windows: int) -> BacktestResult:
+    from joblib import cpu_count
+    from joblib.externals.loky import get_reusable_executor
 
+    done = dict.fromkeys(presets, 0)
 
-def _progress(definition: Project) -> Progress:
-    def tell(name: str, done: int, of: int) -> None:
-        if done % WINDOWS_PER_LINE == 0 or done == of:
-            log.info("%s: %s has lived through %d of %d windows", definition.name, name, done, of)
+    def tell(name: str, number: int, of: int) -> None:
+        done[name] = number
+        log.info("%s: %s is at window %d of %d", definition.name, name, number, of)
 
-    return tell
-
-
-@dataclass(frozen=True, slots=True)
-class _Builder:
-    """Builds the estimator of a project file in whatever process it is called."""
-
-    file: Path
-
-    def __call__(self) -> BaseEstimator:
-        return read_project(self.file).build()
-
-
-def _portable(definition: Project) -> Project:
-    """Leaves out what another process does not need and may not be able to receive: closures above all."""
-    if definition.file is None:
-        return definition
-    return definition.model_copy(
-        update={"load": pd.DataFrame, "expectations": None, "build": _Builder(definition.file)}
+    # Each process imports the project's file itself: what the file defines cannot be sent otherwise.
+    executor = get_reusable_executor(
+        max_workers=cpu_count(), env=_ONE_THREAD, initializer=find_project, initargs=(definition.name,)
     )
+    try:
+        with foreign_code(definition):
+            return replay(definition, rows, presets, windows, executor, tell)
+    finally:
+        executor.shutdown()
 
 
-@contextmanager
-def _processes(definition: Project) -> Iterator[Executor | None]:
-    """Starts a process per core, each with the project file imported; none where there is one core, or no file."""
-    cores = len(os.sched_getaffinity(0))
-    if definition.file is None or cores == 1:
-        yield None
-        return
-    fresh = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(cores, fresh, _prepare, (definition.file,)) as executor:
-        try:
-            yield executor
-        finally:
-            executor.shutdown(cancel_futures=True)
-
-
-def _prepare(file: Path) -> None:
-    """Readies a process: a fitted estimator may be of a class of the project file, and cores are not shared twice."""
-    from threadpoolctl import threadpool_limits
-
-    read_project(file)
-    threadpool_limits(1)
+def _history(definition: Project, until: datetime) -> pd.DataFrame:
+    """Reads the rows of the project's table, or has the project load them where it has no table yet."""
+    window, table = Window(min(BEGINNING, until), until), open_table(definition.name)
+    if table is not None:
+        return read_rows(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True))
+    with foreign_code(definition):
+        given = definition.load(window)
+        frames: Iterable[Frame] = (given,) if isinstance(given, FRAMES) else given
+        pieces = [piece for each in frames for piece in cut(each, definition.ingestion.piece_rows)]
+    if not pieces:
+        raise NotEnoughData(
+            f"the load of {definition.name} gives no rows before {until.isoformat()}: give a later time"
+        )
+    rows = frame(pa.concat_tables(pieces, promote_options="permissive"))
+    times = pd.to_datetime(rows[definition.timestamp], utc=True).dt.as_unit("us")
+    return rows.assign(**{definition.timestamp: times})[times.notna()]

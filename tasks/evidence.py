@@ -29,7 +29,7 @@ from tasks.drift import measure_drift
 from tasks.ledger import latest
 from tasks.performance import measure_performance
 from tasks.probe import run_probe
-from tasks.turn import is_taken
+from tasks.turn_lock import is_taken
 from tasks.watermark import watermark
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,8 @@ def find_known(definition: Project, current: Evidence) -> tuple[Evidence, Record
     if since != measured_now or former.policy != definition.monitoring:
         return None
     log.info("%s: nothing new since decision %d", definition.name, entry.id)
-    return measured_now, RecordedDecision(entry.id, former.decision)
+    probed = replace(measured_now.probe, seconds=0.0) if measured_now.probe else None  # it is not made again
+    return replace(measured_now, probe=probed), RecordedDecision(entry.id, former.decision)
 
 
 def _times(definition: Project, window: Window) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -13,29 +13,31 @@ from refit.gate import bound_refit
 from refit.judgements import Judgement
 from refit.models import ModelRef
 from refit.project import Project
+from refit.snapshots import Split
 from refit.verdicts import Reason
 from refit.windows import Window
 from tasks.evaluate import evaluate_again
 from tasks.mlflow_store import open_mlflow
 from tasks.recipe import tuned_of
 from tasks.snapshot import narrow
-from tasks.table import read_rows
 from tasks.tracking import TrackedRun, log_values
-from tasks.train import Training, fit_and_keep, train_once
+from tasks.train import choose_and_fit, train_once
 
 log = logging.getLogger(__name__)
 
 
 @task(cache_policy=NO_CACHE)
-def fit_again(definition: Project, judgement: Judgement) -> Judgement:
+def fit_again(definition: Project, judgement: Judgement, parts: Split) -> Judgement:
     """Fits a recipe that passed the gate again, on all mature rows, unless the policy says to serve what was judged.
 
-    Window start, hyperparameters and seed are those of the judged model; only the end of the window moves, over the
-    holdout. What comes of it serves if the gate's paired test does not find it worse on the holdout, which it has seen.
+    Hyperparameters and seed are those of the judged model. The window is chosen anew by the same rule: the holdout has
+    the newest rows, and they may show that the world has changed, which the older ones could not. What comes of it
+    serves if the gate's paired test does not find it worse on the holdout, which it has seen.
 
     Args:
         definition: The project.
         judgement: The verdict.
+        parts: What was trained and judged on: together all mature rows.
 
     Returns:
         The judgement with the model that serves and, in `bound`, why; as it was where nothing is to be fitted.
@@ -43,7 +45,7 @@ def fit_again(definition: Project, judgement: Judgement) -> Judgement:
     if not (judgement.verdict.promote and definition.training.refit):
         return judgement
     try:
-        served = _fitted_again(definition, judgement)
+        served = _fitted_again(definition, judgement, parts)
         bound = bound_refit(
             evaluate_again(definition, served, judgement.comparison), judgement.comparison, judgement.policy
         )
@@ -54,15 +56,14 @@ def fit_again(definition: Project, judgement: Judgement) -> Judgement:
     return replace(judgement, served=served if bound.passed else None, bound=bound)
 
 
-def _fitted_again(definition: Project, judgement: Judgement) -> ModelRef:
-    judged, holdout = judgement.model, judgement.comparison.holdout
-    window = Window(judged.trained_on.window.start, holdout.window.end)
+def _fitted_again(definition: Project, judgement: Judgement, parts: Split) -> ModelRef:
+    judged, window = judgement.model, Window(parts.train.window.start, parts.holdout.window.end)
     key = f"{judged.run_key}-served"
 
     def fit_all(run: TrackedRun) -> ModelRef:
-        rows = narrow(definition, judged.trained_on, window, labelled=True)
         log_values(run, tags={"refit.judged_run": judged.run_id})
-        return fit_and_keep(definition, Training(rows, read_rows(definition, rows), tuned_of(judged), key), run)
+        rows = narrow(definition, parts.holdout, window, labelled=True)
+        return choose_and_fit(definition, rows, key, run, tuned_of(judged))
 
     return train_once(definition, key, f"{definition.name} {window.end:%Y-%m-%d} served", fit_all)
 

@@ -53,7 +53,7 @@ def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
         UntrustedModel: If the fitted model holds a type outside the allow-list.
     """
     name = f"{definition.name} {rows.window.end:%Y-%m-%d}"
-    return train_once(definition, key, name, lambda run: _chosen_and_fitted(definition, rows, key, run))
+    return train_once(definition, key, name, lambda run: choose_and_fit(definition, rows, key, run))
 
 
 def train_once(definition: Project, key: str, name: str, training: Callable[[TrackedRun], ModelRef]) -> ModelRef:
@@ -78,18 +78,38 @@ def train_once(definition: Project, key: str, name: str, training: Callable[[Tra
         return training(run)
 
 
-def _chosen_and_fitted(definition: Project, rows: SnapshotRef, key: str, run: TrackedRun) -> ModelRef:
+def choose_and_fit(
+    definition: Project, rows: SnapshotRef, key: str, run: TrackedRun, tuned: Mapping[str, Any] | None = None
+) -> ModelRef:
+    """Chooses the training window and the hyperparameters by the project's policy, fits and keeps the model.
+
+    Args:
+        definition: The project.
+        rows: The rows it may be trained on, all labelled.
+        key: The run key.
+        run: The run, open.
+        tuned: Hyperparameters that were found before; without them they are searched for, where the policy says so.
+
+    Returns:
+        The model, in MLflow.
+
+    Raises:
+        NotEnoughData: If the target has one value, or tuning leaves too few rows to fit on.
+        TrainingFailed: If the estimator cannot be built or fitted.
+        UntrustedModel: If the fitted model holds a type outside the allow-list.
+    """
     frame = read_rows(definition, rows)
     with foreign_code(definition):
         choice = choose_window(definition, frame)
     run.client.log_dict(run.id, asdict(choice), "window.json")
     chosen, frame = _narrowed(definition, rows, frame, choice)
     tuning = definition.training.tuning
-    tuned = tune(definition, tuning, frame, run, key) if tuning else {}
-    return fit_and_keep(definition, Training(chosen, frame, tuned, key), run)
+    if tuned is None:
+        tuned = tune(definition, tuning, frame, run, key) if tuning else {}
+    return _fit_and_keep(definition, _Training(chosen, frame, tuned, key), run)
 
 
-class Training(NamedTuple):
+class _Training(NamedTuple):
     """What one fit takes."""
 
     rows: SnapshotRef
@@ -101,22 +121,7 @@ class Training(NamedTuple):
     """The run key."""
 
 
-def fit_and_keep(definition: Project, training: Training, run: TrackedRun) -> ModelRef:
-    """Fits the project's estimator, and keeps the model with all that led to it in a run.
-
-    Args:
-        definition: The project.
-        training: Rows and hyperparameters.
-        run: The run, open.
-
-    Returns:
-        The model, in MLflow.
-
-    Raises:
-        NotEnoughData: If the target has one value.
-        TrainingFailed: If the estimator cannot be built or fitted.
-        UntrustedModel: If the fitted model holds a type outside the allow-list.
-    """
+def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> ModelRef:
     rows, frame, tuned, key = training
     start = perf_counter()
     model = fit(definition, frame, tuned)
@@ -159,7 +164,7 @@ def _trained_on(chosen: SnapshotRef) -> dict[str, str]:
     return {TRAINED_ON: reference_json(chosen), "refit.fingerprint": chosen.fingerprint}
 
 
-def _params(definition: Project, training: Training, model: BaseEstimator) -> dict[str, Any]:
+def _params(definition: Project, training: _Training, model: BaseEstimator) -> dict[str, Any]:
     window = training.rows.window
     return {
         "window_start": window.start.isoformat(),

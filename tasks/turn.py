@@ -13,13 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from infra.settings import Settings
 from refit.errors import DataError, RefitError, RetrainRefused
-from refit.monitoring.attempts import Ending
+from refit.ledger import Entry
+from refit.monitoring.attempts import Attempt, Ending
+from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.replay import Retrained
 from refit.monitoring.spans import window_length
@@ -28,7 +26,8 @@ from refit.project import Project
 from refit.windows import Window
 from tasks.champion import current_champion
 from tasks.decision import RecordedDecision, read_history, record_outcome, settle_decision
-from tasks.state_errors import naming_the_fix, open_home
+from tasks.ledger import entry
+from tasks.turn_lock import holding, is_taken, turn_file, written_by_holder
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +67,7 @@ def ask_for_turn(definition: Project, request: Request, as_of: datetime, decisio
                 f"a retrain of {definition.name} is under way on this machine: wait until it has ended"
             )
         number = decision or _allowed(definition, request, as_of, token)
-        _turn_file(definition.name).write_text(f"{token} {number}")
+        turn_file(definition.name).write_text(f"{token} {number}")
         turn = Turn(definition.name, number)
         try:
             yield turn
@@ -91,43 +90,40 @@ def taking_turn(project: str) -> Iterator[str | None]:
     Raises:
         StateError: If the lock cannot be used.
     """
-    file = _turn_file(project)
-    with naming_the_fix(str(file), "REFIT_HOME"):
-        open_home(Settings())
-        file.parent.mkdir(exist_ok=True)
-    lock = FileLock(file.with_suffix(".lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        yield None
-        return
-    try:
-        _bury(project, file)
-        token = uuid.uuid4().hex
-        file.write_text(token)
-        yield token
-    finally:
-        file.unlink(missing_ok=True)
-        lock.release()
+    with holding(project) as free:
+        if not free:
+            yield None
+            return
+        file, token = turn_file(project), uuid.uuid4().hex
+        try:
+            _bury(project)
+            file.write_text(token)
+            yield token
+        finally:
+            file.unlink(missing_ok=True)
 
 
-def is_taken(project: str) -> bool:
-    """Tells whether a retrain of the project is running on this machine.
+def find_left_behind(project: str) -> Entry | None:
+    """Finds the decision whose retrain was killed on this machine, so that it can be gone on with.
+
+    One whose retrain was killed twice is not found again: what kills every retrain should not be repeated for ever.
 
     Args:
         project: The project's name.
 
     Returns:
-        Whether some process holds its turn.
+        The decision's ledger entry, or `None` if there is no such retrain, or its champion serves no longer.
+
+    Raises:
+        StateError: If the ledger cannot be read.
     """
-    lock = FileLock(_turn_file(project).with_suffix(".lock"), timeout=0)
-    if not Path(lock.lock_file).exists():
-        return False
-    try:
-        with lock:
-            return False
-    except Timeout:
-        return True
+    left = written_by_holder(project)
+    if not left or is_taken(project):
+        return None
+    serving = current_champion(project)
+    generation = serving.generation if serving else 0
+    dead = [one for one in _died_with(project, left) if one.generation == generation]
+    return entry(dead[-1].decision) if dead else None
 
 
 def _allowed(definition: Project, request: Request, as_of: datetime, token: str) -> int:
@@ -137,10 +133,16 @@ def _allowed(definition: Project, request: Request, as_of: datetime, token: str)
     if recorded.decision.action != "retrain":
         held = [one.sentence for one in recorded.decision.findings[-4:] if one.fired]
         raise RetrainRefused(
-            f"a retrain of {definition.name} is held back, since {'; '.join(held)} (decision {recorded.id}): wait, or "
-            f"add --force to pass over the budget"
+            f"a retrain of {definition.name} is held back, since {'; '.join(held)} (decision {recorded.id}): "
+            f"{_way_out(recorded.decision)}"
         )
     return recorded.id
+
+
+def _way_out(decision: Decision) -> str:
+    """Names what helps a person: force passes the budget, and nothing passes a retrain that is under way."""
+    fired = {one.check for one in decision.findings if one.fired}
+    return "wait until it has ended" if "under_way" in fired else "wait, or add --force to pass over the budget"
 
 
 def _bare_evidence(definition: Project, request: Request, as_of: datetime) -> Evidence:
@@ -162,16 +164,20 @@ def _bare_evidence(definition: Project, request: Request, as_of: datetime) -> Ev
     )
 
 
-def _bury(project: str, file: Path) -> None:
+def _bury(project: str) -> None:
     """Records the end of the retrain whose process died with the turn."""
-    left = file.read_text().split() if file.exists() else []
     serving = current_champion(project)
-    for one in read_history(project, datetime.now(UTC)).attempts if left else ():
-        if one.ending is None and (one.turn == left[0] or str(one.decision) in left[1:]):
-            promoted = serving is not None and serving.generation > one.generation
-            ended = Retrained(one.decision, "promoted" if promoted else "failed", 0.0, error="its process was killed")
-            record_outcome(project, ended, datetime.now(UTC))
-            log.info("%s: the retrain of decision %d was killed", project, one.decision)
+    for one in _died_with(project, written_by_holder(project)):
+        promoted = serving is not None and serving.generation > one.generation
+        ended = Retrained(one.decision, "promoted" if promoted else "failed", 0.0, error="its process was killed")
+        record_outcome(project, ended, datetime.now(UTC))
+        log.info("%s: the retrain of decision %d was killed", project, one.decision)
+
+
+def _died_with(project: str, left: list[str]) -> list[Attempt]:
+    """Picks the retrains without an end that the dead holder of a turn was at."""
+    attempts = read_history(project, datetime.now(UTC)).attempts if left else ()
+    return [one for one in attempts if one.ending is None and (one.turn == left[0] or str(one.decision) in left[1:])]
 
 
 def _ended(turn: Turn) -> Retrained:
@@ -191,7 +197,3 @@ def _failed(turn: Turn, error: BaseException) -> Retrained:
 
 def _minutes(turn: Turn) -> float:
     return (time.monotonic() - turn.begun) / 60
-
-
-def _turn_file(project: str) -> Path:
-    return Settings().home / "turns" / project

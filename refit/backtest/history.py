@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ def cut_windows(times: Times, count: int) -> tuple[Window, ...]:
         )
     starts = np.unique(times[np.linspace(0, len(times), count, endpoint=False).astype(int)])
     edges = [*(moment(start) for start in starts), moment(times[-1]) + TICK]
-    return tuple(Window(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True))
+    return tuple(Window(start, end) for start, end in pairwise(edges))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
-import numpy as np
 import pandas as pd
 
 from refit.backtest.history import FIRST_WINDOWS, Past
 from refit.backtest.measuring import Monitor
 from refit.backtest.presets import NEVER, PRESETS, Preset
-from refit.backtest.results import BacktestResult, Event, PolicyResult
+from refit.backtest.results import BacktestResult, Event, Happening
 from refit.backtest.retraining import Attempted, Serving, Trainer
+from refit.backtest.scoreboard import Life, compare_lives
 from refit.backtest.workshop import Workshop
 from refit.errors import NotEnoughData
 from refit.evaluations import Evaluation
-from refit.losses import loss
 from refit.monitoring.decide import decide
 from refit.monitoring.evidence import Request
 from refit.monitoring.forgetting import PERIOD_WINDOWS
@@ -31,16 +28,6 @@ from refit.windows import Window
 
 Progress = Callable[[str, int, int], None]
 """Told the policy, how many windows it has lived through, and of how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Life:
-    """What one policy lived through."""
-
-    served: tuple[Window, ...]
-    """The training rows of the model that served each scored window."""
-    generations: tuple[int, ...]
-    events: tuple[Event, ...]
 
 
 def replay(
@@ -87,7 +74,7 @@ def replay(
     # A fit seeds numpy's global generator, so threads of one process must not make fits side by side.
     with ThreadPoolExecutor(len(everyone) if executor else 1) as threads:
         lives = dict(zip(everyone, threads.map(live, everyone.items()), strict=True))
-    return _result(Trainer(definition, past, workshop, metric), lives)
+    return compare_lives(Trainer(definition, past, workshop, metric), lives)
 
 
 def _first(trainer: Trainer) -> Serving:
@@ -95,10 +82,6 @@ def _first(trainer: Trainer) -> Serving:
     attempted = trainer.retrain(end, None)
     if attempted.champion is not None:
         return attempted.champion
-    return _unjudged(trainer, end, attempted)
-
-
-def _unjudged(trainer: Trainer, end: Any, attempted: Attempted) -> Serving:  # noqa: ANN401
     raise NotEnoughData(
         f"no first champion comes of the first {FIRST_WINDOWS} windows, until {end.isoformat()} "
         f"({attempted.sentence}): ask for fewer windows, so that each has more rows"
@@ -144,18 +127,22 @@ def _turn(
     attempted = trainer.retrain(at, champion)
     if attempted.ending == "promoted" and attempted.champion:
         former.append(attempted.champion.evaluation)
-    return attempted.champion or champion, history.finished(attempted.ending, 0.0), _told(attempted, number, at, str(decision))
+    return (
+        attempted.champion or champion,
+        history.finished(attempted.ending, 0.0),
+        _told(attempted, number, at, str(decision)),
+    )
 
 
-def _told(attempted: Attempted, number: int, at: Any, why: str) -> list[Event]:  # noqa: ANN401
+def _told(attempted: Attempted, number: int, at: datetime, why: str) -> list[Event]:
     if attempted.ending == "refused":
         return [Event(number, at, "failure", attempted.sentence)]
-    became = {"promoted": "promotion", "rejected": "rejection", "failed": "failure"}[attempted.ending]
-    return [Event(number, at, "retrain", why), Event(number, at, became, attempted.sentence)]  # type: ignore[arg-type]
+    words: dict[str, Happening] = {"promoted": "promotion", "rejected": "rejection", "failed": "failure"}
+    return [Event(number, at, "retrain", why), Event(number, at, words[attempted.ending], attempted.sentence)]
 
 
 def _counted_in_windows(policy: MonitoringPolicy, past: Past, number: int) -> MonitoringPolicy:
-    """Says how long 28 windows take, by the last of them, where the policy leaves the budget's period to the windows."""
+    """Says how long 28 windows take, by the last ones, where the policy leaves the budget's period to the windows."""
     if policy.budget.period is not None:
         return policy
     recent = past.windows[max(0, number + 1 - PERIOD_WINDOWS) : number + 1]
@@ -167,42 +154,3 @@ def _request(preset: Preset, number: int) -> Request | None:
     if preset.every is None or (number - FIRST_WINDOWS + 1) % preset.every:
         return None
     return Request("manual", f"every {preset.every} windows", force=True)
-
-
-def _result(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult:
-    windows = trainer.past.windows[FIRST_WINDOWS:]
-    losses = {name: [_loss(trainer, *pair) for pair in zip(life.served, windows, strict=True)] for name, life in lives.items()}
-    best = list(_best(trainer, lives, windows))
-    mean = {name: _mean(each) for name, each in losses.items()}
-    policies = {
-        name: PolicyResult(
-            loss=mean[name],
-            relative_loss=mean[name] / mean[NEVER] if mean[NEVER] > 0 else math.nan,
-            regret=_mean([one - least for one, least in zip(losses[name], best, strict=True)]),
-            trainings=sum(event.what == "retrain" for event in life.events),
-            promotions=sum(event.what == "promotion" for event in life.events),
-            losses=tuple(losses[name]),
-            champions=life.generations,
-            events=life.events,
-        )
-        for name, life in lives.items()
-    }
-    fits = trainer.workshop.count("fit")
-    past = trainer.past
-    return BacktestResult(trainer.definition.name, trainer.metric, past.windows, len(past.rows), policies, fits)
-
-
-def _loss(trainer: Trainer, trained: Window, window: Window) -> float:
-    return loss(trainer.metric, trainer.evaluation(trained, window).value)
-
-
-def _best(trainer: Trainer, lives: Mapping[str, Life], windows: tuple[Window, ...]) -> Iterator[float]:
-    """Gives the least loss in each window among all models that had served any policy by then."""
-    for number, window in enumerate(windows):
-        there = {trained for life in lives.values() for trained in life.served[: number + 1]}
-        yield min((_loss(trainer, trained, window) for trained in there), default=math.nan)
-
-
-def _mean(values: list[float]) -> float:
-    defined = [value for value in values if math.isfinite(value)]
-    return float(np.mean(defined)) if defined else math.nan

@@ -21,7 +21,7 @@ class Event:
     at: datetime
     """The instant, UTC."""
     what: Happening
-    """`retrain` is a training that the policy asked for; `promotion`, `rejection` or `failure` say what became of it."""
+    """`retrain` is a training that the policy asked for; `promotion`, `rejection` or `failure` is what became of it."""
     sentence: str
     """Why, or with what outcome."""
 

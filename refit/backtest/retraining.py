@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -66,12 +67,17 @@ class Trainer:
 
         Returns:
             What became of it; a rejected challenger and a failed fit are outcomes like others.
+
+        Raises:
+            BrokenExecutor: If a worker process died.
         """
         parts = self._split(as_of, champion)
         if isinstance(parts, str):
             return Attempted("refused", champion, parts)
         try:
             return self._judged(*parts, champion)
+        except BrokenExecutor:
+            raise
         except (RefitError, *FAULTS) as fault:
             return Attempted("failed", champion, f"no challenger came about: {fault}")
 
@@ -93,7 +99,6 @@ class Trainer:
         Returns:
             Its score, whole and in blocks of time.
         """
-
         model = self.model(trained)
         return self.workshop.ask(  # type: ignore[no-any-return]
             ("evaluate", trained, rows),
@@ -152,9 +157,9 @@ class Trainer:
 
     def _served(self, chosen: Window, holdout: Window, comparison: Comparison) -> Window:
         """Names the rows of the model that serves: all of them, where the fit on all is as good as the judged one."""
-        everything = Window(chosen.start, holdout.end)
         if not self.definition.training.refit:
             return chosen
+        everything = self._chosen(Window(self.past.windows[0].start, holdout.end))
         bound = bound_refit(self.evaluation(everything, holdout), comparison, self.definition.gate)
         return everything if bound.passed else chosen
 

@@ -110,7 +110,8 @@ def _second_half(definition: Project, history: pd.DataFrame, window: Window) -> 
     if len(inside) < MIN_ROWS:
         return inside.iloc[:0]
     middle = inside[definition.timestamp].iloc[len(inside) // 2]
-    return inside[inside[definition.timestamp] >= middle].reset_index(drop=True)
+    newest: pd.DataFrame = inside[inside[definition.timestamp] >= middle].reset_index(drop=True)
+    return newest
 
 
 def _candidates(definition: Project, known: pd.DataFrame, judge: Window, start: datetime) -> list[pd.DataFrame]:

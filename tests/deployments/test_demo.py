@@ -27,21 +27,28 @@ def answer(directory: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(run.stdout)
 
 
-def test_the_demo_ends_with_a_champion_and_a_judged_challenger(tmp_path: Path) -> None:
+def test_the_demo_shows_the_whole_loop(tmp_path: Path) -> None:
     (tmp_path / "projects").symlink_to(Path(__file__).parents[2] / "projects")
-    first, second = answer(tmp_path, "demo")["retrains"]
-    assert (first["promoted"], first["champion"], first["generation"]) == (True, None, 1)
-    assert second["champion"] == {"version": 1}
-    assert second["challenger"]["version"] == 2
-    assert second["rows"]["in"] == second["rows"]["accepted"] + second["rows"]["quarantined"]
-    assert set(second["snapshot"]) == {"version", "rows", "start", "end", "fingerprint"}
-    assert {"check", "passed", "value", "limit"} <= set(second["verdict"]["reasons"][0])
-    assert second["verdict"]["promote"] == second["promoted"]
+    shown = answer(tmp_path, "demo")
+    monitors, retrains = shown["monitors"], shown["retrains"]
+    decisions = [one["decision"] for one in monitors]
+    first, *quiet = [one["action"] for one in decisions[:4]]
+    assert (first, decisions[0]["trigger"]) == ("retrain", "first")
+    assert quiet == ["wait"] * 3, "the windows before the drift are quiet"
+    assert [one["trigger"] for one in decisions[4:] if one["action"] == "retrain"][:1] == ["probe"]
 
-    told = answer(tmp_path, "why", str(second["verdict"]["id"]))
-    assert told["payload"]["version"] == 2
+    assert (retrains[0]["promoted"], retrains[0]["champion"], retrains[0]["generation"]) == (True, None, 1)
+    last = retrains[-1]
+    assert (last["promoted"], last["generation"]) == (True, len(retrains))
+    assert last["rows"]["in"] == last["rows"]["accepted"] + last["rows"]["quarantined"]
+    assert set(last["snapshot"]) == {"version", "rows", "start", "end", "fingerprint"}
+    assert {"check", "passed", "value", "limit"} <= set(last["verdict"]["reasons"][0])
+
+    told = answer(tmp_path, "why", str(last["verdict"]["id"]))
+    assert told["payload"]["version"] == last["challenger"]["version"]
     assert {path.name for path in tmp_path.iterdir()} == {".refit", "projects"}
 
     states = answer(tmp_path, "status")["projects"]
-    assert states["bike_demand"]["champion"]["version"] == (2 if second["promoted"] else 1)
-    assert states["late_delivery"]["champion"] is None
+    assert states["late_delivery"]["champion"]["version"] == last["challenger"]["version"]
+    assert states["late_delivery"]["last_decision"]["id"] == decisions[-1]["id"]
+    assert states["bike_demand"]["champion"] is None

@@ -15,7 +15,8 @@ from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.replay import Decided, Retrained, again
 from tasks.decision import read_history, record_outcome, settle_decision
 from tasks.ledger import entries, verify_ledger
-from tasks.turn import ask_for_turn, is_taken
+from tasks.turn import ask_for_turn
+from tasks.turn_lock import is_taken
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -46,12 +47,12 @@ def test_a_retrain_that_ended_is_known_to_the_next_decision(rentals: Project) ->
     assert (attempt.ending, attempt.minutes) == ("rejected", 2.5)
     actions = [
         settle_decision.fn(rentals, later(weeks, labels), AT + weeks * WEEK).decision.action
-        for weeks, labels in ((1, AT + WEEK), (2, AT), (2, AT + WEEK))
+        for weeks, labels in ((0.5, AT + WEEK), (1, AT), (1, AT + WEEK))
     ]
-    assert actions == ["wait", "wait", "retrain"]  # the wait doubled, then labels were the same, then new ones came
+    assert actions == ["wait", "wait", "retrain"]  # the cooldown, then labels were the same, then new ones came
 
 
-def later(weeks: int, labels: datetime) -> Evidence:
+def later(weeks: float, labels: datetime) -> Evidence:
     return replace(evidence_of(2), as_of=AT + weeks * WEEK, mature_until=labels)
 
 

@@ -18,7 +18,7 @@ from infra.settings import Settings
 from refit import FloatRange, GatePolicy, Project, TrainingPolicy, Tuning, Window
 from refit.gate import decide
 from refit.judgements import Judgement
-from refit.snapshots import Ingestion, SnapshotRef
+from refit.snapshots import Ingestion, SnapshotRef, Split
 from refit.verdicts import Reason, Verdict
 from tasks.evaluate import evaluate
 from tasks.mlflow_store import experiment_of, open_mlflow
@@ -47,7 +47,7 @@ class Broken(LinearRegression):
         return super().fit(X, y)
 
 
-def bikes(build: Callable[[], BaseEstimator] = LinearRegression, **training: object) -> Project:
+def bikes(build: Callable[[], BaseEstimator] = LinearRegression, window: str = "all", **training: object) -> Project:
     return Project(
         name="bikes",
         kind="regression",
@@ -56,7 +56,7 @@ def bikes(build: Callable[[], BaseEstimator] = LinearRegression, **training: obj
         features=("temperature",),
         load=pd.DataFrame,
         build=build,
-        training=TrainingPolicy(window="all", **training),
+        training=TrainingPolicy(window=window, **training),
         trusted_types=tuple(f"{__name__}.{kind.__name__}" for kind in (Spoilt, Broken)),
     )
 
@@ -77,9 +77,12 @@ def part(first: int, last: int) -> SnapshotRef:
     return SnapshotRef("bikes", 0, window, last - first, "f" * 32, labelled=True)
 
 
+PARTS = Split(part(100, TRAINED), part(TRAINED, HOURS))
+
+
 def judged(definition: Project) -> Judgement:
-    model = train.fn(definition, part(100, TRAINED), "k" * 32)
-    comparison = evaluate.fn(definition, model, None, part(TRAINED, HOURS))
+    model = train.fn(definition, PARTS.train, "k" * 32)
+    comparison = evaluate.fn(definition, model, None, PARTS.holdout)
     verdict = decide(comparison, definition.gate)
     assert verdict.promote
     ingestion = Ingestion("bikes", part(0, HOURS).window, 0, HOURS, HOURS, 0, HOURS, 0)
@@ -93,7 +96,7 @@ def runs() -> int:
 
 def test_the_model_that_serves_has_seen_all_mature_rows() -> None:
     before = judged(bikes())
-    after = fit_again.fn(bikes(), before)
+    after = fit_again.fn(bikes(), before, PARTS)
     assert after.served is not None
     assert after.serving == after.served
     assert after.served.trained_on.window == part(100, HOURS).window
@@ -110,24 +113,24 @@ def test_the_model_that_serves_has_seen_all_mature_rows() -> None:
 
 def test_a_run_that_was_killed_afterwards_finds_it_again() -> None:
     before = judged(bikes())
-    after = fit_again.fn(bikes(), before)
+    after = fit_again.fn(bikes(), before, PARTS)
     count = runs()
-    assert fit_again.fn(bikes(), before) == after
+    assert fit_again.fn(bikes(), before, PARTS) == after
     assert runs() == count == 2
 
 
 def test_nothing_is_fitted_after_a_rejection_or_where_the_policy_says_so() -> None:
     before = judged(bikes())
     rejected = replace(before, verdict=Verdict((Reason("floor", passed=False, value=0, limit=1, sentence="low"),)))
-    assert fit_again.fn(bikes(), rejected) == rejected
-    assert fit_again.fn(bikes(refit=False), before) == before
+    assert fit_again.fn(bikes(), rejected, PARTS) == rejected
+    assert fit_again.fn(bikes(refit=False), before, PARTS) == before
     assert runs() == 1
 
 
 @pytest.mark.parametrize(("build", "why"), [(Spoilt, "significantly worse"), (Broken, "too many rows for me")])
 def test_where_the_second_fit_comes_to_grief_the_judged_model_serves(build, why: str) -> None:
     before = judged(bikes(build))
-    after = fit_again.fn(bikes(build), before)
+    after = fit_again.fn(bikes(build), before, PARTS)
     assert after.served is None
     assert after.serving == before.model
     assert after.bound is not None
@@ -139,7 +142,31 @@ def test_the_hyperparameters_are_those_that_were_judged() -> None:
     pytest.importorskip("optuna")
     definition = bikes(Ridge, tuning=Tuning(space={"alpha": FloatRange(low=5.0, high=100.0)}, trials=3))
     before = judged(definition)
-    after = fit_again.fn(definition, before)
+    after = fit_again.fn(definition, before, PARTS)
     models = [fetch_model(definition, model) for model in (before.model, after.serving)]
     assert models[0].alpha == models[1].alpha != 1.0
     assert models[0].coef_ != models[1].coef_
+
+
+def test_the_window_is_chosen_anew_since_the_holdout_may_show_a_new_world(mlflow_home: Path) -> None:
+    """The relation turns just before the holdout: what was judged could not know, what serves has learned it."""
+    rng, turned = np.random.default_rng(1), TRAINED - 100
+    temperature = rng.normal(size=HOURS)
+    frame = pd.DataFrame(
+        {"at": pd.date_range(START, periods=HOURS, freq="h").as_unit("us"), "temperature": temperature}
+    )
+    frame["rentals"] = np.where(frame.index < turned, 3, -3) * temperature + 0.1 * rng.normal(size=HOURS)
+    write_deltalake(f"{Settings().tables}/bikes", frame, mode="overwrite")
+    definition, parts = bikes(window="auto"), Split(*(replace(one, version=1) for one in (PARTS.train, PARTS.holdout)))
+    model = train.fn(definition, parts.train, "k" * 32)
+    comparison = evaluate.fn(definition, model, None, parts.holdout)
+    passed = Verdict((Reason("floor", passed=True, value=0, limit=None, sentence="no floor is set"),))
+    ingestion = Ingestion("bikes", parts.train.window, 0, HOURS, HOURS, 0, HOURS, 0)
+    judgement = Judgement(model, comparison, GatePolicy(), passed, None, ingestion)
+
+    after = fit_again.fn(definition, judgement, parts)
+    assert after.served is not None
+    assert model.trained_on.window.start == parts.train.window.start
+    assert after.served.trained_on.window.start > START + timedelta(hours=turned - 100)
+    assert fetch_model(definition, model).coef_[0] > 2
+    assert fetch_model(definition, after.served).coef_[0] < -1

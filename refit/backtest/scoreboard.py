@@ -1,0 +1,76 @@
+"""What the policies' lives add up to: losses, and how they compare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from refit.backtest.history import FIRST_WINDOWS
+from refit.backtest.presets import NEVER
+from refit.backtest.results import BacktestResult, Event, PolicyResult
+from refit.backtest.retraining import Trainer
+from refit.losses import loss
+from refit.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What one policy lived through."""
+
+    served: tuple[Window, ...]
+    """The training rows of the model that served each scored window."""
+    generations: tuple[int, ...]
+    events: tuple[Event, ...]
+
+
+def compare_lives(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult:
+    """Scores what served in each window, and holds the policies against each other.
+
+    Args:
+        trainer: For the models.
+        lives: By policy; `never` is among them.
+
+    Returns:
+        The comparison.
+    """
+    windows = trainer.past.windows[FIRST_WINDOWS:]
+    losses = {
+        name: [_loss(trainer, *pair) for pair in zip(life.served, windows, strict=True)] for name, life in lives.items()
+    }
+    best = list(_best(trainer, lives, windows))
+    mean = {name: _mean(each) for name, each in losses.items()}
+    policies = {
+        name: PolicyResult(
+            loss=mean[name],
+            relative_loss=mean[name] / mean[NEVER] if mean[NEVER] > 0 else math.nan,
+            regret=_mean([one - least for one, least in zip(losses[name], best, strict=True)]),
+            trainings=sum(event.what == "retrain" for event in life.events),
+            promotions=sum(event.what == "promotion" for event in life.events),
+            losses=tuple(losses[name]),
+            champions=life.generations,
+            events=life.events,
+        )
+        for name, life in lives.items()
+    }
+    fits = trainer.workshop.count("fit")
+    past = trainer.past
+    return BacktestResult(trainer.definition.name, trainer.metric, past.windows, len(past.rows), policies, fits)
+
+
+def _loss(trainer: Trainer, trained: Window, window: Window) -> float:
+    return loss(trainer.metric, trainer.evaluation(trained, window).value)
+
+
+def _best(trainer: Trainer, lives: Mapping[str, Life], windows: tuple[Window, ...]) -> Iterator[float]:
+    """Gives the least loss in each window among all models that had served any policy by then."""
+    for number, window in enumerate(windows):
+        there = {trained for life in lives.values() for trained in life.served[: number + 1]}
+        yield min((_loss(trainer, trained, window) for trained in there), default=math.nan)
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if math.isfinite(value)]
+    return float(np.mean(defined)) if defined else math.nan
