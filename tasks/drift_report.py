@@ -10,20 +10,21 @@ from refit.drift.findings import ColumnDrift, Drift
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
-from tasks.backtest_report import publish_backtest
 from tasks.markdown import image, number, plain, table
-from tasks.monitor_words import columns_by_size, drift_words, performance_words, probe_words
+from tasks.monitor_words import COLUMN_WORDS, columns_by_size, drift_words, performance_words, probe_words
+from tasks.report_record import Record, marks, points, read_record
 
 if TYPE_CHECKING:
     from tasks.decision import RecordedDecision
 
-__all__ = ["MOST_COLUMNS", "MOST_PICTURES", "headline", "monitor_markdown", "publish_backtest", "publish_monitor"]
-
 MOST_COLUMNS = 50
 """The most columns in a table; those that changed most come first."""
 
-MOST_PICTURES = 6
-"""The most columns of which there is a picture."""
+MOST_PICTURES = 12
+"""The most columns of which the artifact has a picture."""
+
+SAMPLED = 120
+"""The most decisions that the artifact takes the scores over time from: it is made anew with every one."""
 
 
 def publish_monitor(definition: Project, evidence: Evidence, recorded: RecordedDecision) -> None:
@@ -34,31 +35,35 @@ def publish_monitor(definition: Project, evidence: Evidence, recorded: RecordedD
         evidence: What was measured.
         recorded: The decision and its number in the ledger.
     """
+    past = read_record(definition.name, SAMPLED)
     create_markdown_artifact(
-        monitor_markdown(evidence, recorded.id, recorded.decision),
+        monitor_markdown(evidence, recorded.id, recorded.decision, past),
         key=f"{definition.name.replace('_', '-')}-drift",
         description=headline(recorded.id, recorded.decision),
     )
 
 
-def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision) -> str:
+def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, past: Record | None = None) -> str:
     """Writes a decision and what it rests on as markdown.
 
     Args:
         evidence: What was measured.
         number_of: The decision's number in the ledger.
         decision: What followed.
+        past: The project's past, for the scores over time.
 
     Returns:
-        A headline, every trigger and guard, the realised score, the probe, the columns and their pictures.
+        A headline, every trigger and guard, the realised score now and over time, the probe, the columns and their
+        pictures.
     """
+    measured = (*performance_words(evidence.performance), *probe_words(evidence.probe), *evidence.withheld)
     parts = (
         [f"## {plain(evidence.project)}: {headline(number_of, decision)}"],
         [_window(evidence)],
         _findings(decision),
-        [plain(sentence) for sentence in (*performance_words(evidence.performance), *probe_words(evidence.probe))],
+        [f"- {plain(sentence, 600)}" for sentence in measured],
+        _scores(past) if past else [],
         *(_drift(evidence.drift) if evidence.drift else ()),
-        [f"- {plain(sentence)}" for sentence in evidence.withheld],
         [f"`refit why {number_of}` tells the story of this decision."],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -99,30 +104,45 @@ def _findings(decision: Decision) -> list[str]:
     return table(("check", "outcome", "value", "limit", "in words"), rows, numeric=(2, 3))
 
 
-def _drift(drift: Drift) -> tuple[list[str], list[str], list[str]]:
+def _scores(past: Record) -> list[str]:
+    from tasks.performance_picture import performance_picture
+
+    metric, scored = points(past)
+    if not scored:
+        return []
+    drawn = performance_picture(metric, scored, marks(past))
+    return ["### Performance over time", "", image(f"{metric} over time, its interval and what was decided", drawn)]
+
+
+def _drift(drift: Drift) -> tuple[list[str], ...]:
     found = columns_by_size(drift)
     rest = [f"And {len(found) - MOST_COLUMNS} columns that changed less."] if len(found) > MOST_COLUMNS else []
-    head = ("column", "PSI", "excess PSI", "distance", "missing", "unseen", "p", "drifted")
-    rows = table(head, (_column(column) for column in found[:MOST_COLUMNS]), numeric=range(1, 7))
-    return [plain(drift_words(drift))], [*rows, "", *rest], _pictures(found)
+    head = ("column", "drifted", "excess PSI", "PSI", "distance", "missing", "unseen", "p")
+    rows = table(head, (_column(column) for column in found[:MOST_COLUMNS]), numeric=range(2, 8))
+    words = ["### Drift", "", plain(drift_words(drift), 900)]
+    return words, rows, rest, [plain(COLUMN_WORDS, 900)], _pictures(found)
 
 
 def _column(found: ColumnDrift) -> tuple[str, ...]:
     return (
         plain(found.column, 60),
-        f"{found.psi:.4f}",
+        "**huge**" if found.huge else "**yes**" if found.drifted else "no",
         f"{found.excess:.4f}",
+        f"{found.psi:.4f}",
         f"{found.distance:.3f}",
         f"{100 * found.missing_change:+.1f} points",
         f"{100 * found.unseen:.1f} %",
         f"{found.p_value:.2g}",
-        "**huge**" if found.huge else "**yes**" if found.drifted else "no",
     )
 
 
 def _pictures(found: list[ColumnDrift]) -> list[str]:
     from tasks.pictures import column_picture
 
-    drifted = [column for column in found if column.drifted][:MOST_PICTURES]
-    drawn = ((column.column, column_picture(column)) for column in drifted)
-    return [image(f"{name}: reference and current shares", png) + "\n" for name, png in drawn if png]
+    drifted = [column for column in found if column.drifted]
+    drawn = ((column.column, column_picture(column)) for column in drifted[:MOST_PICTURES])
+    rest = [f"The first {MOST_PICTURES} of {len(drifted)} columns that drifted have a picture."]
+    return [
+        *(image(f"{name}: reference and current shares", png) + "\n" for name, png in drawn if png),
+        *(rest if len(drifted) > MOST_PICTURES else ()),
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Iterable, Sequence
+from math import isfinite
 
 _MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#"} | {"\n": " ", "\r": " "})
 """What is markup in a markdown table, beside HTML."""
@@ -45,16 +46,25 @@ def shortened(text: str, longest: int) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "\u2026"
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, digits: int = 4) -> str:
     """Writes a number for people.
 
     Args:
         value: The number, or `None`.
+        digits: How many significant ones are shown of a number below 1,000 that is not whole.
 
     Returns:
-        Six significant digits at most; nothing for `None`.
+        Whole numbers and large ones in full; nothing for `None` and what is no number.
+
+    Example:
+        >>> number(0.827695), number(12_345.0), number(1234.56)
+        ('0.8277', '12,345', '1,234.6')
     """
-    return "" if value is None else f"{value:.6g}"
+    if value is None or value != value:  # noqa: PLR0124 - NaN
+        return ""
+    if abs(value) >= 1_000 and isfinite(value):  # noqa: PLR2004 - where a comma begins to help
+        return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+    return f"{value:.{digits}g}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> list[str]:

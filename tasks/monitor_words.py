@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from refit.drift.findings import ColumnDrift, Drift
 from refit.monitoring.evidence import Performance, Probe
+from tasks.markdown import number
 
 
 def columns_by_size(drift: Drift) -> list[ColumnDrift]:
@@ -13,9 +14,19 @@ def columns_by_size(drift: Drift) -> list[ColumnDrift]:
         drift: What a comparison found.
 
     Returns:
-        Features and predictions, the largest excess PSI first.
+        Features and predictions, those that drifted first, then by excess PSI: a large one can be natural movement.
     """
-    return sorted((*drift.columns, *drift.scores), key=lambda found: (-found.excess, -found.psi))
+    return sorted((*drift.columns, *drift.scores), key=lambda found: (not found.drifted, -found.excess, -found.psi))
+
+
+COLUMN_WORDS = (
+    "PSI is how far the shares of values lie from the reference's, excess PSI the part of it that sampling noise and "
+    "natural movement do not explain, p the chance of so large a PSI without drift. Distance is Wasserstein's in "
+    "standard deviations of the reference for numbers, Jensen-Shannon's for categories. Missing is the change of the "
+    "share of missing values, unseen the share of values that the reference never had. Drifted: significant among so "
+    "many columns, and large enough, in this window alone; a huge change counts at once."
+)
+"""What the numbers of a column mean."""
 
 
 def drift_words(drift: Drift) -> str:
@@ -30,8 +41,8 @@ def drift_words(drift: Drift) -> str:
     count = sum(found.drifted for found in drift.columns)
     scores = f" The predictions drifted: {_joined(drift.scores)}." if any(f.drifted for f in drift.scores) else ""
     together = (
-        f" A classifier tells current rows from reference rows with an AUC of {drift.domain.auc:.3f}; up to "
-        f"{drift.domain.limit:.3f} is what the reference's own parts reach."
+        f" By what pairs of columns show together, beyond each column's own change, current rows are told from "
+        f"reference rows with an AUC of {drift.domain.auc:.3f}; up to {drift.domain.limit:.3f} is natural."
         if drift.domain
         else ""
     )
@@ -58,7 +69,7 @@ def performance_words(found: Performance | None) -> list[str]:
     )
     estimate = (
         f"An estimate without labels for the current window, never a realised score: {found.estimate.metric} "
-        f"{found.estimate.value:.6g} on {found.estimate.rows:,} rows, from the model's own confidence."
+        f"{number(found.estimate.value)} on {found.estimate.rows:,} rows, from the model's own confidence."
         if found.estimate
         else ""
     )
@@ -78,8 +89,8 @@ def probe_words(found: Probe | None) -> list[str]:
         return []
     verb = "lowers" if found.gain >= 0 else "raises"
     return [
-        f"A small fresh model {verb} the loss of the champion's equally small twin, {found.loss:.6g}, by "
-        f"{abs(found.gain):.4g} ({100 * abs(found.share):.1f} %), with a standard error of {found.error:.2g}, on "
+        f"A small fresh model {verb} the loss of the champion's equally small twin, {number(found.loss)}, by "
+        f"{number(abs(found.gain))} ({100 * abs(found.share):.1f} %), with a standard error of {found.error:.2g}, on "
         f"{found.rows:,} rows from {found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M} UTC."
     ]
 
@@ -87,12 +98,11 @@ def probe_words(found: Probe | None) -> list[str]:
 def _score(found: Performance) -> str:
     if found.current is None:
         return f"No score ({found.metric}) is given: {found.withheld or 'there is nothing to score'}."
-    interval = f", 95 % interval {found.interval[0]:.6g} to {found.interval[1]:.6g}" if found.interval else ""
-    against = (
-        f" against a baseline of {found.reference:.6g}" if found.reference is not None else "; there is no baseline yet"
-    )
+    interval = f", 95 % interval {number(found.interval[0])} to {number(found.interval[1])}" if found.interval else ""
+    known = found.reference is not None
+    against = f" against a baseline of {number(found.reference)}" if known else "; there is no baseline yet"
     dropped = " It has dropped." if found.dropped else ""
-    return f"Realised {found.metric} (higher is better) {found.current:.6g}{interval}{against}.{dropped}"
+    return f"Realised {found.metric} (higher is better) {number(found.current)}{interval}{against}.{dropped}"
 
 
 def _joined(found: tuple[ColumnDrift, ...]) -> str:

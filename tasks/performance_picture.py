@@ -12,15 +12,22 @@ from tasks.pictures import BAD, CURRENT, GOOD, INK, NOTE, REFERENCE, blank, png,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Event = Literal["promoted", "rejected", "failed", "alert"]
+Event = Literal["promoted", "rejected", "failed", "asked", "alert"]
+
+ASKED = "#cc79a7"
+"""Of the same palette: a retrain of which nothing came, or nothing yet."""
 
 SHAPES: dict[Event, tuple[str, str, str]] = {
     "promoted": ("^", GOOD, "retrained, promoted"),
     "rejected": ("x", BAD, "retrained, rejected"),
     "failed": ("s", INK, "retrain failed"),
+    "asked": ("o", ASKED, "retrain asked for"),
     "alert": ("D", NOTE, "alert"),
 }
 """The mark of each event, its colour and its name; the shapes differ, too."""
+
+ONE_LINE = 5
+"""So many entries of the legend fit beside each other."""
 
 FEW = 60
 """Up to so many points each is drawn as a dot with its interval; more become a line in a band."""
@@ -70,7 +77,8 @@ def performance_picture(metric: str, points: Sequence[Point], marks: Sequence[Ma
         _marks(axes, event, [mark.at for mark in marks if mark.event == event])
     axes.set_ylabel(written(metric, 34) + "\nhigher is better", fontsize=8, color=INK, parse_math=False)
     _dates(axes, [*(point.at for point in points), *(mark.at for mark in marks)])
-    figure.legend(loc="outside lower center", ncols=4, fontsize=7.5, frameon=False)
+    shown = len(axes.get_legend_handles_labels()[0])
+    figure.legend(loc="outside lower center", ncols=shown if shown <= ONE_LINE else 4, fontsize=7.5, frameon=False)
     return png(figure, scale)
 
 
@@ -117,7 +125,7 @@ def _dates(axes: Axes, times: Sequence[datetime]) -> None:
     axes.xaxis.set_major_locator(places)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(places, tz=UTC))
     axes.xaxis.get_offset_text().set_fontsize(7.5)
-    axes.set_xlabel("end of the window, UTC", fontsize=8, color=INK)
+    axes.set_xlabel("end of the scored window, UTC; marks stand where the decision looked from", fontsize=8, color=INK)
 
 
 def _days(times: Iterable[datetime]) -> list[float]:

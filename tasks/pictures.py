@@ -133,8 +133,12 @@ def shown_cells(found: ColumnDrift) -> list[Cell]:
     cells = list(zip(found.cells, found.reference_shares, found.current_shares, strict=True))
     usual, special = cells[:-SPECIAL_CELLS], cells[-SPECIAL_CELLS:]
     if found.kind == "category":
-        usual = _largest(usual)
-    return [*usual, *(cell for cell in special if cell[1] or cell[2])]
+        usual = _largest(_filled(usual))
+    return [*usual, *_filled(special)]
+
+
+def _filled(cells: Sequence[Cell]) -> list[Cell]:
+    return [cell for cell in cells if cell[1] or cell[2]]
 
 
 def _largest(cells: Sequence[Cell]) -> list[Cell]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from refit.drift.findings import ColumnDrift
 from refit.ledger import from_payload
 from refit.monitoring.evidence import Evidence
-from tasks.drift_report import MOST_COLUMNS, MOST_PICTURES
+from tasks.drift_report import MOST_COLUMNS
 from tasks.markdown import data_uri, shortened
-from tasks.monitor_words import columns_by_size, drift_words
+from tasks.monitor_words import COLUMN_WORDS, columns_by_size, drift_words
 from tasks.report_parts import SHARP, Part
 from tasks.report_record import Record
+
+MOST_PICTURES = 24
+"""The most columns of which the page has a picture."""
 
 
 def drift_part(record: Record) -> Part | None:
@@ -26,6 +29,7 @@ def drift_part(record: Record) -> Part | None:
     if entry is None or drift is None:
         return None
     found = columns_by_size(drift)
+    drifted = [column for column in found if column.drifted]
     return {
         "id": entry.id,
         "window": f"{drift.window.start:%Y-%m-%d %H:%M} to {drift.window.end:%Y-%m-%d %H:%M}",
@@ -33,7 +37,9 @@ def drift_part(record: Record) -> Part | None:
         "sentence": shortened(drift_words(drift), 900),
         "columns": [_column(column) for column in found[:MOST_COLUMNS]],
         "more": max(0, len(found) - MOST_COLUMNS),
-        "pictures": _pictures([column for column in found if column.drifted][:MOST_PICTURES]),
+        "words": COLUMN_WORDS,
+        "drifted": len(drifted),
+        "pictures": _pictures(drifted[:MOST_PICTURES]),
     }
 
 

@@ -88,7 +88,9 @@ def performance_part(record: Record) -> Part | None:
         "count": len(scored),
         "decided": record.decided,
         "read": len(record.sampled),
-        "newest": f"{scored[-1].score:.6g}",
+        "newest": number(scored[-1].score),
+        "interval": [number(edge) for edge in scored[-1].interval or ()],
+        "baseline": number(scored[-1].reference),
         "end": f"{scored[-1].at:%Y-%m-%d %H:%M}",
         "uri": data_uri(drawn),
     }
@@ -136,7 +138,7 @@ def _decision(entry: Entry, decision: Decision) -> Part:
         "id": entry.id,
         "seen_from": f"{seen_from(entry):%Y-%m-%d %H:%M}",
         "action": decision.action,
-        "trigger": decision.trigger or "nothing",
+        "trigger": decision.trigger or "",
         "fired": fired[:MOST_FIRED] or ["nothing fired"],
     }
 
@@ -150,7 +152,7 @@ def _retrain(entry: Entry) -> Part:
         "decision": ended.decision,
         "verdict": ended.verdict,
         "minutes": f"{ended.minutes:.1f}",
-        "sentence": shortened(ended.error or "", 300),
+        "sentence": shortened(ended.error or (f"version {ended.version}" if ended.version else ""), 300),
     }
 
 

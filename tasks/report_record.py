@@ -37,14 +37,17 @@ class Record:
     """Decisions from the whole past, oldest first; the newest are among them."""
     retrains: tuple[Entry, ...]
     """How the newest retrains ended."""
+    retrains_since: int
+    """From this decision on it is known of every retrain whether it has ended."""
     verdicts: tuple[Entry, ...]
 
 
-def read_record(project: str) -> Record:
+def read_record(project: str, sample: int = SAMPLED) -> Record:
     """Reads what the page shows.
 
     Args:
         project: The project's name.
+        sample: The most decisions, and the most retrains, that the scores over time are taken from.
 
     Returns:
         The champion, the newest entries, and a sample of the older decisions.
@@ -53,9 +56,9 @@ def read_record(project: str) -> Record:
         StateError: If the ledger cannot be read.
     """
     with reading() as connection:
-        decisions, retrains = _ids(connection, project, "decision"), _ids(connection, project, "retrain")[-SAMPLED:]
-        ended = _entries(connection, retrains)
-        wanted = {*decisions[-NEWEST:], *spread(decisions, SAMPLED), *(entry.payload["decision"] for entry in ended)}
+        decisions, retrains = _ids(connection, project, "decision"), _ids(connection, project, "retrain")
+        ended = _entries(connection, retrains[-sample:])
+        wanted = {*decisions[-NEWEST:], *spread(decisions, sample), *(entry.payload["decision"] for entry in ended)}
         sampled = _entries(connection, wanted.intersection(decisions))
         return Record(
             champion=newest_champion(connection, project),
@@ -63,6 +66,7 @@ def read_record(project: str) -> Record:
             decided=len(decisions),
             sampled=tuple(sampled),
             retrains=tuple(reversed(ended)),
+            retrains_since=ended[0].payload["decision"] if len(ended) < len(retrains) else 0,
             verdicts=tuple(reversed(_entries(connection, _ids(connection, project, "verdict")[-NEWEST:]))),
         )
 
@@ -112,16 +116,11 @@ def marks(record: Record) -> list[Mark]:
         record: The project's past.
 
     Returns:
-        Alerts and the ends of retrains, each at the instant that its decision looked from.
+        Alerts and retrains, each at the instant that its decision looked from, with what came of it.
     """
-    looked = {entry.id: seen_from(entry) for entry in record.sampled}
-    alerts = [Mark(looked[e.id], "alert") for e in record.sampled if e.payload["decision"]["action"] == "alert"]
-    ended = [
-        Mark(looked[entry.payload["decision"]], ending)
-        for entry in record.retrains
-        if (ending := _event(entry)) and entry.payload["decision"] in looked
-    ]
-    return alerts + ended
+    ended = {entry.payload["decision"]: event for entry in record.retrains if (event := _event(entry))}
+    events = ((entry, ended.get(entry.id) or _asked(entry, record.retrains_since)) for entry in record.sampled)
+    return [Mark(seen_from(entry), event) for entry, event in events if event]
 
 
 def seen_from(decision: Entry) -> datetime:
@@ -139,6 +138,14 @@ def seen_from(decision: Entry) -> datetime:
 def _performance(decision: Entry) -> Performance | None:
     found = decision.payload["evidence"]["performance"]
     return from_payload(Performance, found) if found else None
+
+
+def _asked(decision: Entry, since: int) -> Event | None:
+    """Says what a decision asked for, where nothing is known to have come of it."""
+    action = decision.payload["decision"]["action"]
+    if action == "retrain" and decision.id >= since:
+        return "asked"
+    return "alert" if action == "alert" else None
 
 
 def _event(retrain: Entry) -> Event | None:

@@ -1,11 +1,19 @@
+import re
 from dataclasses import replace
 from math import nan
+from pathlib import Path
 
 import pytest
 
+from refit import Project
+from refit.ledger import as_payload
 from refit.monitoring.evidence import Evidence
+from refit.monitoring.history import History
+from refit.monitoring.replay import Decided
 from tasks.backtest_report import backtest_markdown
 from tasks.drift_report import MOST_COLUMNS, MOST_PICTURES, monitor_markdown
+from tasks.ledger import record
+from tasks.report_record import read_record
 from tests.tasks.monitored import HOSTILE, backtest, column, decision, evidence
 
 
@@ -28,11 +36,32 @@ def test_the_largest_change_comes_first_and_has_a_picture() -> None:
     page = monitor_markdown(evidence(10, column(), column("wind", drifted=True)), 12, decision())
     rows = [line for line in page.splitlines() if line.startswith(("| wind", "| temperature"))]
     assert rows == [
-        "| wind | 0.4123 | 0.3500 | 0.310 | +10.0 points | 5.0 % | 1e-09 | **yes** |",
-        "| temperature | 0.0101 | 0.0000 | 0.310 | -0.1 points | 0.0 % | 0.6 | no |",
+        "| wind | **yes** | 0.3500 | 0.4123 | 0.310 | +10.0 points | 5.0 % | 1e-09 |",
+        "| temperature | no | 0.0000 | 0.0101 | 0.310 | -0.1 points | 0.0 % | 0.6 |",
     ]
     assert page.count("](data:image/png;base64,") == 1
     assert "![wind: reference and current shares]" in page
+
+
+def test_the_scores_so_far_are_drawn_with_the_decisions(rentals: Project, home: Path) -> None:
+    home.mkdir()
+    entries = [evidence(week, score=0.8) for week in (9, 10)]
+    for known in entries:
+        decided = Decided(known, rentals.monitoring, History(), decision("alert"))
+        record("rentals", "decision", as_payload(decided), known.as_of)
+    page = monitor_markdown(entries[-1], 12, decision("alert"), read_record("rentals"))
+    assert page.count("](data:image/png;base64,") == 1
+    assert "![roc\\_auc over time, its interval and what was decided]" in page
+    alone = monitor_markdown(entries[-1], 12, decision("alert"), read_record("bikes"))
+    assert "over time" not in alone
+
+
+def test_every_number_of_a_column_is_explained() -> None:
+    page = monitor_markdown(evidence(10, column()), 12, decision())
+    (head,) = [line for line in page.splitlines() if line.startswith("| column |")]
+    words = page[page.index("### Drift") :].replace(head, "").lower()
+    for name in head.strip("| ").lower().split(" | ")[1:]:
+        assert re.search(rf"\b{name}\b", words), name
 
 
 def test_a_withheld_score_is_never_shown_as_one() -> None:

@@ -16,6 +16,7 @@ from refit.monitoring.history import History
 from refit.monitoring.replay import Decided, Retrained
 from tasks.ledger import record
 from tasks.report import page_of, report_page, save_page
+from tasks.report_drift import MOST_PICTURES
 from tasks.report_record import NEWEST, SAMPLED, marks, points, read_record, spread
 from tests.tasks.monitored import HOSTILE, START, WEEK, column, decision, evidence
 
@@ -152,8 +153,40 @@ def test_retrains_and_alerts_are_marked_when_the_decision_looked(decide) -> None
     assert found == {
         (START + 10 * WEEK, "promoted"),
         (START + 11 * WEEK, "rejected"),
+        (START + 12 * WEEK, "asked"),
         (START + 13 * WEEK, "alert"),
     }
+
+
+def test_a_retrain_whose_end_is_too_long_ago_to_be_read_is_not_called_unanswered(decide) -> None:
+    for week in range(2, 12):
+        record("rentals", "retrain", as_payload(Retrained(decide(week, "retrain"), "rejected", 1.0)), NOW)
+    decide(12, "retrain")
+    found = marks(read_record("rentals", sample=5))
+    assert {mark.event for mark in found} == {"rejected", "asked"}
+    assert [mark.at for mark in found if mark.event == "asked"] == [START + 12 * WEEK]
+
+
+def test_no_link_leads_nowhere_when_the_past_is_longer_than_the_page(rentals: Project, decide) -> None:
+    first = decide(2, "retrain", columns=(column(drifted=True),))
+    record("rentals", "retrain", as_payload(Retrained(first, "promoted", 1.0, 1, 999)), NOW)
+    for week in range(3, NEWEST + 5):
+        decide(week)
+    tags = read(report_page(rentals, NOW)).tags
+    targets = {attributes["id"] for _, attributes in tags if attributes.get("id")}
+    links = {attributes["href"].removeprefix("#") for tag, attributes in tags if tag == "a"}
+    assert links <= targets
+    assert f"decision-{first}" not in targets
+
+
+def test_a_column_that_drifted_comes_before_one_that_moved_farther_by_nature(rentals: Project, decide) -> None:
+    natural = replace(column("backlog"), psi=5.7, excess=4.5)
+    decide(10, "alert", columns=(natural, *(column(f"drifted {place}", drifted=True) for place in range(30))))
+    page = read(report_page(rentals, NOW))
+    words = [word for word in page.words if word.strip()]
+    assert words.index("drifted 0") < words.index("backlog")
+    assert f"The first {MOST_PICTURES} of 30 columns that drifted have a picture." in page.words
+    assert sum(tag == "img" for tag, _ in page.tags) == MOST_PICTURES + 1
 
 
 def test_another_projects_record_is_not_shown(decide, home: Path) -> None:
