@@ -74,18 +74,19 @@ class CategoryCells:
         cells, rows = self.entries(values)
         return cells[rows], np.zeros(0, np.int64)
 
-    def count(self, values: pa.Array) -> Counts:
+    def count(self, values: pa.Array, chosen: Places) -> tuple[Counts, Places]:
         """Counts the values in each cell, without giving every row its cell.
 
         Args:
             values: Part of the column.
+            chosen: Some of its rows.
 
         Returns:
-            One count for each cell.
+            One count for each cell, and the cells of the chosen rows.
         """
         cells, rows = self.entries(values)
         counts = np.bincount(rows, minlength=len(cells))
-        return np.bincount(cells, weights=counts, minlength=self.size).astype(np.int64)
+        return np.bincount(cells, weights=counts, minlength=self.size).astype(np.int64), cells[rows[chosen]]
 
     def entries(self, values: pa.Array) -> tuple[Places, Places]:
         """Finds the cell of each different value.

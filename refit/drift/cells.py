@@ -25,6 +25,8 @@ Places = npt.NDArray[np.intp]
 TAIL = 320
 """Tail cells on each side: 40 octaves, each twice as wide as the one before, of eight equal cells."""
 
+_FIRST = 64
+"""The first tail cell is as wide as the usual range divided by this."""
 _STEPS = 8
 _OCTAVES = TAIL // _STEPS
 _INSIDE = 2**20
@@ -76,19 +78,13 @@ class NumberCells:
         """Where the cells begin and end, in the column's unit: one more than there are cells with a value."""
         fine = self.scale.invert(self.low + self.width * np.arange(self.fine + 1, dtype=np.float64))
         octave, step = np.divmod(np.arange(1, TAIL + 1), _STEPS)
-        beyond = self._tail * (2.0**octave * (1 + step / _STEPS) - 1)
+        beyond = (fine[-1] - fine[0]) / _FIRST * (2.0**octave * (1 + step / _STEPS) - 1)
         return np.concatenate([fine[0] - beyond[::-1], fine, fine[-1] + beyond])
 
     @property
     def _range(self) -> tuple[float, float]:
         low, high = self.scale.invert(np.array([self.low, self.low + self.width * self.fine]))
         return float(low), float(high)
-
-    @property
-    def _tail(self) -> float:
-        """The width of the first tail cell, in the column's unit."""
-        low, high = self._range
-        return (high - low) / 64
 
     def encode(self, values: pa.Array) -> tuple[Places, Counts]:
         """Finds the cell of each value.
@@ -114,8 +110,8 @@ class NumberCells:
         low, high = self._range
         below = cells[outside] < TAIL
         with np.errstate(over="ignore"):
-            away = np.where(below, low - numbers, numbers - high) / self._tail
-        mantissa, octave = np.frexp(np.clip(np.nan_to_num(away, nan=0.0, posinf=_FARTHEST) + 1, 1, _FARTHEST))
+            away = np.where(below, low - numbers, numbers - high) / ((high - low) / _FIRST)
+        mantissa, octave = np.frexp(np.fmin(np.fmax(away + 1, 1), _FARTHEST))  # what is missing stands at the edge
         step = (2 * mantissa - 1) * _STEPS
         order = (octave - 1) * _STEPS + step.astype(np.intp)
         missing = np.isnan(numbers)

@@ -13,9 +13,9 @@ from refit.drift.categories import CategoryCells
 from refit.drift.cells import Counts, Places
 from refit.drift.columns import Cells
 from refit.drift.numbers import numbers_of
-from refit.drift.sampled import SIZE, Sample, Words, empty, mixed, odd, united
+from refit.drift.sampled import SIZE, Codes, Sample, Words, empty, mixed, odd, united
 
-_SLICE = 131_072
+_SLICE = 32_768
 """Rows that are counted at a time, which bounds the memory whatever the batches are."""
 
 
@@ -29,11 +29,18 @@ class Tally:
         self.sums: list[Counts] = [cells.encode(pa.nulls(0, _any_type(cells)))[1] for cells in columns]
         shapes = [(anchors.blocks, cells.coarse_size) for cells in columns] if anchors.blocks > 1 else []
         self.blocked: list[Counts] = [np.zeros(shape, np.int64) for shape in shapes]
-        self.sample = empty(len(columns))
+        self._samples = [empty(len(columns))]
         self._anchors = anchors
         self._timestamp = timestamp
         self._threads = threads
         self._lookups = [cells.lookup for cells in columns]
+
+    @property
+    def sample(self) -> Sample:
+        """The rows with the smallest hashes so far."""
+        if len(self._samples) > 1:
+            self._samples = [united(self._samples)]
+        return self._samples[0]
 
     def add(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Counts some rows.
@@ -50,15 +57,14 @@ class Tally:
     def _add(self, arrays: dict[str, pa.Array], rows: int) -> None:
         times = self._times(arrays)
         blocks = np.searchsorted(np.asarray(self._anchors.edges, np.int64), times, side="right")
-        places = range(len(self._anchors.columns))
-        if self._threads > 1:
-            with ThreadPoolExecutor(self._threads) as pool:
-                list(pool.map(lambda place: self._count(place, arrays, blocks), places))
-        else:
-            for place in places:
-                self._count(place, arrays, blocks)
+        hashes = self._hashes(arrays, times, rows)
+        chosen = self._chosen(hashes)
+        coarse = self._count_all(arrays, blocks, chosen)
         self.rows += rows
-        self._sample(arrays, blocks, self._hashes(arrays, times, rows))
+        if len(chosen):
+            first = blocks[chosen] if len(blocks) else np.zeros(len(chosen), np.intp)
+            codes = np.stack([first.astype(np.uint8), *coarse], axis=1)
+            self._samples.append(Sample(hashes[chosen], np.ones(len(chosen), np.int64), codes))
 
     def _times(self, arrays: dict[str, pa.Array]) -> Counts:
         """Gives the event times in microseconds, 0 where they are missing; nothing without a column of times."""
@@ -69,19 +75,29 @@ class Tally:
             values = pc.cast(values, pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
         return np.asarray(pc.fill_null(pc.cast(values, pa.int64()), 0))
 
-    def _count(self, place: int, arrays: dict[str, pa.Array], blocks: Places) -> None:
-        cells = self._anchors.columns[place]
+    def _count_all(self, arrays: dict[str, pa.Array], blocks: Places, chosen: Places) -> list[Codes]:
+        places = range(len(self._anchors.columns))
+        if self._threads > 1:
+            with ThreadPoolExecutor(self._threads) as pool:
+                return list(pool.map(lambda place: self._count(place, arrays, blocks, chosen), places))
+        return [self._count(place, arrays, blocks, chosen) for place in places]
+
+    def _count(self, place: int, arrays: dict[str, pa.Array], blocks: Places, chosen: Places) -> Codes:
+        """Counts one column, and gives the coarse cells of the chosen rows."""
+        cells, lookup = self._anchors.columns[place], self._lookups[place]
         values = arrays[cells.name]
         if isinstance(cells, CategoryCells) and not self.blocked:
-            self.counts[place] += cells.count(values)
-            return
+            counts, sampled = cells.count(values, chosen)
+            self.counts[place] += counts
+            return lookup[sampled]
         codes, sums = cells.encode(values)
         self.counts[place] += np.bincount(codes, minlength=cells.size)
         self.sums[place] += sums
         if self.blocked:
             table = self.blocked[place]
-            coarse = blocks * cells.coarse_size + self._lookups[place][codes]
+            coarse = blocks * cells.coarse_size + lookup[codes]
             table += np.bincount(coarse, minlength=table.size).reshape(table.shape)
+        return lookup[codes[chosen]]
 
     def _hashes(self, arrays: dict[str, pa.Array], times: Counts, rows: int) -> Words:
         """Hashes what tells rows apart: a sum of words times odd factors, mixed (multilinear hashing)."""
@@ -93,18 +109,14 @@ class Tally:
             words += _words(by_name[name], arrays[name]) * odd(place)
         return mixed(words)
 
-    def _sample(self, arrays: dict[str, pa.Array], blocks: Places, hashes: Words) -> None:
-        full = len(self.sample.hashes) == SIZE
-        chosen = np.flatnonzero(hashes <= self.sample.hashes[-1]) if full else _smallest(hashes)
-        if not len(chosen):
-            return
-        codes = np.zeros((len(chosen), len(self._lookups) + 1), np.uint8)
-        codes[:, 0] = blocks[chosen] if len(blocks) else 0
-        taken = pa.array(chosen)
-        for place, cells in enumerate(self._anchors.columns):
-            codes[:, place + 1] = self._lookups[place][cells.encode(arrays[cells.name].take(taken))[0]]
-        found = Sample(hashes[chosen], np.ones(len(chosen), np.int64), codes)
-        self.sample = united([self.sample, united([found])])
+    def _chosen(self, hashes: Words) -> Places:
+        """Finds the rows that may be among the sampled ones, by what has been sampled until some batches ago."""
+        known = self._samples[0]
+        if len(known.hashes) < SIZE or sum(len(each.hashes) for each in self._samples[1:]) >= SIZE:
+            known = self.sample
+        if len(known.hashes) < SIZE:
+            return _smallest(hashes)
+        return np.flatnonzero(hashes <= known.hashes[-1])
 
 
 def _smallest(hashes: Words) -> Places:
