@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 from deployments.output import Answer
 from flows.backtest import backtest
 from refit.backtest.results import BacktestResult
 from tasks.backtest import choose_presets
+from tasks.backtest_report import NUMBERS, headline, history_words, meanings, numbers_of, policy_words
 from tasks.catalog import find_project
+from tasks.saving import save, writable
 
-HEAD = ("policy", "loss", "relative", "regret", "trainings", "promotions")
+SHARP = 2.0
+"""Pixels of the picture's file per pixel of a browser."""
+
+GAP = 2
+"""Spaces between the columns of a table."""
 
 
-def backtest_here(project: str, policies: list[str], windows: int, as_of: datetime | None) -> Answer:
+def backtest_here(
+    project: str, policies: list[str], windows: int, as_of: datetime | None, picture: Path | None = None
+) -> Answer:
     """Runs the backtest flow in this process.
 
     Args:
@@ -22,13 +31,21 @@ def backtest_here(project: str, policies: list[str], windows: int, as_of: dateti
         policies: Names or JSON files; the usual ones if empty.
         windows: Into how many windows the history is cut.
         as_of: Later rows are left out; now, if `None`.
+        picture: The PNG file that the picture is written to, too.
 
     Returns:
         What each policy lost and did.
+
+    Raises:
+        StateError: If the picture cannot be written.
     """
     choose_presets(find_project(project), policies)  # a misspelt name should not wait for Prefect's start
+    file = writable(picture, "--picture") if picture else None
     result = backtest(project, policies, windows, as_of)
-    return Answer(result.as_json(), describe(result))
+    if file is None:
+        return Answer(result.as_json(), describe(result))
+    _draw(result, file)
+    return Answer({**result.as_json(), "picture": str(file)}, [*describe(result), f"  {'picture':<15}{file}"])
 
 
 def describe(result: BacktestResult) -> list[str]:
@@ -38,21 +55,38 @@ def describe(result: BacktestResult) -> list[str]:
         result: What it showed.
 
     Returns:
-        Lines for a person: a table with one line per policy.
+        Lines for a person: a table with one line per policy, and what its numbers mean.
     """
-    body = [
-        (name, *(_number(x) for x in (each.loss, each.relative_loss, each.regret)), each.trainings, each.promotions)
-        for name, each in result.policies.items()
-    ]
-    wide = max(len(name) for name in (*result.policies, HEAD[0]))
-    start, end = result.windows[0].start, result.windows[-1].end
+    body = [(name, *numbers_of(policy)) for name, policy in result.policies.items()]
     return [
-        f"{result.project}: {result.rows:,} rows from {start:%Y-%m-%d} to {end:%Y-%m-%d} in {len(result.windows)} "
-        f"windows of about as many rows, the last {len(result.scored)} scored by the loss of {result.metric}",
-        *("  " + f"{row[0]:<{wide}}" + "".join(f"{cell:>12}" for cell in row[1:]) for row in (HEAD, *body)),
-        f"  relative to never retraining; {result.fits} fits, {result.seconds:.0f} s",
+        f"{result.project}: {history_words(result)}",
+        "",
+        *_table([("policy", *NUMBERS), *body]),
+        "",
+        *_list(meanings(result)),
+        "",
+        *_list(policy_words(result)),
+        "",
+        f"  {headline(result)} ({result.fits} fits, {result.seconds:.0f} s)",
     ]
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}" if math.isfinite(value) else "-"
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Sets the cells below each other: names to the left, numbers to the right."""
+    wide = [max(len(cell) for cell in column) + GAP for column in zip(*rows, strict=True)]
+    return [
+        f"  {name:<{wide[0]}}" + "".join(f"{cell or '-':>{width}}" for cell, width in zip(cells, wide[1:], strict=True))
+        for name, *cells in rows
+    ]
+
+
+def _list(words: Iterable[tuple[str, str]]) -> list[str]:
+    pairs = list(words)
+    wide = max((len(name) for name, _ in pairs), default=0) + GAP
+    return [f"  {name:<{wide}}{said}" for name, said in pairs]
+
+
+def _draw(result: BacktestResult, file: Path) -> None:
+    from tasks.backtest_picture import backtest_picture
+
+    save(backtest_picture(result, SHARP), file, "--picture")

@@ -66,9 +66,13 @@ def report(
 def backtest(
     project: ProjectName,
     policy: Annotated[
-        list[str] | None, typer.Option(metavar="NAME|FILE", help="A policy's name or a JSON file; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="A policy's name, `project` for its own, or a JSON file; repeatable."),
     ] = None,
     windows: Annotated[int, typer.Option(min=4, max=1000, help="Into how many windows the history is cut.")] = 30,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write the picture, too, as PNG.")
+    ] = None,
     as_of: AsOf = None,
     json: Json = False,
     debug: Debug = False,
@@ -77,7 +81,7 @@ def backtest(
     with answering(json, debug, f"backtest {project}: starting Prefect") as output:
         from deployments.backtesting import backtest_here
 
-        output.show(backtest_here(project, policy or [], windows, as_of))
+        output.show(backtest_here(project, policy or [], windows, as_of, picture))
 
 
 def calibrate(project: ProjectName, json: Json = False, debug: Debug = False) -> None:

@@ -70,12 +70,12 @@ def _trainings(axes: Axes, result: BacktestResult) -> None:
     tidy(axes, 8)
     for place, (look, policy) in enumerate(_looks(result)):
         at = trained_at(policy)
-        axes.hlines(place, 0, len(result.windows) - 1, color="#e4e4e4", lw=0.8, zorder=0)
-        axes.scatter(at, [place] * len(at), marker="|", s=60, color=look["color"], linewidths=2)
+        axes.hlines(place, 0, len(result.windows) - 1, lw=1.3, alpha=0.6, zorder=0, **look)
+        axes.scatter(at, [place] * len(at), marker="|", s=70, color=look["color"], linewidths=2.2)
     axes.set_yticks(range(len(result.policies)), [written(name, 24) for name in result.policies], parse_math=False)
     axes.set_ylim(len(result.policies) - 0.5, -0.5)
     axes.set_xlabel("number of the window", fontsize=8, color=INK)
-    axes.set_title("trainings, at the end of the window", **_TITLE)
+    axes.set_title("policies, and the windows at whose ends they trained", **_TITLE)
 
 
 def _relative(axes: Axes, result: BacktestResult) -> None:

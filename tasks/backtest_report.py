@@ -1,14 +1,22 @@
-"""What a backtest showed, as one readable page for Prefect's artifacts."""
+"""What a backtest showed: the words and numbers that every account of it shares, and a page for Prefect's artifacts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import isfinite
 
 from prefect.artifacts import create_markdown_artifact
 
+from refit.backtest.presets import PRESETS
 from refit.backtest.results import BacktestResult, PolicyResult
 from refit.project import Project
-from tasks.markdown import image, plain, table
+from tasks.markdown import image, number, plain, table
+
+NUMBERS = ("loss", "relative loss", "regret", "trainings", "promotions")
+"""What is told of each policy; the JSON has the same names, with a low line for the space."""
+
+LOSS_DIGITS = 5
+"""Policies may lie close together."""
 
 
 def publish_backtest(definition: Project, result: BacktestResult) -> None:
@@ -20,9 +28,21 @@ def publish_backtest(definition: Project, result: BacktestResult) -> None:
     """
     create_markdown_artifact(
         backtest_markdown(result),
-        key=f"{definition.name.replace('_', '-')}-backtest",
-        description=headline(result),
+        key=artifact_key(definition.name),
+        description=plain(headline(result), 400),
     )
+
+
+def artifact_key(project: str) -> str:
+    """Names a project's artifact.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The key in Prefect.
+    """
+    return f"{project.replace('_', '-')}-backtest"
 
 
 def backtest_markdown(result: BacktestResult) -> str:
@@ -32,19 +52,18 @@ def backtest_markdown(result: BacktestResult) -> str:
         result: What the replay showed.
 
     Returns:
-        A headline, a row for every policy, and the picture.
+        A headline, a row for every policy, what the numbers and the policies mean, and the picture.
     """
     from tasks.backtest_picture import backtest_picture
 
-    head = ("policy", "mean loss", "relative loss", "regret", "trainings", "promotions")
-    rows = [_row(name, policy) for name, policy in result.policies.items()]
+    rows = [(plain(name, 60), *numbers_of(policy)) for name, policy in result.policies.items()]
     parts = (
-        f"## {plain(result.project)}: {headline(result)}",
-        f"{result.rows:,} rows in {len(result.windows)} windows, the newest {len(result.scored)} of them scored; "
-        f"{result.fits} fits, {result.seconds:.0f} seconds. The loss is that of {plain(result.metric)}; relative is to "
-        f"never retraining; regret is the loss beyond that of the best model any of the policies had by then.",
-        "\n".join(table(head, rows, numeric=range(1, 6))),
+        f"## {plain(result.project)}: {plain(headline(result), 400)}",
+        f"{plain(history_words(result))}; {result.fits} fits, {result.seconds:.0f} seconds.",
+        "\n".join(table(("policy", *NUMBERS), rows, numeric=range(1, 6))),
         image("loss per window, trainings and relative loss of every policy", backtest_picture(result)),
+        "\n".join(f"- **{name}**: {plain(words)}" for name, words in meanings(result)),
+        "\n".join(f"- **{plain(name, 60)}**: {plain(words)}" for name, words in policy_words(result)),
     )
     return "\n\n".join(parts)
 
@@ -56,20 +75,75 @@ def headline(result: BacktestResult) -> str:
         result: What the replay showed.
 
     Returns:
-        One line of markdown.
+        One line.
     """
     finite = {name: policy for name, policy in result.policies.items() if isfinite(policy.loss)}
     if not finite:
         return "backtest without a scored window"
-    best = min(finite, key=lambda name: finite[name].loss)
-    return f"backtest: least loss with {plain(best, 60)}, {finite[best].loss:.6g} at {finite[best].trainings} trainings"
+    best = min(finite, key=lambda name: (finite[name].loss, finite[name].trainings))
+    least = number(finite[best].loss, LOSS_DIGITS)
+    return f"backtest: least loss with {best}, {least} at {finite[best].trainings} trainings"
 
 
-def _row(name: str, policy: PolicyResult) -> tuple[str, ...]:
-    numbers = (policy.loss, policy.relative_loss, policy.regret)
+def history_words(result: BacktestResult) -> str:
+    """Says what was replayed.
+
+    Args:
+        result: What the replay showed.
+
+    Returns:
+        A sentence without its full stop.
+    """
+    start, end, first = result.windows[0].start, result.windows[-1].end, len(result.windows) - len(result.scored)
     return (
-        plain(name, 60),
-        *(f"{value:.6g}" if isfinite(value) else "" for value in numbers),
-        str(policy.trainings),
-        str(policy.promotions),
+        f"{result.rows:,} rows from {start:%Y-%m-%d} until {end:%Y-%m-%d} in {len(result.windows)} windows of about as "
+        f"many rows; the first champion was trained in the first {first}, the last {len(result.scored)} are scored"
     )
+
+
+def numbers_of(policy: PolicyResult) -> tuple[str, ...]:
+    """Writes what is told of a policy.
+
+    Args:
+        policy: What it did.
+
+    Returns:
+        A cell for each of `NUMBERS`; empty where there is nothing to tell.
+    """
+    measured = number(policy.loss, LOSS_DIGITS), number(policy.relative_loss), number(policy.regret, 3)
+    return *measured, str(policy.trainings), str(policy.promotions)
+
+
+def meanings(result: BacktestResult) -> tuple[tuple[str, str], ...]:
+    """Explains the numbers.
+
+    Args:
+        result: What the replay showed.
+
+    Returns:
+        Each of `NUMBERS` with what it means.
+    """
+    metric = result.metric
+    kind = metric.removeprefix("neg_").replace("_", " ") if metric.startswith("neg_") else f"1 - {metric}"
+    words = (
+        f"{kind} of the champion that served, averaged over the scored windows; lower is better",
+        "the loss over that of never retraining; below 1, retraining paid",
+        "the loss beyond that of the best model that any of these policies had by then; 0 is best",
+        "retrains the policy asked for; the first champion, which all share, is not counted",
+        "trainings whose challenger came to serve",
+    )
+    return tuple(zip(NUMBERS, words, strict=True))
+
+
+def policy_words(result: BacktestResult) -> Iterator[tuple[str, str]]:
+    """Explains the policies that have a name of their own.
+
+    Args:
+        result: What the replay showed.
+
+    Yields:
+        A policy's name and what it does.
+    """
+    for name in result.policies:
+        if name in PRESETS:
+            yield name, PRESETS[name].about

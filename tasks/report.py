@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from refit.errors import StateError
 from refit.project import Project
 from tasks.markdown import shortened
 from tasks.report_drift import drift_part
@@ -19,6 +17,7 @@ from tasks.report_parts import (
     verdicts_part,
 )
 from tasks.report_record import Record, read_record
+from tasks.saving import save
 
 
 def report_page(definition: Project, at: datetime) -> str:
@@ -81,20 +80,4 @@ def save_page(page: str, file: Path) -> int:
     Raises:
         StateError: If it cannot be written there.
     """
-    content = page.encode()
-    try:
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
-            draft.write(content)
-        _put(Path(draft.name), file)
-    except OSError as error:
-        raise StateError(f"{file} cannot be written ({error.strerror}): give another place with `--out`") from error
-    return len(content)
-
-
-def _put(draft: Path, file: Path) -> None:
-    try:
-        draft.chmod(0o644)
-        draft.replace(file)
-    except OSError:
-        draft.unlink()
-        raise
+    return save(page.encode(), file, "--out")

@@ -96,7 +96,7 @@ def test_without_any_measure_there_is_still_a_page() -> None:
 
 def test_a_backtest_has_a_row_for_every_policy_and_names_the_best() -> None:
     page = backtest_markdown(backtest())
-    assert page.splitlines()[0] == "## rentals: backtest: least loss with every window, 0.27875 at 8 trainings"
+    assert page.splitlines()[0] == "## rentals: backtest: least loss with default, 0.27875 at 4 trainings"
     assert "| never | 0.30875 | 1 | 0.01 | 0 | 0 |" in page
     assert "](data:image/png;base64," in page
 
