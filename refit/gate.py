@@ -58,11 +58,33 @@ def _beats_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
     if len(pairs) < MIN_BLOCKS:
         return _cannot_tell("beats_baseline", "better than a trivial model", comparison.metric, pairs)
     value, limit = float(pairs.mean()), margin(pairs, policy.significance)
+    measured = (
+        f"{comparison.metric} is {_digits(comparison.challenger.value)} against the "
+        f"{_digits(comparison.baseline.value)} of a trivial model"
+    )
+    if _no_better_than_trivial(comparison, policy):
+        return _as_good_as_trivial(measured, value, -limit)
     passed = value > limit
     sentence = (
-        f"{comparison.metric} is {_digits(comparison.challenger.value)} against the "
-        f"{_digits(comparison.baseline.value)} of a trivial model, {'' if passed else 'not '}significantly better "
+        f"{measured}, {'' if passed else 'not '}significantly better "
         f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is asked for)"
+    )
+    return Reason("beats_baseline", passed, _number(value), _number(limit), sentence)
+
+
+def _no_better_than_trivial(comparison: Comparison, policy: GatePolicy) -> bool:
+    """Tells whether the champion itself is not proven better on these rows: then nothing is lost without a proof."""
+    if comparison.champion is None:
+        return False
+    pairs = _pairs(comparison.champion, comparison.baseline)
+    return len(pairs) >= MIN_BLOCKS and bool(pairs.mean() <= margin(pairs, policy.significance))
+
+
+def _as_good_as_trivial(measured: str, value: float, limit: float) -> Reason:
+    passed = value >= limit
+    sentence = (
+        f"{measured}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average, {limit:+.3g} is the "
+        f"lowest allowed); on these rows the champion is not significantly better than the trivial model either"
     )
     return Reason("beats_baseline", passed, _number(value), _number(limit), sentence)
 

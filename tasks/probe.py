@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from refit.models import Champion
 from refit.monitoring.evidence import Probe
 from refit.monitoring.maturity import mature_until
-from refit.monitoring.probe import probe
+from refit.monitoring.probe import MOST_ROWS, probe
 from refit.project import Project
 from refit.snapshots import SnapshotRef
 from refit.split import TICK
@@ -26,9 +26,6 @@ from tasks.streaming import chunks
 from tasks.table import frame
 
 log = logging.getLogger(__name__)
-
-ROWS = 100_000
-"""The most rows held for a probe, drawn evenly from the whole history: its models are fitted on some thousand."""
 
 
 @task(cache_policy=NO_CACHE)
@@ -68,7 +65,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
 def _history(definition: Project, known: SnapshotRef, names: list[str]) -> pd.DataFrame:
     identity = list(definition.key or names)
     columns = [definition.timestamp, definition.target, *definition.features_of(names), *identity]
-    rows = thinned(chunks(definition, known, columns), identity, ROWS)
+    rows = thinned(chunks(definition, known, columns), identity, MOST_ROWS)
     if rows is None:
         return pd.DataFrame()
     return frame(rows).sort_values(definition.timestamp, kind="stable", ignore_index=True)

@@ -13,7 +13,8 @@ from refit.evaluations import Evaluation
 from refit.monitoring.evidence import Evidence, Performance, Probe, Request
 from refit.monitoring.maturity import FAR
 from refit.monitoring.policies import MonitoringPolicy
-from refit.monitoring.probe import probe
+from refit.monitoring.probe import MOST_ROWS, probe
+from refit.trials import sample
 from refit.windows import Window
 
 
@@ -98,9 +99,15 @@ class Monitor:
             return None
         judge = Window(newest - length, newest)
         return trainer.workshop.ask(  # type: ignore[no-any-return]
-            ("probe", champion.trained, judge, policy.rows),
+            ("probe", champion.trained, judge, policy),
             probe,
-            lambda: (trainer.definition, past.within(mature), champion.trained, judge, policy),
+            lambda: (
+                trainer.definition,
+                sample(past.within(mature), MOST_ROWS, trainer.definition.training.seed),
+                champion.trained,
+                judge,
+                policy,
+            ),
         )
 
 

@@ -64,12 +64,16 @@ class Probe:
     """The rows both were judged on."""
     rows: int
     """How many those are."""
+    fitted: tuple[int, int]
+    """How many rows the twin was fitted on, and the most that a fresh model was."""
     loss: float
     """The twin's loss, in the metric's unit."""
     gain: float
     """The twin's loss minus the fresh model's; positive favours a retrain."""
     error: float
     """Standard error of `gain` over batch means."""
+    blocks: int
+    """How many batches those are."""
     seconds: float
     """What the probe took; it counts in the budget."""
 

@@ -64,10 +64,16 @@ class ProbePolicy(Policy):
 
     gain: float = Field(0.02, ge=0)
     """The smallest gain that counts, as a share of the loss of the champion's small twin."""
-    certainty: float = Field(2.0, ge=0)
-    """How many standard errors over batch means the gain must exceed zero by."""
-    rows: int = Field(4_000, ge=200)
+    certainty: float = Field(3.0, ge=0)
+    """How many standard errors over batch means the gain must exceed zero by; more where there are few batches."""
+    huge: float = Field(0.2, gt=0)
+    """The gain, as a share of that loss, for which half of that certainty is enough. So small a window that it shows a
+    gain of this size by chance cannot be certain of any."""
+    rows: int = Field(20_000, ge=200)
     """The most rows that the probe's small models are fitted on."""
+    growth: float | None = Field(3.0, gt=1)
+    """When the labelled rows have grown to so many times those that the champion was trained on, and to each further
+    power of it, larger models are fitted as well: small ones cannot show what more rows are worth. `None` is never."""
     price: float | None = Field(None, gt=0)
     """What one retrain costs. With a price, gains add up from window to window until they have paid for it
     (rent or buy). In units of the loss times windows, or in money where `price_per_error` is given."""

@@ -1,7 +1,8 @@
 """The benefit probe: would a small fresh model beat the champion's equally small twin on the newest mature rows?
 
-A label tells more than any distance between inputs, and a small fit costs little. Both models are small, so that the
-comparison is about which rows they have seen and not about how many.
+A label tells more than any distance between inputs, and a small fit costs little. Both models are fitted on a sample of
+the same size at most, so that with many rows the comparison is about which rows they have seen and not about how many.
+What more rows are worth only larger models show; those are fitted when the history has grown several-fold.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from refit.windows import Window
 
 MIN_ROWS = 100
 """On fewer judged rows five blocks of time are too small to tell anything."""
+MOST_ROWS = 100_000
+"""The most rows of history that a probe is made on, and that its large models are fitted on. Where a longer history is
+thinned to so many, large models are not fitted: in a sample growth would seem worth more than it is."""
 SPANS = (4, 1)
 """Fresh models are fitted on all history, and on the newest so many windows before the judged rows."""
 _FOLDS = 2
@@ -43,7 +47,7 @@ def probe(
         history: Labelled rows whose labels are known now, sorted by event time.
         champion: What the champion was trained on.
         judge: The newest mature window.
-        policy: For the size of the models.
+        policy: For the size of the models, and when large ones are fitted as well.
 
     Returns:
         The gain and its standard error over batch means, `seconds` being 0; `None` where the champion has seen most of
@@ -56,15 +60,15 @@ def probe(
     start = _instant(judged[definition.timestamp].iloc[0])
     known = history[history[definition.timestamp] < start - definition.label_delay]
     seen = known[champion.holds(known[definition.timestamp])]
-    size = min(policy.rows, len(seen))
-    if size < MIN_ROWS:
+    if len(seen) < MIN_ROWS:
         return None
-    twin = trial(definition, metric, sample(seen, size, definition.training.seed), judged)
-    fresh = [
-        trial(definition, metric, sample(rows, size, definition.training.seed), judged)
-        for rows in _candidates(definition, known, judge, start)
+    most = MOST_ROWS if _grown(definition, history, judge, len(seen), policy) else policy.rows
+    rows = [
+        sample(each, most, definition.training.seed) for each in (seen, *_candidates(definition, known, judge, start))
     ]
-    return _found(metric, Window(start, judge.end), len(judged), twin, np.array(fresh))
+    twin, *fresh = [trial(definition, metric, each, judged) for each in rows]
+    sizes = (len(rows[0]), max(len(each) for each in rows[1:]))
+    return _found(metric, Window(start, judge.end), len(judged), sizes, twin, np.array(fresh))
 
 
 def gains(twin: Scores, fresh: Scores) -> Scores:
@@ -88,7 +92,9 @@ def gains(twin: Scores, fresh: Scores) -> Scores:
     return gained
 
 
-def _found(metric: str, window: Window, rows: int, twin: Scores, fresh: Scores) -> Probe | None:
+def _found(
+    metric: str, window: Window, rows: int, fitted: tuple[int, int], twin: Scores, fresh: Scores
+) -> Probe | None:
     gained = gains(twin, fresh)
     defined = np.isfinite(gained)
     if defined.sum() < MIN_BLOCKS:
@@ -98,11 +104,22 @@ def _found(metric: str, window: Window, rows: int, twin: Scores, fresh: Scores) 
         metric=metric,
         window=window,
         rows=rows,
+        fitted=fitted,
         loss=loss(metric, float(twin[defined].mean())),
         gain=float(within.mean()),
         error=float(within.std(ddof=1) / math.sqrt(len(within))),
+        blocks=len(within),
         seconds=0.0,
     )
+
+
+def _grown(definition: Project, history: pd.DataFrame, judge: Window, seen: int, policy: ProbePolicy) -> bool:
+    """Tells whether the history has passed a power of `growth` times the champion's rows within the newest window."""
+    if policy.growth is None or len(history) >= MOST_ROWS:
+        return False
+    before = int((history[definition.timestamp] < judge.start).sum())
+    powers = [math.floor(math.log(max(1.0, rows / seen), policy.growth)) for rows in (before, len(history))]
+    return powers[1] > powers[0]
 
 
 def _second_half(definition: Project, history: pd.DataFrame, window: Window) -> pd.DataFrame:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from scipy import stats
+
 from refit.drift.alarms import lasting
 from refit.drift.findings import Drift
 from refit.monitoring.decisions import Finding, Trigger
-from refit.monitoring.evidence import Evidence
+from refit.monitoring.evidence import Evidence, Probe
 from refit.monitoring.history import History
 from refit.monitoring.policies import Answer, DriftPolicy, MonitoringPolicy, ProbePolicy
 
@@ -112,13 +114,23 @@ def _probe(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Fi
         )
     if policy.probe.price is not None:
         return _rent_or_buy(evidence, policy.probe, policy.probe.price, history)
-    certain = found.gain > policy.probe.certainty * found.error
+    return _judged(found, policy.probe)
+
+
+def _judged(found: Probe, policy: ProbePolicy) -> Finding:
+    needed = _errors(policy.certainty / 2 if found.share >= policy.huge else policy.certainty, found.blocks)
     sentence = (
-        f"a small fresh model saves {found.share:.1%} of the loss on {found.rows:,} new rows ({found.gain:.3g}, "
-        f"standard error {found.error:.2g}), at least {policy.probe.gain:.1%} and {policy.probe.certainty:g} standard "
-        f"errors are asked for"
+        f"a {'small ' if max(found.fitted) <= policy.rows else ''}fresh model saves {found.share:.1%} of the loss on "
+        f"{found.rows:,} new rows ({found.gain:.3g}, standard error {found.error:.2g}), at least {policy.gain:.1%} and "
+        f"{needed:.3g} standard errors are asked for"
     )
-    return Finding("probe", found.share >= policy.probe.gain and certain, found.share, policy.probe.gain, sentence)
+    fired = found.share >= policy.gain and found.gain > needed * found.error
+    return Finding("probe", fired, found.share, policy.gain, sentence)
+
+
+def _errors(certainty: float, blocks: int) -> float:
+    """Gives the standard errors that are as certain where they come from few blocks: Student's t for the normal z."""
+    return float(stats.t.isf(stats.norm.sf(certainty), blocks - 1))
 
 
 def _rent_or_buy(evidence: Evidence, policy: ProbePolicy, price: float, history: History) -> Finding:

@@ -70,6 +70,20 @@ def test_the_baseline_must_be_beaten(baseline, passed):
     assert verdict.promote is passed
 
 
+@pytest.mark.parametrize(
+    ("challenger", "champion", "passed"),
+    [
+        ((0.49, 0.51, 0.5, 0.52, 0.49), (0.45, 0.5, 0.44, 0.51, 0.42), True),  # neither has skill: nothing is lost
+        ((0.49, 0.51, 0.5, 0.52, 0.49), (0.8, 0.82, 0.79, 0.81, 0.8), False),  # the champion has
+        ((0.41, 0.43, 0.4, 0.42, 0.41), (0.45, 0.5, 0.44, 0.51, 0.42), False),  # worse than a trivial model
+    ],
+)
+def test_where_the_champion_has_no_skill_it_is_enough_not_to_be_worse_than_trivial(challenger, champion, passed):
+    reason = reasons(decide(comparison(challenger, champion), GatePolicy()))["beats_baseline"]
+    assert reason.passed is passed
+    assert ("either" in reason.sentence) is (champion[0] < 0.5)
+
+
 def test_no_champion_yet_is_a_case_of_its_own():
     verdict = decide(comparison(GOOD), GatePolicy())
     reason = reasons(verdict)["no_champion_yet"]

@@ -69,7 +69,7 @@ def evidence(week: int = 10, *columns: ColumnDrift, score: float | None = 0.81) 
         mature_until=mature.end,
         drift=Drift(window, 1_000, columns or (column(),), (), DomainDrift(0.52, 0.55, drifted=False), calibrated=True),
         performance=performance,
-        probe=Probe("roc_auc", mature, 500, loss=0.2, gain=0.03, error=0.01, seconds=0.4),
+        probe=Probe("roc_auc", mature, 500, (4_000, 4_000), loss=0.2, gain=0.03, error=0.01, blocks=20, seconds=0.4),
         withheld=("the table has no slices",),
     )
 

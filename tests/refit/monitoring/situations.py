@@ -52,7 +52,9 @@ def _column(name: str, *, drifted: bool = False, huge: bool = False) -> ColumnDr
 
 
 def probe_at(end: datetime, gain: float = 0.1, error: float = 0.02, seconds: float = 1.0) -> Probe:
-    return Probe("accuracy", window_at(end), 1_000, loss=1.0, gain=gain, error=error, seconds=seconds)
+    return Probe(
+        "accuracy", window_at(end), 1_000, (4_000, 4_000), loss=1.0, gain=gain, error=error, blocks=50, seconds=seconds
+    )
 
 
 def score(current: float | None = 0.7, *, dropped: bool = False) -> Performance:

@@ -69,7 +69,8 @@ def test_each_trigger_fires(trigger: str, evidence: Evidence, policy: Monitoring
     ("trigger", "evidence", "policy", "sentence"),
     [
         ("probe", quiet(probe=probe_at(END, gain=0.019, error=0.001)), DEFAULT, "at least 2.0%"),
-        ("probe", quiet(probe=probe_at(END, gain=0.1, error=0.06)), DEFAULT, "2 standard errors"),
+        ("probe", quiet(probe=probe_at(END, gain=0.1, error=0.04)), DEFAULT, "standard errors are asked for"),
+        ("probe", quiet(probe=probe_at(END, gain=0.3, error=0.2)), DEFAULT, "1.53 standard errors"),
         ("probe", quiet(probe=probe_at(END)), MonitoringPolicy(probe=None), "no probe is made"),
         ("performance", quiet(performance=score()), DEFAULT, "no significant drop"),
         ("performance", quiet(performance=score(None)), DEFAULT, "half of the labels"),

@@ -1,0 +1,66 @@
+"""What the default policy does with drifts: nothing about one that does no harm, soon something about one that does.
+
+Each simulation is a whole replay: first champion, probe, decision, training, gate and promotion, as in production.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from refit import MonitoringPolicy, Project
+from refit.backtest.presets import own
+from refit.backtest.replay import replay
+from refit.backtest.results import Event
+
+SIMULATIONS = 50
+WINDOWS, ROWS = 7, 800
+CHANGE = 4
+"""The window in which the drift begins; the first champion is trained on windows 0 and 1."""
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DEFINITION = Project(
+    name="simulated",
+    kind="classification",
+    target="y",
+    timestamp="at",
+    load=pd.DataFrame,
+    build=LogisticRegression,
+    label_delay=timedelta(0),
+)
+
+
+def stream(seed: int, *, harmful: bool) -> pd.DataFrame:
+    """A stream in which the outcome changes sides, or else only a feature moves that has nothing to do with it."""
+    rng, count = np.random.default_rng(seed), WINDOWS * ROWS
+    columns = rng.normal(size=(count, 4))
+    changed = np.arange(count) >= CHANGE * ROWS
+    slope = np.where(changed & harmful, -1.0, 1.0)
+    columns[:, 3] += np.where(changed & (not harmful), 2.0, 0.0) + rng.normal(0, 0.3, WINDOWS).repeat(ROWS)
+    chance = 1 / (1 + np.exp(-(1.5 * slope * columns[:, 0] - columns[:, 1])))
+    frame = pd.DataFrame(columns, columns=["first", "second", "third", "irrelevant"])
+    frame["at"] = pd.date_range(START, periods=count, freq="h").as_unit("us")
+    return frame.assign(y=(rng.random(count) < chance).astype(int))
+
+
+def happened(seed: int, *, harmful: bool) -> tuple[Event, ...]:
+    result = replay(DEFINITION, stream(seed, harmful=harmful), {"default": own(MonitoringPolicy())}, WINDOWS)
+    return result.policies["default"].events
+
+
+def test_a_drift_of_an_irrelevant_feature_leads_to_no_retrain() -> None:
+    retrained = [seed for seed in range(SIMULATIONS) if any(e.what == "retrain" for e in happened(seed, harmful=False))]
+    assert retrained == []
+
+
+def test_a_change_of_the_concept_leads_to_a_retrain_within_two_mature_windows() -> None:
+    """In 95 % of the simulations, three standard deviations of 50 repetitions allowed: the issue asks for 48 of 50."""
+    late = [
+        seed
+        for seed in range(SIMULATIONS)
+        if not any(e.what == "retrain" and e.window in (CHANGE, CHANGE + 1) for e in happened(seed, harmful=True))
+    ]
+    assert len(late) <= 2 < SIMULATIONS * 0.05 + 3 * math.sqrt(SIMULATIONS * 0.05 * 0.95)
