@@ -15,7 +15,7 @@ from refit.split import TICK, Times, microseconds, moment
 from refit.windows import Window
 
 FIRST_WINDOWS = 2
-"""The first champion is trained on so many windows."""
+"""The first champion is trained on so many windows, or on more where labels come so late that those are too few."""
 MIN_WINDOW_ROWS = 20
 """A window of fewer rows tells nothing about a model."""
 

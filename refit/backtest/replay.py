@@ -41,10 +41,11 @@ def replay(
     """Replays a project's history under several policies.
 
     The history is cut into windows of about equally many labelled rows. The first champion is trained, as by `refit
-    retrain`, at the end of the second. From then on the champion of a window's end serves the next window, and is
-    scored on it. At each end a policy sees the rows of that time and the labels whose delay has passed, and `decide`
-    says whether to retrain; a retrain is split, trained, judged by the gate and fitted again as in production. A
-    cooldown of one window and a period of 28 are counted in these windows. Hyperparameters are not tuned.
+    retrain`, at the end of the second, or later where labels come late. From then on the champion of a window's end
+    serves the next window, and is scored on it. At each end a policy sees the rows of that time and the labels whose
+    delay has passed, and `decide` says whether to retrain; a retrain is split, trained, judged by the gate and fitted
+    again as in production. A cooldown of one window and a period of 28 are counted in these windows. Hyperparameters
+    are not tuned.
 
     Args:
         definition: The project.
@@ -64,12 +65,13 @@ def replay(
     past = Past.of(definition, rows, windows)
     metric, workshop = metric_of(definition, past.rows[definition.target].unique()), Workshop(executor)
     everyone = {NEVER: PRESETS[NEVER], **presets}
-    first = _first(Trainer(definition, past, workshop, metric))
+    begin, first = _first(Trainer(definition, past, workshop, metric))
     told = progress or (lambda _name, _done, _of: None)
 
     def live(item: tuple[str, Preset]) -> Life:
         name, preset = item
-        return _live(_trainer(definition, preset, past, workshop, metric), preset, first, _telling(told, name, past))
+        tell = _telling(told, name, len(past.windows), begin)
+        return _live(_trainer(definition, preset, past, workshop, metric), preset, begin, first, tell)
 
     # A fit seeds numpy's global generator, so threads of one process must not make fits side by side.
     with ThreadPoolExecutor(len(everyone) if executor else 1) as threads:
@@ -77,14 +79,16 @@ def replay(
     return compare_lives(Trainer(definition, past, workshop, metric), lives)
 
 
-def _first(trainer: Trainer) -> Serving:
-    end = trainer.past.windows[FIRST_WINDOWS - 1].end
-    attempted = trainer.retrain(end, None)
-    if attempted.champion is not None:
-        return attempted.champion
+def _first(trainer: Trainer) -> tuple[int, Serving]:
+    """Trains the first champion as early as one comes about, and gives the window that it serves first."""
+    windows = trainer.past.windows
+    for begin in range(FIRST_WINDOWS, len(windows) // 2 + 1):
+        attempted = trainer.retrain(windows[begin - 1].end, None)
+        if attempted.champion is not None:
+            return begin, attempted.champion
     raise NotEnoughData(
-        f"no first champion comes of the first {FIRST_WINDOWS} windows, until {end.isoformat()} "
-        f"({attempted.sentence}): ask for fewer windows, so that each has more rows"
+        f"no first champion comes of the first half of {len(windows)} windows ({attempted.sentence}): ask for fewer "
+        f"windows, so that each has more rows"
     )
 
 
@@ -94,15 +98,15 @@ def _trainer(definition: Project, preset: Preset, past: Past, workshop: Workshop
     return Trainer(definition.model_copy(update={"training": chosen}), past, workshop, metric)
 
 
-def _telling(told: Progress, name: str, past: Past) -> Callable[[int], None]:
-    return lambda number: told(name, number - FIRST_WINDOWS + 1, len(past.windows) - FIRST_WINDOWS)
+def _telling(told: Progress, name: str, windows: int, begin: int) -> Callable[[int], None]:
+    return lambda number: told(name, number - begin + 1, windows - begin)
 
 
-def _live(trainer: Trainer, preset: Preset, first: Serving, told: Callable[[int], None]) -> Life:
+def _live(trainer: Trainer, preset: Preset, begin: int, first: Serving, told: Callable[[int], None]) -> Life:
     champion, history, former = first, History(), [first.evaluation]
     served, generations, events = list[Window](), list[int](), list[Event]()
     last = len(trainer.past.windows) - 1
-    for number in range(FIRST_WINDOWS, last + 1):
+    for number in range(begin, last + 1):
         served.append(champion.trained)
         trainer.evaluation(champion.trained, trainer.past.windows[number])
         generations.append(champion.generation)

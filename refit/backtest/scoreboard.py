@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refit.backtest.history import FIRST_WINDOWS
 from refit.backtest.presets import NEVER
 from refit.backtest.results import BacktestResult, Event, PolicyResult
 from refit.backtest.retraining import Trainer
@@ -36,7 +35,8 @@ def compare_lives(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult
     Returns:
         The comparison.
     """
-    windows = trainer.past.windows[FIRST_WINDOWS:]
+    longest = max(len(life.served) for life in lives.values())
+    windows = trainer.past.windows[len(trainer.past.windows) - longest :]
     losses = {
         name: [_loss(trainer, *pair) for pair in zip(life.served, windows, strict=True)] for name, life in lives.items()
     }

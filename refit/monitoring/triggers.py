@@ -15,6 +15,10 @@ from refit.monitoring.history import History
 from refit.monitoring.policies import Answer, DriftPolicy, MonitoringPolicy, ProbePolicy
 
 DAY = timedelta(days=1)
+HUGE_EASES = 1 / 2
+"""For a huge gain this share of the certainty is enough."""
+GROWN_EASES = 2 / 3
+"""The same where the history has grown: that more rows help is known, and it is asked once in so much growth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +122,11 @@ def _probe(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Fi
 
 
 def _judged(found: Probe, policy: ProbePolicy) -> Finding:
-    needed = _errors(policy.certainty / 2 if found.share >= policy.huge else policy.certainty, found.blocks)
+    grown = max(found.fitted) > policy.rows
+    eased = HUGE_EASES if found.share >= policy.huge else GROWN_EASES if grown else 1.0
+    needed = _errors(policy.certainty * eased, found.blocks)
     sentence = (
-        f"a {'small ' if max(found.fitted) <= policy.rows else ''}fresh model saves {found.share:.1%} of the loss on "
+        f"a {'' if grown else 'small '}fresh model saves {found.share:.1%} of the loss on "
         f"{found.rows:,} new rows ({found.gain:.3g}, standard error {found.error:.2g}), at least {policy.gain:.1%} and "
         f"{needed:.3g} standard errors are asked for"
     )
