@@ -35,7 +35,7 @@ $(UV):
 
 install: .venv/installed ## Install Refit into .venv
 
-demo: .venv/installed ## Run the main job on generated data: a champion, then a judged challenger
+demo: .venv/installed ## Show the whole loop on generated data: champion, quiet weeks, drift, retrain, promotion
 	@.venv/bin/refit demo
 
 test: .venv/installed-dev lint types ## Check style and types, and run all tests

@@ -37,7 +37,7 @@ class QuarantineAction(StrEnum):
 
 @app.command()
 def demo(json: Json = False, debug: Debug = False) -> None:
-    """Run the main job on generated data: a first champion, then a judged challenger."""
+    """Show the whole loop on generated data: first champion, quiet weeks, drift, decision, retrain, promotion."""
     with answering(json, debug, "demo: starting Prefect") as output:
         from deployments.demo import demo as run
 
