@@ -8,18 +8,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from refit import Project, Window
+from refit import MonitoringPolicy, Project, Window
 from refit.errors import RetrainRefused
 from refit.ledger import from_payload
+from refit.monitoring.decide import decide
 from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.history import History
+from refit.monitoring.policies import DriftPolicy, PerformancePolicy
 from refit.monitoring.replay import Decided, Retrained, again
 from tasks.decision import read_history, record_outcome, settle_decision
 from tasks.ledger import entries, verify_ledger
 from tasks.turn import ask_for_turn
 from tasks.turn_lock import is_taken
+from tests.refit.monitoring.situations import drift_at, probe_at, score
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
+SECOND = timedelta(seconds=1)
+KINDS = ("manual", "event", "drift", "performance", "probe", "schedule", "new_rows")
+STORMY = MonitoringPolicy(
+    drift=DriftPolicy(then="retrain"), performance=PerformancePolicy(then="retrain"), schedule=7 * WEEK, new_rows=5_000
+)
 REQUESTS = (Request("manual", "test"), Request("event", "test"), None)
 
 
@@ -30,9 +39,28 @@ def evidence_of(number: int = 0, generation: int = 0) -> Evidence:
     )
 
 
-def test_a_storm_of_500_triggers_leads_to_one_retrain_and_is_replayed(rentals: Project) -> None:
+def of_kind(number: int) -> Evidence:
+    """Evidence by which one of seven triggers fires: person, event, drift, performance, probe, schedule or rows."""
+    begin = AT - 8 * WEEK
+    calm = replace(evidence_of(2, generation=1), trained_until=begin, new_rows=0, as_of=AT + number * SECOND / 10)
+    return (
+        replace(calm, request=Request("manual", "a person")),
+        replace(calm, request=Request("event", "prices")),
+        replace(calm, drift=drift_at(AT, "wind", huge=True)),
+        replace(calm, performance=score(dropped=True)),
+        replace(calm, probe=probe_at(AT)),
+        calm,
+        replace(calm, trained_until=AT, new_rows=5_000),
+    )[number % 7]
+
+
+def test_a_storm_of_500_triggers_of_all_kinds_leads_to_one_retrain_and_is_replayed(rentals: Project) -> None:
+    stormy = rentals.model_copy(update={"monitoring": STORMY})
+    for number in range(7):
+        alone = decide(of_kind(number), STORMY, History())
+        assert (alone.action, alone.trigger) == ("retrain", KINDS[number])
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda n: settle_decision.fn(rentals, evidence_of(n), AT), range(500)))
+        made = list(pool.map(lambda n: settle_decision.fn(stormy, of_kind(n), AT), range(500)))
     assert sum(one.decision.action == "retrain" for one in made) == 1
     recorded = entries("rentals", "decision", newest=500)
     assert len(recorded) == verify_ledger() == 500
