@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import flow
 
 from flows.retrain import retrain
+from refit.models import Champion
+from refit.monitoring.evidence import Evidence
 from refit.monitoring.outcomes import MonitorOutcome
+from refit.outcomes import RetrainOutcome
+from refit.project import Project
 from refit.windows import as_past
 from tasks.catalog import find_project
 from tasks.champion import find_champion
-from tasks.decision import settle_decision
+from tasks.decision import RecordedDecision, settle_decision
 from tasks.drift_report import publish_monitor
 from tasks.evidence import find_known, gather, look
 from tasks.ingest import ingest
-from tasks.trigger import announce, start_remotely
+from tasks.left_behind import claim_left_behind
+from tasks.trigger import announce, parameters_of, start_remotely
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +31,8 @@ log = logging.getLogger(__name__)
 @flow(name="monitor", flow_run_name="{project}: monitor")
 def monitor(project: str, as_of: datetime | None = None, event: str | None = None) -> MonitorOutcome:
     """Decides whether the champion should be retrained, whether a person should look, or neither.
+
+    A retrain that was decided on and killed on this machine is gone on with first, once; nothing else is decided then.
 
     Args:
         project: The project's name.
@@ -43,22 +51,11 @@ def monitor(project: str, as_of: datetime | None = None, event: str | None = Non
     log.info("%s: monitoring as of %s", project, until.isoformat(timespec="minutes"))
     champion = find_champion(definition)
     ingestion = ingest(definition, until)
-    current = look(definition, champion, until, event)
-    known = find_known(definition, current)
-    evidence = known[0] if known else gather(definition, champion, current)
-    recorded = settle_decision(definition, evidence, now, unless=known[1] if known else None)
-    nothing_new = known is not None and recorded == known[1]
+    left = claim_left_behind(definition, until)
+    evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event)
     run_id, outcome = None, None
-    if not nothing_new:
-        publish_monitor(definition, evidence, recorded)
-        announce(evidence, recorded)
-        if recorded.decision.action == "retrain":
-            run_id = start_remotely(definition, evidence, recorded)
-            if run_id is None:
-                outcome = retrain(
-                    project, until, f"{recorded.decision.trigger}, decision {recorded.id}", decision=recorded.id
-                )
-                run_id = outcome.run_id
+    if recorded.decision.action == "retrain":
+        run_id, outcome = _retrained(evidence, parameters_of(evidence, recorded, gone_on=left is not None))
     return MonitorOutcome(
         evidence=evidence,
         ingestion=ingestion,
@@ -70,3 +67,25 @@ def monitor(project: str, as_of: datetime | None = None, event: str | None = Non
         started_run=run_id,
         seconds=time.monotonic() - started,
     )
+
+
+def _judged(
+    definition: Project, champion: Champion | None, until: datetime, now: datetime, event: str | None
+) -> tuple[Evidence, RecordedDecision, bool]:
+    current = look(definition, champion, until, event)
+    known = find_known(definition, current)
+    evidence = known[0] if known else gather(definition, champion, current)
+    recorded = settle_decision(definition, evidence, now, unless=known[1] if known else None)
+    nothing_new = known is not None and recorded == known[1]
+    if not nothing_new:
+        publish_monitor(definition, evidence, recorded)
+        announce(evidence, recorded)
+    return evidence, recorded, nothing_new
+
+
+def _retrained(evidence: Evidence, parameters: dict[str, Any]) -> tuple[str, RetrainOutcome | None]:
+    run_id = start_remotely(evidence, parameters)
+    if run_id:
+        return run_id, None
+    outcome = retrain(**parameters)
+    return outcome.run_id, outcome

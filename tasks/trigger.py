@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -13,8 +14,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
 from refit.monitoring.evidence import Evidence
-from refit.project import Project
-from tasks.decision import RecordedDecision
+from tasks.decision import RecordedDecision, read_history
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -25,16 +25,36 @@ EVENT = "refit.drift.detected"
 """The event that automations may listen to; it starts nothing by itself."""
 
 
+def parameters_of(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bool) -> dict[str, Any]:
+    """Gives the parameters of the retrain that was decided on, the same wherever it runs.
+
+    Args:
+        evidence: What the decision rests on.
+        recorded: The decision to retrain.
+        gone_on: Whether a former retrain by this decision was killed.
+
+    Returns:
+        The arguments of the flow `retrain`.
+    """
+    request, note = evidence.request, ", gone on with after a kill" if gone_on else ""
+    return {
+        "project": evidence.project,
+        "as_of": evidence.as_of,
+        "reason": f"{recorded.decision.trigger}, decision {recorded.id}{note}",
+        "force": request is not None and request.force,
+        "decision": recorded.id,
+    }
+
+
 @task(cache_policy=NO_CACHE)
-def start_remotely(definition: Project, evidence: Evidence, recorded: RecordedDecision) -> str | None:
+def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None:
     """Starts the project's deployment `retrain/<project>`, once for each champion and window.
 
     A repeated monitor run, or one that is retried after a crash, finds the run that it has started before.
 
     Args:
-        definition: The project.
         evidence: What the decision rests on.
-        recorded: The decision to retrain.
+        parameters: From `parameters_of`.
 
     Returns:
         The id of the flow run; `None` where the monitor does not run as a deployment, or there is none for the retrain:
@@ -42,28 +62,16 @@ def start_remotely(definition: Project, evidence: Evidence, recorded: RecordedDe
     """
     if not deployment.id:
         return None
-    name = f"retrain/{definition.name}"
+    name = f"retrain/{evidence.project}"
+    key = idempotency_key(name, evidence, _ended(evidence))
     try:
-        run = cast(
-            "FlowRun",
-            run_deployment(
-                name,
-                parameters={
-                    "project": definition.name,
-                    "as_of": evidence.as_of.isoformat(),
-                    "reason": f"{recorded.decision.trigger}, decision {recorded.id}",
-                    "decision": recorded.id,
-                },
-                timeout=0,
-                as_subflow=False,
-                idempotency_key=idempotency_key(name, evidence),
-            ),
-        )
+        run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
     except ObjectNotFound:
-        log.info("%s: there is no deployment %s, so the retrain runs here", definition.name, name)
+        log.info("%s: there is no deployment %s, so the retrain runs here", evidence.project, name)
         return None
-    log.info("%s: started %s as run %s", definition.name, name, run.id)
-    return str(run.id)
+    started = cast("FlowRun", run).id
+    log.info("%s: started %s as run %s", evidence.project, name, started)
+    return str(started)
 
 
 def announce(evidence: Evidence, recorded: RecordedDecision) -> None:
@@ -88,14 +96,27 @@ def announce(evidence: Evidence, recorded: RecordedDecision) -> None:
     )
 
 
-def idempotency_key(name: str, evidence: Evidence) -> str:
+def idempotency_key(name: str, evidence: Evidence, ended: int = 0) -> str:
     """Names a retrain such that a server starts it once: its keys hold for all deployments of a flow, and for ever.
 
     Args:
         name: The deployment.
         evidence: What the decision rests on.
+        ended: How many retrains of that champion and window have ended: another one may follow, when more labels
+            are known, or after a kill.
 
     Returns:
-        Deployment, project, the champion's generation, and the end of the window that triggered it.
+        Deployment, project, the champion's generation, the end of the window that triggered it, and which try it is.
     """
-    return f"{name}:{evidence.project}:{evidence.generation}:{evidence.window.end.isoformat()}"
+    window = f"{evidence.generation}:{evidence.window.end.isoformat()}"
+    return f"{name}:{evidence.project}:{window}:{ended}"
+
+
+def _ended(evidence: Evidence) -> int:
+    history = read_history(evidence.project, datetime.now(UTC))
+    same = [
+        one
+        for one in history.attempts
+        if (one.generation, one.window_end) == (evidence.generation, evidence.window.end)
+    ]
+    return sum(one.ending is not None for one in same)

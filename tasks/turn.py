@@ -6,7 +6,6 @@ dead and never waited for.
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from refit.errors import DataError, RefitError, RetrainRefused
-from refit.ledger import Entry
-from refit.monitoring.attempts import Attempt, Ending
+from refit.monitoring.attempts import Ending
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.replay import Retrained
@@ -26,10 +24,13 @@ from refit.project import Project
 from refit.windows import Window
 from tasks.champion import current_champion
 from tasks.decision import RecordedDecision, read_history, record_outcome, settle_decision
-from tasks.ledger import entry
-from tasks.turn_lock import holding, is_taken, turn_file, written_by_holder
+from tasks.left_behind import bury
+from tasks.turn_lock import holding, turn_file
 
-log = logging.getLogger(__name__)
+A_LOOK_SECONDS = 1.0
+"""A lock that is only looked at is free again sooner."""
+A_REFUSAL_SECONDS = 60.0
+"""So long a decided retrain waits for the turn: others may hold it until the arbiter has refused them."""
 
 
 @dataclass(slots=True)
@@ -58,15 +59,15 @@ def ask_for_turn(definition: Project, request: Request, as_of: datetime, decisio
         The turn.
 
     Raises:
-        RetrainRefused: If another retrain is under way, or the budget is used up.
+        RetrainRefused: If another retrain is under way, the budget is used up, or the decision is not open.
         StateError: If the ledger or the lock cannot be used.
     """
-    with taking_turn(definition.name) as token:
+    with taking_turn(definition.name, A_LOOK_SECONDS if decision is None else A_REFUSAL_SECONDS) as token:
         if token is None:
             raise RetrainRefused(
                 f"a retrain of {definition.name} is under way on this machine: wait until it has ended"
             )
-        number = decision or _allowed(definition, request, as_of, token)
+        number = _still_open(definition.name, decision) if decision else _allowed(definition, request, as_of, token)
         turn_file(definition.name).write_text(f"{token} {number}")
         turn = Turn(definition.name, number)
         try:
@@ -78,11 +79,12 @@ def ask_for_turn(definition: Project, request: Request, as_of: datetime, decisio
 
 
 @contextmanager
-def taking_turn(project: str) -> Iterator[str | None]:
+def taking_turn(project: str, seconds: float) -> Iterator[str | None]:
     """Takes the project's turn on this machine, and records the death of a holder that left without a word.
 
     Args:
         project: The project's name.
+        seconds: How long to wait for another process that holds it.
 
     Yields:
         A name for the turn, or `None` where another process holds it.
@@ -90,40 +92,35 @@ def taking_turn(project: str) -> Iterator[str | None]:
     Raises:
         StateError: If the lock cannot be used.
     """
-    with holding(project) as free:
+    with holding(project, seconds) as free:
         if not free:
             yield None
             return
         file, token = turn_file(project), uuid.uuid4().hex
         try:
-            _bury(project)
+            bury(project)
             file.write_text(token)
             yield token
         finally:
             file.unlink(missing_ok=True)
 
 
-def find_left_behind(project: str) -> Entry | None:
-    """Finds the decision whose retrain was killed on this machine, so that it can be gone on with.
-
-    One whose retrain was killed twice is not found again: what kills every retrain should not be repeated for ever.
-
-    Args:
-        project: The project's name.
-
-    Returns:
-        The decision's ledger entry, or `None` if there is no such retrain, or its champion serves no longer.
-
-    Raises:
-        StateError: If the ledger cannot be read.
-    """
-    left = written_by_holder(project)
-    if not left or is_taken(project):
-        return None
+def _still_open(project: str, decision: int) -> int:
+    """Makes sure that a number is a decision to retrain, about the champion that serves, and is carried out once."""
+    attempts = read_history(project, datetime.now(UTC)).attempts
+    attempt = next((one for one in reversed(attempts) if one.decision == decision), None)
     serving = current_champion(project)
-    generation = serving.generation if serving else 0
-    dead = [one for one in _died_with(project, left) if one.generation == generation]
-    return entry(dead[-1].decision) if dead else None
+    if attempt is None:
+        why = f"entry {decision} of the ledger is no decision to retrain {project}"
+    elif attempt.ending in ("promoted", "rejected"):
+        why = f"decision {decision} of {project} was carried out already, its challenger was {attempt.ending}"
+    elif attempt.generation != (serving.generation if serving else 0):
+        why = (
+            f"decision {decision} of {project} was about champion generation {attempt.generation}, not the one serving"
+        )
+    else:
+        return decision
+    raise RetrainRefused(f"{why}: leave the decision out to ask for a retrain of your own")
 
 
 def _allowed(definition: Project, request: Request, as_of: datetime, token: str) -> int:
@@ -162,22 +159,6 @@ def _bare_evidence(definition: Project, request: Request, as_of: datetime) -> Ev
         mature_until=None,
         request=request,
     )
-
-
-def _bury(project: str) -> None:
-    """Records the end of the retrain whose process died with the turn."""
-    serving = current_champion(project)
-    for one in _died_with(project, written_by_holder(project)):
-        promoted = serving is not None and serving.generation > one.generation
-        ended = Retrained(one.decision, "promoted" if promoted else "failed", 0.0, error="its process was killed")
-        record_outcome(project, ended, datetime.now(UTC))
-        log.info("%s: the retrain of decision %d was killed", project, one.decision)
-
-
-def _died_with(project: str, left: list[str]) -> list[Attempt]:
-    """Picks the retrains without an end that the dead holder of a turn was at."""
-    attempts = read_history(project, datetime.now(UTC)).attempts if left else ()
-    return [one for one in attempts if one.ending is None and (one.turn == left[0] or str(one.decision) in left[1:])]
 
 
 def _ended(turn: Turn) -> Retrained:

@@ -11,16 +11,14 @@ from filelock import FileLock, Timeout
 from infra.settings import Settings
 from tasks.state_errors import naming_the_fix, open_home
 
-A_LOOK_SECONDS = 1.0
-"""A lock that is only looked at is free again sooner."""
-
 
 @contextmanager
-def holding(project: str) -> Iterator[bool]:
+def holding(project: str, seconds: float) -> Iterator[bool]:
     """Takes the project's lock on this machine.
 
     Args:
         project: The project's name.
+        seconds: How long to wait for it.
 
     Yields:
         Whether it was free.
@@ -34,7 +32,7 @@ def holding(project: str) -> Iterator[bool]:
         file.parent.mkdir(exist_ok=True)
     lock = _lock(project)
     try:
-        lock.acquire(timeout=A_LOOK_SECONDS, poll_interval=0.02)
+        lock.acquire(timeout=seconds, poll_interval=0.02)
     except Timeout:
         yield False
         return

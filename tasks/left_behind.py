@@ -1,0 +1,75 @@
+"""What a retrain leaves behind whose process was killed: a decision that nobody has carried out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from refit.ledger import from_payload
+from refit.monitoring.attempts import Attempt
+from refit.monitoring.evidence import Evidence
+from refit.monitoring.replay import Decided, Retrained
+from refit.project import Project
+from tasks.champion import current_champion
+from tasks.decision import RecordedDecision, read_history, record_outcome
+from tasks.ledger import entry
+from tasks.turn_lock import holding, turn_file, written_by_holder
+
+log = logging.getLogger(__name__)
+
+
+def claim_left_behind(definition: Project, as_of: datetime) -> tuple[Evidence, RecordedDecision] | None:
+    """Finds the decision whose retrain was killed on this machine, and gives it to one caller, to go on with it.
+
+    One whose retrain was killed twice is given to nobody: what kills every retrain should not be repeated for ever.
+
+    Args:
+        definition: The project.
+        as_of: The instant looked from, UTC.
+
+    Returns:
+        What the decision rests on, seen from now, and the decision; `None` if there is no such retrain, or its champion
+        serves no longer.
+
+    Raises:
+        StateError: If the ledger cannot be read or written, or the lock cannot be used.
+    """
+    if not written_by_holder(definition.name):
+        return None
+    with holding(definition.name, seconds=0) as free:
+        failed = bury(definition.name) if free else []
+    found = entry(failed[-1].decision) if failed else None
+    if found is None:
+        return None
+    decided = from_payload(Decided, found.payload)
+    log.info("%s: going on with decision %d, whose retrain was killed", definition.name, found.id)
+    return replace(decided.evidence, as_of=as_of), RecordedDecision(found.id, decided.decision)
+
+
+def bury(project: str) -> list[Attempt]:
+    """Records the end of the retrain whose process died with the turn; only who holds the turn now may.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The retrain, if it died before the promotion.
+
+    Raises:
+        StateError: If the ledger cannot be read or written.
+    """
+    dead, serving = _died_with(project, written_by_holder(project)), current_champion(project)
+    failed = [one for one in dead if one.generation == (serving.generation if serving else 0)]
+    for one in dead:
+        ended = Retrained(one.decision, "failed" if one in failed else "promoted", 0.0, error="its process was killed")
+        record_outcome(project, ended, datetime.now(UTC))
+        log.info("%s: the retrain of decision %d was killed", project, one.decision)
+    turn_file(project).unlink(missing_ok=True)
+    return failed
+
+
+def _died_with(project: str, left: list[str]) -> list[Attempt]:
+    """Picks the retrains without an end that the dead holder of a turn was at."""
+    attempts = read_history(project, datetime.now(UTC)).attempts if left else ()
+    return [one for one in attempts if one.ending is None and (one.turn == left[0] or str(one.decision) in left[1:])]

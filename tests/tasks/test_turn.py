@@ -1,0 +1,126 @@
+"""Turns with real processes: what a killed holder leaves is claimed by one, and a decision is carried out once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from refit import Project, Window
+from refit.errors import NotEnoughData, RetrainRefused
+from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.replay import Retrained
+from tasks.decision import read_history, record_outcome, settle_decision
+from tasks.ledger import entries, verify_ledger
+from tasks.left_behind import claim_left_behind
+from tasks.turn import ask_for_turn
+from tasks.turn_lock import is_taken, turn_file
+from tests.tasks.conftest import Race
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+PERSON = Request("manual", "test")
+KILLED = """
+import os, signal
+from datetime import UTC, datetime
+import pandas as pd
+from sklearn.dummy import DummyRegressor
+from refit import Project
+from refit.monitoring.evidence import Request
+from tasks.turn import ask_for_turn
+
+project = Project(
+    name="rentals", kind="regression", target="rentals", timestamp="observed_at",
+    load=lambda window: pd.DataFrame(), build=DummyRegressor,
+)
+with ask_for_turn(project, Request("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC), decision):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def decided(rentals: Project, generation: int = 0) -> int:
+    evidence = Evidence("rentals", AT, generation, Window(AT - WEEK, AT), WEEK, 10, 1, None, 10, AT)
+    return settle_decision.fn(rentals, replace(evidence, request=PERSON), AT).id
+
+
+def endings() -> list[str | None]:
+    return [attempt.ending for attempt in read_history("rentals", AT).attempts]
+
+
+@pytest.mark.parametrize("by", ["monitor", "person"])
+def test_what_a_killed_retrain_left_is_claimed_by_one(rentals: Project, race: Race, by: str) -> None:
+    number = decided(rentals) if by == "monitor" else None
+    race(KILLED, 1, killed=True, decision=number)
+    assert not is_taken("rentals")
+    assert endings() == [None]
+    with ThreadPoolExecutor(8) as pool:
+        claims = [one for one in pool.map(lambda _: claim_left_behind(rentals, AT + WEEK), range(8)) if one]
+    ((evidence, recorded),) = claims
+    assert recorded.id == entries("rentals", "decision")[0].id
+    assert (evidence.as_of, evidence.window) == (AT + WEEK, Window(evidence.window.start, AT))
+    assert endings() == ["failed"]
+    assert not turn_file("rentals").exists()
+    verify_ledger()
+
+
+def test_one_that_was_killed_twice_is_claimed_by_nobody(rentals: Project, race: Race) -> None:
+    number = decided(rentals)
+    race(KILLED, 1, killed=True, decision=number)
+    assert claim_left_behind(rentals, AT) is not None
+    race(KILLED, 1, killed=True, decision=number)
+    assert claim_left_behind(rentals, AT) is None
+    assert [entry.payload["ending"] for entry in entries("rentals", "retrain")] == ["failed"]
+
+
+def test_nothing_is_claimed_from_the_living_or_from_those_that_ended(rentals: Project) -> None:
+    assert claim_left_behind(rentals, AT) is None
+    with pytest.raises(NotEnoughData):
+        find_too_little(rentals)
+    assert claim_left_behind(rentals, AT) is None
+    assert endings() == ["refused"]
+
+
+def find_too_little(rentals: Project) -> None:
+    with ask_for_turn(rentals, PERSON, AT):
+        assert claim_left_behind(rentals, AT) is None
+        raise NotEnoughData("too few rows")
+
+
+def test_the_next_retrain_records_the_death_of_the_one_before(rentals: Project, race: Race) -> None:
+    race(KILLED, 1, killed=True, decision=None)
+    with pytest.raises(ZeroDivisionError), ask_for_turn(rentals, PERSON, AT):
+        raise ZeroDivisionError
+    assert endings() == ["failed", "failed"]
+    errors = [entry.payload["error"] for entry in reversed(entries("rentals", "retrain"))]
+    assert errors[0] == "its process was killed"
+
+
+@pytest.mark.parametrize(
+    ("ending", "open_again"), [("promoted", False), ("rejected", False), ("failed", True), ("refused", True)]
+)
+def test_a_decision_is_carried_out_once(rentals: Project, ending: str, open_again: bool) -> None:
+    number = decided(rentals)
+    record_outcome("rentals", Retrained(number, ending, 1.0), AT)
+    if open_again:
+        assert take(rentals, number) == number
+    else:
+        with pytest.raises(RetrainRefused, match=f"decision {number} of rentals was carried out already"):
+            take(rentals, number)
+
+
+def test_a_number_that_is_no_open_decision_is_refused(rentals: Project) -> None:
+    with pytest.raises(RetrainRefused, match="entry 7 of the ledger is no decision to retrain rentals"):
+        take(rentals, 7)
+    number = decided(rentals, generation=3)
+    with pytest.raises(RetrainRefused, match="generation 3, not the one serving"):
+        take(rentals, number)
+    assert endings() == [None]
+
+
+def take(rentals: Project, decision: int) -> int:
+    with suppress(ZeroDivisionError), ask_for_turn(rentals, PERSON, AT, decision) as turn:
+        raise ZeroDivisionError
+    return turn.decision
