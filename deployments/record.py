@@ -7,15 +7,16 @@ from typing import Any
 
 from deployments.output import Answer
 from refit.errors import StateError
-from refit.ledger import Entry
+from refit.ledger import Entry, from_payload
 from refit.models import Champion
 from refit.monitoring.forgetting import period_of
 from refit.monitoring.guards import cooldown_until, minutes_within, retrains_within
+from refit.monitoring.replay import Decided
 from refit.project import Project
 from tasks.catalog import choose_projects, find_project
 from tasks.champion import current_champion
 from tasks.decision import read_history
-from tasks.ledger import entry, latest
+from tasks.ledger import entries, entry, latest
 from tasks.quarantine import count_quarantined
 from tasks.story import story
 
@@ -58,7 +59,7 @@ def _watch(definition: Project) -> dict[str, Any]:
     until = cooldown_until(definition.monitoring, history, former.length)
     begin, budget = former.as_of - period_of(definition.monitoring, former.length), definition.monitoring.budget
     return {
-        "last_monitor": former.as_of.isoformat(),
+        "last_monitor": _last_monitor(definition.name),
         "last_decision": {"id": former.id, "action": former.action, "trigger": former.trigger},
         "cooldown_until": until.isoformat() if until else None,
         "budget_left": {
@@ -66,6 +67,14 @@ def _watch(definition: Project) -> dict[str, Any]:
             "minutes": None if budget.minutes is None else max(0.0, budget.minutes - minutes_within(history, begin)),
         },
     }
+
+
+def _last_monitor(project: str) -> str | None:
+    """Finds the instant that the newest decision of a monitor looked from; a person's retrain is a decision, too."""
+    evidence = (from_payload(Decided, made.payload).evidence for made in entries(project, "decision"))
+    looked = (found.as_of for found in evidence if found.request is None or found.request.by != "manual")
+    newest = next(looked, None)
+    return newest.isoformat() if newest else None
 
 
 def _state_lines(name: str, state: dict[str, Any]) -> list[str]:
@@ -78,7 +87,7 @@ def _state_lines(name: str, state: dict[str, Any]) -> list[str]:
     )
     judged = f"; last verdict: refit why {verdict['id']}" if verdict else ""
     decided = (
-        f"; as of {state['last_monitor']}: {decision['action']} (refit why {decision['id']}), "
+        f"; last decision: {decision['action']} (refit why {decision['id']}), "
         f"{state['budget_left']['retrains']} retrains left"
         if decision
         else ""
