@@ -38,6 +38,28 @@ def sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
     return rows.iloc[np.sort(drawn)]
 
 
+def drawn_alike(rows: pd.DataFrame, most: int, index: pd.Index[int], seed: int) -> pd.DataFrame:
+    """Draws rows at random such that two draws from parts of the same rows share as many as they can.
+
+    Models that are fitted on such draws differ by what their parts hold, and less by the luck of the draw (common
+    random numbers).
+
+    Args:
+        rows: A part of the rows.
+        most: How many at most.
+        index: That of all rows: each of its labels has a rank, and the lowest of a part are drawn.
+        seed: The seed.
+
+    Returns:
+        The drawn rows in their order; all rows where they are few enough.
+    """
+    if len(rows) <= most:
+        return rows
+    ranks: npt.NDArray[np.int64] = np.random.default_rng(seed).permutation(len(index))
+    lowest = np.argpartition(ranks[index.get_indexer(rows.index)], most)[:most]
+    return rows.iloc[np.sort(lowest)]
+
+
 def fit_rows(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
     """Fits the project's estimator, seeded.
 

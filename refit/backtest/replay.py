@@ -108,7 +108,6 @@ def _live(trainer: Trainer, preset: Preset, begin: int, first: Serving, told: Ca
     last = len(trainer.past.windows) - 1
     for number in range(begin, last + 1):
         served.append(champion.trained)
-        trainer.evaluation(champion.trained, trainer.past.windows[number])
         generations.append(champion.generation)
         if number < last:  # a decision at the very end would serve no window
             champion, history, happened = _turn(trainer, preset, number, champion, history, former)

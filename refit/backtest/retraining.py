@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
 from refit.backtest.history import Past
+from refit.backtest.scores import evaluate_model, evaluate_trivial, losses_of
 from refit.backtest.workshop import Workshop
-from refit.blocks import blocks
 from refit.errors import RefitError
 from refit.evaluations import Comparison, Evaluation
 from refit.gate import bound_refit, decide
-from refit.predictions import FAULTS, Predictions, predict_once
-from refit.preparation import pick, trivial
+from refit.predictions import FAULTS
 from refit.project import Project
-from refit.scoring import score
 from refit.snapshots import SnapshotRef
 from refit.split import holdout_start, training_window, unseen
 from refit.training_window import choose_window
@@ -106,6 +103,24 @@ class Trainer:
             lambda: (self.definition, self.metric, model, self.past.within(rows)),
         )
 
+    def order_losses(self, trained: Window, windows: tuple[Window, ...]) -> Future[list[float]]:
+        """Asks what the model that was fitted on a window's rows loses in each of several others.
+
+        Args:
+            trained: What it was fitted on.
+            windows: Consecutive ones.
+
+        Returns:
+            Where the losses will be; NaN for a window that allows no score.
+        """
+        rows, counts = Window(windows[0].start, windows[-1].end), [self.past.count(each) for each in windows]
+        model = self.model(trained)
+        return self.workshop.order(
+            ("losses", trained, rows),
+            losses_of,
+            lambda: (self.definition, self.metric, model, self.past.within(rows), counts),
+        )
+
     def _split(self, as_of: datetime, champion: Serving | None) -> tuple[Window, Window] | str:
         """Gives the training rows and the holdout, or why there are none."""
         policy, mature = self.definition.training, self.past.mature(as_of)
@@ -144,7 +159,7 @@ class Trainer:
         rows = self.past.count(holdout)
         baseline = self.workshop.ask(
             ("baseline", chosen, holdout),
-            _evaluate_trivial,
+            evaluate_trivial,
             lambda: (self.definition, self.metric, self.past.within(chosen), self.past.within(holdout)),
         )
         return Comparison(
@@ -162,36 +177,6 @@ class Trainer:
         everything = self._chosen(Window(self.past.windows[0].start, holdout.end))
         bound = bound_refit(self.evaluation(everything, holdout), comparison, self.definition.gate)
         return everything if bound.passed else chosen
-
-
-def evaluate_model(definition: Project, metric: str, model: BaseEstimator, rows: pd.DataFrame) -> Evaluation:
-    """Scores a model on rows, whole and in blocks of time.
-
-    Args:
-        definition: The project.
-        metric: The scorer's name.
-        model: Fitted.
-        rows: Labelled rows, sorted by event time.
-
-    Returns:
-        The scores.
-
-    Raises:
-        ModelError: If the model cannot predict these rows.
-    """
-    predictions = predict_once(model, pick(rows, definition.features_of(rows.columns)))
-    return _evaluation(definition, metric, predictions, rows)
-
-
-def _evaluate_trivial(definition: Project, metric: str, train: pd.DataFrame, rows: pd.DataFrame) -> Evaluation:
-    model = trivial(definition.kind).fit(np.zeros((len(train), 1)), train[definition.target])
-    return _evaluation(definition, metric, predict_once(model, rows), rows)
-
-
-def _evaluation(definition: Project, metric: str, predictions: Predictions, rows: pd.DataFrame) -> Evaluation:
-    truth, parts = rows[definition.target], blocks(rows[definition.timestamp])
-    in_blocks = tuple(score(metric, predictions, truth, part) for part in parts)
-    return Evaluation(score(metric, predictions, truth), in_blocks)
 
 
 def _start_of_choice(definition: Project, rows: pd.DataFrame) -> datetime:

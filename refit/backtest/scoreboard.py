@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,6 @@ import numpy as np
 from refit.backtest.presets import NEVER
 from refit.backtest.results import BacktestResult, Event, PolicyResult
 from refit.backtest.retraining import Trainer
-from refit.losses import loss
 from refit.windows import Window
 
 
@@ -37,10 +36,11 @@ def compare_lives(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult
     """
     longest = max(len(life.served) for life in lives.values())
     windows = trainer.past.windows[len(trainer.past.windows) - longest :]
+    lost = _losses(trainer, lives, windows)
     losses = {
-        name: [_loss(trainer, *pair) for pair in zip(life.served, windows, strict=True)] for name, life in lives.items()
+        name: [lost[trained][number] for number, trained in enumerate(life.served)] for name, life in lives.items()
     }
-    best = list(_best(trainer, lives, windows))
+    best = _best(lost, longest)
     mean = {name: _mean(each) for name, each in losses.items()}
     policies = {
         name: PolicyResult(
@@ -60,15 +60,21 @@ def compare_lives(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult
     return BacktestResult(trainer.definition.name, trainer.metric, past.windows, len(past.rows), policies, fits)
 
 
-def _loss(trainer: Trainer, trained: Window, window: Window) -> float:
-    return loss(trainer.metric, trainer.evaluation(trained, window).value)
+def _losses(trainer: Trainer, lives: Mapping[str, Life], windows: tuple[Window, ...]) -> dict[Window, dict[int, float]]:
+    """Gives what each model that served any policy loses in each window from its first service on, by number."""
+    begins: dict[Window, int] = {}
+    for life in lives.values():
+        for number, trained in enumerate(life.served):
+            begins[trained] = min(number, begins.get(trained, number))
+    ordered = {trained: trainer.order_losses(trained, windows[begin:]) for trained, begin in begins.items()}
+    return {trained: dict(enumerate(ordered[trained].result(), start=begins[trained])) for trained in ordered}
 
 
-def _best(trainer: Trainer, lives: Mapping[str, Life], windows: tuple[Window, ...]) -> Iterator[float]:
+def _best(lost: Mapping[Window, Mapping[int, float]], windows: int) -> list[float]:
     """Gives the least loss in each window among all models that had served any policy by then."""
-    for number, window in enumerate(windows):
-        there = {trained for life in lives.values() for trained in life.served[: number + 1]}
-        yield min((_loss(trainer, trained, window) for trained in there), default=math.nan)
+    return [
+        min((each[number] for each in lost.values() if number in each), default=math.nan) for number in range(windows)
+    ]
 
 
 def _mean(values: list[float]) -> float:

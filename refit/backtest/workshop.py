@@ -15,17 +15,10 @@ class Workshop:
     thread that asks does it, which suits one thread alone: a fit seeds numpy's global generator.
     """
 
-    def __init__(self, executor: Executor | None = None, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(self, executor: Executor | None = None) -> None:
         self._executor = executor
-        self._progress = progress
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
-        self._done = 0
-
-    @property
-    def parallel(self) -> bool:
-        """Whether several threads may ask at once."""
-        return self._executor is not None
 
     def ask(self, key: Hashable, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Any:  # noqa: ANN401
         """Gives the answer to a question, which is asked now if it has not been before.
@@ -41,18 +34,25 @@ class Workshop:
         Raises:
             Exception: What the function raised, for all who ask.
         """
+        return self.order(key, function, arguments).result()
+
+    def order(
+        self, key: Hashable, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]
+    ) -> Future[Any]:
+        """Asks a question, if it has not been asked before, without waiting for the answer.
+
+        Args:
+            key: Names the question.
+            function: Answers it.
+            arguments: Gather what the function needs.
+
+        Returns:
+            Where the answer will be.
+        """
         with self._lock:
-            future = self._answers.get(key)
-            mine = future is None
-            if future is None:
-                future = self._begin(function, arguments)
-                self._answers[key] = future
-        answer = future.result()
-        if mine and self._progress:
-            with self._lock:
-                self._done += 1
-            self._progress(self._done)
-        return answer
+            if key not in self._answers:
+                self._answers[key] = self._begin(function, arguments)
+            return self._answers[key]
 
     def count(self, kind: str) -> int:
         """Counts the questions of a kind that were asked.

@@ -20,7 +20,7 @@ from refit.monitoring.policies import ProbePolicy
 from refit.project import Project
 from refit.scoring import metric_of
 from refit.training_window import choose
-from refit.trials import Scores, sample, trial
+from refit.trials import Scores, drawn_alike, trial
 from refit.windows import Window
 
 MIN_ROWS = 100
@@ -63,9 +63,8 @@ def probe(
     if len(seen) < MIN_ROWS:
         return None
     most = MOST_ROWS if _grown(definition, history, judge, len(seen), policy) else policy.rows
-    rows = [
-        sample(each, most, definition.training.seed) for each in (seen, *_candidates(definition, known, judge, start))
-    ]
+    candidates, seed = (seen, *_candidates(definition, known, judge, start)), definition.training.seed
+    rows = [drawn_alike(each, most, history.index, seed) for each in candidates]
     twin, *fresh = [trial(definition, metric, each, judged) for each in rows]
     sizes = (len(rows[0]), max(len(each) for each in rows[1:]))
     return _found(metric, Window(start, judge.end), len(judged), sizes, twin, np.array(fresh))

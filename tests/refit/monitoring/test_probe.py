@@ -15,6 +15,7 @@ from refit.monitoring import probe as probing
 from refit.monitoring.evidence import Probe
 from refit.monitoring.policies import ProbePolicy
 from refit.monitoring.probe import gains, probe
+from refit.trials import drawn_alike
 
 START, HOUR = datetime(2026, 1, 1, tzinfo=UTC), timedelta(hours=1)
 
@@ -119,3 +120,13 @@ def test_the_winner_among_many_is_not_taken_at_its_word() -> None:
         best.append((fresh - twin).mean(axis=1).max())
     assert np.mean(best) > 0.3
     assert abs(np.mean(taken)) < 4 * np.std(taken) / 300**0.5
+
+
+def test_draws_from_overlapping_parts_share_what_they_can() -> None:
+    everything = pd.DataFrame({"x": range(1_000)})
+    small, large = (drawn_alike(part, 100, everything.index, 7) for part in (everything[200:500], everything))
+    assert (len(small), len(large)) == (100, 100)
+    assert small.index.is_monotonic_increasing
+    assert set(large.index[(large.index >= 200) & (large.index < 500)]) <= set(small.index)
+    assert drawn_alike(everything[:100], 100, everything.index, 7).equals(everything[:100])
+    assert not drawn_alike(everything, 100, everything.index, 8).equals(large)
