@@ -10,9 +10,10 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Literal, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from refit.errors import StateError
 from refit.windows import as_utc
 
 EntryKind = Literal["contract", "verdict", "promotion", "decision", "retrain"]
@@ -113,9 +114,20 @@ def from_payload(kind: type[T], payload: object) -> T:
 
     Returns:
         A value equal to the former one.
+
+    Raises:
+        StateError: If they are of no such value, as where another version of Refit has written them.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # a class is hashable
-    return adapter.validate_python(payload)
+    try:
+        return adapter.validate_python(payload)
+    except ValidationError as fault:
+        mistake = fault.errors()[0]
+        place = ".".join(map(str, mistake["loc"]))
+        raise StateError(
+            f"an entry of the ledger holds no {kind.__name__} ({place}: {mistake['msg']}): "
+            f"read it with the version of Refit that wrote it, or begin anew in another REFIT_HOME"
+        ) from fault
 
 
 @cache

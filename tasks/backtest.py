@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from time import perf_counter
 
 import pandas as pd
@@ -17,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from refit.backtest.presets import DEFAULT, OWN, PRESETS, Preset, own
-from refit.backtest.replay import replay
+from refit.backtest.replay import Progress, replay
 from refit.backtest.results import BacktestResult
 from refit.delivery import FRAMES, cut
 from refit.errors import NotEnoughData, ProjectError
@@ -79,7 +80,13 @@ def choose_presets(definition: Project, names: Iterable[str]) -> dict[str, Prese
     """
     changed = definition.monitoring != MonitoringPolicy()
     wanted = list(names) or [*USUAL, *([OWN] if changed else [])]
-    return dict(_preset(definition, name) for name in wanted)
+    found = [_preset(definition, name) for name in wanted]
+    twice = {name for name, _ in found if sum(name == other for other, _ in found) > 1}
+    taken = {Path(given).stem for given in wanted if given not in {*PRESETS, OWN}} & {*PRESETS, OWN}
+    if twice or taken:
+        names = ", ".join(sorted(twice | taken))
+        raise ProjectError(f"several policies would be called {names}: give each file a name of its own")
+    return dict(found)
 
 
 def _preset(definition: Project, name: str) -> tuple[str, Preset]:
@@ -94,19 +101,18 @@ def _preset(definition: Project, name: str) -> tuple[str, Preset]:
     try:
         return file.stem, own(MonitoringPolicy.model_validate(json.loads(file.read_text())))
     except (ValidationError, ValueError, OSError) as fault:
-        reason = "; ".join(str(fault).splitlines()[1:3]).strip() or str(fault)
+        reason = _first_mistake(fault) if isinstance(fault, ValidationError) else str(fault)
         raise ProjectError(f"{name} holds no policy ({reason}): give JSON with fields of MonitoringPolicy") from fault
+
+
+def _first_mistake(fault: ValidationError) -> str:
+    mistake = fault.errors()[0]
+    return f"{'.'.join(map(str, mistake['loc'])) or 'the whole'}: {mistake['msg']}"
 
 
 def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Preset], windows: int) -> BacktestResult:
     from joblib import cpu_count
     from joblib.externals.loky import get_reusable_executor
-
-    done = dict.fromkeys(presets, 0)
-
-    def tell(name: str, number: int, of: int) -> None:
-        done[name] = number
-        log.info("%s: %s is at window %d of %d", definition.name, name, number, of)
 
     # Each process imports the project's file itself: what the file defines cannot be sent otherwise.
     executor = get_reusable_executor(
@@ -114,9 +120,25 @@ def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Pre
     )
     try:
         with foreign_code(definition):
-            return replay(definition, rows, presets, windows, executor, tell)
+            return replay(definition, rows, presets, windows, executor, _telling(definition, len(presets)))
     finally:
         executor.shutdown()
+
+
+def _telling(definition: Project, policies: int) -> Progress:
+    """Tells how far all policies are together, once for each tenth."""
+    done, told, lock = dict[str, int](), [0], Lock()
+
+    def tell(name: str, number: int, of: int) -> None:
+        with lock:
+            done[name] = number
+            tenths = 10 * sum(done.values()) // (of * max(policies, len(done)))
+            if tenths > told[0]:
+                told[0] = tenths
+                where = ", ".join(f"{each} {count}" for each, count in done.items())
+                log.info("%s: %d %% replayed; of %d windows: %s", definition.name, 10 * tenths, of, where)
+
+    return tell
 
 
 def _history(definition: Project, until: datetime) -> pd.DataFrame:

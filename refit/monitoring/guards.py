@@ -12,6 +12,7 @@ from refit.monitoring.forgetting import period_of
 from refit.monitoring.history import History
 from refit.monitoring.pacing import saved_up
 from refit.monitoring.policies import MonitoringPolicy
+from refit.monitoring.spans import in_words
 
 MOST_DOUBLINGS = 4
 """After so many rejections in a row the wait grows no further."""
@@ -130,8 +131,8 @@ def _cooldown(evidence: Evidence, policy: MonitoringPolicy, history: History, *,
         return Finding("cooldown", fired=False, value=None, limit=None, sentence="there was no retrain yet")
     length, hours = cooldown_of(policy, evidence.length), (until - evidence.as_of) / timedelta(hours=1)
     waits = evidence.as_of < until
-    spoken = f"the cooldown of {length} {'lasts' if waits else 'ended'} until {until:%Y-%m-%d %H:%M} UTC"
-    spoken = spoken if waits else f"the cooldown of {length} ended at {until:%Y-%m-%d %H:%M} UTC"
+    lasts = "lasts until" if waits else "ended at"
+    spoken = f"the cooldown of {in_words(length)} {lasts} {until:%Y-%m-%d %H:%M} UTC"
     note = ", which a person may pass" if waits and passed else ""
     return Finding("cooldown", waits and not passed, hours, 0.0, spoken + note)
 
@@ -173,7 +174,7 @@ def _budget(evidence: Evidence, policy: MonitoringPolicy, history: History, *, p
     period = period_of(policy, evidence.length)
     begin, allowed = evidence.as_of - period, policy.budget
     retrains = retrains_within(history, begin)
-    spoken = f"{retrains} of {allowed.retrains} retrains in {period} are used"
+    spoken = f"{retrains} of {allowed.retrains} retrains in {in_words(period)} are used"
     full = retrains >= allowed.retrains
     if not full and saved_up(history, evidence.as_of, period, allowed) < 1:
         full, spoken = True, f"{spoken}, and {allowed.burst} of them followed each other closely: the next comes later"

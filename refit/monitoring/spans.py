@@ -52,3 +52,22 @@ def current_window(newest: datetime, as_of: datetime, length: timedelta, trained
     end = min(newest, as_of)
     start = end - length if trained_until is None else max(end - length, min(trained_until, end))
     return Window(start, end)
+
+
+def in_words(length: timedelta) -> str:
+    """Says how long a span is.
+
+    Args:
+        length: Not negative.
+
+    Returns:
+        Days and hours, or hours and minutes.
+
+    Example:
+        >>> in_words(timedelta(days=14)), in_words(timedelta(hours=30)), in_words(timedelta(minutes=90))
+        ('14 days', '1 day 6 hours', '1 hour 30 minutes')
+    """
+    minutes = round(length / timedelta(minutes=1))
+    counts = {"day": minutes // 1440, "hour": minutes // 60 % 24, "minute": minutes % 60}
+    spoken = [f"{count} {unit}{'s' if count > 1 else ''}" for unit, count in counts.items() if count]
+    return " ".join(spoken[:2]) or "no time"

@@ -76,7 +76,9 @@ def _drift(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Fi
         return _silent("drift", "drift is not watched" if policy.drift is None else "drift could not be measured")
     found = evidence.drift
     names = lasting((*history.apart(evidence), found), policy.drift)
-    largest = max((column.excess for column in (*found.columns, *found.scores)), default=0.0)
+    columns = (*found.columns, *found.scores)
+    told = [column for column in columns if column.column in (names or found.drifted)] or columns
+    largest = max((column.excess for column in told), default=0.0)
     return Finding("drift", bool(names), largest, policy.drift.size, _drift_sentence(names, found, policy.drift))
 
 

@@ -3,6 +3,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from refit import Window
+from refit.errors import StateError
 from refit.evaluations import Evaluation
 from refit.ledger import GENESIS, Entry, as_payload, chain_hash, from_payload, verify
 
@@ -65,3 +67,10 @@ def test_nan_is_refused_in_a_hash_and_kept_in_a_payload() -> None:
     back = from_payload(Evaluation, payload)
     assert back.value == 0.1 + 0.2
     assert str(back.blocks) == "(1.0, nan, -inf)"
+
+
+def test_what_another_version_wrote_is_refused_in_one_sentence():
+    payload = as_payload(Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)))
+    with pytest.raises(StateError, match="an entry of the ledger holds no Window \\(end: ") as refused:
+        from_payload(Window, {"start": payload["start"]})
+    assert "\n" not in str(refused.value)
