@@ -92,7 +92,7 @@ def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_ro
     return [Window(start, everything.end) for start in sorted({everything.start, *starts})]
 
 
-def choose(scores: npt.NDArray[np.float64]) -> int:
+def choose(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -> int:
     """Picks the longest window that is no more than some standard errors worse than the best.
 
     The standard error is that of the mean of paired block differences (the one-standard-error rule of Breiman et al.
@@ -101,9 +101,10 @@ def choose(scores: npt.NDArray[np.float64]) -> int:
     Args:
         scores: One row per window, the longest first, one column per block; higher is better. A row of NaN is a window
             without a model; blocks in which a model has no score are left out.
+        least: The fewest blocks that a choice may rest on.
 
     Returns:
-        The row of the window to take; the first where there are too few scores to tell.
+        The row of the window to take; the first where there are too few blocks to tell.
 
     Example:
         >>> all_history = [0.5, 0.7, 0.6, 0.6, 0.5]
@@ -115,7 +116,7 @@ def choose(scores: npt.NDArray[np.float64]) -> int:
     fitted = np.flatnonzero(~np.isnan(scores).all(axis=1))
     paired = scores[fitted][:, ~np.isnan(scores[fitted]).any(axis=0)]
     count = paired.shape[1]
-    if not len(fitted) or count < MIN_BLOCKS:
+    if not len(fitted) or count < least:
         return 0
     behind = paired[paired.mean(axis=1).argmax()] - paired
     within = behind.mean(axis=1) <= ERRORS * behind.std(axis=1, ddof=1) / math.sqrt(count)

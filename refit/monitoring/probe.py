@@ -31,6 +31,8 @@ thinned to so many, large models are not fitted: in a sample growth would seem w
 SPANS = (4, 1)
 """Fresh models are fitted on all history, and on the newest so many windows before the judged rows."""
 _FOLDS = 2
+_FEWEST = 2
+"""A choice of the wrong fresh model costs only power, since it is judged on other blocks: few of them may decide it."""
 
 
 def probe(
@@ -87,7 +89,7 @@ def gains(twin: Scores, fresh: Scores) -> Scores:
     gained = np.full(len(twin), math.nan)
     for fold in range(_FOLDS):
         others = fresh[:, np.arange(len(twin)) % _FOLDS != fold]
-        gained[fold::_FOLDS] = (fresh[choose(others)] - twin)[fold::_FOLDS]
+        gained[fold::_FOLDS] = (fresh[choose(others, _FEWEST)] - twin)[fold::_FOLDS]
     return gained
 
 

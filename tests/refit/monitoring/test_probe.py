@@ -130,3 +130,10 @@ def test_draws_from_overlapping_parts_share_what_they_can() -> None:
     assert set(large.index[(large.index >= 200) & (large.index < 500)]) <= set(small.index)
     assert drawn_alike(everything[:100], 100, everything.index, 7).equals(everything[:100])
     assert not drawn_alike(everything, 100, everything.index, 8).equals(large)
+
+
+def test_a_small_window_finds_a_turn_that_only_its_own_rows_show() -> None:
+    found = probed(rows(10_400, 10_000), hours(0, 5_000), hours(10_000, 10_400))
+    assert found is not None
+    assert (found.rows, found.blocks) == (200, 5)
+    assert found.share > 0.5
