@@ -26,6 +26,9 @@ FEW = 3.0
 """The fewest degrees of freedom that an estimate is taken to have: with fewer, nothing would ever be significant."""
 CLEAR = 1e-6
 """Tests with smaller p-values are equally clear, and the size of the change decides which of them is reported."""
+SEEN = 0.25
+"""Movement is taken to be this share of what groups show at least, when its correlation in time is estimated: less, and
+chance alone would look correlated; more, and movement smaller than noise would look independent."""
 LONG = 2.0
 """A window longer than so many groups may drift away slowly, as no group does: more correlation is assumed."""
 MAX_CORRELATION = 0.9
@@ -84,9 +87,11 @@ def change(reference: Counts, current: Counts) -> Change:
 
 
 def _tested(reference: Counts, current: Counts) -> Change:
-    total, rows = reference.sum(axis=0), int(current.sum())
-    expected = expect(reference, rows, int(((total + current) > 0).sum()) - 1)
-    terms = roots(total, current)
+    # A cell that nobody uses is left out: smoothed, it would look fuller in a small group than in all rows.
+    used = reference.sum(axis=0) + current > 0
+    reference, current = reference[:, used], current[used]
+    expected = expect(reference, int(current.sum()), int(used.sum()) - 1)
+    terms = roots(reference.sum(axis=0), current)
     psi = float(np.square(terms).sum())
     return Change(psi, max(0.0, psi - expected.mean), expected.p_value(terms), expected)
 
@@ -129,7 +134,7 @@ def _moved(groups: Counts, rows: int, freedom: float, errors: int) -> Movement:
     products = z @ z.T
     seen = float(np.trace(products)) / count
     size = max(0.0, seen - own * freedom)
-    correlation = _correlation(products, max(size, seen / 2), errors)
+    correlation = _correlation(products, max(size, SEEN * seen), errors)
     independent = max(2.0, count * (1 - correlation) / (1 + correlation))
     widened = max(1.0, float(sizes.mean()) / rows) * (independent + 1) / (independent - 1)
     shown = max(FEW, (count - 1) * (1 - correlation**2) / (1 + correlation**2))

@@ -19,20 +19,24 @@ DECILES = stats.norm.ppf(np.arange(1, 10) / 10)
 POLICY = DriftPolicy()
 
 
-def number(mean: Floats, scale: float = 1.0, missing: float = MISSING) -> Floats:
+def number(mean: Floats, scale: float = 1.0, missing: Floats | float = MISSING) -> Floats:
     """The shares of the deciles of a standard normal column, then of unseen and missing values."""
     below = stats.norm.cdf((DECILES - mean[:, None]) / scale)
-    inside = np.diff(np.pad(below, ((0, 0), (1, 0))), append=1.0) * (1 - missing)
-    return np.concatenate([inside, np.zeros((len(mean), 1)), np.full((len(mean), 1), missing)], axis=1)
+    return _with_ends(np.diff(np.pad(below, ((0, 0), (1, 0))), append=1.0), missing)
 
 
-def category(logits: Floats, missing: float = MISSING, moved: float = 0.0) -> Floats:
+def category(logits: Floats, missing: Floats | float = MISSING, moved: float = 0.0) -> Floats:
     """The shares of seven categories, then of unseen and missing values."""
     shares = SHARES * np.exp(logits)
     shares /= shares.sum(axis=1, keepdims=True)
     shares[:, 0], shares[:, 1:] = shares[:, 0] - moved, shares[:, 1:] + moved / 6
-    ends = np.zeros((len(logits), 1))
-    return np.concatenate([shares * (1 - missing), ends, ends + missing], axis=1)
+    return _with_ends(shares, missing)
+
+
+def _with_ends(shares: Floats, missing: Floats | float) -> Floats:
+    ends = np.zeros((len(shares), 1))
+    missing = ends + np.reshape(missing, (-1, 1))
+    return np.concatenate([shares * (1 - missing), ends, missing], axis=1)
 
 
 def wander(rng: np.random.Generator, steps: int, width: int, size: float, memory: float) -> Floats:

@@ -66,6 +66,14 @@ def test_a_new_category_is_found_whatever_the_others_do() -> None:
     assert found.excess > 0.3
 
 
+def test_cells_that_nobody_uses_change_nothing() -> None:
+    rng = np.random.default_rng(5)
+    reference, window = drawn(rng, STILL, 50_000, BLOCKS), drawn(rng, number(np.array([0.1])), 5_000, 1)[0]
+    wider, other = (np.insert(side, [10] * 3, 0, axis=-1) for side in (reference, window))
+    plain, found = change(reference, window), change(wider, other)
+    assert (found.psi, found.excess, found.p_value) == (plain.psi, plain.excess, plain.p_value)
+
+
 def test_groups_and_cells_follow_the_size_of_the_window() -> None:
     blocks = np.full((100, 4), 125)
     assert [len(grouped(blocks, rows)) for rows in (100, 1_000, 5_000, 50_000)] == [100, 50, 10, 10]

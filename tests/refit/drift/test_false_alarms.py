@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
+from benchmarks.false_alarms import DAY, MOVES, Move
 from refit.drift.calibration import change
 from tests.refit.drift.planted import (
     BLOCKS,
     CATEGORIES,
+    MISSING,
     NUMBERS,
     POLICY,
     REFERENCE,
@@ -21,39 +25,66 @@ from tests.refit.drift.planted import (
     wander,
 )
 
-TRIALS = 16
-"""Trials of two windows by 20 columns."""
+LENGTHS = [500, 5_000, 50_000]
+"""Rows of a window."""
+TRIALS = 50
+"""Trials of two windows by 20 columns, for each movement and length."""
 ALLOWED = 0.01
 """The share of windows that may alarm without drift."""
-MOST = int(stats.binom.ppf(0.999, TRIALS, ALLOWED))
-"""So many alarms in that many trials are still no sign of a higher rate, at one in a thousand."""
 FOUND = 0.95
 """The share of changes that must be found."""
 CHANGES = 100
 LEAST = int(stats.binom.ppf(0.001, CHANGES, FOUND))
 
 
-def one_trial(rng: np.random.Generator, rows: int, size: float, memory: float) -> bool:
-    """Two windows after a reference, all of them moving by the same process from step to step."""
-    step = min(rows, 5_000)
-    past, now = REFERENCE // step, rows // step
-    found = []
+def most(trials: int) -> int:
+    """So many alarms in that many trials are still no sign of a higher rate than allowed, at one in a thousand."""
+    return int(stats.binom.ppf(0.999, trials, ALLOWED))
+
+
+def one_trial(rng: np.random.Generator, rows: int, move: Move) -> bool:
+    """Two windows after a reference; means, log shares and the missing share move by the same process, day by day."""
+    past, now, found = REFERENCE // DAY, rows // DAY, []
     for column in range(NUMBERS + CATEGORIES):
-        moved = wander(rng, past + 2 * now, 1 if column < NUMBERS else 7, size, memory)
-        shares = number(moved[:, 0]) if column < NUMBERS else category(moved)
+        moved = move(rng, past + 2 * now, 2 if column < NUMBERS else 8)
+        missing = special.expit(special.logit(MISSING) + 2 * moved[:, -1])
+        shares = number(moved[:, 0], 1.0, missing) if column < NUMBERS else category(moved[:, :7], missing)
         reference = drawn(rng, shares[:past], REFERENCE, BLOCKS)
         windows = [drawn(rng, shares[past + k * now : past + (k + 1) * now], rows, 1)[0] for k in (0, 1)]
         found.append([judged(reference, window) for window in windows])
     return alarmed(np.array(found).transpose(1, 0, 2))
 
 
-@pytest.mark.parametrize("rows", [500, 5_000, 50_000])
-@pytest.mark.parametrize(
-    ("size", "memory"), [(0.0, 0.0), (0.1, 0.0), (0.1, 0.5)], ids=["unmoved", "independent", "slow"]
-)
-def test_without_drift_hardly_a_window_alarms(rows: int, size: float, memory: float) -> None:
-    rng = np.random.default_rng([rows, int(100 * size), int(10 * memory), 2])
-    assert sum(one_trial(rng, rows, size, memory) for _ in range(TRIALS)) <= MOST
+@cache
+def alarms(move: str, rows: int) -> int:
+    rng = np.random.default_rng([rows, list(MOVES).index(move), 2])
+    return sum(one_trial(rng, rows, MOVES[move]) for _ in range(TRIALS))
+
+
+@pytest.mark.parametrize("rows", LENGTHS)
+@pytest.mark.parametrize("move", MOVES)
+def test_without_drift_hardly_a_window_alarms(move: str, rows: int) -> None:
+    assert alarms(move, rows) <= most(TRIALS)
+
+
+@pytest.mark.parametrize("rows", LENGTHS)
+def test_over_all_movements_hardly_a_window_alarms(rows: int) -> None:
+    assert sum(alarms(move, rows) for move in MOVES) <= most(TRIALS * len(MOVES))
+
+
+@pytest.mark.parametrize("move", ["daily effects", "block effects", "wandering"])
+def test_a_reference_that_hides_its_movement_would_alarm(move: str) -> None:
+    """The simulation can fail: with its blocks shuffled together, the reference knows of no movement."""
+    rng, hits = np.random.default_rng([3, list(MOVES).index(move)]), 0
+    for _ in range(10):
+        shares = [number(path) for path in MOVES[move](rng, REFERENCE // DAY + 2, NUMBERS).T]
+        together = [drawn(rng, each[:-2].mean(axis=0, keepdims=True), REFERENCE, BLOCKS) for each in shares]
+        found = [
+            [judged(old, drawn(rng, each[[k]], DAY, 1)[0]) for old, each in zip(together, shares, strict=True)]
+            for k in (-2, -1)
+        ]
+        hits += alarmed(np.array(found))
+    assert hits > most(10)
 
 
 STILL, SAME = np.zeros(1), np.zeros((1, 7))

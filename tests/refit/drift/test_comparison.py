@@ -1,0 +1,111 @@
+"""A window against a reference, through every step: what marks a column, and what two windows make of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from benchmarks.false_alarms import PLANTED, with_drift, without_drift
+from refit.drift.anchors import anchor_of, blocks_of
+from refit.drift.comparison import compare, reference_of
+from refit.drift.domain import sampling_noise
+from refit.drift.expected import Expected
+from refit.drift.findings import Drift
+from refit.drift.pairs import raked
+from refit.drift.profile import profile
+from refit.monitoring.policies import DriftPolicy
+from refit.windows import Window
+
+WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=7))
+
+
+def normal(rows: int, seed: int, mean: float = 0.0, columns: int = 1) -> pa.Table:
+    """Normal columns, the first about another mean."""
+    z = np.random.default_rng(seed).normal(size=(rows, columns))
+    z[:, 0] += mean
+    return pa.table({**{f"x{place}": z[:, place] for place in range(columns)}, "at": np.arange(rows)})
+
+
+def compared(old: pa.Table, new: pa.Table, policy: DriftPolicy | None = None) -> Drift:
+    names = [name for name in old.column_names if name != "at"]
+    data = profile([old], anchor_of(old, names, old["at"].to_numpy(), blocks_of(old.num_rows)), "at")
+    current = profile([new], data.anchors.unblocked(), "at")
+    return compare(reference_of(data, None, 0), current, None, WINDOW, policy or DriftPolicy())
+
+
+def test_a_change_that_is_significant_but_small_is_no_drift() -> None:
+    (found,) = compared(normal(50_000, 1), normal(5_000, 2, 0.12)).columns
+    assert found.p_value < DriftPolicy().significance
+    assert 0 < found.excess < DriftPolicy().size
+    assert not found.drifted
+
+
+def test_a_change_that_is_large_but_not_significant_is_no_drift() -> None:
+    (found,) = compared(normal(50_000, 1), normal(200, 3, 0.2)).columns
+    assert found.excess > DriftPolicy().size
+    assert found.p_value > DriftPolicy().significance
+    assert not found.drifted
+
+
+def test_more_columns_ask_for_more_significance() -> None:
+    old, new = normal(20_000, 4, columns=20), normal(300, 11, 0.29, columns=20)
+    alone = compared(old.select(["x0", "at"]), new.select(["x0", "at"])).columns[0]
+    among = compared(old, new).columns[0]
+    assert alone.p_value == among.p_value
+    assert DriftPolicy().significance / 20 < alone.p_value < DriftPolicy().significance
+    assert (alone.drifted, among.drifted) == (True, False)
+
+
+def test_a_reference_without_enough_blocks_says_so_and_asks_for_more() -> None:
+    small, large = normal(3_000, 5), normal(50_000, 5)
+    half = normal(3_000, 6, 0.4)
+    assert (compared(small, half).calibrated, compared(large, half).calibrated) == (False, True)
+    assert (compared(small, half).drifted, compared(large, half).drifted) == ((), ("x0",))
+    assert compared(small, normal(3_000, 6, 0.8)).drifted == ("x0",)
+
+
+def test_fixed_thresholds_take_the_place_of_the_alarm() -> None:
+    moved = normal(5_000, 7, 0.3)
+    assert compared(normal(50_000, 1), moved).drifted == ("x0",)
+    assert compared(normal(50_000, 1), moved, DriftPolicy(rules=("psi > 0.2 on any",))).drifted == ()
+    assert compared(normal(50_000, 1), moved, DriftPolicy(rules=("ks > 0.1 on any",))).drifted == ("x0",)
+
+
+def test_every_change_is_found_by_two_windows_of_5000_rows() -> None:
+    trials = 10
+    hits = np.sum([with_drift("unmoved", trial) for trial in range(trials)], axis=0)
+    assert dict(zip(PLANTED, (hits >= stats.binom.ppf(0.001, trials, 0.95)).tolist(), strict=True)) == dict.fromkeys(
+        PLANTED, True
+    )
+
+
+@pytest.mark.parametrize("move", ["wandering", "weekly cycle"])
+def test_rows_that_move_by_themselves_raise_no_alarm(move: str) -> None:
+    fired = [alarm for trial in range(4) for alarm in without_drift(move, trial)]
+    assert sum(fired) <= stats.binom.ppf(0.999, len(fired), 0.01)
+
+
+def test_without_movement_the_p_value_is_that_of_chi_squared() -> None:
+    terms = np.array([0.02, -0.03, 0.01, 0.015])
+    found = Expected(noise=0.0003, freedom=3.0).p_value(terms)
+    assert found == pytest.approx(stats.chi2.sf(np.square(terms).sum() / 0.0003, 3), rel=1e-9)
+
+
+def test_the_noise_of_the_auc_is_that_of_the_test_of_mann_and_whitney() -> None:
+    one, other = np.random.default_rng(8).normal(size=(2, 300))
+    found = stats.mannwhitneyu(one + 0.2, other, alternative="greater", method="asymptotic", use_continuity=False)
+    auc = found.statistic / 300**2
+    assert sampling_noise(300, 300, found.pvalue) == pytest.approx(auc - 0.5, rel=1e-9)
+
+
+def test_raking_gives_the_margins_and_keeps_the_odds() -> None:
+    old, margins = np.random.default_rng(9).integers(20, 200, (2, 1, 2, 2)).astype(float)
+    fitted = raked(old, margins)
+    for axis in (1, 2):
+        assert fitted.sum(axis=axis) == pytest.approx((margins / margins.sum()).sum(axis=axis), abs=1e-6)
+    odds = stats.contingency.odds_ratio(old[0].astype(int), kind="sample").statistic
+    assert fitted[0, 0, 0] * fitted[0, 1, 1] / (fitted[0, 0, 1] * fitted[0, 1, 0]) == pytest.approx(odds)
