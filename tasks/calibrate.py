@@ -74,7 +74,16 @@ def calibrate(definition: Project, champion: Champion, seed: int) -> Calibration
     fired = sum(alarmed(windows, policy) for windows in found)
     calibrated = all(drift.calibrated for windows in found for drift in windows)
     power = _power(definition, parts[:: max(1, len(parts) // PLANTED)][:PLANTED], policy, np.random.default_rng(seed))
-    return CalibrationResult(definition.name, len(found), fired / len(found), calibrated, power)
+    return CalibrationResult(
+        project=definition.name,
+        length=parts[0].windows[0][0].length,
+        window_rows=int(np.median([rows.num_rows for part in parts for _, rows in part.windows])),
+        reference_rows=int(np.median([part.rest.num_rows for part in parts])),
+        windows=len(found),
+        alarms=fired,
+        calibrated=calibrated,
+        found=power,
+    )
 
 
 def _parts(definition: Project, champion: Champion, policy: DriftPolicy) -> list[_Part]:
@@ -136,18 +145,23 @@ def _profile(definition: Project, rows: pa.Table, columns: list[str]) -> Profile
     return profile([rows], anchor_of(rows, columns, times, blocks_of(rows.num_rows)), definition.timestamp)
 
 
-def _power(definition: Project, parts: list[_Part], policy: DriftPolicy, rng: np.random.Generator) -> dict[str, float]:
+def _power(
+    definition: Project, parts: list[_Part], policy: DriftPolicy, rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
     """Plants each change in each column; Holm's correction asks the most of a single changed column."""
     columns = [name for name in parts[0].rest.column_names if name != definition.timestamp]
     alone = policy.model_copy(update={"significance": policy.significance / len(columns), "rules": ()})
-    hits: dict[str, list[bool]] = defaultdict(list)
+    hits: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for place, name in enumerate(columns, start=1):
         for part in parts:
             reference = Reference(_profile(definition, part.rest, [name]), None, 0.5, 1.0)
             for change in plantable(part.rest.column(name)):
-                hits[change].append(alarmed(_changed(definition, reference, part, name, change, alone, rng), alone))
+                found = alarmed(_changed(definition, reference, part, name, change, alone, rng), alone)
+                hits[change][name].append(found)
         log.info("%s: changes planted in %d of %d columns", definition.name, place, len(columns))
-    return {change: sum(found) / len(found) for change, found in hits.items()}
+    return {
+        change: {name: sum(found) / len(found) for name, found in by_name.items()} for change, by_name in hits.items()
+    }
 
 
 def _changed(

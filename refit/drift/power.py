@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import stats
 
 from refit.drift.alarms import lasting
 from refit.drift.findings import Drift
@@ -27,24 +29,50 @@ class CalibrationResult:
     """What a calibration measured."""
 
     project: str
+    length: timedelta
+    """How long a window is."""
+    window_rows: int
+    """The median number of rows of the windows."""
+    reference_rows: int
+    """The median number of rows that they were compared with."""
     windows: int
     """Windows without a change that were judged, each with the one before it."""
-    false_alarm_rate: float
-    """The share of them in which an alarm fired, persistence included."""
+    alarms: int
+    """In so many of them an alarm fired, persistence included."""
     calibrated: bool
     """Whether the reference knows its own natural movement; else stricter floors were used."""
-    power: Mapping[str, float]
-    """By change: how often it was found within two windows, over columns and stretches of time."""
+    found: Mapping[str, Mapping[str, float]]
+    """By change and column: in which share of the stretches of time it was found within two windows."""
+
+    @property
+    def false_alarm_rate(self) -> float:
+        """The share of windows without a change in which an alarm fired."""
+        return self.alarms / self.windows
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """What the rate may be at 95 % (Clopper and Pearson 1934), as if the windows did not overlap."""
+        low, high = stats.binomtest(self.alarms, self.windows).proportion_ci()
+        return float(low), float(high)
+
+    @property
+    def power(self) -> dict[str, float]:
+        """By change: how often it was found, over columns and stretches of time."""
+        return {change: sum(columns.values()) / len(columns) for change, columns in self.found.items()}
 
     def as_json(self) -> dict[str, Any]:
         """Gives the keys of `refit calibrate --json`."""
         return {
             "project": self.project,
+            "window": {"seconds": self.length.total_seconds(), "rows": self.window_rows},
+            "reference": {"rows": self.reference_rows},
             "windows": self.windows,
             "false_alarm_rate": self.false_alarm_rate,
+            "interval": list(self.interval),
             "limit": LIMIT,
             "calibrated": self.calibrated,
-            "power": dict(self.power),
+            "power": self.power,
+            "columns": {change: dict(columns) for change, columns in self.found.items()},
         }
 
 
@@ -85,7 +113,7 @@ def plant(values: pa.ChunkedArray, change: str, whole: pa.ChunkedArray, rng: np.
         values: The window's values.
         change: One of `plantable`.
         whole: The reference's values, which give mean, standard deviation and categories.
-        rng: Draws the rows that go missing or to another category.
+        rng: Draws the rows that go missing, to another category, or to the next whole number.
 
     Returns:
         The changed values.
@@ -100,8 +128,15 @@ def plant(values: pa.ChunkedArray, change: str, whole: pa.ChunkedArray, rng: np.
     mean, spread = pc.mean(known).as_py(), pc.stddev(known).as_py()
     numbers = pc.cast(values, pa.float64(), safe=False)
     if change == CHANGES[0]:
-        return pc.add(numbers, MEAN * spread)
-    return pc.add(pc.multiply(pc.subtract(numbers, mean), SCALE), mean)
+        moved = pc.add(numbers, MEAN * spread)
+    else:
+        moved = pc.add(pc.multiply(pc.subtract(numbers, mean), SCALE), mean)
+    # A whole number stays one: it is rounded up as often as keeps the mean, or the change would vanish in its cell.
+    return pc.floor(pc.add(moved, pa.array(rng.random(len(values))))) if _whole(known) else moved
+
+
+def _whole(numbers: pa.ChunkedArray) -> bool:
+    return bool(pc.all(pc.equal(numbers, pc.floor(numbers))).as_py())
 
 
 def _to_rarest(values: pa.ChunkedArray, whole: pa.ChunkedArray, rng: np.random.Generator) -> pa.ChunkedArray:

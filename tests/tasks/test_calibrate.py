@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from sklearn.dummy import DummyRegressor
 
+from deployments.calibrating import lines_of
 from infra.settings import Settings
 from refit import MonitoringPolicy, Project, Window
+from refit.drift.power import CHANGES, CalibrationResult, plant
 from refit.errors import NotEnoughData, ProjectError
 from refit.models import Champion, ModelRef
 from refit.snapshots import SnapshotRef
@@ -53,6 +56,29 @@ def test_rows_that_do_not_drift_raise_no_alarm_and_planted_changes_do(champion: 
     assert set(found.power) == {"mean + 0.2 sd", "scale x 1.25", "missing + 10 points", "category shares 0.1"}
     assert found.power["missing + 10 points"] == 1.0
     assert found.as_json()["limit"] == 0.01
+    assert (found.length, found.window_rows, found.reference_rows) == (timedelta(hours=33), 1_980, ROWS - 2 * 1_980)
+    assert found.interval == pytest.approx((0.0, 1 - 0.025 ** (1 / 6)))
+    assert found.found["missing + 10 points"] == {"temperature": 1.0, "weather": 1.0}
+
+
+def test_a_change_of_whole_numbers_keeps_them_whole_and_is_as_large_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    whole = pa.chunked_array([rng.poisson(3, 20_000)])
+    for change, mean, spread in ((CHANGES[0], 0.2, 1.0), (CHANGES[1], 0.0, 1.25)):
+        moved = plant(whole, change, whole, rng).to_numpy()
+        assert (moved == np.floor(moved)).all()
+        assert (moved.mean() - 3) / np.sqrt(3) == pytest.approx(mean, abs=0.03)
+        assert moved.std() / np.sqrt(3) == pytest.approx(spread, abs=0.1)  # rounding adds a little
+
+
+def test_what_a_person_reads_tells_the_sizes_and_the_weakest_column() -> None:
+    found = {"mean + 0.2 sd": {"heat": 1.0, "wind": 0.5}, "missing + 10 points": {"heat": 1.0, "wind": 1.0}}
+    result = CalibrationResult("bikes", timedelta(hours=36), 1_500, 9_000, 20, 1, calibrated=True, found=found)
+    text = "\n".join(lines_of(result))
+    assert "windows of 1.5 days, about 1,500 rows, against a reference of about 9,000 rows" in text
+    assert "5.0% of 20 windows without a change alarm (0.1% to 24.9% at 95 %); 1% may" in text
+    assert "75.0% found within two windows: mean + 0.2 sd; least often in wind, 50%" in text
+    assert text.endswith("missing + 10 points")
 
 
 def test_windows_without_rows_enough_are_a_sentence(champion: Champion) -> None:
