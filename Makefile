@@ -38,8 +38,9 @@ install: .venv/installed ## Install Refit into .venv
 demo: .venv/installed ## Show the whole loop on generated data: champion, quiet weeks, drift, retrain, promotion
 	@.venv/bin/refit demo
 
+# Two processes at a time, each fit on one thread: more threads than cores only wait for each other.
 test: .venv/installed-dev lint types ## Check style and types, and run all tests
-	@.venv/bin/pytest
+	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile
 
 lint: .venv/installed-dev ## Check style and import rules
 	@.venv/bin/ruff check --quiet $(SOURCES)
