@@ -27,6 +27,13 @@ TOLERANCE = {"very skewed": 0.02, "no mean": 0.02}
 """Where a handful of values makes up most of the distance, the functions cross within their cells."""
 
 
+def binned(values, with_missing, cells):
+    """The raw values in the coarse cells, and the missing ones."""
+    cuts = cells.bounds[list(cells.edges)]
+    places = np.searchsorted(cuts, values, "right")
+    return np.append(np.bincount(places, minlength=len(cuts) + 1), np.isnan(with_missing).sum())
+
+
 @pytest.mark.parametrize("kind", DRAWS)
 @pytest.mark.parametrize("moved", [0, 1])
 def test_distances_are_those_of_scipy(kind, moved):
@@ -41,6 +48,11 @@ def test_distances_are_those_of_scipy(kind, moved):
     assert found.distance == pytest.approx(
         stats.wasserstein_distance(old, new) / old.std(), rel=TOLERANCE.get(kind, 0.002), abs=1e-4
     )
+    old, new = (binned(side, gap, reference.cells("x")) for side, gap in zip((old, new), gaps, strict=True))
+    assert found.jensen_shannon == pytest.approx(distance.jensenshannon(old, new), rel=1e-3)
+    old, new = (side + 0.5 * (0 in (*old, *new)) for side in (old, new))
+    # A value may stand so near an edge that rounding puts it on the other side.
+    assert found.psi == pytest.approx(stats.entropy(old, new) + stats.entropy(new, old), rel=1e-3, abs=1e-6)
     assert found.missing_change == pytest.approx(np.isnan(gaps[1]).mean() - np.isnan(gaps[0]).mean())
     assert found.unseen == 0
 
