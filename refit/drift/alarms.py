@@ -10,6 +10,8 @@ import numpy as np
 from refit.drift.findings import Drift
 from refit.monitoring.policies import DriftPolicy
 
+AT_ONCE = 0.1
+"""What counts at once is tested at this share of the significance, since no second window confirms it."""
 UNCALIBRATED_SIZE = 0.2
 """The smallest excess PSI that counts where natural movement is not known: what is commonly called a large shift."""
 UNCALIBRATED_HUGE = 0.6

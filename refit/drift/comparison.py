@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from refit.drift import calibration, changes, measures
-from refit.drift.alarms import holm, limits
+from refit.drift.alarms import AT_ONCE, holm, limits
 from refit.drift.calibration import Counts
 from refit.drift.domain import MIN_ROWS, natural_limit, sampling_noise, tell_apart
 from refit.drift.findings import ColumnDrift, DomainDrift, Drift
@@ -74,8 +74,9 @@ def compare(
     if reference.scores and scores:
         pairs += [_Pair(name, reference.scores, scores) for name in reference.scores.columns]
     tests = [calibration.change(*pair.counts()) for pair in pairs]
-    significant = holm([test.p_value for test in tests], policy.significance)
-    found = [_judged(*each, policy) for each in zip(pairs, tests, significant, strict=True)]
+    p_values = [test.p_value for test in tests]
+    significant, certain = (holm(p_values, policy.significance * share) for share in (1, AT_ONCE))
+    found = [_judged(*each, policy) for each in zip(pairs, tests, significant, certain, strict=True)]
     drift = Drift(
         window=window,
         rows=current.rows,
@@ -106,7 +107,9 @@ class _Pair:
         return tuple(one), tuple(other)
 
 
-def _judged(pair: _Pair, test: calibration.Change, significant: bool, policy: DriftPolicy) -> ColumnDrift:
+def _judged(
+    pair: _Pair, test: calibration.Change, significant: bool, certain: bool, policy: DriftPolicy
+) -> ColumnDrift:
     size, huge = limits(policy, calibrated=test.calibrated)
     measured = changes.change(pair.reference, pair.current, pair.column)
     drifted = significant and test.excess >= size
@@ -124,7 +127,7 @@ def _judged(pair: _Pair, test: calibration.Change, significant: bool, policy: Dr
         missing_change=measured.missing_change,
         unseen=measured.unseen,
         drifted=drifted,
-        huge=drifted and test.excess >= huge,
+        huge=drifted and certain and test.excess >= huge,
         cells=names,
         reference_shares=shares[0],
         current_shares=shares[1],

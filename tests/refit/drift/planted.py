@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from refit.drift.alarms import holm
+from refit.drift.alarms import AT_ONCE, holm
 from refit.drift.calibration import change
 from refit.monitoring.policies import DriftPolicy
 
@@ -63,6 +63,11 @@ def judged(reference: npt.NDArray[np.int64], current: npt.NDArray[np.int64]) -> 
 
 def alarmed(found: npt.NDArray[np.float64]) -> bool:
     """Whether columns of p-values and excesses, of shape (2 windows, columns, 2), raise a lasting alarm."""
-    significant = np.array([holm(window[:, 0].tolist(), POLICY.significance) for window in found])
-    drifted, huge = (significant & (found[:, :, 1] >= limit) for limit in (POLICY.size, POLICY.huge))
+    drifted, huge = (
+        np.array([holm(window[:, 0].tolist(), significance) for window in found]) & (found[:, :, 1] >= limit)
+        for significance, limit in (
+            (POLICY.significance, POLICY.size),
+            (POLICY.significance * AT_ONCE, POLICY.huge),
+        )
+    )
     return bool(drifted.all(axis=0).any() or huge[1].any())

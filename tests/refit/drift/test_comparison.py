@@ -60,6 +60,15 @@ def test_more_columns_ask_for_more_significance() -> None:
     assert (alone.drifted, among.drifted) == (True, False)
 
 
+def test_what_counts_at_once_must_be_more_certain() -> None:
+    policy = DriftPolicy(huge=0.05)
+    old, new = normal(20_000, 4, columns=20), normal(300, 11, 0.29, columns=20)
+    alone = compared(old.select(["x0", "at"]), new.select(["x0", "at"]), policy).columns[0]
+    assert policy.significance / 10 < alone.p_value < policy.significance
+    assert (alone.drifted, alone.excess > policy.huge, alone.huge) == (True, True, False)
+    assert compared(normal(50_000, 1), normal(5_000, 7, 0.5), policy).huge == ("x0",)
+
+
 def test_a_reference_without_enough_blocks_says_so_and_asks_for_more() -> None:
     small, large = normal(3_000, 5), normal(50_000, 5)
     half = normal(3_000, 6, 0.4)
