@@ -140,5 +140,6 @@ def _together(reference: Reference, current: Profile, seed: int) -> DomainDrift 
         return None
     auc = tell_apart(old, new, seed)
     noise = sampling_noise(len(old), len(new), DOMAIN_SIGNIFICANCE)
-    limit = max(reference.domain_limit, reference.domain_mean + noise)
+    # No AUC is larger than 1: so few rows tell nothing.
+    limit = min(1.0, max(reference.domain_limit, reference.domain_mean + noise))
     return DomainDrift(auc, limit, drifted=auc > limit)
