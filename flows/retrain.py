@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.runtime import flow_run
 
-from refit.gate import decide
+from refit.gate.decide import decide
 from refit.judgements import Judgement
 from refit.monitoring.evidence import Request
 from refit.outcomes import RetrainOutcome

@@ -10,17 +10,20 @@ The names that a project file needs are importable from here::
     from refit import Project, TrainingPolicy, Window
 """
 
+from refit.gate.policies import Budgets, FairnessPolicy, GatePolicy
 from refit.monitoring.policies import BudgetPolicy, DriftPolicy, MonitoringPolicy, PerformancePolicy, ProbePolicy
-from refit.policies import ContractPolicy, GatePolicy, IngestionPolicy, TrainingPolicy
+from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
 from refit.project import Project
 from refit.tuning import Choice, FloatRange, IntRange, Tuning
 from refit.windows import Window
 
 __all__ = [
     "BudgetPolicy",
+    "Budgets",
     "Choice",
     "ContractPolicy",
     "DriftPolicy",
+    "FairnessPolicy",
     "FloatRange",
     "GatePolicy",
     "IngestionPolicy",

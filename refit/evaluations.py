@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from refit.gate.evidence import UNMEASURED, Evidence
 from refit.snapshots import SnapshotRef
 
 
@@ -31,3 +32,5 @@ class Comparison:
     """`None` while the project has no champion."""
     stand_in: bool = False
     """Whether the champion was scored as the gate had judged it, since the model that serves has seen these rows."""
+    evidence: Evidence = UNMEASURED
+    """What was measured beside the scores."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from refit.evaluations import Comparison
+from refit.gate.policies import GatePolicy
 from refit.models import Champion, ModelRef
-from refit.policies import GatePolicy
 from refit.snapshots import Ingestion
 from refit.verdicts import Reason, Verdict
 

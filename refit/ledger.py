@@ -16,7 +16,9 @@ from pydantic_core import to_json
 from refit.errors import StateError
 from refit.windows import as_utc
 
-EntryKind = Literal["contract", "verdict", "promotion", "decision", "retrain"]
+EntryKind = Literal[
+    "contract", "verdict", "promotion", "decision", "retrain", "rollback", "approval", "alias", "archive"
+]
 
 GENESIS = "0" * 64
 """What stands for the hash before the first entry's."""

@@ -1,4 +1,4 @@
-"""A project's policies: what it asks of its data, its training and its gate. Every one has a default."""
+"""A project's policies: what it asks of its data and its training. Every one has a default."""
 
 from __future__ import annotations
 
@@ -67,17 +67,3 @@ class TrainingPolicy(Policy):
     """Seeds every random choice: the estimator's, the tuning's, the subsampling's."""
     tuning: Tuning | None = None
     """A search over hyperparameters; none by default."""
-
-
-class GatePolicy(Policy):
-    """What a challenger must show before it may serve. Metrics are scikit-learn scorers: higher is better, always."""
-
-    metric: str | None = None
-    """The primary metric, the name of a scikit-learn scorer; by default `roc_auc` for two classes, `balanced_accuracy`
-    for more, and `neg_mean_absolute_error` for regression."""
-    floor: float | None = None
-    """The lowest value of the primary metric that may serve; `None` asks for nothing."""
-    significance: float = Field(0.05, gt=0, lt=0.5)
-    """The chance that a challenger which is as good as the champion is called significantly worse."""
-    min_rows: int = Field(50, ge=10)
-    """The fewest holdout rows that a verdict may rest on."""

@@ -12,8 +12,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.base import BaseEstimator
 
+from refit.gate.policies import GatePolicy
 from refit.monitoring.policies import MonitoringPolicy
-from refit.policies import ContractPolicy, GatePolicy, IngestionPolicy, TrainingPolicy
+from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
 from refit.windows import Window
 
 Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch

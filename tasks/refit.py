@@ -9,7 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
-from refit.gate import bound_refit
+from refit.gate.refitted import bound_refit
 from refit.judgements import Judgement
 from refit.models import ModelRef
 from refit.project import Project

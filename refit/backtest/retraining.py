@@ -15,7 +15,8 @@ from refit.backtest.scores import evaluate_model, evaluate_trivial, losses_of
 from refit.backtest.workshop import Workshop
 from refit.errors import RefitError
 from refit.evaluations import Comparison, Evaluation
-from refit.gate import bound_refit, decide
+from refit.gate.decide import decide
+from refit.gate.refitted import bound_refit
 from refit.predictions import FAULTS
 from refit.project import Project
 from refit.snapshots import SnapshotRef

@@ -13,7 +13,7 @@ from scipy import stats
 
 from refit.blocks import MIN_BLOCKS
 from refit.evaluations import Evaluation
-from refit.gate import margin
+from refit.gate.change import margin
 from refit.losses import loss
 from refit.monitoring.evidence import Estimate, Performance
 from refit.monitoring.maturity import MatureWindow
@@ -110,8 +110,9 @@ def measure(
 def drop_chance(current: float, in_blocks: npt.NDArray[np.float64], against: Baseline) -> float | None:
     """Gives the chance of a score at least this far below the baseline's without a drop.
 
-    Welch's test on batch means (Welch 1947; batch means as in `refit.gate.margin`), one-sided. The baseline is the best
-    of several, and part of that is luck; so it is held against each of them: 1 - (1 - p) ** among (Sidak 1967).
+    Welch's test on batch means (Welch 1947; batch means as in `refit.gate.change.margin`), one-sided. The baseline is
+    the best of several, and part of that is luck; so it is held against each of them: 1 - (1 - p) ** among (Sidak
+    1967).
 
     Args:
         current: The score.

@@ -7,7 +7,7 @@ import pytest
 
 from refit import GatePolicy, Window
 from refit.evaluations import Comparison, Evaluation
-from refit.gate import decide
+from refit.gate.decide import decide
 from refit.snapshots import SnapshotRef
 
 CHECKS = ["enough_rows", "floor", "beats_baseline", "not_worse_than_champion"]

@@ -12,7 +12,8 @@ from scipy.stats import rankdata
 from refit import GatePolicy, Window
 from refit.blocks import blocks
 from refit.evaluations import Comparison, Evaluation
-from refit.gate import bound_refit, decide
+from refit.gate.decide import decide
+from refit.gate.refitted import bound_refit
 from refit.snapshots import SnapshotRef
 
 REPEATS = 1_000

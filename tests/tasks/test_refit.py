@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from infra.settings import Settings
 from refit import FloatRange, GatePolicy, Project, TrainingPolicy, Tuning, Window
-from refit.gate import decide
+from refit.gate.decide import decide
 from refit.judgements import Judgement
 from refit.snapshots import Ingestion, SnapshotRef, Split
 from refit.verdicts import Reason, Verdict
