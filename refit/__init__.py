@@ -11,7 +11,14 @@ The names that a project file needs are importable from here::
 """
 
 from refit.gate.policies import Budgets, FairnessPolicy, GatePolicy
-from refit.monitoring.policies import BudgetPolicy, DriftPolicy, MonitoringPolicy, PerformancePolicy, ProbePolicy
+from refit.monitoring.policies import (
+    BudgetPolicy,
+    DriftPolicy,
+    MonitoringPolicy,
+    PerformancePolicy,
+    ProbePolicy,
+    WatchPolicy,
+)
 from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
 from refit.project import Project
 from refit.tuning import Choice, FloatRange, IntRange, Tuning
@@ -34,5 +41,6 @@ __all__ = [
     "Project",
     "TrainingPolicy",
     "Tuning",
+    "WatchPolicy",
     "Window",
 ]

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.blocks import blocks
+from refit.comparing import Contender, Ground, answers_of, compare, evaluation
 from refit.errors import LeakyHoldout, ModelError
 from refit.evaluations import Comparison, Evaluation
 from refit.models import Champion, ModelRef
-from refit.predictions import Predictions, predict_once
-from refit.preparation import pick, trivial
 from refit.project import Project
-from refit.scoring import metric_of, score
 from refit.snapshots import SnapshotRef
 from tasks.model_store import fetch_model
 from tasks.table import read_rows
-
-if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
 
 logger = logging.getLogger(__name__)
 
 
 @task(cache_policy=NO_CACHE)
 def evaluate(definition: Project, challenger: ModelRef, champion: Champion | None, holdout: SnapshotRef) -> Comparison:
-    """Scores the models and a trivial baseline on the holdout, whole and in blocks of time.
+    """Compares the models and a trivial baseline on the holdout.
 
     Args:
         definition: The project.
@@ -40,7 +33,7 @@ def evaluate(definition: Project, challenger: ModelRef, champion: Champion | Non
         holdout: Labelled rows that are newer than the training rows of both.
 
     Returns:
-        The scores, all on the same rows and in the same blocks.
+        The scores and all other evidence, all on the same rows.
 
     Raises:
         LeakyHoldout: If a model was trained on rows of the holdout's time.
@@ -50,19 +43,16 @@ def evaluate(definition: Project, challenger: ModelRef, champion: Champion | Non
     rival = champion.rival_on(holdout.window) if champion else None
     if champion and rival:
         _check_unseen(_named(champion), rival, holdout)
-    rows = _in_time(definition, holdout)
     target = read_rows(definition, challenger.trained_on, [definition.target])[definition.target]
-    metric = metric_of(definition, pd.concat([target, rows[definition.target]]).unique())
-    comparison = Comparison(
-        metric=metric,
-        holdout=holdout,
-        challenger=_evaluate_model(definition, metric, "the challenger", challenger, rows),
-        baseline=_evaluation(definition, metric, _baseline(definition, target, rows), rows),
-        champion=_evaluate_model(definition, metric, _named(champion), rival, rows) if champion and rival else None,
-        stand_in=bool(champion and rival != champion.model),
+    comparison = compare(
+        definition,
+        contender(definition, "the challenger", challenger),
+        contender(definition, _named(champion), rival) if champion and rival else None,
+        Ground(holdout, in_time(definition, holdout), target),
     )
-    logger.info("%s scores %s = %.4g on %d rows", definition.name, metric, comparison.challenger.value, holdout.rows)
-    return comparison
+    scored = comparison.challenger.value
+    logger.info("%s scores %s = %.4g on %d rows", definition.name, comparison.metric, scored, holdout.rows)
+    return replace(comparison, stand_in=bool(champion and rival != champion.model))
 
 
 def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison) -> Evaluation:
@@ -79,11 +69,58 @@ def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison)
     Raises:
         ModelError: If the model cannot be loaded, or cannot predict the holdout's columns.
     """
-    rows = _in_time(definition, comparison.holdout)
-    return _evaluate_model(definition, comparison.metric, "the model fitted on all rows", model, rows)
+    again = contender(definition, "the model fitted on all rows", model)
+    return scored_on(definition, comparison.metric, again, in_time(definition, comparison.holdout))
 
 
-def _in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
+def scored_on(definition: Project, metric: str, contender: Contender, rows: pd.DataFrame) -> Evaluation:
+    """Scores a model on rows.
+
+    Args:
+        definition: The project.
+        metric: The scorer's name.
+        contender: The model.
+        rows: Labelled rows, in the order of their event times.
+
+    Returns:
+        The scores, over all of them and in blocks of time.
+
+    Raises:
+        ModelError: If the model cannot predict these rows.
+    """
+    return evaluation(definition, metric, contender.name, answers_of(definition, contender, rows), rows)
+
+
+def contender(definition: Project, name: str, model: ModelRef) -> Contender:
+    """Brings a model that is to be compared with others.
+
+    Args:
+        definition: The project.
+        name: What messages call it.
+        model: The model.
+
+    Returns:
+        The model, loaded.
+
+    Raises:
+        ModelError: If it cannot be loaded.
+    """
+    try:
+        return Contender(name, fetch_model(definition, model), model.trained_on)
+    except ModelError as fault:
+        raise type(fault)(f"{name} of {definition.name} cannot be judged: {fault}") from fault
+
+
+def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
+    """Reads the rows of a snapshot in the order of their event times.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+
+    Returns:
+        The rows with all columns; those of one event time in the order of the key.
+    """
     return read_rows(definition, ref).sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
@@ -98,30 +135,3 @@ def _check_unseen(name: str, model: ModelRef, holdout: SnapshotRef) -> None:
             f"{name} of {model.project} was trained on rows until {trained_until.isoformat()}, and the holdout starts "
             f"before that, at {holdout.window.start.isoformat()}: retrain at a later --as-of"
         )
-
-
-def _evaluate_model(definition: Project, metric: str, name: str, model: ModelRef, rows: pd.DataFrame) -> Evaluation:
-    try:
-        estimator = fetch_model(definition, model)
-        columns = _columns_of(estimator, definition, rows)
-        return _evaluation(definition, metric, predict_once(estimator, pick(rows, columns)), rows)
-    except ModelError as fault:
-        raise type(fault)(f"{name} of {definition.name} cannot be judged: {fault}") from fault
-
-
-def _columns_of(estimator: BaseEstimator, definition: Project, rows: pd.DataFrame) -> list[str]:
-    """Names what the model was fitted on, which need not be what the project's features are by now."""
-    return list(getattr(estimator, "feature_names_in_", definition.features_of(rows.columns)))
-
-
-def _baseline(definition: Project, target: pd.Series[Any], rows: pd.DataFrame) -> Predictions:
-    model = trivial(definition.kind).fit(np.zeros((len(target), 1)), target)
-    return predict_once(model, rows)
-
-
-def _evaluation(definition: Project, metric: str, predictions: Predictions, rows: pd.DataFrame) -> Evaluation:
-    truth = rows[definition.target]
-    return Evaluation(
-        value=score(metric, predictions, truth),
-        blocks=tuple(score(metric, predictions, truth, block) for block in blocks(rows[definition.timestamp])),
-    )

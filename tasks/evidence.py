@@ -30,6 +30,7 @@ from tasks.ledger import latest
 from tasks.performance import measure_performance
 from tasks.probe import run_probe
 from tasks.turn_lock import is_taken
+from tasks.watch import run_watch
 from tasks.watermark import watermark
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ def gather(definition: Project, champion: Champion | None, current: Evidence) ->
         drift=measured(lambda: measure_drift(definition, champion, current.window, current.table_version)),
         performance=measured(lambda: measure_performance(definition, champion, current.as_of, current.length)),
         probe=measured(lambda: run_probe(definition, champion, current.as_of, current.length)),
+        watched=measured(lambda: run_watch(definition, champion, current.as_of, current.length)),
         withheld=tuple(withheld),
     )
 
@@ -125,6 +127,7 @@ def find_known(definition: Project, current: Evidence) -> tuple[Evidence, Record
         current,
         probe=former.evidence.probe,
         withheld=former.evidence.withheld,
+        watched=former.evidence.watched,
         **measured,  # type: ignore[arg-type]
     )
     since = replace(former.evidence, as_of=current.as_of, under_way=current.under_way)

@@ -25,7 +25,7 @@ def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> De
     """
     asked = triggers(evidence, policy, history)
     fired = [one for one in asked if one.finding.fired]
-    wanted = [one for one in fired if one.then == "retrain"]
+    wanted = [] if _takes_back(fired, policy) else [one for one in fired if one.then == "retrain"]
     chosen, held = _freest(wanted, evidence, policy, history)
     findings = (*(one.finding for one in asked), *held)
     if chosen and not any(guard.fired for guard in held):
@@ -33,6 +33,11 @@ def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> De
     alarmed = next((one for one in fired if one.then == "alert"), None)
     leading = alarmed or chosen
     return Decision("alert" if alarmed else "wait", leading.trigger if leading else None, findings)
+
+
+def _takes_back(fired: list[Asked], policy: MonitoringPolicy) -> bool:
+    """A champion that is about to be rolled back is not retrained: the one that serves afterwards may be good."""
+    return policy.watch is not None and policy.watch.rollback and any(one.trigger == "watch" for one in fired)
 
 
 def _freest(

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Action = Literal["retrain", "wait", "alert"]
-Trigger = Literal["first", "drift", "performance", "probe", "schedule", "new_rows", "manual", "event"]
+Trigger = Literal["first", "drift", "performance", "probe", "schedule", "new_rows", "manual", "event", "watch"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from refit.drift.findings import Drift
+from refit.evaluations import Evaluation
 from refit.windows import Window
 
 
@@ -84,6 +85,22 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What the champion and the former one scored on mature rows that neither has seen."""
+
+    metric: str
+    look: int
+    """Which look it is, from 1; one for each monitoring window that has matured since the champion was trained."""
+    window: Window
+    """The event times of the rows."""
+    rows: int
+    """How many of them are labelled."""
+    former_version: int
+    champion: Evaluation
+    former: Evaluation
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Somebody or something outside asks for a retrain."""
 
@@ -123,3 +140,5 @@ class Evidence:
     """Whether a retrain of the project is running on this machine."""
     withheld: tuple[str, ...] = ()
     """Why a part could not be had, one sentence each."""
+    watched: Watched | None = None
+    """`None` where the champion was not promoted over another one, or too little has matured since."""

@@ -82,6 +82,19 @@ class ProbePolicy(Policy):
     then: Answer = "retrain"
 
 
+class WatchPolicy(Policy):
+    """How long the former champion goes on scoring after a promotion, and what follows if it was the better one."""
+
+    significance: float = Field(0.05, gt=0, lt=0.5)
+    """The chance that a champion which is as good as the former one is found worse in the whole watch."""
+    looks: int = Field(4, ge=1)
+    """How often the two are compared: whenever another monitoring window has matured."""
+    min_rows: int = Field(100, ge=10)
+    """The fewest labelled rows that a comparison may rest on."""
+    rollback: bool = True
+    """Whether a champion that is significantly worse is rolled back; else it is an alert."""
+
+
 class BudgetPolicy(Policy):
     """How much retraining is allowed; a person's `--force` goes beyond it."""
 
@@ -105,6 +118,7 @@ class MonitoringPolicy(Policy):
     drift: DriftPolicy | None = DriftPolicy()
     performance: PerformancePolicy | None = PerformancePolicy()
     probe: ProbePolicy | None = ProbePolicy()
+    watch: WatchPolicy | None = WatchPolicy()
     schedule: timedelta | None = Field(None, gt=timedelta(0))
     """Retrain when the newest row the champion was trained on is older than this; `None` is never."""
     new_rows: int | None = Field(None, ge=1)

@@ -13,6 +13,7 @@ from refit.monitoring.decisions import Finding, Trigger
 from refit.monitoring.evidence import Evidence, Probe
 from refit.monitoring.history import History
 from refit.monitoring.policies import Answer, DriftPolicy, MonitoringPolicy, ProbePolicy
+from refit.monitoring.watch import worse_than_former
 
 DAY = timedelta(days=1)
 HUGE_EASES = 1 / 2
@@ -46,6 +47,7 @@ def triggers(evidence: Evidence, policy: MonitoringPolicy, history: History) -> 
         Asked("first", _first(evidence)),
         Asked("manual", _request("manual", evidence)),
         Asked("event", _request("event", evidence)),
+        Asked("watch", worse_than_former(evidence, policy), "alert"),
         Asked("probe", _probe(evidence, policy, history), probe.then if probe else "nothing"),
         Asked("performance", _performance(evidence, policy), performance.then if performance else "nothing"),
         Asked("drift", _drift(evidence, policy, history), drift.then if drift else "nothing"),

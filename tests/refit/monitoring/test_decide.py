@@ -22,7 +22,7 @@ from tests.refit.monitoring.situations import (
 )
 
 END = START + 10 * WEEK
-EVERY_TRIGGER = ("first", "manual", "event", "probe", "performance", "drift", "schedule", "new_rows")
+EVERY_TRIGGER = ("first", "manual", "event", "watch", "probe", "performance", "drift", "schedule", "new_rows")
 EVERY_GUARD = ("under_way", "cooldown", "rejected_before", "budget")
 DEFAULT = MonitoringPolicy()
 RETRAIN_ON_DRIFT = MonitoringPolicy(drift=DriftPolicy(then="retrain"))
