@@ -12,7 +12,6 @@ from threading import Lock
 from time import perf_counter
 
 import pandas as pd
-import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
@@ -20,16 +19,12 @@ from pydantic import ValidationError
 from refit.backtest.presets import DEFAULT, OWN, PRESETS, Preset, own
 from refit.backtest.replay import Progress, replay
 from refit.backtest.results import BacktestResult
-from refit.delivery import FRAMES, cut
-from refit.errors import NotEnoughData, ProjectError
+from refit.errors import ProjectError
 from refit.monitoring.policies import MonitoringPolicy
-from refit.project import Frame, Project
-from refit.snapshots import SnapshotRef
-from refit.windows import BEGINNING, Window
+from refit.project import Project
 from tasks.catalog import find_project
-from tasks.delta import open_table
 from tasks.fit import foreign_code
-from tasks.table import frame, read_rows
+from tasks.past import past_rows
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +53,7 @@ def run_backtest(definition: Project, policies: list[str], windows: int, until: 
         TrainingFailed: If the project's code raises.
     """
     presets, started = choose_presets(definition, policies), perf_counter()
-    rows = _history(definition, until)
+    rows = past_rows(definition, until)
     log.info("%s: %s rows of history, %d policies", definition.name, f"{len(rows):,}", len(presets))
     result = _replayed(definition, rows, presets, windows)
     return replace(result, seconds=perf_counter() - started)
@@ -139,21 +134,3 @@ def _telling(definition: Project, policies: int) -> Progress:
                 log.info("%s: %d %% replayed; of %d windows: %s", definition.name, 10 * tenths, of, where)
 
     return tell
-
-
-def _history(definition: Project, until: datetime) -> pd.DataFrame:
-    """Reads the rows of the project's table, or has the project load them where it has no table yet."""
-    window, table = Window(min(BEGINNING, until), until), open_table(definition.name)
-    if table is not None:
-        return read_rows(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True))
-    with foreign_code(definition):
-        given = definition.load(window)
-        frames: Iterable[Frame] = (given,) if isinstance(given, FRAMES) else given
-        pieces = [piece for each in frames for piece in cut(each, definition.ingestion.piece_rows)]
-    if not pieces:
-        raise NotEnoughData(
-            f"the load of {definition.name} gives no rows before {until.isoformat()}: give a later time"
-        )
-    rows = frame(pa.concat_tables(pieces, promote_options="permissive"))
-    times = pd.to_datetime(rows[definition.timestamp], utc=True).dt.as_unit("us")
-    return rows.assign(**{definition.timestamp: times})[times.notna()]
