@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from refit.drift.findings import Drift
+from refit.gate.words import number
 from refit.models import Champion
 from refit.monitoring.decisions import Decision
-from refit.monitoring.evidence import Evidence, Performance
+from refit.monitoring.evidence import Evidence, Performance, Watched
 from refit.outcomes import RetrainOutcome
 from refit.snapshots import Ingestion
 
@@ -33,6 +34,8 @@ class MonitorOutcome:
     """The flow run of the retrain, wherever it runs; `None` where none was started."""
     seconds: float
     """Wall-clock time of the whole flow, a retrain here included."""
+    rolled_back: Champion | None = None
+    """The former champion, where it came back since the one that was judged is worse."""
 
     @property
     def as_of(self) -> datetime:
@@ -60,6 +63,10 @@ class MonitorOutcome:
             "performance": performance_json(found.performance) if found.performance else None,
             "probe": {**asdict(found.probe), "share": found.probe.share, "window": str(found.probe.window)}
             if found.probe
+            else None,
+            "watch": _watch_json(found.watched) if found.watched else None,
+            "rollback": {"version": self.rolled_back.version, "generation": self.rolled_back.generation}
+            if self.rolled_back
             else None,
             "withheld": list(found.withheld),
             "decision": {"id": self.decision_id, **self.decision.as_json()},
@@ -117,4 +124,15 @@ def performance_json(found: Performance) -> dict[str, Any]:
         "dropped": found.dropped,
         "withheld": found.withheld,
         "estimate": asdict(found.estimate) if found.estimate else None,
+    }
+
+
+def _watch_json(found: Watched) -> dict[str, Any]:
+    return {
+        "metric": found.metric,
+        "look": found.look,
+        "window": {"start": found.window.start.isoformat(), "end": found.window.end.isoformat()},
+        "rows": found.rows,
+        "champion": number(found.champion.value),
+        "former": {"version": found.former_version, "value": number(found.former.value)},
     }
