@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,12 @@ from sklearn.base import BaseEstimator
 from refit.blocks import blocks
 from refit.errors import ModelError
 from refit.evaluations import Comparison, Evaluation
+from refit.gate import calibration, slices
+from refit.gate.answers import measure_answers
+from refit.gate.evidence import Answers, Evidence, Rehearsal, Standing
+from refit.gate.fairness import measure_fairness
+from refit.gate.inputs import measure_inputs
+from refit.gate.slices import row_losses
 from refit.predictions import Predictions, predict_once
 from refit.preparation import pick, trivial
 from refit.project import Project
@@ -38,6 +46,10 @@ class Ground:
     """The rows of the holdout in the order of their event times, with all columns."""
     target: pd.Series[Any]
     """The target of all rows that the challenger was trained on: what a trivial model learns from."""
+    training: pd.DataFrame
+    """Some thousand of those rows, with all columns."""
+    rehearsal: Rehearsal | None = None
+    """How the challenger serves in a fresh process; `None` where that was not tried."""
 
 
 def compare(definition: Project, challenger: Contender, champion: Contender | None, ground: Ground) -> Comparison:
@@ -56,15 +68,77 @@ def compare(definition: Project, challenger: Contender, champion: Contender | No
         ModelError: If a model cannot predict these rows.
     """
     metric = metric_of(definition, pd.concat([ground.target, ground.rows[definition.target]]).unique())
-    answers = answers_of(definition, challenger, ground.rows)
-    against = answers_of(definition, champion, ground.rows) if champion else None
+    said = {"challenger": answers_of(definition, challenger, ground.rows), "baseline": _trivial(definition, ground)}
+    if champion:
+        said["champion"] = answers_of(definition, champion, ground.rows)
+    names = {"challenger": challenger.name, "baseline": "the trivial model", "champion": champion and champion.name}
+    sane = _answers(definition, challenger, said["challenger"], ground)
+    scores = {
+        who: evaluation(definition, metric, str(names[who]), answers, ground.rows)
+        if who != "challenger" or not sane.invalid
+        else _without_scores(definition, ground)
+        for who, answers in said.items()
+    }
     return Comparison(
         metric=metric,
         holdout=ground.holdout,
-        challenger=evaluation(definition, metric, challenger.name, answers, ground.rows),
-        baseline=evaluation(definition, metric, "the trivial model", _baseline(definition, ground), ground.rows),
-        champion=evaluation(definition, metric, champion.name, against, ground.rows) if champion and against else None,
+        challenger=scores["challenger"],
+        baseline=scores["baseline"],
+        champion=scores.get("champion"),
+        evidence=_evidence(definition, metric, challenger, champion, ground, said, sane),
     )
+
+
+def _evidence(
+    definition: Project,
+    metric: str,
+    challenger: Contender,
+    champion: Contender | None,
+    ground: Ground,
+    said: Mapping[str, Predictions],
+    sane: Answers,
+) -> Evidence:
+    rows, truth, rival = ground.rows, ground.rows[definition.target], said.get("champion")
+    evidence = Evidence(
+        standing=Standing(
+            trained_until=challenger.trained_on.window.end,
+            champion_until=champion.trained_on.window.end if champion else None,
+            holdout_from=ground.holdout.window.start,
+            same_answers=rival is not None and _same(said["challenger"], rival),
+        ),
+        answers=sane,
+        inputs=measure_inputs(definition, challenger.model, ground.training, rows, metric),
+        rehearsal=ground.rehearsal,
+    )
+    if sane.invalid:
+        return evidence
+    losses = [row_losses(answers, truth) for answers in (said["challenger"], rival or said["baseline"])]
+    fairness = definition.gate.fairness
+    return replace(
+        evidence,
+        calibration=calibration.measure(said["challenger"], rival, truth, blocks(rows[definition.timestamp])),
+        slices=slices.measure(slices.cut(definition, rows), *losses),
+        fairness=measure_fairness(fairness, said["challenger"], truth, rows) if fairness else None,
+    )
+
+
+def _answers(definition: Project, challenger: Contender, said: Predictions, ground: Ground) -> Answers:
+    try:
+        return measure_answers(definition, said, ground.target)
+    except ModelError as fault:
+        raise _cannot_be_judged(definition, challenger.name, fault) from fault
+
+
+def _same(one: Predictions, other: Predictions) -> bool:
+    """Tells whether two models answer exactly the same to all rows."""
+    methods = [method for method in ("predict_proba", "predict") if hasattr(one, method) and hasattr(other, method)]
+    answers = [(one.raw(methods[0]), other.raw(methods[0]))] if methods else []
+    return any(mine.shape == theirs.shape and np.array_equal(mine, theirs) for mine, theirs in answers)
+
+
+def _without_scores(definition: Project, ground: Ground) -> Evaluation:
+    """Stands for the scores of a model that does not answer to every row."""
+    return Evaluation(math.nan, (math.nan,) * len(blocks(ground.rows[definition.timestamp])))
 
 
 def answers_of(definition: Project, contender: Contender, rows: pd.DataFrame) -> Predictions:
@@ -119,6 +193,6 @@ def _cannot_be_judged(definition: Project, name: str, fault: ModelError) -> Mode
     return type(fault)(f"{name} of {definition.name} cannot be judged: {fault}")
 
 
-def _baseline(definition: Project, ground: Ground) -> Predictions:
+def _trivial(definition: Project, ground: Ground) -> Predictions:
     model = trivial(definition.kind).fit(np.zeros((len(ground.target), 1)), ground.target)
     return predict_once(model, ground.rows)

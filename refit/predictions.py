@@ -42,6 +42,7 @@ class Predictions:
     def __init__(self, model: BaseEstimator, X: pd.DataFrame) -> None:  # noqa: N803 - scikit-learn's name
         self.model = model
         self._rows = X
+        self._said: dict[str, Array] = {}
         self._answers: dict[str, Array] = {}
 
     predict = _answering("predict")
@@ -96,14 +97,33 @@ class Predictions:
             ModelError: If the model cannot predict these rows, or predicts something that is not a number.
         """
         if method not in self._answers:
-            self._answers[method] = self._ask(method)
+            self._answers[method] = self._checked(method)
         return self._answers[method]
+
+    def raw(self, method: str) -> Array:
+        """Gives the model's answers for all rows as they are: NaN and infinite ones included, classes by their names.
+
+        Args:
+            method: `predict`, `predict_proba` or `decision_function`.
+
+        Returns:
+            One answer per row.
+
+        Raises:
+            ModelError: If the model cannot predict these rows.
+        """
+        if method not in self._said:
+            self._said[method] = self._ask(method)
+        return self._said[method]
 
     def _ask(self, method: str) -> Array:
         try:
-            answers = np.asarray(getattr(self.model, method)(self._rows))
+            return np.asarray(getattr(self.model, method)(self._rows))
         except FAULTS as fault:
             raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
+
+    def _checked(self, method: str) -> Array:
+        answers = self.raw(method)
         if answers.dtype.kind == "f" and not np.isfinite(answers).all():
             wrong = (~np.isfinite(answers.reshape(len(answers), -1))).any(axis=1).sum()
             raise ModelError(

@@ -12,17 +12,30 @@ from prefect.cache_policies import NO_CACHE
 from refit.comparing import Contender, Ground, answers_of, compare, evaluation
 from refit.errors import LeakyHoldout, ModelError
 from refit.evaluations import Comparison, Evaluation
+from refit.gate.evidence import Rehearsal
 from refit.models import Champion, ModelRef
 from refit.project import Project
 from refit.snapshots import SnapshotRef
+from refit.thinning import thinned
+from tasks.delta import schema_of
 from tasks.model_store import fetch_model
-from tasks.table import read_rows
+from tasks.streaming import chunks
+from tasks.table import frame, pinned, read_rows
 
 logger = logging.getLogger(__name__)
 
+SAMPLE = 5_000
+"""So many training rows are looked at for a feature that gives the label away."""
+
 
 @task(cache_policy=NO_CACHE)
-def evaluate(definition: Project, challenger: ModelRef, champion: Champion | None, holdout: SnapshotRef) -> Comparison:
+def evaluate(
+    definition: Project,
+    challenger: ModelRef,
+    champion: Champion | None,
+    holdout: SnapshotRef,
+    rehearsal: Rehearsal | None = None,
+) -> Comparison:
     """Compares the models and a trivial baseline on the holdout.
 
     Args:
@@ -31,15 +44,15 @@ def evaluate(definition: Project, challenger: ModelRef, champion: Champion | Non
         champion: The one that serves, if any. If it has seen the holdout, the model that was judged when it was
             promoted stands in for it.
         holdout: Labelled rows that are newer than the training rows of both.
+        rehearsal: How the challenger served in a fresh process.
 
     Returns:
         The scores and all other evidence, all on the same rows.
 
     Raises:
-        LeakyHoldout: If a model was trained on rows of the holdout's time.
+        LeakyHoldout: If the champion was trained on rows of the holdout's time; of a challenger that is a verdict.
         ModelError: If a model cannot be loaded, or cannot predict the holdout's columns.
     """
-    _check_unseen("the challenger", challenger, holdout)
     rival = champion.rival_on(holdout.window) if champion else None
     if champion and rival:
         _check_unseen(_named(champion), rival, holdout)
@@ -48,7 +61,7 @@ def evaluate(definition: Project, challenger: ModelRef, champion: Champion | Non
         definition,
         contender(definition, "the challenger", challenger),
         contender(definition, _named(champion), rival) if champion and rival else None,
-        Ground(holdout, in_time(definition, holdout), target),
+        Ground(holdout, in_time(definition, holdout), target, _sample(definition, challenger.trained_on), rehearsal),
     )
     scored = comparison.challenger.value
     logger.info("%s scores %s = %.4g on %d rows", definition.name, comparison.metric, scored, holdout.rows)
@@ -122,6 +135,13 @@ def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
         The rows with all columns; those of one event time in the order of the key.
     """
     return read_rows(definition, ref).sort_values(definition.timestamp, kind="stable", ignore_index=True)
+
+
+def _sample(definition: Project, trained_on: SnapshotRef) -> pd.DataFrame:
+    """Reads some thousand of the training rows, the same ones whenever."""
+    names = schema_of(pinned(definition, trained_on.version)).names
+    rows = thinned(chunks(definition, trained_on, names), list(definition.key or names), SAMPLE)
+    return pd.DataFrame() if rows is None else frame(rows)
 
 
 def _named(champion: Champion) -> str:

@@ -11,6 +11,7 @@ from scipy import stats
 from refit.blocks import MIN_BLOCKS
 from refit.evaluations import Comparison, Evaluation
 from refit.gate.policies import GatePolicy
+from refit.gate.spending import CHANGE
 from refit.gate.words import digits, number
 from refit.verdicts import Reason
 
@@ -60,28 +61,71 @@ def _as_good_as_trivial(measured: str, value: float, limit: float) -> Reason:
     return Reason("beats_baseline", passed, number(value), number(limit), sentence)
 
 
-def not_worse_than_champion(comparison: Comparison, champion: Evaluation, policy: GatePolicy) -> Reason:
-    """Asks for a challenger that is not significantly worse than the champion.
+def against_champion(comparison: Comparison, champion: Evaluation, policy: GatePolicy) -> Reason:
+    """Tests the challenger against the champion, for what the policy says: not worse, or better.
 
     Args:
         comparison: For the challenger's scores.
         champion: The champion's scores on the same rows, in the same blocks.
-        policy: For the test's significance.
+        policy: For the kind of test, the error budget, and the smallest difference that matters.
 
     Returns:
         The reason.
     """
+    better = policy.test == "superiority"
+    check, relation = _SUPERIORITY if better else _NON_INFERIORITY
     pairs = pairs_of(comparison.challenger, champion)
     if len(pairs) < MIN_BLOCKS:
-        return cannot_tell("not_worse_than_champion", "worse than the champion", comparison.metric, pairs)
-    value, limit = float(pairs.mean()), -margin(pairs, policy.significance)
-    passed = value >= limit
-    sentence = (
-        f"{comparison.metric} is {digits(comparison.challenger.value)} against the champion's "
-        f"{digits(champion.value)}, {'not ' if passed else ''}significantly worse "
-        f"({value:+.3g} on average over {len(pairs)} blocks, {limit:+.3g} is the lowest allowed)"
+        return cannot_tell(check, relation, comparison.metric, pairs)
+    scores = (
+        f"{comparison.metric} is {digits(comparison.challenger.value)} against the champion's {digits(champion.value)}"
     )
-    return Reason("not_worse_than_champion", passed, number(value), number(limit), sentence)
+    if better:
+        return _better(check, scores, pairs, policy)
+    return (
+        _not_worse(check, scores, pairs, policy) if policy.difference is None else _near(check, scores, pairs, policy)
+    )
+
+
+_NON_INFERIORITY = ("not_worse_than_champion", "worse than the champion")
+_SUPERIORITY = ("better_than_champion", "better than the champion")
+
+
+def _not_worse(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
+    """Rejects what is significantly worse, and says how small a difference these rows can show."""
+    rejects = margin(pairs, CHANGE * policy.significance)
+    shown = rejects + margin(pairs, policy.significance)
+    value, passed = float(pairs.mean()), bool(pairs.mean() >= -rejects)
+    sentence = (
+        f"{scores}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average over {len(pairs)} blocks, "
+        f"{-rejects:+.3g} is the lowest allowed; one that is worse by {shown:.3g} would pass with a chance of "
+        f"{policy.significance:.0%})"
+    )
+    return Reason(check, passed, number(value), number(-rejects), sentence)
+
+
+def _near(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
+    """Passes what is proven to be no worse by the smallest difference that matters (non-inferiority)."""
+    difference = policy.difference or 0.0
+    value, limit = float(pairs.mean()), margin(pairs, policy.significance) - difference
+    passed = value > limit
+    sentence = (
+        f"{scores}, {'' if passed else 'not '}proven to be worse by less than {difference:g} "
+        f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is asked for)"
+    )
+    return Reason(check, passed, number(value), number(limit), sentence)
+
+
+def _better(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
+    """Passes what is significantly better, at an equal part of the error budget for each of many retrains."""
+    value, limit = float(pairs.mean()), margin(pairs, policy.significance / policy.cycles)
+    passed = value > limit
+    sentence = (
+        f"{scores}, {'' if passed else 'not '}significantly better ({value:+.3g} on average over {len(pairs)} blocks, "
+        f"more than {limit:+.3g} is asked for, so that in {policy.cycles} retrains in a row an equal one passes with a "
+        f"chance of {policy.significance:.0%} at most)"
+    )
+    return Reason(check, passed, number(value), number(limit), sentence)
 
 
 def no_champion_yet() -> Reason:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from refit.evaluations import Comparison
-from refit.gate.change import beats_baseline, no_champion_yet, not_worse_than_champion
+from refit.gate.answers import answers
+from refit.gate.calibration import calibrated
+from refit.gate.change import against_champion, beats_baseline, no_champion_yet
+from refit.gate.evidence import Rehearsal
+from refit.gate.fairness import fairness
 from refit.gate.floors import enough_rows, floor
+from refit.gate.inputs import forbidden_features, inputs, leakage
 from refit.gate.policies import GatePolicy
+from refit.gate.serving import latency, load_time, parity, size
+from refit.gate.slices import slices_not_worse
+from refit.gate.standing import newer_rows, not_the_champion, unseen_rows
 from refit.verdicts import Reason, Verdict
 
 
@@ -28,8 +36,46 @@ def decide(comparison: Comparison, policy: GatePolicy) -> Verdict:
 
 
 def _reasons(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
-    champion = comparison.champion
     yield enough_rows(comparison, policy)
     yield floor(comparison, policy)
     yield beats_baseline(comparison, policy)
-    yield not_worse_than_champion(comparison, champion, policy) if champion else no_champion_yet()
+    yield against_champion(comparison, comparison.champion, policy) if comparison.champion else no_champion_yet()
+    yield from _measured(comparison, policy)
+
+
+def _measured(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
+    found = comparison.evidence
+    if found.standing:
+        yield unseen_rows(found.standing)
+        yield newer_rows(found.standing)
+        yield not_the_champion(found.standing)
+    if found.answers:
+        yield answers(found.answers)
+    if found.inputs:
+        yield inputs(found.inputs)
+        yield forbidden_features(found.inputs, policy)
+        yield leakage(found.inputs, policy)
+    if found.calibration:
+        yield calibrated(found.calibration, policy)
+    if found.slices is not None:
+        yield slices_not_worse(found.slices, policy, with_champion=comparison.champion is not None)
+    if found.fairness and policy.fairness:
+        yield fairness(found.fairness, policy.fairness)
+    if found.rehearsal:
+        yield from rehearsed(found.rehearsal, policy)
+
+
+def rehearsed(rehearsal: Rehearsal, policy: GatePolicy) -> Iterator[Reason]:
+    """Judges how a stored model serves, by every rule on that.
+
+    Args:
+        rehearsal: What came of it in a fresh process.
+        policy: For the budgets.
+
+    Yields:
+        The reasons.
+    """
+    yield parity(rehearsal)
+    yield latency(rehearsal, policy.budgets)
+    yield size(rehearsal, policy.budgets)
+    yield load_time(rehearsal, policy.budgets)

@@ -107,7 +107,7 @@ def test_a_difference_within_the_noise_passes_and_one_beyond_it_does_not():
         reason = last([score + each + shift for score, each in zip(GOOD, noise, strict=True)], GOOD)
         assert reason.passed is passed
         assert (reason.value >= reason.limit) is passed
-        assert reason.limit == pytest.approx(-2.015 * stdev(noise) / math.sqrt(6), rel=1e-3)
+        assert reason.limit == pytest.approx(-2.4216 * stdev(noise) / math.sqrt(6), rel=1e-3)
 
 
 def test_blocks_that_only_one_of_them_has_are_left_out_in_pairs():
