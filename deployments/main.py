@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployments import watching
+from deployments import gating, watching
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import answering
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 watching.add_to(app)
+gating.add_to(app)
 
 WRONG_USAGE = 2
 """The exit code of a command line that cannot be understood."""

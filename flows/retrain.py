@@ -24,6 +24,7 @@ from tasks.profiles import profile_reference
 from tasks.promote import promote
 from tasks.refit import fit_again
 from tasks.register import register
+from tasks.rehearse import rehearse
 from tasks.repeat import may_repeat, open_run_key
 from tasks.snapshot import split, take_snapshot
 from tasks.tracking import log_evaluation
@@ -77,7 +78,8 @@ def _retrained(definition: Project, until: datetime, now: datetime, reason: str,
     parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, force))
     key = open_run_key(definition, parts, force)
     model = train(definition, parts.train, key)
-    comparison = evaluate(definition, model, champion, parts.holdout)
+    rehearsal = rehearse(definition, model, parts.holdout)
+    comparison = evaluate(definition, model, champion, parts.holdout, rehearsal)
     verdict = decide(comparison, definition.gate)
     log_evaluation(model, comparison, verdict)
     judged = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from refit.evaluations import Comparison
+from refit.gate.evidence import Rehearsal
 from refit.gate.policies import GatePolicy
 from refit.models import Champion, ModelRef
 from refit.snapshots import Ingestion
@@ -31,6 +32,8 @@ class Judgement:
     what may serve."""
     bound: Reason | None = None
     """How the model that was fitted again compares with the judged one; `None` where none was fitted."""
+    rehearsal: Rehearsal | None = None
+    """How the model that was fitted again behaved in a fresh process; the judged one's is in the comparison."""
 
     @property
     def serving(self) -> ModelRef:

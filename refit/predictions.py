@@ -41,7 +41,8 @@ class Predictions:
 
     def __init__(self, model: BaseEstimator, X: pd.DataFrame) -> None:  # noqa: N803 - scikit-learn's name
         self.model = model
-        self._rows = X
+        self.rows = X
+        """The features, one row for each answer."""
         self._said: dict[str, Array] = {}
         self._answers: dict[str, Array] = {}
 
@@ -50,7 +51,7 @@ class Predictions:
     decision_function = _answering("decision_function")
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __sklearn_tags__(self) -> Tags:
         return get_tags(self.model)
@@ -118,7 +119,7 @@ class Predictions:
 
     def _ask(self, method: str) -> Array:
         try:
-            return np.asarray(getattr(self.model, method)(self._rows))
+            return np.asarray(getattr(self.model, method)(self.rows))
         except FAULTS as fault:
             raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
 

@@ -6,6 +6,7 @@ change the model can change that list too.
 
 from __future__ import annotations
 
+import json
 import logging
 import struct
 import tempfile
@@ -22,6 +23,7 @@ from sklearn.base import BaseEstimator
 from refit.errors import ModelError, UntrustedModel
 from refit.models import ModelRef
 from refit.project import Project
+from refit.serving import kinds_of
 from tasks.mlflow_store import open_mlflow
 from tasks.provenance import requirements
 from tasks.tracking import TrackedRun
@@ -29,6 +31,9 @@ from tasks.trusted_types import TRUSTED
 
 FILE = "model.skops"
 """The file in a model's directory, by the name that MLflow gives it."""
+
+KINDS = "refit.kinds"
+"""Under this name the model's description holds what each feature was in training, as JSON pairs in order."""
 
 _GONE = "RESOURCE_DOES_NOT_EXIST"
 """MLflow's code for what it does not have."""
@@ -117,6 +122,23 @@ def fetch_model(definition: Project, model: ModelRef) -> BaseEstimator:
         ModelError: If the artifact is gone, damaged or of another format.
         UntrustedModel: If it holds a type outside the allow-list.
     """
+    with fetched(model) as directory:
+        return load_model(directory, definition.trusted_types)
+
+
+@contextmanager
+def fetched(model: ModelRef) -> Iterator[Path]:
+    """Brings the files of a model from the artifact store.
+
+    Args:
+        model: Which model.
+
+    Yields:
+        The directory that holds them, for as long as it is needed.
+
+    Raises:
+        ModelError: If the artifact is gone.
+    """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
@@ -131,7 +153,24 @@ def fetch_model(definition: Project, model: ModelRef) -> BaseEstimator:
                 f"the artifact {model.uri} of run {model.run_id} is gone: restore it from a backup, or retrain "
                 f"{model.project}"
             ) from error
-        return load_model(Path(directory), definition.trusted_types)
+        yield Path(directory)
+
+
+def kinds_beside(directory: Path) -> dict[str, str]:
+    """Reads what each feature was in training, as it is kept with the model.
+
+    Args:
+        directory: The model's files.
+
+    Returns:
+        From feature to kind, in the model's order; empty where it is not kept.
+    """
+    if not (directory / "MLmodel").is_file():
+        return {}
+    from mlflow.models import Model
+
+    kept = (Model.load(str(directory)).metadata or {}).get(KINDS, "[]")
+    return {str(name): str(kind) for name, kind in json.loads(kept)}
 
 
 def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample: pd.DataFrame) -> str:
@@ -165,6 +204,7 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
                 skops_trusted_types=[*TRUSTED, *definition.trusted_types],
                 signature=infer_signature(sample, model.predict(sample)),
                 pip_requirements=requirements(model),
+                metadata={KINDS: json.dumps(list(kinds_of(sample).items()))},
             )
     except MlflowException:
         # MLflow says only that something went wrong; our own door says what, if it was the model.

@@ -9,6 +9,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
+from refit.gate.decide import rehearsed
+from refit.gate.evidence import Rehearsal
 from refit.gate.refitted import bound_refit
 from refit.judgements import Judgement
 from refit.models import ModelRef
@@ -19,6 +21,7 @@ from refit.windows import Window
 from tasks.evaluate import evaluate_again
 from tasks.mlflow_store import open_mlflow
 from tasks.recipe import tuned_of
+from tasks.rehearse import rehearse
 from tasks.snapshot import narrow
 from tasks.tracking import TrackedRun, log_values
 from tasks.train import choose_and_fit, train_once
@@ -46,14 +49,24 @@ def fit_again(definition: Project, judgement: Judgement, parts: Split) -> Judgem
         return judgement
     try:
         served = _fitted_again(definition, judgement, parts)
-        bound = bound_refit(
-            evaluate_again(definition, served, judgement.comparison), judgement.comparison, judgement.policy
-        )
+        rehearsal = rehearse.fn(definition, served, parts.holdout)
+        bound = _bound(definition, served, rehearsal, judgement)
     except ModelError as fault:  # the judged model is fit to serve, whatever became of the other one
         return replace(judgement, bound=_failed(fault))
     _record(served, bound)
     log.info("%s: %s", definition.name, bound.sentence)
-    return replace(judgement, served=served if bound.passed else None, bound=bound)
+    return replace(judgement, served=served if bound.passed else None, bound=bound, rehearsal=rehearsal)
+
+
+def _bound(definition: Project, served: ModelRef, rehearsal: Rehearsal, judgement: Judgement) -> Reason:
+    """Holds the model against the judged one, and its stored form against the rules on serving."""
+    compared = judgement.comparison
+    bound = bound_refit(evaluate_again(definition, served, compared), compared, judgement.policy)
+    failed = [reason for reason in rehearsed(rehearsal, judgement.policy) if not reason.passed]
+    if not failed:
+        return bound
+    sentence = f"fitted again on all rows, it may not serve: {failed[0].sentence}"
+    return replace(bound, passed=False, value=failed[0].value, limit=failed[0].limit, sentence=sentence)
 
 
 def _fitted_again(definition: Project, judgement: Judgement, parts: Split) -> ModelRef:

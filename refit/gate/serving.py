@@ -25,20 +25,13 @@ def parity(rehearsal: Rehearsal) -> Reason:
         return Reason("parity", passed=False, value=None, limit=AGREEMENT, sentence=sentence)
     difference = rehearsal.difference
     failed = [f"{case.name}: {case.sentence}" for case in rehearsal.cases if not case.passed]
-    same = difference is not None and difference <= AGREEMENT
-    told = [
-        *(
-            []
-            if same
-            else [f"its answers differ by up to {difference:.3g}" if difference is not None else "no answers"]
-        ),
-        *failed,
-    ]
+    apart = difference is not None and difference > AGREEMENT
+    told = [*([f"its answers differ by up to {difference:.3g}"] if apart else []), *failed]
     fine = (
         f"it gives the same answers to {rehearsal.rows:,} rows, and in {len(rehearsal.cases)} ways to write them down"
     )
     sentence = f"in a fresh process {'; '.join(told) or fine}"
-    return Reason("parity", not told, difference, AGREEMENT, sentence)
+    return Reason("parity", difference is not None and not told, difference, AGREEMENT, sentence)
 
 
 def latency(rehearsal: Rehearsal, budgets: Budgets) -> Reason:
@@ -90,5 +83,5 @@ def _within(check: str, what: str, unit: str, value: float | None, limit: float 
             check, passed=True, value=value, limit=None, sentence=f"{what} {value:.3g} {unit}, no limit is set"
         )
     passed = value <= limit
-    sentence = f"{what} {value:.3g} {unit}, {limit:g} {unit} {'are' if passed else 'were'} allowed"
+    sentence = f"{what} {value:.4g} {unit}, {limit:g} {unit} {'are' if passed else 'were'} allowed"
     return Reason(check, passed, value, limit, sentence)

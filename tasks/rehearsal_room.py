@@ -1,0 +1,237 @@
+"""The room in which models rehearse: a process of its own that forks a fresh one for each model.
+
+It is started once and has imported what models need, and nothing else of the process that judges. Only plain values and
+files come in and go out. It ends when the process that started it does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from refit.errors import RefitError
+from refit.serving import answer
+from tasks.model_store import load_model
+
+Array = npt.NDArray[Any]
+
+CALLS, CALLS_SECONDS = 20, 3.0
+"""How many single rows the latency is the median of, and after how much time no further one is asked."""
+SINGLES = 3
+"""How many rows are asked for one by one, to hold their answers against those of the whole."""
+METHODS = ("predict", "predict_proba")
+TIME_OVER = 1_000
+"""What stands for the exit code of a process that took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What to rehearse; paths and plain values."""
+
+    directory: str
+    """Of the stored model."""
+    trusted_types: tuple[str, ...]
+    rows: str
+    """An Arrow file of the features' rows, as the judging process saw them."""
+    results: str
+    """Where to write answers: one `.npy` file for each way of asking, and `found.json`."""
+    kinds: dict[str, str]
+    """The features, as `refit.serving` names them."""
+    seconds: float
+    """How long the whole may take."""
+
+
+def serve() -> None:
+    """Rehearses one model after the other as orders come in on standard input, one JSON object a line.
+
+    Answers with one line each: how the fresh process ended, `0` where all went well.
+    """
+    while line := sys.stdin.readline():
+        orders = Orders(**json.loads(line))
+        child = os.fork()
+        if child == 0:
+            _rehearse_and_leave(orders)
+        sys.stdout.write(f"{_await(child, time.monotonic() + orders.seconds)}\n")
+        sys.stdout.flush()
+
+
+def _rehearse_and_leave(orders: Orders) -> None:
+    """Does the work of a fresh process and ends it, whatever happens."""
+    try:
+        found = rehearse_here(orders)
+    except RefitError as refused:
+        found = {"fault": str(refused)}
+    except Exception as fault:  # noqa: BLE001 - whatever a stored model does is told, in words
+        found = {"fault": f"{type(fault).__name__}: {fault}"}
+    try:
+        (Path(orders.results) / "found.json").write_text(json.dumps(found), encoding="utf-8")
+    finally:
+        os._exit(0)
+
+
+def _await(child: int, deadline: float) -> int:
+    """Waits for a process; ends it when its time is over, or when nobody waits for the answer any more."""
+    watched = select.poll()
+    watched.register(sys.stdin, select.POLLHUP)
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        deserted = any(event & select.POLLHUP for _, event in watched.poll(10))
+        if deserted or time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return TIME_OVER
+
+
+def rehearse_here(orders: Orders) -> dict[str, Any]:
+    """Loads the model and asks it in every way.
+
+    Args:
+        orders: What to do.
+
+    Returns:
+        Seconds and milliseconds measured, for each way of asking the refusal in words or `None`, and the methods.
+    """
+    start = time.perf_counter()
+    model = load_model(Path(orders.directory), orders.trusted_types)
+    loaded, rows = time.perf_counter() - start, read_frame(Path(orders.rows))
+    kinds = orders.kinds
+    methods = [method for method in METHODS if hasattr(model, method)]
+    refusals = dict[str, str | None]()
+    for name, asked in variants(rows):
+        refusals[name] = _ask(model, kinds, asked, methods, Path(orders.results) / name)
+    singles = [rows.iloc[[place]] for place in range(min(SINGLES, len(rows)))]
+    refusals["single rows"] = _ask_singly(model, kinds, singles, methods, Path(orders.results) / "single rows")
+    return {
+        "load_seconds": loaded,
+        "latency_ms": _latency(model, kinds, rows),
+        "refusals": refusals,
+        "methods": methods,
+    }
+
+
+def variants(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Writes the same rows down in other ways.
+
+    Args:
+        rows: The features.
+
+    Yields:
+        A name, and the rows so written; `missing column` lacks one, and `unseen category` has one that no training row
+        had.
+    """
+    yield "as they are", rows
+    yield "column order", rows[list(rows.columns[::-1])]
+    yield "an extra column", rows.assign(refit_extra_column=1)
+    yield "types", _retyped(rows)
+    yield "missing column", rows.drop(columns=rows.columns[0])
+    texts = [name for name in rows.columns if isinstance(rows[name].dtype, (pd.StringDtype, pd.CategoricalDtype))]
+    if texts:
+        yield "unseen category", rows.assign(**{texts[0]: pd.array(["refit unseen"] * len(rows), dtype="str")})
+    zoned = [name for name in rows.columns if isinstance(rows[name].dtype, pd.DatetimeTZDtype)]
+    if zoned:
+        yield "time zone", rows.assign(**{name: rows[name].dt.tz_convert("+02:00") for name in zoned})
+
+
+def read_frame(file: Path) -> pd.DataFrame:
+    """Reads rows that `write_frame` wrote.
+
+    Args:
+        file: The Arrow file.
+
+    Returns:
+        The rows with their dtypes.
+    """
+    with pa.ipc.open_file(str(file)) as stream:
+        rows: pd.DataFrame = stream.read_all().to_pandas()
+    return rows
+
+
+def write_frame(rows: pd.DataFrame, file: Path) -> None:
+    """Writes rows so that another process reads the same ones.
+
+    Args:
+        rows: The rows.
+        file: Where to.
+    """
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    with pa.ipc.new_file(str(file), table.schema) as stream:
+        stream.write_table(table)
+
+
+def _retyped(rows: pd.DataFrame) -> pd.DataFrame:
+    """Whole numbers as floats, text as categories, categories as text: as JSON and CSV readers give them."""
+    changed: dict[str, Any] = {}
+    for name in rows.columns:
+        dtype = rows[name].dtype
+        if pd.api.types.is_integer_dtype(dtype):
+            changed[name] = rows[name].astype("float64")
+        elif isinstance(dtype, pd.StringDtype):
+            changed[name] = rows[name].astype("category")
+        elif isinstance(dtype, pd.CategoricalDtype):
+            changed[name] = rows[name].astype("str").where(rows[name].notna())
+    return rows.assign(**changed)
+
+
+def _ask(model: Any, kinds: dict[str, str], rows: pd.DataFrame, methods: list[str], stem: Path) -> str | None:  # noqa: ANN401
+    try:
+        said = {method: answer(model, kinds, rows, method) for method in methods}
+    except RefitError as refused:
+        return str(refused)
+    for method, answers in said.items():
+        np.save(f"{stem}.{method}.npy", plain(answers), allow_pickle=False)
+    return None
+
+
+def _ask_singly(
+    model: Any,  # noqa: ANN401
+    kinds: dict[str, str],
+    singles: list[pd.DataFrame],
+    methods: list[str],
+    stem: Path,
+) -> str | None:
+    try:
+        for method in methods:
+            parts = [plain(answer(model, kinds, one, method)) for one in singles]
+            np.save(f"{stem}.{method}.npy", np.concatenate(parts), allow_pickle=False)
+    except RefitError as refused:
+        return str(refused)
+    return None
+
+
+def plain(answers: Array) -> Array:
+    """Gives answers in a form that is written without pickling.
+
+    Args:
+        answers: Numbers, or classes of any kind.
+
+    Returns:
+        Numbers as they are, all else as text.
+    """
+    return answers if answers.dtype.kind in "fiub" else answers.astype(str)
+
+
+def _latency(model: Any, kinds: dict[str, str], rows: pd.DataFrame) -> float:  # noqa: ANN401
+    """Gives the median time of a prediction of one row, in milliseconds; the first one, which warms up, is left out."""
+    taken, begun = list[float](), time.perf_counter()
+    for place in range(CALLS + 1):
+        one, start = rows.iloc[[place % len(rows)]], time.perf_counter()
+        answer(model, kinds, one, "predict")
+        taken.append((time.perf_counter() - start) * 1_000)
+        if time.perf_counter() - begun > CALLS_SECONDS:
+            break
+    return float(np.median(taken[1:] or taken))

@@ -1,0 +1,224 @@
+"""The rehearsal: a stored model answers in a fresh process, as it would when it serves, before it may."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.comparing import Contender, answers_of
+from refit.errors import ModelError
+from refit.gate.evidence import Case, Rehearsal
+from refit.gate.serving import AGREEMENT
+from refit.models import ModelRef
+from refit.predictions import Predictions
+from refit.project import Project
+from refit.serving import conformed, kinds_of
+from refit.snapshots import SnapshotRef
+from tasks.evaluate import in_time
+from tasks.model_store import fetched, kinds_beside, load_model
+from tasks.rehearsal_room import TIME_OVER, Orders, plain, variants, write_frame
+
+log = logging.getLogger(__name__)
+
+MOST_SECONDS = 120.0
+"""A model that takes longer to load and to answer some thousand rows would serve nobody."""
+
+_REFUSED = "missing column"
+_LIKE_HERE = "unseen category"
+_START = "from tasks.rehearsal_room import serve; serve()"
+
+
+@task(cache_policy=NO_CACHE)
+def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Rehearsal:
+    """Has a stored model answer to the holdout in a fresh process, and holds the answers against those given here.
+
+    Args:
+        definition: The project.
+        model: The model, in MLflow.
+        holdout: The rows.
+
+    Returns:
+        What came of it; a model that does not serve there is an outcome, too.
+
+    Raises:
+        ModelError: If the artifact is gone.
+    """
+    rows = in_time(definition, holdout)
+    with fetched(model) as directory:
+        found = rehearse_directory(definition, directory, rows)
+    took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault
+    log.info("%s: rehearsed in a fresh process: %s", definition.name, took)
+    return found
+
+
+def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame) -> Rehearsal:
+    """Does the same with a model in a directory.
+
+    Args:
+        definition: The project, for its trusted types.
+        directory: Where the model was stored.
+        rows: The holdout's rows with all columns.
+
+    Returns:
+        What came of it.
+    """
+    size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+    try:
+        model = load_model(directory, definition.trusted_types)
+        expected = answers_of(definition, Contender("the challenger", model, _NOWHERE), rows)
+    except ModelError as fault:
+        return Rehearsal(len(rows), None, (), None, None, size, fault=str(fault))
+    features = expected.rows
+    kinds = kinds_beside(directory) or kinds_of(features)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_frame(features, Path(scratch) / "rows.arrow")
+        orders = Orders(
+            directory=str(directory),
+            trusted_types=definition.trusted_types,
+            rows=str(Path(scratch) / "rows.arrow"),
+            results=scratch,
+            kinds=dict(kinds),
+            seconds=MOST_SECONDS,
+        )
+        found = _rehearsed(orders)
+        if "fault" in found:
+            return Rehearsal(len(rows), None, (), None, None, size, fault=found["fault"])
+        return _judged(expected, kinds, found, Path(scratch), size)
+
+
+_NOWHERE: Any = None
+"""What a model was trained on does not matter here."""
+
+
+def _judged(
+    expected: Predictions, kinds: Mapping[str, str], found: dict[str, Any], results: Path, size: int
+) -> Rehearsal:
+    refusals, methods = found["refusals"], found["methods"]
+    here = {method: plain(expected.raw(method)) for method in methods}
+    difference = None if refusals["as they are"] else _difference(results, "as they are", here)
+    cases = tuple(
+        _case(name, refusal, results, here, expected, kinds)
+        for name, refusal in refusals.items()
+        if name != "as they are"
+    )
+    if refusals["as they are"]:
+        cases = (Case("the rows as they are", passed=False, sentence=refusals["as they are"]),)
+    return Rehearsal(len(expected), difference, cases, found["load_seconds"], found["latency_ms"], size)
+
+
+def _case(
+    name: str,
+    refusal: str | None,
+    results: Path,
+    here: dict[str, Any],
+    expected: Predictions,
+    kinds: Mapping[str, str],
+) -> Case:
+    if name == _REFUSED:
+        return Case(name, refusal is not None, refusal or "it answers all the same, as if nothing were missing")
+    if name == _LIKE_HERE:
+        return _like_here(name, refusal, results, expected, kinds)
+    if refusal:
+        return Case(name, passed=False, sentence=f"it refuses: {refusal}")
+    difference = _difference(results, name, here)
+    passed = difference <= AGREEMENT
+    return Case(name, passed, "the same answers" if passed else f"answers differ by up to {difference:.3g}")
+
+
+def _like_here(name: str, refusal: str | None, results: Path, expected: Predictions, kinds: Mapping[str, str]) -> Case:
+    """Holds the case against what the judging process says to the same rows."""
+    asked = dict(variants(expected.rows))[name]
+    try:
+        again = Predictions(expected.model, conformed(kinds, asked))
+        here = {method: plain(again.raw(method)) for method in ("predict", "predict_proba") if hasattr(again, method)}
+    except ModelError as fault:
+        return Case(name, refusal is not None, f"it refuses: {fault}" if refusal else "it answers, and not so here")
+    if refusal:
+        return Case(name, passed=False, sentence=f"it refuses, and not so here: {refusal}")
+    passed = _difference(results, name, here) <= AGREEMENT
+    return Case(name, passed, "it answers, as it does here" if passed else "its answers are others than here")
+
+
+def _difference(results: Path, name: str, here: dict[str, Any]) -> float:
+    """Gives the largest difference of an answer; infinite where classes or the number of answers differ."""
+    worst = 0.0
+    for method, said in here.items():
+        there = np.load(results / f"{name}.{method}.npy", allow_pickle=False)
+        known = said[: len(there)]
+        if there.shape != known.shape or not len(there):
+            return float("inf")
+        if there.dtype.kind in "fiub" and known.dtype.kind in "fiub":
+            apart = np.abs(there.astype(float) - known.astype(float))
+            worst = max(worst, float(np.nan_to_num(apart, nan=np.inf).max()))
+        elif not np.array_equal(there, known):
+            return float("inf")
+    return worst
+
+
+class _Room:
+    """The room's process, started when it is first needed and ended with this one."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
+
+    def rehearse(self, orders: Orders) -> int | None:
+        """Gives the exit code of the fresh process; `None` where the room itself is gone."""
+        with self._lock:
+            process = self._open()
+            assert process.stdin is not None  # noqa: S101 - both are pipes
+            assert process.stdout is not None  # noqa: S101
+            try:
+                process.stdin.write(json.dumps(asdict(orders)) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            except BrokenPipeError:
+                line = ""
+            if not line:
+                self._process = None
+            return int(line) if line else None
+
+    def close(self) -> None:
+        """Ends the process by closing what it reads from."""
+        if self._process and self._owner == os.getpid():
+            self._process.communicate()
+            self._process = None
+
+    def _open(self) -> subprocess.Popen[str]:
+        # A process that was forked from one with a room shares its pipes, and must not use them.
+        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and words of ours
+                [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            self._owner = os.getpid()
+        return self._process
+
+
+_room = _Room()
+atexit.register(_room.close)
+
+
+def _rehearsed(orders: Orders) -> dict[str, Any]:
+    code, found = _room.rehearse(orders), Path(orders.results) / "found.json"
+    if code == 0 and found.exists():
+        answer: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        return answer
+    if code == TIME_OVER:
+        return {"fault": f"it had not answered after {orders.seconds:g} s"}
+    return {"fault": "the process died" if code is None else f"the process ended with code {code}"}
