@@ -9,7 +9,7 @@ from refit.drift.power import LIMIT, CalibrationResult
 from refit.errors import NotEnoughData
 from tasks.calibrate import calibrate
 from tasks.catalog import find_project
-from tasks.champion import current_champion
+from tasks.succession import current_champion
 
 SEED = 0
 """The same reference gives the same answer."""

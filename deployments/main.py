@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployments import gating, watching
+from deployments import gating, succeeding, watching
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import answering
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 watching.add_to(app)
+succeeding.add_to(app)
 gating.add_to(app)
 
 WRONG_USAGE = 2
@@ -84,15 +85,6 @@ def status(
     """Show who serves, since when, trained on what, and how many rows wait in quarantine."""
     with answering(json, debug, "status: reading the record") as output:
         from deployments.record import status as read
-
-        output.show(read(project))
-
-
-@app.command()
-def champion(project: ProjectName, json: Json = False, debug: Debug = False) -> None:
-    """Show the version that serves, and where it came from."""
-    with answering(json, debug, f"champion of {project}: reading the record") as output:
-        from deployments.record import champion as read
 
         output.show(read(project))
 

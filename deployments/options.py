@@ -25,6 +25,10 @@ def _moment(text: str) -> datetime:
         raise typer.BadParameter(str(refused)) from None
 
 
+Moment = Annotated[
+    datetime | None,
+    typer.Option("--at", metavar="TIME", parser=_moment, help="A moment in the past (ISO 8601, UTC by default)."),
+]
 AsOf = Annotated[
     datetime | None,
     typer.Option(

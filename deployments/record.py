@@ -6,19 +6,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployments.output import Answer
+from deployments.succession import champion_facts
 from refit.errors import StateError
 from refit.ledger import Entry, from_payload
-from refit.models import Champion
 from refit.monitoring.forgetting import period_of
 from refit.monitoring.guards import cooldown_until, minutes_within, retrains_within
 from refit.monitoring.replay import Decided
 from refit.project import Project
-from tasks.catalog import choose_projects, find_project
-from tasks.champion import current_champion
+from tasks.approve import pending
+from tasks.catalog import choose_projects
 from tasks.decision import read_history
 from tasks.ledger import entries, entry, latest
 from tasks.quarantine import count_quarantined
 from tasks.story import story
+from tasks.succession import current_champion
 
 
 def status(project: str | None) -> Answer:
@@ -42,8 +43,9 @@ def status(project: str | None) -> Answer:
 def _state(definition: Project) -> dict[str, Any]:
     serving, verdict = current_champion(definition.name), latest(definition.name, "verdict")
     return {
-        "champion": _champion(serving) if serving else None,
+        "champion": champion_facts(serving) if serving else None,
         "last_verdict": {"id": verdict.id, "at": verdict.at.isoformat()} if verdict else None,
+        "pending": [one.version for one in pending(definition.name)],
         "quarantined": count_quarantined(definition),
         **_watch(definition),
     }
@@ -92,42 +94,8 @@ def _state_lines(name: str, state: dict[str, Any]) -> list[str]:
         if decision
         else ""
     )
-    return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{judged}{decided}"]
-
-
-def champion(project: str) -> Answer:
-    """Shows the version that serves.
-
-    Args:
-        project: The project's name.
-
-    Returns:
-        Its version, generation, age and training rows; `champion` is null while there is none.
-    """
-    serving = current_champion(find_project(project).name)
-    facts = {"project": project, "champion": _champion(serving) if serving else None}
-    if serving is None:
-        return Answer(facts, [f"{project} has no champion yet: run `refit retrain {project}`"])
-    rows = serving.model.trained_on
-    return Answer(
-        facts,
-        [
-            f"{project} version {serving.version}, generation {serving.generation}, since {serving.since.isoformat()}",
-            f"  trained on {rows.rows:,} rows of {rows.window}, table version {rows.version}, {rows.fingerprint}",
-            f"  model {serving.model.uri}",
-        ],
-    )
-
-
-def _champion(serving: Champion) -> dict[str, Any]:
-    return {
-        "version": serving.version,
-        "generation": serving.generation,
-        "since": serving.since.isoformat(),
-        "model_uri": serving.model.uri,
-        "mlflow_run_id": serving.model.run_id,
-        "trained_on": serving.model.trained_on.as_json(),
-    }
+    waiting = "".join(f"; version {one} waits: refit approve {name} {one}" for one in state["pending"])
+    return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{judged}{decided}{waiting}"]
 
 
 def why(identifier: int) -> Answer:

@@ -39,6 +39,8 @@ def describe(outcome: RetrainOutcome) -> list[str]:
     challenger, verdict = outcome.challenger, outcome.challenger.verdict
     compared = f"champion version {outcome.compared_with.version}" if outcome.compared_with else "no champion yet"
     did = f"promoted, generation {outcome.generation}" if outcome.promotion else "rejected, nothing was promoted"
+    if outcome.pending:
+        did = f"waits for approval: refit approve {outcome.project} {challenger.version}"
     return [
         f"{outcome.project} as of {outcome.as_of:%Y-%m-%d %H:%M} UTC: version {challenger.version} {did}",
         f"  rows      {outcome.ingestion.rows_in:,} in, {outcome.ingestion.accepted:,} accepted, "

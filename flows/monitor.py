@@ -23,6 +23,7 @@ from tasks.drift_report import publish_monitor
 from tasks.evidence import find_known, gather, look
 from tasks.ingest import ingest
 from tasks.left_behind import claim_left_behind
+from tasks.take_back import follow_watch
 from tasks.trigger import announce, parameters_of, start_remotely
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def monitor(project: str, as_of: datetime | None = None, event: str | None = Non
     ingestion = ingest(definition, until)
     left = claim_left_behind(definition, until)
     evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event)
+    rolled_back = follow_watch(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
     run_id, outcome = None, None
     if recorded.decision.action == "retrain":
         run_id, outcome = _retrained(evidence, parameters_of(evidence, recorded, gone_on=left is not None))
@@ -65,6 +67,7 @@ def monitor(project: str, as_of: datetime | None = None, event: str | None = Non
         nothing_new=nothing_new,
         retrain=outcome,
         started_run=run_id,
+        rolled_back=rolled_back,
         seconds=time.monotonic() - started,
     )
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from prefect import flow
 from prefect.runtime import flow_run
 
+from refit.errors import StaleChampion
 from refit.gate.decide import decide
+from refit.gate.evidence import Rehearsal
 from refit.judgements import Judgement
+from refit.models import Challenger, Champion, ModelRef
 from refit.monitoring.evidence import Request
 from refit.outcomes import RetrainOutcome
 from refit.project import Project
+from refit.snapshots import Ingestion, Split
 from refit.windows import as_past
+from tasks.approve import ask_for_approval
 from tasks.catalog import find_project
 from tasks.champion import find_champion
-from tasks.evaluate import evaluate
+from tasks.evaluate import can_judge, evaluate
 from tasks.expectations import renew_contract
 from tasks.ingest import ingest
 from tasks.profiles import profile_reference
@@ -33,6 +39,9 @@ from tasks.turn import ask_for_turn
 from tasks.verdict_report import publish_verdict
 
 log = logging.getLogger(__name__)
+
+RACES = 3
+"""After so many lost races the retrain ends with `StaleChampion`: others are promoting all the time."""
 
 
 @flow(name="retrain", flow_run_name="{project}: {reason}")
@@ -79,27 +88,69 @@ def _retrained(definition: Project, until: datetime, now: datetime, reason: str,
     key = open_run_key(definition, parts, force)
     model = train(definition, parts.train, key)
     rehearsal = rehearse(definition, model, parts.holdout)
-    comparison = evaluate(definition, model, champion, parts.holdout, rehearsal)
-    verdict = decide(comparison, definition.gate)
-    log_evaluation(model, comparison, verdict)
-    judged = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, reason)
-    judgement = fit_again(definition, judged, parts)
-    challenger = register(definition, judgement, now)
-    profile_reference(definition, challenger, parts.holdout)
-    promotion = promote(challenger, champion, now) if challenger.verdict.promote else None
-    if promotion:
-        renew_contract(definition, promotion, now)
-    outcome = RetrainOutcome(
+    settled = _settled(definition, _Run(model, rehearsal, parts, ingestion, reason, now), champion)
+    if settled.promotion:
+        renew_contract(definition, settled.promotion, now)
+    publish_verdict(definition, settled.judgement)
+    return RetrainOutcome(
         project=definition.name,
         run_id=str(flow_run.id),
         as_of=until,
         snapshot=snapshot,
         ingestion=ingestion,
-        challenger=challenger,
-        compared_with=champion,
-        promotion=promotion,
+        challenger=settled.challenger,
+        compared_with=settled.judgement.over,
+        promotion=settled.promotion,
         seconds=time.monotonic() - started,
-        judgement=judgement,
+        judgement=settled.judgement,
+        approval_run=settled.approval_run,
     )
-    publish_verdict(definition, judgement)
-    return outcome
+
+
+class _Run(NamedTuple):
+    """What one retrain has made and knows before it is judged."""
+
+    model: ModelRef
+    rehearsal: Rehearsal
+    parts: Split
+    ingestion: Ingestion
+    reason: str
+    now: datetime
+
+
+class _Settled(NamedTuple):
+    """A verdict and what came of it."""
+
+    challenger: Challenger
+    judgement: Judgement
+    promotion: Champion | None
+    approval_run: str | None
+
+
+def _settled(definition: Project, run: _Run, champion: Champion | None) -> _Settled:
+    """Judges and promotes; whoever loses a race is judged once more, against the new champion."""
+    for races_left in reversed(range(RACES)):
+        challenger, judgement = _judged(definition, run, champion)
+        if not challenger.verdict.promote:
+            return _Settled(challenger, judgement, None, None)
+        if definition.gate.promotion == "approve":
+            return _Settled(challenger, judgement, None, ask_for_approval(challenger))
+        try:
+            return _Settled(challenger, judgement, promote(challenger, champion, run.now), None)
+        except StaleChampion as lost:
+            champion = find_champion(definition)
+            if not races_left or not can_judge(champion, run.parts.holdout):
+                raise
+            log.info("%s: %s; judging once more", definition.name, lost)
+    raise AssertionError("the last race is won or lost")
+
+
+def _judged(definition: Project, run: _Run, champion: Champion | None) -> tuple[Challenger, Judgement]:
+    comparison = evaluate(definition, run.model, champion, run.parts.holdout, run.rehearsal)
+    verdict = decide(comparison, definition.gate)
+    log_evaluation(run.model, comparison, verdict)
+    judged = Judgement(run.model, comparison, definition.gate, verdict, champion, run.ingestion, run.reason)
+    judgement = fit_again(definition, judged, run.parts)
+    challenger = register(definition, judgement, run.now)
+    profile_reference(definition, challenger, run.parts.holdout)
+    return challenger, judgement

@@ -8,21 +8,27 @@ data when a task calls them.
 The names that a project file needs are importable from here::
 
     from refit import Project, TrainingPolicy, Window
+
+They are looked up when they are first asked for: what reads the ledger alone need not wait for scikit-learn.
 """
 
-from refit.gate.policies import Budgets, FairnessPolicy, GatePolicy
-from refit.monitoring.policies import (
-    BudgetPolicy,
-    DriftPolicy,
-    MonitoringPolicy,
-    PerformancePolicy,
-    ProbePolicy,
-    WatchPolicy,
-)
-from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
-from refit.project import Project
-from refit.tuning import Choice, FloatRange, IntRange, Tuning
-from refit.windows import Window
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from refit.gate.policies import Budgets, FairnessPolicy, GatePolicy
+    from refit.monitoring.policies import (
+        BudgetPolicy,
+        DriftPolicy,
+        MonitoringPolicy,
+        PerformancePolicy,
+        ProbePolicy,
+        WatchPolicy,
+    )
+    from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
+    from refit.project import Project
+    from refit.tuning import Choice, FloatRange, IntRange, Tuning
+    from refit.windows import Window
 
 __all__ = [
     "BudgetPolicy",
@@ -44,3 +50,27 @@ __all__ = [
     "WatchPolicy",
     "Window",
 ]
+
+_HOMES = {
+    "refit.gate.policies": ("Budgets", "FairnessPolicy", "GatePolicy"),
+    "refit.monitoring.policies": (
+        "BudgetPolicy",
+        "DriftPolicy",
+        "MonitoringPolicy",
+        "PerformancePolicy",
+        "ProbePolicy",
+        "WatchPolicy",
+    ),
+    "refit.policies": ("ContractPolicy", "IngestionPolicy", "TrainingPolicy"),
+    "refit.project": ("Project",),
+    "refit.tuning": ("Choice", "FloatRange", "IntRange", "Tuning"),
+    "refit.windows": ("Window",),
+}
+"""Where each name is defined."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes of all kinds
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module 'refit' has no attribute {name!r}")

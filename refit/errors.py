@@ -21,7 +21,8 @@ sentence that says what is wrong, shows the value, and names the fix.
     │   └── LeakyHoldout            a model was trained on rows that it would be judged on
     ├── RetrainRefused          a retrain may not begin: one is under way, or the budget is used up
     ├── PromotionError          a promotion is refused
-    │   └── StaleChampion           the champion changed since the challenger was compared with it
+    │   ├── StaleChampion           the champion changed since the challenger was compared with it
+    │   └── NotApproved             a person has to approve it first, or has refused it
     └── StateError              Refit's own state cannot be read or written
         └── LedgerBroken            the ledger's hash chain does not hold
 """
@@ -89,6 +90,10 @@ class PromotionError(RefitError):
 
 class StaleChampion(PromotionError):
     """The champion changed since the challenger was compared with it."""
+
+
+class NotApproved(PromotionError):
+    """A person has to approve the promotion first, or has refused it."""
 
 
 class StateError(RefitError):

@@ -32,6 +32,14 @@ class RetrainOutcome:
     judgement: Judgement | None = None
     """What the verdict rests on, the model that was judged included."""
 
+    approval_run: str | None = None
+    """The flow run in which a person is asked to approve; `None` where none was started."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether the challenger is fit to serve and waits for a person."""
+        return self.challenger.verdict.promote and self.promotion is None
+
     @property
     def generation(self) -> int:
         """The generation that serves afterwards; 0 while nothing serves."""
@@ -70,6 +78,8 @@ class RetrainOutcome:
                 "reasons": [asdict(reason) for reason in self.challenger.verdict.reasons],
             },
             "promoted": self.promotion is not None,
+            "pending": self.pending,
+            "approval_run": self.approval_run,
             "generation": self.generation,
             "seconds": round(self.seconds, 3),
         }

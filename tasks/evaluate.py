@@ -68,6 +68,20 @@ def evaluate(
     return replace(comparison, stand_in=bool(champion and rival != champion.model))
 
 
+def can_judge(champion: Champion | None, holdout: SnapshotRef) -> bool:
+    """Tells whether a champion, or what stands in for it, has seen none of a holdout's rows.
+
+    Args:
+        champion: The one that serves, if any.
+        holdout: The rows.
+
+    Returns:
+        Whether a challenger can be compared with it on them.
+    """
+    rival = champion.rival_on(holdout.window) if champion else None
+    return rival is None or rival.trained_on.window.end <= holdout.window.start
+
+
 def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison) -> Evaluation:
     """Scores a model on a holdout that it has seen: what is good then proves nothing, what is bad does.
 

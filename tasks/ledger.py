@@ -94,6 +94,16 @@ def entries(project: str | None = None, kind: EntryKind | None = None, newest: i
         return [as_entry(row) for row in connection.execute(query)]
 
 
+def known_projects() -> set[str]:
+    """Names the projects that the ledger knows.
+
+    Returns:
+        Every project with an entry.
+    """
+    with reading() as connection:
+        return set(connection.execute(select(ledger.c.project).distinct()).scalars())
+
+
 def verify_ledger() -> int:
     """Follows the hash chain through the whole ledger, and holds every champion against its promotion.
 
@@ -116,7 +126,8 @@ def verify_ledger() -> int:
 def _first_odd_champion(connection: Connection) -> int | None:
     """Compares the champions with the promotions: each has exactly one of the other."""
     standing = {tuple(row) for row in connection.execute(select(champions))}
-    promotions = map(as_entry, connection.execute(select(ledger).where(ledger.c.kind == "promotion")))
+    enthroning = select(ledger).where(ledger.c.kind.in_(("promotion", "rollback")))
+    promotions = map(as_entry, connection.execute(enthroning))
     promoted = {
         (made.project, made.payload["champion"]["generation"], made.payload["champion"]["version"], made.id)
         for made in promotions

@@ -11,9 +11,9 @@ from refit.monitoring.attempts import Attempt
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.replay import Decided, Retrained
 from refit.project import Project
-from tasks.champion import current_champion
 from tasks.decision import RecordedDecision, read_history, record_outcome
 from tasks.ledger import entry
+from tasks.succession import current_champion
 from tasks.turn_lock import holding, turn_file, written_by_holder
 
 log = logging.getLogger(__name__)

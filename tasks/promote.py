@@ -7,19 +7,20 @@ from datetime import datetime
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
-from refit.errors import PromotionError, StaleChampion
+from refit.errors import NotApproved, PromotionError, StaleChampion
 from refit.judgements import Judgement
 from refit.ledger import as_payload, from_payload
 from refit.models import Challenger, Champion
 from refit.windows import as_utc
-from tasks.champion import follow_ledger, newest_champion
+from tasks.alias import follow_ledger
 from tasks.ledger import entry
-from tasks.ledger_database import champions, writing
-from tasks.ledger_rows import append, find_once
+from tasks.ledger_database import writing
+from tasks.ledger_rows import find_once
 from tasks.register import recorded_challenger
 from tasks.retries import not_ours
+from tasks.succession import champion_of, enthrone, generation_of, newest_champion
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +42,23 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
 
     Raises:
         PromotionError: If the ledger holds no verdict that says to promote this challenger over that champion.
+        NotApproved: If the project asks for a person's approval, and there is none on record.
         StaleChampion: If another challenger has become champion since the comparison.
     """
-    project, compared = challenger.model.project, _compared_generation(challenger)
+    project, judgement = challenger.model.project, _recorded_judgement(challenger)
     with writing() as connection:
         serving = newest_champion(connection, project)
         champion = _promoted_already(connection, challenger, serving)
         if champion is None:
-            _check_fence(challenger, {compared, _generation(over)}, serving)
+            _check_fence(challenger, {judgement.generation, generation_of(over)}, serving)
+            _check_approval(connection, challenger, judgement)
             champion = _insert(connection, challenger, serving, at)
             log.info("%s: version %d is champion, generation %d", project, champion.version, champion.generation)
     follow_ledger(project)
     return champion
 
 
-def _compared_generation(challenger: Challenger) -> int:
+def _recorded_judgement(challenger: Challenger) -> Judgement:
     """Reads from the ledger, not from the caller, what the challenger was compared with."""
     name = f"version {challenger.version} of {challenger.model.project} cannot be promoted"
     if not challenger.verdict.promote:
@@ -63,16 +66,16 @@ def _compared_generation(challenger: Challenger) -> int:
     judged = entry(challenger.verdict_id)
     if judged is None or as_payload(recorded_challenger(judged)) != as_payload(challenger):
         raise PromotionError(f"{name}: ledger entry {challenger.verdict_id} does not record its verdict; retrain")
-    return from_payload(Judgement, judged.payload).generation
+    return from_payload(Judgement, judged.payload)
 
 
 def _promoted_already(connection: Connection, challenger: Challenger, serving: Champion | None) -> Champion | None:
     promotion = find_once(connection, challenger.model.project, "promotion", str(challenger.verdict_id))
-    return serving if promotion and from_payload(Champion, promotion.payload["champion"]) == serving else None
+    return serving if promotion and champion_of(promotion) == serving else None
 
 
 def _check_fence(challenger: Challenger, compared: set[int], serving: Champion | None) -> None:
-    if compared == {_generation(serving)}:
+    if compared == {generation_of(serving)}:
         return
     now = f"version {serving.version} serves (generation {serving.generation})" if serving else "nothing serves"
     raise StaleChampion(
@@ -81,15 +84,24 @@ def _check_fence(challenger: Challenger, compared: set[int], serving: Champion |
     )
 
 
+def _check_approval(connection: Connection, challenger: Challenger, judgement: Judgement) -> None:
+    if judgement.policy.promotion == "auto":
+        return
+    project, version = challenger.model.project, challenger.version
+    answer = find_once(connection, project, "approval", str(challenger.verdict_id))
+    if answer is None:
+        raise NotApproved(
+            f"version {version} of {project} waits for a person: approve it with `refit approve {project} {version}`"
+        )
+    if not answer.payload["approved"]:
+        raise NotApproved(
+            f"version {version} of {project} was refused by {answer.payload['who']}: retrain, and ask again"
+        )
+
+
 def _insert(connection: Connection, challenger: Challenger, former: Champion | None, at: datetime) -> Champion:
-    project, version, generation = challenger.model.project, challenger.version, _generation(former) + 1
-    champion = Champion(challenger.model, version, generation, as_utc(at), challenger.judged)
-    payload = as_payload({"champion": champion, "former": former, "verdict_id": challenger.verdict_id})
-    promotion = append(connection, project, "promotion", payload, at, once=str(challenger.verdict_id))
-    row = {"project": project, "generation": generation, "version": version, "ledger_id": promotion.id}
-    connection.execute(insert(champions).values(row))
+    generation = generation_of(former) + 1
+    champion = Champion(challenger.model, challenger.version, generation, as_utc(at), challenger.judged)
+    facts = {"verdict_id": challenger.verdict_id}
+    enthrone(connection, "promotion", champion, former, facts, once=str(challenger.verdict_id))
     return champion
-
-
-def _generation(champion: Champion | None) -> int:
-    return champion.generation if champion else 0

@@ -13,16 +13,20 @@ from refit.judgements import Judgement
 from refit.ledger import Entry, as_payload, from_payload
 from refit.models import Challenger, ModelRef
 from refit.project import Project
-from tasks.champion import current_champion, set_alias
-from tasks.ledger import entry, entry_once, record
+from tasks.alias import set_alias
+from tasks.ledger import entries, entry, entry_once, record
 from tasks.mlflow_store import open_mlflow
 from tasks.retries import not_ours
-from tasks.verdict_report import verdict_markdown
+from tasks.succession import current_champion, generation_of
+from tasks.verdict_report import verdict_page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+
+EVERY = 1_000_000
+"""More verdicts than any project has."""
 
 _DESCRIPTION_LIMIT = 5_000
 """How many characters MLflow's database takes as a description."""
@@ -46,7 +50,7 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
     client = open_mlflow()
     version = _version_of(client, definition, judgement.serving) or _create_version(client, definition, judgement)
     evidence = {"version": version, "promote": judgement.verdict.promote, **as_payload(judgement)}
-    judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=judgement.model.run_key))
+    judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=_once(definition, judgement)))
     if judged.version != version:
         # Another process has registered its model of the same run key first.
         client.delete_model_version(definition.name, str(version))
@@ -69,6 +73,20 @@ def find_verdict(definition: Project, run_key: str) -> Challenger | None:
     return recorded_challenger(judged) if judged else None
 
 
+def verdict_of_version(project: str, version: int) -> Challenger | None:
+    """Finds the newest verdict on a version.
+
+    Args:
+        project: The project's name.
+        version: The version's number.
+
+    Returns:
+        The challenger as it is on record, or `None` if the ledger has no verdict on it.
+    """
+    verdicts = entries(project, "verdict", newest=EVERY)
+    return next((recorded_challenger(made) for made in verdicts if made.payload["version"] == version), None)
+
+
 def is_settled(challenger: Challenger) -> bool:
     """Tells whether a verdict has had its effect: nothing is left to do for it.
 
@@ -76,14 +94,27 @@ def is_settled(challenger: Challenger) -> bool:
         challenger: The judged model, from `find_verdict`.
 
     Returns:
-        Whether it was rejected, promoted, or compared with a champion that serves no more.
+        Whether it was rejected, promoted, refused by a person, or compared with a champion that serves no more.
     """
-    if not challenger.verdict.promote:
+    if not challenger.verdict.promote or was_refused(challenger):
         return True
     judged, serving = entry(challenger.verdict_id), current_champion(challenger.model.project)
     if judged is None:
         return True
-    return from_payload(Judgement, judged.payload).generation != (serving.generation if serving else 0)
+    return from_payload(Judgement, judged.payload).generation != generation_of(serving)
+
+
+def was_refused(challenger: Challenger) -> bool:
+    """Tells whether a person has refused a model that the gate found fit to serve.
+
+    Args:
+        challenger: The judged model.
+
+    Returns:
+        Whether such an answer is on record.
+    """
+    answer = entry_once(challenger.model.project, "approval", str(challenger.verdict_id))
+    return answer is not None and not answer.payload["approved"]
 
 
 def was_overtaken(challenger: Challenger) -> bool:
@@ -95,7 +126,7 @@ def was_overtaken(challenger: Challenger) -> bool:
     Returns:
         Whether its verdict, to promote, was never followed and cannot be any more.
     """
-    if not challenger.verdict.promote or not is_settled(challenger):
+    if not challenger.verdict.promote or was_refused(challenger) or not is_settled(challenger):
         return False
     return entry_once(challenger.model.project, "promotion", str(challenger.verdict_id)) is None
 
@@ -114,6 +145,15 @@ def recorded_challenger(judged: Entry) -> Challenger:
     return Challenger(judgement.serving, version, judgement.verdict, judged.id, judged_model)
 
 
+def _once(definition: Project, judgement: Judgement) -> str:
+    """Names the verdict: by its run key, and by the champion too where it lost a race and is compared once more."""
+    key = judgement.model.run_key
+    first = entry_once(definition.name, "verdict", key)
+    if first is None or from_payload(Judgement, first.payload).generation == judgement.generation:
+        return key
+    return f"{key} over {judgement.generation}"
+
+
 def _version_of(client: MlflowClient, definition: Project, model: ModelRef) -> int | None:
     found = client.search_model_versions(f"name = '{definition.name}' and run_id = '{model.run_id}'")
     return min((int(version.version) for version in found), default=None)
@@ -129,7 +169,7 @@ def _create_version(client: MlflowClient, definition: Project, judgement: Judgem
         "refit.run_key": judgement.model.run_key,
         "refit.fingerprint": model.trained_on.fingerprint,
     }
-    report = verdict_markdown(definition, judgement)[:_DESCRIPTION_LIMIT]
+    report = verdict_page(judgement)[:_DESCRIPTION_LIMIT]
     created = client.create_model_version(definition.name, model.uri, model.run_id, tags, description=report)
     return int(created.version)
 

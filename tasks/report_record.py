@@ -12,10 +12,10 @@ from sqlalchemy import Connection, select
 from refit.ledger import Entry, from_payload
 from refit.models import Champion
 from refit.monitoring.evidence import Performance
-from tasks.champion import newest_champion
 from tasks.ledger_database import ledger, reading
 from tasks.ledger_rows import as_entry
 from tasks.performance_picture import Event, Mark, Point
+from tasks.succession import newest_champion
 
 NEWEST = 40
 """How many decisions, retrains and verdicts are told one by one."""

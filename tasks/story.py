@@ -51,11 +51,44 @@ def _second_fit(judgement: Judgement) -> list[str]:
 def _promotion(payload: dict[str, Any]) -> list[str]:
     champion = from_payload(Champion, payload["champion"])
     former = f"version {payload['former']['version']}" if payload["former"] else "nothing"
+    if payload.get("by") == "alias":
+        former += ", since a person had moved MLflow's alias to it"
     return [
         f"Version {champion.version} became champion, generation {champion.generation}, in place of {former}.",
         f"It was trained on {_rows(champion.model.trained_on)}.",
         f"The verdict that allowed it: refit why {payload['verdict_id']}.",
     ]
+
+
+def _rollback(payload: dict[str, Any]) -> list[str]:
+    champion = from_payload(Champion, payload["champion"])
+    decided = [f"The decision behind it: refit why {payload['decision']}."] if payload["decision"] else []
+    return [
+        f"Version {champion.version} serves again, generation {champion.generation}, in place of version "
+        f"{payload['former']['version']}.",
+        f"It was rolled back by {payload['by']}: {payload['reason']}.",
+        *decided,
+    ]
+
+
+def _approval(payload: dict[str, Any]) -> list[str]:
+    said, why = "approved" if payload["approved"] else "refused", f": {payload['why']}" if payload["why"] else ""
+    return [
+        f"Version {payload['version']} was {said} by {payload['who']}{why}.",
+        f"The verdict it is about: refit why {payload['verdict_id']}.",
+    ]
+
+
+def _alias(payload: dict[str, Any]) -> list[str]:
+    found = f"version {payload['found']}" if payload["found"] else "nothing"
+    return [
+        f"Somebody had moved MLflow's alias champion from version {payload['expected']} to {found}.",
+        "It was put back." if payload["action"] == "restored" else "That version was made champion, by policy.",
+    ]
+
+
+def _archive(payload: dict[str, Any]) -> list[str]:
+    return [f"The entries up to {payload['until']} were moved to {payload['file']}."]
 
 
 def _decision(payload: dict[str, Any]) -> list[str]:
@@ -104,6 +137,10 @@ _TELLERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
     "contract": _contract,
     "decision": _decision,
     "retrain": _retrain,
+    "rollback": _rollback,
+    "approval": _approval,
+    "alias": _alias,
+    "archive": _archive,
 }
 
 

@@ -22,9 +22,9 @@ from refit.monitoring.spans import window_length
 from refit.outcomes import RetrainOutcome
 from refit.project import Project
 from refit.windows import Window
-from tasks.champion import current_champion
 from tasks.decision import RecordedDecision, read_history, record_outcome, settle_decision
 from tasks.left_behind import bury
+from tasks.succession import current_champion
 from tasks.turn_lock import holding, turn_file
 
 A_LOOK_SECONDS = 1.0
@@ -112,7 +112,7 @@ def _still_open(project: str, decision: int) -> int:
     serving = current_champion(project)
     if attempt is None:
         why = f"entry {decision} of the ledger is no decision to retrain {project}"
-    elif attempt.ending in ("promoted", "rejected"):
+    elif attempt.ending in ("promoted", "pending", "rejected"):
         why = f"decision {decision} of {project} was carried out already, its challenger was {attempt.ending}"
     elif attempt.generation != (serving.generation if serving else 0):
         why = (
@@ -166,7 +166,7 @@ def _ended(turn: Turn) -> Retrained:
     if done is None:
         return _failed(turn, RuntimeError("it ended without an outcome"))
     challenger = done.challenger
-    ending: Ending = "promoted" if done.promotion else "rejected"
+    ending: Ending = "promoted" if done.promotion else "pending" if done.pending else "rejected"
     return Retrained(turn.decision, ending, _minutes(turn), challenger.version, challenger.verdict_id)
 
 

@@ -15,18 +15,17 @@ _MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~
 """What is markup in a markdown table, beside HTML."""
 
 
-def verdict_markdown(definition: Project, judgement: Judgement) -> str:
+def verdict_page(judgement: Judgement) -> str:
     """Writes a verdict as markdown.
 
     Args:
-        definition: The project.
         judgement: The verdict and what it rests on.
 
     Returns:
         A headline, every rule with its value and limit, the scores, the rows and where they came from.
     """
     parts = (
-        [f"## {_cell(definition.name)}: {headline(judgement)}"],
+        [f"## {_cell(judgement.model.project)}: {headline(judgement)}"],
         _rules(judgement.verdict),
         _scores(judgement),
         _rows(judgement),
@@ -64,7 +63,7 @@ def publish_verdict(definition: Project, judgement: Judgement) -> None:
         judgement: The verdict and what it rests on.
     """
     create_markdown_artifact(
-        verdict_markdown(definition, judgement),
+        verdict_page(judgement),
         key=f"{definition.name.replace('_', '-')}-verdict",
         description=headline(judgement),
     )

@@ -8,8 +8,9 @@ from typing import Literal
 
 from refit.monitoring.decisions import Action, Trigger
 
-Ending = Literal["promoted", "rejected", "failed", "refused"]
-"""How a retrain ended; `refused` is one that found nothing to train on, so that nothing was fitted."""
+Ending = Literal["promoted", "pending", "rejected", "failed", "refused"]
+"""How a retrain ended; `pending` is one whose challenger waits for a person, `refused` one that found nothing to train
+on, so that nothing was fitted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,8 @@ def test_first_champion_then_quiet_then_nothing_new(depot: Depot) -> None:
 
 
 def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot) -> None:
-    from tasks.champion import current_champion
     from tasks.ledger import verify_ledger
+    from tasks.succession import current_champion
 
     depot.deliver(rows_of(80, turned=40))
     depot.monitor(40)

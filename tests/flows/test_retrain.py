@@ -80,9 +80,9 @@ def shop(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_first_champion_then_judged_challenger(shop: Shop) -> None:
-    from tasks.champion import current_champion
     from tasks.ledger import entries, verify_ledger
     from tasks.mlflow_store import open_mlflow
+    from tasks.succession import current_champion
 
     first = shop.retrain(40)
     assert first.promotion is not None
@@ -189,8 +189,8 @@ def test_looking_back_behind_the_champion_is_refused(shop: Shop) -> None:
 
 
 def test_a_broken_contract_trains_nothing(shop: Shop) -> None:
-    from tasks.champion import current_champion
     from tasks.mlflow_store import open_mlflow
+    from tasks.succession import current_champion
 
     shop.retrain(40)
     rows_of(100).drop(columns="late").to_parquet(shop.file)

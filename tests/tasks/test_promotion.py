@@ -10,11 +10,12 @@ from refit import Project
 from refit.errors import PromotionError, StaleChampion, StateError
 from refit.models import Challenger, Champion
 from refit.verdicts import Reason, Verdict
-from tasks.champion import current_champion, find_champion
+from tasks.champion import find_champion
 from tasks.ledger import entries, latest, verify_ledger
 from tasks.mlflow_store import open_mlflow
 from tasks.promote import promote
 from tasks.register import find_verdict, is_settled
+from tasks.succession import current_champion
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from refit.evaluations import Evaluation
 from refit.judgements import Judgement
 from refit.models import Champion
 from refit.verdicts import Reason, Verdict
-from tasks.verdict_report import headline, verdict_markdown
+from tasks.verdict_report import headline, verdict_page
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -30,7 +30,7 @@ def test_the_headline_says_what_becomes_of_the_challenger(judgement: Judgement) 
 def test_the_page_shows_every_rule_score_window_and_fingerprint(rentals: Project, judgement: Judgement) -> None:
     champion = Champion(judgement.model, 3, 2, AT)
     compared = replace(judgement.comparison, champion=Evaluation(-1.4444444444, ()))
-    page = verdict_markdown(rentals, replace(judgement, over=champion, comparison=compared))
+    page = verdict_page(replace(judgement, over=champion, comparison=compared))
     assert "| floor | passed | -1.3 | -1.4 | the error is 1.3, at most 1.4 is asked for |" in page
     assert "| challenger | -1.3 |" in page
     assert "| champion, version 3 | -1.44444 |" in page
@@ -44,7 +44,7 @@ def test_the_page_shows_every_rule_score_window_and_fingerprint(rentals: Project
 def test_what_comes_from_outside_is_no_markup(rentals: Project, judgement: Judgement) -> None:
     hostile = "a|b\r\n# c <script>alert('1')</script> [d](http://e) `f` **g**"
     verdict = Verdict((Reason(hostile, passed=False, value=None, limit=float("nan"), sentence=hostile),))
-    page = verdict_markdown(rentals, replace(judgement, verdict=verdict))
+    page = verdict_page(replace(judgement, verdict=verdict))
     rule = next(line for line in page.splitlines() if line.startswith("| a"))
     escaped = "a\\|b  \\# c &lt;script&gt;alert('1')&lt;/script&gt; \\[d\\](http://e) \\`f\\` \\*\\*g\\*\\*"
     assert rule == f"| {escaped} | **failed** |  | nan | {escaped} |"

@@ -1,0 +1,81 @@
+"""The commands that say who serves: `refit champion`, `rollback`, `approve`, and `refit ledger verify` and `export`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deployments.options import Debug, Json, Moment, ProjectName
+from deployments.output import answering
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to the command line.
+
+    Args:
+        app: The command line.
+    """
+    for command in (champion, rollback, approve, ledger):
+        app.command()(command)
+
+
+class LedgerAction(StrEnum):
+    """What to do with the ledger."""
+
+    verify = "verify"
+    export = "export"
+
+
+def champion(project: ProjectName, at: Moment = None, json: Json = False, debug: Debug = False) -> None:
+    """Show the version that serves, or served at a moment, and where it came from."""
+    with answering(json, debug) as output:
+        from deployments.succession import champion as read
+
+        output.show(read(project, at))
+
+
+def rollback(
+    project: ProjectName,
+    to: Annotated[int | None, typer.Option(min=1, help="The version to return to; by default the one before.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the people who read the record.")] = "manual",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a former champion serve again, in one entry of the ledger."""
+    with answering(json, debug) as output:
+        from deployments.succession import rollback as run
+
+        output.show(run(project, to, reason))
+
+
+def approve(
+    project: ProjectName,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version that waits.")],
+    refuse: Annotated[bool, typer.Option("--refuse", help="Refuse it instead.")] = False,
+    why: Annotated[str, typer.Option(help="Why, for the people who read the record.")] = "",
+    who: Annotated[str | None, typer.Option(help="Who says so; by default whoever is logged in.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Approve, or refuse, a version that the gate found fit and that waits for a person."""
+    with answering(json, debug, f"approve {project} version {version}") as output:
+        from deployments.approving import approve_here
+
+        output.show(approve_here(project, version, approved=not refuse, who=who, why=why))
+
+
+def ledger(
+    action: Annotated[LedgerAction, typer.Argument(help="Follow the hash chain, or write all entries as JSON lines.")],
+    project: Annotated[str | None, typer.Option(help="Export only this project's entries.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to export to.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Verify the ledger, or export it: one JSON object a line, oldest first."""
+    with answering(json, debug) as output:
+        from deployments.ledgering import export, verify
+
+        output.show(verify() if action is LedgerAction.verify else export(project, out or Path("ledger.jsonl")))

@@ -1,0 +1,46 @@
+"""The approval: waits for a person's word on a challenger, and promotes it through the fence if that is yes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from prefect import flow
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from refit.models import Champion
+from tasks.approve import judgement_of, settle_approval, waiting
+from tasks.verdict_report import verdict_page
+
+WAITS_SECONDS = 30 * 24 * 3_600
+"""So long a run waits, suspended, before it ends; `refit approve` works afterwards, too."""
+
+
+class Approval(RunInput):
+    """What the form in the Prefect UI asks for."""
+
+    decision: Literal["approve", "refuse"] = Field(title="May it serve?")
+    who: str = Field(min_length=1, max_length=200, title="Your name")
+    why: str = Field("", max_length=2_000, title="Why")
+
+
+@flow(name="approve", flow_run_name="{project}: approve version {version}")
+def approve(project: str, version: int) -> Champion | None:
+    """Waits until a person approves or refuses a version; meanwhile no process runs.
+
+    Args:
+        project: The project's name.
+        version: The version that waits.
+
+    Returns:
+        The new champion; `None` after a refusal.
+
+    Raises:
+        RefitError: If that version waits for nobody, or another champion serves by now.
+    """
+    page = verdict_page(judgement_of(waiting(project, version)))
+    form = Approval.with_initial_data(description=page)
+    answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
+    return settle_approval(project, version, answer.decision == "approve", answer.who, answer.why, datetime.now(UTC))

@@ -1,0 +1,131 @@
+"""MLflow's alias `champion`: it follows the ledger, and tells whether a person has moved it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import IntegrityError
+
+from refit.errors import StateError
+from refit.models import Champion
+from tasks.mlflow_store import open_mlflow
+from tasks.succession import current_champion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.exceptions import MlflowException
+
+log = logging.getLogger(__name__)
+
+GENERATION = "refit.generation"
+"""The tag of a version that names the generation for which the alias has been set. An alias that points elsewhere
+although that tag is there was moved by hand; without the tag, a crash came before it."""
+
+
+def follow_ledger(project: str) -> Champion | None:
+    """Points MLflow's alias `champion` to the ledger's newest generation, until no newer one came in between.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The champion that the alias points to, or `None` while there is none.
+
+    Raises:
+        StateError: If MLflow no longer has the champion's version.
+    """
+    client, serving = open_mlflow(), current_champion(project)
+    while serving:
+        aliased = aliased_version(client, project)
+        if aliased is None or int(aliased.version) != serving.version:
+            set_alias(client, project, "champion", serving.version)
+            log.info("%s: MLflow's alias champion now points to version %d", project, serving.version)
+        elif aliased.tags.get(GENERATION) == str(serving.generation):
+            return serving
+        client.set_model_version_tag(project, str(serving.version), GENERATION, str(serving.generation))
+        serving = current_champion(project)
+    return serving
+
+
+def moved_to(project: str, serving: Champion) -> int | None:
+    """Tells where a person has moved the alias.
+
+    Args:
+        project: The project's name.
+        serving: The champion by the ledger.
+
+    Returns:
+        The version it points to now, 0 where it was removed; `None` where nobody has moved it.
+    """
+    client = open_mlflow()
+    aliased = aliased_version(client, project)
+    found = int(aliased.version) if aliased else 0
+    if found == serving.version or not _was_set(client, project, serving):
+        return None
+    return found
+
+
+def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> None:
+    """Points an alias of a registered model to a version.
+
+    Args:
+        client: From `tasks.mlflow_store.open_mlflow`.
+        project: The project's name, which is the registered model's too.
+        alias: `champion` or `challenger`.
+        version: The version.
+
+    Raises:
+        StateError: If MLflow does not have that version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_registered_model_alias(project, alias, str(version))
+    except MlflowException as error:
+        if _is_missing(error):
+            raise StateError(
+                f"the ledger names version {version} of {project} as its {alias}, but MLflow has no such version: "
+                f"restore MLflow's database from the same backup as the ledger's"
+            ) from error
+        if not isinstance(error.__cause__, IntegrityError):
+            raise
+        # Another process was first to insert the alias; now it is there to be updated.
+        client.set_registered_model_alias(project, alias, str(version))
+
+
+def aliased_version(client: MlflowClient, project: str) -> ModelVersion | None:
+    """Finds the version that the alias `champion` points to.
+
+    Args:
+        client: From `tasks.mlflow_store.open_mlflow`.
+        project: The project's name.
+
+    Returns:
+        The version, or `None` where there is no such alias.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(project, "champion")
+    except MlflowException as error:
+        if _is_missing(error):
+            return None
+        raise
+
+
+def _was_set(client: MlflowClient, project: str, serving: Champion) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        tags = client.get_model_version(project, str(serving.version)).tags
+    except MlflowException as error:
+        if _is_missing(error):
+            return False
+        raise
+    return bool(tags.get(GENERATION) == str(serving.generation))
+
+
+def _is_missing(error: MlflowException) -> bool:
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

@@ -1,0 +1,144 @@
+"""A person's word on a promotion: what waits for it, and what it brings about. It goes through the fence again."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import cast
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import FlowRun
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import deployment
+
+from refit.errors import NotApproved
+from refit.judgements import Judgement
+from refit.ledger import from_payload
+from refit.models import Challenger, Champion
+from tasks.ledger import entries, entry, entry_once, record
+from tasks.promote import promote
+from tasks.register import recorded_challenger, verdict_of_version
+from tasks.succession import current_champion, generation_of
+
+log = logging.getLogger(__name__)
+
+NEWEST = 100
+"""Among so many verdicts the pending ones are looked for: an older one was compared with a champion long gone."""
+
+
+def pending(project: str) -> list[Challenger]:
+    """Finds the challengers that wait for a person.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Those that the gate found fit, whose policy asks for approval, which nobody has approved or refused, and whose
+        champion still serves; the newest first.
+    """
+    generation = generation_of(current_champion(project))
+    found = []
+    for made in entries(project, "verdict", newest=NEWEST):
+        judgement = from_payload(Judgement, made.payload)
+        asks = judgement.verdict.promote and judgement.policy.promotion == "approve"
+        if asks and judgement.generation == generation and not entry_once(project, "approval", str(made.id)):
+            found.append(recorded_challenger(made))
+    return found
+
+
+@task(cache_policy=NO_CACHE)
+def settle_approval(project: str, version: int, approved: bool, who: str, why: str, at: datetime) -> Champion | None:
+    """Records a person's answer, and promotes the version if it is yes.
+
+    The first answer stands. Giving the same one again goes on with what a crash has left undone.
+
+    Args:
+        project: The project's name.
+        version: The version that waits.
+        approved: Whether it may serve.
+        who: The person.
+        why: Their reason.
+        at: When this happens, UTC.
+
+    Returns:
+        The new champion; `None` after a refusal.
+
+    Raises:
+        NotApproved: If that version does not wait for anybody, or another answer is on record.
+        StaleChampion: If another champion serves than the one it was compared with.
+    """
+    challenger = waiting(project, version)
+    facts = {"verdict_id": challenger.verdict_id, "version": version, "approved": approved, "who": who, "why": why}
+    answer = record(project, "approval", facts, at, once=str(challenger.verdict_id))
+    if answer.payload["approved"] != approved:
+        said = "approved" if answer.payload["approved"] else "refused"
+        raise NotApproved(f"version {version} of {project} was {said} by {answer.payload['who']}: that answer stands")
+    log.info("%s: version %d is %s by %s", project, version, "approved" if approved else "refused", who)
+    return promote.fn(challenger, judgement_of(challenger).over, at) if approved else None
+
+
+def waiting(project: str, version: int) -> Challenger:
+    """Finds a version whose promotion is a person's to decide.
+
+    Args:
+        project: The project's name.
+        version: The version's number.
+
+    Returns:
+        The challenger as it is on record.
+
+    Raises:
+        NotApproved: If the gate has rejected it, or the project asks nobody.
+    """
+    challenger = verdict_of_version(project, version)
+    if challenger is None:
+        known = ", ".join(str(one.version) for one in pending(project)) or "none"
+        raise NotApproved(f"{project} has no judged version {version}: versions that wait for approval are {known}")
+    if not challenger.verdict.promote:
+        raise NotApproved(f"version {version} of {project} was rejected by the gate: retrain instead of approving it")
+    if judgement_of(challenger).policy.promotion == "auto":
+        raise NotApproved(f"version {version} of {project} needs no approval: its gate promotes by itself")
+    return challenger
+
+
+def judgement_of(challenger: Challenger) -> Judgement:
+    """Reads what a verdict rests on.
+
+    Args:
+        challenger: A challenger that is on record.
+
+    Returns:
+        The judgement.
+
+    Raises:
+        NotApproved: If the ledger does not hold it any more.
+    """
+    judged = entry(challenger.verdict_id)
+    if judged is None:
+        raise NotApproved(f"the ledger has no entry {challenger.verdict_id}: restore its database from a backup")
+    return from_payload(Judgement, judged.payload)
+
+
+@task(cache_policy=NO_CACHE)
+def ask_for_approval(challenger: Challenger) -> str | None:
+    """Starts the project's deployment `approve/<project>`, which waits, suspended, for a person to fill in its form.
+
+    Args:
+        challenger: The challenger that waits.
+
+    Returns:
+        The id of the flow run; `None` where the retrain does not run as a deployment, or there is none for approvals.
+    """
+    if not deployment.id:
+        return None
+    name = f"approve/{challenger.model.project}"
+    parameters = {"project": challenger.model.project, "version": challenger.version}
+    key = f"{name}:{challenger.verdict_id}"
+    try:
+        run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
+    except ObjectNotFound:
+        log.info("%s: there is no deployment %s: use `refit approve`", challenger.model.project, name)
+        return None
+    return str(cast("FlowRun", run).id)
