@@ -126,13 +126,42 @@ def test_a_kill_between_ledger_and_alias_is_repaired(judge, race, rentals: Proje
     assert promote.fn(challenger, first, AT) == current_champion("rentals")
 
 
-def test_an_alias_that_somebody_moved_or_removed_is_set_again(judge, rentals: Project) -> None:
+def test_an_alias_that_somebody_moved_or_removed_is_recorded_and_set_again(judge, rentals: Project) -> None:
     promote.fn(judge("a"), None, AT)
     judge("b")
     open_mlflow().set_registered_model_alias("rentals", "champion", "2")
     assert find_champion.fn(rentals).version == alias() == 1
     open_mlflow().delete_registered_model_alias("rentals", "champion")
     assert find_champion.fn(rentals).version == alias() == 1
+    assert find_champion.fn(rentals).version == 1
+    assert [one.payload for one in reversed(entries(kind="alias"))] == [
+        {"found": found, "expected": 1, "generation": 1, "action": "restored"} for found in (2, 0)
+    ]
+
+
+def test_an_alias_that_a_crash_left_behind_was_moved_by_nobody(judge, rentals: Project) -> None:
+    first = promote.fn(judge("a"), None, AT)
+    promote.fn(judge("b", over=first), first, AT)
+    client = open_mlflow()
+    client.delete_model_version_tag("rentals", "2", "refit.generation")
+    client.set_registered_model_alias("rentals", "champion", "1")
+    assert find_champion.fn(rentals).version == alias() == 2
+    assert entries(kind="alias") == []
+
+
+def test_a_version_that_a_person_chose_is_adopted_if_the_policy_says_so(judge, rentals: Project) -> None:
+    adopting = rentals.model_copy(update={"gate": rentals.gate.model_copy(update={"moved_alias": "adopt"})})
+    first = promote.fn(judge("a"), None, AT)
+    judge("rejected", promote=False, over=first)
+    judge("good", over=first)
+    open_mlflow().set_registered_model_alias("rentals", "champion", "2")
+    assert find_champion.fn(adopting) == first
+    open_mlflow().set_registered_model_alias("rentals", "champion", "3")
+    adopted = find_champion.fn(adopting)
+    assert (adopted.version, adopted.generation) == (3, 2)
+    assert current_champion("rentals") == adopted
+    assert [one.payload["action"] for one in reversed(entries(kind="alias"))] == ["restored", "adopted"]
+    verify_ledger()
 
 
 def test_a_champion_whose_version_was_deleted_says_so(judge, rentals: Project) -> None:

@@ -1,0 +1,78 @@
+"""A person's word: asked for by policy, recorded once with who and why, and passed through the fence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from refit import GatePolicy, Project
+from refit.errors import NotApproved, StaleChampion
+from tasks.approve import pending, settle_approval
+from tasks.ledger import entries, latest, verify_ledger
+from tasks.promote import promote
+from tasks.register import is_settled, was_overtaken
+from tasks.succession import current_champion
+
+AT = datetime(2026, 3, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def rentals(rentals: Project) -> Project:
+    return rentals.model_copy(update={"gate": GatePolicy(promotion="approve")})
+
+
+def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
+    challenger = judge()
+    with pytest.raises(NotApproved, match=r"waits for a person: approve it with `refit approve rentals 1`"):
+        promote.fn(challenger, None, AT)
+    assert [one.version for one in pending("rentals")] == [1]
+    assert not is_settled(challenger)
+
+    champion = settle_approval.fn("rentals", 1, approved=True, who="Ada", why="looks right", at=AT + HOUR)
+    assert champion == current_champion("rentals")
+    assert latest("rentals", "approval").payload == {
+        "verdict_id": challenger.verdict_id,
+        "version": 1,
+        "approved": True,
+        "who": "Ada",
+        "why": "looks right",
+    }
+    assert latest("rentals", "approval").at == AT + HOUR
+    assert pending("rentals") == []
+    assert settle_approval.fn("rentals", 1, approved=True, who="Ada", why="again", at=AT + 2 * HOUR) == champion
+    assert len(entries(kind="approval")) == len(entries(kind="promotion")) == 1
+    verify_ledger()
+
+
+def test_a_refusal_is_final_and_is_asked_for_once(judge) -> None:
+    challenger = judge()
+    assert settle_approval.fn("rentals", 1, approved=False, who="Ada", why="too slow", at=AT) is None
+    assert pending("rentals") == []
+    assert is_settled(challenger)
+    assert not was_overtaken(challenger)
+    with pytest.raises(NotApproved, match="was refused by Ada"):
+        promote.fn(challenger, None, AT)
+    with pytest.raises(NotApproved, match="was refused by Ada: that answer stands"):
+        settle_approval.fn("rentals", 1, approved=True, who="Bob", why="", at=AT)
+    assert current_champion("rentals") is None
+
+
+def test_an_approval_goes_through_the_fence(judge) -> None:
+    judge("a")
+    judge("b")
+    first = settle_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
+    with pytest.raises(StaleChampion, match="version 2 of rentals was compared with generation 0, but version 1"):
+        settle_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
+    assert current_champion("rentals") == first
+    assert pending("rentals") == []
+
+
+def test_what_waits_for_nobody_says_so(judge, rentals: Project) -> None:
+    judge("a", promote=False)
+    judge("b")
+    with pytest.raises(NotApproved, match="version 1 of rentals was rejected by the gate"):
+        settle_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
+    with pytest.raises(NotApproved, match="no judged version 9: versions that wait for approval are 2"):
+        settle_approval.fn("rentals", 9, approved=True, who="Ada", why="", at=AT)
