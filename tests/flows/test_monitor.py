@@ -233,3 +233,29 @@ def wait_for(*files: Path) -> None:
     while not all(file.exists() for file in files):
         assert time.monotonic() < deadline, "the processes do not come so far"
         time.sleep(0.05)
+
+
+def test_a_champion_that_is_worse_than_the_former_one_is_rolled_back(depot: Depot) -> None:
+    """The world turns, the new model learns that, and the world turns back."""
+    from tasks.ledger import verify_ledger
+    from tasks.succession import current_champion
+
+    depot.set_policy("probe=None, performance=None, drift=None")
+    depot.deliver(rows_of(100, turned=40, until=63))
+    first = depot.monitor(40).retrain.promotion
+    second = depot.retrain(64).promotion
+    assert (first.version, second.version) == (1, 2)
+    watched = depot.monitor(72)
+    assert (watched.decision.action, watched.decision.trigger) == ("alert", "watch")
+    assert watched.evidence.watched.former_version == 1
+    assert watched.rolled_back == current_champion("parcels")
+    assert (watched.rolled_back.version, watched.rolled_back.generation) == (1, 3)
+    assert watched.as_json()["rollback"] == {"version": 1, "generation": 3}
+    (entry,) = recorded("rollback")
+    assert (entry["by"], entry["decision"]) == ("the watch", watched.decision_id)
+    assert "significantly worse" in entry["reason"]
+
+    after = depot.monitor(73)
+    assert (after.decision.action, after.champion) == ("wait", watched.rolled_back)
+    assert after.evidence.watched is None
+    verify_ledger()
