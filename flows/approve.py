@@ -11,6 +11,7 @@ from prefect.input import RunInput
 from pydantic import Field
 
 from refit.models import Champion
+from tasks.alive import living
 from tasks.approve import judgement_of, settle_approval, waiting
 from tasks.verdict_report import verdict_page
 
@@ -40,7 +41,9 @@ def approve(project: str, version: int) -> Champion | None:
     Raises:
         RefitError: If that version waits for nobody, or another champion serves by now.
     """
-    page = verdict_page(judgement_of(waiting(project, version)))
-    form = Approval.with_initial_data(description=page)
-    answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
-    return settle_approval(project, version, answer.decision == "approve", answer.who, answer.why, datetime.now(UTC))
+    with living("approve", project):
+        page = verdict_page(judgement_of(waiting(project, version)))
+        form = Approval.with_initial_data(description=page)
+        answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
+        approved, now = answer.decision == "approve", datetime.now(UTC)
+        return settle_approval(project, version, approved, answer.who, answer.why, now)

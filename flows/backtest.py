@@ -9,6 +9,7 @@ from prefect import flow
 
 from refit.backtest.results import BacktestResult
 from refit.windows import as_past
+from tasks.alive import living
 from tasks.backtest import run_backtest
 from tasks.backtest_report import publish_backtest
 from tasks.catalog import find_project
@@ -38,6 +39,7 @@ def backtest(
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: replaying its history in %d windows", project, windows)
-    result = run_backtest(definition, policies or [], windows, until)
-    publish_backtest(definition, result)
+    with living("backtest", project):
+        result = run_backtest(definition, policies or [], windows, until)
+        publish_backtest(definition, result)
     return result

@@ -16,6 +16,7 @@ from refit.monitoring.outcomes import MonitorOutcome
 from refit.outcomes import RetrainOutcome
 from refit.project import Project
 from refit.windows import as_past
+from tasks.alive import living
 from tasks.catalog import find_project
 from tasks.champion import find_champion
 from tasks.decision import RecordedDecision, settle_decision
@@ -46,14 +47,22 @@ def monitor(project: str, as_of: datetime | None = None, event: str | None = Non
     Raises:
         RefitError: If the rows are refused, or a retrain that follows is.
     """
-    started, now = time.monotonic(), datetime.now(UTC)
+    now = datetime.now(UTC)
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: monitoring as of %s", project, until.isoformat(timespec="minutes"))
+    with living("monitor", project) as run:
+        return _monitored(definition, until, now, event, run)
+
+
+def _monitored(
+    definition: Project, until: datetime, now: datetime, event: str | None, run: str | None
+) -> MonitorOutcome:
+    started = time.monotonic()
     champion = find_champion(definition)
     ingestion = ingest(definition, until)
     left = claim_left_behind(definition, until)
-    evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event)
+    evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
     rolled_back = follow_watch(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
     run_id, outcome = None, None
     if recorded.decision.action == "retrain":
@@ -73,12 +82,12 @@ def monitor(project: str, as_of: datetime | None = None, event: str | None = Non
 
 
 def _judged(
-    definition: Project, champion: Champion | None, until: datetime, now: datetime, event: str | None
+    definition: Project, champion: Champion | None, until: datetime, now: datetime, event: str | None, run: str | None
 ) -> tuple[Evidence, RecordedDecision, bool]:
     current = look(definition, champion, until, event)
     known = find_known(definition, current)
     evidence = known[0] if known else gather(definition, champion, current)
-    recorded = settle_decision(definition, evidence, now, unless=known[1] if known else None)
+    recorded = settle_decision(definition, evidence, now, turn=run, unless=known[1] if known else None)
     nothing_new = known is not None and recorded == known[1]
     if not nothing_new:
         publish_monitor(definition, evidence, recorded)

@@ -20,6 +20,7 @@ from refit.outcomes import RetrainOutcome
 from refit.project import Project
 from refit.snapshots import Ingestion, Split
 from refit.windows import as_past
+from tasks.alive import living
 from tasks.approve import ask_for_approval
 from tasks.catalog import find_project
 from tasks.champion import find_champion
@@ -72,7 +73,8 @@ def retrain(
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
-    with ask_for_turn(definition, Request("manual", reason, force), until, decision) as turn:
+    asked = Request("manual", reason, force)
+    with living("retrain", project), ask_for_turn(definition, asked, until, decision) as turn:
         outcome = turn.outcome = _retrained(definition, until, now, reason, force)
     return outcome
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from prefect import flow
 
 from refit.models import Champion
+from tasks.alive import living
 from tasks.take_back import publish_rollback, take_back
 
 
@@ -25,6 +26,7 @@ def rollback(project: str, to: int | None = None, reason: str = "manual") -> Cha
     Raises:
         RefitError: If nothing serves, or there is nobody to return to.
     """
-    champion = take_back(project, to, reason, datetime.now(UTC))
-    publish_rollback(champion, reason)
+    with living("rollback", project):
+        champion = take_back(project, to, reason, datetime.now(UTC))
+        publish_rollback(champion, reason)
     return champion

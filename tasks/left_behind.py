@@ -11,9 +11,10 @@ from refit.monitoring.attempts import Attempt
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.replay import Decided, Retrained
 from refit.project import Project
+from tasks.alive import claim, dead_runs
 from tasks.decision import RecordedDecision, read_history, record_outcome
 from tasks.ledger import entry
-from tasks.succession import current_champion
+from tasks.succession import current_champion, generation_of
 from tasks.turn_lock import holding, turn_file, written_by_holder
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 def claim_left_behind(definition: Project, as_of: datetime) -> tuple[Evidence, RecordedDecision] | None:
     """Finds the decision whose retrain was killed on this machine, and gives it to one caller, to go on with it.
 
-    One whose retrain was killed twice is given to nobody: what kills every retrain should not be repeated for ever.
+    So it does where the monitor was killed that had decided, before it could start a retrain. What was killed twice is
+    given to nobody: what kills every retrain should not be repeated for ever.
 
     Args:
         definition: The project.
@@ -35,16 +37,25 @@ def claim_left_behind(definition: Project, as_of: datetime) -> tuple[Evidence, R
     Raises:
         StateError: If the ledger cannot be read or written, or the lock cannot be used.
     """
-    if not written_by_holder(definition.name):
+    if not written_by_holder(definition.name) and not dead_runs(definition.name):
         return None
     with holding(definition.name, seconds=0) as free:
-        failed = bury(definition.name) if free else []
-    found = entry(failed[-1].decision) if failed else None
+        left = (bury(definition.name) or _never_begun(definition.name)) if free else []
+    found = entry(left[-1].decision) if left else None
     if found is None:
         return None
     decided = from_payload(Decided, found.payload)
-    log.info("%s: going on with decision %d, whose retrain was killed", definition.name, found.id)
+    log.info("%s: going on with decision %d, which was left behind by a kill", definition.name, found.id)
     return replace(decided.evidence, as_of=as_of), RecordedDecision(found.id, decided.decision)
+
+
+def _never_begun(project: str) -> list[Attempt]:
+    """Claims the retrains that a monitor had decided on when it was killed; the retrain itself leaves a turn."""
+    generation = generation_of(current_champion(project))
+    attempts = read_history(project, datetime.now(UTC)).attempts
+    waiting = [one for one in attempts if one.ending is None and one.generation == generation and one.turn]
+    claimed = claim(project, {str(one.turn) for one in waiting})
+    return [one for one in waiting if one.turn in claimed]
 
 
 def bury(project: str) -> list[Attempt]:
@@ -59,8 +70,8 @@ def bury(project: str) -> list[Attempt]:
     Raises:
         StateError: If the ledger cannot be read or written.
     """
-    dead, serving = _died_with(project, written_by_holder(project)), current_champion(project)
-    failed = [one for one in dead if one.generation == (serving.generation if serving else 0)]
+    dead, generation = _died_with(project, written_by_holder(project)), generation_of(current_champion(project))
+    failed = [one for one in dead if one.generation == generation]
     for one in dead:
         ended = Retrained(one.decision, "failed" if one in failed else "promoted", 0.0, error="its process was killed")
         record_outcome(project, ended, datetime.now(UTC))
