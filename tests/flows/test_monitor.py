@@ -240,12 +240,14 @@ def test_a_champion_that_is_worse_than_the_former_one_is_rolled_back(depot: Depo
     from tasks.ledger import verify_ledger
     from tasks.succession import current_champion
 
-    depot.set_policy("probe=None, performance=None, drift=None")
+    depot.set_policy("probe=None, drift=None), training=TrainingPolicy(window=timedelta(days=10)")
     depot.deliver(rows_of(100, turned=40, until=63))
     first = depot.monitor(40).retrain.promotion
     second = depot.retrain(64).promotion
     assert (first.version, second.version) == (1, 2)
     watched = depot.monitor(72)
+    told = {finding.check: finding.sentence for finding in watched.decision.findings}["watch"]
+    assert (watched.decision.action, watched.decision.trigger) == ("alert", "watch"), told
     assert (watched.decision.action, watched.decision.trigger) == ("alert", "watch")
     assert watched.evidence.watched.former_version == 1
     assert watched.rolled_back == current_champion("parcels")
