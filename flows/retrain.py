@@ -22,6 +22,7 @@ from refit.snapshots import Ingestion, Split
 from refit.windows import as_past
 from tasks.alive import living
 from tasks.approve import ask_for_approval
+from tasks.card import publish_card
 from tasks.catalog import find_project
 from tasks.champion import find_champion
 from tasks.evaluate import can_judge, evaluate
@@ -94,6 +95,7 @@ def _retrained(definition: Project, until: datetime, now: datetime, reason: str,
     if settled.promotion:
         renew_contract(definition, settled.promotion, now)
     publish_verdict(definition, settled.judgement)
+    publish_card(definition, settled.challenger)
     return RetrainOutcome(
         project=definition.name,
         run_id=str(flow_run.id),

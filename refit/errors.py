@@ -18,7 +18,8 @@ sentence that says what is wrong, shows the value, and names the fix.
     ├── ModelError              a model cannot be fitted, stored, loaded or judged
     │   ├── TrainingFailed          the project's estimator could not be built or fitted
     │   ├── UntrustedModel          a stored model holds a type outside the allow-list
-    │   └── LeakyHoldout            a model was trained on rows that it would be judged on
+    │   ├── LeakyHoldout            a model was trained on rows that it would be judged on
+    │   └── CannotReproduce         what a model was made from is gone, or not what the record says
     ├── RetrainRefused          a retrain may not begin: one is under way, or the budget is used up
     ├── PromotionError          a promotion is refused
     │   ├── StaleChampion           the champion changed since the challenger was compared with it
@@ -78,6 +79,10 @@ class UntrustedModel(ModelError):
 
 class LeakyHoldout(ModelError):
     """A model was trained on rows that it would be judged on."""
+
+
+class CannotReproduce(ModelError):
+    """What a model was made from is gone, or not what the record says."""
 
 
 class RetrainRefused(RefitError):

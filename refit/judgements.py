@@ -8,6 +8,7 @@ from refit.evaluations import Comparison
 from refit.gate.evidence import Rehearsal
 from refit.gate.policies import GatePolicy
 from refit.models import Champion, ModelRef
+from refit.recipes import Recipe
 from refit.snapshots import Ingestion
 from refit.verdicts import Reason, Verdict
 
@@ -34,6 +35,8 @@ class Judgement:
     """How the model that was fitted again compares with the judged one; `None` where none was fitted."""
     rehearsal: Rehearsal | None = None
     """How the model that was fitted again behaved in a fresh process; the judged one's is in the comparison."""
+    recipe: Recipe | None = None
+    """What the model that serves was made with; `None` in records of versions that did not keep it."""
 
     @property
     def serving(self) -> ModelRef:

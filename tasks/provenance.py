@@ -56,8 +56,31 @@ def code_state(definition: Project) -> CodeState:
 def _file_hash(definition: Project) -> str:
     if definition.file is None:
         return UNKNOWN
-    beside = sorted(definition.file.parent.glob("_*.py"))
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in (definition.file, *beside))).hexdigest()
+    return hash_of(definition.file)
+
+
+def code_files(file: Path) -> list[Path]:
+    """Names the files that a project's code is made of.
+
+    Args:
+        file: The project file.
+
+    Returns:
+        The file, and the `_*.py` beside it, which it may import.
+    """
+    return [file, *sorted(file.parent.glob("_*.py"))]
+
+
+def hash_of(file: Path) -> str:
+    """Hashes a project's code.
+
+    Args:
+        file: The project file.
+
+    Returns:
+        SHA-256 over its files, in hexadecimal.
+    """
+    return hashlib.sha256(b"\0".join(one.read_bytes() for one in code_files(file))).hexdigest()
 
 
 def _git(folder: Path, *words: str) -> str | None:

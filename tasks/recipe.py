@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from refit.models import ModelRef
 from refit.project import Project
+from refit.recipes import Recipe
 from tasks.mlflow_store import open_mlflow
-from tasks.provenance import code_state, lock_hash
+from tasks.provenance import UNKNOWN, code_files, code_state, lock_hash, machine
 from tasks.tracking import TrackedRun
 
 _TUNED = "tuned.json"
+_LOCK = "lock.txt"
+_CODE = "code"
+"""The folder of a run that keeps the project file and what lies beside it."""
 
 
 def keep_tuned(run: TrackedRun, tuned: Mapping[str, Any]) -> None:
@@ -64,3 +69,97 @@ def recipe_changed(definition: Project, model: ModelRef) -> bool:
     """
     tags = open_mlflow().get_run(model.run_id).data.tags
     return any(tags.get(name) != value for name, value in recipe_tags(definition).items())
+
+
+def keep_code(run: TrackedRun, definition: Project) -> None:
+    """Stores the project file and the `_*.py` beside it, so that the same code can be run again.
+
+    Args:
+        run: The training's run.
+        definition: The project.
+    """
+    for file in code_files(definition.file) if definition.file else ():
+        run.client.log_artifact(run.id, str(file), _CODE)
+    if definition.file:
+        run.client.set_tag(run.id, "refit.file", definition.file.name)
+
+
+def kept_code(model: ModelRef, directory: Path) -> Path | None:
+    """Brings the code that a model was made with; nobody has checked yet that it is what it was.
+
+    Args:
+        model: The model.
+        directory: Where to put it.
+
+    Returns:
+        The project file; `None` where the run has kept none.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    name = open_mlflow().get_run(model.run_id).data.tags.get("refit.file")
+    if name is None:
+        return None
+    try:
+        folder = Path(download_artifacts(f"runs:/{model.run_id}/{_CODE}", dst_path=str(directory)))
+    except (MlflowException, OSError):
+        return None
+    file = folder / Path(name).name
+    return file if file.is_file() else None
+
+
+def kept_lock(model: ModelRef) -> str:
+    """Reads the packages that a model was made with.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The text of the lock; empty where the run has kept none.
+    """
+    from mlflow.artifacts import load_text
+    from mlflow.exceptions import MlflowException
+
+    open_mlflow()
+    try:
+        return str(load_text(f"runs:/{model.run_id}/{_LOCK}"))
+    except (MlflowException, OSError):
+        return ""
+
+
+def recipe_of(model: ModelRef) -> Recipe:
+    """Reads what a model was made with from its run, right after it was made.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The recipe, for the ledger: the run's tags can be changed by anybody, the ledger cannot.
+    """
+    tags = open_mlflow().get_run(model.run_id).data.tags
+    names = {"file_hash": "file_hash", "lock_hash": "lock_hash", "commit": "code_commit", "dirty": "code_dirty"}
+    found = {field: tags.get(f"refit.{name}", UNKNOWN) for field, name in names.items()}
+    machines = {name: tags.get(f"refit.{name}", UNKNOWN) for name in ("cpu", "threads", "blas")}
+    return Recipe(seed=int(tags.get("refit.seed", 0)), **found, **machines)
+
+
+def recipe_now(definition: Project) -> Recipe:
+    """Says what a model would be made with now.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        The recipe.
+    """
+    code, here = code_state(definition), machine()
+    return Recipe(
+        file_hash=code.file_hash,
+        lock_hash=lock_hash(),
+        seed=definition.training.seed,
+        commit=code.commit,
+        dirty=str(code.dirty),
+        cpu=here["cpu"],
+        threads=here["threads"],
+        blas=here["blas"],
+    )

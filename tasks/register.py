@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from refit.project import Project
 from tasks.alias import set_alias
 from tasks.ledger import entries, entry, entry_once, record
 from tasks.mlflow_store import open_mlflow
+from tasks.recipe import recipe_of
 from tasks.retries import not_ours
 from tasks.succession import current_champion, generation_of
 from tasks.verdict_report import verdict_page
@@ -49,6 +51,7 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
     """
     client = open_mlflow()
     version = _version_of(client, definition, judgement.serving) or _create_version(client, definition, judgement)
+    judgement = replace(judgement, recipe=recipe_of(judgement.serving))
     evidence = {"version": version, "promote": judgement.verdict.promote, **as_payload(judgement)}
     judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=_once(definition, judgement)))
     if judged.version != version:

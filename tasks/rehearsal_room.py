@@ -7,26 +7,23 @@ files come in and go out. It ends when the process that started it does.
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from refit.errors import RefitError
 from refit.serving import answer
 from tasks.model_store import load_model
-
-Array = npt.NDArray[Any]
+from tasks.rehearsal_rows import SINGLY, plain, read_frame, variants
 
 CALLS, CALLS_SECONDS = 20, 3.0
 """How many single rows the latency is the median of, and after how much time no further one is asked."""
@@ -70,6 +67,7 @@ def serve() -> None:
 
 def _rehearse_and_leave(orders: Orders) -> None:
     """Does the work of a fresh process and ends it, whatever happens."""
+    _close_the_door(orders.seconds)
     try:
         found = rehearse_here(orders)
     except RefitError as refused:
@@ -80,6 +78,14 @@ def _rehearse_and_leave(orders: Orders) -> None:
         (Path(orders.results) / "found.json").write_text(json.dumps(found), encoding="utf-8")
     finally:
         os._exit(0)
+
+
+def _close_the_door(seconds: float) -> None:
+    """Keeps what the model prints out of the room's answers, and ends this process in time even if the room is gone."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(math.ceil(seconds) + 1)
 
 
 def _await(child: int, deadline: float) -> int:
@@ -115,76 +121,13 @@ def rehearse_here(orders: Orders) -> dict[str, Any]:
     for name, asked in variants(rows):
         refusals[name] = _ask(model, kinds, asked, methods, Path(orders.results) / name)
     singles = [rows.iloc[[place]] for place in range(min(SINGLES, len(rows)))]
-    refusals["single rows"] = _ask_singly(model, kinds, singles, methods, Path(orders.results) / "single rows")
+    refusals[SINGLY] = _ask_singly(model, kinds, singles, methods, Path(orders.results) / SINGLY)
     return {
         "load_seconds": loaded,
         "latency_ms": _latency(model, kinds, rows),
         "refusals": refusals,
         "methods": methods,
     }
-
-
-def variants(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Writes the same rows down in other ways.
-
-    Args:
-        rows: The features.
-
-    Yields:
-        A name, and the rows so written; `missing column` lacks one, and `unseen category` has one that no training row
-        had.
-    """
-    yield "as they are", rows
-    yield "column order", rows[list(rows.columns[::-1])]
-    yield "an extra column", rows.assign(refit_extra_column=1)
-    yield "types", _retyped(rows)
-    yield "missing column", rows.drop(columns=rows.columns[0])
-    texts = [name for name in rows.columns if isinstance(rows[name].dtype, (pd.StringDtype, pd.CategoricalDtype))]
-    if texts:
-        yield "unseen category", rows.assign(**{texts[0]: pd.array(["refit unseen"] * len(rows), dtype="str")})
-    zoned = [name for name in rows.columns if isinstance(rows[name].dtype, pd.DatetimeTZDtype)]
-    if zoned:
-        yield "time zone", rows.assign(**{name: rows[name].dt.tz_convert("+02:00") for name in zoned})
-
-
-def read_frame(file: Path) -> pd.DataFrame:
-    """Reads rows that `write_frame` wrote.
-
-    Args:
-        file: The Arrow file.
-
-    Returns:
-        The rows with their dtypes.
-    """
-    with pa.ipc.open_file(str(file)) as stream:
-        rows: pd.DataFrame = stream.read_all().to_pandas()
-    return rows
-
-
-def write_frame(rows: pd.DataFrame, file: Path) -> None:
-    """Writes rows so that another process reads the same ones.
-
-    Args:
-        rows: The rows.
-        file: Where to.
-    """
-    table = pa.Table.from_pandas(rows, preserve_index=False)
-    with pa.ipc.new_file(str(file), table.schema) as stream:
-        stream.write_table(table)
-
-
-def _retyped(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers as floats, text as categories, categories as text: as JSON and CSV readers give them."""
-    changed: dict[str, Any] = {}
-    for name in rows.columns:
-        dtype = rows[name].dtype
-        if pd.api.types.is_integer_dtype(dtype):
-            changed[name] = rows[name].astype("float64")
-        elif isinstance(dtype, pd.StringDtype):
-            changed[name] = rows[name].astype("category")
-        elif isinstance(dtype, pd.CategoricalDtype):
-            changed[name] = rows[name].astype("str").where(rows[name].notna())
-    return rows.assign(**changed)
 
 
 def _ask(model: Any, kinds: dict[str, str], rows: pd.DataFrame, methods: list[str], stem: Path) -> str | None:  # noqa: ANN401
@@ -211,18 +154,6 @@ def _ask_singly(
     except RefitError as refused:
         return str(refused)
     return None
-
-
-def plain(answers: Array) -> Array:
-    """Gives answers in a form that is written without pickling.
-
-    Args:
-        answers: Numbers, or classes of any kind.
-
-    Returns:
-        Numbers as they are, all else as text.
-    """
-    return answers if answers.dtype.kind in "fiub" else answers.astype(str)
 
 
 def _latency(model: Any, kinds: dict[str, str], rows: pd.DataFrame) -> float:  # noqa: ANN401

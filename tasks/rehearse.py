@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
+import hashlib
 import json
 import logging
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -25,13 +20,16 @@ from refit.errors import ModelError
 from refit.gate.evidence import Case, Rehearsal
 from refit.gate.serving import AGREEMENT
 from refit.models import ModelRef
-from refit.predictions import Predictions
+from refit.predictions import Array, Predictions
 from refit.project import Project
 from refit.serving import conformed, kinds_of
 from refit.snapshots import SnapshotRef
 from tasks.evaluate import in_time
-from tasks.model_store import fetched, kinds_beside, load_model
-from tasks.rehearsal_room import TIME_OVER, Orders, plain, variants, write_frame
+from tasks.model_files import fetched, kinds_beside
+from tasks.model_store import load_model
+from tasks.rehearsal_process import ROOM
+from tasks.rehearsal_room import METHODS, TIME_OVER, Orders
+from tasks.rehearsal_rows import difference_of, plain, variants, write_frame
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +38,6 @@ MOST_SECONDS = 120.0
 
 _REFUSED = "missing column"
 _LIKE_HERE = "unseen category"
-_START = "from tasks.rehearsal_room import serve; serve()"
 
 
 @task(cache_policy=NO_CACHE)
@@ -110,7 +107,7 @@ def _judged(
 ) -> Rehearsal:
     refusals, methods = found["refusals"], found["methods"]
     here = {method: plain(expected.raw(method)) for method in methods}
-    difference = None if refusals["as they are"] else _difference(results, "as they are", here)
+    difference = None if refusals["as they are"] else difference_of(results, "as they are", here)
     cases = tuple(
         _case(name, refusal, results, here, expected, kinds)
         for name, refusal in refusals.items()
@@ -118,7 +115,28 @@ def _judged(
     )
     if refusals["as they are"]:
         cases = (Case("the rows as they are", passed=False, sentence=refusals["as they are"]),)
-    return Rehearsal(len(expected), difference, cases, found["load_seconds"], found["latency_ms"], size)
+    return Rehearsal(
+        rows=len(expected),
+        difference=difference,
+        cases=cases,
+        load_seconds=found["load_seconds"],
+        latency_ms=found["latency_ms"],
+        size_bytes=size,
+        fingerprint=fingerprint_of(expected),
+    )
+
+
+def fingerprint_of(answers: Predictions) -> str:
+    """Hashes what a model says of rows.
+
+    Args:
+        answers: Its answers.
+
+    Returns:
+        SHA-256 of its probabilities, else of its predictions, in hexadecimal.
+    """
+    said = plain(answers.raw("predict_proba" if hasattr(answers, "predict_proba") else "predict"))
+    return hashlib.sha256(np.ascontiguousarray(said).tobytes()).hexdigest()
 
 
 def _case(
@@ -135,7 +153,7 @@ def _case(
         return _like_here(name, refusal, results, expected, kinds)
     if refusal:
         return Case(name, passed=False, sentence=f"it refuses: {refusal}")
-    difference = _difference(results, name, here)
+    difference = difference_of(results, name, here)
     passed = difference <= AGREEMENT
     return Case(name, passed, "the same answers" if passed else f"answers differ by up to {difference:.3g}")
 
@@ -145,77 +163,22 @@ def _like_here(name: str, refusal: str | None, results: Path, expected: Predicti
     asked = dict(variants(expected.rows))[name]
     try:
         again = Predictions(expected.model, conformed(kinds, asked))
-        here = {method: plain(again.raw(method)) for method in ("predict", "predict_proba") if hasattr(again, method)}
+        here = {method: plain(_finite(again, method)) for method in METHODS if hasattr(again, method)}
     except ModelError as fault:
         return Case(name, refusal is not None, f"it refuses: {fault}" if refusal else "it answers, and not so here")
     if refusal:
         return Case(name, passed=False, sentence=f"it refuses, and not so here: {refusal}")
-    passed = _difference(results, name, here) <= AGREEMENT
+    passed = difference_of(results, name, here) <= AGREEMENT
     return Case(name, passed, "it answers, as it does here" if passed else "its answers are others than here")
 
 
-def _difference(results: Path, name: str, here: dict[str, Any]) -> float:
-    """Gives the largest difference of an answer; infinite where classes or the number of answers differ."""
-    worst = 0.0
-    for method, said in here.items():
-        there = np.load(results / f"{name}.{method}.npy", allow_pickle=False)
-        known = said[: len(there)]
-        if there.shape != known.shape or not len(there):
-            return float("inf")
-        if there.dtype.kind in "fiub" and known.dtype.kind in "fiub":
-            apart = np.abs(there.astype(float) - known.astype(float))
-            worst = max(worst, float(np.nan_to_num(apart, nan=np.inf).max()))
-        elif not np.array_equal(there, known):
-            return float("inf")
-    return worst
-
-
-class _Room:
-    """The room's process, started when it is first needed and ended with this one."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._owner = 0
-
-    def rehearse(self, orders: Orders) -> int | None:
-        """Gives the exit code of the fresh process; `None` where the room itself is gone."""
-        with self._lock:
-            process = self._open()
-            assert process.stdin is not None  # noqa: S101 - both are pipes
-            assert process.stdout is not None  # noqa: S101
-            try:
-                process.stdin.write(json.dumps(asdict(orders)) + "\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-            except BrokenPipeError:
-                line = ""
-            if not line:
-                self._process = None
-            return int(line) if line else None
-
-    def close(self) -> None:
-        """Ends the process by closing what it reads from."""
-        if self._process and self._owner == os.getpid():
-            self._process.communicate()
-            self._process = None
-
-    def _open(self) -> subprocess.Popen[str]:
-        # A process that was forked from one with a room shares its pipes, and must not use them.
-        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
-            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and words of ours
-                [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-            self._owner = os.getpid()
-        return self._process
-
-
-_room = _Room()
-atexit.register(_room.close)
+def _finite(said: Predictions, method: str) -> Array:
+    said.all_of(method)  # refuses what is not a number, as the door does
+    return said.raw(method)
 
 
 def _rehearsed(orders: Orders) -> dict[str, Any]:
-    code, found = _room.rehearse(orders), Path(orders.results) / "found.json"
+    code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
     if code == 0 and found.exists():
         answer: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
         return answer

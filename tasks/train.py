@@ -23,7 +23,7 @@ from tasks.fit import fit, foreign_code
 from tasks.mlflow_store import experiment_of, open_mlflow
 from tasks.model_store import log_model
 from tasks.provenance import code_state, lock_text, machine
-from tasks.recipe import keep_tuned, recipe_tags
+from tasks.recipe import keep_code, keep_tuned, recipe_tags
 from tasks.snapshot import narrow
 from tasks.table import read_rows
 from tasks.tracking import RUN_KEY, TRAINED_ON, TrackedRun, find_trained, log_rows, log_values, open_run, reference_json
@@ -132,6 +132,7 @@ def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> 
     )
     log_rows(run, rows, "training")
     keep_tuned(run, tuned)
+    keep_code(run, definition)
     run.client.log_text(run.id, lock_text(), "lock.txt")
     sample = prepare(frame, definition.features_of(frame.columns)).head(SAMPLE)
     return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)

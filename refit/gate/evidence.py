@@ -118,6 +118,8 @@ class Rehearsal:
     """Of all files of the stored model."""
     fault: str | None = None
     """Why it could not be loaded or asked, in a sentence."""
+    fingerprint: str = ""
+    """SHA-256 of its answers to these rows, by which the stored model is known again; empty where it gave none."""
 
 
 @dataclass(frozen=True, slots=True)

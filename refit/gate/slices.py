@@ -115,9 +115,10 @@ def slices_not_worse(found: tuple[Slice, ...], policy: GatePolicy, *, with_champ
     rival = "the champion" if with_champion else "a trivial model"
     worst = max(found, key=_rise)
     if not worse:
+        rises = f"the loss rises most, by {_rise(worst):+.1%}, where {worst.name}"
         sentence = (
             f"in none of {len(found)} slices significantly worse than {rival} by more than {policy.slice_loss:.0%}; "
-            f"the loss rises most, by {_rise(worst):+.1%}, where {worst.name}"
+            f"{rises if _rise(worst) > 0 else 'the loss is lower in all of them'}"
         )
         return _reason(worst, policy, sentence)
     told = "; ".join(f"by {_rise(one):+.1%} where {one.name} ({one.rows:,} rows)" for one in worse[:5])

@@ -114,10 +114,10 @@ def test_the_room_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import os, signal
         from pathlib import Path
-        from tasks import rehearse
+        from tasks import rehearse, rehearsal_process
         from tests.tasks.test_rehearse import ROWS, definition
         found = rehearse.rehearse_directory(definition("count"), Path({str(tmp_path / "model")!r}), ROWS)
-        print(rehearse._room._process.pid, found.fault, flush=True)
+        print(rehearsal_process.ROOM.pid, found.fault, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     """)
     root = Path(__file__).parents[2]

@@ -1,0 +1,30 @@
+"""The proof that a version can be rebuilt: it is fitted again from the record, and both models are compared."""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from refit.recipes import Reproduction
+from tasks.alive import living
+from tasks.catalog import find_project
+from tasks.reproduce import publish_reproduction, reproduce_version
+
+
+@flow(name="reproduce", flow_run_name="{project}: reproduce version {version}")
+def reproduce(project: str, version: int) -> Reproduction:
+    """Rebuilds a registered version from the recorded rows, code, packages and seed, and compares what both say.
+
+    Args:
+        project: The project's name.
+        version: The version's number.
+
+    Returns:
+        Whether they agree; where they do not, what is different from the record.
+
+    Raises:
+        RefitError: If the record has no such version, or what it needs is gone or was tampered with.
+    """
+    with living("reproduce", project):
+        found = reproduce_version(find_project(project), version)
+        publish_reproduction(found)
+        return found

@@ -1,0 +1,132 @@
+"""What a model was made with beside its rows, as the ledger keeps it; and what is different now."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Code, packages, seed and machine of one fit."""
+
+    file_hash: str
+    """SHA-256 of the project file and of the `_*.py` beside it."""
+    lock_hash: str
+    """SHA-256 of the lock file's text, or of the list of installed packages."""
+    seed: int
+    commit: str
+    """The git commit of the repository that held the project file."""
+    dirty: str
+    """Whether anything there was not committed."""
+    cpu: str
+    threads: str
+    blas: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing that is not as it was when the model was made."""
+
+    what: str
+    """`data`, `code`, `lock`, `seed`, `machine`, `model` or `unknown`."""
+    recorded: str
+    now: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What came of making a model once more."""
+
+    project: str
+    version: int
+    reproduced: bool
+    """Whether both models answer the same, to 1e-9."""
+    difference: float | None
+    """The largest absolute difference of an answer; `None` where nothing could be fitted or compared."""
+    rows: int
+    """How many rows both were asked about."""
+    used_code: str
+    """`today's` or `recorded`."""
+    differs: tuple[Cause, ...]
+    """What is different from the record, whether it mattered or not."""
+    seconds: float
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What may explain the difference; empty where there is none."""
+        if self.reproduced:
+            return ()
+        return self.differs or (Cause("unknown", "nothing that is recorded", "differs"),)
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives the outcome as JSON values.
+
+        Returns:
+            The keys of `refit reproduce --json`.
+        """
+        return {
+            "project": self.project,
+            "version": self.version,
+            "reproduced": self.reproduced,
+            "max_difference": self.difference,
+            "rows": self.rows,
+            "used_code": self.used_code,
+            "causes": [{"what": one.what, "recorded": one.recorded, "now": one.now} for one in self.causes],
+            "differs": [{"what": one.what, "recorded": one.recorded, "now": one.now} for one in self.differs],
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[Cause, ...]:
+    """Names what is different now.
+
+    Args:
+        recorded: The recipe on record.
+        now: What the same fit would be made with now.
+        packages: The texts of the lock files, recorded and now.
+
+    Returns:
+        One cause for each of code, lock, seed and machine that differs.
+    """
+    found = []
+    if recorded.file_hash != now.file_hash:
+        found.append(Cause("code", f"{recorded.file_hash[:12]} (commit {recorded.commit[:12]})", now.file_hash[:12]))
+    if recorded.lock_hash != now.lock_hash:
+        found.append(Cause("lock", *_packages(*packages)))
+    if recorded.seed != now.seed:
+        found.append(Cause("seed", str(recorded.seed), str(now.seed)))
+    machines = [", ".join((one.cpu, f"{one.threads} threads", one.blas)) for one in (recorded, now)]
+    if machines[0] != machines[1]:
+        found.append(Cause("machine", *machines))
+    return tuple(found)
+
+
+def versions_in(lock: str) -> Mapping[str, str]:
+    r"""Reads the packages of a lock.
+
+    Args:
+        lock: The text of a `uv.lock`, or one `name==version` a line.
+
+    Returns:
+        From package to version.
+
+    Example:
+        >>> versions_in("numpy==2.4.0\nscipy==1.17.0\n")["scipy"]
+        '1.17.0'
+    """
+    if "[[package]]" in lock:
+        packages = tomllib.loads(lock).get("package", [])
+        return {package["name"]: str(package.get("version", "")) for package in packages}
+    pairs = (line.split("==", 1) for line in lock.splitlines() if "==" in line)
+    return {name.strip(): version.strip() for name, version in pairs}
+
+
+def _packages(recorded: str, now: str) -> tuple[str, str]:
+    """Lists the packages that differ, ten at most."""
+    before, after = versions_in(recorded), versions_in(now)
+    differing = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    told = [[f"{name} {versions.get(name, 'absent')}" for name in differing[:10]] for versions in (before, after)]
+    return tuple(", ".join(one) or "the same versions" for one in told)  # type: ignore[return-value]

@@ -1,0 +1,132 @@
+"""The model card of a version: filled from the record, for people who have to answer for what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prefect.artifacts import create_markdown_artifact
+
+from refit.errors import StateError
+from refit.judgements import Judgement
+from refit.ledger import from_payload
+from refit.models import Challenger
+from refit.project import Project
+from tasks.card_parts import (
+    data_part,
+    fairness_part,
+    features_part,
+    lineage_part,
+    purpose_part,
+    scores_part,
+    serving_part,
+    slices_part,
+    verdict_part,
+)
+from tasks.ledger import entry
+from tasks.markdown import plain
+from tasks.mlflow_store import open_mlflow
+from tasks.register import verdict_of_version
+from tasks.succession import current_champion
+
+
+def publish_card(definition: Project, challenger: Challenger) -> None:
+    """Keeps the card with the model in MLflow, and shows it as an artifact of the flow run that this is called in.
+
+    Args:
+        definition: The project.
+        challenger: The version, on record.
+    """
+    text = card_of_version(definition, challenger.version)[1]
+    open_mlflow().log_text(challenger.model.run_id, text, "card.md")
+    create_markdown_artifact(
+        text,
+        key=f"{definition.name.replace('_', '-')}-card",
+        description=f"Model card of {definition.name} version {challenger.version}",
+    )
+
+
+def card_of_version(definition: Project, version: int | None) -> tuple[int, str]:
+    """Writes the card of a registered version.
+
+    Args:
+        definition: The project.
+        version: Its number; the champion's, if `None`.
+
+    Returns:
+        The number and the card.
+
+    Raises:
+        StateError: If there is no such version, or no champion.
+    """
+    serving = current_champion(definition.name)
+    if version is None and serving is None:
+        raise StateError(f"{definition.name} has no champion yet: run `refit retrain {definition.name}`")
+    wanted = version or (serving.version if serving else 0)
+    challenger = verdict_of_version(definition.name, wanted)
+    judged = entry(challenger.verdict_id) if challenger else None
+    if challenger is None or judged is None:
+        raise StateError(f"the ledger has no verdict on version {wanted} of {definition.name}: name another one")
+    return wanted, card(definition, from_payload(Judgement, judged.payload), challenger)
+
+
+def card(definition: Project, judgement: Judgement, challenger: Challenger) -> str:
+    """Writes a card as markdown.
+
+    Args:
+        definition: The project.
+        judgement: What the verdict rests on.
+        challenger: The version and its verdict's entry.
+
+    Returns:
+        What the model is for, its data, features, scores with intervals, slices, fairness, how it serves, the verdict,
+        where it comes from, and its limits.
+    """
+    said = "fit to serve" if judgement.verdict.promote else "not fit to serve"
+    parts = (
+        [f"# {plain(definition.name)} version {challenger.version}: {said}"],
+        [plain(definition.description, 1_000), "", purpose_part(definition, judgement)],
+        data_part(judgement),
+        features_part(judgement.comparison.evidence),
+        scores_part(judgement),
+        slices_part(judgement.comparison.evidence),
+        fairness_part(judgement.comparison.evidence),
+        serving_part(judgement),
+        verdict_part(judgement, challenger),
+        lineage_part(judgement),
+        ["## Limits", "", *(f"- {plain(limit, 500)}" for limit in limits(definition, judgement))],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def limits(definition: Project, judgement: Judgement) -> Iterator[str]:
+    """Says what the evidence does not cover.
+
+    Args:
+        definition: The project.
+        judgement: What the verdict rests on.
+
+    Yields:
+        Sentences.
+    """
+    holdout, evidence = judgement.comparison.holdout, judgement.comparison.evidence
+    yield (
+        f"Judged on {holdout.rows:,} rows from {holdout.window.start:%Y-%m-%d} until {holdout.window.end:%Y-%m-%d} "
+        f"alone; nothing is known about other times."
+    )
+    if judgement.served:
+        yield (
+            "The version that serves was fitted again on all mature rows, those it would be judged on included: its "
+            "scores are those of the same recipe before that."
+        )
+    if judgement.over is None:
+        yield "There was no champion to compare with."
+    if not evidence.slices:
+        yield "No slice was large enough to be judged by itself."
+    else:
+        yield f"Slices with fewer than {judgement.policy.slice_rows:,} rows were not judged by themselves."
+    if evidence.calibration is None:
+        yield "It gives no probabilities whose calibration could be measured."
+    if evidence.fairness is None:
+        yield "No sensitive column is named, so that fairness between groups was not measured."
+    if definition.label_delay:
+        yield f"Labels are known {definition.label_delay} after the event: newer rows were left out."

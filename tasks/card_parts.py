@@ -1,0 +1,220 @@
+"""The parts of a model card, each from its own part of the evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from refit.blocks import MIN_BLOCKS
+from refit.evaluations import Evaluation
+from refit.gate.evidence import Evidence, Rehearsal
+from refit.judgements import Judgement
+from refit.models import Challenger
+from refit.project import Project
+from refit.snapshots import SnapshotRef
+from tasks.markdown import number, plain, table
+
+LEVEL = 0.95
+"""Of the intervals."""
+
+
+def purpose_part(definition: Project, judgement: Judgement) -> str:
+    """Says what the model is for.
+
+    Args:
+        definition: The project.
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown.
+    """
+    return (
+        f"A {definition.kind} of `{plain(definition.target)}`; metric {plain(judgement.comparison.metric)}, higher is "
+        f"better. The retrain was started as: {plain(judgement.reason)}."
+    )
+
+
+def data_part(judgement: Judgement) -> list[str]:
+    """Lists the rows that it was trained and judged on.
+
+    Args:
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    refs = {"judged model trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
+    if judgement.served:
+        refs["version trained on"] = judgement.served.trained_on
+    rows = [(name, *_window(ref)) for name, ref in refs.items()]
+    quarantined = judgement.ingestion.quarantined
+    head = ("rows", "count", "from", "until", "table version", "fingerprint")
+    return [
+        "## Data",
+        "",
+        *table(head, rows, numeric=(1, 4)),
+        "",
+        f"In the ingest before, {quarantined:,} of {judgement.ingestion.rows_in:,} rows went to the quarantine.",
+    ]
+
+
+def _window(ref: SnapshotRef) -> tuple[str, ...]:
+    start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in (ref.window.start, ref.window.end))
+    return f"{ref.rows:,}", start, end, str(ref.version), f"`{ref.fingerprint}`"
+
+
+def features_part(evidence: Evidence) -> list[str]:
+    """Names what it looks at.
+
+    Args:
+        evidence: What was measured.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    found = evidence.inputs
+    if found is None:
+        return []
+    names = ", ".join(plain(name, 60) for name in found.features[:100])
+    strongest = (
+        f" By itself {plain(found.strongest, 60)} removes {found.strength:.1%} of a trivial model's loss."
+        if found.strongest is not None and found.strength is not None
+        else ""
+    )
+    return ["## Features", "", f"{len(found.features)} columns: {names}.{strongest}"]
+
+
+def scores_part(judgement: Judgement) -> list[str]:
+    """Gives the scores of all that were compared, with intervals.
+
+    Args:
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    compared = judgement.comparison
+    scored = {"this model": compared.challenger, "trivial model": compared.baseline}
+    if judgement.over and compared.champion:
+        scored[f"champion, version {judgement.over.version}"] = compared.champion
+    rows = [(name, number(one.value), _interval(one)) for name, one in scored.items()]
+    head = (f"on the same {compared.holdout.rows:,} unseen rows", plain(compared.metric), "95 % interval")
+    note = "Intervals are of the mean over blocks of time, by Student's t."
+    calibrated = compared.evidence.calibration
+    said = [f"Calibration error {number(calibrated.challenger)}."] if calibrated else []
+    return ["## Scores", "", *table(head, rows, numeric=(1,)), "", " ".join([note, *said])]
+
+
+def _interval(one: Evaluation) -> str:
+    blocks = np.asarray(one.blocks)[np.isfinite(one.blocks)]
+    if len(blocks) < MIN_BLOCKS:
+        return ""
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(blocks) - 1) * blocks.std(ddof=1) / np.sqrt(len(blocks)))
+    return f"{number(float(blocks.mean()) - half)} to {number(float(blocks.mean()) + half)}"
+
+
+def slices_part(evidence: Evidence) -> list[str]:
+    """Gives the losses in each slice.
+
+    Args:
+        evidence: What was measured.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    if not evidence.slices:
+        return []
+    rows = [
+        (plain(one.name, 80), f"{one.rows:,}", number(one.challenger), number(one.other)) for one in evidence.slices
+    ]
+    head = ("slice", "rows", "its mean loss", "champion's, or trivial model's")
+    return ["## Slices", "", *table(head, rows, numeric=(1, 2, 3))]
+
+
+def fairness_part(evidence: Evidence) -> list[str]:
+    """Says how groups are treated.
+
+    Args:
+        evidence: What was measured.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    found = evidence.fairness
+    if found is None:
+        return []
+    rows = [
+        (
+            plain(one.name, 80),
+            f"{one.rows:,}",
+            number(one.selected),
+            number(one.true_positive),
+            number(one.false_positive),
+        )
+        for one in found.groups
+    ]
+    head = (plain(found.column), "rows", "positive answers", "true positives", "false positives")
+    differences = (
+        f"Demographic parity difference {number(found.demographic_parity)}, equalised odds difference "
+        f"{number(found.equalized_odds)}."
+    )
+    return ["## Fairness", "", *table(head, rows, numeric=(1, 2, 3, 4)), "", differences]
+
+
+def serving_part(judgement: Judgement) -> list[str]:
+    """Says how it serves.
+
+    Args:
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    found: Rehearsal | None = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
+    if found is None:
+        return []
+    said = (
+        f"In a fresh process it loads in {number(found.load_seconds)} s, answers one row in {number(found.latency_ms)} "
+        f"ms and takes {found.size_bytes / 1e6:.2f} MB; its answers differ from the judged ones by "
+        f"{number(found.difference)}."
+    )
+    return ["## Serving", "", said]
+
+
+def verdict_part(judgement: Judgement, challenger: Challenger) -> list[str]:
+    """Lists every rule of the gate.
+
+    Args:
+        judgement: What the verdict rests on.
+        challenger: The version, for its entry.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    rows = [
+        (plain(one.check), "passed" if one.passed else "**failed**", plain(one.sentence, 500))
+        for one in judgement.verdict.reasons
+    ]
+    return [f"## Verdict (`refit why {challenger.verdict_id}`)", "", *table(("rule", "outcome", "in words"), rows)]
+
+
+def lineage_part(judgement: Judgement) -> list[str]:
+    """Says where it comes from.
+
+    Args:
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    recipe, model = judgement.recipe, judgement.serving
+    lines = [f"- MLflow run `{model.run_id}`, model `{model.uri}`, run key `{judgement.model.run_key}`"]
+    if judgement.served:
+        lines.append(f"- judged as run `{judgement.model.run_id}`")
+    if recipe:
+        lines += [
+            f"- code `{recipe.file_hash[:16]}` at commit `{plain(recipe.commit)}`, lock `{recipe.lock_hash[:16]}`, "
+            f"seed {recipe.seed}",
+            f"- made on {plain(recipe.cpu)}, {plain(recipe.threads)} threads, {plain(recipe.blas)}",
+        ]
+    return ["## Lineage", "", *lines]
