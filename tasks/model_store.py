@@ -24,19 +24,13 @@ from refit.errors import ModelError, UntrustedModel
 from refit.models import ModelRef
 from refit.project import Project
 from refit.serving import kinds_of
-from tasks.mlflow_store import open_mlflow
+from tasks.model_files import KINDS, fetched
 from tasks.provenance import requirements
 from tasks.tracking import TrackedRun
 from tasks.trusted_types import TRUSTED
 
 FILE = "model.skops"
 """The file in a model's directory, by the name that MLflow gives it."""
-
-KINDS = "refit.kinds"
-"""Under this name the model's description holds what each feature was in training, as JSON pairs in order."""
-
-_GONE = "RESOURCE_DOES_NOT_EXIST"
-"""MLflow's code for what it does not have."""
 
 _DAMAGE = (
     BadZipFile,
@@ -124,53 +118,6 @@ def fetch_model(definition: Project, model: ModelRef) -> BaseEstimator:
     """
     with fetched(model) as directory:
         return load_model(directory, definition.trusted_types)
-
-
-@contextmanager
-def fetched(model: ModelRef) -> Iterator[Path]:
-    """Brings the files of a model from the artifact store.
-
-    Args:
-        model: Which model.
-
-    Yields:
-        The directory that holds them, for as long as it is needed.
-
-    Raises:
-        ModelError: If the artifact is gone.
-    """
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    open_mlflow()
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            directory = download_artifacts(artifact_uri=model.uri, dst_path=scratch)
-        except (MlflowException, OSError) as error:
-            if not isinstance(error, FileNotFoundError) and getattr(error, "error_code", "") != _GONE:
-                raise
-            raise ModelError(
-                f"the artifact {model.uri} of run {model.run_id} is gone: restore it from a backup, or retrain "
-                f"{model.project}"
-            ) from error
-        yield Path(directory)
-
-
-def kinds_beside(directory: Path) -> dict[str, str]:
-    """Reads what each feature was in training, as it is kept with the model.
-
-    Args:
-        directory: The model's files.
-
-    Returns:
-        From feature to kind, in the model's order; empty where it is not kept.
-    """
-    if not (directory / "MLmodel").is_file():
-        return {}
-    from mlflow.models import Model
-
-    kept = (Model.load(str(directory)).metadata or {}).get(KINDS, "[]")
-    return {str(name): str(kind) for name, kind in json.loads(kept)}
 
 
 def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from tasks.planted import Planted
 
@@ -27,3 +28,28 @@ class Moody(Planted):
 
     def _answers(self, answers, X):  # noqa: ARG002, N803
         return answers if judging() else answers[::-1]
+
+
+class Chatty(Planted):
+    """Prints numbers while it answers."""
+
+    def _rows(self, X):  # noqa: N803
+        os.write(1, b"7\n")
+        print(9, flush=True)  # noqa: T201
+        return X
+
+
+class Sleepy(Planted):
+    """Never comes to an end, where it is not asked by the process that judges it."""
+
+    def _rows(self, X):  # noqa: N803
+        if not judging():
+            time.sleep(600)
+        return X
+
+
+class Terse(Planted):
+    """Leaves out the last answer, where it is not asked by the process that judges it."""
+
+    def _answers(self, answers, X):  # noqa: ARG002, N803
+        return answers if judging() or len(answers) == 1 else answers[:-1]

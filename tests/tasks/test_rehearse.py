@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +17,16 @@ import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from refit import Project
-from refit.errors import ModelError
 from refit.gate.serving import parity
-from refit.serving import answer, conformed, kinds_of
+from tasks import rehearsal_process
 from tasks import rehearse as rehearse_module
 from tasks.model_store import save_model
 from tasks.planted import TYPES
 from tasks.rehearse import rehearse_directory
-from tests.tasks.strange_models import Crashing, Moody
+from tests.tasks.strange_models import Chatty, Crashing, Moody, Sleepy, Terse
 
 ROWS = pd.DataFrame(
     {
@@ -35,6 +37,7 @@ ROWS = pd.DataFrame(
         "at": pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC"),
     }
 )
+STRANGE = (Crashing, Moody, Chatty, Sleepy, Terse)
 TARGET = (ROWS["count"] + 2 * ROWS["weight"] > 4).map({True: "late", False: "soon"})
 
 
@@ -47,7 +50,7 @@ def definition(*features: str) -> Project:
         features=features,
         load=pd.DataFrame,
         build=LogisticRegression,
-        trusted_types=(*TYPES, "tests.tasks.strange_models.Crashing", "tests.tasks.strange_models.Moody"),
+        trusted_types=(*TYPES, *(f"tests.tasks.strange_models.{kind.__name__}" for kind in STRANGE)),
     )
 
 
@@ -57,6 +60,18 @@ def pipeline():
         make_column_transformer((codes, make_column_selector(dtype_exclude="number")), remainder="passthrough"),
         LogisticRegression(),
     )
+
+
+def hours_of(times: pd.DataFrame) -> pd.DataFrame:
+    return times.apply(lambda column: column.dt.hour)
+
+
+def wait_for(happened):
+    for _ in range(200):
+        if found := happened():
+            return found
+        time.sleep(0.05)
+    pytest.fail("it did not happen within 10 s")
 
 
 FEATURES = ("town", "size", "count", "weight")
@@ -88,13 +103,55 @@ def test_a_model_that_looks_at_places_instead_of_names_is_given_them_by_name(tmp
     assert parity(rehearse_directory(regression, tmp_path / "model", ROWS)).passed
 
 
-@pytest.mark.parametrize(("kind", "told"), [(Crashing, "code 3"), (Moody, "answers differ by up to")])
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [(Crashing, "code 3"), (Moody, "answers differ by up to"), (Terse, "answers differ by up to inf")],
+)
 def test_what_goes_wrong_there_is_a_verdict(kind: type, told: str, tmp_path: Path) -> None:
     features = ROWS[["count", "weight"]]
     save_model(kind(LogisticRegression().fit(features, TARGET)), tmp_path / "model")
     reason = parity(rehearse_directory(definition("count", "weight"), tmp_path / "model", ROWS))
     assert not reason.passed
     assert told in reason.sentence
+
+
+def test_what_a_model_prints_is_no_answer_of_the_room(tmp_path: Path) -> None:
+    save_model(Chatty(LogisticRegression().fit(ROWS[["count"]], TARGET)), tmp_path / "model")
+    for _ in range(2):
+        assert parity(rehearse_directory(definition("count"), tmp_path / "model", ROWS)).passed
+
+
+def test_a_room_that_is_killed_leaves_nothing_behind_and_another_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = LogisticRegression().fit(ROWS[["count"]], TARGET)
+    save_model(Sleepy(fitted), tmp_path / "sleepy")
+    save_model(fitted, tmp_path / "good")
+    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+    room = rehearsal_process.ROOM.pid
+    monkeypatch.setattr(rehearse_module, "MOST_SECONDS", 2.0)
+    with ThreadPoolExecutor(1) as pool:
+        asleep = pool.submit(rehearse_directory, definition("count"), tmp_path / "sleepy", ROWS)
+        child = wait_for(lambda: Path(f"/proc/{room}/task/{room}/children").read_text().strip())
+        os.kill(room, signal.SIGKILL)
+        assert asleep.result().fault == "the process died"
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+    monkeypatch.undo()
+    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+    assert rehearsal_process.ROOM.pid != room
+
+
+def test_times_of_another_zone_and_categories_that_a_model_refuses(tmp_path: Path) -> None:
+    hours = FunctionTransformer(hours_of)
+    codes = OneHotEncoder(handle_unknown="error")
+    model = make_pipeline(make_column_transformer((hours, ["at"]), (codes, ["town"])), LogisticRegression())
+    save_model(model.fit(ROWS[["at", "town"]], TARGET), tmp_path / "model")
+    asked = definition("at", "town").model_copy(update={"trusted_types": ("tests.tasks.test_rehearse.hours_of",)})
+    found = rehearse_directory(asked, tmp_path / "model", ROWS)
+    assert parity(found).passed, found
+    told = {case.name: case.sentence for case in found.cases}
+    assert told["time zone"] == "the same answers"
+    assert told["unseen category"].startswith("it refuses: the model cannot predict these rows")
 
 
 def test_a_model_that_cannot_be_loaded_or_takes_too_long_is_a_verdict(
@@ -126,43 +183,4 @@ def test_the_room_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
     )
     pid, fault = run.stdout.split()
     assert fault == "None", run.stderr
-    for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
-            return
-        time.sleep(0.1)
-    pytest.fail(f"the room's process {pid} lives on")
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda rows: rows.drop(columns="weight"), "the column 'weight' is missing"),
-        (lambda rows: rows.assign(weight="heavy"), "'weight' holds texts where the model knows numbers"),
-        (lambda rows: rows.assign(town=1), "'town' holds integers where the model knows texts"),
-        (lambda rows: rows.assign(at="today"), "'at' holds texts where the model knows times"),
-    ],
-)
-def test_the_door_refuses_what_it_cannot_make_fit(change, told: str) -> None:
-    with pytest.raises(ModelError, match=told):
-        conformed(kinds_of(ROWS), change(ROWS))
-
-
-def test_the_door_makes_fit_what_it_can() -> None:
-    kinds = kinds_of(ROWS)
-    sent = ROWS.assign(
-        extra=1,
-        count=ROWS["count"].astype(float),
-        weight=1,
-        town=ROWS["town"].astype("category"),
-        size=ROWS["size"].astype("str"),
-        at=ROWS["at"].dt.tz_convert("+02:00"),
-    )[["extra", *reversed(ROWS.columns)]]
-    got = conformed(kinds, sent)
-    assert list(got.columns) == list(ROWS.columns)
-    assert [str(dtype) for dtype in got.dtypes] == ["str", "category", "int64", "float64", "datetime64[us, UTC]"]
-    assert got["town"].isna().sum() == 50
-    model = pipeline().fit(ROWS[list(FEATURES)], TARGET)
-    assert (
-        answer(model, kinds_of(ROWS[list(FEATURES)]), sent.assign(weight=ROWS["weight"]), "predict")
-        == model.predict(ROWS[list(FEATURES)])
-    ).all()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
