@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -113,7 +115,28 @@ def _judged(
     )
     if refusals["as they are"]:
         cases = (Case("the rows as they are", passed=False, sentence=refusals["as they are"]),)
-    return Rehearsal(len(expected), difference, cases, found["load_seconds"], found["latency_ms"], size)
+    return Rehearsal(
+        rows=len(expected),
+        difference=difference,
+        cases=cases,
+        load_seconds=found["load_seconds"],
+        latency_ms=found["latency_ms"],
+        size_bytes=size,
+        fingerprint=fingerprint_of(expected),
+    )
+
+
+def fingerprint_of(answers: Predictions) -> str:
+    """Hashes what a model says of rows.
+
+    Args:
+        answers: Its answers.
+
+    Returns:
+        SHA-256 of its probabilities, else of its predictions, in hexadecimal.
+    """
+    said = plain(answers.raw("predict_proba" if hasattr(answers, "predict_proba") else "predict"))
+    return hashlib.sha256(np.ascontiguousarray(said).tobytes()).hexdigest()
 
 
 def _case(
