@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.comparing import Contender, answers_of
-from refit.errors import CannotReproduce, NotEnoughData
+from refit.errors import CannotReproduce
 from refit.gate.serving import AGREEMENT
 from refit.judgements import Judgement
 from refit.ledger import from_payload
@@ -28,17 +28,15 @@ from refit.project import Project
 from refit.recipes import Cause, Recipe, Reproduction, changes
 from refit.snapshots import SnapshotRef
 from tasks.catalog import read_project
-from tasks.evaluate import in_time
 from tasks.fit import fit
 from tasks.ledger import entry
 from tasks.markdown import plain, table
 from tasks.model_store import fetch_model
 from tasks.provenance import hash_of, lock_text
 from tasks.recipe import kept_code, kept_lock, recipe_now, tuned_of
+from tasks.recorded_rows import held_out, rows_on_record
 from tasks.register import verdict_of_version
 from tasks.rehearse import fingerprint_of
-from tasks.snapshot import narrow
-from tasks.table import read_rows
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +73,7 @@ def reproduce_version(definition: Project, version: int) -> Reproduction:
         raise CannotReproduce(
             f"version {version} of {definition.name} was registered before recipes were recorded: retrain"
         )
-    holdout = in_time(definition, judgement.comparison.holdout)
+    holdout = held_out(definition, judgement.comparison.holdout)
     made = _made(definition, judgement, judgement.recipe, holdout)
     difference = _difference(made.answers, made.stored) if made.answers else None
     same = difference is not None and difference <= AGREEMENT
@@ -118,7 +116,7 @@ def _made(definition: Project, judgement: Judgement, recipe: Recipe, holdout: pd
     model = judgement.serving
     with _as_it_was(definition, model, recipe) as (then, code):
         differs = changes(recipe, recipe_now(definition), (kept_lock(model), lock_text()))
-        rows, data = _rows(then, model.trained_on)
+        rows, data = rows_on_record(then, model.trained_on)
         stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
         differs = (*data, *_model(judgement, stored, differs), *differs)
         if rows is None:
@@ -148,20 +146,6 @@ def _as_it_was(definition: Project, model: ModelRef, recipe: Recipe) -> Iterator
                 f"({recipe.file_hash[:12]}), so it is not run: restore MLflow's artifacts from a backup"
             )
         yield read_project(file), "recorded"
-
-
-def _rows(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame | None, tuple[Cause, ...]]:
-    """Reads the recorded rows, unless they are not what they were."""
-    from deltalake.exceptions import DeltaError
-
-    try:
-        found = narrow(definition, ref, ref.window, labelled=ref.labelled)
-    except (DeltaError, NotEnoughData, OSError) as fault:
-        said = " ".join(str(fault).split())[:200]
-        return None, (Cause("data", f"table version {ref.version}", f"cannot be read: {said}"),)
-    if found.fingerprint != ref.fingerprint:
-        return None, (Cause("data", f"fingerprint {ref.fingerprint}", f"fingerprint {found.fingerprint}"),)
-    return read_rows(definition, ref), ()
 
 
 def _model(judgement: Judgement, stored: Predictions, differs: tuple[Cause, ...]) -> tuple[Cause, ...]:

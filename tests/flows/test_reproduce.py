@@ -1,0 +1,139 @@
+"""A version is made once more from the record: the same where the record is whole, else with the cause named."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from refit.errors import CannotReproduce
+from refit.recipes import Reproduction
+from tests.flows.watched import START, Depot, rows_of
+
+
+@pytest.fixture
+def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Depot:
+    """A depot with one champion, trained at day 40."""
+    depot = Depot(tmp_path)
+    depot.deliver(rows_of(50))
+    monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
+    assert depot.retrain(40).promotion is not None
+    return depot
+
+
+def reproduced(version: int = 1) -> Reproduction:
+    from flows.reproduce import reproduce
+
+    return reproduce("parcels", version)
+
+
+def artifacts_of(version: int) -> Path:
+    """The directory of the version's run in MLflow's store."""
+    from tasks.mlflow_store import open_mlflow
+    from tasks.register import verdict_of_version
+
+    run = open_mlflow().get_run(verdict_of_version("parcels", version).model.run_id)
+    return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def test_the_same_model_comes_out_whatever_became_of_the_table(depot: Depot, tmp_path: Path) -> None:
+    from deltalake import DeltaTable
+
+    from infra.settings import Settings
+    from tasks.catalog import find_project
+    from tasks.labels import join_labels
+
+    found = reproduced()
+    assert (found.reproduced, found.difference, found.used_code, found.differs) == (True, 0.0, "today's", ())
+
+    depot.monitor(46)
+    rows = rows_of(50)
+    turned = rows.assign(late=1 - rows["late"])[rows["sent_at"] < START + timedelta(days=20)]
+    turned[["parcel", "late"]].to_csv(tmp_path / "labels.csv", index=False)
+    join_labels(find_project("parcels"), tmp_path / "labels.csv")
+    table = DeltaTable(f"{Settings().tables}/parcels")
+    table.optimize.compact()
+    table.vacuum(dry_run=False)
+    again = reproduced()
+    assert (again.reproduced, again.difference, again.rows) == (True, 0.0, found.rows)
+
+
+def test_changed_code_is_replaced_by_what_was_recorded_unless_that_was_tampered_with(depot: Depot) -> None:
+    file = depot.projects / "parcels.py"
+    file.write_text(file.read_text().replace("LogisticRegression()", "LogisticRegression(C=1e-4)"))
+    found = reproduced()
+    assert (found.reproduced, found.difference, found.used_code) == (True, 0.0, "recorded")
+    assert [one.what for one in found.differs] == ["code"]
+
+    kept = artifacts_of(1) / "code" / "parcels.py"
+    kept.write_text(kept.read_text() + "\nprint('hello')\n")
+    with pytest.raises(CannotReproduce, match="is not the one that the ledger names"):
+        reproduced()
+    shutil.rmtree(kept.parent)
+    with pytest.raises(CannotReproduce, match="has not kept what it was: check out commit"):
+        reproduced()
+
+
+def test_rows_that_are_gone_are_named(depot: Depot) -> None:
+    from infra.settings import Settings
+
+    for file in Path(Settings().tables, "parcels").glob("*.parquet"):
+        file.unlink()
+    with pytest.raises(CannotReproduce, match="data: the rows of version 0 of the table parcels cannot be read"):
+        reproduced()
+
+
+def test_a_stored_model_that_was_exchanged_is_named(depot: Depot) -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    from tasks.model_store import fetched, save_model
+    from tasks.register import verdict_of_version
+
+    rows = rows_of(50)
+    other = LogisticRegression(C=1e-5).fit(rows[["weight", "distance"]], rows["late"].astype(int))
+    from mlflow.tracking import MlflowClient
+
+    model = verdict_of_version("parcels", 1).model
+    with fetched(model):
+        pass
+    stored = MlflowClient().get_logged_model(model.uri.removeprefix("models:/")).artifact_location
+    save_model(other, Path(stored.removeprefix("file://")))
+    found = reproduced()
+    assert not found.reproduced
+    assert [one.what for one in found.causes] == ["model"]
+
+
+def test_what_is_different_from_the_record_is_named(depot: Depot) -> None:
+    from refit.recipes import changes
+    from tasks.catalog import find_project
+    from tasks.ledger import latest
+    from tasks.recipe import recipe_now
+
+    now = recipe_now(find_project("parcels"))
+    recorded = type(now)(**{**latest("parcels", "verdict").payload["recipe"], "seed": 7, "cpu": "an abacus"})
+    lock = "numpy==1.0\nscipy==1.17\n", "numpy==2.0\nscipy==1.17\nnew==1\n"
+    found = {one.what: one for one in changes(recorded, now, lock)}
+    assert list(found) == ["seed", "machine"]
+    assert found["machine"].recorded.startswith("an abacus")
+    (differs,) = changes(type(now)(**{**latest("parcels", "verdict").payload["recipe"], "lock_hash": "0"}), now, lock)
+    assert (differs.recorded, differs.now) == ("new absent, numpy 1.0", "new 1, numpy 2.0")
+
+
+def test_a_version_that_nobody_knows_says_so(depot: Depot) -> None:
+    with pytest.raises(CannotReproduce, match="no verdict on version 9"):
+        reproduced(9)
+
+
+def test_every_version_has_a_card(depot: Depot) -> None:
+    from tasks.card import card_of_version
+    from tasks.catalog import find_project
+
+    version, card = card_of_version(find_project("parcels"), None)
+    assert version == 1
+    assert (artifacts_of(1) / "card.md").read_text() == card
+    heads = [line.removeprefix("## ").partition(" (")[0] for line in card.splitlines() if line.startswith("## ")]
+    assert heads == ["Data", "Features", "Scores", "Slices", "Serving", "Verdict", "Lineage", "Limits"]
+    assert "There was no champion to compare with." in card
+    assert "fitted again on all mature rows" in card
