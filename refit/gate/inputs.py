@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 from sklearn.base import BaseEstimator
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from refit.gate.evidence import Inputs
@@ -22,8 +24,10 @@ from refit.verdicts import Reason
 
 TREE_LEAVES, LEAF_ROWS = 64, 20
 """Large enough for a threshold or a lookup, too small to learn single rows by heart."""
+NEIGHBOURS = 2
+"""So few that nothing is smoothed: a copy of the label, in whatever unit, is read off exactly."""
 MOST_ROWS = 5_000
-"""The most rows that the trees are fitted on."""
+"""The most rows that the small models are fitted on."""
 
 
 def measure_inputs(
@@ -109,36 +113,48 @@ def leakage(found: Inputs, policy: GatePolicy) -> Reason:
 
 
 def _strength(definition: Project, training: pd.DataFrame, holdout: pd.DataFrame, name: str, metric: str) -> float:
-    """Fits a small tree on one feature, and says which share of the trivial model's loss it removes."""
-    seen, asked = _as_number(training[name], holdout[name])
+    """Fits small models on one feature, and says which share of the trivial model's loss the better one removes."""
+    seen, asked = _places(training[name], holdout[name])
     truth, target = holdout[definition.target], training[definition.target]
-    tree = _tree(definition).fit(seen, target)
-    lost = [
-        loss(metric, score(metric, predict_once(model, pd.DataFrame(asked)), truth))
-        for model in (tree, trivial(definition.kind).fit(seen, target))
-    ]
-    share = 1 - lost[0] / lost[1] if lost[1] > 0 else 0.0
+    least, lost = (
+        min(loss(metric, score(metric, predict_once(model.fit(seen, target), asked), truth)) for model in models)
+        for models in (_small(definition, len(training)), [trivial(definition.kind)])
+    )
+    share = 1 - least / lost if lost > 0 else 0.0
     return share if np.isfinite(share) else 0.0
 
 
-def _tree(definition: Project) -> BaseEstimator:
-    kind = DecisionTreeClassifier if definition.kind == "classification" else DecisionTreeRegressor
-    return kind(max_leaf_nodes=TREE_LEAVES, min_samples_leaf=LEAF_ROWS, random_state=definition.training.seed)
+def _small(definition: Project, rows: int) -> list[BaseEstimator]:
+    """Gives a tree, which finds thresholds, and for numbers their neighbours' mean: steps are no match for a curve."""
+    seed, bounds = definition.training.seed, {"max_leaf_nodes": TREE_LEAVES, "min_samples_leaf": LEAF_ROWS}
+    if definition.kind == "classification":
+        return [DecisionTreeClassifier(**bounds, random_state=seed)]
+    neighbours = KNeighborsRegressor(min(NEIGHBOURS, rows), weights="distance")
+    return [DecisionTreeRegressor(**bounds, random_state=seed), neighbours]
 
 
-def _as_number(training: pd.Series[Any], holdout: pd.Series[Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Gives a column as one number a row; texts by their place in the alphabet, those not seen before as one."""
-    if pd.api.types.is_numeric_dtype(training.dtype) or pd.api.types.is_datetime64_any_dtype(training.dtype):
-        return _plain(training), _plain(holdout)
-    known = pd.Index(training.astype(str).unique()).sort_values()
-    codes = [known.get_indexer(pd.Index(column.astype(str))) for column in (training, holdout)]
-    return codes[0].reshape(-1, 1).astype(float), codes[1].reshape(-1, 1).astype(float)
+def _places(training: pd.Series[Any], holdout: pd.Series[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Gives each value's place among those of the training rows: the same whatever the unit, infinite or huge."""
+    known = training.dropna()
+    if types.is_numeric_dtype(known.dtype) or types.is_datetime64_any_dtype(known.dtype):
+        values = np.unique(_plain(known))
+        return _among(values, training), _among(values, holdout)
+    texts = pd.Index(known.astype(str).unique()).sort_values()
+    seen, asked = (texts.get_indexer(pd.Index(column.astype(str))) for column in (training, holdout))
+    return pd.DataFrame({"place": seen}), pd.DataFrame({"place": asked})
+
+
+def _among(values: np.ndarray[Any, Any], column: pd.Series[Any]) -> pd.DataFrame:
+    """A value lies halfway through its own place, one between two of them on the border; a missing one before all."""
+    plain = _plain(column)
+    place = (np.searchsorted(values, plain, "left") + np.searchsorted(values, plain, "right")) / 2
+    return pd.DataFrame({"place": np.where(column.isna(), -1, place)})
 
 
 def _plain(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+    if types.is_datetime64_any_dtype(column.dtype):
         column = column.astype("int64")
-    return column.to_numpy(dtype=float, na_value=np.nan).reshape(-1, 1)
+    return column.to_numpy(dtype=float, na_value=np.nan)
 
 
 def _listed(names: Sequence[str]) -> str:

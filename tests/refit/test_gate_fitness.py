@@ -110,8 +110,7 @@ def test_an_honest_feature_is_not_suspected_and_one_that_holds_the_label_is():
     assert leakage(honest, GatePolicy()).passed
     leaked = looked_at(ROWS.assign(copy=ROWS["y"] * 3 + 1), ("x", "town", "copy"))
     assert leaked.strongest == "copy"
-    assert leaked.strength > honest.strength + 0.4
-    assert not leakage(leaked, GatePolicy(leakage=0.8)).passed
+    assert not leakage(leaked, GatePolicy()).passed
     assert leakage(leaked, GatePolicy(leakage=None)).passed
 
 
@@ -124,6 +123,13 @@ def test_the_label_is_found_however_it_is_written(write):
     reason = leakage(found, GatePolicy())
     assert not reason.passed
     assert "'town' alone removes 100.0%" in reason.sentence
+
+
+def test_values_that_are_missing_infinite_or_huge_are_looked_at():
+    odd = np.where(ROWS["x"] > 1, np.inf, np.where(ROWS["x"] < -1, np.nan, ROWS["x"] * 1e300))
+    found = looked_at(ROWS.assign(odd=odd), ("odd", "town"))
+    assert found.strongest == "odd"
+    assert 0.1 < found.strength < 0.5
 
 
 def test_a_column_of_times_with_missing_ones_is_looked_at():
