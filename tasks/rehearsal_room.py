@@ -6,6 +6,7 @@ files come in and go out. It ends when the process that started it does.
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -32,6 +33,15 @@ SINGLES = 3
 METHODS = ("predict", "predict_proba")
 TIME_OVER = 1_000
 """What stands for the exit code of a process that took too long."""
+FURNITURE = (
+    "skops.io",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+)
+"""What most models need, imported once and not in each fresh process; loading a model that needs more takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,8 @@ def serve() -> None:
 
     Answers with one line each: how the fresh process ended, `0` where all went well.
     """
+    for name in FURNITURE:
+        importlib.import_module(name)
     while line := sys.stdin.readline():
         orders = Orders(**json.loads(line))
         child = os.fork()
