@@ -11,7 +11,7 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --qu
 SOURCES := refit projects tasks flows deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types format benchmark clean
+.PHONY: help install demo test chaos lint types format benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -41,6 +41,9 @@ demo: .venv/installed ## Show the whole loop on generated data: champion, quiet 
 # Two processes at a time, each fit on one thread: more threads than cores only wait for each other.
 test: .venv/installed-dev lint types ## Check style and types, and run all tests
 	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile
+
+chaos: .venv/installed-dev ## Kill every command at every step and at 100 random moments, and check what is left
+	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.chaos
 
 lint: .venv/installed-dev ## Check style and import rules
 	@.venv/bin/ruff check --quiet $(SOURCES)

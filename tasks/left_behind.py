@@ -58,6 +58,24 @@ def _never_begun(project: str) -> list[Attempt]:
     return [one for one in waiting if one.turn in claimed]
 
 
+def left_open(project: str) -> list[Attempt]:
+    """Finds the retrains without an end that nobody alive is at; only who holds the project's turn may ask.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Those that died with the turn, and those that a monitor had decided on which was killed.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    died = _died_with(project, written_by_holder(project))
+    monitors = {run.id for run in dead_runs(project)}
+    attempts = read_history(project, datetime.now(UTC)).attempts if monitors else ()
+    return [*died, *(one for one in attempts if one.ending is None and one.turn in monitors and one not in died)]
+
+
 def bury(project: str) -> list[Attempt]:
     """Records the end of the retrain whose process died with the turn; only who holds the turn now may.
 

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from infra.settings import Settings
 from tasks.state_errors import naming_the_fix, open_home
@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _CREATION_TIMEOUT = 300
 """How many seconds to wait for another process that creates the database; it takes about 2, on a busy machine 20."""
+
+_DRAFTS = "mlflow.draft*"
 
 _TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 """The tag by which MLflow's UI takes an experiment for the training of models instead of agents."""
@@ -68,6 +70,42 @@ def experiment_of(client: MlflowClient, project: str) -> str:
     return str(found.experiment_id)
 
 
+def projects_in_mlflow() -> set[str]:
+    """Names the projects that MLflow knows.
+
+    Returns:
+        The names of the experiments that were made for training; none where there is no database yet.
+    """
+    database = Settings().mlflow_database
+    if database and not database.exists():
+        return set()
+    experiments = open_mlflow().search_experiments()
+    return {one.name for one in experiments if _TRAINING.items() <= one.tags.items()}
+
+
+@contextmanager
+def drafts() -> Iterator[list[Path]]:
+    """Finds what is left of databases whose creation was killed; none is created meanwhile.
+
+    Yields:
+        The files; none while another process creates one.
+    """
+    database = Settings().home / "mlflow.db"
+    if not list(database.parent.glob(_DRAFTS)):
+        yield []
+        return
+    lock = FileLock(f"{database}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield []
+        return
+    try:
+        yield sorted(database.parent.glob(_DRAFTS))
+    finally:
+        lock.release()
+
+
 def _create_experiment(client: MlflowClient, project: str) -> None:
     from mlflow.exceptions import MlflowException
 
@@ -92,7 +130,7 @@ def _create_database(settings: Settings, database: Path) -> None:
     ):
         if database.exists():
             return
-        for leftover in database.parent.glob("mlflow.draft*"):
+        for leftover in database.parent.glob(_DRAFTS):
             leftover.unlink()
         _write_draft(database.with_suffix(".draft"), settings.mlflow_artifacts).rename(database)
         log.info("created the MLflow database %s", database)

@@ -78,10 +78,59 @@ def staging_area(name: str) -> Iterator[Path]:
         held.release()
 
 
+@contextmanager
+def abandoned() -> Iterator[list[Path]]:
+    """Finds directories that were left by processes that died; none is made or removed by others meanwhile.
+
+    Yields:
+        The directories.
+    """
+    with _looking() as root:
+        yield [path for path in _areas(root) if not _is_held(path)]
+
+
+@contextmanager
+def nobody_writing() -> Iterator[bool]:
+    """Keeps ingests on this machine from beginning.
+
+    Yields:
+        Whether none is under way either.
+    """
+    with _looking() as root:
+        yield not any(_is_held(path) for path in _areas(root))
+
+
+@contextmanager
+def _looking() -> Iterator[Path]:
+    from filelock import FileLock
+
+    root = Settings().staging
+    with naming_the_fix(str(root), "REFIT_HOME"):
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / "lock"):
+            yield root
+
+
+def _areas(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir())
+
+
+def _is_held(directory: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    if not (directory / "lock").exists():
+        return False
+    try:
+        with FileLock(directory / "lock", blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
 def _remove_abandoned(root: Path) -> None:
     from filelock import FileLock, Timeout
 
-    for directory in (path for path in root.iterdir() if path.is_dir()):
+    for directory in _areas(root):
         try:
             with FileLock(directory / "lock", blocking=False):
                 shutil.rmtree(directory)

@@ -17,6 +17,7 @@ from refit.models import ModelRef
 from refit.snapshots import SnapshotRef
 from refit.verdicts import Verdict
 from tasks.mlflow_store import open_mlflow
+from tasks.unfinished import close_training, open_trainings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -57,21 +58,11 @@ def find_trained(client: MlflowClient, experiment: str, project: str, key: str) 
     Returns:
         The model, or `None` if it has yet to be trained.
     """
-    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        if {RUN_KEY, "mlflow.parentRunId"} & set(run.data.tags):  # a training or a trial, whatever its rows
-            _close(client, run)
+    for run in open_trainings(client, experiment):  # a training or a trial, whatever its rows
+        close_training(client, run)
     runs = client.search_runs([experiment], f"tags.`{RUN_KEY}` = '{key}'", order_by=["attributes.start_time ASC"])
     finished = [run for run in runs if run.info.status == "FINISHED"]
     return _model_of(finished[0], project, key) if finished else None
-
-
-def _close(client: MlflowClient, run: Run) -> None:
-    from mlflow.entities import LoggedModelStatus
-
-    for output in _outputs(run):
-        if client.get_logged_model(output.model_id).status == LoggedModelStatus.PENDING:
-            client.finalize_logged_model(output.model_id, LoggedModelStatus.FAILED)
-    client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _outputs(run: Run) -> list[LoggedModelOutput]:

@@ -86,5 +86,15 @@ def turn_file(project: str) -> Path:
     return Settings().home / "turns" / project
 
 
+def projects_with_turns() -> set[str]:
+    """Names the projects whose turn somebody holds, or has left.
+
+    Returns:
+        Their names.
+    """
+    directory = turn_file("any").parent
+    return {file.name for file in directory.glob("*") if file.suffix != ".lock"}
+
+
 def _lock(project: str) -> FileLock:
     return FileLock(turn_file(project).with_suffix(".lock"))

@@ -1,0 +1,58 @@
+"""MLflow's alias `champion` held against the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from refit.errors import ProjectError
+from refit.upkeep import Finding
+from tasks.alias import GENERATION, aliased_version, follow_ledger
+from tasks.catalog import find_project
+from tasks.champion import find_champion
+from tasks.succession import current_champion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def mend_alias(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Finding]:
+    """Brings the alias back to the champion that the ledger names.
+
+    Where a person has moved it, the project's own policy settles that, as at the beginning of every flow.
+
+    Args:
+        client: From `tasks.mlflow_store.open_mlflow`.
+        project: The project's name.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was found.
+
+    Raises:
+        StateError: If MLflow no longer has the champion's version.
+    """
+    serving, aliased = current_champion(project), aliased_version(client, project)
+    if serving is None or (aliased and _agree(serving.version, serving.generation, aliased.version, aliased.tags)):
+        return
+    found = f"version {aliased.version}" if aliased else "nothing"
+    if not dry_run:
+        _follow(project)
+    sentence = (
+        f"MLflow's alias champion of {project} pointed to {found}, and the ledger's champion is version "
+        f"{serving.version}, generation {serving.generation}: brought together"
+    )
+    yield Finding("alias", project, "moved", sentence)
+
+
+def _agree(version: int, generation: int, aliased: str, tags: dict[str, str]) -> bool:
+    return int(aliased) == version and tags.get(GENERATION) == str(generation)
+
+
+def _follow(project: str) -> None:
+    try:
+        definition = find_project(project)
+    except ProjectError:  # a project whose file is gone has no policy, and the ledger is the authority
+        follow_ledger(project)
+    else:
+        find_champion.fn(definition)
