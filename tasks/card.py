@@ -11,17 +11,8 @@ from refit.judgements import Judgement
 from refit.ledger import from_payload
 from refit.models import Challenger
 from refit.project import Project
-from tasks.card_parts import (
-    data_part,
-    fairness_part,
-    features_part,
-    lineage_part,
-    purpose_part,
-    scores_part,
-    serving_part,
-    slices_part,
-    verdict_part,
-)
+from tasks.card_parts import data_part, features_part, lineage_part, purpose_part, serving_part, verdict_part
+from tasks.card_scores import fairness_part, scores_part, slices_part
 from tasks.ledger import entry
 from tasks.markdown import plain
 from tasks.mlflow_store import open_mlflow

@@ -18,11 +18,12 @@ from refit.errors import NotEnoughData
 from refit.gate.decide import decide
 from refit.project import Project
 from refit.verdicts import Verdict
+from tasks.bench import Bench, Plant
 from tasks.fit import fit, foreign_code
 from tasks.model_store import load_model, save_model
 from tasks.past import past_rows
 from tasks.planted import TYPES
-from tasks.plants import BAD, Bench, Plant
+from tasks.plants import BAD
 from tasks.rehearse import rehearse_directory
 from tasks.staging import staging_area
 
