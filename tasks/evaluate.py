@@ -57,15 +57,17 @@ def evaluate(
     if champion and rival:
         _check_unseen(_named(champion), rival, holdout)
     target = read_rows(definition, challenger.trained_on, [definition.target])[definition.target]
+    against = _rival(definition, champion, holdout) if champion else None
     comparison = compare(
         definition,
         contender(definition, "the challenger", challenger),
-        contender(definition, _named(champion), rival) if champion and rival else None,
+        against,
         Ground(holdout, in_time(definition, holdout), target, _sample(definition, challenger.trained_on), rehearsal),
     )
     scored = comparison.challenger.value
     logger.info("%s scores %s = %.4g on %d rows", definition.name, comparison.metric, scored, holdout.rows)
-    return replace(comparison, stand_in=bool(champion and rival != champion.model))
+    stands_in = champion is not None and against is not None and against.trained_on != champion.model.trained_on
+    return replace(comparison, stand_in=stands_in)
 
 
 def can_judge(champion: Champion | None, holdout: SnapshotRef) -> bool:
@@ -149,6 +151,18 @@ def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
         The rows with all columns; those of one event time in the order of the key.
     """
     return read_rows(definition, ref).sort_values(definition.timestamp, kind="stable", ignore_index=True)
+
+
+def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Contender:
+    """Brings the champion, or the model that was judged in its place where the one that serves is lost."""
+    rival, judged = champion.rival_on(holdout.window), champion.judged
+    try:
+        return contender(definition, _named(champion), rival)
+    except ModelError as fault:
+        if judged is None or rival == judged or judged.trained_on.window.end > holdout.window.start:
+            raise
+        logger.warning("%s: the judged model stands in: %s", definition.name, fault)
+        return contender(definition, _named(champion), judged)
 
 
 def _sample(definition: Project, trained_on: SnapshotRef) -> pd.DataFrame:

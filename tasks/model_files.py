@@ -43,8 +43,8 @@ def fetched(model: ModelRef) -> Iterator[Path]:
             if not isinstance(error, FileNotFoundError) and getattr(error, "error_code", "") != _GONE:
                 raise
             raise ModelError(
-                f"the artifact {model.uri} of run {model.run_id} is gone: restore it from a backup, or retrain "
-                f"{model.project}"
+                f"the artifact {model.uri} of run {model.run_id} is gone: restore it from a backup, or let "
+                f"another version serve by `refit rollback {model.project}`"
             ) from error
         yield Path(directory)
 

@@ -180,6 +180,19 @@ def test_a_champion_that_is_gone_is_an_error(store: Callable[..., ModelRef], mlf
         evaluate.fn(bikes(), challenger, as_champion(champion), rows_in(HOLDOUT))
 
 
+def test_the_judged_model_stands_in_for_a_champion_that_is_gone(store: Callable[..., ModelRef]) -> None:
+    judged, challenger = store(bikes(), LinearRegression(), ("wind",)), store(bikes(), LinearRegression())
+    served = replace(judged, uri="models:/m-gone", trained_on=replace(judged.trained_on, rows=601))
+    champion = replace(as_champion(served), judged=judged)
+    comparison = evaluate.fn(bikes(), challenger, champion, rows_in(HOLDOUT))
+    assert comparison.stand_in
+    assert comparison.champion.value < comparison.challenger.value
+    with pytest.raises(
+        ModelError, match="is gone: restore it from a backup, or let another version serve by `refit ro"
+    ):
+        evaluate.fn(bikes(), challenger, as_champion(served), rows_in(HOLDOUT))
+
+
 def test_missing_values_that_a_model_cannot_take_are_an_error(
     store: Callable[..., ModelRef], table: pd.DataFrame
 ) -> None:
