@@ -42,6 +42,8 @@ class Entry:
     """The hash of the entry before it."""
     hash: str
     """Its own hash, by `chain_hash`."""
+    once: str | None = None
+    """Names what must not be recorded twice."""
 
 
 def canonical(value: object) -> str:
@@ -59,7 +61,9 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def chain_hash(previous: str, project: str, kind: str, at: datetime, payload: dict[str, Any]) -> str:
+def chain_hash(
+    previous: str, project: str, kind: str, at: datetime, payload: dict[str, Any], once: str | None = None
+) -> str:
     """Hashes an entry together with the hash of the entry before it.
 
     Args:
@@ -68,11 +72,13 @@ def chain_hash(previous: str, project: str, kind: str, at: datetime, payload: di
         kind: What the entry records.
         at: When that happened; any time zone.
         payload: The record itself.
+        once: Names what must not be recorded twice.
 
     Returns:
-        SHA-256 over the canonical JSON list of the five, 64 hex digits.
+        SHA-256 over the canonical JSON list of the six, or of the five where `once` is `None`; 64 hex digits.
     """
-    return hashlib.sha256(canonical([previous, project, kind, as_utc(at).isoformat(), payload]).encode()).hexdigest()
+    hashed = [previous, project, kind, as_utc(at).isoformat(), payload, *([] if once is None else [once])]
+    return hashlib.sha256(canonical(hashed).encode()).hexdigest()
 
 
 def verify(entries: Iterable[Entry]) -> int | None:
@@ -86,13 +92,21 @@ def verify(entries: Iterable[Entry]) -> int | None:
     Returns:
         The id of the first entry that does not follow from those before it, `None` where the chain holds.
     """
-    previous = GENESIS
+    previous, unhashed = GENESIS, True
     for count, entry in enumerate(entries, start=1):
-        expected = chain_hash(previous, entry.project, entry.kind, entry.at, entry.payload)
+        expected = _hash(entry, entry.once)
+        # The hashes of the first ledgers did not cover `once`; no such entry follows one whose hash does.
+        unhashed = unhashed and (entry.once is None or entry.hash != expected)
+        if entry.hash != expected and unhashed:
+            expected = _hash(entry, None)
         if (entry.id, entry.previous, entry.hash) != (count, previous, expected):
             return entry.id
         previous = entry.hash
     return None
+
+
+def _hash(entry: Entry, once: str | None) -> str:
+    return chain_hash(entry.previous, entry.project, entry.kind, entry.at, entry.payload, once)
 
 
 def as_payload(value: object) -> Any:  # noqa: ANN401 - JSON values are of any type

@@ -1,4 +1,4 @@
-"""The append-only, hash-chained record of every contract, verdict and promotion."""
+"""The append-only, hash-chained record of every verdict, decision, promotion and way back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from refit.ledger import Entry, EntryKind, verify
 from tasks.ledger_database import champions, ledger, reading, writing
-from tasks.ledger_rows import append, as_entry, broken_at, find_once, only_entry
+from tasks.ledger_rows import append, as_entry, as_recorded, broken_at, find_once, only_entry
 
 
 def record(project: str, kind: EntryKind, payload: dict[str, Any], at: datetime, once: str | None = None) -> Entry:
@@ -105,7 +105,7 @@ def known_projects() -> set[str]:
 
 
 def verify_ledger() -> int:
-    """Follows the hash chain through the whole ledger, and holds every champion against its promotion.
+    """Follows the hash chain through the whole ledger, and holds every champion against its promotion or rollback.
 
     Returns:
         How many entries there are.
@@ -115,7 +115,7 @@ def verify_ledger() -> int:
     """
     with reading() as connection:
         rows = connection.execute(select(ledger).order_by(ledger.c.id))
-        broken = verify(as_entry(row) for row in rows)
+        broken = verify(map(as_recorded, rows))
         if broken is None:
             broken = _first_odd_champion(connection)
         if broken is not None:
@@ -132,4 +132,6 @@ def _first_odd_champion(connection: Connection) -> int | None:
         (made.project, made.payload["champion"]["generation"], made.payload["champion"]["version"], made.id)
         for made in promotions
     }
-    return min((ledger_id for *_, ledger_id in standing ^ promoted), default=None)
+    odd = [ledger_id for *_, ledger_id in standing ^ promoted]
+    # SQLite takes what is no number, too; then 0 stands for an entry that nobody can name.
+    return min((number for number in odd if isinstance(number, int)), default=0 if odd else None)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     create_engine,
+    event,
     inspect,
     make_url,
 )
@@ -142,7 +143,14 @@ def _engine(address: str) -> Engine:
         raise StateError(f"REFIT_DATABASE_URL needs a driver that is missing: install {error.name}") from error
     if engine.dialect.name not in _BEGIN_WRITING:
         raise StateError(f"REFIT_DATABASE_URL names {engine.dialect.name}: only sqlite and postgresql keep a ledger")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _read_what_is_no_text)
     return engine
+
+
+def _read_what_is_no_text(connection: Connection, _record: object) -> None:
+    """Lets bytes that are no UTF-8 be read, so that the entry they were written into can be named."""
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")  # type: ignore[attr-defined]
 
 
 def _create_tables(engine: Engine) -> None:

@@ -41,9 +41,9 @@ def append(
     head = connection.execute(select(ledger.c.id, ledger.c.hash).order_by(ledger.c.id.desc()).limit(1)).first()
     number, previous = (head.id + 1, head.hash) if head else (1, GENESIS)
     text = canonical(payload)
-    digest = chain_hash(previous, project, kind, at, payload)
-    entry = Entry(number, project, kind, as_utc(at), json.loads(text), previous, digest)
-    row = {**asdict(entry), "at": entry.at.isoformat(), "payload": text, "once": once}
+    digest = chain_hash(previous, project, kind, at, payload, once)
+    entry = Entry(number, project, kind, as_utc(at), json.loads(text), previous, digest, once)
+    row = {**asdict(entry), "at": entry.at.isoformat(), "payload": text}
     connection.execute(insert(ledger).values(row))
     return entry
 
@@ -81,7 +81,29 @@ def as_entry(row: Row[Any]) -> Entry:
         at, payload = datetime.fromisoformat(row.at), json.loads(row.payload)
     except ValueError as error:
         raise broken_at(row.id) from error
-    return Entry(row.id, row.project, row.kind, at, payload, row.previous, row.hash)
+    return Entry(row.id, row.project, row.kind, at, payload, row.previous, row.hash, row.once)
+
+
+def as_recorded(row: Row[Any]) -> Entry:
+    """Reads a row that must stand there to the letter: other spaces in its JSON are an edit, too.
+
+    Args:
+        row: All its columns.
+
+    Returns:
+        The entry.
+
+    Raises:
+        LedgerBroken: If no entry is written like that.
+    """
+    entry = as_entry(row)
+    try:
+        written = entry.at.isoformat(), canonical(entry.payload)
+    except ValueError as error:  # NaN is no JSON, though Python reads it
+        raise broken_at(row.id) from error
+    if written != (row.at, row.payload):
+        raise broken_at(row.id)
+    return entry
 
 
 def only_entry(connection: Connection, query: Select[Any]) -> Entry | None:

@@ -11,12 +11,12 @@ from refit.ledger import GENESIS, Entry, as_payload, chain_hash, from_payload, v
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def chain(length: int) -> list[Entry]:
+def chain(length: int, once: str | None = None) -> list[Entry]:
     entries, previous = [], GENESIS
     for number in range(1, length + 1):
         payload = {"number": number, "value": 0.1 + number}
-        digest = chain_hash(previous, "rentals", "verdict", AT, payload)
-        entries.append(Entry(number, "rentals", "verdict", AT, payload, previous, digest))
+        digest = chain_hash(previous, "rentals", "verdict", AT, payload, once)
+        entries.append(Entry(number, "rentals", "verdict", AT, payload, previous, digest, once))
         previous = digest
     return entries
 
@@ -36,6 +36,25 @@ def test_a_change_of_any_field_is_found(change: dict[str, object]) -> None:
     entries = chain(5)
     entries[2] = replace(entries[2], **change)
     assert verify(entries) == change.get("id", 3)
+
+
+def test_what_must_not_be_recorded_twice_is_hashed_too() -> None:
+    entries = chain(5, once="key")
+    assert verify(entries) is None
+    for once in ("kez", None):
+        assert verify([*entries[:2], replace(entries[2], once=once), *entries[3:]]) == 3
+
+
+def test_entries_from_before_that_was_hashed_still_hold_and_come_first() -> None:
+    old = [replace(entry, once="key") for entry in chain(3)]
+    assert verify(old) is None
+    payload = {"number": 4}
+    digest = chain_hash(old[-1].hash, "rentals", "verdict", AT, payload, "new")
+    new = Entry(4, "rentals", "verdict", AT, payload, old[-1].hash, digest, "new")
+    assert verify([*old, new]) is None
+    digest = chain_hash(new.hash, "rentals", "verdict", AT, payload)
+    assert verify([*old, new, Entry(5, "rentals", "verdict", AT, payload, new.hash, digest)]) is None
+    assert verify([*old, new, Entry(5, "rentals", "verdict", AT, payload, new.hash, digest, "added")]) == 5
 
 
 def test_a_removed_entry_is_found() -> None:

@@ -79,14 +79,21 @@ def test_the_database_refuses_to_change_what_was_recorded(home: Path, statement:
     [
         ("UPDATE ledger SET payload = '{\"n\":5}' WHERE id = 2", 2),
         ("UPDATE ledger SET payload = 'no JSON' WHERE id = 2", 2),
+        ("UPDATE ledger SET payload = '{\"n\": 1}' WHERE id = 2", 2),
+        ("UPDATE ledger SET payload = '{\"n\":NaN}' WHERE id = 2", 2),
+        ("UPDATE ledger SET payload = CAST(X'7b226e223a31ff7d' AS TEXT) WHERE id = 2", 2),
         ("UPDATE ledger SET at = 'yesterday' WHERE id = 1", 1),
+        ("UPDATE ledger SET at = replace(at, '+', '-') WHERE id = 2", 2),
+        ("UPDATE ledger SET once = 'key z' WHERE id = 3", 3),
+        ("UPDATE ledger SET once = NULL WHERE id = 3", 3),
         ("DELETE FROM ledger WHERE id = 2", 3),
         ("INSERT INTO champions VALUES ('rentals', 1, 7, 3)", 3),
+        ("INSERT INTO champions VALUES ('rentals', 1, 7, 'x')", 0),
     ],
 )
 def test_tampering_past_the_triggers_is_found(home: Path, statement: str, broken: int) -> None:
     for number in range(3):
-        record("rentals", "verdict", {"n": number}, AT)
+        record("rentals", "verdict", {"n": number}, AT, once=f"key {number}")
     assert verify_ledger() == 3
     execute(home, "DROP TRIGGER ledger_refuses_UPDATE", "DROP TRIGGER ledger_refuses_DELETE", statement)
     with pytest.raises(LedgerBroken, match=f"entry {broken} "):

@@ -1,0 +1,122 @@
+"""The record of a real run: all of it can be made again, and nothing in it can be edited without being found."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from refit.errors import LedgerBroken
+from refit.gate.decide import decide
+from refit.judgements import Judgement
+from refit.ledger import from_payload
+from refit.monitoring.replay import Decided, again
+from tests.flows.watched import Depot
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+COLUMNS = {
+    "ledger": ("id", "project", "kind", "at", "once", "payload", "previous", "hash"),
+    "champions": ("project", "generation", "version", "ledger_id"),
+}
+EDITS = 40
+"""How many of each column."""
+
+
+def test_each_verdict_and_decision_is_made_again_and_each_edit_is_found(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tasks.ledger import verify_ledger
+
+    depot = Depot(tmp_path)
+    monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
+    live_through(depot)
+    assert {"verdict", "promotion", "decision", "retrain", "alias", "rollback"} <= make_again().keys()
+
+    count, found = verify_ledger(), 0
+    for edit in edits(home / "ledger.db", random.Random(20261125)):  # noqa: S311 - edits, no secrets
+        assert is_found(), edit
+        found += 1
+    assert found > EDITS * 6
+    assert verify_ledger() == count
+
+
+def live_through(depot: Depot) -> None:
+    """Two champions, a quiet window, an alias that was moved, and a rollback."""
+    from tasks.mlflow_store import open_mlflow
+    from tasks.rollback import roll_back
+
+    depot.retrain(40)
+    depot.monitor(45)
+    depot.retrain(60)
+    open_mlflow().delete_registered_model_alias("parcels", "champion")
+    depot.monitor(65)
+    roll_back("parcels", "test", "ada", datetime.now(UTC))
+
+
+def is_found() -> bool:
+    """Whether the ledger's check names an entry."""
+    from tasks.ledger import verify_ledger
+
+    try:
+        verify_ledger()
+    except LedgerBroken as broken:
+        return "was tampered with: entry" in str(broken)
+    return False
+
+
+def make_again() -> dict[str, int]:
+    """Judges and decides once more from the entries alone; counts the entries of each kind."""
+    from tasks.ledger import entries
+
+    counts: dict[str, int] = {}
+    for entry in entries(newest=1_000):
+        counts[entry.kind] = counts.get(entry.kind, 0) + 1
+        if entry.kind == "verdict":
+            judgement = from_payload(Judgement, entry.payload)
+            assert decide(judgement.comparison, judgement.policy) == judgement.verdict
+        elif entry.kind == "decision":
+            assert again(entry) == from_payload(Decided, entry.payload).decision
+    assert counts["verdict"] == 2
+    assert counts["decision"] == 4
+    return counts
+
+
+def edits(database: Path, rng: random.Random) -> Iterator[str]:
+    """Replaces, inserts or removes one byte behind the triggers' back, again and again, and puts it back each time."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        for table, columns in COLUMNS.items():
+            for column in columns:
+                cells = f"SELECT rowid, CAST({column} AS BLOB) FROM {table} WHERE {column} IS NOT NULL"  # noqa: S608
+                rows = connection.execute(cells).fetchall()
+                for row, written in rng.choices(rows, k=EDITS):
+                    edited = one_byte_off(written, rng)
+                    try:
+                        there = assign(connection, table, column, row, edited)
+                    except sqlite3.IntegrityError:
+                        continue  # the database itself refuses two rows with one key
+                    if connection.execute(cells).fetchall() != rows:
+                        yield f"{table}.{column} of row {row}: {written!r} became {edited!r}"
+                        assign(connection, table, column, there, written)
+
+
+def assign(connection: sqlite3.Connection, table: str, column: str, row: int, value: bytes) -> int:
+    """Writes a cell as text, which SQLite turns into a number where it is one; gives the row's number from then on."""
+    change = f"UPDATE {table} SET {column} = CAST(? AS TEXT) WHERE rowid = ? RETURNING rowid"  # noqa: S608
+    ((there,),) = connection.execute(change, (value, row)).fetchall()
+    return int(there)
+
+
+def one_byte_off(written: bytes, rng: random.Random) -> bytes:
+    """Another text, by one byte."""
+    place, byte = rng.randrange(len(written)), bytes([rng.choice([32, 34, 48, 57, rng.randrange(1, 256)])])
+    kept = rng.choice([0, 1])
+    without = written[:place] + written[place + 1 :]
+    return rng.choice([written[:place] + byte + written[place + kept :], without]) or byte
