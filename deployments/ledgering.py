@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from deployments.output import Answer
+from refit.errors import StateError
 from tasks.ledger import verify_ledger
-from tasks.ledger_export import export_ledger
+from tasks.ledger_export import export_ledger, export_lines
 
 
 def verify() -> Answer:
@@ -34,3 +37,23 @@ def export(project: str | None, out: Path) -> Answer:
     """
     file, count = export_ledger(project, out)
     return Answer({"file": str(file), "entries": count}, [f"{file} ({count:,} entries)"])
+
+
+def print_ledger(project: str | None) -> None:
+    """Writes all entries as JSON lines to standard output.
+
+    Args:
+        project: Only this project's entries; all, if `None`.
+
+    Raises:
+        StateError: If whoever reads them goes away before the end.
+    """
+    try:
+        for line in export_lines(project):
+            sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail once more
+        raise StateError(
+            f"the ledger was not written to its end ({error.strerror}): give a file with `--out`"
+        ) from error

@@ -72,12 +72,21 @@ def approve(
 def ledger(
     action: Annotated[LedgerAction, typer.Argument(help="Follow the hash chain, or write all entries as JSON lines.")],
     project: Annotated[str | None, typer.Option(help="Export only this project's entries.")] = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to export to.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to export to; standard output, if left out.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Verify the ledger, or export it: one JSON object a line, oldest first."""
+    if action is LedgerAction.export and json and out is None:
+        raise typer.BadParameter("one JSON object cannot hold them all: name a file with --out", param_hint="--json")
     with answering(json, debug) as output:
-        from deployments.ledgering import export, verify
+        from deployments.ledgering import export, print_ledger, verify
 
-        output.show(verify() if action is LedgerAction.verify else export(project, out or Path("ledger.jsonl")))
+        if action is LedgerAction.verify:
+            output.show(verify())
+        elif out is None:
+            print_ledger(project)
+        else:
+            output.show(export(project, out))

@@ -32,8 +32,8 @@ def export_ledger(project: str | None, out: Path) -> tuple[Path, int]:
     file, count = writable(out, "--out"), 0
     try:
         with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
-            for entry in _entries(project):
-                draft.write(as_line(entry) + "\n")
+            for line in export_lines(project):
+                draft.write(line + "\n")
                 count += 1
         os.replace(draft.name, file)  # noqa: PTH105 - one step, and both are names
     except OSError as error:
@@ -41,32 +41,37 @@ def export_ledger(project: str | None, out: Path) -> tuple[Path, int]:
     return file, count
 
 
-def as_line(entry: Entry) -> str:
-    """Writes an entry as its line of an export.
+def export_lines(project: str | None) -> Iterator[str]:
+    """Reads the ledger, an entry at a time, as lines of an export.
 
     Args:
-        entry: The entry.
+        project: Only this project's entries; all, if `None`.
 
-    Returns:
-        Canonical JSON.
+    Yields:
+        Canonical JSON, the oldest entry first.
+
+    Raises:
+        StateError: If the ledger cannot be read.
     """
+    query = select(ledger).order_by(ledger.c.id)
+    with reading() as connection:
+        rows = connection.execution_options(yield_per=1_000).execute(
+            query if project is None else query.where(ledger.c.project == project)
+        )
+        for row in rows:
+            yield _as_line(as_entry(row))
+
+
+def _as_line(entry: Entry) -> str:
     return canonical(
         {
             "id": entry.id,
             "project": entry.project,
             "kind": entry.kind,
             "at": entry.at.isoformat(),
+            "once": entry.once,
             "payload": entry.payload,
             "previous": entry.previous,
             "hash": entry.hash,
         }
     )
-
-
-def _entries(project: str | None) -> Iterator[Entry]:
-    query = select(ledger).order_by(ledger.c.id)
-    with reading() as connection:
-        rows = connection.execution_options(yield_per=1_000).execute(
-            query if project is None else query.where(ledger.c.project == project)
-        )
-        yield from map(as_entry, rows)
