@@ -19,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
     Args:
         app: The command line.
     """
-    for command in (doctor,):
+    for command in (doctor, prune):
         app.command()(command)
 
 
@@ -29,3 +29,19 @@ def doctor(project: AnyProject = None, dry_run: DryRun = False, json: Json = Fal
         from deployments.doctoring import doctor_here
 
         output.show(doctor_here(project, dry_run=dry_run))
+
+
+def prune(
+    project: AnyProject = None,
+    keep: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Keep the newest N versions; REFIT_KEEP_VERSIONS by default.")
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Let go what nobody returns to; never what a kept version needs to be rebuilt."""
+    with answering(json, debug, "prune: looking through the store") as output:
+        from deployments.pruning import prune_here
+
+        output.show(prune_here(project, keep, dry_run=dry_run))

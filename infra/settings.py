@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     """`REFIT_DATABASE_URL`: the ledger's database; by default SQLite under `home`."""
     tracking_uri: str = Field("", validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri"))
     """`MLFLOW_TRACKING_URI`: the MLflow server; by default SQLite under `home`."""
+    keep_versions: int = Field(100, ge=0)
+    """`REFIT_KEEP_VERSIONS`: how many of the newest versions of a project `refit prune` keeps, and how many generations
+    back a rollback may go. Two years of weekly retrains by default: nobody returns further, and a model is small."""
+    keep_hours: float = Field(7 * 24.0, ge=0)
+    """`REFIT_KEEP_HOURS`: how long `refit prune` leaves a file of a table that only versions name which nothing kept
+    needs. A week by default, as Delta tables have it: whoever has opened one of those may go on reading."""
 
     @field_validator("home", "projects")
     @classmethod

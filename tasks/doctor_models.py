@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from infra.settings import Settings
 from refit.upkeep import Finding
 from tasks.doctor_alias import mend_alias
+from tasks.kept import OURS
 from tasks.ledger import entries
 from tasks.mlflow_store import open_mlflow
 from tasks.register import EVERY
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 ELSEWHERE = timedelta(days=1)
 """On a server that others train on, too, a run counts as dead after so long: their locks cannot be seen from here."""
-
-OURS = "refit.run_key"
-"""The tag of the versions that Refit has registered; what a person registers is nobody's orphan."""
 
 
 def mend_models(project: str, dry_run: bool) -> Iterator[Finding]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from tasks.mlflow_store import experiment_of, open_mlflow
+
+BEGUN = datetime(2026, 2, 28, tzinfo=UTC)
+"""A day before they are judged."""
 
 
 def with_runs(evidence: Callable[..., Any]) -> Callable[..., Any]:
@@ -16,7 +20,8 @@ def with_runs(evidence: Callable[..., Any]) -> Callable[..., Any]:
     @cache
     def run_of(run_key: str) -> str:
         client = open_mlflow()
-        run = client.create_run(experiment_of(client, "rentals"), tags={"refit.run_key": run_key})
+        start, tags = int(BEGUN.timestamp() * 1000), {"refit.run_key": run_key}
+        run = client.create_run(experiment_of(client, "rentals"), start, tags)
         client.log_text(run.info.run_id, run_key, "recipe.txt")
         client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
