@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployments import gating, rebuilding, succeeding, watching
+from deployments import gating, rebuilding, succeeding, tidying, watching
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import answering
 
@@ -26,6 +26,7 @@ watching.add_to(app)
 succeeding.add_to(app)
 gating.add_to(app)
 rebuilding.add_to(app)
+tidying.add_to(app)
 
 WRONG_USAGE = 2
 """The exit code of a command line that cannot be understood."""
