@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 
@@ -22,6 +22,17 @@ log = logging.getLogger(__name__)
 GENERATION = "refit.generation"
 """The tag of a version that names the generation for which the alias has been set. An alias that points elsewhere
 although that tag is there was moved by hand; without the tag, a crash came before it."""
+SETTLED = "refit.settled"
+"""The tag of a version that names the ledger entry of the newest move of the alias that was put right."""
+
+
+class Moved(NamedTuple):
+    """An alias that a person has moved."""
+
+    found: int
+    """The version it points to now; 0 where it was removed."""
+    settled: int
+    """The ledger entry of the newest move that was put right before; 0 if there was none."""
 
 
 def follow_ledger(project: str) -> Champion | None:
@@ -49,22 +60,33 @@ def follow_ledger(project: str) -> Champion | None:
     return serving
 
 
-def moved_to(project: str, serving: Champion) -> int | None:
-    """Tells where a person has moved the alias.
+def moved_alias(project: str, serving: Champion) -> Moved | None:
+    """Tells whether a person has moved the alias.
 
     Args:
         project: The project's name.
         serving: The champion by the ledger.
 
     Returns:
-        The version it points to now, 0 where it was removed; `None` where nobody has moved it.
+        Where to; `None` where nobody has moved it.
     """
     client = open_mlflow()
-    aliased = aliased_version(client, project)
+    aliased, tags = aliased_version(client, project), _tags_of(client, project, serving.version)
     found = int(aliased.version) if aliased else 0
-    if found == serving.version or not _was_set(client, project, serving):
+    if found == serving.version or tags.get(GENERATION) != str(serving.generation):
         return None
-    return found
+    return Moved(found, int(tags.get(SETTLED, 0)))
+
+
+def note_settled(project: str, champion: Champion, entry_id: int) -> None:
+    """Notes that a move is put right, so that the next one to the same place is told from it.
+
+    Args:
+        project: The project's name.
+        champion: The version that serves.
+        entry_id: The ledger entry of the move.
+    """
+    open_mlflow().set_model_version_tag(project, str(champion.version), SETTLED, str(entry_id))
 
 
 def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> None:
@@ -115,16 +137,15 @@ def aliased_version(client: MlflowClient, project: str) -> ModelVersion | None:
         raise
 
 
-def _was_set(client: MlflowClient, project: str, serving: Champion) -> bool:
+def _tags_of(client: MlflowClient, project: str, version: int) -> dict[str, str]:
     from mlflow.exceptions import MlflowException
 
     try:
-        tags = client.get_model_version(project, str(serving.version)).tags
+        return dict(client.get_model_version(project, str(version)).tags)
     except MlflowException as error:
         if _is_missing(error):
-            return False
+            return {}
         raise
-    return bool(tags.get(GENERATION) == str(serving.generation))
 
 
 def _is_missing(error: MlflowException) -> bool:

@@ -7,16 +7,21 @@ from datetime import UTC, datetime
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from sqlalchemy import Connection
 
-from refit.ledger import as_payload
-from refit.models import Champion
+from refit.errors import NotApproved
+from refit.judgements import Judgement
+from refit.ledger import Entry, as_payload, from_payload
+from refit.models import Challenger, Champion
 from refit.project import Project
-from tasks.alias import follow_ledger, moved_to
-from tasks.ledger import record
+from tasks.alias import Moved, follow_ledger, moved_alias, note_settled
+from tasks.ledger import entry
 from tasks.ledger_database import writing
+from tasks.ledger_rows import append, find_once, newest_entry
+from tasks.promote import check_approval
 from tasks.register import verdict_of_version
 from tasks.retries import not_ours
-from tasks.succession import current_champion, enthrone, generation_of, newest_champion
+from tasks.succession import begins, current_champion, enthrone, newest_champion
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +31,8 @@ def find_champion(definition: Project) -> Champion | None:
     """Finds the version that serves, and brings MLflow's alias and the ledger together again.
 
     Where a crash left the alias behind, it follows. Where a person has moved it, that is recorded, and the project's
-    policy says whether it is put back, or that version made champion, if a verdict has allowed it.
+    policy says whether it is put back, or that version made champion, if a verdict has allowed it, and a person where
+    one is asked.
 
     Args:
         definition: The project.
@@ -40,36 +46,61 @@ def find_champion(definition: Project) -> Champion | None:
     serving = current_champion(definition.name)
     if serving is None:
         return None
-    found = moved_to(definition.name, serving)
-    if found is not None:
-        _reconcile(definition, serving, found, datetime.now(UTC))
-    return follow_ledger(definition.name)
+    move = _settle_move(definition, datetime.now(UTC)) if moved_alias(definition.name, serving) else None
+    champion = follow_ledger(definition.name)
+    if champion and move:
+        note_settled(definition.name, champion, move.id)
+    return champion
 
 
-def _reconcile(definition: Project, serving: Champion, found: int, at: datetime) -> None:
-    adopted = definition.gate.moved_alias == "adopt" and _adopt(definition.name, serving, found, at)
-    action = "adopted" if adopted else "restored"
-    facts = {"found": found, "expected": serving.version, "generation": serving.generation, "action": action}
-    record(definition.name, "alias", as_payload(facts), at)
-    log.warning(
-        "%s: somebody moved MLflow's alias champion from version %d to %s: %s",
-        definition.name,
-        serving.version,
-        f"version {found}" if found else "nothing",
-        action,
-    )
+def _settle_move(definition: Project, at: datetime) -> Entry | None:
+    """Records a move once, and adopts the version where the policy says so.
 
-
-def _adopt(project: str, serving: Champion, version: int, at: datetime) -> bool:
-    """Makes the version that a person chose champion, if a verdict has ever allowed it and nobody was faster."""
-    chosen = verdict_of_version(project, version)
-    if chosen is None or not chosen.verdict.promote:
-        return False
+    It looks once more, while nobody else can write: the champion may have changed, or another process have been faster.
+    """
     with writing() as connection:
-        now = newest_champion(connection, project)
-        if generation_of(now) != serving.generation:
-            return False
-        champion = Champion(chosen.model, version, serving.generation + 1, at, chosen.judged)
-        facts = {"verdict_id": chosen.verdict_id, "by": "alias"}
-        enthrone(connection, "promotion", champion, now, facts, once=f"alias {champion.generation}")
+        serving = newest_champion(connection, definition.name)
+        moved = moved_alias(definition.name, serving) if serving else None
+        if serving is None or moved is None:
+            return None
+        before = newest_entry(connection, definition.name, "alias")
+        if before and before.id > moved.settled and _is_same(before, serving, moved):
+            return before  # a crash, or another process, stands between its record and the alias
+        adopted = definition.gate.moved_alias == "adopt" and _adopt(connection, serving, moved.found, at)
+        return _recorded(connection, serving, moved.found, "adopted" if adopted else "restored", at)
+
+
+def _is_same(recorded: Entry, serving: Champion, moved: Moved) -> bool:
+    return (recorded.payload["found"], recorded.payload["generation"]) == (moved.found, serving.generation)
+
+
+def _recorded(connection: Connection, serving: Champion, found: int, action: str, at: datetime) -> Entry:
+    project, place = serving.model.project, f"version {found}" if found else "nothing"
+    log.warning(
+        "%s: somebody moved MLflow's alias champion from version %d to %s: %s", project, serving.version, place, action
+    )
+    facts = {"found": found, "expected": serving.version, "generation": serving.generation, "action": action}
+    return append(connection, project, "alias", as_payload(facts), at)
+
+
+def _adopt(connection: Connection, serving: Champion, version: int, at: datetime) -> bool:
+    """Makes the version that a person chose champion, if a verdict has ever allowed it and nobody has refused it."""
+    chosen = verdict_of_version(serving.model.project, version)
+    if chosen is None or not _is_allowed(connection, chosen):
+        return False
+    champion = Champion(chosen.model, version, serving.generation + 1, begins(at, serving), chosen.judged)
+    followed = find_once(connection, serving.model.project, "promotion", str(chosen.verdict_id))
+    once = f"alias {champion.generation}" if followed else str(chosen.verdict_id)
+    enthrone(connection, "promotion", champion, serving, {"verdict_id": chosen.verdict_id, "by": "alias"}, once)
+    return True
+
+
+def _is_allowed(connection: Connection, chosen: Challenger) -> bool:
+    judged = entry(chosen.verdict_id)
+    if judged is None or not chosen.verdict.promote:
+        return False
+    try:
+        check_approval(connection, chosen, from_payload(Judgement, judged.payload))
+    except NotApproved:
+        return False
     return True

@@ -65,6 +65,21 @@ def find_once(connection: Connection, project: str, kind: EntryKind, once: str) 
     )
 
 
+def newest_entry(connection: Connection, project: str, kind: EntryKind) -> Entry | None:
+    """Finds a project's newest entry of a kind, within a transaction that does more.
+
+    Args:
+        connection: From `tasks.ledger_database`.
+        project: The project's name.
+        kind: What it records.
+
+    Returns:
+        The entry, or `None` where there is none.
+    """
+    mine = select(ledger).where(ledger.c.project == project, ledger.c.kind == kind)
+    return only_entry(connection, mine.order_by(ledger.c.id.desc()).limit(1))
+
+
 def as_entry(row: Row[Any]) -> Entry:
     """Reads a row of the ledger's table.
 

@@ -13,14 +13,13 @@ from refit.errors import NotApproved, PromotionError, StaleChampion
 from refit.judgements import Judgement
 from refit.ledger import as_payload, from_payload
 from refit.models import Challenger, Champion
-from refit.windows import as_utc
 from tasks.alias import follow_ledger
 from tasks.ledger import entry
 from tasks.ledger_database import writing
 from tasks.ledger_rows import find_once
 from tasks.register import recorded_challenger
 from tasks.retries import not_ours
-from tasks.succession import champion_of, enthrone, generation_of, newest_champion
+from tasks.succession import begins, champion_of, enthrone, generation_of, newest_champion
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
         champion = _promoted_already(connection, challenger, serving)
         if champion is None:
             _check_fence(challenger, {judgement.generation, generation_of(over)}, serving)
-            _check_approval(connection, challenger, judgement)
+            check_approval(connection, challenger, judgement)
             champion = _insert(connection, challenger, serving, at)
             log.info("%s: version %d is champion, generation %d", project, champion.version, champion.generation)
     follow_ledger(project)
@@ -84,7 +83,17 @@ def _check_fence(challenger: Challenger, compared: set[int], serving: Champion |
     )
 
 
-def _check_approval(connection: Connection, challenger: Challenger, judgement: Judgement) -> None:
+def check_approval(connection: Connection, challenger: Challenger, judgement: Judgement) -> None:
+    """Refuses what waits for a person, or what a person has refused.
+
+    Args:
+        connection: From `tasks.ledger_database.writing`.
+        challenger: The judged model.
+        judgement: What its verdict rests on, with the policy.
+
+    Raises:
+        NotApproved: If the policy asks for an approval, and there is none on record.
+    """
     if judgement.policy.promotion == "auto":
         return
     project, version = challenger.model.project, challenger.version
@@ -101,7 +110,7 @@ def _check_approval(connection: Connection, challenger: Challenger, judgement: J
 
 def _insert(connection: Connection, challenger: Challenger, former: Champion | None, at: datetime) -> Champion:
     generation = generation_of(former) + 1
-    champion = Champion(challenger.model, challenger.version, generation, as_utc(at), challenger.judged)
+    champion = Champion(challenger.model, challenger.version, generation, begins(at, former), challenger.judged)
     facts = {"verdict_id": challenger.verdict_id}
     enthrone(connection, "promotion", champion, former, facts, once=str(challenger.verdict_id))
     return champion

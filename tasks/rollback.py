@@ -9,11 +9,10 @@ from sqlalchemy import Connection
 
 from refit.errors import PromotionError, StaleChampion
 from refit.models import Champion
-from refit.windows import as_utc
 from tasks.alias import follow_ledger
 from tasks.ledger_database import writing
 from tasks.ledger_rows import find_once
-from tasks.succession import champion_of, enthrone, newest_champion, successions
+from tasks.succession import begins, champion_of, enthrone, newest_champion, successions
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ def _returned(
     decision: int | None,
 ) -> Champion:
     target = _target(connection, serving, to)
-    champion = Champion(target.model, target.version, serving.generation + 1, as_utc(at), target.judged)
+    champion = Champion(target.model, target.version, serving.generation + 1, begins(at, serving), target.judged)
     facts = {"reason": reason, "by": by, "decision": decision}
     enthrone(connection, "rollback", champion, serving, facts, once)
     log.info("%s: version %d serves again, generation %d", target.model.project, champion.version, champion.generation)

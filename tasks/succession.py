@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from refit.ledger import Entry, EntryKind, as_payload, from_payload
 from refit.models import Champion
+from refit.windows import as_utc
 from tasks.ledger_database import champions, ledger, reading
 from tasks.ledger_rows import append, as_entry
 
@@ -115,6 +116,19 @@ def enthrone(
     row = {"project": project, "generation": champion.generation, "version": champion.version, "ledger_id": entry.id}
     connection.execute(insert(champions).values(row))
     return entry
+
+
+def begins(at: datetime, former: Champion | None) -> datetime:
+    """Says when a champion begins: never before the one whose place it takes, though clocks differ and runs take time.
+
+    Args:
+        at: When whoever promotes it says that this happens, with a zone.
+        former: The one before, if any.
+
+    Returns:
+        The moment, UTC; so at each moment exactly one generation serves.
+    """
+    return max(as_utc(at), former.since) if former else as_utc(at)
 
 
 def generation_of(champion: Champion | None) -> int:

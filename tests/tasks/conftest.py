@@ -20,6 +20,7 @@ from refit.judgements import Judgement
 from refit.models import Challenger, Champion, ModelRef
 from refit.snapshots import Ingestion, SnapshotRef
 from refit.verdicts import Reason, Verdict
+from tests.tasks.registered import with_runs
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -85,8 +86,13 @@ def judge(mlflow_home: Path, rentals: Project, evidence: Callable[..., Any]) -> 
     """Registers a model under a run key, compared with a champion."""
     from tasks.register import register
 
+    with_run = with_runs(evidence)
+
     def judged(run_key: str = "key", over: Champion | None = None, *, promote: bool = True) -> Challenger:
-        model, comparison, verdict, ingestion = evidence(run_key, promote=promote)
+        made = evidence(run_key, promote=promote)
+        if made[0].run_id.startswith("run-of-"):  # MLflow knows no such run
+            made = with_run(run_key, promote=promote)
+        model, comparison, verdict, ingestion = made
         judgement = Judgement(model, comparison, rentals.gate, verdict, over, ingestion)
         return register.fn(rentals, judgement, AT)
 
