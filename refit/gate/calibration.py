@@ -22,6 +22,8 @@ BINS = 10
 """Bins of equal count: enough to see a curve, and hundreds of rows in each of a usual holdout."""
 BIN_ROWS = 30
 """The fewest rows of a bin; on few rows there are fewer bins."""
+MOST_NOISE = 0.25
+"""The largest sampling variance of a share, for a bin of a single row, which cannot tell its own."""
 
 
 def measure(
@@ -43,10 +45,12 @@ def measure(
     if said is None:
         return None
     other = _events(champion, truth) if champion else None
-    value = error(*said)
+    sums = _sums(*said, blocks)
+    value = _distance(sums)
     if other is None:
         return Calibration(value, None, None)
-    return Calibration(value, error(*other), _deviation(said, other, blocks))
+    others = _sums(*other, blocks)
+    return Calibration(value, _distance(others), _deviation(sums, others))
 
 
 def calibrated(found: Calibration, policy: GatePolicy) -> Reason:
@@ -59,24 +63,27 @@ def calibrated(found: Calibration, policy: GatePolicy) -> Reason:
     Returns:
         The reason; its value is the challenger's error, its limit the lower of the two that are set.
     """
-    told = f"predicted probabilities lie {found.challenger:.3g} from the shares that came true"
-    if policy.calibration_limit is not None and found.challenger > policy.calibration_limit:
-        sentence = f"{told}, at most {policy.calibration_limit:g} is allowed: calibrate the estimator"
-        return Reason(
-            "calibration", passed=False, value=found.challenger, limit=policy.calibration_limit, sentence=sentence
-        )
+    told, most = f"predicted probabilities lie {found.challenger:.3g} from the shares that came true", _most(policy)
+    if found.challenger > most:
+        return _reason(found, most, f"{told}, at most {most:g} is allowed: calibrate the estimator", passed=False)
     if found.champion is None or policy.calibration is None:
-        limit = policy.calibration_limit
-        sentence = f"{told}{'' if limit is None else f', at most {limit:g} is allowed'}"
-        return Reason("calibration", passed=True, value=found.challenger, limit=limit, sentence=sentence)
-    rise, limit = found.challenger - found.champion, found.champion + policy.calibration
-    certain = found.deviation is not None and rise > stats.norm.isf(CALIBRATION * policy.significance) * found.deviation
-    passed = not (rise > policy.calibration and certain)
-    sentence = (
-        f"{told}, the champion's {found.champion:.3g}: {'no' if passed else ''} more than {policy.calibration:g} worse"
-        f"{'' if passed or not certain else ', and significantly: calibrate the estimator'}"
-    )
-    return Reason("calibration", passed, found.challenger, limit, " ".join(sentence.split()))
+        return _reason(found, most, f"{told}{f', at most {most:g} is allowed' if most < 1 else ''}")
+    rise, limit = found.challenger - found.champion, min(most, found.champion + policy.calibration)
+    told = f"{told}, the champion's {found.champion:.3g}"
+    if rise <= policy.calibration:
+        return _reason(found, limit, f"{told}: no more than {policy.calibration:g} worse")
+    if found.deviation is None or rise <= stats.norm.isf(CALIBRATION * policy.significance) * found.deviation:
+        return _reason(found, limit, f"{told}: more than {policy.calibration:g} worse, which chance may explain")
+    sentence = f"{told}: significantly worse, by more than {policy.calibration:g}: calibrate the estimator"
+    return _reason(found, limit, sentence, passed=False)
+
+
+def _most(policy: GatePolicy) -> float:
+    return 1.0 if policy.calibration_limit is None else policy.calibration_limit
+
+
+def _reason(found: Calibration, limit: float, sentence: str, *, passed: bool = True) -> Reason:
+    return Reason("calibration", passed, found.challenger, None if limit >= 1 else limit, sentence)
 
 
 def error(said: Array, came: Array) -> float:
@@ -96,13 +103,34 @@ def error(said: Array, came: Array) -> float:
         >>> error(np.full(1_000, 0.5), np.tile([1.0, 0.0, 0.0, 0.0], 250)) > 0.24
         True
     """
-    order = np.argsort(said, kind="stable")
-    total = 0.0
-    for part in np.array_split(order, max(1, min(BINS, len(said) // BIN_ROWS))):
-        share, count = came[part].mean(), len(part)
-        noise = share * (1 - share) / (count - 1) if count > 1 else 0.25
-        total += count / len(said) * ((said[part].mean() - share) ** 2 - noise)
-    return float(np.sqrt(max(0.0, total)))
+    return _distance(_sums(said, came, [slice(0, len(said))]))
+
+
+def _sums(said: Array, came: Array, blocks: list[slice]) -> Array:
+    """Counts rows, and adds up what was said and what came, by block of time and by bin: shape (3, blocks, bins).
+
+    Equal probabilities share a bin: to part them would tell rows apart by when they came.
+    """
+    count = max(1, min(BINS, len(said) // BIN_ROWS))
+    borders = np.sort(said)[[len(said) * edge // count for edge in range(1, count)]]
+    bins = np.searchsorted(borders, said, side="right")
+    block = np.repeat(np.arange(len(blocks)), [each.stop - each.start for each in blocks])
+    cells, shape = block * (len(borders) + 1) + bins, (len(blocks), len(borders) + 1)
+    sums = (np.bincount(cells, weights, shape[0] * shape[1]) for weights in (np.ones(len(said)), said, came))
+    return np.stack([each.reshape(shape) for each in sums])
+
+
+def _squared(sums: Array) -> Array:
+    """Gives the mean squared distance, less the noise, from the counts and sums of bins: shape (3, ..., bins)."""
+    rows = sums[0]
+    mean, share = sums[1:] / np.maximum(rows, 1)
+    noise = np.where(rows > 1, share * (1 - share) / np.maximum(rows - 1, 1), MOST_NOISE)
+    squared: Array = (rows * ((mean - share) ** 2 - noise)).sum(axis=-1) / rows.sum(axis=-1)
+    return squared
+
+
+def _distance(sums: Array) -> float:
+    return float(np.sqrt(max(0.0, float(_squared(sums.sum(axis=1))))))
 
 
 def _events(predictions: Predictions, truth: pd.Series[Any]) -> tuple[Array, Array] | None:
@@ -117,14 +145,14 @@ def _events(predictions: Predictions, truth: pd.Series[Any]) -> tuple[Array, Arr
     return said.max(axis=1), (classes == likeliest).astype(float)
 
 
-def _deviation(one: tuple[Array, Array], other: tuple[Array, Array], blocks: list[slice]) -> float | None:
-    count = len(blocks)
-    if count < MIN_BLOCKS:
+def _deviation(sums: Array, others: Array) -> float | None:
+    """Gives the jackknife's standard error of the difference: each block of time is left out once.
+
+    Taken of the squared errors and brought to the errors by the delta method: a root bends too much near 0.
+    """
+    count, both = sums.shape[1], _distance(sums) + _distance(others)
+    if count < MIN_BLOCKS or both <= 0:
         return None
-    left = np.ones(len(one[0]), bool)
-    differences = np.empty(count)
-    for place, block in enumerate(blocks):
-        left[block] = False
-        differences[place] = error(one[0][left], one[1][left]) - error(other[0][left], other[1][left])
-        left[block] = True
-    return float(np.sqrt((count - 1) / count * ((differences - differences.mean()) ** 2).sum()))
+    without = (_squared(each.sum(axis=1, keepdims=True) - each) for each in (sums, others))
+    differences = np.subtract(*without)
+    return float(np.sqrt((count - 1) / count * ((differences - differences.mean()) ** 2).sum()) / both)

@@ -99,7 +99,7 @@ def _not_worse(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: 
     sentence = (
         f"{scores}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average over {len(pairs)} blocks, "
         f"{-rejects:+.3g} is the lowest allowed; one that is worse by {shown:.3g} would pass with a chance of "
-        f"{policy.significance:.0%})"
+        f"{100 * policy.significance:.3g}%)"
     )
     return Reason(check, passed, number(value), number(-rejects), sentence)
 
@@ -123,7 +123,7 @@ def _better(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: Gat
     sentence = (
         f"{scores}, {'' if passed else 'not '}significantly better ({value:+.3g} on average over {len(pairs)} blocks, "
         f"more than {limit:+.3g} is asked for, so that in {policy.cycles} retrains in a row an equal one passes with a "
-        f"chance of {policy.significance:.0%} at most)"
+        f"chance of {100 * policy.significance:.3g}% at most)"
     )
     return Reason(check, passed, number(value), number(limit), sentence)
 
