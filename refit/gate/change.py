@@ -107,11 +107,13 @@ def _not_worse(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: 
 def _near(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
     """Passes what is proven to be no worse by the smallest difference that matters (non-inferiority)."""
     difference = policy.difference or 0.0
-    value, limit = float(pairs.mean()), margin(pairs, policy.significance) - difference
+    shown = margin(pairs, policy.significance)
+    value, limit = float(pairs.mean()), shown - difference
     passed = value > limit
     sentence = (
         f"{scores}, {'' if passed else 'not '}proven to be worse by less than {difference:g} "
-        f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is asked for)"
+        f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is asked for; for one that is "
+        f"just as good these rows can rule out {shown:.3g} at best)"
     )
     return Reason(check, passed, number(value), number(limit), sentence)
 

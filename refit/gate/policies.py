@@ -43,13 +43,15 @@ class GatePolicy(Policy):
     """The lowest value of the primary metric that may serve; `None` asks for nothing."""
     significance: float = Field(0.05, gt=0, lt=0.5)
     """The error budget: the chance that a challenger which is as good as the champion is rejected by any of the tests
-    together, and the chance that one is promoted which is worse by the smallest difference that matters."""
+    against it (primary metric, slices, calibration), and the chance that one is promoted which is worse by the smallest
+    difference that matters."""
     test: Literal["non_inferiority", "superiority"] = "non_inferiority"
     """What the primary metric is tested for against the champion: that the challenger is not worse, or that it is
     better. To ask every challenger to be better loses accuracy over many retrains."""
     difference: float | None = Field(None, gt=0)
     """The smallest difference of the primary metric that matters, in its unit: a challenger that is worse by it is
-    promoted with a chance of `significance` at most. By default the smallest that the holdout can show."""
+    promoted with a chance of `significance` at most; an equal one is rejected, too, where the holdout is too small to
+    rule the difference out. By default the smallest that the holdout can show, so that few equal ones are rejected."""
     cycles: int = Field(50, ge=1)
     """Over how many retrains in a row the error budget of the superiority test lasts: each spends an equal part."""
     calibration: float | None = Field(0.05, ge=0, le=1)
@@ -57,10 +59,10 @@ class GatePolicy(Policy):
     calibration_limit: float | None = Field(None, ge=0, le=1)
     """The largest calibration error that may serve; `None` asks for nothing."""
     slices: tuple[str, ...] | None = None
-    """The columns whose values cut the holdout into slices, `time of day` among them; found by default, none where this
-    is empty."""
+    """The columns whose values cut the holdout into slices, `time of day` among them; by default the features of few
+    categories, the missing values of all features, and the time of day; none where this is empty."""
     slice_rows: int = Field(200, ge=50)
-    """A slice needs as many rows of the holdout."""
+    """The fewest rows of a slice that is judged."""
     slice_loss: float = Field(0.1, ge=0)
     """By which share of the champion's loss the loss in a slice may rise, where the rise is significant."""
     fairness: FairnessPolicy | None = None

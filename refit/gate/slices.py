@@ -27,7 +27,7 @@ MOST_BLOCKS = 20
 """The most blocks of a slice, so that its record stays small."""
 BLOCK_ROWS = 20
 """The rows a slice's block should have at least, where that leaves enough blocks."""
-NONE_LARGE = "no slice has enough rows to be judged by itself"
+NONE_LARGE = "no slice has enough rows and event times to be judged by itself"
 
 
 def paired_losses(one: Predictions, other: Predictions, truth: pd.Series[Any]) -> tuple[Array, Array]:
@@ -98,7 +98,7 @@ def slices_not_worse(found: tuple[Slice, ...], policy: GatePolicy, *, with_champ
     A paired one-sided Student t test over blocks of the slice's own rows, corrected for their number (Holm 1979).
 
     Args:
-        found: The comparisons.
+        found: The comparisons; those of fewer than five blocks of time are not judged.
         policy: For the error budget and the rise of the loss that is noticeable.
         with_champion: Whether the other model is the champion, or a trivial one.
 
@@ -106,6 +106,7 @@ def slices_not_worse(found: tuple[Slice, ...], policy: GatePolicy, *, with_champ
         One reason for all slices; its value is the largest rise of a loss as a share, among the failed ones where there
         are some: a rise above the limit passes where chance explains it.
     """
+    found = tuple(one for one in found if len(one.gains) >= MIN_BLOCKS)
     if not found:
         return Reason("slices", passed=True, value=None, limit=policy.slice_loss, sentence=NONE_LARGE)
     worse = [one for one in _significant(found, SLICES * policy.significance) if _rise(one) > policy.slice_loss]
@@ -154,10 +155,8 @@ def _significant(found: tuple[Slice, ...], significance: float) -> list[Slice]:
 
 
 def _chance(one: Slice) -> float:
-    """Gives the chance of so low a mean gain without a difference, by Student's t; 1 where blocks are too few."""
+    """Gives the chance of so low a mean gain without a difference, by Student's t."""
     gains = np.asarray(one.gains)
-    if len(gains) < MIN_BLOCKS:
-        return 1.0
     spread = gains.std(ddof=1) / np.sqrt(len(gains))
     if spread <= 0:
         return 0.0 if gains.mean() < 0 else 1.0

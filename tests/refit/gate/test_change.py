@@ -54,6 +54,7 @@ def test_with_a_difference_it_must_be_ruled_out(difference: float, passed: bool)
     assert (reason.check, reason.passed) == ("not_worse_than_champion", passed)
     assert reason.limit == pytest.approx(margin(NOISE, 0.05) - difference)
     assert f"worse by less than {difference}" in reason.sentence
+    assert "these rows can rule out 0.0113 at best" in reason.sentence
 
 
 @pytest.mark.parametrize(("shift", "passed"), [(0.0, False), (0.012, False), (0.05, True), (-0.05, False)])
