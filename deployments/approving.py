@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from getpass import getuser
 
 from deployments.output import Answer
-from deployments.succession import champion_facts
+from deployments.succession import champion_facts, whoever
 from tasks.approve import settle_approval
 
 
@@ -23,7 +22,7 @@ def approve_here(project: str, version: int, *, approved: bool, who: str | None,
     Returns:
         What came of it.
     """
-    person = who or getuser()
+    person = who or whoever()
     champion = settle_approval.fn(project, version, approved, person, why, datetime.now(UTC))
     facts = {
         "project": project,

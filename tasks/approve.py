@@ -70,13 +70,22 @@ def settle_approval(project: str, version: int, approved: bool, who: str, why: s
         StaleChampion: If another champion serves than the one it was compared with.
     """
     challenger = waiting(project, version)
-    facts = {"verdict_id": challenger.verdict_id, "version": version, "approved": approved, "who": who, "why": why}
+    compared, serving = judgement_of(challenger), current_champion(project)
+    facts = {
+        "verdict_id": challenger.verdict_id,
+        "version": version,
+        "approved": approved,
+        "who": who,
+        "why": why,
+        "compared": compared.generation,
+        "serving": generation_of(serving),
+    }
     answer = record(project, "approval", facts, at, once=str(challenger.verdict_id))
     if answer.payload["approved"] != approved:
         said = "approved" if answer.payload["approved"] else "refused"
         raise NotApproved(f"version {version} of {project} was {said} by {answer.payload['who']}: that answer stands")
     log.info("%s: version %d is %s by %s", project, version, "approved" if approved else "refused", who)
-    return promote.fn(challenger, judgement_of(challenger).over, at) if approved else None
+    return promote.fn(challenger, compared.over, at) if approved else None
 
 
 def waiting(project: str, version: int) -> Challenger:

@@ -75,8 +75,16 @@ def _approval(payload: dict[str, Any]) -> list[str]:
     said, why = "approved" if payload["approved"] else "refused", f": {payload['why']}" if payload["why"] else ""
     return [
         f"Version {payload['version']} was {said} by {payload['who']}{why}.",
+        *_too_late(payload),
         f"The verdict it is about: refit why {payload['verdict_id']}.",
     ]
+
+
+def _too_late(payload: dict[str, Any]) -> list[str]:
+    compared, serving = payload.get("compared"), payload.get("serving")
+    if compared == serving or not payload["approved"]:
+        return []
+    return [f"That was too late: it was compared with generation {compared}, and generation {serving} served by then."]
 
 
 def _alias(payload: dict[str, Any]) -> list[str]:

@@ -6,10 +6,11 @@ import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from refit.errors import LedgerBroken
 from refit.gate.decide import decide
@@ -47,16 +48,25 @@ def test_each_verdict_and_decision_is_made_again_and_each_edit_is_found(
 
 
 def live_through(depot: Depot) -> None:
-    """Two champions, a quiet window, an alias that was moved, and a rollback."""
+    """Two champions, a quiet window, an alias that was moved, a rollback, and a retrain after it."""
+    from flows.rollback import rollback
     from tasks.mlflow_store import open_mlflow
-    from tasks.rollback import roll_back
 
     depot.retrain(40)
     depot.monitor(45)
     depot.retrain(60)
     open_mlflow().delete_registered_model_alias("parcels", "champion")
     depot.monitor(65)
-    roll_back("parcels", "test", "ada", datetime.now(UTC))
+    assert rollback("parcels", reason="test").version == 1
+    assert shown("parcels-rollback") == "version 1 of parcels serves again, generation 3"
+    assert depot.retrain(75).promotion.generation == 4
+
+
+def shown(key: str) -> str:
+    """What the newest artifact of a key says in short."""
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
+        return str(artifact.description)
 
 
 def is_found() -> bool:
@@ -82,8 +92,8 @@ def make_again() -> dict[str, int]:
             assert decide(judgement.comparison, judgement.policy) == judgement.verdict
         elif entry.kind == "decision":
             assert again(entry) == from_payload(Decided, entry.payload).decision
-    assert counts["verdict"] == 2
-    assert counts["decision"] == 4
+    assert counts["verdict"] == 3
+    assert counts["decision"] == 5
     return counts
 
 

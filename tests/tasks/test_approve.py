@@ -12,6 +12,7 @@ from tasks.approve import pending, settle_approval
 from tasks.ledger import entries, latest, verify_ledger
 from tasks.promote import promote
 from tasks.register import is_settled, was_overtaken
+from tasks.story import story
 from tasks.succession import current_champion
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -38,6 +39,8 @@ def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
         "approved": True,
         "who": "Ada",
         "why": "looks right",
+        "compared": 0,
+        "serving": 0,
     }
     assert latest("rentals", "approval").at == AT + HOUR
     assert pending("rentals") == []
@@ -67,6 +70,9 @@ def test_an_approval_goes_through_the_fence(judge) -> None:
         settle_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
     assert current_champion("rentals") == first
     assert pending("rentals") == []
+    assert story(latest("rentals", "approval"))[2] == (
+        "That was too late: it was compared with generation 0, and generation 1 served by then."
+    )
 
 
 def test_what_waits_for_nobody_says_so(judge, rentals: Project) -> None:
