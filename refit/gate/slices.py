@@ -73,7 +73,7 @@ def row_losses(predictions: Predictions, truth: pd.Series[Any], *, probabilities
 
 
 def measure(
-    slices: dict[str, Positions], challenger: Array, other: Array, times: pd.Series[Any] | None = None
+    slices: dict[str, Positions], challenger: Array, other: Array, *, times: pd.Series[Any] | None = None
 ) -> tuple[Slice, ...]:
     """Compares two models within each slice.
 

@@ -110,5 +110,5 @@ def evidence_of(truth: pd.Series, said: Array, other: Array, places: dict) -> Ev
     losses = slices.paired_losses(one, rival, truth)
     return Evidence(
         calibration=calibration.measure(one, rival, truth, blocks(pd.Series(range(len(truth))))),
-        slices=slices.measure(places, *losses, pd.Series(range(len(truth)))),
+        slices=slices.measure(places, *losses, times=pd.Series(range(len(truth)))),
     )

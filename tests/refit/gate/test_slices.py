@@ -121,14 +121,14 @@ def test_a_class_that_the_model_has_never_seen_costs_what_it_said_of_others() ->
 def test_rows_of_one_time_stay_in_one_block() -> None:
     """Six days of 200 rows; each day has an effect of its own, which no two blocks may share."""
     days = pd.Series(np.repeat(np.arange(6), 200))
-    (found,) = measure({"all": np.arange(ROWS)}, days.to_numpy(float), np.zeros(ROWS), days)
+    (found,) = measure({"all": np.arange(ROWS)}, days.to_numpy(float), np.zeros(ROWS), times=days)
     assert found.gains == (0, -1, -2, -3, -4, -5)
     assert (found.rows, found.challenger, found.other) == (ROWS, 2.5, 0)
 
 
 def test_a_slice_has_twenty_blocks_at_most_and_five_where_it_can() -> None:
     losses, times = np.ones(ROWS), pd.Series(range(ROWS))
-    found = measure({"all": np.arange(ROWS), "few": np.arange(60)}, losses, losses * 2, times)
+    found = measure({"all": np.arange(ROWS), "few": np.arange(60)}, losses, losses * 2, times=times)
     assert [len(each.gains) for each in found] == [20, 5]
 
 
@@ -140,7 +140,7 @@ def test_models_that_differ_by_day_are_equal_in_each_slice_in_five_percent() -> 
         town = rng.integers(0, 4, len(days))
         one, other = (2 + rng.normal(size=(10, 4))[days, town] + rng.normal(size=len(days)) for _ in range(2))
         places = {f"town = {name}": np.flatnonzero(town == name) for name in range(4)}
-        found = measure(places, one, other, pd.Series(days))
+        found = measure(places, one, other, times=pd.Series(days))
         rejected += not slices_not_worse(found, GatePolicy(slice_loss=0), with_champion=True).passed
     assert rejected <= 200 * (0.0125 + 3 * 0.00786)
 
