@@ -20,12 +20,13 @@ from tests.test_pinned_server import answers, free_port, running
 SERVED = """
 from prefect import serve
 from prefect.deployments.runner import EntrypointType
+from flows.approve import approve
 from flows.monitor import monitor
 from flows.retrain import retrain
 
 serve(*(
     flow.to_deployment("parcels", entrypoint_type=EntrypointType.MODULE_PATH, parameters={"project": "parcels"})
-    for flow in (monitor, retrain)
+    for flow in (monitor, retrain, approve)
 ))
 """
 PATIENCE_SECONDS = 240
@@ -55,8 +56,8 @@ def server(depot: Depot, tmp_path: Path) -> Iterator[httpx.Client]:
     with running(command, environment), httpx.Client(base_url=address, timeout=60) as client:
         wait_for(lambda: answers(port))
         with running([sys.executable, "-c", SERVED], environment):
-            wait_for(lambda: client.get("/deployments/name/monitor/parcels").is_success)
-            wait_for(lambda: client.get("/deployments/name/retrain/parcels").is_success)
+            for flow in ("monitor", "retrain", "approve"):
+                wait_for(lambda: client.get(f"/deployments/name/{flow}/parcels").is_success)  # noqa: B023
             yield client
 
 
@@ -78,6 +79,34 @@ def test_a_retrain_is_started_once_and_announced(server: httpx.Client, depot: De
     (event,) = events(server)
     assert event["resource"]["refit.project"] == "parcels"
     assert (event["payload"]["action"], event["payload"]["trigger"]) == ("retrain", "first")
+
+
+def test_a_person_approves_in_the_form_of_a_suspended_run(server: httpx.Client, depot: Depot) -> None:
+    from tasks.approve import pending
+    from tasks.ledger import verify_ledger
+    from tasks.succession import current_champion
+
+    depot.set_policy("), gate=GatePolicy(promotion='approve'")
+    run_to_the_end(server, "retrain", START + timedelta(days=40))
+    assert [one.version for one in pending("parcels")] == [1]
+    assert current_champion("parcels") is None
+    assert [one["ending"] for one in recorded("retrain")] == ["pending"]
+    wait_for(lambda: [run["state_name"] for run in runs_of(server, "approve")] == ["Suspended"])
+    (asking,) = runs_of(server, "approve")
+    assert asking["parameters"] == {"project": "parcels", "version": 1}
+
+    form = {"decision": "perhaps", "who": "Ada", "why": "it looks right"}
+    refused = asked(server, "POST", f"/flow_runs/{asking['id']}/resume", {"run_input": form})
+    assert refused["status"] == "REJECT"
+    assert "perhaps" in str(refused["details"])
+    assert recorded("approval") == []
+
+    asked(server, "POST", f"/flow_runs/{asking['id']}/resume", {"run_input": {**form, "decision": "approve"}})
+    wait_for(lambda: runs_of(server, "approve")[0]["state_type"] == "COMPLETED")
+    (answer,) = recorded("approval")
+    assert (answer["approved"], answer["who"], answer["why"]) == (True, "Ada", "it looks right")
+    assert current_champion("parcels").version == 1
+    verify_ledger()
 
 
 def run_to_the_end(server: httpx.Client, flow: str, *instants: datetime) -> None:

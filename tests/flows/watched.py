@@ -32,7 +32,7 @@ PROJECT = textwrap.dedent('''
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from refit import BudgetPolicy, MonitoringPolicy, Project, TrainingPolicy
+    from refit import BudgetPolicy, GatePolicy, MonitoringPolicy, Project, TrainingPolicy
     from refit.sources import parquet
 
 
