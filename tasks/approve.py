@@ -144,7 +144,8 @@ def ask_for_approval(challenger: Challenger) -> str | None:
         return None
     name = f"approve/{challenger.model.project}"
     parameters = {"project": challenger.model.project, "version": challenger.version}
-    key = f"{name}:{challenger.verdict_id}"
+    # The ledger may begin anew while Prefect's keys stay: the training run's id is never given twice.
+    key = f"{name}:{challenger.verdict_id}:{challenger.model.run_id}"
     try:
         run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
     except ObjectNotFound:

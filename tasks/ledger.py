@@ -114,7 +114,7 @@ def verify_ledger() -> int:
         LedgerBroken: If an entry was changed, inserted or removed, or a champion is not the one that was promoted.
     """
     with reading() as connection:
-        rows = connection.execute(select(ledger).order_by(ledger.c.id))
+        rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=1_000))
         broken = verify(map(as_recorded, rows))
         if broken is None:
             broken = _first_odd_champion(connection)

@@ -75,7 +75,10 @@ def test_a_rollback_imports_neither_prefect_nor_a_model_library_and_is_told() ->
     assert "version 1 of raced is its first champion" in run.stderr
 
 
-def test_a_person_approves_once() -> None:
+def test_a_person_approves_once_what_the_status_shows(hours: Path) -> None:
+    file = (hours / "hours.py").read_text().replace('name="hours"', f'name="{PROJECT}"')
+    (hours / "hours.py").write_text(file)
+    assert answer("status", PROJECT)["projects"][PROJECT]["pending"] == [3]
     given = answer("approve", PROJECT, "3", "--who", "Ada", "--why", "it looks right")
     assert (given["who"], given["approved"], given["champion"]["version"]) == ("Ada", True, 3)
     assert "Version 3 was approved by Ada: it looks right." in refit("why", "6").stdout

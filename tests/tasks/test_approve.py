@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from refit import GatePolicy, Project
 from refit.errors import NotApproved, StaleChampion
-from tasks.approve import pending, settle_approval
+from tasks.approve import ask_for_approval, pending, settle_approval
 from tasks.ledger import entries, latest, verify_ledger
 from tasks.promote import promote
 from tasks.register import is_settled, was_overtaken
@@ -82,3 +85,21 @@ def test_what_waits_for_nobody_says_so(judge, rentals: Project) -> None:
         settle_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
     with pytest.raises(NotApproved, match="no judged version 9: versions that wait for approval are 2"):
         settle_approval.fn("rentals", 9, approved=True, who="Ada", why="", at=AT)
+
+
+def test_a_form_is_opened_once_for_each_verdict(judge, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.approve import approve
+
+    first, second = judge("a"), judge("b")
+    assert ask_for_approval.fn(first) is None
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid4()))
+    assert ask_for_approval.fn(first) is None
+    deployed = str(approve.to_deployment("rentals").apply())
+    asked = ask_for_approval.fn(first)
+    assert asked is not None
+    assert ask_for_approval.fn(first) == asked
+    anew = replace(first, model=replace(first.model, run_id="of a ledger that begins anew"))
+    assert len({asked, ask_for_approval.fn(second), ask_for_approval.fn(anew)}) == 3
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(asked)
+    assert (str(run.deployment_id), run.parameters) == (deployed, {"project": "rentals", "version": 1})
