@@ -10,7 +10,9 @@ from refit.models import Champion
 from tasks.ledger import entries, entry
 from tasks.mlflow_store import open_mlflow
 from tasks.promote import promote
+from tasks.recipe import recipe_of
 from tasks.register import find_verdict, is_settled, register, was_overtaken
+from tests.tasks.registered import with_runs
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -28,6 +30,12 @@ judgement = Judgement(model, comparison, rentals.gate, verdict, None, ingestion)
 challenger = register.register.fn(rentals, judgement, datetime(2026, 3, 2, tzinfo=UTC))
 results.put(challenger)
 """
+
+
+@pytest.fixture
+def evidence(evidence, mlflow_home):
+    """The same, of models whose runs MLflow knows."""
+    return with_runs(evidence)
 
 
 def versions() -> list[int]:
@@ -60,7 +68,7 @@ def test_the_ledger_keeps_all_that_a_verdict_rests_on(judge, rentals: Project, e
     payload = entry(challenger.verdict_id).payload
     model, comparison, verdict, ingestion = evidence("b")
     assert as_payload(from_payload(Judgement, payload)) == as_payload(
-        Judgement(model, comparison, rentals.gate, verdict, first, ingestion)
+        Judgement(model, comparison, rentals.gate, verdict, first, ingestion, recipe=recipe_of(model))
     )
     assert (payload["version"], payload["promote"]) == (2, True)
     assert payload["comparison"]["challenger"]["blocks"] == [-1.25, "NaN", -1.5]
@@ -86,7 +94,7 @@ def test_a_kill_at_any_step_is_completed_by_the_next_run(judge, race, evidence, 
 
 def test_processes_that_trained_the_same_run_key_agree_on_one_version(mlflow_home, race, evidence) -> None:
     model, *rest = evidence()
-    twins = [(replace(model, run_id=f"run-{number}"), *rest) for number in range(6)]
+    twins = [(replace(model, run_id=evidence(f"{number}")[0].run_id), *rest) for number in range(6)]
     challengers = race(REGISTER, 6, evidence=twins, killed_before=None)
     assert len({challenger.version for challenger in challengers}) == 1
     assert len({challenger.model for challenger in challengers}) == 1
@@ -115,13 +123,13 @@ def test_a_long_report_fits_the_database(rentals: Project, evidence, mlflow_home
 
 def test_the_model_that_was_fitted_again_is_what_becomes_a_version_and_champion(rentals, evidence, mlflow_home) -> None:
     model, *rest = evidence()
-    served = replace(model, run_id="run-served", uri="file:///models/served", run_key="key-served")
+    served = replace(model, run_id=evidence("served")[0].run_id, uri="file:///models/served", run_key="key-served")
     judgement = Judgement(model, rest[0], rentals.gate, rest[1], None, rest[2], served=served)
     challenger = register.fn(rentals, judgement, AT)
     assert (challenger.model, challenger.judged) == (served, model)
     assert register.fn(rentals, judgement, AT) == challenger == find_verdict(rentals, "key")
     version = open_mlflow().get_model_version("rentals", "1")
-    assert (version.run_id, version.source) == ("run-served", "file:///models/served")
+    assert (version.run_id, version.source) == (served.run_id, "file:///models/served")
     champion = promote.fn(challenger, None, AT)
     assert (champion.model, champion.judged) == (served, model)
 
