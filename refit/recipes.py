@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -24,6 +26,10 @@ class Recipe:
     cpu: str
     threads: str
     blas: str
+    python: str = UNKNOWN
+    """The interpreter's version; `unknown` in records that did not keep it."""
+    tuned: str = ""
+    """The hyperparameters that tuning found, as JSON; empty in records that did not keep them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +104,9 @@ def changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[C
         found.append(Cause("lock", *_packages(*packages)))
     if recorded.seed != now.seed:
         found.append(Cause("seed", str(recorded.seed), str(now.seed)))
-    machines = [", ".join((one.cpu, f"{one.threads} threads", one.blas)) for one in (recorded, now)]
-    if machines[0] != machines[1]:
-        found.append(Cause("machine", *machines))
+    before, after = (_machine(one, python=recorded.python != UNKNOWN) for one in (recorded, now))
+    if before != after:
+        found.append(Cause("machine", before, after))
     return tuple(found)
 
 
@@ -122,6 +128,10 @@ def versions_in(lock: str) -> Mapping[str, str]:
         return {package["name"]: str(package.get("version", "")) for package in packages}
     pairs = (line.split("==", 1) for line in lock.splitlines() if "==" in line)
     return {name.strip(): version.strip() for name, version in pairs}
+
+
+def _machine(one: Recipe, *, python: bool) -> str:
+    return ", ".join((one.cpu, f"{one.threads} threads", one.blas, *([f"Python {one.python}"] if python else [])))
 
 
 def _packages(recorded: str, now: str) -> tuple[str, str]:

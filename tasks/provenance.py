@@ -16,9 +16,8 @@ from sklearn.base import BaseEstimator
 
 import refit
 from refit.project import Project
+from refit.recipes import UNKNOWN
 from refit.snapshots import Split
-
-UNKNOWN = "unknown"
 
 _ALWAYS = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
 """What every stored model needs."""
@@ -141,16 +140,21 @@ _packages = cache(packages_distributions)
 
 @cache
 def machine() -> dict[str, str]:
-    """Says what changes the last digits of a fit beside the code: the processor, its threads and the BLAS library.
+    """Says what changes the last digits of a fit beside the code: processor, threads, BLAS library, interpreter.
 
     Returns:
-        `cpu`, `threads` and `blas`.
+        `cpu`, `threads`, `blas` and `python`.
     """
     from threadpoolctl import threadpool_info
 
     libraries = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     blas = sorted({f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in libraries})
-    return {"cpu": _processor(), "threads": str(os.cpu_count()), "blas": ", ".join(blas) or UNKNOWN}
+    return {
+        "cpu": _processor(),
+        "threads": str(os.cpu_count()),
+        "blas": ", ".join(blas) or UNKNOWN,
+        "python": platform.python_version(),
+    }
 
 
 def _processor() -> str:

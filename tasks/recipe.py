@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from refit.models import ModelRef
 from refit.project import Project
-from refit.recipes import Recipe
+from refit.recipes import UNKNOWN, Recipe
 from tasks.mlflow_store import open_mlflow
-from tasks.provenance import UNKNOWN, code_files, code_state, lock_hash, machine
+from tasks.provenance import code_files, code_state, lock_hash, machine
 from tasks.tracking import TrackedRun
 
 _TUNED = "tuned.json"
@@ -139,8 +140,17 @@ def recipe_of(model: ModelRef) -> Recipe:
     tags = open_mlflow().get_run(model.run_id).data.tags
     names = {"file_hash": "file_hash", "lock_hash": "lock_hash", "commit": "code_commit", "dirty": "code_dirty"}
     found = {field: tags.get(f"refit.{name}", UNKNOWN) for field, name in names.items()}
-    machines = {name: tags.get(f"refit.{name}", UNKNOWN) for name in ("cpu", "threads", "blas")}
-    return Recipe(seed=int(tags.get("refit.seed", 0)), **found, **machines)
+    machines = {name: tags.get(f"refit.{name}", UNKNOWN) for name in ("cpu", "threads", "blas", "python")}
+    return Recipe(seed=int(tags.get("refit.seed", 0)), tuned=_tuned_text(model), **found, **machines)
+
+
+def _tuned_text(model: ModelRef) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return json.dumps(tuned_of(model), sort_keys=True)
+    except (MlflowException, OSError):
+        return ""
 
 
 def recipe_now(definition: Project) -> Recipe:
@@ -152,14 +162,12 @@ def recipe_now(definition: Project) -> Recipe:
     Returns:
         The recipe.
     """
-    code, here = code_state(definition), machine()
+    code = code_state(definition)
     return Recipe(
         file_hash=code.file_hash,
         lock_hash=lock_hash(),
         seed=definition.training.seed,
         commit=code.commit,
         dirty=str(code.dirty),
-        cpu=here["cpu"],
-        threads=here["threads"],
-        blas=here["blas"],
+        **machine(),
     )

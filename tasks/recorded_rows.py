@@ -13,7 +13,7 @@ from tasks.snapshot import narrow
 from tasks.table import read_rows
 
 
-def held_out(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
+def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[Cause, ...]]:
     """Reads the rows that a version was judged on.
 
     Args:
@@ -21,18 +21,19 @@ def held_out(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
         ref: The rows.
 
     Returns:
-        The rows in the order of their event times.
+        The rows in the order of their event times; and what is to be said if they are not what they were.
 
     Raises:
         CannotReproduce: If they cannot be read any more.
     """
     try:
-        return in_time(definition, ref)
+        rows, now = in_time(definition, ref), _fingerprint(definition, ref)
     except Exception as fault:  # the table's engine raises bare exceptions where a file is gone
         raise CannotReproduce(
             f"data: the rows of version {ref.version} of the table {ref.project} cannot be read ({_said(fault)}): "
             f"restore the table's files from a backup"
         ) from fault
+    return rows, () if now == ref.fingerprint else (_replaced(ref, now),)
 
 
 def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame | None, tuple[Cause, ...]]:
@@ -46,13 +47,21 @@ def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame 
         The rows; or `None`, and why.
     """
     try:
-        found = narrow(definition, ref, ref.window, labelled=ref.labelled)
-        rows = read_rows(definition, ref) if found.fingerprint == ref.fingerprint else None
+        now = _fingerprint(definition, ref)
+        rows = read_rows(definition, ref) if now == ref.fingerprint else None
     except Exception as fault:  # noqa: BLE001 - as above
         return None, (Cause("data", f"table version {ref.version}", f"cannot be read: {_said(fault)}"),)
     if rows is None:
-        return None, (Cause("data", f"fingerprint {ref.fingerprint}", f"fingerprint {found.fingerprint}"),)
+        return None, (_replaced(ref, now),)
     return rows, ()
+
+
+def _fingerprint(definition: Project, ref: SnapshotRef) -> str:
+    return narrow(definition, ref, ref.window, labelled=ref.labelled).fingerprint
+
+
+def _replaced(ref: SnapshotRef, now: str) -> Cause:
+    return Cause("data", f"fingerprint {ref.fingerprint}", f"fingerprint {now}")
 
 
 def _said(fault: Exception) -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,13 +24,13 @@ from refit.predictions import Predictions
 from refit.project import Project
 from refit.recipes import Cause, Recipe, Reproduction, changes
 from refit.snapshots import SnapshotRef
-from tasks.catalog import read_project
 from tasks.fit import fit
 from tasks.ledger import entry
 from tasks.markdown import plain, table
 from tasks.model_store import fetch_model
-from tasks.provenance import hash_of, lock_text
-from tasks.recipe import kept_code, kept_lock, recipe_now, tuned_of
+from tasks.provenance import lock_text
+from tasks.recipe import kept_lock, recipe_now, tuned_of
+from tasks.recorded_code import as_it_was
 from tasks.recorded_rows import held_out, rows_on_record
 from tasks.register import verdict_of_version
 from tasks.rehearse import fingerprint_of
@@ -44,9 +41,10 @@ log = logging.getLogger(__name__)
 class _Made(NamedTuple):
     """The model made once more, beside the stored one."""
 
-    answers: Predictions | None
-    """`None` where the rows are not what they were."""
-    stored: Predictions
+    difference: float | None
+    """`None` where the rows are not what they were, so that nothing was fitted."""
+    rows: int
+    """How many rows both were asked about."""
     code: str
     differs: tuple[Cause, ...]
 
@@ -73,17 +71,15 @@ def reproduce_version(definition: Project, version: int) -> Reproduction:
         raise CannotReproduce(
             f"version {version} of {definition.name} was registered before recipes were recorded: retrain"
         )
-    holdout = held_out(definition, judgement.comparison.holdout)
-    made = _made(definition, judgement, judgement.recipe, holdout)
-    difference = _difference(made.answers, made.stored) if made.answers else None
-    same = difference is not None and difference <= AGREEMENT
+    made = _made(definition, judgement, judgement.recipe)
+    same = made.difference is not None and made.difference <= AGREEMENT
     log.info("%s: version %d %s", definition.name, version, "is reproduced" if same else "differs")
     return Reproduction(
         project=definition.name,
         version=version,
         reproduced=same,
-        difference=difference,
-        rows=len(holdout),
+        difference=made.difference,
+        rows=made.rows,
         used_code=made.code,
         differs=made.differs,
         seconds=perf_counter() - started,
@@ -112,40 +108,25 @@ def _judgement_of(definition: Project, version: int) -> Judgement:
     return from_payload(Judgement, judged.payload)
 
 
-def _made(definition: Project, judgement: Judgement, recipe: Recipe, holdout: pd.DataFrame) -> _Made:
-    model = judgement.serving
-    with _as_it_was(definition, model, recipe) as (then, code):
-        differs = changes(recipe, recipe_now(definition), (kept_lock(model), lock_text()))
-        rows, data = rows_on_record(then, model.trained_on)
+def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
+    model, ref = judgement.serving, judgement.comparison.holdout
+    with as_it_was(definition, model, recipe) as (then, code):
+        holdout, replaced = held_out(then, ref)
         stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
-        differs = (*data, *_model(judgement, stored, differs), *differs)
+        surroundings = changes(recipe, recipe_now(definition), (kept_lock(model), lock_text()))
+        other = () if replaced else _model(judgement, stored, surroundings)
+        rows, data = rows_on_record(then, model.trained_on)
+        differs = (*replaced, *data, *other, *surroundings)
         if rows is None:
-            return _Made(None, stored, code, differs)
-        fitted = fit(then, rows, tuned_of(model))
-        answers = _asked(then, fitted, model.trained_on, holdout)
-        answers.raw("predict")  # while the module that the estimator comes from is there
-        return _Made(answers, stored, code, differs)
+            return _Made(None, len(holdout), code, differs)
+        again = _asked(then, fit(then, rows, _tuned(recipe, model)), model.trained_on, holdout)
+        return _Made(_difference(again, stored), len(holdout), code, differs)
 
 
-@contextmanager
-def _as_it_was(definition: Project, model: ModelRef, recipe: Recipe) -> Iterator[tuple[Project, str]]:
-    """Gives the project as it was when the model was made: today's file if it is the same, else the recorded one."""
-    if definition.file is not None and hash_of(definition.file) == recipe.file_hash:
-        yield definition, "today's"
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        file = kept_code(model, Path(scratch))
-        if file is None:
-            raise CannotReproduce(
-                f"the code of {definition.name} has changed, and run {model.run_id} has not kept what it was: "
-                f"check out commit {recipe.commit[:12]}"
-            )
-        if hash_of(file) != recipe.file_hash:
-            raise CannotReproduce(
-                f"the code that run {model.run_id} keeps in MLflow is not the one that the ledger names "
-                f"({recipe.file_hash[:12]}), so it is not run: restore MLflow's artifacts from a backup"
-            )
-        yield read_project(file), "recorded"
+def _tuned(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
+    """Takes the hyperparameters from the ledger, since anybody can change those in MLflow."""
+    tuned: dict[str, Any] = json.loads(recipe.tuned) if recipe.tuned else tuned_of(model)
+    return tuned
 
 
 def _model(judgement: Judgement, stored: Predictions, differs: tuple[Cause, ...]) -> tuple[Cause, ...]:

@@ -67,6 +67,10 @@ def test_changed_code_is_replaced_by_what_was_recorded_unless_that_was_tampered_
     assert (found.reproduced, found.difference, found.used_code) == (True, 0.0, "recorded")
     assert [one.what for one in found.differs] == ["code"]
 
+    tuned = artifacts_of(1) / "tuned.json"
+    tuned.write_text('{"logisticregression__C": 1e-9}')
+    assert reproduced().difference == 0.0, "hyperparameters are taken from the ledger"
+
     kept = artifacts_of(1) / "code" / "parcels.py"
     kept.write_text(kept.read_text() + "\nprint('hello')\n")
     with pytest.raises(CannotReproduce, match="is not the one that the ledger names"):

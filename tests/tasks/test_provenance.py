@@ -66,7 +66,7 @@ def test_the_lock_names_every_package() -> None:
 
 
 def test_the_machine_is_described() -> None:
-    assert machine().keys() == {"cpu", "threads", "blas"}
+    assert machine().keys() == {"cpu", "threads", "blas", "python"}
     assert all(machine().values())
 
 
