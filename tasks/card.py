@@ -12,9 +12,10 @@ from refit.ledger import from_payload
 from refit.models import Challenger
 from refit.project import Project
 from tasks.card_parts import data_part, features_part, lineage_part, purpose_part, serving_part, verdict_part
+from tasks.card_picture import scores_picture
 from tasks.card_scores import fairness_part, scores_part, slices_part
 from tasks.ledger import entry
-from tasks.markdown import plain
+from tasks.markdown import image, plain
 from tasks.mlflow_store import open_mlflow
 from tasks.register import verdict_of_version
 from tasks.succession import current_champion
@@ -30,10 +31,17 @@ def publish_card(definition: Project, challenger: Challenger) -> None:
     text = card_of_version(definition, challenger.version)[1]
     open_mlflow().log_text(challenger.model.run_id, text, "card.md")
     create_markdown_artifact(
-        text,
+        text + _drawn(challenger),
         key=f"{definition.name.replace('_', '-')}-card",
         description=f"Model card of {definition.name} version {challenger.version}",
     )
+
+
+def _drawn(challenger: Challenger) -> str:
+    """Adds the picture for people with a browser; on a terminal it would be pages of letters."""
+    judged = entry(challenger.verdict_id)
+    picture = scores_picture(from_payload(Judgement, judged.payload)) if judged else None
+    return f"\n{image('the scores in each block of time', picture)}\n" if picture else ""
 
 
 def card_of_version(definition: Project, version: int | None) -> tuple[int, str]:
@@ -117,7 +125,10 @@ def limits(definition: Project, judgement: Judgement) -> Iterator[str]:
         yield f"Slices with fewer than {judgement.policy.slice_rows:,} rows were not judged by themselves."
     if evidence.calibration is None:
         yield "It gives no probabilities whose calibration could be measured."
+    if (judgement.rehearsal if judgement.served else evidence.rehearsal) is None:
+        yield "It was not asked in a fresh process, as it would serve."
     if evidence.fairness is None:
         yield "No sensitive column is named, so that fairness between groups was not measured."
+    yield "What rows more than one block of time apart have in common is not in the intervals."
     if definition.label_delay:
         yield f"Labels are known {definition.label_delay} after the event: newer rows were left out."

@@ -93,7 +93,10 @@ def serving_part(judgement: Judgement) -> list[str]:
         f"ms and takes {found.size_bytes / 1e6:.2f} MB; its answers differ from the judged ones by "
         f"{number(found.difference)}."
     )
-    return ["## Serving", "", said]
+    if found.fault:
+        said = f"In a fresh process it did not serve: {plain(found.fault, 500)}."
+    cases = [f"- {plain(one.name)}: {plain(one.sentence, 500)}" for one in found.cases]
+    return ["## Serving", "", said, *(["", *cases] if cases else [])]
 
 
 def verdict_part(judgement: Judgement, challenger: Challenger) -> list[str]:
@@ -126,10 +129,16 @@ def lineage_part(judgement: Judgement) -> list[str]:
     lines = [f"- MLflow run `{model.run_id}`, model `{model.uri}`, run key `{judgement.model.run_key}`"]
     if judgement.served:
         lines.append(f"- judged as run `{judgement.model.run_id}`")
+    if judgement.bound:
+        lines.append(f"- the fit on all mature rows: {plain(judgement.bound.sentence, 500)}")
+    if judgement.over:
+        lines.append(f"- compared with version {judgement.over.version}, generation {judgement.over.generation}")
     if recipe:
         lines += [
             f"- code `{recipe.file_hash[:16]}` at commit `{plain(recipe.commit)}`, lock `{recipe.lock_hash[:16]}`, "
             f"seed {recipe.seed}",
-            f"- made on {plain(recipe.cpu)}, {plain(recipe.threads)} threads, {plain(recipe.blas)}",
+            f"- made on {plain(recipe.cpu)}, {plain(recipe.threads)} threads, {plain(recipe.blas)}, Python "
+            f"{plain(recipe.python)}",
+            *([f"- hyperparameters `{plain(recipe.tuned, 1_000)}`"] if recipe.tuned.strip("{}") else []),
         ]
     return ["## Lineage", "", *lines]

@@ -27,13 +27,21 @@ def scores_part(judgement: Judgement) -> list[str]:
     compared = judgement.comparison
     scored = {"this model": compared.challenger, "trivial model": compared.baseline}
     if judgement.over and compared.champion:
-        scored[f"champion, version {judgement.over.version}"] = compared.champion
+        as_judged = ", as it was judged" if compared.stand_in else ""
+        scored[f"champion, version {judgement.over.version}{as_judged}"] = compared.champion
     rows = [(name, number(one.value), _interval(one)) for name, one in scored.items()]
     head = (f"on the same {compared.holdout.rows:,} unseen rows", plain(compared.metric), "95 % interval")
     note = "Intervals are of the mean over blocks of time, by Student's t."
-    calibrated = compared.evidence.calibration
-    said = [f"Calibration error {number(calibrated.challenger)}."] if calibrated else []
-    return ["## Scores", "", *table(head, rows, numeric=(1,)), "", " ".join([note, *said])]
+    said = " ".join([note, *_calibrated(compared.evidence)])
+    return ["## Scores", "", *table(head, rows, numeric=(1,)), "", said]
+
+
+def _calibrated(evidence: Evidence) -> list[str]:
+    found = evidence.calibration
+    if found is None:
+        return []
+    champions = f"; the champion's is {number(found.champion)}" if found.champion is not None else ""
+    return [f"The calibration error is {number(found.challenger)}{champions}."]
 
 
 def _interval(one: Evaluation) -> str:

@@ -35,7 +35,10 @@ def verdict_page(judgement: Judgement) -> str:
             if judgement.bound
             else []
         ),
-        [f"MLflow run `{judgement.serving.run_id}`, run key `{judgement.model.run_key}`"],
+        [
+            f"MLflow run `{judgement.serving.run_id}`, where `card.md` is the model card; "
+            f"run key `{judgement.model.run_key}`"
+        ],
     )
     return "\n\n".join("\n".join(lines) for lines in parts)
 
