@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Recipe:
     """The interpreter's version; `unknown` in records that did not keep it."""
     tuned: str = ""
     """The hyperparameters that tuning found, as JSON; empty in records that did not keep them."""
+    packages: str = ""
+    """What the model needs, as it was installed, one `name==version` a line; empty in records that did not keep it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[C
     Args:
         recorded: The recipe on record.
         now: What the same fit would be made with now.
-        packages: The texts of the lock files, recorded and now.
+        packages: The texts of the lock files, recorded and now; the recorded one is only believed if the recipe's
+            hash is that of it.
 
     Returns:
         One cause for each of code, lock, seed and machine that differs.
@@ -100,8 +104,8 @@ def changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[C
     found = []
     if recorded.file_hash != now.file_hash:
         found.append(Cause("code", f"{recorded.file_hash[:12]} (commit {recorded.commit[:12]})", now.file_hash[:12]))
-    if recorded.lock_hash != now.lock_hash:
-        found.append(Cause("lock", *_packages(*packages)))
+    if (recorded.lock_hash, recorded.packages) != (now.lock_hash, now.packages):
+        found.append(Cause("lock", *_packages(recorded, now, packages)))
     if recorded.seed != now.seed:
         found.append(Cause("seed", str(recorded.seed), str(now.seed)))
     before, after = (_machine(one, python=recorded.python != UNKNOWN) for one in (recorded, now))
@@ -134,9 +138,13 @@ def _machine(one: Recipe, *, python: bool) -> str:
     return ", ".join((one.cpu, f"{one.threads} threads", one.blas, *([f"Python {one.python}"] if python else [])))
 
 
-def _packages(recorded: str, now: str) -> tuple[str, str]:
-    """Lists the packages that differ, ten at most."""
-    before, after = versions_in(recorded), versions_in(now)
-    differing = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-    told = [[f"{name} {versions.get(name, 'absent')}" for name in differing[:10]] for versions in (before, after)]
-    return tuple(", ".join(one) or "the same versions" for one in told)  # type: ignore[return-value]
+def _packages(recorded: Recipe, now: Recipe, locks: tuple[str, str]) -> tuple[str, str]:
+    """Lists the packages that differ, ten at most; what is installed counts for more than what should be."""
+    believed = hashlib.sha256(locks[0].encode()).hexdigest() == recorded.lock_hash
+    before = {**(versions_in(locks[0]) if believed else {}), **versions_in(recorded.packages)}
+    after = {**versions_in(locks[1]), **versions_in(now.packages)}
+    names = {*before, *after} if believed else before
+    differing = sorted(name for name in names if before.get(name) != after.get(name))[:10]
+    told = [", ".join(f"{name} {versions.get(name, 'absent')}" for name in differing) for versions in (before, after)]
+    kept = "the same versions" if believed else f"a lock {recorded.lock_hash[:12]} that MLflow has no true copy of"
+    return told[0] or kept, told[1] or f"a lock {now.lock_hash[:12]}"

@@ -1,15 +1,14 @@
-"""What determines a model beside its rows: code, configuration, installed packages, machine; and the key made of it."""
+"""What determines a model beside its rows: code, configuration, installed packages; and the key made of it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import distributions, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, distributions, packages_distributions, version
 from pathlib import Path
 
 from sklearn.base import BaseEstimator
@@ -138,31 +137,23 @@ def requirements(model: BaseEstimator) -> list[str]:
 _packages = cache(packages_distributions)
 
 
-@cache
-def machine() -> dict[str, str]:
-    """Says what changes the last digits of a fit beside the code: processor, threads, BLAS library, interpreter.
+def installed(names: Iterable[str]) -> str:
+    """Looks up which versions of packages are installed.
+
+    Args:
+        names: The packages.
 
     Returns:
-        `cpu`, `threads`, `blas` and `python`.
+        One `name==version` a line, in the order of the names; `absent` is the version of what is not installed.
     """
-    from threadpoolctl import threadpool_info
-
-    libraries = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    blas = sorted({f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in libraries})
-    return {
-        "cpu": _processor(),
-        "threads": str(os.cpu_count()),
-        "blas": ", ".join(blas) or UNKNOWN,
-        "python": platform.python_version(),
-    }
+    return "\n".join(f"{name}=={_installed(name)}" for name in names)
 
 
-def _processor() -> str:
-    """Names the processor's type; `platform.processor` is empty on most Linux systems."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
 
 
 def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:

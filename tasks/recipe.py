@@ -9,10 +9,14 @@ from typing import Any
 
 from refit.models import ModelRef
 from refit.project import Project
-from refit.recipes import UNKNOWN, Recipe
+from refit.recipes import UNKNOWN, Recipe, versions_in
+from tasks.machine import machine
 from tasks.mlflow_store import open_mlflow
-from tasks.provenance import code_files, code_state, lock_hash, machine
+from tasks.provenance import code_files, code_state, installed, lock_hash
 from tasks.tracking import TrackedRun
+
+PACKAGES = "refit.packages"
+"""The tag that names the packages a model needs, as they were installed: a lock file only says what should be."""
 
 _TUNED = "tuned.json"
 _LOCK = "lock.txt"
@@ -141,7 +145,8 @@ def recipe_of(model: ModelRef) -> Recipe:
     names = {"file_hash": "file_hash", "lock_hash": "lock_hash", "commit": "code_commit", "dirty": "code_dirty"}
     found = {field: tags.get(f"refit.{name}", UNKNOWN) for field, name in names.items()}
     machines = {name: tags.get(f"refit.{name}", UNKNOWN) for name in ("cpu", "threads", "blas", "python")}
-    return Recipe(seed=int(tags.get("refit.seed", 0)), tuned=_tuned_text(model), **found, **machines)
+    kept = {"tuned": _tuned_text(model), "packages": tags.get(PACKAGES, "")}
+    return Recipe(seed=int(tags.get("refit.seed", 0)), **found, **machines, **kept)
 
 
 def _tuned_text(model: ModelRef) -> str:
@@ -153,11 +158,12 @@ def _tuned_text(model: ModelRef) -> str:
         return ""
 
 
-def recipe_now(definition: Project) -> Recipe:
+def recipe_now(definition: Project, packages: str = "") -> Recipe:
     """Says what a model would be made with now.
 
     Args:
         definition: The project.
+        packages: The pinned packages of a former recipe, to be looked up again.
 
     Returns:
         The recipe.
@@ -170,4 +176,5 @@ def recipe_now(definition: Project) -> Recipe:
         commit=code.commit,
         dirty=str(code.dirty),
         **machine(),
+        packages=installed(versions_in(packages)),
     )

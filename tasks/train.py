@@ -20,10 +20,11 @@ from refit.snapshots import SnapshotRef
 from refit.training_window import WindowChoice, choose_window
 from refit.windows import Window
 from tasks.fit import fit, foreign_code
+from tasks.machine import machine
 from tasks.mlflow_store import experiment_of, open_mlflow
 from tasks.model_store import log_model
-from tasks.provenance import code_state, lock_text, machine
-from tasks.recipe import keep_code, keep_tuned, recipe_tags
+from tasks.provenance import code_state, lock_text, requirements
+from tasks.recipe import PACKAGES, keep_code, keep_tuned, recipe_tags
 from tasks.snapshot import narrow
 from tasks.table import read_rows
 from tasks.tracking import RUN_KEY, TRAINED_ON, TrackedRun, find_trained, log_rows, log_values, open_run, reference_json
@@ -127,9 +128,8 @@ def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> 
     model = fit(definition, frame, tuned)
     seconds = perf_counter() - start
     log.info("%s: fitted on %d rows of %s in %.2f s", definition.name, rows.rows, rows.window, seconds)
-    log_values(
-        run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, _trained_on(rows)
-    )
+    tags = {**_trained_on(rows), PACKAGES: "\n".join(requirements(model))}
+    log_values(run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, tags)
     log_rows(run, rows, "training")
     keep_tuned(run, tuned)
     keep_code(run, definition)

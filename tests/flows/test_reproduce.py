@@ -109,22 +109,6 @@ def test_a_stored_model_that_was_exchanged_is_named(depot: Depot) -> None:
     assert [one.what for one in found.causes] == ["model"]
 
 
-def test_what_is_different_from_the_record_is_named(depot: Depot) -> None:
-    from refit.recipes import changes
-    from tasks.catalog import find_project
-    from tasks.ledger import latest
-    from tasks.recipe import recipe_now
-
-    now = recipe_now(find_project("parcels"))
-    recorded = type(now)(**{**latest("parcels", "verdict").payload["recipe"], "seed": 7, "cpu": "an abacus"})
-    lock = "numpy==1.0\nscipy==1.17\n", "numpy==2.0\nscipy==1.17\nnew==1\n"
-    found = {one.what: one for one in changes(recorded, now, lock)}
-    assert list(found) == ["seed", "machine"]
-    assert found["machine"].recorded.startswith("an abacus")
-    (differs,) = changes(type(now)(**{**latest("parcels", "verdict").payload["recipe"], "lock_hash": "0"}), now, lock)
-    assert (differs.recorded, differs.now) == ("new absent, numpy 1.0", "new 1, numpy 2.0")
-
-
 def test_a_version_that_nobody_knows_says_so(depot: Depot) -> None:
     with pytest.raises(CannotReproduce, match="no verdict on version 9"):
         reproduced(9)

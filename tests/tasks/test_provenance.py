@@ -6,6 +6,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
@@ -14,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from refit import GatePolicy, Project, TrainingPolicy, Window
 from refit.snapshots import SnapshotRef, Split
-from tasks.provenance import UNKNOWN, code_state, lock_hash, lock_text, machine, requirements, run_key
+from tasks.machine import machine
+from tasks.provenance import UNKNOWN, code_state, installed, lock_hash, lock_text, requirements, run_key
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(DAY, DAY + timedelta(days=9))
@@ -68,6 +70,10 @@ def test_the_lock_names_every_package() -> None:
 def test_the_machine_is_described() -> None:
     assert machine().keys() == {"cpu", "threads", "blas", "python"}
     assert all(machine().values())
+
+
+def test_what_is_installed_is_looked_up_again() -> None:
+    assert installed(["no-such-thing", "numpy"]) == f"no-such-thing==absent\nnumpy=={np.__version__}"
 
 
 def test_requirements_are_exact_and_follow_the_estimator() -> None:

@@ -105,7 +105,7 @@ def test_a_run_tells_everything(rows: SnapshotRef) -> None:
     tags = {name.removeprefix("refit."): text for name, text in run.data.tags.items() if name.startswith("refit.")}
     assert tags.keys() == {
         *("run_key", "project", "code_commit", "code_dirty", "file_hash", "lock_hash", "seed"),
-        *("fingerprint", "trained_on", "cpu", "threads", "blas"),
+        *("fingerprint", "trained_on", "cpu", "threads", "blas", "python", "packages"),
     }
     assert json.loads(tags["trained_on"])["rows"] == HOURS
     (used,) = run.inputs.dataset_inputs
