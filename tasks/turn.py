@@ -73,14 +73,16 @@ def ask_for_turn(definition: Project, request: Request, as_of: datetime, decisio
         try:
             yield turn
         except BaseException as error:
-            record_outcome(definition.name, _failed(turn, error), datetime.now(UTC))
+            _end(turn, _failed(turn, error))
             raise
-        record_outcome(definition.name, _ended(turn), datetime.now(UTC))
+        _end(turn, _ended(turn))
 
 
 @contextmanager
 def taking_turn(project: str, seconds: float) -> Iterator[str | None]:
     """Takes the project's turn on this machine, and records the death of a holder that left without a word.
+
+    What a holder that fails has begun is recorded by itself; a fault before that leaves its file for the next one.
 
     Args:
         project: The project's name.
@@ -97,12 +99,23 @@ def taking_turn(project: str, seconds: float) -> Iterator[str | None]:
             yield None
             return
         file, token = turn_file(project), uuid.uuid4().hex
+        bury(project)
+        file.write_text(token)
         try:
-            bury(project)
-            file.write_text(token)
             yield token
-        finally:
+        except RetrainRefused:
             file.unlink(missing_ok=True)
+            raise
+        file.unlink(missing_ok=True)
+
+
+def _end(turn: Turn, ended: Retrained) -> None:
+    """Records how a retrain ended. Where the ledger cannot be written, the turn's file stays, as after a kill.
+
+    Whoever comes next finds it and records the end; without it the decision would count as under way for hours.
+    """
+    record_outcome(turn.project, ended, datetime.now(UTC))
+    turn_file(turn.project).unlink(missing_ok=True)
 
 
 def _still_open(project: str, decision: int) -> int:

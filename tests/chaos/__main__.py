@@ -10,6 +10,8 @@ from pathlib import Path
 
 from tests.chaos.matrix import Matrix
 from tests.chaos.server import prefect_server
+from tests.chaos.services import kill_postgres, kill_prefect
+from tests.postgres import binaries
 
 
 def main() -> None:
@@ -17,12 +19,17 @@ def main() -> None:
     parser.add_argument("--boundaries", type=int, help="So many boundaries, evenly spread; every one, if left out.")
     parser.add_argument("--moments", type=int, default=100, help="How many random moments.")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--services", type=int, default=5, help="How often Prefect's server and PostgreSQL are killed.")
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with tempfile.TemporaryDirectory(prefix="refit-chaos-") as scratch, prefect_server(Path(scratch)):
+    with tempfile.TemporaryDirectory(prefix="refit-chaos-") as scratch, prefect_server(Path(scratch)) as server:
         matrix = Matrix(Path(scratch), given.seed)
         matrix.at_boundaries(given.boundaries)
         matrix.at_moments(given.moments)
+        if server:
+            kill_prefect(matrix, server, given.services)
+        if binaries():
+            kill_postgres(matrix, given.services)
     sys.exit(matrix.report())
 
 

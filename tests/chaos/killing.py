@@ -74,9 +74,14 @@ class Boundaries:
 
 
 def run(
-    arguments: tuple[str, ...], place: Path, *, at_boundary: int | None = None, after: float | None = None
+    arguments: tuple[str, ...],
+    place: Path,
+    *,
+    at_boundary: int | None = None,
+    after: float | None = None,
+    instead: Callable[[], None] | None = None,
 ) -> Ended:
-    """Runs a command as `refit` would, and kills it and all of its children where that is wanted."""
+    """Runs a command as `refit` would, and kills it and all of its children where that is wanted, or something else."""
     trace = place / "trace"
     trace.unlink(missing_ok=True)
     trace.touch()
@@ -93,19 +98,21 @@ def run(
         main()
 
     begun = time.monotonic()
-    code, out, err = forked(command, place, after)
+    code, out, err = forked(command, place, after, instead)
     lines = out.strip().splitlines()
     passed = tuple(trace.read_text().splitlines())
     return Ended(code, json.loads(lines[-1]) if lines else {}, time.monotonic() - begun, passed, err[-2_000:])
 
 
-def forked(work: Callable[[], None], place: Path, after: float | None = None) -> tuple[int, str, str]:
+def forked(
+    work: Callable[[], None], place: Path, after: float | None = None, instead: Callable[[], None] | None = None
+) -> tuple[int, str, str]:
     """Does something in a process of its own; gives its exit code and what it has written."""
     out, err = place / "out", place / "err"
     child = os.fork()
     if child == 0:
         _become(work, out, err)
-    status = _wait(child, after)
+    status = _wait(child, after, instead)
     return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
 
 
@@ -129,13 +136,15 @@ def _become(work: Callable[[], None], out: Path, err: Path) -> None:
         os._exit(code)
 
 
-def _wait(child: int, after: float | None) -> int:
+def _wait(child: int, after: float | None, instead: Callable[[], None] | None) -> int:
     """Waits for a process, and ends it and its children in time; those never outlive it."""
-    deadline = time.monotonic() + (PATIENCE_SECONDS if after is None else after)
-    ended, status = 0, 0
-    while not ended and time.monotonic() < deadline:
+    begun, ended, status = time.monotonic(), 0, 0
+    while not ended and time.monotonic() - begun < (PATIENCE_SECONDS if after is None else after):
         ended, status = os.waitpid(child, os.WNOHANG)
         time.sleep(0.005)
+        if instead and after is not None and time.monotonic() - begun >= after:
+            instead()
+            after, instead = None, None
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     return status if ended else os.waitpid(child, 0)[1]

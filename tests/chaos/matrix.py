@@ -7,7 +7,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +66,14 @@ class Matrix:
             after = self._moments.uniform(0.0, self._lengths[scenario].seconds)
             self._kill(scenario, f"after {after:.2f} s", after=after)
 
+    def kill_service(self, scenario: Scenario, name: str, kill: Callable[[], None], start: Callable[[], None]) -> None:
+        """Kills a service at a random moment of a command, and starts it again before the rerun."""
+        self._depot.restore(scenario.state)
+        after = self._moments.uniform(0.0, self._lengths[scenario].seconds)
+        first = run(scenario.command, self._place, after=after, instead=kill)
+        start()
+        self._judge(scenario, f"{name} killed after {after:.2f} s, exit code {first.code}", killed=False)
+
     def report(self) -> int:
         """Prints a table; gives the exit code."""
         rows = Counter((str(one.scenario), one.killed, bool(one.repaired), bool(one.faults)) for one in self.outcomes)
@@ -95,16 +103,17 @@ class Matrix:
         self, scenario: Scenario, where: str, *, at_boundary: int | None = None, after: float | None = None
     ) -> None:
         self._depot.restore(scenario.state)
-        begun = time.monotonic()
         first = run(scenario.command, self._place, at_boundary=at_boundary, after=after)
-        again = run(scenario.command, self._place)
+        self._judge(scenario, where, killed=first.code < 0)
+
+    def _judge(self, scenario: Scenario, where: str, *, killed: bool) -> None:
+        """Runs the command once more, and the doctor twice."""
+        begun, again = time.monotonic(), run(scenario.command, self._place)
         faults = [*self._rerun_faults(again), *self._faults(scenario)]
         doctor, second = (run(("doctor",), self._place) for _ in range(2))
         faults += doctored(doctor.answer, second.answer)
-        found = len(doctor.answer.get("findings", ()))
-        self.outcomes.append(Outcome(scenario, where, first.code < 0, found, faults))
-        told = "; ".join(faults) or "sound"
-        seconds = time.monotonic() - begun
+        self.outcomes.append(Outcome(scenario, where, killed, len(doctor.answer.get("findings", ())), faults))
+        told, seconds = "; ".join(faults) or "sound", time.monotonic() - begun
         sys.stderr.write(f"{len(self.outcomes):>4} {scenario}, {where}: {told} ({seconds:.1f} s)\n")
 
     def _rerun_faults(self, again: Ended) -> Iterator[str]:

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from refit import Project, Window
-from refit.errors import NotEnoughData, RetrainRefused
+from refit.errors import NotEnoughData, RetrainRefused, StateError
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.replay import Retrained
 from tasks.decision import read_history, record_outcome, settle_decision
@@ -124,3 +125,20 @@ def take(rentals: Project, decision: int) -> int:
     with suppress(ZeroDivisionError), ask_for_turn(rentals, PERSON, AT, decision) as turn:
         raise ZeroDivisionError
     return turn.decision
+
+
+def test_a_ledger_that_cannot_be_written_leaves_the_end_to_the_next(
+    rentals: Project, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose_the_ledger() -> None:
+        monkeypatch.setenv("REFIT_DATABASE_URL", f"sqlite:///{home}/nowhere/ledger.db")
+        raise ZeroDivisionError
+
+    with pytest.raises(StateError, match="cannot be opened"), ask_for_turn(rentals, PERSON, AT):
+        lose_the_ledger()
+    monkeypatch.delenv("REFIT_DATABASE_URL")
+    assert endings() == [None]
+    with pytest.raises(ZeroDivisionError), ask_for_turn(rentals, PERSON, AT):
+        raise ZeroDivisionError
+    assert endings() == ["failed", "failed"]
+    assert not turn_file("rentals").exists()
