@@ -87,7 +87,7 @@ def card(definition: Project, judgement: Judgement, challenger: Challenger) -> s
         data_part(judgement),
         features_part(judgement.comparison.evidence),
         scores_part(judgement),
-        slices_part(judgement.comparison.evidence),
+        slices_part(judgement),
         fairness_part(judgement.comparison.evidence),
         serving_part(judgement),
         verdict_part(judgement, challenger),
@@ -131,4 +131,5 @@ def limits(definition: Project, judgement: Judgement) -> Iterator[str]:
         yield "No sensitive column is named, so that fairness between groups was not measured."
     yield "What rows more than one block of time apart have in common is not in the intervals."
     if definition.label_delay:
-        yield f"Labels are known {definition.label_delay} after the event: newer rows were left out."
+        delay = str(definition.label_delay).removesuffix(", 0:00:00")
+        yield f"Labels are known {delay} after the event: newer rows were left out."

@@ -139,6 +139,6 @@ def lineage_part(judgement: Judgement) -> list[str]:
             f"seed {recipe.seed}",
             f"- made on {plain(recipe.cpu)}, {plain(recipe.threads)} threads, {plain(recipe.blas)}, Python "
             f"{plain(recipe.python)}",
-            *([f"- hyperparameters `{plain(recipe.tuned, 1_000)}`"] if recipe.tuned.strip("{}") else []),
+            *([f"- hyperparameters {plain(recipe.tuned, 1_000)}"] if recipe.tuned.strip("{}") else []),
         ]
     return ["## Lineage", "", *lines]

@@ -15,11 +15,11 @@ FEWEST = 2
 """Blocks; one would be a dot."""
 
 LOOKS: dict[str, dict[str, Any]] = {
-    "this model": {"color": CURRENT, "marker": "o", "lw": 1.4},
-    "champion": {"color": NOTE, "marker": "s", "lw": 1.2},
+    "this model": {"color": CURRENT, "marker": "o", "ms": 3, "lw": 1.4, "zorder": 3},
+    "champion": {"color": NOTE, "marker": "s", "ms": 5.5, "mfc": "none", "lw": 1.2},
     "trivial model": {"color": REFERENCE, "marker": "", "lw": 1.2, "ls": "--"},
 }
-"""They differ in more than colour."""
+"""They differ in more than colour, and equal scores do not hide each other."""
 
 
 def scores_picture(judgement: Judgement, scale: float = 1.0) -> bytes | None:
@@ -48,4 +48,4 @@ def scores_picture(judgement: Judgement, scale: float = 1.0) -> bytes | None:
 
 def _line(axes: Axes, name: str, one: Evaluation | None) -> None:
     if one is not None and one.blocks:
-        axes.plot(range(1, len(one.blocks) + 1), one.blocks, label=name, ms=3.5, **LOOKS[name])
+        axes.plot(range(1, len(one.blocks) + 1), one.blocks, label=name, **LOOKS[name])

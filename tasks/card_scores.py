@@ -52,21 +52,21 @@ def _interval(one: Evaluation) -> str:
     return f"{number(float(blocks.mean()) - half)} to {number(float(blocks.mean()) + half)}"
 
 
-def slices_part(evidence: Evidence) -> list[str]:
+def slices_part(judgement: Judgement) -> list[str]:
     """Gives the losses in each slice.
 
     Args:
-        evidence: What was measured.
+        judgement: What the verdict rests on.
 
     Returns:
         Markdown, a line each; nothing where there is nothing to say.
     """
-    if not evidence.slices:
+    slices = judgement.comparison.evidence.slices
+    if not slices:
         return []
-    rows = [
-        (plain(one.name, 80), f"{one.rows:,}", number(one.challenger), number(one.other)) for one in evidence.slices
-    ]
-    head = ("slice", "rows", "its mean loss", "champion's, or trivial model's")
+    rows = [(plain(one.name, 80), f"{one.rows:,}", number(one.challenger), number(one.other)) for one in slices]
+    other = "the champion's" if judgement.comparison.champion else "the trivial model's"
+    head = ("slice", "rows", "its mean loss", other)
     return ["## Slices", "", *table(head, rows, numeric=(1, 2, 3))]
 
 

@@ -109,19 +109,24 @@ def test_a_stored_model_that_was_exchanged_is_named(depot: Depot) -> None:
     assert [one.what for one in found.causes] == ["model"]
 
 
-def test_a_version_that_nobody_knows_says_so(depot: Depot) -> None:
-    with pytest.raises(CannotReproduce, match="no verdict on version 9"):
-        reproduced(9)
-
-
 def test_every_version_has_a_card(depot: Depot) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
     from tasks.card import card_of_version
     from tasks.catalog import find_project
 
     version, card = card_of_version(find_project("parcels"), None)
     assert version == 1
     assert (artifacts_of(1) / "card.md").read_text() == card
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["parcels-card"])))
+    (shown,) = (one.data for one in found if card in one.data)
+    assert shown.startswith(card)
+    assert "](data:image/png;base64," in shown.removeprefix(card)
     heads = [line.removeprefix("## ").partition(" (")[0] for line in card.splitlines() if line.startswith("## ")]
     assert heads == ["Data", "Features", "Scores", "Slices", "Serving", "Verdict", "Lineage", "Limits"]
     assert "There was no champion to compare with." in card
     assert "fitted again on all mature rows" in card
+    with pytest.raises(CannotReproduce, match="no verdict on version 9"):
+        reproduced(9)
