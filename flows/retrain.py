@@ -95,7 +95,6 @@ def _retrained(definition: Project, until: datetime, now: datetime, reason: str,
     if settled.promotion:
         renew_contract(definition, settled.promotion, now)
     publish_verdict(definition, settled.judgement)
-    publish_card(definition, settled.challenger)
     return RetrainOutcome(
         project=definition.name,
         run_id=str(flow_run.id),
@@ -140,7 +139,7 @@ def _settled(definition: Project, run: _Run, champion: Champion | None) -> _Sett
         if definition.gate.promotion == "approve":
             return _Settled(challenger, judgement, None, ask_for_approval(challenger))
         try:
-            return _Settled(challenger, judgement, promote(challenger, champion, run.now), None)
+            return _Settled(challenger, judgement, promote(challenger, champion, datetime.now(UTC)), None)
         except StaleChampion as lost:
             champion = find_champion(definition)
             if not races_left or not can_judge(champion, run.parts.holdout):
@@ -157,4 +156,5 @@ def _judged(definition: Project, run: _Run, champion: Champion | None) -> tuple[
     judgement = fit_again(definition, judged, run.parts)
     challenger = register(definition, judgement, run.now)
     profile_reference(definition, challenger, run.parts.holdout)
+    publish_card(definition, challenger)
     return challenger, judgement

@@ -16,10 +16,10 @@ from refit.errors import ModelError
 from refit.evaluations import Comparison, Evaluation
 from refit.gate import calibration, slices
 from refit.gate.answers import measure_answers
+from refit.gate.cuts import cut
 from refit.gate.evidence import Answers, Evidence, Rehearsal, Standing
 from refit.gate.fairness import measure_fairness
 from refit.gate.inputs import measure_inputs
-from refit.gate.slices import row_losses
 from refit.predictions import Predictions, predict_once
 from refit.preparation import pick, trivial
 from refit.project import Project
@@ -112,12 +112,12 @@ def _evidence(
     )
     if sane.invalid:
         return evidence
-    losses = [row_losses(answers, truth) for answers in (said["challenger"], rival or said["baseline"])]
-    fairness = definition.gate.fairness
+    losses = slices.paired_losses(said["challenger"], rival or said["baseline"], truth)
+    fairness, times = definition.gate.fairness, rows[definition.timestamp]
     return replace(
         evidence,
-        calibration=calibration.measure(said["challenger"], rival, truth, blocks(rows[definition.timestamp])),
-        slices=slices.measure(slices.cut(definition, rows), *losses),
+        calibration=calibration.measure(said["challenger"], rival, truth, blocks(times)),
+        slices=slices.measure(cut(definition, rows), *losses, times=times),
         fairness=measure_fairness(fairness, said["challenger"], truth, rows) if fairness else None,
     )
 

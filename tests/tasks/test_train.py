@@ -247,7 +247,10 @@ def test_a_lambda_in_the_estimator_is_explained(rows: SnapshotRef) -> None:
 def test_an_artifact_that_is_gone_is_one_sentence(rows: SnapshotRef) -> None:
     model = train.fn(bikes(), rows, "k" * 32)
     for missing in (replace(model, uri="models:/m-00000000000000000000000000000000"), replace(model, uri="file:///no")):
-        with pytest.raises(ModelError, match="is gone: restore it from a backup, or retrain bikes"):
+        with pytest.raises(
+            ModelError,
+            match="is gone: restore it from a backup, or let another version serve by `refit rollback bikes`",
+        ):
             fetch_model(bikes(), missing)
 
 
