@@ -12,7 +12,7 @@ from refit.models import Champion
 from tasks.alias import follow_ledger
 from tasks.ledger_database import writing
 from tasks.ledger_rows import find_once
-from tasks.succession import begins, champion_of, enthrone, newest_champion, successions
+from tasks.succession import begins, champion_of, current_champion, enthrone, newest_champion, successions
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,33 @@ def roll_back(
         StaleChampion: If another generation serves than the one that is to be taken back.
     """
     once = None if decision is None else f"decision {decision}"
+    try:
+        champion = _settled(project, reason, by, at, to, over, once, decision)
+    except PromotionError:
+        if current_champion(project):
+            follow_ledger(project)  # a former rollback may have been killed before the alias followed
+        raise
+    follow_ledger(project)
+    return champion
+
+
+def _settled(
+    project: str,
+    reason: str,
+    by: str,
+    at: datetime,
+    to: int | None,
+    over: int | None,
+    once: str | None,
+    decision: int | None,
+) -> Champion:
+    """Finds the rollback of a decision that is carried out already, or makes one."""
     with writing() as connection:
         serving = newest_champion(connection, project)
         done = find_once(connection, project, "rollback", once) if once else None
-        if done is not None and serving == champion_of(done):
-            champion = serving
-        else:
-            champion = _returned(connection, _checked(project, serving, over), to, at, reason, by, once, decision)
-    follow_ledger(project)
-    return champion
+        if serving is not None and done is not None and serving == champion_of(done):
+            return serving
+        return _returned(connection, _checked(project, serving, over), to, at, reason, by, once, decision)
 
 
 def _returned(

@@ -16,10 +16,7 @@ from tests.chaos.consistency import doctored, show_faults
 from tests.chaos.depot import SCENARIOS, STATES, Depot, Scenario
 from tests.chaos.killing import Ended, forked, run
 
-REFUSED = "PromotionError"
-"""How a rollback ends that finds its work done. It does not look at MLflow's alias then, so that one is looked at after
-the doctor; the beginning of any flow brings it back, too."""
-DONE_ALREADY = {"NoNewData", REFUSED}
+DONE_ALREADY = {"NoNewData", "PromotionError"}
 """How a command ends that finds its work done: the kill came after the last step."""
 
 
@@ -112,13 +109,9 @@ class Matrix:
     def _judge(self, scenario: Scenario, where: str, *, killed: bool) -> None:
         """Runs the command once more, and the doctor twice."""
         begun, again = time.monotonic(), run(scenario.command, self._place)
-        faults = list(self._rerun_faults(again))
-        if again.answer.get("kind") != REFUSED:
-            faults += self._faults(scenario)
+        faults = [*self._rerun_faults(again), *self._faults(scenario)]
         doctor, second = (run(("doctor",), self._place) for _ in range(2))
         faults += doctored(doctor.answer, second.answer)
-        if again.answer.get("kind") == REFUSED:
-            faults += self._faults(scenario)
         self.outcomes.append(Outcome(scenario, where, killed, len(doctor.answer.get("findings", ())), faults))
         told, seconds = "; ".join(faults) or "sound", time.monotonic() - begun
         sys.stderr.write(f"{len(self.outcomes):>4} {scenario}, {where}: {told} ({seconds:.1f} s)\n")

@@ -109,3 +109,13 @@ def test_two_hundred_moments_have_the_right_champion(three, judge) -> None:
     for since, champion in known:
         assert champion_at("rentals", since) == champion
         assert champion_at("rentals", since - timedelta(microseconds=1)) != champion
+
+
+def test_a_refused_rollback_brings_the_alias_along_that_a_kill_has_left_behind(three) -> None:
+    roll_back("rentals", "r", "ada", AT + 5 * DAY, to=1)
+    client = open_mlflow()
+    client.delete_model_version_tag("rentals", "1", "refit.generation")
+    client.set_registered_model_alias("rentals", "champion", "3")
+    with pytest.raises(PromotionError, match="is its first champion"):
+        roll_back("rentals", "r", "ada", AT + 6 * DAY)
+    assert alias() == 1
