@@ -22,6 +22,7 @@ from tasks.delta import open_table, read, redo, schema_of, within, write
 from tasks.expectations import contract_of, judge_rows
 from tasks.quarantine_table import all_rejected, forget, quarantine_of
 from tasks.sift import misplaced
+from tasks.staging import staging_area
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -75,7 +76,8 @@ def replay(definition: Project, at: datetime) -> Replay:
     table, held = open_table(definition.name), open_table(quarantine_of(definition))
     if table and held:
         ids, rows = _passing(definition, table, list(all_rejected(held)), Window(BEGINNING, at))
-        new, same = redo(lambda: _admit(definition, rows), definition.name)
+        with staging_area(definition.name):  # tells the doctor that the table is being written
+            new, same = redo(lambda: _admit(definition, rows), definition.name)
         forget(definition, ids.filter(pa.array(new | same)))
         done = Replay(int(new.sum()), count_quarantined(definition))
     else:
