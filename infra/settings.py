@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     keep_versions: int = Field(100, ge=0)
     """`REFIT_KEEP_VERSIONS`: how many of the newest versions of a project `refit prune` keeps, and how many generations
     back a rollback may go. Two years of weekly retrains by default: nobody returns further, and a model is small."""
+    ledger_days: float | None = Field(None, gt=0)
+    """`REFIT_LEDGER_DAYS`: entries of the ledger that are older, and that nothing kept needs, go to a file under
+    `home/archive` when `refit prune` runs; by default all stay."""
     keep_hours: float = Field(7 * 24.0, ge=0)
     """`REFIT_KEEP_HOURS`: how long `refit prune` leaves a file of a table that only versions name which nothing kept
     needs. A week by default, as Delta tables have it: whoever has opened one of those may go on reading."""

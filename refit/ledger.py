@@ -81,19 +81,20 @@ def chain_hash(
     return hashlib.sha256(canonical(hashed).encode()).hexdigest()
 
 
-def verify(entries: Iterable[Entry]) -> int | None:
+def verify(entries: Iterable[Entry], after: tuple[int, str] = (0, GENESIS)) -> int | None:
     """Follows the hash chain from its first entry.
 
     A changed, inserted or removed entry breaks it; entries cut off at the end leave no trace in the chain itself.
 
     Args:
         entries: All entries, oldest first.
+        after: The id and the hash of the entry before them, where older ones were archived.
 
     Returns:
         The id of the first entry that does not follow from those before it, `None` where the chain holds.
     """
-    previous, unhashed = GENESIS, True
-    for count, entry in enumerate(entries, start=1):
+    (last, previous), unhashed = after, True
+    for count, entry in enumerate(entries, start=last + 1):
         expected = _hash(entry, entry.once)
         # The hashes of the first ledgers did not cover `once`; no such entry follows one whose hash does.
         unhashed = unhashed and (entry.once is None or entry.hash != expected)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from refit.ledger import Entry, EntryKind, verify
 from tasks.ledger_database import champions, ledger, reading, writing
-from tasks.ledger_rows import append, as_entry, as_recorded, broken_at, find_once, only_entry
+from tasks.ledger_rows import append, as_entry, as_recorded, begins_after, broken_at, find_once, only_entry
 
 
 def record(project: str, kind: EntryKind, payload: dict[str, Any], at: datetime, once: str | None = None) -> Entry:
@@ -115,7 +115,7 @@ def verify_ledger() -> int:
     """
     with reading() as connection:
         rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=1_000))
-        broken = verify(map(as_recorded, rows))
+        broken = verify(map(as_recorded, rows), begins_after(connection))
         if broken is None:
             broken = _first_odd_champion(connection)
         if broken is not None:

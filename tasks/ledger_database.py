@@ -86,6 +86,30 @@ _APPEND_ONLY = {
 
 
 @contextmanager
+def unlocked(connection: Connection) -> Iterator[None]:
+    """Lets rows be removed within a transaction: for the archive alone, which keeps what it takes away.
+
+    Args:
+        connection: From `writing`.
+
+    Yields:
+        Nothing; afterwards the tables are append-only again, before anybody else can see them.
+    """
+    if connection.engine.dialect.name == "sqlite":
+        for name in [statement.split()[2] for statement in _APPEND_ONLY["sqlite"]]:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        yield
+        for statement in _APPEND_ONLY["sqlite"]:
+            connection.exec_driver_sql(statement)
+        return
+    for table in ("ledger", "champions"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
+    yield
+    for table in ("ledger", "champions"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER append_only")
+
+
+@contextmanager
 def reading() -> Iterator[Connection]:
     """Connects to the ledger to read it.
 

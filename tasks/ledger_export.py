@@ -59,10 +59,18 @@ def export_lines(project: str | None) -> Iterator[str]:
             query if project is None else query.where(ledger.c.project == project)
         )
         for row in rows:
-            yield _as_line(as_entry(row))
+            yield as_line(as_entry(row))
 
 
-def _as_line(entry: Entry) -> str:
+def as_line(entry: Entry) -> str:
+    """Writes an entry as its line of an export.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        Canonical JSON.
+    """
     return canonical(
         {
             "id": entry.id,

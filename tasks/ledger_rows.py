@@ -148,3 +148,21 @@ def broken_at(number: int) -> LedgerBroken:
         f"the ledger was tampered with: entry {number} does not follow from those before it; restore a backup of the "
         f"ledger's database"
     )
+
+
+def begins_after(connection: Connection) -> tuple[int, str]:
+    """Finds what the chain of the entries that are still there begins after.
+
+    Args:
+        connection: From `tasks.ledger_database`.
+
+    Returns:
+        The id and the hash of the last archived entry; 0 and the genesis where nothing was archived, or the first entry
+        that is there does not follow from any archive.
+    """
+    first = connection.execute(select(ledger).order_by(ledger.c.id).limit(1)).first()
+    if first is None or first.id == 1:
+        return 0, GENESIS
+    made = connection.execute(select(ledger).where(ledger.c.kind == "archive").order_by(ledger.c.id.desc()))
+    ends = ((entry.payload["until"], entry.payload["hash"]) for entry in map(as_entry, made))
+    return next((end for end in ends if end[0] == first.id - 1), (0, GENESIS))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from infra.settings import Settings
 from refit.upkeep import Finding
 from tasks.kept import find_kept
 from tasks.ledger import known_projects
+from tasks.ledger_archive import archive_ledger
 from tasks.mlflow_store import open_mlflow
 from tasks.prune_models import prune_runs, prune_versions
 from tasks.prune_tables import compact, prune_table
@@ -40,11 +42,18 @@ def prune(
     newest = settings.keep_versions if keep is None else keep
     grace = settings.keep_hours if hours is None else hours
     found = []
-    for name in [project] if project else sorted(known_projects()):
-        for finding in _pruned(name, newest, grace, dry_run):
-            log.info("%s", finding.sentence)
-            found.append(finding)
+    for finding in _all_pruned(project, newest, grace, dry_run):
+        log.info("%s", finding.sentence)
+        found.append(finding)
     return found
+
+
+def _all_pruned(project: str | None, newest: int, hours: float, dry_run: bool) -> Iterator[Finding]:
+    for name in [project] if project else sorted(known_projects()):
+        yield from _pruned(name, newest, hours, dry_run)
+    days = Settings().ledger_days
+    if days is not None and project is None:  # the ledger is of all projects
+        yield from archive_ledger(days, newest, datetime.now(UTC), dry_run=dry_run)
 
 
 def _pruned(project: str, newest: int, hours: float, dry_run: bool) -> Iterator[Finding]:
