@@ -60,8 +60,9 @@ def _week(outcome: MonitorOutcome) -> list[str]:
         return lines
     retrain, verdict = outcome.retrain, outcome.retrain.challenger.verdict
     did = f"promoted, generation {retrain.generation}" if retrain.promotion else "rejected"
-    reasons = [reason.sentence for reason in verdict.reasons if reason.passed == verdict.promote]
-    return [*lines, f"              version {retrain.challenger.version} {did}: {reasons[-1]}"]
+    told = {reason.check: reason.sentence for reason in verdict.reasons if reason.passed == verdict.promote}
+    why = told.get("not_worse_than_champion") or told.get("beats_baseline") or next(iter(told.values()))
+    return [*lines, f"              version {retrain.challenger.version} {did}: {why}"]
 
 
 def _where_to_look(drift: str) -> list[str]:
