@@ -15,6 +15,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 
+from refit.predictions import BINARY
+
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
@@ -105,7 +107,7 @@ class Slow(Planted):
 
 
 class Overconfident(Planted):
-    """Pushes probabilities towards 0 and 1, in their order; adds to what a regression says.
+    """Is far too sure of the second of two classes, or of the likeliest of more, in the same order; adds to numbers.
 
     Args:
         model: The fitted model.
@@ -119,6 +121,9 @@ class Overconfident(Planted):
     def _answers(self, answers: Array, X: pd.DataFrame) -> Array:  # noqa: ARG002, N803 - scikit-learn's name
         if answers.ndim == 1:
             return answers + self.shift
+        if answers.shape[1] == BINARY:
+            second = answers[:, 1] ** (1 / 8)
+            return np.column_stack([1 - second, second])
         pushed = np.clip(answers, 1e-6, 1) ** 30
         probabilities: Array = pushed / pushed.sum(axis=1, keepdims=True)
         return probabilities
