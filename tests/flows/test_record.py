@@ -67,7 +67,7 @@ def shown(key: str) -> str:
     """What the newest artifact of a key says in short."""
     with get_client(sync_client=True) as client:
         chosen = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
-        # Other tests of the session share the server, and its keys.
+        # Other tests share the server, and its keys.
         (artifact,) = client.read_artifacts(artifact_filter=chosen, sort=ArtifactSort.CREATED_DESC, limit=1)
         return str(artifact.description)
 
