@@ -13,7 +13,7 @@ from refit.upkeep import Finding
 from tasks.doctor_alias import mend_alias
 from tasks.kept import OURS
 from tasks.ledger import entries
-from tasks.mlflow_store import open_mlflow
+from tasks.mlflow_store import every_page, open_mlflow
 from tasks.register import EVERY
 from tasks.unfinished import began, close_training, fail_model, open_trainings, pending_models
 
@@ -124,20 +124,6 @@ def _owned(client: MlflowClient, experiment: str) -> set[str]:
     """Lists the ids of all runs and logged models of an experiment, those that a person has put in the bin included."""
     from mlflow.entities import ViewType
 
-    owned: set[str] = set()
-    token: str | None = None
-    while token is None or token:
-        page = client.search_runs([experiment], "", ViewType.ALL, page_token=token)
-        owned |= {run.info.run_id for run in page}
-        token = page.token or ""
-    return owned | _models(client, experiment)
-
-
-def _models(client: MlflowClient, experiment: str) -> set[str]:
-    models: set[str] = set()
-    token: str | None = None
-    while token is None or token:
-        page = client.search_logged_models([experiment], page_token=token)
-        models |= {model.model_id for model in page}
-        token = page.token or ""
-    return models
+    runs = every_page(lambda token: client.search_runs([experiment], "", ViewType.ALL, page_token=token))
+    models = every_page(lambda token: client.search_logged_models([experiment], page_token=token))
+    return {run.info.run_id for run in runs} | {model.model_id for model in models}

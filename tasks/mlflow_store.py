@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -17,8 +17,11 @@ from tasks.state_errors import naming_the_fix, open_home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.store.entities import PagedList
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _CREATION_TIMEOUT = 300
 """How many seconds to wait for another process that creates the database; it takes about 2, on a busy machine 20."""
@@ -155,3 +158,19 @@ def _environment_kept(*names: str) -> Iterator[None]:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+def every_page(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """Goes through all that a search of MLflow finds; it gives one page at a time.
+
+    Args:
+        search: Asks for the page that a token names, the first one for `None`.
+
+    Yields:
+        What was found.
+    """
+    token: str | None = None
+    while token is None or token:
+        page = search(token)
+        yield from page
+        token = page.token or ""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from infra.settings import Settings
 from refit.upkeep import Finding
 from tasks.kept import Kept
-from tasks.unfinished import began
+from tasks.mlflow_store import every_page
+from tasks.unfinished import TRAINED, began
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 PRUNED = "refit.pruned"
 """The tag of a run that was let go: MLflow keeps its parameters and metrics in its bin, its files are removed."""
-
-_TRAINED = {"refit.run_key", "mlflow.parentRunId"}
 
 
 def prune_versions(client: MlflowClient, project: str, kept: Kept, dry_run: bool) -> Iterator[Finding]:
@@ -71,7 +70,7 @@ def _unneeded(client: MlflowClient, experiment: str, kept: Kept) -> list[Run]:
         if kept.since
         and began(run) < kept.since
         and run.info.status != "RUNNING"
-        and _TRAINED & set(run.data.tags)
+        and TRAINED & set(run.data.tags)
         and not {run.info.run_id, run.data.tags.get("mlflow.parentRunId")} & kept.runs
     ]
 
@@ -112,10 +111,4 @@ def _runs(client: MlflowClient, experiment: str, *, deleted: bool) -> list[Run]:
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-    found: list[Run] = []
-    token: str | None = None
-    while token is None or token:
-        page = client.search_runs([experiment], "", view, page_token=token)
-        found += page
-        token = page.token or ""
-    return found
+    return list(every_page(lambda token: client.search_runs([experiment], "", view, page_token=token)))

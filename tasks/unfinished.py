@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tasks.mlflow_store import every_page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
 
-_OURS = {"refit.run_key", "mlflow.parentRunId"}
+TRAINED = {"refit.run_key", "mlflow.parentRunId"}
 """A training's run has the first tag, a trial's the second."""
 
 
@@ -24,7 +26,7 @@ def open_trainings(client: MlflowClient, experiment: str) -> list[Run]:
         The runs; those that somebody has started by hand are not among them.
     """
     running = client.search_runs([experiment], "attributes.status = 'RUNNING'")
-    return [run for run in running if _OURS & set(run.data.tags)]
+    return [run for run in running if TRAINED & set(run.data.tags)]
 
 
 def pending_models(client: MlflowClient, experiment: str, run_id: str | None = None) -> list[LoggedModel]:
@@ -42,12 +44,8 @@ def pending_models(client: MlflowClient, experiment: str, run_id: str | None = N
 
     # MLflow compares a status with a text and so finds none: it is compared here.
     chosen = f"source_run_id = '{run_id}'" if run_id else None
-    found: list[LoggedModel] = []
-    page: Any = None
-    while page is None or page.token:
-        page = client.search_logged_models([experiment], chosen, page_token=page.token if page is not None else None)
-        found += [model for model in page if model.status == LoggedModelStatus.PENDING]
-    return found
+    found = every_page(lambda token: client.search_logged_models([experiment], chosen, page_token=token))
+    return [model for model in found if model.status == LoggedModelStatus.PENDING]
 
 
 def close_training(client: MlflowClient, run: Run) -> None:
