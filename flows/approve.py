@@ -12,7 +12,7 @@ from pydantic import Field
 
 from refit.models import Champion
 from tasks.alive import living
-from tasks.approve import judgement_of, settle_approval, waiting
+from tasks.approve import judgement_behind, settle_approval, waiting
 from tasks.verdict_report import verdict_page
 
 WAITS_SECONDS = 30 * 24 * 3_600
@@ -42,7 +42,7 @@ def approve(project: str, version: int) -> Champion | None:
         RefitError: If that version waits for nobody, or another champion serves by now.
     """
     with living("approve", project):
-        page = verdict_page(judgement_of(waiting(project, version)))
+        page = verdict_page(judgement_behind(waiting(project, version)))
         form = Approval.with_initial_data(description=page)
         answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
         approved, now = answer.decision == "approve", datetime.now(UTC)

@@ -17,9 +17,9 @@ from refit.errors import NotApproved
 from refit.judgements import Judgement
 from refit.ledger import from_payload
 from refit.models import Challenger, Champion
-from tasks.ledger import entries, entry, entry_once, record
+from tasks.ledger import entries, entry_once, record
 from tasks.promote import promote
-from tasks.register import recorded_challenger, verdict_of_version
+from tasks.register import judgement_of, recorded_challenger, verdict_of_version
 from tasks.succession import current_champion, generation_of
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def settle_approval(project: str, version: int, approved: bool, who: str, why: s
         StaleChampion: If another champion serves than the one it was compared with.
     """
     challenger = waiting(project, version)
-    compared, serving = judgement_of(challenger), current_champion(project)
+    compared, serving = judgement_behind(challenger), current_champion(project)
     facts = {
         "verdict_id": challenger.verdict_id,
         "version": version,
@@ -107,13 +107,13 @@ def waiting(project: str, version: int) -> Challenger:
         raise NotApproved(f"{project} has no judged version {version}: versions that wait for approval are {known}")
     if not challenger.verdict.promote:
         raise NotApproved(f"version {version} of {project} was rejected by the gate: retrain instead of approving it")
-    if judgement_of(challenger).policy.promotion == "auto":
+    if judgement_behind(challenger).policy.promotion == "auto":
         raise NotApproved(f"version {version} of {project} needs no approval: its gate promotes by itself")
     return challenger
 
 
-def judgement_of(challenger: Challenger) -> Judgement:
-    """Reads what a verdict rests on.
+def judgement_behind(challenger: Challenger) -> Judgement:
+    """Reads what a verdict rests on that waits for a person.
 
     Args:
         challenger: A challenger that is on record.
@@ -124,10 +124,10 @@ def judgement_of(challenger: Challenger) -> Judgement:
     Raises:
         NotApproved: If the ledger does not hold it any more.
     """
-    judged = entry(challenger.verdict_id)
-    if judged is None:
+    judgement = judgement_of(challenger)
+    if judgement is None:
         raise NotApproved(f"the ledger has no entry {challenger.verdict_id}: restore its database from a backup")
-    return from_payload(Judgement, judged.payload)
+    return judgement
 
 
 @task(cache_policy=NO_CACHE)

@@ -8,16 +8,14 @@ from prefect.artifacts import create_markdown_artifact
 
 from refit.errors import StateError
 from refit.judgements import Judgement
-from refit.ledger import from_payload
 from refit.models import Challenger
 from refit.project import Project
 from tasks.card_parts import data_part, features_part, lineage_part, purpose_part, serving_part, verdict_part
 from tasks.card_picture import scores_picture
 from tasks.card_scores import fairness_part, scores_part, slices_part
-from tasks.ledger import entry
 from tasks.markdown import image, plain
 from tasks.mlflow_store import open_mlflow
-from tasks.register import verdict_of_version
+from tasks.register import judgement_of, verdict_of_version
 from tasks.succession import current_champion
 
 
@@ -28,20 +26,31 @@ def publish_card(definition: Project, challenger: Challenger) -> None:
         definition: The project.
         challenger: The version, on record.
     """
-    text = card_of_version(definition, challenger.version)[1]
+    judgement = _on_record(definition, challenger)
+    text = card(definition, judgement, challenger)
     open_mlflow().log_text(challenger.model.run_id, text, "card.md")
     create_markdown_artifact(
-        text + _drawn(challenger),
+        text + _drawn(judgement),
         key=f"{definition.name.replace('_', '-')}-card",
         description=f"Model card of {definition.name} version {challenger.version}",
     )
 
 
-def _drawn(challenger: Challenger) -> str:
+def _drawn(judgement: Judgement) -> str:
     """Adds the picture for people with a browser; on a terminal it would be pages of letters."""
-    judged = entry(challenger.verdict_id)
-    picture = scores_picture(from_payload(Judgement, judged.payload)) if judged else None
+    picture = scores_picture(judgement)
     return f"\n{image('the scores in each block of time', picture)}\n" if picture else ""
+
+
+def _on_record(definition: Project, challenger: Challenger) -> Judgement:
+    judgement = judgement_of(challenger)
+    if judgement is None:
+        raise _without_verdict(definition, challenger.version)
+    return judgement
+
+
+def _without_verdict(definition: Project, version: int) -> StateError:
+    return StateError(f"the ledger has no verdict on version {version} of {definition.name}: name another one")
 
 
 def card_of_version(definition: Project, version: int | None) -> tuple[int, str]:
@@ -62,10 +71,9 @@ def card_of_version(definition: Project, version: int | None) -> tuple[int, str]
         raise StateError(f"{definition.name} has no champion yet: run `refit retrain {definition.name}`")
     wanted = version or (serving.version if serving else 0)
     challenger = verdict_of_version(definition.name, wanted)
-    judged = entry(challenger.verdict_id) if challenger else None
-    if challenger is None or judged is None:
-        raise StateError(f"the ledger has no verdict on version {wanted} of {definition.name}: name another one")
-    return wanted, card(definition, from_payload(Judgement, judged.payload), challenger)
+    if challenger is None:
+        raise _without_verdict(definition, wanted)
+    return wanted, card(definition, _on_record(definition, challenger), challenger)
 
 
 def card(definition: Project, judgement: Judgement, challenger: Challenger) -> str:

@@ -10,16 +10,14 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from refit.errors import NotApproved
-from refit.judgements import Judgement
-from refit.ledger import Entry, as_payload, from_payload
+from refit.ledger import Entry, as_payload
 from refit.models import Challenger, Champion
 from refit.project import Project
 from tasks.alias import Moved, follow_ledger, moved_alias, note_settled
-from tasks.ledger import entry
 from tasks.ledger_database import writing
 from tasks.ledger_rows import append, find_once, newest_entry
 from tasks.promote import check_approval
-from tasks.register import verdict_of_version
+from tasks.register import judgement_of, verdict_of_version
 from tasks.retries import not_ours
 from tasks.succession import begins, current_champion, enthrone, newest_champion
 
@@ -96,11 +94,11 @@ def _adopt(connection: Connection, serving: Champion, version: int, at: datetime
 
 
 def _is_allowed(connection: Connection, chosen: Challenger) -> bool:
-    judged = entry(chosen.verdict_id)
-    if judged is None or not chosen.verdict.promote:
+    judgement = judgement_of(chosen)
+    if judgement is None or not chosen.verdict.promote:
         return False
     try:
-        check_approval(connection, chosen, from_payload(Judgement, judged.payload))
+        check_approval(connection, chosen, judgement)
     except NotApproved:
         return False
     return True

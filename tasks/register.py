@@ -90,6 +90,19 @@ def verdict_of_version(project: str, version: int) -> Challenger | None:
     return next((recorded_challenger(made) for made in verdicts if made.payload["version"] == version), None)
 
 
+def judgement_of(challenger: Challenger) -> Judgement | None:
+    """Reads what a verdict rests on.
+
+    Args:
+        challenger: A challenger that is on record.
+
+    Returns:
+        The judgement; `None` where the ledger does not hold its entry.
+    """
+    judged = entry(challenger.verdict_id)
+    return from_payload(Judgement, judged.payload) if judged else None
+
+
 def is_settled(challenger: Challenger) -> bool:
     """Tells whether a verdict has had its effect: nothing is left to do for it.
 
@@ -101,10 +114,8 @@ def is_settled(challenger: Challenger) -> bool:
     """
     if not challenger.verdict.promote or was_refused(challenger):
         return True
-    judged, serving = entry(challenger.verdict_id), current_champion(challenger.model.project)
-    if judged is None:
-        return True
-    return from_payload(Judgement, judged.payload).generation != generation_of(serving)
+    judgement, serving = judgement_of(challenger), current_champion(challenger.model.project)
+    return judgement is None or judgement.generation != generation_of(serving)
 
 
 def was_refused(challenger: Challenger) -> bool:

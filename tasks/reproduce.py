@@ -18,21 +18,19 @@ from refit.comparing import Contender, answers_of
 from refit.errors import CannotReproduce
 from refit.gate.serving import AGREEMENT
 from refit.judgements import Judgement
-from refit.ledger import from_payload
 from refit.models import ModelRef
 from refit.predictions import Predictions
 from refit.project import Project
 from refit.recipes import Cause, Recipe, Reproduction, changes
 from refit.snapshots import SnapshotRef
 from tasks.fit import fit
-from tasks.ledger import entry
 from tasks.markdown import plain, table
 from tasks.model_store import fetch_model
 from tasks.provenance import lock_text
 from tasks.recipe import kept_lock, recipe_now, tuned_of
 from tasks.recorded_code import as_it_was
 from tasks.recorded_rows import held_out, rows_on_record
-from tasks.register import verdict_of_version
+from tasks.register import judgement_of, verdict_of_version
 from tasks.rehearse import fingerprint_of
 
 log = logging.getLogger(__name__)
@@ -102,10 +100,10 @@ def publish_reproduction(found: Reproduction) -> None:
 
 def _judgement_of(definition: Project, version: int) -> Judgement:
     challenger = verdict_of_version(definition.name, version)
-    judged = entry(challenger.verdict_id) if challenger else None
-    if judged is None:
+    judgement = judgement_of(challenger) if challenger else None
+    if judgement is None:
         raise CannotReproduce(f"the ledger has no verdict on version {version} of {definition.name}: name another one")
-    return from_payload(Judgement, judged.payload)
+    return judgement
 
 
 def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
