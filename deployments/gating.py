@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import Answer, answering
+
+if TYPE_CHECKING:
+    from tasks.selftest import Tried
 
 TOLERATED = 0.05
 """The share of honest challengers that may be rejected: what the gate's error budget allows by default."""
@@ -57,10 +60,9 @@ def run_selftest(project: str, as_of: datetime | None, rounds: int) -> Answer:
         Every challenger and what the gate said; exit code 1 where a bad one passed, or too many honest ones did not.
     """
     from tasks.catalog import find_project
-    from tasks.selftest import Tried
     from tasks.selftest import selftest as run
 
-    tried: list[Tried] = list(run(find_project(project), as_of or datetime.now(UTC), rounds))
+    tried = list(run(find_project(project), as_of or datetime.now(UTC), rounds))
     bad = [one for one in tried if not one.good]
     rejected = sum(not one.right for one in tried if one.good)
     passed = all(one.right for one in bad) and rejected <= TOLERATED * rounds
@@ -79,7 +81,7 @@ def run_selftest(project: str, as_of: datetime | None, rounds: int) -> Answer:
     return Answer(facts, [f"{summary} accepted", *lines], exit_code=0 if passed else 1)
 
 
-def _facts(one: Any) -> dict[str, Any]:  # noqa: ANN401 - of a module that is imported late
+def _facts(one: Tried) -> dict[str, Any]:
     reasons = one.verdict.reasons if one.verdict else ()
     return {
         "promoted": one.verdict.promote if one.verdict else None,
@@ -89,7 +91,7 @@ def _facts(one: Any) -> dict[str, Any]:  # noqa: ANN401 - of a module that is im
     }
 
 
-def _line(one: Any) -> str:  # noqa: ANN401
+def _line(one: Tried) -> str:
     if one.verdict is None:
         return f"  left out  {one.name}: this project leaves no way to make it"
     failed = [reason for reason in one.verdict.reasons if not reason.passed]

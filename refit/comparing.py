@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,11 +16,11 @@ from refit.evaluations import Comparison, Evaluation
 from refit.gate import calibration, slices
 from refit.gate.answers import measure_answers
 from refit.gate.cuts import cut
-from refit.gate.evidence import Answers, Evidence, Rehearsal, Standing
+from refit.gate.evidence import UNMEASURED, Answers, Evidence, Rehearsal, Standing
 from refit.gate.fairness import measure_fairness
 from refit.gate.inputs import measure_inputs
 from refit.predictions import Predictions, predict_once
-from refit.preparation import pick, trivial
+from refit.preparation import pick, seen_by, trivial
 from refit.project import Project
 from refit.scoring import metric_of, score
 from refit.snapshots import SnapshotRef
@@ -68,57 +67,48 @@ def compare(definition: Project, challenger: Contender, champion: Contender | No
         ModelError: If a model cannot predict these rows.
     """
     metric = metric_of(definition, pd.concat([ground.target, ground.rows[definition.target]]).unique())
-    said = {"challenger": answers_of(definition, challenger, ground.rows), "baseline": _trivial(definition, ground)}
-    if champion:
-        said["champion"] = answers_of(definition, champion, ground.rows)
-    names = {"challenger": challenger.name, "baseline": "the trivial model", "champion": champion and champion.name}
-    sane = _answers(definition, challenger, said["challenger"], ground)
-    scores = {
-        who: evaluation(definition, metric, str(names[who]), answers, ground.rows)
-        if who != "challenger" or not sane.invalid
-        else _without_scores(definition, ground)
-        for who, answers in said.items()
-    }
+    rows = ground.rows
+    said, trivially = answers_of(definition, challenger, rows), _trivial(definition, ground)
+    rival = answers_of(definition, champion, rows) if champion else None
+    sane = _answers(definition, challenger, said, ground)
     return Comparison(
         metric=metric,
         holdout=ground.holdout,
-        challenger=scores["challenger"],
-        baseline=scores["baseline"],
-        champion=scores.get("champion"),
-        evidence=_evidence(definition, metric, challenger, champion, ground, said, sane),
-    )
-
-
-def _evidence(
-    definition: Project,
-    metric: str,
-    challenger: Contender,
-    champion: Contender | None,
-    ground: Ground,
-    said: Mapping[str, Predictions],
-    sane: Answers,
-) -> Evidence:
-    rows, truth, rival = ground.rows, ground.rows[definition.target], said.get("champion")
-    evidence = Evidence(
-        standing=Standing(
-            trained_until=challenger.trained_on.window.end,
-            champion_until=champion.trained_on.window.end if champion else None,
-            holdout_from=ground.holdout.window.start,
-            same_answers=rival is not None and _same(said["challenger"], rival),
+        challenger=_without_scores(definition, ground)
+        if sane.invalid
+        else evaluation(definition, metric, challenger.name, said, rows),
+        baseline=evaluation(definition, metric, "the trivial model", trivially, rows),
+        champion=evaluation(definition, metric, champion.name, rival, rows) if champion and rival is not None else None,
+        evidence=replace(
+            UNMEASURED if sane.invalid else _measured(definition, said, rival, trivially, ground),
+            standing=_standing(challenger, champion, ground, same_answers=rival is not None and _same(said, rival)),
+            answers=sane,
+            inputs=measure_inputs(definition, challenger.model, ground.training, rows, metric),
+            rehearsal=ground.rehearsal,
         ),
-        answers=sane,
-        inputs=measure_inputs(definition, challenger.model, ground.training, rows, metric),
-        rehearsal=ground.rehearsal,
     )
-    if sane.invalid:
-        return evidence
-    losses = slices.paired_losses(said["challenger"], rival or said["baseline"], truth)
-    fairness, times = definition.gate.fairness, rows[definition.timestamp]
-    return replace(
-        evidence,
-        calibration=calibration.measure(said["challenger"], rival, truth, blocks(times)),
+
+
+def _measured(
+    definition: Project, said: Predictions, rival: Predictions | None, trivially: Predictions, ground: Ground
+) -> Evidence:
+    """Measures what takes an answer to every row."""
+    rows, truth, times = ground.rows, ground.rows[definition.target], ground.rows[definition.timestamp]
+    losses = slices.paired_losses(said, trivially if rival is None else rival, truth)
+    fairness = definition.gate.fairness
+    return Evidence(
+        calibration=calibration.measure(said, rival, truth, blocks(times)),
         slices=slices.measure(cut(definition, rows), *losses, times=times),
-        fairness=measure_fairness(fairness, said["challenger"], truth, rows) if fairness else None,
+        fairness=measure_fairness(fairness, said, truth, rows) if fairness else None,
+    )
+
+
+def _standing(challenger: Contender, champion: Contender | None, ground: Ground, *, same_answers: bool) -> Standing:
+    return Standing(
+        trained_until=challenger.trained_on.window.end,
+        champion_until=champion.trained_on.window.end if champion else None,
+        holdout_from=ground.holdout.window.start,
+        same_answers=same_answers,
     )
 
 
@@ -126,7 +116,7 @@ def _answers(definition: Project, challenger: Contender, said: Predictions, grou
     try:
         return measure_answers(definition, said, ground.target)
     except ModelError as fault:
-        raise _cannot_be_judged(definition, challenger.name, fault) from fault
+        raise cannot_be_judged(definition, challenger.name, fault) from fault
 
 
 def _same(one: Predictions, other: Predictions) -> bool:
@@ -155,12 +145,11 @@ def answers_of(definition: Project, contender: Contender, rows: pd.DataFrame) ->
     Raises:
         ModelError: If a column that it was fitted on is gone.
     """
-    # What it was fitted on need not be what the project's features are by now.
-    columns = list(getattr(contender.model, "feature_names_in_", definition.features_of(rows.columns)))
+    columns = seen_by(contender.model, definition.features_of(rows.columns))
     try:
         return predict_once(contender.model, pick(rows, columns))
     except ModelError as fault:
-        raise _cannot_be_judged(definition, contender.name, fault) from fault
+        raise cannot_be_judged(definition, contender.name, fault) from fault
 
 
 def evaluation(definition: Project, metric: str, name: str, answers: Predictions, rows: pd.DataFrame) -> Evaluation:
@@ -186,10 +175,20 @@ def evaluation(definition: Project, metric: str, name: str, answers: Predictions
             blocks=tuple(score(metric, answers, truth, block) for block in blocks(rows[definition.timestamp])),
         )
     except ModelError as fault:
-        raise _cannot_be_judged(definition, name, fault) from fault
+        raise cannot_be_judged(definition, name, fault) from fault
 
 
-def _cannot_be_judged(definition: Project, name: str, fault: ModelError) -> ModelError:
+def cannot_be_judged(definition: Project, name: str, fault: ModelError) -> ModelError:
+    """Says of a fault which model it is about.
+
+    Args:
+        definition: The project.
+        name: What messages call the model.
+        fault: What is wrong with it.
+
+    Returns:
+        An error of the same kind, to be raised.
+    """
     return type(fault)(f"{name} of {definition.name} cannot be judged: {fault}")
 
 

@@ -37,6 +37,19 @@ def pick(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     return frame.loc[:, list(features)]
 
 
+def seen_by(model: BaseEstimator, features: Sequence[str]) -> list[str]:
+    """Names the columns that a model was fitted on, which need not be what the project's features are by now.
+
+    Args:
+        model: A fitted estimator.
+        features: The project's features, for a model that does not tell.
+
+    Returns:
+        Their names, in the model's order.
+    """
+    return [str(name) for name in getattr(model, "feature_names_in_", features)]
+
+
 def prepare(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     """Gives training rows that a column without any value does not break.
 

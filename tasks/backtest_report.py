@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from refit.backtest.presets import PRESETS
 from refit.backtest.results import BacktestResult, PolicyResult
 from refit.project import Project
-from tasks.markdown import image, number, plain, table
+from tasks.markdown import artifact_key, image, number, plain, table
 
 NUMBERS = ("loss", "relative loss", "regret", "trainings", "promotions")
 """What is told of each policy; the JSON has the same names, with a low line for the space."""
@@ -28,21 +28,9 @@ def publish_backtest(definition: Project, result: BacktestResult) -> None:
     """
     create_markdown_artifact(
         backtest_markdown(result),
-        key=artifact_key(definition.name),
+        key=artifact_key(definition.name, "backtest"),
         description=plain(headline(result), 400),
     )
-
-
-def artifact_key(project: str) -> str:
-    """Names a project's artifact.
-
-    Args:
-        project: The project's name.
-
-    Returns:
-        The key in Prefect.
-    """
-    return f"{project.replace('_', '-')}-backtest"
 
 
 def backtest_markdown(result: BacktestResult) -> str:

@@ -13,7 +13,7 @@ from refit.project import Project
 from tasks.card_parts import data_part, features_part, lineage_part, purpose_part, serving_part, verdict_part
 from tasks.card_picture import scores_picture
 from tasks.card_scores import fairness_part, scores_part, slices_part
-from tasks.markdown import image, plain
+from tasks.markdown import artifact_key, image, plain
 from tasks.mlflow_store import open_mlflow
 from tasks.register import judgement_of, verdict_of_version
 from tasks.succession import current_champion
@@ -31,7 +31,7 @@ def publish_card(definition: Project, challenger: Challenger) -> None:
     open_mlflow().log_text(challenger.model.run_id, text, "card.md")
     create_markdown_artifact(
         text + _drawn(judgement),
-        key=f"{definition.name.replace('_', '-')}-card",
+        key=artifact_key(definition.name, "card"),
         description=f"Model card of {definition.name} version {challenger.version}",
     )
 

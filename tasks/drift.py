@@ -13,12 +13,13 @@ from refit.drift.comparison import Reference, compare
 from refit.drift.findings import Drift
 from refit.drift.profile import Profile, merge, profile
 from refit.models import Champion
+from refit.preparation import seen_by
 from refit.project import Project
 from refit.snapshots import SnapshotRef
 from refit.windows import Window
 from tasks.model_store import fetch_model
 from tasks.profiles import load_reference
-from tasks.streaming import chunks, said_of, seen_by
+from tasks.streaming import chunks, said_of
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,11 @@ def _profiled(
 ) -> tuple[Profile | None, Profile | None]:
     estimator = fetch_model(definition, champion.model) if reference.scores else None
     columns = list(reference.data.columns)
-    wanted = [definition.timestamp, *columns, *(seen_by(estimator, definition, columns) if estimator else ())]
+    wanted = [
+        definition.timestamp,
+        *columns,
+        *(seen_by(estimator, definition.features_of(columns)) if estimator else ()),
+    ]
     cells = reference.data.anchors.unblocked()
     score_cells = reference.scores.anchors.unblocked() if reference.scores else None
     data, scores = None, None

@@ -10,7 +10,7 @@ from refit.drift.findings import ColumnDrift, Drift
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
-from tasks.markdown import image, number, plain, table
+from tasks.markdown import artifact_key, image, number, plain, table
 from tasks.monitor_words import COLUMN_WORDS, columns_by_size, drift_words, performance_words, probe_words
 from tasks.report_record import Record, marks, points, read_record
 
@@ -38,7 +38,7 @@ def publish_monitor(definition: Project, evidence: Evidence, recorded: RecordedD
     past = read_record(definition.name, SAMPLED)
     create_markdown_artifact(
         monitor_markdown(evidence, recorded.id, recorded.decision, past),
-        key=f"{definition.name.replace('_', '-')}-drift",
+        key=artifact_key(definition.name, "drift"),
         description=headline(recorded.id, recorded.decision),
     )
 

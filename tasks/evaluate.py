@@ -9,7 +9,7 @@ import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.comparing import Contender, Ground, answers_of, compare, evaluation
+from refit.comparing import Contender, Ground, answers_of, cannot_be_judged, compare, evaluation
 from refit.errors import LeakyHoldout, ModelError
 from refit.evaluations import Comparison, Evaluation
 from refit.gate.evidence import Rehearsal
@@ -137,7 +137,7 @@ def contender(definition: Project, name: str, model: ModelRef) -> Contender:
     try:
         return Contender(name, fetch_model(definition, model), model.trained_on)
     except ModelError as fault:
-        raise type(fault)(f"{name} of {definition.name} cannot be judged: {fault}") from fault
+        raise cannot_be_judged(definition, name, fault) from fault
 
 
 def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:

@@ -25,16 +25,17 @@ from refit.monitoring.performance import baseline, measure
 from refit.monitoring.policies import PerformancePolicy
 from refit.monitoring.realised import in_kind
 from refit.predictions import Predictions, predict_once
-from refit.preparation import pick
+from refit.preparation import pick, seen_by
 from refit.project import Project
 from refit.scoring import metric_of
 from refit.snapshots import SnapshotRef
 from refit.split import Times
 from refit.windows import Window
 from tasks.delta import open_table, read, within
+from tasks.evaluate import in_time
 from tasks.ledger import entries, entry
 from tasks.model_store import fetch_model
-from tasks.table import pinned, read_rows
+from tasks.table import pinned
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -110,10 +111,8 @@ def _measured(
 def _predicted(
     definition: Project, model: BaseEstimator, version: int, window: Window
 ) -> tuple[pd.DataFrame, Predictions]:
-    rows = read_rows(definition, SnapshotRef(definition.name, version, window, 0, ""))
-    rows = rows.sort_values(definition.timestamp, kind="stable", ignore_index=True)
-    columns = list(getattr(model, "feature_names_in_", definition.features_of(rows.columns)))
-    return rows, predict_once(model, pick(rows, columns))
+    rows = in_time(definition, SnapshotRef(definition.name, version, window, 0, ""))
+    return rows, predict_once(model, pick(rows, seen_by(model, definition.features_of(rows.columns))))
 
 
 def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.Series[Any]) -> Estimate | None:

@@ -18,6 +18,7 @@ from refit.drift.comparison import Reference, reference_of
 from refit.drift.profile import Profile, profile
 from refit.errors import NotEnoughData
 from refit.models import Challenger, ModelRef
+from refit.preparation import seen_by
 from refit.project import Project
 from refit.reference_bytes import pack, unpack
 from refit.snapshots import SnapshotRef
@@ -25,7 +26,7 @@ from refit.thinning import thinned
 from tasks.delta import schema_of
 from tasks.mlflow_store import open_mlflow
 from tasks.model_store import fetch_model
-from tasks.streaming import chunks, said_of, seen_by
+from tasks.streaming import chunks, said_of
 from tasks.table import pinned
 
 log = logging.getLogger(__name__)
@@ -97,7 +98,7 @@ def _data(definition: Project, ref: SnapshotRef) -> Profile:
 def _scores(definition: Project, judged: ModelRef, holdout: SnapshotRef) -> Profile:
     estimator = fetch_model(definition, judged)
     names = schema_of(pinned(definition, holdout.version)).names
-    columns = [definition.timestamp, *seen_by(estimator, definition, names)]
+    columns = [definition.timestamp, *seen_by(estimator, definition.features_of(names))]
     said = pa.concat_tables(said_of(estimator, definition, rows) for rows in chunks(definition, holdout, columns))
     names = [name for name in said.column_names if name != definition.timestamp]
     return _anchored(definition, said, names, holdout.rows, [said])

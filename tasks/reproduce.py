@@ -24,7 +24,7 @@ from refit.project import Project
 from refit.recipes import Cause, Recipe, Reproduction, changes
 from refit.snapshots import SnapshotRef
 from tasks.fit import fit
-from tasks.markdown import plain, table
+from tasks.markdown import artifact_key, plain, table
 from tasks.model_store import fetch_model
 from tasks.provenance import lock_text
 from tasks.recipe import kept_lock, recipe_now, tuned_of
@@ -94,7 +94,7 @@ def publish_reproduction(found: Reproduction) -> None:
     said = "is reproduced" if found.reproduced else "differs"
     head = f"version {found.version} of {found.project} {said}: largest difference {found.difference} on {found.rows:,}"
     lines = [f"## {plain(head)} rows", "", *table(("what", "recorded", "now"), rows)]
-    key = f"{found.project.replace('_', '-')}-reproduction"
+    key = artifact_key(found.project, "reproduction")
     create_markdown_artifact("\n".join(lines), key=key, description=plain(head))
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from refit.outputs import outputs
 from refit.predictions import predict_once
-from refit.preparation import pick
+from refit.preparation import pick, seen_by
 from refit.project import Project
 from refit.snapshots import SnapshotRef
 from tasks.delta import read
@@ -57,19 +57,6 @@ def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa
     Raises:
         ModelError: If it cannot predict these rows.
     """
-    answers = outputs(predict_once(estimator, pick(frame(rows), seen_by(estimator, definition, rows.column_names))))
+    columns = seen_by(estimator, definition.features_of(rows.column_names))
+    answers = outputs(predict_once(estimator, pick(frame(rows), columns)))
     return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
-
-
-def seen_by(estimator: BaseEstimator, definition: Project, columns: list[str]) -> list[str]:
-    """Names the columns that a model was fitted on.
-
-    Args:
-        estimator: The fitted estimator.
-        definition: The project.
-        columns: The table's columns.
-
-    Returns:
-        Their names; those the project has now where the model does not tell.
-    """
-    return list(getattr(estimator, "feature_names_in_", definition.features_of(columns)))

@@ -13,7 +13,7 @@ from refit.models import Champion
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from tasks.decision import RecordedDecision
-from tasks.markdown import plain
+from tasks.markdown import artifact_key, plain
 from tasks.retries import not_ours
 from tasks.rollback import roll_back
 
@@ -76,6 +76,6 @@ def publish_rollback(champion: Champion, reason: str) -> None:
     said = f"version {champion.version} of {project} serves again, generation {champion.generation}"
     create_markdown_artifact(
         f"## {plain(said)}\n\n{plain(reason, 1_000)}\n",
-        key=f"{project.replace('_', '-')}-rollback",
+        key=artifact_key(project, "rollback"),
         description=plain(said),
     )

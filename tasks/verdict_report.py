@@ -10,6 +10,7 @@ from refit.judgements import Judgement
 from refit.project import Project
 from refit.snapshots import Ingestion
 from refit.verdicts import Verdict
+from tasks.markdown import artifact_key
 
 _MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#"} | {"\n": " ", "\r": " "})
 """What is markup in a markdown table, beside HTML."""
@@ -67,7 +68,7 @@ def publish_verdict(definition: Project, judgement: Judgement) -> None:
     """
     create_markdown_artifact(
         verdict_page(judgement),
-        key=f"{definition.name.replace('_', '-')}-verdict",
+        key=artifact_key(definition.name, "verdict"),
         description=headline(judgement),
     )
 

@@ -17,7 +17,7 @@ from refit.gate.evidence import Inputs
 from refit.gate.policies import GatePolicy
 from refit.losses import loss
 from refit.predictions import predict_once
-from refit.preparation import trivial
+from refit.preparation import seen_by, trivial
 from refit.project import Project
 from refit.scoring import score
 from refit.verdicts import Reason
@@ -46,7 +46,7 @@ def measure_inputs(
         The features, and how much of the trivial model's loss the strongest one removes on the holdout by itself.
     """
     expected = definition.features_of(holdout.columns)
-    features = [str(name) for name in getattr(model, "feature_names_in_", expected)]
+    features = seen_by(model, expected)
     looked_at = [name for name in features if name in holdout.columns and name in training.columns]
     rows = training.sample(min(MOST_ROWS, len(training)), random_state=definition.training.seed)
     strengths = {name: _strength(definition, rows, holdout, name, metric) for name in looked_at}
