@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -45,9 +46,9 @@ def roll_back(
         PromotionError: If nothing serves, or there is nobody to return to.
         StaleChampion: If another generation serves than the one that is to be taken back.
     """
-    once = None if decision is None else f"decision {decision}"
+    facts = {"reason": reason, "by": by, "decision": decision}
     try:
-        champion = _settled(project, reason, by, at, to, over, once, decision)
+        champion = _settled(project, at, to, over, facts)
     except PromotionError:
         if current_champion(project):
             follow_ledger(project)  # a former rollback may have been killed before the alias followed
@@ -56,41 +57,20 @@ def roll_back(
     return champion
 
 
-def _settled(
-    project: str,
-    reason: str,
-    by: str,
-    at: datetime,
-    to: int | None,
-    over: int | None,
-    once: str | None,
-    decision: int | None,
-) -> Champion:
+def _settled(project: str, at: datetime, to: int | None, over: int | None, facts: dict[str, Any]) -> Champion:
     """Finds the rollback of a decision that is carried out already, or makes one."""
+    once = None if facts["decision"] is None else f"decision {facts['decision']}"
     with writing() as connection:
         serving = newest_champion(connection, project)
         done = find_once(connection, project, "rollback", once) if once else None
         if serving is not None and done is not None and serving == champion_of(done):
             return serving
-        return _returned(connection, _checked(project, serving, over), to, at, reason, by, once, decision)
-
-
-def _returned(
-    connection: Connection,
-    serving: Champion,
-    to: int | None,
-    at: datetime,
-    reason: str,
-    by: str,
-    once: str | None,
-    decision: int | None,
-) -> Champion:
-    target = _target(connection, serving, to)
-    champion = Champion(target.model, target.version, serving.generation + 1, begins(at, serving), target.judged)
-    facts = {"reason": reason, "by": by, "decision": decision}
-    enthrone(connection, "rollback", champion, serving, facts, once)
-    log.info("%s: version %d serves again, generation %d", target.model.project, champion.version, champion.generation)
-    return champion
+        former = _checked(project, serving, over)
+        target = _target(connection, former, to)
+        champion = Champion(target.model, target.version, former.generation + 1, begins(at, former), target.judged)
+        enthrone(connection, "rollback", champion, former, facts, once)
+        log.info("%s: version %d serves again, generation %d", project, champion.version, champion.generation)
+        return champion
 
 
 def _checked(project: str, serving: Champion | None, over: int | None) -> Champion:
