@@ -19,7 +19,7 @@ from refit.gate.cuts import cut
 from refit.gate.evidence import UNMEASURED, Answers, Evidence, Rehearsal, Standing
 from refit.gate.fairness import measure_fairness
 from refit.gate.inputs import measure_inputs
-from refit.predictions import Predictions, predict_once
+from refit.predictions import Predictions, distance, predict_once
 from refit.preparation import pick, seen_by, trivial
 from refit.project import Project
 from refit.scoring import metric_of, score
@@ -81,7 +81,9 @@ def compare(definition: Project, challenger: Contender, champion: Contender | No
         champion=evaluation(definition, metric, champion.name, rival, rows) if champion and rival is not None else None,
         evidence=replace(
             UNMEASURED if sane.invalid else _measured(definition, said, rival, trivially, ground),
-            standing=_standing(challenger, champion, ground, same_answers=rival is not None and _same(said, rival)),
+            standing=_standing(
+                challenger, champion, ground, same_answers=rival is not None and not distance(said, rival)
+            ),
             answers=sane,
             inputs=measure_inputs(definition, challenger.model, ground.training, rows, metric),
             rehearsal=ground.rehearsal,
@@ -117,13 +119,6 @@ def _answers(definition: Project, challenger: Contender, said: Predictions, grou
         return measure_answers(definition, said, ground.target)
     except ModelError as fault:
         raise cannot_be_judged(definition, challenger.name, fault) from fault
-
-
-def _same(one: Predictions, other: Predictions) -> bool:
-    """Tells whether two models answer exactly the same to all rows."""
-    methods = [method for method in ("predict_proba", "predict") if hasattr(one, method) and hasattr(other, method)]
-    answers = [(one.raw(methods[0]), other.raw(methods[0]))] if methods else []
-    return any(mine.shape == theirs.shape and np.array_equal(mine, theirs) for mine, theirs in answers)
 
 
 def _without_scores(definition: Project, ground: Ground) -> Evaluation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 Array = npt.NDArray[Any]
+_NUMBERS = "fiub"
+"""The kinds of numpy types whose values can be subtracted."""
 BINARY = 2
 """The number of classes of which one is the positive."""
 
@@ -101,6 +103,11 @@ class Predictions:
             self._answers[method] = self._checked(method)
         return self._answers[method]
 
+    @property
+    def finest(self) -> Literal["predict_proba", "predict"]:
+        """What says most about each row: probabilities where the model gives them."""
+        return "predict_proba" if hasattr(self, "predict_proba") else "predict"
+
     def raw(self, method: str) -> Array:
         """Gives the model's answers for all rows as they are: NaN and infinite ones included, classes by their names.
 
@@ -145,3 +152,35 @@ def predict_once(model: BaseEstimator, X: pd.DataFrame) -> Predictions:  # noqa:
         The predictions, made when the first score needs them.
     """
     return Predictions(model, X)
+
+
+def apart(one: Array, other: Array) -> float:
+    """Tells how far two answers to the same rows lie apart.
+
+    Args:
+        one: Numbers, or classes of any kind.
+        other: The same of another model, or of another process.
+
+    Returns:
+        The largest difference of an answer; infinite where classes, or the number of answers, differ or one is NaN.
+    """
+    if one.shape != other.shape:
+        return float("inf")
+    if one.dtype.kind not in _NUMBERS or other.dtype.kind not in _NUMBERS:
+        return 0.0 if np.array_equal(one, other) else float("inf")
+    distances = np.abs(one.astype(float) - other.astype(float))
+    return float(np.nan_to_num(distances, nan=np.inf).max(initial=0.0))
+
+
+def distance(one: Predictions, other: Predictions) -> float:
+    """Tells how far two models' answers to the same rows lie apart.
+
+    Args:
+        one: What one says.
+        other: What the other says.
+
+    Returns:
+        As `apart`, of probabilities where both give them.
+    """
+    method = one.finest if one.finest == other.finest else "predict"
+    return apart(one.raw(method), other.raw(method))

@@ -15,7 +15,7 @@ from tasks.kept import OURS
 from tasks.ledger import entries
 from tasks.mlflow_store import every_page, open_mlflow
 from tasks.register import EVERY
-from tasks.unfinished import began, close_training, fail_model, open_trainings, pending_models
+from tasks.unfinished import began, close_training, fail_model, instant, open_trainings, pending_models
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,7 +58,7 @@ def _end_trainings(client: MlflowClient, experiment: str, dry_run: bool) -> Iter
     models = [
         model
         for model in pending_models(client, experiment)
-        if _instant(model.creation_timestamp) <= _dead_before() and model.source_run_id not in closed
+        if instant(model.creation_timestamp) <= _dead_before() and model.source_run_id not in closed
     ]
     yield from _close_trainings(client, runs, dry_run)
     yield from _fail_models(client, models, dry_run)
@@ -85,17 +85,13 @@ def _remove_orphans(client: MlflowClient, project: str, dry_run: bool) -> Iterat
     """Deletes versions that were registered and never judged; a rerun of their training registers the model again."""
     judged = {made.payload["version"] for made in entries(project, "verdict", newest=EVERY)}
     for version in client.search_model_versions(f"name = '{project}'"):
-        young = _instant(version.creation_timestamp) > _dead_before()
+        young = instant(version.creation_timestamp) > _dead_before()
         if OURS not in version.tags or int(version.version) in judged or young:
             continue
         if not dry_run:
             client.delete_model_version(project, version.version)
         sentence = f"version {version.version} of {project} has no verdict in the ledger: taken out of the registry"
         yield Finding("version", f"{project} {version.version}", "removed", sentence)
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _dead_before() -> datetime:

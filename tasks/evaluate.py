@@ -16,11 +16,10 @@ from refit.gate.evidence import Rehearsal
 from refit.models import Champion, ModelRef
 from refit.project import Project
 from refit.snapshots import SnapshotRef
-from refit.thinning import thinned
 from tasks.delta import schema_of
 from tasks.model_store import fetch_model
-from tasks.streaming import chunks
-from tasks.table import frame, pinned, read_rows
+from tasks.streaming import sampled
+from tasks.table import pinned, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -166,10 +165,9 @@ def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Con
 
 
 def _sample(definition: Project, trained_on: SnapshotRef) -> pd.DataFrame:
-    """Reads some thousand of the training rows, the same ones whenever."""
+    """Reads some thousand of the training rows."""
     names = schema_of(pinned(definition, trained_on.version)).names
-    rows = thinned(chunks(definition, trained_on, names), list(definition.key or names), SAMPLE)
-    return pd.DataFrame() if rows is None else frame(rows)
+    return sampled(definition, trained_on, names, list(definition.key or names), SAMPLE)
 
 
 def _named(champion: Champion) -> str:

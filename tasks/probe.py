@@ -18,12 +18,10 @@ from refit.monitoring.probe import MOST_ROWS, probe
 from refit.project import Project
 from refit.snapshots import SnapshotRef
 from refit.split import TICK
-from refit.thinning import thinned
 from refit.windows import BEGINNING, Window
 from tasks.delta import open_table, schema_of
 from tasks.fit import foreign_code
-from tasks.streaming import chunks
-from tasks.table import frame
+from tasks.streaming import sampled
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +62,6 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
 
 def _history(definition: Project, known: SnapshotRef, names: list[str]) -> pd.DataFrame:
     identity = list(definition.key or names)
-    columns = [definition.timestamp, definition.target, *definition.features_of(names), *identity]
-    rows = thinned(chunks(definition, known, columns), identity, MOST_ROWS)
-    if rows is None:
-        return pd.DataFrame()
-    return frame(rows).sort_values(definition.timestamp, kind="stable", ignore_index=True)
+    columns = [definition.timestamp, definition.target, *definition.features_of(names)]
+    rows = sampled(definition, known, columns, identity, MOST_ROWS)
+    return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True) if len(rows) else rows

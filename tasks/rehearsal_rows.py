@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from refit.predictions import apart
 from refit.serving import EXACT
 
 Array = npt.NDArray[Any]
@@ -109,11 +111,5 @@ def difference_of(results: Path, name: str, here: dict[str, Any]) -> float:
     for method, said in here.items():
         there = np.load(results / f"{name}.{method}.npy", allow_pickle=False)
         known = said[: len(there)] if name == SINGLY else said
-        if there.shape != known.shape or not len(there):
-            return float("inf")
-        if there.dtype.kind in "fiub" and known.dtype.kind in "fiub":
-            apart = np.abs(there.astype(float) - known.astype(float))
-            worst = max(worst, float(np.nan_to_num(apart, nan=np.inf).max()))
-        elif not np.array_equal(there, known):
-            return float("inf")
+        worst = max(worst, apart(there, known) if len(there) else math.inf)
     return worst

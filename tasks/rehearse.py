@@ -20,9 +20,9 @@ from refit.errors import ModelError
 from refit.gate.evidence import Case, Rehearsal
 from refit.gate.serving import AGREEMENT
 from refit.models import ModelRef
-from refit.predictions import Array, Predictions
+from refit.predictions import Predictions
 from refit.project import Project
-from refit.serving import conformed, kinds_of
+from refit.serving import answer, kinds_of
 from refit.snapshots import SnapshotRef
 from tasks.evaluate import in_time
 from tasks.model_files import fetched, kinds_beside
@@ -135,7 +135,7 @@ def fingerprint_of(answers: Predictions) -> str:
     Returns:
         SHA-256 of its probabilities, else of its predictions, in hexadecimal.
     """
-    said = plain(answers.raw("predict_proba" if hasattr(answers, "predict_proba") else "predict"))
+    said = plain(answers.raw(answers.finest))
     return hashlib.sha256(np.ascontiguousarray(said).tobytes()).hexdigest()
 
 
@@ -162,8 +162,8 @@ def _like_here(name: str, refusal: str | None, results: Path, expected: Predicti
     """Holds the case against what the judging process says to the same rows."""
     asked = dict(variants(expected.rows))[name]
     try:
-        again = Predictions(expected.model, conformed(kinds, asked))
-        here = {method: plain(_finite(again, method)) for method in METHODS if hasattr(again, method)}
+        methods = [method for method in METHODS if hasattr(expected, method)]
+        here = {method: plain(answer(expected.model, kinds, asked, method)) for method in methods}
     except ModelError as fault:
         return Case(name, refusal is not None, f"it refuses: {fault}" if refusal else "it answers, and not so here")
     if refusal:
@@ -172,16 +172,11 @@ def _like_here(name: str, refusal: str | None, results: Path, expected: Predicti
     return Case(name, passed, "it answers, as it does here" if passed else "its answers are others than here")
 
 
-def _finite(said: Predictions, method: str) -> Array:
-    said.all_of(method)  # refuses what is not a number, as the door does
-    return said.raw(method)
-
-
 def _rehearsed(orders: Orders) -> dict[str, Any]:
     code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
     if code == 0 and found.exists():
-        answer: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return answer
+        told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        return told
     if code == TIME_OVER:
         return {"fault": f"it had not answered after {orders.seconds:g} s"}
     return {"fault": "the process died" if code is None else f"the process ended with code {code}"}

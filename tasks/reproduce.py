@@ -7,7 +7,6 @@ import logging
 from time import perf_counter
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -19,7 +18,7 @@ from refit.errors import CannotReproduce
 from refit.gate.serving import AGREEMENT
 from refit.judgements import Judgement
 from refit.models import ModelRef
-from refit.predictions import Predictions
+from refit.predictions import Predictions, distance
 from refit.project import Project
 from refit.recipes import Cause, Recipe, Reproduction, changes
 from refit.snapshots import SnapshotRef
@@ -118,7 +117,7 @@ def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
         if rows is None:
             return _Made(None, len(holdout), code, differs)
         again = _asked(then, fit(then, rows, _tuned(recipe, model)), model.trained_on, holdout)
-        return _Made(_difference(again, stored), len(holdout), code, differs)
+        return _Made(distance(again, stored), len(holdout), code, differs)
 
 
 def _tuned(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
@@ -140,13 +139,3 @@ def _model(judgement: Judgement, stored: Predictions, differs: tuple[Cause, ...]
 
 def _asked(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:
     return answers_of(definition, Contender("the model", model, trained_on), rows)
-
-
-def _difference(one: Predictions, other: Predictions) -> float:
-    method = "predict_proba" if hasattr(one, "predict_proba") and hasattr(other, "predict_proba") else "predict"
-    mine, theirs = one.raw(method), other.raw(method)
-    if mine.shape != theirs.shape:
-        return float("inf")
-    if mine.dtype.kind not in "fiub" or theirs.dtype.kind not in "fiub":
-        return 0.0 if np.array_equal(mine, theirs) else float("inf")
-    return float(np.nan_to_num(np.abs(mine.astype(float) - theirs.astype(float)), nan=np.inf).max(initial=0.0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow as pa
 
 from refit.outputs import outputs
@@ -12,6 +13,7 @@ from refit.predictions import predict_once
 from refit.preparation import pick, seen_by
 from refit.project import Project
 from refit.snapshots import SnapshotRef
+from refit.thinning import thinned
 from tasks.delta import read
 from tasks.table import frame, pinned, rows_of
 
@@ -60,3 +62,20 @@ def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa
     columns = seen_by(estimator, definition.features_of(rows.column_names))
     answers = outputs(predict_once(estimator, pick(frame(rows), columns)))
     return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
+
+
+def sampled(definition: Project, ref: SnapshotRef, columns: list[str], identity: list[str], most: int) -> pd.DataFrame:
+    """Reads some of a snapshot's rows that stand for all of them, the same ones whenever.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+        columns: Those to read.
+        identity: Those that tell one row from another, which are read, too.
+        most: How many rows at most.
+
+    Returns:
+        The rows, in any order; no columns where there are none.
+    """
+    rows = thinned(chunks(definition, ref, [*columns, *identity]), identity, most)
+    return pd.DataFrame() if rows is None else frame(rows)

@@ -81,4 +81,16 @@ def began(run: Run) -> datetime:
     Returns:
         The instant, UTC.
     """
-    return datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+    return instant(run.info.start_time)
+
+
+def instant(milliseconds: int) -> datetime:
+    """Reads a time as MLflow keeps it.
+
+    Args:
+        milliseconds: Since 1970.
+
+    Returns:
+        The instant, UTC.
+    """
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -21,6 +21,7 @@ from refit.windows import Window
 from tasks.delta import open_table
 from tasks.evaluate import contender, in_time, scored_on
 from tasks.ledger import latest
+from tasks.succession import champion_of
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,7 @@ def former_champion(champion: Champion) -> Champion | None:
     promotion = latest(champion.model.project, "promotion")
     if promotion is None or promotion.payload["former"] is None:
         return None
-    promoted = from_payload(Champion, promotion.payload["champion"])
-    return from_payload(Champion, promotion.payload["former"]) if promoted == champion else None
+    return from_payload(Champion, promotion.payload["former"]) if champion_of(promotion) == champion else None
 
 
 def _known(project: str, generation: int) -> Watched | None:

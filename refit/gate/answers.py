@@ -30,7 +30,7 @@ def measure_answers(definition: Project, predictions: Predictions, target: pd.Se
     Raises:
         ModelError: If the model cannot predict these rows.
     """
-    said = predictions.raw("predict_proba" if hasattr(predictions, "predict_proba") else "predict")
+    said = predictions.raw(predictions.finest)
     rows = said.reshape(len(said), -1)
     low, high = _range(definition, predictions, target)
     if rows.dtype.kind not in "fiu":
