@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
-
-from sqlalchemy.exc import IntegrityError
 
 from refit.errors import StateError
 from refit.models import Champion
@@ -55,7 +54,7 @@ def follow_ledger(project: str) -> Champion | None:
             log.info("%s: MLflow's alias champion now points to version %d", project, serving.version)
         elif aliased.tags.get(GENERATION) == str(serving.generation):
             return serving
-        client.set_model_version_tag(project, str(serving.version), GENERATION, str(serving.generation))
+        _tag(client, project, serving.version, GENERATION, serving.generation)
         serving = current_champion(project)
     return serving
 
@@ -86,7 +85,7 @@ def note_settled(project: str, champion: Champion, entry_id: int) -> None:
         champion: The version that serves.
         entry_id: The ledger entry of the move.
     """
-    open_mlflow().set_model_version_tag(project, str(champion.version), SETTLED, str(entry_id))
+    _tag(open_mlflow(), project, champion.version, SETTLED, entry_id)
 
 
 def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> None:
@@ -104,17 +103,14 @@ def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> N
     from mlflow.exceptions import MlflowException
 
     try:
-        client.set_registered_model_alias(project, alias, str(version))
+        _again_if_raced(lambda: client.set_registered_model_alias(project, alias, str(version)))
     except MlflowException as error:
-        if _is_missing(error):
-            raise StateError(
-                f"the ledger names version {version} of {project} as its {alias}, but MLflow has no such version: "
-                f"restore MLflow's database from the same backup as the ledger's"
-            ) from error
-        if not isinstance(error.__cause__, IntegrityError):
+        if not _is_missing(error):
             raise
-        # Another process was first to insert the alias; now it is there to be updated.
-        client.set_registered_model_alias(project, alias, str(version))
+        raise StateError(
+            f"the ledger names version {version} of {project} as its {alias}, but MLflow has no such version: "
+            f"restore MLflow's database from the same backup as the ledger's"
+        ) from error
 
 
 def aliased_version(client: MlflowClient, project: str) -> ModelVersion | None:
@@ -135,6 +131,25 @@ def aliased_version(client: MlflowClient, project: str) -> ModelVersion | None:
         if _is_missing(error):
             return None
         raise
+
+
+def _tag(client: MlflowClient, project: str, version: int, tag: str, value: int) -> None:
+    _again_if_raced(lambda: client.set_model_version_tag(project, str(version), tag, str(value)))
+
+
+def _again_if_raced(write: Callable[[], object]) -> None:
+    """Writes once more where another process was first to insert the row: now it is there to be updated.
+
+    A server words that as a bad request like any other, so every refusal but a missing version gets a second try.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write()
+    except MlflowException as error:
+        if _is_missing(error):
+            raise
+        write()
 
 
 def _tags_of(client: MlflowClient, project: str, version: int) -> dict[str, str]:

@@ -72,9 +72,9 @@ def act(places: dict[str, str], start: Any, results: Any, kind: str, challenger:
     from tasks.promote import promote
     from tasks.rollback import roll_back
 
-    start.wait(120)
-    now = datetime.now(UTC)
     try:
+        start.wait(120)
+        now = datetime.now(UTC)
         if kind == "rollback":
             champion = roll_back(PROJECT, "raced", "a racer", now, over=over.generation)
         elif kind == "approve":
@@ -84,6 +84,8 @@ def act(places: dict[str, str], start: Any, results: Any, kind: str, challenger:
         results.put((champion.generation, champion.version, kind))
     except PromotionError as lost:
         results.put(type(lost).__name__)
+    except Exception as fault:  # without an answer of this process the race would wait for ever
+        results.put(f"{type(fault).__name__}: {fault}")
 
 
 def race(kinds: list[str], rounds: int) -> Iterator[tuple[int, Counter[str], tuple[str, ...]]]:

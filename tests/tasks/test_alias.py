@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from refit import GatePolicy, Project
 from refit.models import Challenger, Champion
 from tasks import champion as finding
+from tasks.alias import GENERATION, follow_ledger
 from tasks.approve import settle_approval
 from tasks.champion import find_champion
 from tasks.ledger import entries, verify_ledger
@@ -120,3 +126,22 @@ def test_nobody_serves_before_the_one_whose_place_it_takes(first: Champion, seco
     assert late.since == first.since
     assert champion_at("rentals", AT - DAY) is None
     assert champion_at("rentals", AT) == late
+
+
+def test_another_process_may_be_first_to_tag_the_champion(first: Champion, home: Path) -> None:
+    def tagged_by_another(_c: object, _cursor: object, statement: str, values: Any, *_rest: object) -> None:
+        if "INSERT INTO model_version_tags" not in statement or raced:
+            return
+        raced.append(values)
+        with closing(sqlite3.connect(home / "mlflow.db")) as other, other:
+            other.execute(statement, values)
+
+    raced: list[Any] = []
+    open_mlflow().delete_model_version_tag("rentals", "1", GENERATION)
+    event.listen(Engine, "before_cursor_execute", tagged_by_another)
+    try:
+        assert follow_ledger("rentals") == first
+    finally:
+        event.remove(Engine, "before_cursor_execute", tagged_by_another)
+    assert len(raced) == 1
+    assert open_mlflow().get_model_version("rentals", "1").tags[GENERATION] == "1"
