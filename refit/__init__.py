@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
     from refit.project import Project
+    from refit.schedules import DeploymentPolicy, NotificationPolicy, Schedule
     from refit.tuning import Choice, FloatRange, IntRange, Tuning
     from refit.windows import Window
 
@@ -35,6 +36,7 @@ __all__ = [
     "Budgets",
     "Choice",
     "ContractPolicy",
+    "DeploymentPolicy",
     "DriftPolicy",
     "FairnessPolicy",
     "FloatRange",
@@ -42,9 +44,11 @@ __all__ = [
     "IngestionPolicy",
     "IntRange",
     "MonitoringPolicy",
+    "NotificationPolicy",
     "PerformancePolicy",
     "ProbePolicy",
     "Project",
+    "Schedule",
     "TrainingPolicy",
     "Tuning",
     "WatchPolicy",
@@ -63,6 +67,7 @@ _HOMES = {
     ),
     "refit.policies": ("ContractPolicy", "IngestionPolicy", "TrainingPolicy"),
     "refit.project": ("Project",),
+    "refit.schedules": ("DeploymentPolicy", "NotificationPolicy", "Schedule"),
     "refit.tuning": ("Choice", "FloatRange", "IntRange", "Tuning"),
     "refit.windows": ("Window",),
 }

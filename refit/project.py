@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator
 from refit.gate.policies import GatePolicy
 from refit.monitoring.policies import MonitoringPolicy
 from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
+from refit.schedules import DeploymentPolicy, NotificationPolicy, Schedule
 from refit.windows import Window
 
 Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch
@@ -71,6 +72,9 @@ class Project(BaseModel):
     training: TrainingPolicy = TrainingPolicy()
     gate: GatePolicy = GatePolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
+    schedule: Schedule = Schedule()
+    deployment: DeploymentPolicy = DeploymentPolicy()
+    notifications: NotificationPolicy = NotificationPolicy()
 
     @model_validator(mode="after")
     def _roles_are_distinct(self) -> Project:

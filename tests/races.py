@@ -84,7 +84,7 @@ def act(places: dict[str, str], start: Any, results: Any, kind: str, challenger:
         results.put((champion.generation, champion.version, kind))
     except PromotionError as lost:
         results.put(type(lost).__name__)
-    except Exception as fault:  # without an answer of this process the race would wait for ever
+    except Exception as fault:  # noqa: BLE001 - without an answer the race would wait for ever
         results.put(f"{type(fault).__name__}: {fault}")
 
 
