@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployments import gating, rebuilding, succeeding, tidying, watching
+from deployments import gating, hosting, rebuilding, succeeding, tidying, watching
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import answering
 
@@ -27,6 +27,7 @@ succeeding.add_to(app)
 gating.add_to(app)
 rebuilding.add_to(app)
 tidying.add_to(app)
+hosting.add_to(app)
 
 WRONG_USAGE = 2
 """The exit code of a command line that cannot be understood."""

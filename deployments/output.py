@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from deployments.already_up import join
 from deployments.faults import sentence
 from deployments.progress import Progress
 from infra.settings import Settings, settle
@@ -48,6 +49,14 @@ class Output:
         if answer.exit_code:
             raise SystemExit(answer.exit_code)
 
+    def go_on(self, doing: str) -> None:
+        """Shows progress again, after an answer that did not end the command.
+
+        Args:
+            doing: What it does now, in a few words.
+        """
+        self._progress.start(doing)
+
     def complain(self, fault: BaseException) -> None:
         """Says in one sentence what went wrong.
 
@@ -80,6 +89,7 @@ def answering(as_json: bool, debug: bool, doing: str = "") -> Iterator[Output]:
         output = Output(as_json, write, progress)
         try:
             settle(Settings())
+            join()
             if doing:
                 progress.start(doing)
             yield output

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.status import Status
 
-ROOMS = ("tasks", "flows")
+ROOMS = ("tasks", "flows", "deployments")
 
 
 class Progress(logging.Handler):

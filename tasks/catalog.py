@@ -86,7 +86,7 @@ def discover(directory: Path) -> Catalog:
     """
     found: list[Project] = []
     broken: dict[Path, str] = {}
-    for file in _files(directory):
+    for file in project_files(directory):
         try:
             found.append(read_project(file))
         except BrokenProject as error:
@@ -153,7 +153,18 @@ def _import(name: str, file: Path, source: bytes) -> ModuleType:
     return module
 
 
-def _files(directory: Path) -> list[Path]:
+def project_files(directory: Path) -> list[Path]:
+    """Lists the files of a directory that should each define a project.
+
+    Args:
+        directory: Where they lie; folders in it are not searched, and names that start with an underscore passed over.
+
+    Returns:
+        The files in the order of their names.
+
+    Raises:
+        ProjectError: If the directory cannot be read.
+    """
     try:
         return sorted(file for file in directory.iterdir() if file.suffix == ".py" and file.name[0] not in "_.")
     except OSError as error:

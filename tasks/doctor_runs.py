@@ -83,6 +83,26 @@ def mend_runs(project: str | None, quiet: set[str], dry_run: bool) -> Iterator[F
             yield Finding("run", run.id, "crashed" if crashed else "removed", f"{what} was killed: {told} lock removed")
 
 
+def mark_killed(marked: set[str]) -> list[DeadRun]:
+    """Says in Prefect of runs that were killed on this machine that they crashed; all else is left to who comes next.
+
+    Args:
+        marked: The ids of runs that were looked at before; they are passed over, and the new ones are added.
+
+    Returns:
+        The runs of which that was said.
+    """
+    from prefect.client.orchestration import get_client
+
+    dead = [run for run in dead_runs() if run.id not in marked]
+    if not dead:
+        return []
+    with get_client(sync_client=True) as client:
+        told = [run for run in dead if _crash(client, run, dry_run=False)]
+    marked.update(run.id for run in dead)
+    return told
+
+
 def _crash(client: SyncPrefectClient, run: DeadRun, dry_run: bool) -> bool:
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
@@ -95,7 +115,7 @@ def _crash(client: SyncPrefectClient, run: DeadRun, dry_run: bool) -> bool:
         return False
     if not dry_run:
         _crash_tasks(client, known.id)
-        client.set_flow_run_state(known.id, Crashed(message=f"{KILLED}; said by refit doctor"), force=True)
+        client.set_flow_run_state(known.id, Crashed(message=KILLED), force=True)
     return True
 
 

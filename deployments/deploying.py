@@ -1,0 +1,111 @@
+"""`refit deploy`, and what `refit up` does of it: the server brought to what the project files want."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+
+from deployments.deploy import Change, carry_out, compare, ensure_pool
+from deployments.output import Answer
+from infra.settings import Settings
+from refit.errors import RefitError, StateError
+from tasks.catalog import discover, project_files
+
+log = logging.getLogger("deployments.deploy")
+
+MARKS = {"create": "+", "update": "~", "remove": "-", "keep": " "}
+
+
+def deploy_here(pool: str, kind: str, *, dry_run: bool) -> Answer:
+    """Brings the Prefect server in PREFECT_API_URL to what the project files want.
+
+    Args:
+        pool: The work pool; it is made if the server has none of that name.
+        kind: The type of work pool to make, such as `process`, `docker` or `kubernetes`.
+        dry_run: Whether to show the difference only.
+
+    Returns:
+        What is different, or was.
+
+    Raises:
+        StateError: If no server is named.
+    """
+    if not PREFECT_API_URL.value():
+        raise StateError(
+            "PREFECT_API_URL names no Prefect server: set it, or run `refit up`, which starts one and deploys to it"
+        )
+    changes = bring_about(pool, kind, dry_run=dry_run)
+    facts = {"pool": pool, "dry_run": dry_run, "deployments": [asdict(change) for change in changes]}
+    differ = sum(change.action != "keep" for change in changes)
+    did = "would change: this was a dry run" if dry_run else "changed"
+    lines = [f"{MARKS[change.action]} {_words(change)}" for change in changes]
+    return Answer(facts, [*lines, f"{differ} of {len(changes)} deployments in work pool {pool} {did}"])
+
+
+def bring_about(pool: str, kind: str, *, dry_run: bool = False) -> list[Change]:
+    """Makes the server have the deployments, schedules, limits and automations that the project files want.
+
+    Args:
+        pool: The work pool.
+        kind: The type of work pool to make if there is none of that name.
+        dry_run: Whether to find the difference only.
+
+    Returns:
+        All deployments, with what was done about each.
+    """
+    catalog = discover(Settings().projects)
+    for sentence in catalog.broken.values():
+        log.warning("%s", sentence)
+    with get_client(sync_client=True) as client:
+        wanted = compare(client, catalog.projects.values(), pool, [str(file) for file in catalog.broken])
+        if dry_run:
+            return wanted.changes()
+        ensure_pool(client, pool, kind)
+        done = []
+        for change in carry_out(client, wanted):
+            done.append(change)
+            if change.action != "keep":
+                log.info("%s", _words(change))
+        return done
+
+
+def deploy_again(pool: str) -> None:
+    """Follows a change of the project files while `refit up` runs; a file that cannot be read is said, and waited for.
+
+    Args:
+        pool: The work pool.
+    """
+    log.info("the project files have changed: deploying again")
+    try:
+        bring_about(pool, "process")
+    except RefitError as fault:
+        log.warning("%s", fault)
+
+
+class FileWatch:
+    """Tells whether the project files have changed since it was last asked."""
+
+    def __init__(self) -> None:
+        self._known = self._state()
+
+    def changed(self) -> bool:
+        """Looks again.
+
+        Returns:
+            Whether a file came, went or was written.
+        """
+        former, self._known = self._known, self._state()
+        return former != self._known
+
+    @staticmethod
+    def _state() -> list[tuple[str, int]]:
+        return [(str(file), file.stat().st_mtime_ns) for file in project_files(Settings().projects)]
+
+
+def _words(change: Change) -> str:
+    told = f" ({', '.join(change.fields)})" if change.fields else f" ({change.why})" if change.why else ""
+    did = {"create": "created", "update": "updated", "remove": "removed", "keep": "stays as it is"}[change.action]
+    return f"{change.name} {did}{told}"

@@ -1,0 +1,73 @@
+"""The commands that put Refit on a Prefect server: `refit up`, `refit deploy`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deployments.options import Debug, Json
+from deployments.output import Answer, answering
+
+Pool = Annotated[str, typer.Option("--pool", metavar="NAME", help="The work pool that runs the flows.")]
+PREFECT_PORT = 4200
+MLFLOW_PORT = 5000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to the command line.
+
+    Args:
+        app: The command line.
+    """
+    for command in (up, deploy):
+        app.command()(command)
+
+
+def up(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of Prefect's server.")] = PREFECT_PORT,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of MLflow's UI.")] = MLFLOW_PORT,
+    pool: Pool = "refit",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Start Prefect, MLflow's UI, a worker and all deployments; Ctrl-C stops all of it.
+
+    With PREFECT_API_URL or MLFLOW_TRACKING_URI, the server named there is used, and none is started.
+    """
+    with answering(json, debug, "up: starting") as output:
+        from deployments.up import Running, up
+
+        def ready(running: Running) -> None:
+            facts = {
+                "prefect": running.prefect,
+                "mlflow": running.mlflow,
+                "pool": running.pool,
+                "deployments": list(running.deployments),
+            }
+            lines = [
+                "Refit is up. Ctrl-C stops all that it has started.",
+                f"  Prefect   {running.prefect}",
+                f"  MLflow    {running.mlflow}",
+                f"  deployed  {', '.join(running.deployments) or 'nothing: there are no project files'}",
+            ]
+            output.show(Answer(facts, lines))
+            output.go_on("watching")
+
+        up(port, mlflow_port, pool, ready)
+
+
+def deploy(
+    pool: Pool = "refit",
+    kind: Annotated[
+        str, typer.Option("--type", metavar="TYPE", help="The work pool's type, where it has to be made.")
+    ] = "process",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, and change nothing.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Bring the Prefect server in PREFECT_API_URL to what the project files want: deployments, schedules, limits."""
+    with answering(json, debug, "deploy: reading the project files") as output:
+        from deployments.deploying import deploy_here
+
+        output.show(deploy_here(pool, kind, dry_run=dry_run))

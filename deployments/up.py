@@ -1,0 +1,133 @@
+"""`refit up`: Prefect, MLflow, a worker and all deployments in one foreground command."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+
+import psutil
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments import already_up
+from deployments.already_up import Note
+from deployments.children import end
+from deployments.deploying import FileWatch, bring_about, deploy_again
+from deployments.services import Service, insist_free, is_online, mlflow_server, prefect_server, worker
+from deployments.stack import Stack, Stopped
+from infra.settings import Settings
+from tasks.mlflow_store import open_mlflow
+
+log = logging.getLogger("deployments.up")
+
+PROCESS = "process"
+A_SECOND = 1.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is ready."""
+
+    prefect: str
+    """Where a person opens Prefect's UI."""
+    mlflow: str
+    """Where a person opens MLflow's UI."""
+    pool: str
+    deployments: tuple[str, ...]
+
+
+def up(port: int, mlflow_port: int, pool: str, ready: Callable[[Running], None]) -> None:
+    """Starts all that is needed to watch models on this machine, and watches over it until somebody asks to stop.
+
+    Args:
+        port: The port of Prefect's server, where none is named in PREFECT_API_URL.
+        mlflow_port: The port of MLflow's UI, where no server is named in MLFLOW_TRACKING_URI.
+        pool: The work pool.
+        ready: Called once when all of it is ready.
+
+    Raises:
+        StateError: If one is running already, a port is taken, or a service does not start.
+    """
+    with already_up.alone() as crashed:
+        if crashed:
+            _sweep(crashed)
+        with _ended_together() as stack, suppress(Stopped):
+            _run(stack, port, mlflow_port, pool, ready)
+
+
+def _run(stack: Stack, port: int, mlflow_port: int, pool: str, ready: Callable[[Running], None]) -> None:
+    tracking = Settings().tracking_uri
+    api, server = _server(stack, port)
+    with temporary_settings({PREFECT_API_URL: api}):
+        ui = None if tracking else _mlflow(stack, mlflow_port)
+        mlflow = ui.address if ui else tracking
+        if server:
+            stack.wait_for(server)
+        files = FileWatch()
+        deployments = bring_about(pool, PROCESS)
+        working = worker(api, pool, mlflow, lambda name: is_online(pool, name))
+        stack.begin(working)
+        stack.note(api, mlflow)
+        for service in filter(None, (ui, working)):
+            stack.wait_for(service)
+        ready(Running(api.removesuffix("/api"), mlflow, pool, tuple(one.name for one in deployments)))
+        stack.watch(
+            restarted=lambda: stack.note(api, mlflow),
+            now_and_then=lambda: deploy_again(pool) if files.changed() else None,
+        )
+
+
+def _server(stack: Stack, port: int) -> tuple[str, Service | None]:
+    if joined := PREFECT_API_URL.value():
+        log.info("using the Prefect server at %s", joined)
+        return joined, None
+    insist_free(port, "--port")
+    server = prefect_server(port)
+    stack.begin(server)
+    return f"{server.address}/api", server
+
+
+def _mlflow(stack: Stack, port: int) -> Service:
+    insist_free(port, "--mlflow-port")
+    open_mlflow()  # makes the database, which two processes must not do at once
+    server = mlflow_server(port)
+    stack.begin(server)
+    return server
+
+
+@contextmanager
+def _ended_together() -> Iterator[Stack]:
+    """Gives a stack that a signal asks to stop, and that is ended when the block ends."""
+    stack = Stack()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stack.stopping.set()
+
+    former = {number: signal.signal(number, ask) for number in SIGNALS}
+    try:
+        yield stack
+    finally:
+        stack.end()
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _sweep(crashed: Note) -> None:
+    """Ends what a killed `refit up` has left running: the very processes that it had started, and no others."""
+    left = [process for pid, begun in crashed.children if (process := _same(pid, begun))]
+    if left:
+        log.info("ending %d processes of a `refit up` that was killed", len(left))
+        end(left)
+
+
+def _same(pid: int, begun: float) -> psutil.Process | None:
+    """Finds a process by its id and the time it began at: ids are given again."""
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+    return process if abs(process.create_time() - begun) < A_SECOND else None
