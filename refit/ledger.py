@@ -17,7 +17,7 @@ from refit.errors import StateError
 from refit.windows import as_utc
 
 EntryKind = Literal[
-    "contract", "verdict", "promotion", "decision", "retrain", "rollback", "approval", "alias", "archive"
+    "contract", "verdict", "promotion", "decision", "retrain", "rollback", "approval", "alias", "archive", "notice"
 ]
 
 GENESIS = "0" * 64

@@ -99,6 +99,11 @@ def _archive(payload: dict[str, Any]) -> list[str]:
     return [f"The entries up to {payload['until']} were moved to {payload['file']}."]
 
 
+def _notice(payload: dict[str, Any]) -> list[str]:
+    about = f" It is about: refit why {payload['about']}." if payload["about"] else ""
+    return [f"{' and '.join(payload['blocks'])} told people of the {payload['occasion']}: {payload['subject']}.{about}"]
+
+
 def _decision(payload: dict[str, Any]) -> list[str]:
     decided = from_payload(Decided, payload)
     found, decision = decided.evidence, decided.decision
@@ -149,6 +154,7 @@ _TELLERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
     "approval": _approval,
     "alias": _alias,
     "archive": _archive,
+    "notice": _notice,
 }
 
 
