@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from refit.errors import StateError
 from refit.models import Champion
 from tasks.mlflow_store import open_mlflow
+from tasks.mlflow_tags import PROMOTED, VERDICT
 from tasks.succession import current_champion
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def follow_ledger(project: str) -> Champion | None:
             log.info("%s: MLflow's alias champion now points to version %d", project, serving.version)
         elif aliased.tags.get(GENERATION) == str(serving.generation):
             return serving
+        _tag(client, project, serving.version, VERDICT, PROMOTED)
         _tag(client, project, serving.version, GENERATION, serving.generation)
         serving = current_champion(project)
     return serving
@@ -133,7 +135,7 @@ def aliased_version(client: MlflowClient, project: str) -> ModelVersion | None:
         raise
 
 
-def _tag(client: MlflowClient, project: str, version: int, tag: str, value: int) -> None:
+def _tag(client: MlflowClient, project: str, version: int, tag: str, value: int | str) -> None:
     _again_if_raced(lambda: client.set_model_version_tag(project, str(version), tag, str(value)))
 
 

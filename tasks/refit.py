@@ -24,12 +24,12 @@ from tasks.recipe import tuned_of
 from tasks.rehearse import rehearse
 from tasks.snapshot import narrow
 from tasks.tracking import TrackedRun, log_values
-from tasks.train import choose_and_fit, train_once
+from tasks.train import choose_and_fit, run_name, train_once
 
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="fit {definition.name} again", cache_policy=NO_CACHE)
 def fit_again(definition: Project, judgement: Judgement, parts: Split) -> Judgement:
     """Fits a recipe that passed the gate again, on all mature rows, unless the policy says to serve what was judged.
 
@@ -78,7 +78,7 @@ def _fitted_again(definition: Project, judgement: Judgement, parts: Split) -> Mo
         rows = narrow(definition, parts.holdout, window, labelled=True)
         return choose_and_fit(definition, rows, key, run, tuned_of(judged))
 
-    return train_once(definition, key, f"{definition.name} {window.end:%Y-%m-%d} served", fit_all)
+    return train_once(definition, key, f"{run_name(definition, window)} served", fit_all)
 
 
 def _record(served: ModelRef, bound: Reason) -> None:

@@ -5,33 +5,27 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.judgements import Judgement
 from refit.ledger import Entry, as_payload, from_payload
-from refit.models import Challenger, ModelRef
+from refit.models import Challenger
 from refit.project import Project
 from tasks.alias import set_alias
 from tasks.ledger import entries, entry, entry_once, record
 from tasks.mlflow_store import open_mlflow
+from tasks.mlflow_tags import ENTRY
 from tasks.recipe import recipe_of
+from tasks.registered_model import create_version, version_of
 from tasks.retries import not_ours
 from tasks.succession import current_champion, generation_of
-from tasks.verdict_report import verdict_page
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
 
 EVERY = 1_000_000
 """More verdicts than any project has."""
-
-_DESCRIPTION_LIMIT = 5_000
-"""How many characters MLflow's database takes as a description."""
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
@@ -50,13 +44,14 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
         The challenger as it is on record.
     """
     client = open_mlflow()
-    version = _version_of(client, definition, judgement.serving) or _create_version(client, definition, judgement)
+    version = version_of(client, definition, judgement.serving) or create_version(client, definition, judgement)
     judgement = replace(judgement, recipe=recipe_of(judgement.serving))
     evidence = {"version": version, "promote": judgement.verdict.promote, **as_payload(judgement)}
     judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=_once(definition, judgement)))
     if judged.version != version:
         # Another process has registered its model of the same run key first.
         client.delete_model_version(definition.name, str(version))
+    client.set_model_version_tag(definition.name, str(judged.version), ENTRY, str(judged.verdict_id))
     set_alias(client, definition.name, "challenger", judged.version)
     log.info("%s: version %d is judged: %s", definition.name, judged.version, judged.verdict)
     return judged
@@ -166,33 +161,3 @@ def _once(definition: Project, judgement: Judgement) -> str:
     if first is None or from_payload(Judgement, first.payload).generation == judgement.generation:
         return key
     return f"{key} over {judgement.generation}"
-
-
-def _version_of(client: MlflowClient, definition: Project, model: ModelRef) -> int | None:
-    found = client.search_model_versions(f"name = '{definition.name}' and run_id = '{model.run_id}'")
-    return min((int(version.version) for version in found), default=None)
-
-
-def _create_version(client: MlflowClient, definition: Project, judgement: Judgement) -> int:
-    _create_registered_model(client, definition)
-    model, comparison = judgement.serving, judgement.comparison
-    tags = {
-        "refit.verdict": "promote" if judgement.verdict.promote else "reject",
-        "refit.metric": comparison.metric,
-        "refit.value": repr(comparison.challenger.value),
-        "refit.run_key": judgement.model.run_key,
-        "refit.fingerprint": model.trained_on.fingerprint,
-    }
-    report = verdict_page(judgement)[:_DESCRIPTION_LIMIT]
-    created = client.create_model_version(definition.name, model.uri, model.run_id, tags, description=report)
-    return int(created.version)
-
-
-def _create_registered_model(client: MlflowClient, definition: Project) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_registered_model(definition.name, description=definition.description[:_DESCRIPTION_LIMIT])
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
@@ -17,6 +18,7 @@ from refit.models import ModelRef
 from refit.snapshots import SnapshotRef
 from refit.verdicts import Verdict
 from tasks.mlflow_store import open_mlflow
+from tasks.mlflow_tags import verdict_tags
 from tasks.unfinished import close_training, open_trainings
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ _LONGEST = 250
 
 _REFUSED = re.compile(r"[^\w.\- ]")
 """What MLflow refuses in a parameter's name; the steps of a pipeline may be called anything."""
+
+_STORED = "models:/"
+"""How the address of a model begins that MLflow keeps."""
 
 _reference = TypeAdapter(SnapshotRef)
 
@@ -153,10 +158,25 @@ def log_evaluation(model: ModelRef, comparison: Comparison, verdict: Verdict) ->
     """
     client = open_mlflow()
     run = TrackedRun(client, client.get_run(model.run_id).info.experiment_id, model.run_id)
-    scored = {"holdout": comparison.challenger, "baseline": comparison.baseline, "champion": comparison.champion}
-    metrics = {f"{who}_{comparison.metric}": one.value for who, one in scored.items() if one is not None}
-    log_values(run, metrics=metrics, tags={"refit.verdict": str(verdict)})
+    run.client.log_batch(run.id, metrics=_scores(model, comparison), tags=[])
+    gate = {f"gate_{reason.check}": reason.value for reason in verdict.reasons if reason.value is not None}
+    log_values(
+        run, metrics={name: value for name, value in gate.items() if isfinite(value)}, tags=verdict_tags(verdict)
+    )
     log_rows(run, comparison.holdout, "holdout")
+
+
+def _scores(model: ModelRef, comparison: Comparison) -> list[Metric]:
+    """Names the scores, the model's own tied to it and to the rows, so that MLflow shows them on the model's page."""
+    from mlflow.entities import Metric
+
+    holdout, stored = comparison.holdout, model.uri.startswith(_STORED)
+    own = _metric(f"holdout_{comparison.metric}", comparison.challenger.value)
+    if stored:
+        tied = (model.uri.removeprefix(_STORED), holdout.project, holdout.fingerprint, model.run_id)
+        own = Metric(own.key, own.value, own.timestamp, own.step, *tied)
+    others = {"baseline": comparison.baseline, "champion": comparison.champion}
+    return [own, *(_metric(f"{who}_{comparison.metric}", one.value) for who, one in others.items() if one)]
 
 
 def reference_json(rows: SnapshotRef) -> str:

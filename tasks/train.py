@@ -22,6 +22,7 @@ from refit.windows import Window
 from tasks.fit import fit, foreign_code
 from tasks.machine import machine
 from tasks.mlflow_store import experiment_of, open_mlflow
+from tasks.mlflow_tags import flow_run_tags, source_tags
 from tasks.model_store import log_model
 from tasks.provenance import code_state, lock_text, requirements
 from tasks.recipe import PACKAGES, keep_code, keep_tuned, recipe_tags
@@ -36,7 +37,7 @@ SAMPLE = 100
 """How many rows the model's signature is taken from."""
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="train {definition.name} on {rows.rows} rows at most", cache_policy=NO_CACHE)
 def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
     """Fits the project's estimator on the window that its policy says, unless a run with this key already did.
 
@@ -53,8 +54,21 @@ def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
         TrainingFailed: If the estimator cannot be built or fitted.
         UntrustedModel: If the fitted model holds a type outside the allow-list.
     """
-    name = f"{definition.name} {rows.window.end:%Y-%m-%d}"
+    name = run_name(definition, rows.window)
     return train_once(definition, key, name, lambda run: choose_and_fit(definition, rows, key, run))
+
+
+def run_name(definition: Project, window: Window) -> str:
+    """Names a training for people: by its project and by how far its rows reach.
+
+    Args:
+        definition: The project.
+        window: The event times of the rows that it may be trained on.
+
+    Returns:
+        Such as `bike_demand 2026-03-01 14:00`.
+    """
+    return f"{definition.name} {window.end:%Y-%m-%d %H:%M}"
 
 
 def train_once(definition: Project, key: str, name: str, training: Callable[[TrackedRun], ModelRef]) -> ModelRef:
@@ -158,6 +172,8 @@ def _lineage(definition: Project, key: str) -> dict[str, str]:
         **recipe_tags(definition),
         "refit.seed": str(definition.training.seed),
         **{f"refit.{name}": text for name, text in machine().items()},
+        **source_tags(definition, code),
+        **flow_run_tags(),
     }
 
 

@@ -51,13 +51,19 @@ def test_a_judged_model_becomes_a_version_with_its_verdict(judge, rentals: Proje
     assert version.source == challenger.model.uri
     assert version.description.startswith("## rentals: promote as the first champion")
     assert version.tags == {
-        "refit.verdict": "promote",
+        "refit.verdict": "fit",
+        "refit.failed": "none",
         "refit.metric": "neg_mean_absolute_error",
         "refit.value": "-1.3",
+        "refit.over": "none",
+        "refit.reason": "manual",
         "refit.run_key": "key",
         "refit.fingerprint": "f" * 32,
+        "refit.table_version": "3",
+        "refit.trained_from": "2026-01-01T00:00:00+00:00",
+        "refit.trained_until": "2026-02-01T00:00:00+00:00",
+        "refit.entry": str(challenger.verdict_id),
     }
-    assert client.get_registered_model("rentals").description == "Bikes | rented."
     assert find_verdict(rentals, "key") == challenger
     assert find_verdict(rentals, "other") is None
 
@@ -82,7 +88,7 @@ def test_registering_again_gives_the_verdict_on_record(judge) -> None:
     assert len(entries()) == 1
 
 
-@pytest.mark.parametrize("step", ["_version_of", "_create_version", "record", "set_alias"])
+@pytest.mark.parametrize("step", ["version_of", "create_version", "record", "set_alias"])
 def test_a_kill_at_any_step_is_completed_by_the_next_run(judge, race, evidence, rentals: Project, step: str) -> None:
     race(REGISTER, 1, killed=True, evidence=[evidence()], killed_before=step)
     challenger = judge()

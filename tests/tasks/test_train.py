@@ -93,10 +93,13 @@ def test_a_model_comes_back_from_mlflow(rows: SnapshotRef) -> None:
 
 
 def test_a_run_tells_everything(rows: SnapshotRef) -> None:
+    from mlflow.data import get_source
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+
     model = train.fn(bikes(), rows, "k" * 32)
     client = open_mlflow()
     run = client.get_run(model.run_id)
-    assert (run.info.status, run.info.run_name) == ("FINISHED", "bikes 2026-01-26")
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "bikes 2026-01-26 00:00")
     assert run.data.metrics["rows"] == HOURS
     assert run.data.metrics["fit_seconds"] > 0
     assert run.data.params["features"] == "4"
@@ -109,6 +112,7 @@ def test_a_run_tells_everything(rows: SnapshotRef) -> None:
     }
     assert json.loads(tags["trained_on"])["rows"] == HOURS
     (used,) = run.inputs.dataset_inputs
+    assert isinstance(get_source(used.dataset), DeltaDatasetSource)
     assert (used.dataset.digest, used.tags[0].value) == (rows.fingerprint, "training")
     assert json.loads(used.dataset.source) == {"path": f"{Settings().tables}/bikes", "delta_table_version": 0}
     assert {file.path for file in client.list_artifacts(model.run_id)} == {"lock.txt", "tuned.json", "window.json"}
@@ -270,5 +274,9 @@ def test_a_verdict_joins_its_run(rows: SnapshotRef) -> None:
         rows.fingerprint: "training",
         holdout.fingerprint: "holdout",
     }
-    assert run.data.tags["refit.verdict"].startswith("promote")
+    assert run.data.metrics["gate_floor"] == 0.9
+    assert (run.data.tags["refit.verdict"], run.data.tags["refit.failed"]) == ("fit", "none")
+    shown = client.get_logged_model(model.uri.removeprefix("models:/")).metrics
+    tied = [(one.key, one.value, one.dataset_digest) for one in shown if one.dataset_name == "bikes"]
+    assert set(tied) == {("holdout_r2", 0.9, holdout.fingerprint)}
     assert run.info.status == "FINISHED"
