@@ -12,6 +12,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from prefect.settings import PREFECT_API_URL
 from sklearn.base import BaseEstimator
 
 from refit.errors import NotEnoughData, ProjectError
@@ -23,6 +24,7 @@ from refit.scoring import metric_of, score
 from tasks.fit import prepared
 from tasks.foreign_code import blame
 from tasks.model_store import load_model, save_model
+from tasks.notify import block_fault
 from tasks.own_expectations import rules_of
 from tasks.sample import as_stored, load_sample
 from tasks.staging import staging_area
@@ -53,10 +55,12 @@ def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
 
     Returns:
         Every check in a fixed order; one that could not be tried since an earlier one failed has failed too.
+        `notifications` is among them where the project names somebody to tell.
     """
     trial = _Trial(definition, as_of)
     checks: dict[str, Check] = {}
-    for name, needs in _STEPS.items():
+    steps = {**_STEPS, **({"notifications": ()} if definition.notifications.blocks else {})}
+    for name, needs in steps.items():
         lacking = [need for need in needs if not checks[need].passed]
         checks[name] = _skipped(name, lacking[0]) if lacking else _tried(trial, name)
         log.info("%s: checked %s", definition.name, name)
@@ -149,6 +153,15 @@ class _Trial:
         if not np.array_equal(self.predictions.all_of("predict"), predict_once(model, self.X).all_of("predict")):
             raise ProjectError("the model predicts something else once it is stored and loaded: store all of its state")
         return f"stored as {size / 1e6:.1f} MB and loaded again with the same predictions"
+
+    def notifications(self) -> str:
+        blocks = self.definition.notifications.blocks
+        if not PREFECT_API_URL.value():
+            return f"{', '.join(blocks)} not looked up: PREFECT_API_URL names no Prefect server"
+        faults = [f"{block}: {fault}" for block in blocks if (fault := block_fault(block))]
+        if faults:
+            raise ProjectError(f"{'; '.join(faults)}: make the block, or take it out of notifications")
+        return f"{', '.join(blocks)} can be loaded from the Prefect server"
 
     @property
     def features(self) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.catalog import find_project
 from tasks.check import Check, check
+from tests.tasks.webhook import webhook
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 FILE = '''"""Sums."""
@@ -116,3 +117,20 @@ def test_the_sample_is_the_newest_and_bounded(projects: Path) -> None:
     results = checked(projects, endless)
     assert all(result.passed for result in results.values())
     assert "51,858 rows" in results["load"].sentence
+
+
+def test_blocks_that_are_to_tell_people_are_looked_up(projects: Path, prefect_server: None) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    text = FILE.replace("load=load", 'load=load, notifications=NotificationPolicy(blocks=("slack-webhook/nobody",))')
+    named = text.replace("import GatePolicy, Project", "import GatePolicy, Project\nfrom refit.schedules import *")
+    missing = checked(projects, named)["notifications"]
+    assert not missing.passed
+    assert "slack-webhook/nobody: there is no such block on the Prefect server: make the block" in missing.sentence
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        unknown = checked(projects, named)["notifications"]
+    assert unknown.passed
+    assert "not looked up" in unknown.sentence
+    with webhook() as hook:
+        block = hook.save_block("team")
+    assert checked(projects, named.replace("slack-webhook/nobody", block))["notifications"].passed
