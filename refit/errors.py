@@ -20,6 +20,7 @@ sentence that says what is wrong, shows the value, and names the fix.
     │   ├── UntrustedModel          a stored model holds a type outside the allow-list
     │   ├── LeakyHoldout            a model was trained on rows that it would be judged on
     │   └── CannotReproduce         what a model was made from is gone, or not what the record says
+    ├── UnusableTime            an instant that was asked for has no time zone, or has not come
     ├── RetrainRefused          a retrain may not begin: one is under way, or the budget is used up
     ├── PromotionError          a promotion is refused
     │   ├── StaleChampion           the champion changed since the challenger was compared with it
@@ -83,6 +84,10 @@ class LeakyHoldout(ModelError):
 
 class CannotReproduce(ModelError):
     """What a model was made from is gone, or not what the record says."""
+
+
+class UnusableTime(RefitError, ValueError):
+    """An instant that was asked for has no time zone, or has not come."""
 
 
 class RetrainRefused(RefitError):

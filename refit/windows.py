@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
+from refit.errors import UnusableTime
+
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """The start of the first load of every project: earlier than any event a project is likely to hold."""
 
@@ -21,10 +23,12 @@ def as_utc(moment: datetime) -> datetime:
         The same instant, in UTC.
 
     Raises:
-        ValueError: If the time has no time zone, since guessing one would move the window.
+        UnusableTime: If the time has no time zone, since guessing one would move the window.
     """
     if moment.tzinfo is None:
-        raise ValueError(f"{moment.isoformat()} has no time zone: write it as {moment.isoformat()}Z or with an offset")
+        raise UnusableTime(
+            f"{moment.isoformat()} has no time zone: write it as {moment.isoformat()}Z or with an offset"
+        )
     return moment.astimezone(UTC)
 
 
@@ -39,12 +43,12 @@ def as_past(moment: datetime, now: datetime) -> datetime:
         The same instant, in UTC.
 
     Raises:
-        ValueError: If it has no time zone, or lies in the future: an ingest until then would count as done, and the
+        UnusableTime: If it has no time zone, or lies in the future: an ingest until then would count as done, and the
             rows that arrive before it would never be asked for.
     """
     utc = as_utc(moment)
     if utc > now:
-        raise ValueError(f"{moment.isoformat()} lies in the future: give a time that has passed")
+        raise UnusableTime(f"{moment.isoformat()} lies in the future: give a time that has passed")
     return utc
 
 
