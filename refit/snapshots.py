@@ -51,6 +51,15 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
+class Broken:
+    """A row rule of the data contract, and how many rows of one ingest broke it."""
+
+    rule: str
+    column: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ingestion:
     """What one ingest did: `rows_in = accepted + quarantined`, always."""
 
@@ -71,6 +80,8 @@ class Ingestion:
     """Accepted rows that replaced an older row with the same key."""
     warnings: tuple[str, ...] = ()
     """One sentence for each rule that was broken without being critical."""
+    broken: tuple[Broken, ...] = ()
+    """The rules that put rows into quarantine, the one with most rows first; a row may break several."""
 
     def __post_init__(self) -> None:
         if self.rows_in != self.accepted + self.quarantined:

@@ -24,6 +24,7 @@ from refit.monitoring.policies import MonitoringPolicy
 from refit.project import Project
 from tasks.catalog import find_project
 from tasks.fit import foreign_code
+from tasks.gauge import Gauge
 from tasks.past import past_rows
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 """Each process keeps to one core: more threads would only wait for each other."""
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="backtest {definition.name}", cache_policy=NO_CACHE)
 def run_backtest(definition: Project, policies: list[str], windows: int, until: datetime) -> BacktestResult:
     """Replays the project's history under several policies. Neither the ledger nor MLflow is touched.
 
@@ -123,11 +124,14 @@ def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Pre
 def _telling(definition: Project, policies: int) -> Progress:
     """Tells how far all policies are together, once for each tenth."""
     done, told, lock = dict[str, int](), [0], Lock()
+    gauge = Gauge(definition.name, "backtest")
 
     def tell(name: str, number: int, of: int) -> None:
         with lock:
             done[name] = number
-            tenths = 10 * sum(done.values()) // (of * max(policies, len(done)))
+            whole = of * max(policies, len(done))
+            gauge.show(sum(done.values()), whole)
+            tenths = 10 * sum(done.values()) // whole
             if tenths > told[0]:
                 told[0] = tenths
                 where = ", ".join(f"{each} {count}" for each, count in done.items())

@@ -56,7 +56,13 @@ _MISTAKES = (
 """What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2, retry_condition_fn=not_ours)
+@task(
+    task_run_name="ingest {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=not_ours,
+)
 def ingest(definition: Project, until: datetime) -> Ingestion:
     """Loads what is new and what may have changed, judges it, and commits it.
 
@@ -122,6 +128,7 @@ def _settle(sieve: Sieve, definition: Project, window: Window, area: Path) -> In
         added=committed.added,
         corrected=committed.corrected,
         warnings=warnings,
+        broken=sieve.broken,
     )
 
 

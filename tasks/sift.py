@@ -18,9 +18,11 @@ from refit.fingerprint import Identities, Index, identities
 from refit.project import Project
 from refit.rejects import SUPERSEDED, reasons_of
 from refit.schema import conform
+from refit.snapshots import Broken
 from refit.split import moment
 from refit.windows import Window
 from tasks.expectations import judge_rows
+from tasks.gauge import Gauge
 from tasks.staging import Pieces
 
 TIME, REASONS = "_refit_time", "_refit_reasons"
@@ -60,8 +62,11 @@ class Sieve:
         Args:
             contract: The contract.
         """
+        gauge, done = Gauge(self._definition.name, "validation"), 0
         for number, piece in enumerate(self.fitting):
             findings = judge_rows(contract, piece)
+            done += piece.num_rows
+            gauge.show(done, self.fitting.rows)
             self._warned += findings.warned
             self._reject_faulty(number, piece, findings.faults)
         if self._definition.key:
@@ -81,6 +86,11 @@ class Sieve:
     def accepted_rows(self) -> int:
         """How many rows are accepted."""
         return int(sum(keep.sum() for keep in self._keep))
+
+    @property
+    def broken(self) -> tuple[Broken, ...]:
+        """The rules that rows broke, the one with most rows first."""
+        return tuple(Broken(rule, column, rows) for (rule, column), rows in self._faults.most_common())
 
     def count(self, until: datetime, known: int = 0) -> Batch:
         """Counts what `judge_batch` judges: superseded rows, which broke no rule, are left out, and known ones.

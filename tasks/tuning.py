@@ -15,6 +15,7 @@ from refit.project import Project
 from refit.scoring import metric_of, score
 from refit.tuning import Choice, Dimension, IntRange, Tuning
 from tasks.fit import fit
+from tasks.gauge import Gauge
 from tasks.study import REASON, open_study, trials
 from tasks.tracking import TrackedRun, log_values, open_run
 
@@ -60,8 +61,10 @@ def tune(definition: Project, space: Tuning, frame: pd.DataFrame, run: TrackedRu
     parts, defaults = fold(definition, frame), _defaults(definition, space)
     with open_study(f"{definition.name}-{key}", defaults) as study:
         _adopt(run, study.study_name)
+        gauge = Gauge(definition.name, "tuning")
         for trial in trials(study, space, definition.training.seed):
             _judge(definition, parts, study, trial, run)
+            gauge.show(min(trial.number + 1, space.trials), space.trials)  # killed ones have a number, too
         return _best(definition, study)
 
 
