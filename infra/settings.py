@@ -6,7 +6,9 @@ Everything has an embedded default under `REFIT_HOME`; a real service takes its 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,10 +23,20 @@ QUIET = {
 """Switches off the telemetry of every dependency that has one."""
 
 
+_UNFIT = re.compile(r"[\s<>\"'()\\\\`|]")
+"""What would end an address in markdown."""
+
+
 class Settings(BaseSettings):
     """All settings of Refit, read from the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="REFIT_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="REFIT_",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,  # an address may hold a password
+    )
 
     home: Path = Path(".refit")
     """`REFIT_HOME`: the only directory Refit writes to. Deleting it resets everything."""
@@ -36,6 +48,8 @@ class Settings(BaseSettings):
     """`REFIT_DATABASE_URL`: the ledger's database; by default SQLite under `home`."""
     tracking_uri: str = Field("", validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri"))
     """`MLFLOW_TRACKING_URI`: the MLflow server; by default SQLite under `home`."""
+    mlflow_url: str = ""
+    """`REFIT_MLFLOW_URL`: where people see MLflow's pages, for links; by default the MLflow server, if there is one."""
     keep_versions: int = Field(100, ge=0)
     """`REFIT_KEEP_VERSIONS`: how many of the newest versions of a project `refit prune` keeps, and how many generations
     back a rollback may go. Two years of weekly retrains by default: nobody returns further, and a model is small."""
@@ -50,6 +64,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("mlflow_url")
+    @classmethod
+    def _a_page(cls, url: str) -> str:
+        if url and not page_address(url):
+            raise ValueError("REFIT_MLFLOW_URL is no address of a page: let it begin with http:// or https://")
+        return url
 
     @property
     def tables(self) -> str:
@@ -72,6 +93,11 @@ class Settings(BaseSettings):
         return self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 
     @property
+    def mlflow_pages(self) -> str:
+        """Where people see MLflow's pages, without a slash at the end; empty where nobody knows."""
+        return page_address(self.mlflow_url or self.tracking_uri)
+
+    @property
     def mlflow_artifacts(self) -> str:
         """Where the embedded MLflow keeps artifacts, as a URI."""
         return (self.home / "mlartifacts").as_uri()
@@ -80,6 +106,29 @@ class Settings(BaseSettings):
     def staging(self) -> Path:
         """Local scratch space for rows that are not yet accepted; safe to delete when nothing runs."""
         return self.home / "staging"
+
+
+def page_address(url: str) -> str:
+    """Makes an address fit to be shown to people.
+
+    Args:
+        url: Any address.
+
+    Returns:
+        The same without user, password, query and the slash at its end; empty unless it is one of `http` or `https`.
+
+    Example:
+        >>> page_address("https://ada:secret@ml.example.org/mlflow/")
+        'https://ml.example.org/mlflow'
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname, parts.port  # a port that is no number is found out here
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not host or _UNFIT.search(parts.netloc + parts.path):
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def environment(settings: Settings) -> dict[str, str]:

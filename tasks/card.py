@@ -13,6 +13,7 @@ from refit.project import Project
 from tasks.card_parts import data_part, features_part, lineage_part, purpose_part, serving_part, verdict_part
 from tasks.card_picture import scores_picture
 from tasks.card_scores import fairness_part, scores_part, slices_part
+from tasks.links import model_links
 from tasks.markdown import artifact_key, image, plain
 from tasks.mlflow_store import open_mlflow
 from tasks.register import judgement_of, verdict_of_version
@@ -30,10 +31,14 @@ def publish_card(definition: Project, challenger: Challenger) -> None:
     text = card(definition, judgement, challenger)
     open_mlflow().log_text(challenger.model.run_id, text, "card.md")
     create_markdown_artifact(
-        text + _drawn(judgement),
+        f"{text}\n{model_links(challenger)}\n{_drawn(judgement)}",
         key=artifact_key(definition.name, "card"),
-        description=f"Model card of {definition.name} version {challenger.version}",
+        description=f"Model card of version {challenger.version}: {_said(judgement)}",
     )
+
+
+def _said(judgement: Judgement) -> str:
+    return "fit to serve" if judgement.verdict.promote else "not fit to serve"
 
 
 def _drawn(judgement: Judgement) -> str:
@@ -88,9 +93,8 @@ def card(definition: Project, judgement: Judgement, challenger: Challenger) -> s
         What the model is for, its data, features, scores with intervals, slices, fairness, how it serves, the verdict,
         where it comes from, and its limits.
     """
-    said = "fit to serve" if judgement.verdict.promote else "not fit to serve"
     parts = (
-        [f"# {plain(definition.name)} version {challenger.version}: {said}"],
+        [f"# {plain(definition.name)} version {challenger.version}: {_said(judgement)}"],
         [plain(definition.description, 1_000), "", purpose_part(definition, judgement)],
         data_part(judgement),
         features_part(judgement.comparison.evidence),

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from prefect.artifacts import create_markdown_artifact
 
 from refit.drift.findings import ColumnDrift, Drift
+from refit.models import Champion
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
+from tasks.links import model_links
 from tasks.markdown import artifact_key, image, number, plain, table
 from tasks.monitor_words import COLUMN_WORDS, columns_by_size, drift_words, performance_words, probe_words
 from tasks.report_record import Record, marks, points, read_record
@@ -27,17 +29,21 @@ SAMPLED = 120
 """The most decisions that the artifact takes the scores over time from: it is made anew with every one."""
 
 
-def publish_monitor(definition: Project, evidence: Evidence, recorded: RecordedDecision) -> None:
+def publish_monitor(
+    definition: Project, evidence: Evidence, recorded: RecordedDecision, champion: Champion | None = None
+) -> None:
     """Shows a decision and what it rests on as an artifact of the flow run that this is called in.
 
     Args:
         definition: The project.
         evidence: What was measured.
         recorded: The decision and its number in the ledger.
+        champion: The version that was judged, if any serves.
     """
     past = read_record(definition.name, SAMPLED)
+    links = f"\n\nThe champion in {model_links(champion)}." if champion else ""
     create_markdown_artifact(
-        monitor_markdown(evidence, recorded.id, recorded.decision, past),
+        monitor_markdown(evidence, recorded.id, recorded.decision, past) + links,
         key=artifact_key(definition.name, "drift"),
         description=headline(recorded.id, recorded.decision),
     )

@@ -7,9 +7,11 @@ import html
 from prefect.artifacts import create_markdown_artifact
 
 from refit.judgements import Judgement
+from refit.models import Challenger
 from refit.project import Project
 from refit.snapshots import Ingestion
 from refit.verdicts import Verdict
+from tasks.links import deciding_run, linked, model_links, publish_version_link, run_page
 from tasks.markdown import artifact_key
 
 _MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#"} | {"\n": " ", "\r": " "})
@@ -59,18 +61,29 @@ def headline(judgement: Judgement) -> str:
     return "rejected: " + "; ".join(_cell(reason.sentence) for reason in verdict.reasons if not reason.passed)
 
 
-def publish_verdict(definition: Project, judgement: Judgement) -> None:
-    """Shows the verdict as an artifact of the flow run that this is called in.
+def publish_verdict(
+    definition: Project, judgement: Judgement, challenger: Challenger, decision: int | None = None
+) -> None:
+    """Shows the verdict, with what belongs to it, as artifacts of the flow run that this is called in.
 
     Args:
         definition: The project.
         judgement: The verdict and what it rests on.
+        challenger: The version that was judged.
+        decision: The ledger entry of the decision that started the retrain, if one did.
     """
     create_markdown_artifact(
-        verdict_page(judgement),
+        f"{verdict_page(judgement)}\n\n{_links(challenger, decision)}",
         key=artifact_key(definition.name, "verdict"),
-        description=headline(judgement),
+        description=f"version {challenger.version}: {headline(judgement)}",
     )
+    publish_version_link(challenger)
+
+
+def _links(challenger: Challenger, decision: int | None) -> str:
+    run = deciding_run(decision)
+    decided = [linked(f"decision {decision}, the run of the monitor", run_page(run))] if run else []
+    return ". ".join([model_links(challenger), *decided]) + "."
 
 
 def _rules(verdict: Verdict) -> list[str]:
