@@ -10,9 +10,13 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
+from flows.parameters import ProjectName, VersionNumber
 from refit.models import Champion
 from tasks.alive import living
 from tasks.approve import judgement_behind, settle_approval, waiting
+from tasks.endings import completed, refused_in_words
+from tasks.run_words import answered
+from tasks.telling import tell_approved
 from tasks.verdict_report import verdict_page
 
 WAITS_SECONDS = 30 * 24 * 3_600
@@ -28,7 +32,8 @@ class Approval(RunInput):
 
 
 @flow(name="approve", flow_run_name="{project}: approve version {version}")
-def approve(project: str, version: int) -> Champion | None:
+@refused_in_words
+def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
     """Waits until a person approves or refuses a version; meanwhile no process runs.
 
     Args:
@@ -46,4 +51,6 @@ def approve(project: str, version: int) -> Champion | None:
         form = Approval.with_initial_data(description=page)
         answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
         approved, now = answer.decision == "approve", datetime.now(UTC)
-        return settle_approval(project, version, approved, answer.who, answer.why, now)
+        champion = settle_approval(project, version, approved, answer.who, answer.why, now)
+    tell_approved(project, champion)
+    return completed(champion, answered(version, champion, answer.who))

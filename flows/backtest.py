@@ -7,19 +7,23 @@ from datetime import UTC, datetime
 
 from prefect import flow
 
+from flows.parameters import Instant, ProjectName, Windows
 from refit.backtest.results import BacktestResult
 from refit.windows import as_past
 from tasks.alive import living
 from tasks.backtest import run_backtest
-from tasks.backtest_report import publish_backtest
+from tasks.backtest_report import headline, publish_backtest
 from tasks.catalog import find_project
+from tasks.endings import completed, refused_in_words
+from tasks.run_words import backtested
 
 log = logging.getLogger(__name__)
 
 
 @flow(name="backtest", flow_run_name="{project}: {windows} windows")
+@refused_in_words
 def backtest(
-    project: str, policies: list[str] | None = None, windows: int = 30, as_of: datetime | None = None
+    project: ProjectName, policies: list[str] | None = None, windows: Windows = 30, as_of: Instant = None
 ) -> BacktestResult:
     """Replays a project's history through the same decisions, trainings and gate under several policies.
 
@@ -42,4 +46,4 @@ def backtest(
     with living("backtest", project):
         result = run_backtest(definition, policies or [], windows, until)
         publish_backtest(definition, result)
-    return result
+    return completed(result, backtested(result, headline(result)))

@@ -9,6 +9,7 @@ from typing import Any
 
 from prefect import flow
 
+from flows.parameters import Instant, ProjectName, Words
 from flows.retrain import retrain
 from refit.models import Champion
 from refit.monitoring.evidence import Evidence
@@ -19,19 +20,27 @@ from refit.windows import as_past
 from tasks.alive import living
 from tasks.catalog import find_project
 from tasks.champion import find_champion
+from tasks.contract_report import publish_contract
 from tasks.decision import RecordedDecision, settle_decision
 from tasks.drift_report import publish_monitor
+from tasks.endings import completed, newest_missed_once, refused_in_words
 from tasks.evidence import find_known, gather, look
 from tasks.ingest import ingest
 from tasks.left_behind import claim_left_behind
+from tasks.links import publish_run_link
+from tasks.run_names import named_by_event
+from tasks.run_words import monitored
 from tasks.take_back import follow_watch
+from tasks.telling import tell_failure, tell_monitor
 from tasks.trigger import announce, parameters_of, start_remotely
 
 log = logging.getLogger(__name__)
 
 
-@flow(name="monitor", flow_run_name="{project}: monitor")
-def monitor(project: str, as_of: datetime | None = None, event: str | None = None) -> MonitorOutcome:
+@flow(name="monitor", flow_run_name=named_by_event, on_failure=[tell_failure], on_crashed=[tell_failure])
+@newest_missed_once
+@refused_in_words
+def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = None) -> MonitorOutcome:
     """Decides whether the champion should be retrained, whether a person should look, or neither.
 
     A retrain that was decided on and killed on this machine is gone on with first, once; nothing else is decided then.
@@ -52,7 +61,9 @@ def monitor(project: str, as_of: datetime | None = None, event: str | None = Non
     definition = find_project(project)
     log.info("%s: monitoring as of %s", project, until.isoformat(timespec="minutes"))
     with living("monitor", project) as run:
-        return _monitored(definition, until, now, event, run)
+        outcome = _monitored(definition, until, now, event, run)
+    tell_monitor(definition, outcome)
+    return completed(outcome, monitored(outcome))
 
 
 def _monitored(
@@ -61,6 +72,8 @@ def _monitored(
     started = time.monotonic()
     champion = find_champion(definition)
     ingestion = ingest(definition, until)
+    if ingestion.rows_in:
+        publish_contract(definition, ingestion)
     left = claim_left_behind(definition, until)
     evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
     rolled_back = follow_watch(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
@@ -90,14 +103,15 @@ def _judged(
     recorded = settle_decision(definition, evidence, now, turn=run, unless=known[1] if known else None)
     nothing_new = known is not None and recorded == known[1]
     if not nothing_new:
-        publish_monitor(definition, evidence, recorded)
+        publish_monitor(definition, evidence, recorded, champion)
         announce(evidence, recorded)
     return evidence, recorded, nothing_new
 
 
 def _retrained(evidence: Evidence, parameters: dict[str, Any]) -> tuple[str, RetrainOutcome | None]:
-    run_id = start_remotely(evidence, parameters)
-    if run_id:
-        return run_id, None
-    outcome = retrain(**parameters)
-    return outcome.run_id, outcome
+    run_id, outcome = start_remotely(evidence, parameters), None
+    if run_id is None:
+        outcome = retrain(**parameters)
+        run_id = outcome.run_id
+    publish_run_link(evidence.project, run_id, "retrain")
+    return run_id, outcome

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.parameters import ProjectName, VersionNumber
 from refit.recipes import Reproduction
 from tasks.alive import living
 from tasks.catalog import find_project
+from tasks.endings import completed, refused_in_words
 from tasks.reproduce import publish_reproduction, reproduce_version
+from tasks.run_words import reproduced
 
 
 @flow(name="reproduce", flow_run_name="{project}: reproduce version {version}")
-def reproduce(project: str, version: int) -> Reproduction:
+@refused_in_words
+def reproduce(project: ProjectName, version: VersionNumber) -> Reproduction:
     """Rebuilds a registered version from the recorded rows, code, packages and seed, and compares what both say.
 
     Args:
@@ -27,4 +31,4 @@ def reproduce(project: str, version: int) -> Reproduction:
     with living("reproduce", project):
         found = reproduce_version(find_project(project), version)
         publish_reproduction(found)
-        return found
+    return completed(found, reproduced(found))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.parameters import EntryId, Instant, ProjectName, Words
 from refit.errors import StaleChampion
 from refit.gate.decide import decide
 from refit.gate.evidence import Rehearsal
@@ -25,6 +26,8 @@ from tasks.approve import ask_for_approval
 from tasks.card import publish_card
 from tasks.catalog import find_project
 from tasks.champion import find_champion
+from tasks.contract_report import publish_contract
+from tasks.endings import completed, newest_missed_once, refused_in_words
 from tasks.evaluate import can_judge, evaluate
 from tasks.expectations import renew_contract
 from tasks.ingest import ingest
@@ -34,7 +37,10 @@ from tasks.refit import fit_again
 from tasks.register import register
 from tasks.rehearse import rehearse
 from tasks.repeat import may_repeat, open_run_key
+from tasks.run_names import named_by_reason
+from tasks.run_words import retrained
 from tasks.snapshot import split, take_snapshot
+from tasks.telling import tell_failure, tell_retrain
 from tasks.tracking import log_evaluation
 from tasks.train import train
 from tasks.turn import ask_for_turn
@@ -46,13 +52,15 @@ RACES = 3
 """After so many lost races the retrain ends with `StaleChampion`: others are promoting all the time."""
 
 
-@flow(name="retrain", flow_run_name="{project}: {reason}")
+@flow(name="retrain", flow_run_name=named_by_reason, on_failure=[tell_failure], on_crashed=[tell_failure])
+@newest_missed_once
+@refused_in_words
 def retrain(
-    project: str,
-    as_of: datetime | None = None,
-    reason: str = "manual",
+    project: ProjectName,
+    as_of: Instant = None,
+    reason: Words = "manual",
     force: bool = False,
-    decision: int | None = None,
+    decision: EntryId | None = None,
 ) -> RetrainOutcome:
     """Trains a challenger on what is known, judges it, and promotes it if it is fit to serve.
 
@@ -76,25 +84,35 @@ def retrain(
     log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
     asked = Request("manual", reason, force)
     with living("retrain", project), ask_for_turn(definition, asked, until, decision) as turn:
-        outcome = turn.outcome = _retrained(definition, until, now, reason, force)
-    return outcome
+        outcome = turn.outcome = _retrained(definition, until, now, _Asked(reason, force, decision))
+    tell_retrain(definition, outcome)
+    return completed(outcome, retrained(outcome))
 
 
-def _retrained(definition: Project, until: datetime, now: datetime, reason: str, force: bool) -> RetrainOutcome:
+class _Asked(NamedTuple):
+    """What the run was asked for."""
+
+    reason: str
+    force: bool
+    decision: int | None
+
+
+def _retrained(definition: Project, until: datetime, now: datetime, asked: _Asked) -> RetrainOutcome:
     started = time.monotonic()
     champion = find_champion(definition)
     if champion:
         renew_contract(definition, champion, now)
     ingestion = ingest(definition, until)
+    publish_contract(definition, ingestion)
     snapshot = take_snapshot(definition, until)
-    parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, force))
-    key = open_run_key(definition, parts, force)
+    parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, asked.force))
+    key = open_run_key(definition, parts, asked.force)
     model = train(definition, parts.train, key)
     rehearsal = rehearse(definition, model, parts.holdout)
-    settled = _settled(definition, _Run(model, rehearsal, parts, ingestion, reason, now), champion)
+    settled = _settled(definition, _Run(model, rehearsal, parts, ingestion, asked.reason, now), champion)
     if settled.promotion:
         renew_contract(definition, settled.promotion, now)
-    publish_verdict(definition, settled.judgement)
+    publish_verdict(definition, settled.judgement, settled.challenger, asked.decision)
     return RetrainOutcome(
         project=definition.name,
         run_id=str(flow_run.id),

@@ -6,13 +6,19 @@ from datetime import UTC, datetime
 
 from prefect import flow
 
+from flows.parameters import ProjectName, VersionNumber, Words
 from refit.models import Champion
 from tasks.alive import living
+from tasks.endings import completed, refused_in_words
+from tasks.run_names import named_by_reason
+from tasks.run_words import rolled_back
 from tasks.take_back import publish_rollback, take_back
+from tasks.telling import tell_failure, tell_rollback
 
 
-@flow(name="rollback", flow_run_name="{project}: rollback")
-def rollback(project: str, to: int | None = None, reason: str = "manual") -> Champion:
+@flow(name="rollback", flow_run_name=named_by_reason, on_failure=[tell_failure], on_crashed=[tell_failure])
+@refused_in_words
+def rollback(project: ProjectName, to: VersionNumber | None = None, reason: Words = "manual") -> Champion:
     """Makes a former champion serve again, in one entry of the ledger.
 
     Args:
@@ -29,4 +35,5 @@ def rollback(project: str, to: int | None = None, reason: str = "manual") -> Cha
     with living("rollback", project):
         champion = take_back(project, to, reason, datetime.now(UTC))
         publish_rollback(champion, reason)
-    return champion
+    tell_rollback(project, champion, reason)
+    return completed(champion, rolled_back(champion, reason))

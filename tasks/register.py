@@ -20,6 +20,7 @@ from tasks.mlflow_tags import ENTRY
 from tasks.recipe import recipe_of
 from tasks.registered_model import create_version, version_of
 from tasks.retries import not_ours
+from tasks.run_words import verdict_in_short
 from tasks.succession import current_champion, generation_of
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,13 @@ EVERY = 1_000_000
 """More verdicts than any project has."""
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
+@task(
+    task_run_name="register a version of {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
 def register(definition: Project, judgement: Judgement, at: datetime) -> Challenger:
     """Makes a judged model a version of the registered model, and records its verdict with all the evidence.
 
@@ -53,7 +60,7 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
         client.delete_model_version(definition.name, str(version))
     client.set_model_version_tag(definition.name, str(judged.version), ENTRY, str(judged.verdict_id))
     set_alias(client, definition.name, "challenger", judged.version)
-    log.info("%s: version %d is judged: %s", definition.name, judged.version, judged.verdict)
+    log.info("%s: version %d is judged: %s", definition.name, judged.version, verdict_in_short(judged.verdict))
     return judged
 
 
