@@ -48,7 +48,7 @@ def pending(project: str) -> list[Challenger]:
     return found
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="settle the approval of version {version} of {project}", cache_policy=NO_CACHE)
 def settle_approval(project: str, version: int, approved: bool, who: str, why: str, at: datetime) -> Champion | None:
     """Records a person's answer, and promotes the version if it is yes.
 
@@ -130,7 +130,7 @@ def judgement_behind(challenger: Challenger) -> Judgement:
     return judgement
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="ask for approval of version {challenger.version}", cache_policy=NO_CACHE)
 def ask_for_approval(challenger: Challenger) -> str | None:
     """Starts the project's deployment `approve/<project>`, which waits, suspended, for a person to fill in its form.
 

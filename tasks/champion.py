@@ -24,7 +24,13 @@ from tasks.succession import begins, current_champion, enthrone, newest_champion
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
+@task(
+    task_run_name="find the champion of {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
 def find_champion(definition: Project) -> Champion | None:
     """Finds the version that serves, and brings MLflow's alias and the ledger together again.
 

@@ -34,7 +34,13 @@ class RecordedDecision:
     decision: Decision
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
+@task(
+    task_run_name="decide on {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
 def settle_decision(
     definition: Project,
     evidence: Evidence,

@@ -24,7 +24,7 @@ from tasks.streaming import chunks, said_of
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="measure drift against version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
 def measure_drift(definition: Project, champion: Champion, window: Window, version: int) -> Drift | None:
     """Compares a window's rows, and what the champion says of them, with the champion's reference.
 

@@ -27,7 +27,7 @@ SAMPLE = 5_000
 """So many training rows are looked at for a feature that gives the label away."""
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="evaluate {definition.name} on {holdout.rows} unseen rows", cache_policy=NO_CACHE)
 def evaluate(
     definition: Project,
     challenger: ModelRef,

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="look at {definition.name}", cache_policy=NO_CACHE)
 def look(definition: Project, champion: Champion | None, as_of: datetime, event: str | None = None) -> Evidence:
     """Counts what there is to judge, without judging it.
 

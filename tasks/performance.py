@@ -46,7 +46,7 @@ ALL = 100_000
 """More promotions than any project has."""
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="measure performance of version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
 def measure_performance(
     definition: Project, champion: Champion, as_of: datetime, length: timedelta
 ) -> Performance | None:

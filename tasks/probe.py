@@ -26,7 +26,7 @@ from tasks.streaming import sampled
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="probe the benefit of a retrain of {definition.name}", cache_policy=NO_CACHE)
 def run_probe(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Probe | None:
     """Asks whether a small fresh model would beat the champion's equally small twin on the newest mature rows.
 

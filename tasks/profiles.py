@@ -37,7 +37,7 @@ SAMPLE = 50_000
 """So many rows of the reference, spread over all of it, fix the cells of its profile."""
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="profile the reference of version {challenger.version}", cache_policy=NO_CACHE)
 def profile_reference(definition: Project, challenger: Challenger, holdout: SnapshotRef) -> None:
     """Stores what the rows that a model was trained on look like, and what the judged model says of unseen ones.
 

@@ -24,7 +24,13 @@ from tasks.succession import begins, champion_of, enthrone, generation_of, newes
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
+@task(
+    task_run_name="promote version {challenger.version} of {challenger.model.project}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
 def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Champion:
     """Makes a challenger the champion, but only over the champion it was compared with.
 

@@ -40,7 +40,7 @@ _REFUSED = "missing column"
 _LIKE_HERE = "unseen category"
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="rehearse {definition.name}", cache_policy=NO_CACHE)
 def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Rehearsal:
     """Has a stored model answer to the holdout in a fresh process, and holds the answers against those given here.
 

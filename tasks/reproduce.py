@@ -46,7 +46,7 @@ class _Made(NamedTuple):
     differs: tuple[Cause, ...]
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="reproduce version {version} of {definition.name}", cache_policy=NO_CACHE)
 def reproduce_version(definition: Project, version: int) -> Reproduction:
     """Fits a version again as it was fitted, and compares what both say of the rows it was judged on.
 

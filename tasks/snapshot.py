@@ -25,7 +25,7 @@ from tasks.watermark import watermark
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="take a snapshot of {definition.name}", cache_policy=NO_CACHE)
 def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
     """Pins all rows that a project's table holds now, up to a time.
 
@@ -52,7 +52,7 @@ def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
     return snapshot
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="split {snapshot.rows} rows of {definition.name} by time", cache_policy=NO_CACHE)
 def split(
     definition: Project,
     snapshot: SnapshotRef,

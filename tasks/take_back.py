@@ -20,7 +20,13 @@ from tasks.rollback import roll_back
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
+@task(
+    task_run_name="roll {project} back",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
 def take_back(project: str, to: int | None, reason: str, at: datetime) -> Champion:
     """Rolls back as a person asks in Prefect.
 
@@ -39,7 +45,13 @@ def take_back(project: str, to: int | None, reason: str, at: datetime) -> Champi
     return roll_back(project, reason, "a flow run", at, to=to)
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=1, retry_condition_fn=not_ours)
+@task(
+    task_run_name="follow the watch of {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
 def follow_watch(definition: Project, evidence: Evidence, recorded: RecordedDecision, at: datetime) -> Champion | None:
     """Rolls back where the watch has found the champion worse than the former one, once for each decision.
 

@@ -46,7 +46,7 @@ def parameters_of(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bo
     }
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="start a retrain of {evidence.project}", cache_policy=NO_CACHE)
 def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None:
     """Starts the project's deployment `retrain/<project>`, once for each champion and window.
 

@@ -26,7 +26,7 @@ from tasks.succession import champion_of
 log = logging.getLogger(__name__)
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="watch version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
 def run_watch(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Watched | None:
     """Scores the champion and the one that it took the place of on the rows that neither has seen.
 
