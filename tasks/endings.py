@@ -11,13 +11,10 @@ from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from refit.errors import RefitError
-from tasks.superseded import superseded
+from tasks.superseded import SKIPPED, superseded
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-SKIPPED = "Skipped"
-"""The name of the Completed state of a run that left its work to a newer one."""
 
 
 def completed(outcome: T, message: str) -> T:
