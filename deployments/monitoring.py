@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
+from prefect import tags
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from deployments.output import Answer
@@ -30,7 +31,7 @@ def monitor_here(project: str, as_of: datetime | None, event: str | None) -> Ans
         The outcome; a `wait` is one too.
     """
     find_project(project)  # a misspelt name should not wait for Prefect's start
-    with _without_heartbeats():
+    with _without_heartbeats(), tags(project):
         outcome = monitor(project, as_of=as_of, event=event)
     return Answer(outcome.as_json(), describe(outcome))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from prefect import tags
+
 from deployments.output import Answer
 from flows.retrain import retrain
 from refit.outcomes import RetrainOutcome
@@ -23,7 +25,8 @@ def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool)
         The outcome; a rejected challenger is one too.
     """
     find_project(project)  # a misspelt name should not wait for Prefect's start
-    outcome = retrain(project, as_of=as_of, reason=reason, force=force)
+    with tags(project):
+        outcome = retrain(project, as_of=as_of, reason=reason, force=force)
     return Answer(outcome.as_json(), describe(outcome))
 
 

@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect import flow
+from prefect import flow, tags
 
 from flows.parameters import Instant, ProjectName, Words
 from flows.retrain import retrain
@@ -111,7 +111,8 @@ def _judged(
 def _retrained(evidence: Evidence, parameters: dict[str, Any]) -> tuple[str, RetrainOutcome | None]:
     run_id, outcome = start_remotely(evidence, parameters), None
     if run_id is None:
-        outcome = retrain(**parameters)
+        with tags(evidence.project):
+            outcome = retrain(**parameters)
         run_id = outcome.run_id
     publish_run_link(evidence.project, run_id, "retrain")
     return run_id, outcome
