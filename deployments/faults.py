@@ -5,6 +5,9 @@ from __future__ import annotations
 _FULL = ("No space left on device", "database or disk is full")
 """How engines that have errors of their own report a full disk."""
 
+_REFUSED = "ParameterTypeError"
+"""What Prefect raises where a flow is called with a value outside its limits; named, since its import takes seconds."""
+
 
 def sentence(fault: BaseException) -> str:
     """Says what went wrong and what to do about it.
@@ -29,6 +32,8 @@ def _known(cause: BaseException) -> str | None:
 
     if isinstance(cause, RefitError):
         return str(cause)
+    if type(cause).__name__ == _REFUSED:
+        return f"what was asked for cannot be: {str(cause).partition(':')[2].strip().removeprefix('- ')}"
     if any(words in str(cause) for words in _FULL):
         return "REFIT_HOME has no space left: free some on its disk and run again"
     fault = fault_of(cause, "REFIT_HOME")

@@ -11,6 +11,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.schema_tools.validation import ValidationError
 
+from deployments.faults import sentence
 from refit.errors import UnusableTime
 from refit.project import Project
 
@@ -61,8 +62,11 @@ def test_bad_input_is_refused_by_the_form_and_by_a_call(bad: dict[str, Any], pre
     with pytest.raises(ValidationError):
         validate({"project": "parcels", **bad}, form, raise_on_error=True)
     if bad != {"as_of": 12}:  # a number of seconds is an instant where it is not a form that asks
-        with pytest.raises(ParameterTypeError, match=next(iter(bad))):
+        with pytest.raises(ParameterTypeError) as refused:
             retrain(**{"project": "parcels", **bad})
+        told = sentence(refused.value)
+        assert told.startswith(f"what was asked for cannot be: {next(iter(bad))}: ")
+        assert "\n" not in told
 
 
 @pytest.mark.parametrize("flow", [2, 4])

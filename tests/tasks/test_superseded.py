@@ -17,6 +17,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Completed, Failed, Pending, Running, Scheduled
 
 from tasks.endings import completed, newest_missed_once
+from tasks.superseded import SKIPPED
 
 HOUR = timedelta(hours=1)
 worked: list[str] = []
@@ -93,8 +94,9 @@ def test_of_three_that_were_missed_the_newest_works(client: SyncPrefectClient, d
         (Completed, True),
         (Cancelled, False),
         (Failed, False),
+        (lambda: Completed(name=SKIPPED), False),
     ],
-    ids=["running", "completed", "cancelled", "failed"],
+    ids=["running", "completed", "cancelled", "failed", "skipped"],
 )
 def test_a_newer_run_that_did_no_work_takes_nothing_over(
     client: SyncPrefectClient, deployment: UUID, state: Callable[[], object], skips: bool
