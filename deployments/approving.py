@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 
 from deployments.output import Answer
 from deployments.succession import champion_facts, whoever
 from tasks.approve import settle_approval
+from tasks.telling import tell_approved
 
 
 def approve_here(project: str, version: int, *, approved: bool, who: str | None, why: str) -> Answer:
@@ -24,6 +26,8 @@ def approve_here(project: str, version: int, *, approved: bool, who: str | None,
     """
     person = who or whoever()
     champion = settle_approval.fn(project, version, approved, person, why, datetime.now(UTC))
+    if os.environ.get("PREFECT_API_URL"):  # else the next monitor run tells it, where there is a server to ask
+        tell_approved(project, champion)
     facts = {
         "project": project,
         "version": version,

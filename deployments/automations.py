@@ -96,14 +96,24 @@ def follow_events(client: SyncPrefectClient, deployment: str, project: str) -> N
 def _settle(client: SyncPrefectClient, wanted: AutomationCore) -> None:
     """Creates an automation, or brings the one of that name to its newest form; one that is switched off stays so."""
     known = client.request("POST", "/automations/filter", json=_named(wanted.name)).json()
-    fields = wanted.model_dump(mode="json")
+    fields = wanted.model_dump(mode="json", exclude={"owner_resource"})
     if not known:
         client.request("POST", "/automations/", json=fields)
         return
     found = known[0]
-    if any(found[field] != fields[field] for field in ("description", "trigger", "actions")):
+    if any(not _holds(found[field], fields[field]) for field in ("description", "trigger", "actions")):
         body = {**fields, "enabled": found["enabled"]}
         client.request("PUT", "/automations/{id}", path_params={"id": found["id"]}, json=body)
+
+
+def _holds(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON values
+    """Whether what the server has holds all that is wanted; it adds ids of its own."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(_holds(found.get(key), wanted[key]) for key in wanted)
+    if isinstance(wanted, list):
+        same = isinstance(found, list) and len(found) == len(wanted)
+        return same and all(_holds(one, other) for one, other in zip(found, wanted, strict=True))
+    return bool(found == wanted)
 
 
 def _named(name: str) -> dict[str, Any]:

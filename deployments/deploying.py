@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 from deployments.deploy import Change, carry_out, compare, ensure_pool
 from deployments.output import Answer
 from infra.settings import Settings
-from refit.errors import RefitError, StateError
+from refit.errors import ProjectError, RefitError, StateError
 from tasks.catalog import discover, project_files
 
 log = logging.getLogger("deployments.deploy")
@@ -72,37 +73,32 @@ def bring_about(pool: str, kind: str, *, dry_run: bool = False) -> list[Change]:
         return done
 
 
-def deploy_again(pool: str) -> None:
-    """Follows a change of the project files while `refit up` runs; a file that cannot be read is said, and waited for.
+class Following:
+    """Follows the project files while `refit up` runs."""
 
-    Args:
-        pool: The work pool.
-    """
-    log.info("the project files have changed: deploying again")
+    def __init__(self, pool: str) -> None:
+        self._pool = pool
+        self._known = _files()
+
+    def look(self) -> None:
+        """Deploys again if a file came, went or was written; where that fails, the next look tries again."""
+        if (now := _files()) == self._known:
+            return
+        log.info("the project files have changed: deploying again")
+        try:
+            bring_about(self._pool, "process")
+        except (RefitError, httpx.HTTPError) as fault:
+            log.warning("deploying failed, and is tried again: %s", fault)
+            return
+        self._known = now
+
+
+def _files() -> list[tuple[str, int]]:
+    """Names the state of the project files; a directory that cannot be read has none."""
     try:
-        bring_about(pool, "process")
-    except RefitError as fault:
-        log.warning("%s", fault)
-
-
-class FileWatch:
-    """Tells whether the project files have changed since it was last asked."""
-
-    def __init__(self) -> None:
-        self._known = self._state()
-
-    def changed(self) -> bool:
-        """Looks again.
-
-        Returns:
-            Whether a file came, went or was written.
-        """
-        former, self._known = self._known, self._state()
-        return former != self._known
-
-    @staticmethod
-    def _state() -> list[tuple[str, int]]:
         return [(str(file), file.stat().st_mtime_ns) for file in project_files(Settings().projects)]
+    except (ProjectError, FileNotFoundError):
+        return []
 
 
 def _words(change: Change) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,6 +56,7 @@ def up(
             output.go_on("watching")
 
         up(port, mlflow_port, pool, ready)
+        output.say("Refit is down.")
 
 
 def deploy(
@@ -63,11 +65,19 @@ def deploy(
         str, typer.Option("--type", metavar="TYPE", help="The work pool's type, where it has to be made.")
     ] = "process",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the difference, and change nothing.")] = False,
+    export: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write them as a prefect.yaml instead; no server is asked.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Bring the Prefect server in PREFECT_API_URL to what the project files want: deployments, schedules, limits."""
     with answering(json, debug, "deploy: reading the project files") as output:
+        if export:
+            from deployments.prefect_yaml import export as write
+
+            output.show(write(pool, export))
+            return
         from deployments.deploying import deploy_here
 
         output.show(deploy_here(pool, kind, dry_run=dry_run))

@@ -69,14 +69,17 @@ def retrain(
     as_of: AsOf = None,
     reason: Annotated[str, typer.Option(help="Why, for the people who read the record.")] = "manual",
     force: Annotated[bool, typer.Option("--force", help="Train again even if nothing changed.")] = False,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Start the deployment on the Prefect server instead.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train a challenger here, judge it, and promote it if it is fit to serve."""
     with answering(json, debug, f"retrain {project}: starting Prefect") as output:
-        from deployments.retraining import retrain_here
+        from deployments.retraining import retrain_here, retrain_remotely
 
-        output.show(retrain_here(project, as_of, reason, force))
+        output.show((retrain_remotely if remote else retrain_here)(project, as_of, reason, force))
 
 
 @app.command()

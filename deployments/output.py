@@ -49,6 +49,16 @@ class Output:
         if answer.exit_code:
             raise SystemExit(answer.exit_code)
 
+    def say(self, text: str) -> None:
+        """Tells a person something beside the answer; a program that reads JSON is told nothing.
+
+        Args:
+            text: One line.
+        """
+        self._progress.stop()
+        if not self._as_json:
+            self._write(text)
+
     def go_on(self, doing: str) -> None:
         """Shows progress again, after an answer that did not end the command.
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING, cast
 
 from prefect import tags
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
 
 from deployments.output import Answer
 from flows.retrain import retrain
+from refit.errors import StateError
 from refit.outcomes import RetrainOutcome
 from tasks.catalog import find_project
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 
 def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool) -> Answer:
@@ -28,6 +36,35 @@ def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool)
     with tags(project):
         outcome = retrain(project, as_of=as_of, reason=reason, force=force)
     return Answer(outcome.as_json(), describe(outcome))
+
+
+def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: bool) -> Answer:
+    """Starts the project's deployment `retrain/<project>`, and does not wait for it.
+
+    Args:
+        project: The project's name.
+        as_of: The instant to look from; when it runs, if `None`.
+        reason: Why, for the record.
+        force: Whether to train again even if nothing changed.
+
+    Returns:
+        The run that was started.
+
+    Raises:
+        StateError: If no server is named, or it has no such deployment.
+    """
+    find_project(project)
+    server, name = PREFECT_API_URL.value(), f"retrain/{project}"
+    if not server:
+        raise StateError("no Prefect server is running here or named in PREFECT_API_URL: start one by `refit up`")
+    parameters = {"project": project, "as_of": as_of, "reason": reason, "force": force}
+    try:
+        run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False))
+    except ObjectNotFound as error:
+        raise StateError(f"the server at {server} has no deployment {name}: `refit deploy` makes it") from error
+    address = f"{(PREFECT_UI_URL.value() or server.removesuffix('/api')).rstrip('/')}/runs/flow-run/{run.id}"
+    facts = {"project": project, "run_id": str(run.id), "url": address}
+    return Answer(facts, [f"{name} is started as run {run.id}", f"  watch it  {address}"])
 
 
 def describe(outcome: RetrainOutcome) -> list[str]:

@@ -15,8 +15,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from deployments import already_up
 from deployments.already_up import Note
 from deployments.children import end
-from deployments.deploying import FileWatch, bring_about, deploy_again
-from deployments.services import Service, insist_free, is_online, mlflow_server, prefect_server, worker
+from deployments.deploying import Following, bring_about
+from deployments.services import HOST, Service, insist_free, is_online, mlflow_server, prefect_server, worker
 from deployments.stack import Stack, Stopped
 from infra.settings import Settings
 from tasks.mlflow_store import open_mlflow
@@ -55,40 +55,39 @@ def up(port: int, mlflow_port: int, pool: str, ready: Callable[[Running], None])
     with already_up.alone() as crashed:
         if crashed:
             _sweep(crashed)
-        with _ended_together() as stack, suppress(Stopped):
-            _run(stack, port, mlflow_port, pool, ready)
+        joined = PREFECT_API_URL.value()
+        # The end needs the server's address, too: killed runs are told of there.
+        with (
+            temporary_settings({PREFECT_API_URL: joined or f"http://{HOST}:{port}/api"}),
+            _ended_together() as stack,
+            suppress(Stopped),
+        ):
+            server = None if joined else _server(stack, port)
+            _run(stack, server, mlflow_port, pool, ready)
 
 
-def _run(stack: Stack, port: int, mlflow_port: int, pool: str, ready: Callable[[Running], None]) -> None:
-    tracking = Settings().tracking_uri
-    api, server = _server(stack, port)
-    with temporary_settings({PREFECT_API_URL: api}):
-        ui = None if tracking else _mlflow(stack, mlflow_port)
-        mlflow = ui.address if ui else tracking
-        if server:
-            stack.wait_for(server)
-        files = FileWatch()
-        deployments = bring_about(pool, PROCESS)
-        working = worker(api, pool, mlflow, lambda name: is_online(pool, name))
-        stack.begin(working)
-        stack.note(api, mlflow)
-        for service in filter(None, (ui, working)):
-            stack.wait_for(service)
-        ready(Running(api.removesuffix("/api"), mlflow, pool, tuple(one.name for one in deployments)))
-        stack.watch(
-            restarted=lambda: stack.note(api, mlflow),
-            now_and_then=lambda: deploy_again(pool) if files.changed() else None,
-        )
+def _run(stack: Stack, server: Service | None, mlflow_port: int, pool: str, ready: Callable[[Running], None]) -> None:
+    api, tracking = str(PREFECT_API_URL.value()), Settings().tracking_uri
+    ui = None if tracking else _mlflow(stack, mlflow_port)
+    mlflow = ui.address if ui else tracking
+    if server:
+        stack.wait_for(server)
+    files = Following(pool)
+    deployments = bring_about(pool, PROCESS)
+    working = worker(api, pool, mlflow, lambda name: is_online(pool, name))
+    stack.begin(working)
+    stack.note(api, mlflow)
+    for service in filter(None, (ui, working)):
+        stack.wait_for(service)
+    ready(Running(api.removesuffix("/api"), mlflow, pool, tuple(one.name for one in deployments)))
+    stack.watch(restarted=lambda: stack.note(api, mlflow), now_and_then=files.look)
 
 
-def _server(stack: Stack, port: int) -> tuple[str, Service | None]:
-    if joined := PREFECT_API_URL.value():
-        log.info("using the Prefect server at %s", joined)
-        return joined, None
+def _server(stack: Stack, port: int) -> Service:
     insist_free(port, "--port")
     server = prefect_server(port)
     stack.begin(server)
-    return f"{server.address}/api", server
+    return server
 
 
 def _mlflow(stack: Stack, port: int) -> Service:

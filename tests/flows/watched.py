@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,14 +34,15 @@ PROJECT = textwrap.dedent('''
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    from refit import BudgetPolicy, GatePolicy, MonitoringPolicy, Project, TrainingPolicy
+    from refit import BudgetPolicy, DeploymentPolicy, GatePolicy, MonitoringPolicy, NotificationPolicy
+    from refit import Project, Schedule, TrainingPolicy
     from refit.sources import parquet
 
 
     def build():
-        if Path("STALL").exists():
+        while Path("STALL").exists():
             Path("STALLED").touch()
-            time.sleep(600)
+            time.sleep(0.2)
         return make_pipeline(StandardScaler(), LogisticRegression())
 
 
@@ -84,6 +87,16 @@ class Depot:
         """Writes the project file; while the file `stall` exists, its training does not end."""
         text = PROJECT.replace("FILE", str(self.file)).replace("STALLED", str(self.stalled))
         (self.projects / "parcels.py").write_text(text.replace("STALL", str(self.stall)).replace("POLICY", policy))
+
+    @contextmanager
+    def stalled_training(self) -> Iterator[None]:
+        """Keeps trainings from ending as long as the block lasts."""
+        self.stalled.unlink(missing_ok=True)
+        self.stall.touch()
+        try:
+            yield
+        finally:
+            self.stall.unlink()
 
     def deliver(self, rows: pd.DataFrame) -> None:
         rows.to_parquet(self.file)

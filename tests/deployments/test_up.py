@@ -1,0 +1,152 @@
+"""`refit up` on real servers with a real worker: what is deployed, what drifts, what dies, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.deployments.hosted import ENDED, NOW, Hosted, hosted, until_now, wait_for
+from tests.test_pinned_server import free_port
+
+POLICY = "cooldown=timedelta(0)"
+SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=10)"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    with hosted(tmp_path_factory.mktemp("hosted"), POLICY) as host:
+        host.until_ready()
+        yield host
+
+
+@pytest.fixture(autouse=True)
+def beside(host: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test reads the same home."""
+    monkeypatch.setenv("REFIT_HOME", str(host.home))
+    monkeypatch.setenv("REFIT_PROJECTS", str(host.depot.projects))
+
+
+def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: Hosted) -> None:
+    from tasks.ledger import entries, verify_ledger
+    from tasks.succession import current_champion
+
+    beside = host.refit("retrain", "parcels", "--as-of", f"{NOW - timedelta(days=20):%Y-%m-%dT%H:%M}")
+    assert "promoted, generation 1" in beside.stdout, beside.stderr
+    assert [run["state_type"] for run in host.runs("retrain")] == ["COMPLETED"]  # it is on the same server
+
+    host.depot.deliver(until_now(60, turned=45))
+    host.depot.set_policy(SCHEDULED)
+    wait_for(lambda: current_champion("parcels").version > 1)
+    wait_for(lambda: {run["state_type"] for run in host.runs("retrain")} == {"COMPLETED"})
+    host.wait_for_a_monitor()
+    verify_ledger()
+    _, started = host.runs("retrain")
+    decision = started["parameters"]["decision"]
+    (entry,) = [one for one in entries("parcels", "decision") if one.id == decision]
+    assert (entry.payload["decision"]["action"], entry.payload["decision"]["trigger"]) == ("retrain", "probe")
+    assert all(run["auto_scheduled"] for run in host.runs("monitor"))
+    assert host.ask("GET", f"/flow_runs/{started['id']}")["state"]["message"].startswith("promoted: version 2")
+
+
+def test_a_second_one_and_a_taken_port_are_refused_with_a_sentence(host: Hosted, tmp_path: Path) -> None:
+    second = host.refit("up")
+    assert second.returncode == 1
+    assert f"`refit up` is running already at http://127.0.0.1:{host.port}" in second.stderr
+
+    elsewhere = {**host.environment, "REFIT_HOME": str(tmp_path / "elsewhere")}
+    for ports, option in (((host.port, free_port()), "--port"), ((free_port(), host.mlflow_port), "--mlflow-port")):
+        taken = host.start(*ports, **elsewhere)
+        assert taken.wait(60) == 1
+        assert taken.stdout
+        taken.stdout.close()
+        assert f"name another one by {option}" in (host.home.parent / "up.err").read_text().splitlines()[-1]
+
+
+def test_bad_input_is_refused_by_the_form(host: Hosted) -> None:
+    bad = [{"as_of": "yesterday"}, {"reason": "x" * 1_000}, {"force": "perhaps"}, {"project": "bike_demand"}]
+    for parameters in bad:
+        asked = {"parameters": {"project": "parcels", **parameters}, "state": {"type": "SCHEDULED"}}
+        answer = host.api.post(f"/deployments/{host.deployment('retrain')['id']}/create_flow_run", json=asked)
+        assert answer.is_client_error, parameters
+        assert next(iter(parameters)) in answer.text or "reason" in answer.text
+
+
+def test_of_twenty_runs_by_hand_one_runs_and_none_is_lost(host: Hosted) -> None:
+    before = {run["id"] for run in host.runs("retrain")}
+    with host.depot.stalled_training():
+        for _ in range(20):
+            host.run("retrain", force=True)
+
+        def states() -> list[str]:
+            return [run["state_type"] for run in host.runs("retrain") if run["id"] not in before]
+
+        wait_for(lambda: sorted(states()) == ["CANCELLED"] * 19 + ["RUNNING"])
+    wait_for(lambda: set(states()) <= ENDED)
+    refused = [run["state"]["message"] for run in host.runs("retrain") if run["state_type"] == "CANCELLED"]
+    assert set(refused) == {"Deployment concurrency limit reached."}
+
+
+def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Hosted) -> None:
+    with host.depot.stalled_training():
+        killed = host.run("retrain", force=True)
+        wait_for(host.depot.stalled.exists)
+        for process in host.running(killed):
+            process.kill()
+        wait_for(lambda: host.state(killed)[0] == "CRASHED", 60)
+
+    with host.depot.stalled_training():
+        orphan = host.run("retrain", force=True)
+        wait_for(host.depot.stalled.exists)
+        for process in (*host.processes("worker start"), *host.running(orphan)):
+            process.kill()
+        wait_for(lambda: host.state(orphan) == ("CRASHED", "its process was killed on the machine where it ran"), 120)
+
+    with host.depot.stalled_training():
+        living = host.run("retrain", force=True)
+        wait_for(host.depot.stalled.exists)
+        for process in host.processes("server start") + host.processes("create_app"):
+            process.kill()
+        wait_for(lambda: host.state(living)[0] == "RUNNING", 60)
+    wait_for(lambda: host.state(living)[0] == "COMPLETED")
+    host.wait_for_a_monitor()
+
+
+def test_what_a_person_has_switched_off_stays_so_and_a_removed_project_goes(host: Hosted) -> None:
+    (schedule,) = host.deployment("monitor")["schedules"]
+    path = f"/deployments/{host.deployment('monitor')['id']}/schedules/{schedule['id']}"
+    host.ask("PATCH", path, {"active": False})
+    host.ask("POST", f"/deployments/{host.deployment('retrain')['id']}/pause_deployment")
+    host.depot.set_policy(SCHEDULED.replace("seconds=10", "hours=1") + ", retrain='0 3 * * 1'")
+    wait_for(lambda: host.deployment("retrain")["schedules"])
+    (changed,) = host.deployment("monitor")["schedules"]
+    assert (changed["schedule"]["interval"], changed["active"]) == (3600.0, False)
+    assert host.deployment("retrain")["paused"]
+    differ = json.loads(host.refit("deploy", "--dry-run", "--json").stdout)
+    assert {one["action"] for one in differ["deployments"]} == {"keep"}
+
+    (host.depot.projects / "parcels.py").rename(host.depot.projects / "_parcels.py")
+    wait_for(lambda: host.api.get("/deployments/name/monitor/parcels").status_code == httpx.codes.NOT_FOUND)
+    (host.depot.projects / "_parcels.py").rename(host.depot.projects / "parcels.py")
+
+
+def test_ctrl_c_stops_all_of_it_and_after_a_crash_it_starts_clean(host: Hosted) -> None:
+    family = psutil.Process(host.process.pid).children(recursive=True)
+    assert len(family) > 3
+    assert host.stop() == 0
+    assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+    host.process = host.start(host.port, host.mlflow_port)
+    host.until_ready()
+    left = psutil.Process(host.process.pid).children(recursive=True)
+    host.process.kill()
+    host.process.wait()
+    assert any(one.is_running() for one in left)
+    host.process = host.start(host.port, host.mlflow_port)
+    host.until_ready()
+    assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
