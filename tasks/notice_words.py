@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from prefect.utilities.urls import url_for
-
 from refit.judgements import Judgement
 from refit.models import Challenger
+from tasks.links import run_page
 from tasks.markdown import number, shortened
 
 LONGEST_LINE = 600
@@ -48,7 +47,7 @@ def link(what: str, run_id: str | None) -> list[str]:
     Returns:
         One line; none where there is no run, or nobody knows where the UI is.
     """
-    address = url_for("flow-run", obj_id=run_id) if run_id else None
+    address = run_page(run_id) if run_id else ""
     return [f"The {what}: {address}"] if address else []
 
 

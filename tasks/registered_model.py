@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from refit.judgements import Judgement
 from refit.models import ModelRef
 from refit.project import Project
-from tasks.mlflow_tags import version_tags
+from tasks.mlflow_tags import LONGEST, verdict_tags
+from tasks.origin import flow_run_tags
 from tasks.verdict_report import verdict_page
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def create_version(client: MlflowClient, definition: Project, judgement: Judgeme
     describe(client, definition)
     model, page = judgement.serving, verdict_page(judgement)[:_LONGEST]
     created = client.create_model_version(
-        definition.name, model.uri, model.run_id, version_tags(judgement), description=page
+        definition.name, model.uri, model.run_id, _version_tags(judgement), description=page
     )
     return int(created.version)
 
@@ -83,6 +84,24 @@ def _update(client: MlflowClient, name: str, text: str, tags: dict[str, str]) ->
     for tag, value in tags.items():
         if standing.tags.get(tag) != value:
             client.set_registered_model_tag(name, tag, value)
+
+
+def _version_tags(judgement: Judgement) -> dict[str, str]:
+    """Says what a version is; its ledger entry and what becomes of it are added when they are known."""
+    rows, compared = judgement.serving.trained_on, judgement.comparison
+    return {
+        **verdict_tags(judgement.verdict),
+        "refit.metric": compared.metric,
+        "refit.value": repr(compared.challenger.value),
+        "refit.over": str(judgement.over.version) if judgement.over else "none",
+        "refit.reason": judgement.reason[:LONGEST],
+        "refit.run_key": judgement.model.run_key,
+        "refit.fingerprint": rows.fingerprint,
+        "refit.table_version": str(rows.version),
+        "refit.trained_from": rows.window.start.isoformat(),
+        "refit.trained_until": rows.window.end.isoformat(),
+        **flow_run_tags(),
+    }
 
 
 def _description(definition: Project) -> str:

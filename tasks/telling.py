@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from prefect.runtime import flow_run as running
@@ -17,11 +18,12 @@ from refit.outcomes import RetrainOutcome
 from refit.project import Project
 from refit.schedules import Occasion
 from tasks.catalog import find_project
-from tasks.ledger import entries
+from tasks.ledger import entries, latest
 from tasks.monitor_words import performance_words
 from tasks.notice_words import body_of, link, look_up, verdict_lines
 from tasks.notify import Notice, notify
 from tasks.register import judgement_of, verdict_of_version
+from tasks.succession import champion_of
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -29,8 +31,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LATE = timedelta(minutes=5), timedelta(days=1)
+"""What happened between so long ago, and was not told, is told by the monitor: a run was killed, a service was away, or
+a person used the command line, where a rollback needs no Prefect."""
 SUCCESSIONS = 20
 """Among so many rollbacks the one that has just been made is looked for."""
+
+_FIRST = "promoted as the first champion"
 
 
 def tell_retrain(definition: Project, outcome: RetrainOutcome) -> None:
@@ -62,13 +69,16 @@ def tell_approved(project: str, champion: Champion | None) -> None:
 
 
 def tell_monitor(definition: Project, outcome: MonitorOutcome) -> None:
-    """Tells of an alert, or of the champion that the watch has taken back.
+    """Tells of an alert, or of the champion that the watch has taken back; and of what nobody could be told before.
 
     Args:
         definition: The project.
         outcome: What the monitor found and did.
     """
     decision, policy, project = outcome.decision, definition.notifications, definition.name
+    if not policy.blocks:
+        return
+    _tell_late(definition)
     spoken = [finding.sentence for finding in decision.findings if finding.fired]
     if outcome.rolled_back and policy.tells("rollback"):
         tell_rollback(project, outcome.rolled_back, "; ".join(spoken))
@@ -123,6 +133,18 @@ def tell_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object
         notify(find_project(project), Notice("failure", subject, body_of((said,), run_id)), run_id)
 
 
+def _tell_late(definition: Project) -> None:
+    now, (least, most) = datetime.now(UTC), LATE
+    with _unharmed(definition.name):
+        for made in (latest(definition.name, "promotion"), latest(definition.name, "rollback")):
+            if made is None or not least < now - made.at < most:
+                continue
+            if made.kind == "rollback":
+                tell_rollback(made.project, champion_of(made), made.payload["reason"])
+            else:
+                tell_approved(made.project, champion_of(made))
+
+
 def _tell_verdict(
     definition: Project,
     challenger: Challenger,
@@ -142,11 +164,9 @@ def _tell_verdict(
 
 
 def _what_came(challenger: Challenger, judgement: Judgement, promotion: Champion | None) -> tuple[Occasion, str]:
+    over = judgement.over
     if promotion:
-        return (
-            "promotion",
-            f"promoted over version {judgement.over.version}" if judgement.over else "promoted, the first",
-        )
+        return "promotion", f"promoted over version {over.version}" if over else _FIRST
     return ("approval", "waits for approval") if challenger.verdict.promote else ("rejection", "rejected")
 
 

@@ -22,8 +22,8 @@ from refit.windows import Window
 from tasks.fit import fit, foreign_code
 from tasks.machine import machine
 from tasks.mlflow_store import experiment_of, open_mlflow
-from tasks.mlflow_tags import flow_run_tags, source_tags
 from tasks.model_store import log_model
+from tasks.origin import flow_run_tags, source_tags
 from tasks.provenance import code_state, lock_text, requirements
 from tasks.recipe import PACKAGES, keep_code, keep_tuned, recipe_tags
 from tasks.snapshot import narrow

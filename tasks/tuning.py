@@ -127,9 +127,9 @@ def _judge(definition: Project, parts: Fold, study: Study, trial: Trial, run: Tr
     tags = {_STUDY: study.study_name, "mlflow.parentRunId": run.id}
     try:
         with open_run(run.client, run.experiment, f"trial {trial.number}", tags) as tracked:
-            log_values(tracked, params=trial.params)
-            value = _score(definition, parts, trial.params)
-            log_values(tracked, metrics={"score": value})
+            log_values(tracked, params={f"tuned.{name}": value for name, value in trial.params.items()})
+            metric, value = _score(definition, parts, trial.params)
+            log_values(tracked, metrics={f"tuning_{metric}": value})
     except ModelError as fault:  # hyperparameters that do not go together
         trial.set_user_attr(REASON, str(fault))
         study.tell(trial, state=TrialState.FAIL)
@@ -138,14 +138,14 @@ def _judge(definition: Project, parts: Fold, study: Study, trial: Trial, run: Tr
         study.tell(trial, value)
 
 
-def _score(definition: Project, parts: Fold, params: dict[str, Any]) -> float:
+def _score(definition: Project, parts: Fold, params: dict[str, Any]) -> tuple[str, float]:
     model = fit(definition, parts.fit, params)
     truth, features = parts.judge[definition.target], definition.features_of(parts.judge.columns)
     metric = metric_of(definition, parts.fit[definition.target].unique())
     value = score(metric, predict_once(model, pick(parts.judge, features)), truth)
     if math.isnan(value):
         raise ModelError(f"the newest training rows allow no {metric}: they hold one class")
-    return value
+    return metric, value
 
 
 def _best(definition: Project, study: Study) -> dict[str, Any]:

@@ -66,8 +66,9 @@ def test_a_search_finds_better_parameters_than_the_defaults() -> None:
     shown = trials(parent)
     assert len(shown) == SPACE.trials
     assert all(run.info.status == "FINISHED" for run in shown)
-    assert shown[0].data.params == {"max_depth": "2", "criterion": "squared_error"}
-    scores = {int(run.data.params["max_depth"]): run.data.metrics["score"] for run in shown}
+    assert shown[0].data.params == {"tuned.max_depth": "2", "tuned.criterion": "squared_error"}
+    score = "tuning_neg_mean_absolute_error"
+    scores = {int(run.data.params["tuned.max_depth"]): run.data.metrics[score] for run in shown}
     assert best["max_depth"] == max(scores, key=lambda depth: scores[depth])
     assert scores[best["max_depth"]] > 0.5 * scores[2]  # errors are negative: less than half of the default's
 
@@ -175,10 +176,10 @@ def test_every_kind_of_dimension_is_searched() -> None:
     best, parent = search(hills(Ridge), space)
     assert best.keys() == space.space.keys()
     assert trials(parent)[0].data.params == {
-        "alpha": "1.0",
-        "solver": "auto",
-        "fit_intercept": "True",
-        "max_iter": "None",
+        "tuned.alpha": "1.0",
+        "tuned.solver": "auto",
+        "tuned.fit_intercept": "True",
+        "tuned.max_iter": "None",
     }
 
 
