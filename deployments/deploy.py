@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -12,7 +14,10 @@ from prefect.exceptions import ObjectNotFound
 from deployments.automations import follow_events, mark_dead_runs
 from deployments.comparing import changed_fields, is_managed, with_choices_kept
 from deployments.plan import TAG, Planned, plan
-from refit.project import Project
+from refit.errors import BrokenProject, StateError
+from tasks.catalog import Catalog
+
+log = logging.getLogger(__name__)
 
 PAGE = 200
 """Prefect gives so many deployments at a time."""
@@ -63,21 +68,18 @@ class Deployed:
                 yield Change(name, "remove", why="no project file wants it")
 
 
-def compare(
-    client: SyncPrefectClient, projects: Iterable[Project], pool: str, unreadable: Iterable[str] = ()
-) -> Deployed:
+def compare(client: SyncPrefectClient, catalog: Catalog, pool: str) -> Deployed:
     """Reads what a server has, and holds it against the project files.
 
     Args:
         client: A client of the server.
-        projects: All projects that are to be deployed there.
+        catalog: The project files.
         pool: The work pool. Refit looks after the deployments of that pool alone.
-        unreadable: Project files that cannot be read.
 
     Returns:
         Both.
     """
-    planned = {one.name: one for project in projects for one in plan(project, pool)}
+    planned, broken = _plans(catalog, pool)
     flows: dict[str, str] = {}
     found = {}
     for one in _tagged(client):
@@ -85,7 +87,20 @@ def compare(
         name = f"{flow}/{one['name']}"
         if name in planned or (is_managed(one) and one["work_pool_name"] == pool):
             found[name] = one
-    return Deployed(pool, planned, found, tuple(unreadable))
+    return Deployed(pool, planned, found, tuple(str(file) for file in broken))
+
+
+def _plans(catalog: Catalog, pool: str) -> tuple[dict[str, Planned], dict[Path, str]]:
+    """Plans what can be planned, and names the files that cannot be understood."""
+    planned, broken = dict[str, Planned](), dict(catalog.broken)
+    for project in catalog.projects.values():
+        try:
+            planned |= {one.name: one for one in plan(project, pool)}
+        except BrokenProject as fault:
+            broken[project.file or Path()] = str(fault)
+    for sentence in broken.values():
+        log.warning("%s", sentence)
+    return planned, broken
 
 
 def carry_out(client: SyncPrefectClient, deployed: Deployed) -> Iterator[Change]:
@@ -149,8 +164,6 @@ def ensure_pool(client: SyncPrefectClient, pool: str, kind: str) -> bool:
     from anyio import run
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.workers.utilities import get_default_base_job_template_for_infrastructure_type
-
-    from refit.errors import StateError
 
     try:
         client.read_work_pool(pool)

@@ -58,10 +58,8 @@ def bring_about(pool: str, kind: str, *, dry_run: bool = False) -> list[Change]:
         All deployments, with what was done about each.
     """
     catalog = discover(Settings().projects)
-    for sentence in catalog.broken.values():
-        log.warning("%s", sentence)
     with get_client(sync_client=True) as client:
-        wanted = compare(client, catalog.projects.values(), pool, [str(file) for file in catalog.broken])
+        wanted = compare(client, catalog, pool)
         if dry_run:
             return wanted.changes()
         ensure_pool(client, pool, kind)

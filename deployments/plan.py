@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from prefect import Flow
-from prefect.utilities.callables import parameter_schema
+from prefect.client.schemas.schedules import CronSchedule
 
+from deployments.forms import form
 from flows.approve import approve
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.rollback import rollback
+from refit.errors import BrokenProject
 from refit.project import Project
 from refit.schedules import Rhythm
 
@@ -51,6 +53,9 @@ def plan(project: Project, pool: str) -> list[Planned]:
 
     Returns:
         Retrain, monitor and rollback; and the approval, where the project asks a person.
+
+    Raises:
+        BrokenProject: If a schedule's cron line means nothing.
     """
     busy = {"refuse": REFUSED, "queue": QUEUED}[project.deployment.when_busy]
     flows = [
@@ -80,7 +85,7 @@ def _planned(
         "tags": sorted({TAG, project.name, *policy.tags}),
         "labels": {MANAGED: True},
         "parameters": {"project": project.name},
-        "parameter_openapi_schema": _form(project, flow),
+        "parameter_openapi_schema": form(project, flow),
         "enforce_parameter_schema": True,
         "schedules": [_schedule(project, schedule, scheduled or {})] if schedule else [],
         "concurrency_limit": 1 if collision else None,
@@ -97,20 +102,16 @@ def _description(project: Project, flow: Flow[..., Any]) -> str:
     return f"{project.description or project.name}\n\n{(flow.description or '').partition('Args:')[0].strip()}"
 
 
-def _form(project: Project, flow: Flow[..., Any]) -> dict[str, Any]:
-    """The form in the UI; a deployment is about one project, so that there is one choice for it."""
-    form = parameter_schema(flow).model_dump(exclude_unset=True)
-    form["properties"]["project"] |= {"enum": [project.name], "default": project.name}
-    return form
-
-
 def _schedule(project: Project, rhythm: Rhythm, parameters: dict[str, Any]) -> dict[str, Any]:
     zone = project.schedule.timezone
-    timing = (
-        {"interval": rhythm.total_seconds(), "timezone": zone, "anchor_date": ANCHOR}
-        if isinstance(rhythm, timedelta)
-        else {"cron": rhythm, "timezone": zone, "day_or": True}
-    )
+    if isinstance(rhythm, timedelta):
+        timing = {"interval": rhythm.total_seconds(), "timezone": zone, "anchor_date": ANCHOR}
+    else:
+        timing = {"cron": rhythm, "timezone": zone, "day_or": True}
+        try:
+            CronSchedule(cron=rhythm, timezone=zone)
+        except ValueError as error:
+            raise BrokenProject(f"{project.file}: schedule {rhythm!r} is no cron line: correct it") from error
     return {"schedule": timing, "active": True, "slug": TAG, "parameters": parameters}
 
 

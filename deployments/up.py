@@ -62,13 +62,16 @@ def up(port: int, mlflow_port: int, pool: str, ready: Callable[[Running], None])
             _ended_together() as stack,
             suppress(Stopped),
         ):
-            server = None if joined else _server(stack, port)
+            _insist_free(None if joined else port, None if Settings().tracking_uri else mlflow_port)
+            server = None if joined else _begun(stack, prefect_server(port))
             _run(stack, server, mlflow_port, pool, ready)
 
 
 def _run(stack: Stack, server: Service | None, mlflow_port: int, pool: str, ready: Callable[[Running], None]) -> None:
     api, tracking = str(PREFECT_API_URL.value()), Settings().tracking_uri
-    ui = None if tracking else _mlflow(stack, mlflow_port)
+    if not tracking:
+        open_mlflow()  # makes the database, which two processes must not do at once
+    ui = None if tracking else _begun(stack, mlflow_server(mlflow_port))
     mlflow = ui.address if ui else tracking
     if server:
         stack.wait_for(server)
@@ -83,19 +86,16 @@ def _run(stack: Stack, server: Service | None, mlflow_port: int, pool: str, read
     stack.watch(restarted=lambda: stack.note(api, mlflow), now_and_then=files.look)
 
 
-def _server(stack: Stack, port: int) -> Service:
-    insist_free(port, "--port")
-    server = prefect_server(port)
-    stack.begin(server)
-    return server
+def _insist_free(port: int | None, mlflow_port: int | None) -> None:
+    """Looks at both ports before anything is started."""
+    for wanted, option in ((port, "--port"), (mlflow_port, "--mlflow-port")):
+        if wanted is not None:
+            insist_free(wanted, option)
 
 
-def _mlflow(stack: Stack, port: int) -> Service:
-    insist_free(port, "--mlflow-port")
-    open_mlflow()  # makes the database, which two processes must not do at once
-    server = mlflow_server(port)
-    stack.begin(server)
-    return server
+def _begun(stack: Stack, service: Service) -> Service:
+    stack.begin(service)
+    return service
 
 
 @contextmanager
