@@ -18,6 +18,21 @@ KINDS = "refit.kinds"
 _GONE = "RESOURCE_DOES_NOT_EXIST"
 """MLflow's code for what it does not have."""
 
+_STORED = "models:/"
+"""How the address of a model begins that MLflow keeps."""
+
+
+def stored_id(model: ModelRef) -> str | None:
+    """Names a model as MLflow does.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The id of MLflow's logged model; `None` where its artifact lies elsewhere.
+    """
+    return model.uri.removeprefix(_STORED) if model.uri.startswith(_STORED) else None
+
 
 @contextmanager
 def fetched(model: ModelRef) -> Iterator[Path]:

@@ -9,6 +9,7 @@ from refit.judgements import Judgement
 from refit.models import ModelRef
 from refit.project import Project
 from tasks.mlflow_tags import LONGEST, verdict_tags
+from tasks.model_files import stored_id
 from tasks.origin import flow_run_tags
 from tasks.verdict_report import verdict_page
 
@@ -68,8 +69,9 @@ def create_version(client: MlflowClient, definition: Project, judgement: Judgeme
     """
     describe(client, definition)
     model, page = judgement.serving, verdict_page(judgement)[:_LONGEST]
+    tags, stored = _version_tags(judgement), stored_id(model)  # a server refuses a source whose id it is not told
     created = client.create_model_version(
-        definition.name, model.uri, model.run_id, _version_tags(judgement), description=page
+        definition.name, model.uri, model.run_id, tags, description=page, model_id=stored
     )
     return int(created.version)
 

@@ -19,6 +19,7 @@ from refit.snapshots import SnapshotRef
 from refit.verdicts import Verdict
 from tasks.mlflow_store import open_mlflow
 from tasks.mlflow_tags import verdict_tags
+from tasks.model_files import stored_id
 from tasks.unfinished import close_training, open_trainings
 
 if TYPE_CHECKING:
@@ -35,9 +36,6 @@ _LONGEST = 250
 
 _REFUSED = re.compile(r"[^\w.\- ]")
 """What MLflow refuses in a parameter's name; the steps of a pipeline may be called anything."""
-
-_STORED = "models:/"
-"""How the address of a model begins that MLflow keeps."""
 
 _reference = TypeAdapter(SnapshotRef)
 
@@ -170,10 +168,10 @@ def _scores(model: ModelRef, comparison: Comparison) -> list[Metric]:
     """Names the scores, the model's own tied to it and to the rows, so that MLflow shows them on the model's page."""
     from mlflow.entities import Metric
 
-    holdout, stored = comparison.holdout, model.uri.startswith(_STORED)
+    holdout, stored = comparison.holdout, stored_id(model)
     own = _metric(f"holdout_{comparison.metric}", comparison.challenger.value)
     if stored:
-        tied = (model.uri.removeprefix(_STORED), holdout.project, holdout.fingerprint, model.run_id)
+        tied = (stored, holdout.project, holdout.fingerprint, model.run_id)
         own = Metric(own.key, own.value, own.timestamp, own.step, *tied)
     others = {"baseline": comparison.baseline, "champion": comparison.champion}
     return [own, *(_metric(f"{who}_{comparison.metric}", one.value) for who, one in others.items() if one)]
