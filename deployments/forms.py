@@ -1,4 +1,4 @@
-"""The form of a deployment in the UI: the flow's parameters, with titles for people and limits that the server keeps."""
+"""The form of a deployment in the UI: the parameters with titles for people, and limits that the server keeps."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from refit import Project, Window
+from refit import Project, Schedule, Window
 from refit.synthetic import Drift, Simulation, chosen, with_gaps
 
 CATEGORIES = ["district", "weather", "weekday"]
@@ -121,4 +121,5 @@ project = Project(
     load=load,
     build=build,
     label_delay=SIMULATION.label_delay,
+    schedule=Schedule(monitor="0 * * * *"),
 )

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from refit import Project, Window
+from refit import Project, Schedule, Window
 from refit.synthetic import Drift, Simulation, chosen, with_gaps
 
 CATEGORIES = ["carrier", "service", "region", "weekday"]
@@ -111,4 +111,5 @@ project = Project(
     load=load,
     build=build,
     label_delay=SIMULATION.label_delay,
+    schedule=Schedule(monitor="0 6 * * *"),
 )

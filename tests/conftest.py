@@ -10,6 +10,14 @@ import pytest
 
 from infra.settings import QUIET, Settings, settle
 
+LONGEST = "test_up.py"
+"""Takes some minutes, mostly of waiting: begun last, it would keep one process waiting for the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has the longest file run first."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

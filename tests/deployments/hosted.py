@@ -60,6 +60,13 @@ class Hosted:
             text=True,
         )
 
+    def start_again(self) -> None:
+        """Starts it again after it has ended, and waits until it is ready."""
+        assert self.process.stdout
+        self.process.stdout.close()
+        self.process = self.start(self.port, self.mlflow_port)
+        self.until_ready()
+
     def refit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs another command beside it."""
         command = [sys.executable, "-c", COMMAND, *arguments]
@@ -118,6 +125,18 @@ class Hosted:
         """Lists the runs of a flow, the oldest first."""
         chosen = {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC"}
         found: list[dict[str, Any]] = self.ask("POST", "/flow_runs/filter", chosen)
+        return found
+
+    def events(self, name: str, decision: int) -> list[dict[str, Any]]:
+        """Waits for the events of a name that are about a decision."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            asked = self.ask("POST", "/events/filter", {"filter": {"event": {"name": [name]}}})["events"]
+            found[:] = [one for one in asked if one["payload"]["decision"] == decision]
+            return bool(found)
+
+        wait_for(there)
         return found
 
     def wait_for_a_monitor(self) -> None:

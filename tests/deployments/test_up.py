@@ -1,11 +1,16 @@
-"""`refit up` on real servers with a real worker: what is deployed, what drifts, what dies, and what Ctrl-C leaves."""
+"""`refit up` on real servers with a real worker: what is deployed, what drifts, what dies, and what Ctrl-C leaves.
+
+The tests tell one story, in their order: starting the servers for each would take minutes.
+"""
 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -15,12 +20,13 @@ from tests.deployments.hosted import ENDED, NOW, Hosted, hosted, until_now, wait
 from tests.test_pinned_server import free_port
 
 POLICY = "cooldown=timedelta(0)"
+ASKING = POLICY + "), gate=GatePolicy(promotion='approve'"
 SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=10)"
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    with hosted(tmp_path_factory.mktemp("hosted"), POLICY) as host:
+    with hosted(tmp_path_factory.mktemp("hosted"), ASKING) as host:
         host.until_ready()
         yield host
 
@@ -32,13 +38,46 @@ def beside(host: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFIT_PROJECTS", str(host.depot.projects))
 
 
-def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: Hosted) -> None:
+def test_a_person_approves_the_first_champion_in_the_form_of_a_suspended_run(host: Hosted) -> None:
+    from tasks.approve import pending
     from tasks.ledger import entries, verify_ledger
     from tasks.succession import current_champion
 
-    beside = host.refit("retrain", "parcels", "--as-of", f"{NOW - timedelta(days=20):%Y-%m-%dT%H:%M}")
-    assert "promoted, generation 1" in beside.stdout, beside.stderr
-    assert [run["state_type"] for run in host.runs("retrain")] == ["COMPLETED"]  # it is on the same server
+    started = host.refit(
+        "retrain", "parcels", "--remote", "--as-of", f"{NOW - timedelta(days=20):%Y-%m-%dT%H:%M}", "--json"
+    )
+    run_id = json.loads(started.stdout)["run_id"]
+    wait_for(lambda: host.state(run_id)[0] == "COMPLETED")
+    assert host.state(run_id)[1].startswith("waits for approval: version 1")
+    assert [one.version for one in pending("parcels")] == [1]
+    assert current_champion("parcels") is None
+    wait_for(lambda: [run["state_name"] for run in host.runs("approve")] == ["Suspended"])
+    (asking,) = host.runs("approve")
+    assert asking["parameters"] == {"project": "parcels", "version": 1}
+
+    form = {"decision": "perhaps", "who": "Ada", "why": "it looks right"}
+    refused = dict[str, Any]()
+
+    def form_is_there() -> bool:  # it is stored just after the run is suspended
+        refused.update(host.ask("POST", f"/flow_runs/{asking['id']}/resume", {"run_input": form}))
+        return "schema not found" not in str(refused)
+
+    wait_for(form_is_there)
+    assert refused["status"] == "REJECT"
+    assert "perhaps" in str(refused["details"])
+    assert entries("parcels", "approval") == []
+
+    host.ask("POST", f"/flow_runs/{asking['id']}/resume", {"run_input": {**form, "decision": "approve"}})
+    wait_for(lambda: host.state(asking["id"])[0] == "COMPLETED")
+    (answer,) = entries("parcels", "approval")
+    assert {"approved": True, "who": "Ada", "why": "it looks right"}.items() <= answer.payload.items()
+    assert current_champion("parcels").version == 1
+    verify_ledger()
+
+
+def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: Hosted) -> None:
+    from tasks.ledger import entries, verify_ledger
+    from tasks.succession import current_champion
 
     host.depot.deliver(until_now(60, turned=45))
     host.depot.set_policy(SCHEDULED)
@@ -46,12 +85,18 @@ def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: H
     wait_for(lambda: {run["state_type"] for run in host.runs("retrain")} == {"COMPLETED"})
     host.wait_for_a_monitor()
     verify_ledger()
-    _, started = host.runs("retrain")
+    _, started = host.runs("retrain")  # once, however often the monitor has run since
     decision = started["parameters"]["decision"]
     (entry,) = [one for one in entries("parcels", "decision") if one.id == decision]
     assert (entry.payload["decision"]["action"], entry.payload["decision"]["trigger"]) == ("retrain", "probe")
+    assert started["parent_task_run_id"] is None
+    assert started["state"]["message"].startswith("promoted: version 2 over version 1")
     assert all(run["auto_scheduled"] for run in host.runs("monitor"))
-    assert host.ask("GET", f"/flow_runs/{started['id']}")["state"]["message"].startswith("promoted: version 2")
+    assert host.deployment("monitor")["schedules"][0]["schedule"]["interval"] == 10
+
+    (event,) = host.events("refit.drift.detected", decision)
+    assert event["resource"]["refit.project"] == "parcels"
+    assert (event["payload"]["action"], event["payload"]["trigger"]) == ("retrain", "probe")
 
 
 def test_a_second_one_and_a_taken_port_are_refused_with_a_sentence(host: Hosted, tmp_path: Path) -> None:
@@ -77,6 +122,28 @@ def test_bad_input_is_refused_by_the_form(host: Hosted) -> None:
         assert next(iter(parameters)) in answer.text or "reason" in answer.text
 
 
+def test_an_event_from_outside_has_the_arbiter_decide(host: Hosted) -> None:
+    event = {
+        "event": "refit.retrain.requested",
+        "id": str(uuid.uuid4()),
+        "occurred": datetime.now(UTC).isoformat(),
+        "resource": {"prefect.resource.id": "refit.project.parcels"},
+        "payload": {"reason": "a new price list"},
+    }
+    host.ask("POST", "/events", [event])
+
+    def asked() -> list[dict[str, Any]]:
+        runs = [run for run in host.runs("monitor") if run["parameters"].get("event")]
+        return [run for run in runs if run["state_type"] in ENDED]
+
+    wait_for(asked)
+    (run,) = asked()
+    assert run["parameters"]["event"] == "a new price list"
+    assert run["state"]["message"].startswith("retrain: event, an event asks for a retrain: a new price list")
+    wait_for(lambda: [one for one in host.runs("retrain") if one["parameters"].get("reason", "").startswith("event")])
+    wait_for(lambda: {one["state_type"] for one in host.runs("retrain")} <= ENDED)
+
+
 def test_of_twenty_runs_by_hand_one_runs_and_none_is_lost(host: Hosted) -> None:
     before = {run["id"] for run in host.runs("retrain")}
     with host.depot.stalled_training():
@@ -100,12 +167,21 @@ def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Ho
             process.kill()
         wait_for(lambda: host.state(killed)[0] == "CRASHED", 60)
 
+    def gone_on_with() -> list[str]:
+        after = [
+            run for run in host.runs("retrain") if "gone on with after a kill" in run["parameters"].get("reason", "")
+        ]
+        return [run["state_type"] for run in after]
+
+    wait_for(lambda: gone_on_with() == ["COMPLETED"])  # by the next monitor, once
+
     with host.depot.stalled_training():
         orphan = host.run("retrain", force=True)
         wait_for(host.depot.stalled.exists)
         for process in (*host.processes("worker start"), *host.running(orphan)):
             process.kill()
         wait_for(lambda: host.state(orphan) == ("CRASHED", "its process was killed on the machine where it ran"), 120)
+    wait_for(lambda: gone_on_with() == ["COMPLETED"] * 2)
 
     with host.depot.stalled_training():
         living = host.run("retrain", force=True)
@@ -141,12 +217,10 @@ def test_ctrl_c_stops_all_of_it_and_after_a_crash_it_starts_clean(host: Hosted) 
     assert host.stop() == 0
     assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
-    host.process = host.start(host.port, host.mlflow_port)
-    host.until_ready()
+    host.start_again()
     left = psutil.Process(host.process.pid).children(recursive=True)
     host.process.kill()
     host.process.wait()
     assert any(one.is_running() for one in left)
-    host.process = host.start(host.port, host.mlflow_port)
-    host.until_ready()
+    host.start_again()
     assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
