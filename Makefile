@@ -11,10 +11,10 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --qu
 SOURCES := refit projects tasks flows deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos lint types format benchmark clean
+.PHONY: help install demo test test-ui chaos lint types format benchmark clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] < (3, 14) else "Refit needs Python 3.11 to 3.13: name one by `make PYTHON=python3.12 ...`")'
@@ -33,6 +33,11 @@ $(UV):
 	@$(SYNC)
 	@touch $@ .venv/installed
 
+.venv/installed-ui: $(UV) pyproject.toml uv.lock
+	@echo "Installing what drives a browser into .venv (once, about 0.2 GB beside the test tools) ..."
+	@$(SYNC) --group ui
+	@touch $@ .venv/installed-dev .venv/installed
+
 install: .venv/installed ## Install Refit into .venv
 
 demo: .venv/installed ## Show the whole loop on generated data: champion, quiet weeks, drift, retrain, promotion
@@ -40,7 +45,10 @@ demo: .venv/installed ## Show the whole loop on generated data: champion, quiet 
 
 # Two processes at a time, each fit on one thread: more threads than cores only wait for each other.
 test: .venv/installed-dev lint types ## Check style and types, and run all tests
-	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile
+	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+test-ui: .venv/installed-ui ## Drive Prefect's and MLflow's UI in a headless Chromium, and keep screenshots
+	@OMP_NUM_THREADS=1 .venv/bin/pytest tests/ui
 
 chaos: .venv/installed-dev ## Kill every command at every step and at 100 random moments, and check what is left
 	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.chaos
