@@ -66,17 +66,16 @@ def _week(outcome: MonitorOutcome) -> list[str]:
 
 
 def _where_to_look(drift: str) -> list[str]:
-    home, tools, mlflow = shlex.quote(str(Settings().home)), _tools(), shlex.quote(Settings().mlflow)
+    home, tools = shlex.quote(str(Settings().home)), _tools()
     return [
         "",
         "Where to look:",
         f"  {tools}/refit report {PROJECT}   drift, scores over time and decisions on one page, {PROJECT}.html",
         f"  {tools}/refit status                 who serves, the last decision, what the budget leaves",
         f"  {tools}/refit why ID                 the story of a decision, a verdict or a promotion",
-        f"  {tools}/mlflow ui --workers 1 --backend-store-uri {mlflow}",
-        "      the versions with their verdicts, at http://127.0.0.1:5000",
-        f"  PREFECT_HOME={home}/prefect {tools}/prefect server start",
-        "      the runs with their steps and artifacts, at http://127.0.0.1:4200",
+        f"  {SWITCH}={drift} {tools}/refit up",
+        "      the runs with their artifacts at http://127.0.0.1:4200, the versions with their verdicts and cards at",
+        "      http://127.0.0.1:5000; it goes on watching by schedule until Ctrl-C",
         f"  {SWITCH}={drift} {tools}/refit monitor {PROJECT}",
         "      goes on in the same made-up world; without the variable it is one without the drift",
         f"  rm -r {home}",
