@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from deployments.output import Answer
+from refit.errors import BrokenProject
+from refit.project import Project
 from tasks.catalog import choose_projects
-from tasks.check import check
+from tasks.check import Check, check
 
 
 def check_projects(project: str | None, as_of: datetime | None) -> Answer:
@@ -21,7 +23,7 @@ def check_projects(project: str | None, as_of: datetime | None) -> Answer:
     """
     moment = as_of or datetime.now(UTC)
     chosen, broken = choose_projects(project)
-    found = {definition.name: check(definition, moment) for definition in chosen}
+    found = {definition.name: (*check(definition, moment), *_schedule(definition)) for definition in chosen}
     sound = not broken and all(item.passed for items in found.values() for item in items)
     facts = {
         "projects": {
@@ -40,3 +42,21 @@ def check_projects(project: str | None, as_of: datetime | None) -> Answer:
         *(f"FAILED  {reason}" for reason in dict.fromkeys(broken.values())),
     ]
     return Answer(facts, lines or ["no projects"], exit_code=0 if sound else 1)
+
+
+def _schedule(definition: Project) -> tuple[Check, ...]:
+    """Whether the project's schedule means something to Prefect; nothing where it has none."""
+    from deployments.plan import plan
+
+    wanted = {"retrain": definition.schedule.retrain, "monitor": definition.schedule.monitor}
+    kept = {flow: rhythm for flow, rhythm in wanted.items() if rhythm}
+    if not kept:
+        return ()
+    try:
+        plan(definition, "check")
+    except BrokenProject as fault:
+        return (Check("schedule", passed=False, sentence=str(fault)),)
+    told = ", ".join(
+        f"{flow} {rhythm if isinstance(rhythm, str) else f'every {rhythm}'}" for flow, rhythm in kept.items()
+    )
+    return (Check("schedule", passed=True, sentence=f"{told}, {definition.schedule.timezone}"),)

@@ -141,3 +141,14 @@ def test_an_exported_prefect_yaml_deploys_the_same(hours: Path, client: Any, tmp
         "parameter_openapi_schema",
         "tags",
     }
+
+
+def test_a_check_finds_a_schedule_that_means_nothing(hours: Path) -> None:
+    from deployments.checking import check_projects
+
+    for rhythm, passed in (("0 5 * * *", True), ("0 25 * * *", False)):
+        extended(hours, f"schedule=Schedule(monitor='{rhythm}')")
+        answer = check_projects("hours", None)
+        (found,) = [one for one in answer.facts["projects"]["hours"] if one["check"] == "schedule"]
+        assert found["passed"] is passed
+        assert rhythm in found["sentence"]
