@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     """`REFIT_KEEP_HOURS`: how long `refit prune` leaves a file of a table that only versions name which nothing kept
     needs. A week by default, as Delta tables have it: whoever has opened one of those may go on reading."""
 
+    keep_predictions_days: float | None = Field(None, gt=0)
+    """`REFIT_KEEP_PREDICTIONS_DAYS`: older predictions go when `refit prune` runs; by default all stay."""
+
     @field_validator("home", "projects")
     @classmethod
     def _absolute(cls, path: Path) -> Path:

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from refit.prediction_rows import stored
 from tasks.delta import ROW_GROUP, open_table, redo, schema_of, uri_of
+from tasks.table_names import PREDICTIONS
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
@@ -57,7 +58,7 @@ def predictions_of(project: str) -> str:
     Returns:
         A name beside the project's.
     """
-    return f"{project}__predictions"
+    return project + PREDICTIONS
 
 
 def append(project: str, rows: pa.Table, batch: str) -> int:
@@ -86,7 +87,8 @@ def append(project: str, rows: pa.Table, batch: str) -> int:
             return 0
         fitting = stored(rows, schema_of(table) if table is not None else pa.schema([]))
         tidy(name, write_rows(name, table, [fitting], fitting.schema, _transaction(application, number)))
-        return rows.num_rows
+        count: int = rows.num_rows
+        return count
 
     return redo(step, name)
 

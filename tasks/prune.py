@@ -13,7 +13,7 @@ from tasks.ledger import known_projects
 from tasks.ledger_archive import archive_ledger
 from tasks.mlflow_store import open_mlflow
 from tasks.prune_models import prune_runs, prune_versions
-from tasks.prune_tables import compact, prune_table
+from tasks.prune_tables import compact, prune_predictions, prune_table
 from tasks.staging import nobody_writing
 from tasks.table_names import tables_of
 from tasks.turn_lock import holding
@@ -66,6 +66,7 @@ def _pruned(project: str, newest: int, hours: float, dry_run: bool) -> Iterator[
         kept = find_kept(client, project, newest)
         yield from prune_versions(client, project, kept, dry_run)
         yield from prune_runs(client, project, kept, dry_run)
+        yield from prune_predictions(project, Settings().keep_predictions_days, hours, dry_run)
         with nobody_writing() as quiet:
             if not quiet:
                 sentence = f"an ingest is under way: the tables of {project} are left for another time"

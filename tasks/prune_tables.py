@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from refit.errors import StateError
 from refit.upkeep import Finding
-from tasks.delta import FILE_BYTES, open_table, uri_of
+from tasks.delta import FILE_BYTES, open_table, redo, uri_of
 from tasks.kept import Kept
+from tasks.predictions_table import PARTITION, predictions_of
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -70,6 +73,49 @@ def prune_table(name: str, kept: Kept, hours: float, dry_run: bool) -> Iterator[
         table.vacuum(round(hours), dry_run=False, enforce_retention_duration=False, keep_versions=versions)
     sentence = f"{len(there)} files of the table {name} held rows of versions that nothing kept needs: removed"
     yield Finding("table", name, "removed", sentence)
+
+
+def prune_predictions(project: str, keep_days: float | None, hours: float, dry_run: bool) -> Iterator[Finding]:
+    """Lets go of predictions that are too old, whole days at a time, and of files that nothing names any more.
+
+    Args:
+        project: The project's name.
+        keep_days: How long a prediction is kept; for ever, if `None`.
+        hours: How long a file stays that the newest version has let go.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was let go.
+    """
+    name = predictions_of(project)
+    table = open_table(name)
+    if table is None:
+        return
+    if keep_days is not None:
+        first = (datetime.now(UTC) - timedelta(days=keep_days)).date()
+        old = _older(table, first)
+        if old and not dry_run:
+            redo(partial(_delete_before, name, first), name)
+            table.update_incremental()
+        if old:
+            yield Finding("table", name, "removed", f"{old:,} predictions of before {first} in {name}: removed")
+    there = _there(table, table.vacuum(round(hours), dry_run=True, enforce_retention_duration=False))
+    if there and not dry_run:
+        table.vacuum(round(hours), dry_run=False, enforce_retention_duration=False)
+    if there:
+        yield Finding("table", name, "removed", f"{len(there)} files of the table {name} were put together: removed")
+
+
+def _older(table: DeltaTable, first: date) -> int:
+    import pyarrow as pa
+
+    files = pa.table(table.get_add_actions(flatten=True)).select([f"partition.{PARTITION}", "num_records"]).to_pylist()
+    return sum(file["num_records"] for file in files if file[f"partition.{PARTITION}"] < first)
+
+
+def _delete_before(name: str, first: date) -> None:
+    if table := open_table(name):
+        table.delete(f"{PARTITION} < DATE '{first}'")
 
 
 def _there(table: DeltaTable, paths: list[str]) -> list[str]:

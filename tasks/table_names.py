@@ -7,7 +7,9 @@ from pathlib import Path
 from infra.settings import Settings
 from tasks.ledger import known_projects
 
-BESIDE = ("", "__quarantine")
+PREDICTIONS = "__predictions"
+"""What follows the project's name in that of its predictions' table, which other processes append to at any time."""
+BESIDE = ("", "__quarantine", PREDICTIONS)
 """What follows the project's name; on an object store, whose directories are not listed."""
 
 
