@@ -12,6 +12,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 
 from deployments.plan import HEARTBEAT_SECONDS, TAG
+from tasks.endings import WAITS
 
 REQUEST = "refit.retrain.requested"
 """The event by which anything outside asks for a retrain of `refit.project.<project>`; the arbiter decides."""
@@ -36,7 +37,7 @@ def mark_dead_runs(client: SyncPrefectClient) -> None:
             "its machine cannot say that it ended; this does.",
             trigger=EventTrigger(
                 after={"prefect.flow-run.heartbeat"},
-                expect={"prefect.flow-run.*"},
+                expect={"prefect.flow-run.*", WAITS},
                 match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
                 match_related=ResourceSpecification({"prefect.resource.id": f"prefect.tag.{TAG}"}),
                 for_each={"prefect.resource.id"},

@@ -14,7 +14,7 @@ from flows.parameters import ProjectName, VersionNumber
 from refit.models import Champion
 from tasks.alive import living
 from tasks.approve import judgement_behind, settle_approval, waiting
-from tasks.endings import completed, refused_in_words
+from tasks.endings import completed, refused_in_words, suspended_alive
 from tasks.run_words import answered
 from tasks.telling import tell_approved
 from tasks.verdict_report import verdict_page
@@ -26,9 +26,11 @@ WAITS_SECONDS = 30 * 24 * 3_600
 class Approval(RunInput):
     """What the form in the Prefect UI asks for."""
 
-    decision: Literal["approve", "refuse"] = Field(title="May it serve?")
-    who: str = Field(min_length=1, max_length=200, title="Your name")
-    why: str = Field("", max_length=2_000, title="Why")
+    decision: Literal["approve", "refuse"] = Field(
+        title="May it serve?", description="Approved, it is champion at once; refused, the champion of now serves on."
+    )
+    who: str = Field(min_length=1, max_length=200, title="Your name", description="It stands in the record.")
+    why: str = Field("", max_length=2_000, title="Why", description="For those who read the record later.")
 
 
 @flow(name="approve", flow_run_name="{project}: approve version {version}")
@@ -49,7 +51,8 @@ def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
     with living("approve", project):
         page = verdict_page(judgement_behind(waiting(project, version)))
         form = Approval.with_initial_data(description=page)
-        answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
+        with suspended_alive():
+            answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
         approved, now = answer.decision == "approve", datetime.now(UTC)
         champion = settle_approval(project, version, approved, answer.who, answer.why, now)
     tell_approved(project, champion)

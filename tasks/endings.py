@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
+from prefect.events import emit_event
+from prefect.exceptions import Pause
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from refit.errors import RefitError
 from tasks.superseded import SKIPPED, superseded
+
+WAITS = "refit.run.waits"
+"""The event by which a suspended run says that it has not died."""
+LATE_SECONDS = 1.0
+"""So much later than the news of its own end a run's first heartbeat may leave its process."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,6 +81,25 @@ def newest_missed_once(run: Callable[P, T]) -> Callable[P, T]:
         return cast(T, Completed(name=SKIPPED, message=message))
 
     return _with_parameters(told, run)
+
+
+@contextmanager
+def suspended_alive() -> Iterator[None]:
+    """Keeps a run that is suspended within the block from being taken for dead.
+
+    The server tells that it is suspended at once; its first heartbeat goes another way and arrives later, so that it
+    looks as if nothing had followed. What is said here goes the heartbeat's way, after it.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except Pause:
+        time.sleep(LATE_SECONDS)
+        tags = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in flow_run.tags]
+        emit_event(WAITS, {"prefect.resource.id": f"prefect.flow-run.{flow_run.id}"}, related=tags)
+        raise
 
 
 def _with_parameters(told: Callable[P, T], run: Callable[P, T]) -> Callable[P, T]:
