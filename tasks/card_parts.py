@@ -6,8 +6,8 @@ from refit.gate.evidence import Evidence, Rehearsal
 from refit.judgements import Judgement
 from refit.models import Challenger
 from refit.project import Project
-from refit.snapshots import SnapshotRef
-from tasks.markdown import number, plain, table
+from tasks.markdown import number, plain, sentences, table
+from tasks.verdict_report import window_cells
 
 
 def purpose_part(definition: Project, judgement: Judgement) -> str:
@@ -38,7 +38,7 @@ def data_part(judgement: Judgement) -> list[str]:
     refs = {"judged model trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
     if judgement.served:
         refs["version trained on"] = judgement.served.trained_on
-    rows = [(name, *_window(ref)) for name, ref in refs.items()]
+    rows = [(name, *window_cells(ref)) for name, ref in refs.items()]
     quarantined = judgement.ingestion.quarantined
     head = ("rows", "count", "from", "until", "table version", "fingerprint")
     return [
@@ -48,11 +48,6 @@ def data_part(judgement: Judgement) -> list[str]:
         "",
         f"In the ingest before, {quarantined:,} of {judgement.ingestion.rows_in:,} rows went to the quarantine.",
     ]
-
-
-def _window(ref: SnapshotRef) -> tuple[str, ...]:
-    start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in (ref.window.start, ref.window.end))
-    return f"{ref.rows:,}", start, end, str(ref.version), f"`{ref.fingerprint}`"
 
 
 def features_part(evidence: Evidence) -> list[str]:
@@ -109,11 +104,11 @@ def verdict_part(judgement: Judgement, challenger: Challenger) -> list[str]:
     Returns:
         Markdown, a line each; nothing where there is nothing to say.
     """
-    rows = [
-        (plain(one.check), "passed" if one.passed else "**failed**", plain(one.sentence, 500))
+    said = (
+        (f"{plain(one.check)} {'passed' if one.passed else 'failed'}", plain(one.sentence, 500))
         for one in judgement.verdict.reasons
-    ]
-    return [f"## Verdict (`refit why {challenger.verdict_id}`)", "", *table(("rule", "outcome", "in words"), rows)]
+    )
+    return [f"## Verdict (`refit why {challenger.verdict_id}`)", "", *sentences(said)]
 
 
 def lineage_part(judgement: Judgement) -> list[str]:

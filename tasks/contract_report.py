@@ -6,6 +6,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from refit.project import Project
 from refit.snapshots import Ingestion
+from refit.windows import BEGINNING
 from tasks.markdown import artifact_key, plain, table
 
 MOST_RULES = 50
@@ -55,7 +56,8 @@ def contract_page(ingestion: Ingestion) -> str:
         The counts, every row rule that was broken and how often, and the warnings.
     """
     start, end = ingestion.window.start, ingestion.window.end
-    loaded = f"Loaded from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC"
+    since = "Loaded" if start == BEGINNING else f"Loaded from {start:%Y-%m-%d %H:%M}"
+    loaded = f"{since} until {end:%Y-%m-%d %H:%M} UTC"
     counts = f"{ingestion.added:,} rows are new in the table, {ingestion.corrected:,} took the place of an older one."
     parts = (
         [f"## {plain(ingestion.project)}: {plain(contract_line(ingestion))}"],

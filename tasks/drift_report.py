@@ -12,7 +12,7 @@ from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from tasks.links import model_links
-from tasks.markdown import artifact_key, image, number, plain, table
+from tasks.markdown import artifact_key, image, number, plain, sentences, table
 from tasks.monitor_words import COLUMN_WORDS, columns_by_size, drift_words, performance_words, probe_words
 from tasks.report_record import Record, marks, points, read_record
 
@@ -67,9 +67,9 @@ def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, pas
         [f"## {plain(evidence.project)}: {headline(number_of, decision)}"],
         [_window(evidence)],
         _findings(decision),
-        [f"- {plain(sentence, 600)}" for sentence in measured],
+        ["### Measured", "", *(f"- {plain(sentence, 600)}" for sentence in measured)] if measured else [],
         _scores(past) if past else [],
-        *(_drift(evidence.drift) if evidence.drift else ()),
+        *(drift_parts(evidence.drift) if evidence.drift else ()),
         [f"`refit why {number_of}` tells the story of this decision."],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
@@ -98,16 +98,11 @@ def _window(evidence: Evidence) -> str:
 
 def _findings(decision: Decision) -> list[str]:
     rows = [
-        (
-            plain(found.check),
-            "**fired**" if found.fired else "quiet",
-            number(found.value),
-            number(found.limit),
-            plain(found.sentence),
-        )
+        (plain(found.check), "**fired**" if found.fired else "quiet", number(found.value), number(found.limit))
         for found in decision.findings
     ]
-    return table(("check", "outcome", "value", "limit", "in words"), rows, numeric=(2, 3))
+    said = sentences((plain(found.check), plain(found.sentence)) for found in decision.findings)
+    return [*table(("check", "outcome", "value", "limit"), rows, numeric=(2, 3)), "", *said]
 
 
 def _scores(past: Record) -> list[str]:
@@ -120,7 +115,15 @@ def _scores(past: Record) -> list[str]:
     return ["### Performance over time", "", image(f"{metric} over time, its interval and what was decided", drawn)]
 
 
-def _drift(drift: Drift) -> tuple[list[str], ...]:
+def drift_parts(drift: Drift) -> tuple[list[str], ...]:
+    """Writes what a comparison with the champion's reference found.
+
+    Args:
+        drift: What was found.
+
+    Returns:
+        Paragraphs of markdown: in words, every column, what the numbers mean, and pictures of those that drifted.
+    """
     found = columns_by_size(drift)
     rest = [f"And {len(found) - MOST_COLUMNS} columns that changed less."] if len(found) > MOST_COLUMNS else []
     head = ("column", "drifted", "excess PSI", "PSI", "distance", "missing", "unseen", "p")

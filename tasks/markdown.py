@@ -95,6 +95,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[
     return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
 
 
+def sentences(said: Iterable[tuple[str, str]]) -> list[str]:
+    """Lists a sentence about each of some things; not as a column of their table, whose cells Prefect never wraps.
+
+    Args:
+        said: What it is about, and the sentence, as markdown.
+
+    Returns:
+        Lines.
+    """
+    return [f"- **{about}**: {sentence}" for about, sentence in said]
+
+
 def image(caption: str, png: bytes) -> str:
     """Puts a picture into the text itself.
 

@@ -96,9 +96,11 @@ def _scores(axes: Axes, points: Sequence[Point]) -> None:
 
 def _baseline(axes: Axes, points: Sequence[Point]) -> None:
     known = [(point.at, point.reference) for point in points if point.reference is not None]
-    if known:
-        look: dict[str, Any] = {"color": REFERENCE, "lw": 1.6, "ls": "--", "drawstyle": "steps-post", "zorder": 1}
-        axes.plot(_days(at for at, _ in known), [value for _, value in known], label="baseline", **look)
+    look: dict[str, Any] = {"color": REFERENCE, "lw": 1.6, "ls": "--", "zorder": 1, "label": "baseline"}
+    if len({value for _, value in known}) == 1:
+        axes.axhline(known[0][1], **look)  # seen even where only one window is scored yet
+    elif known:
+        axes.plot(_days(at for at, _ in known), [value for _, value in known], drawstyle="steps-post", **look)
 
 
 def _marks(axes: Axes, event: Event, times: Sequence[datetime]) -> None:

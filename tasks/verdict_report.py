@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import html
-
 from prefect.artifacts import create_markdown_artifact
 
 from refit.judgements import Judgement
 from refit.models import Challenger
 from refit.project import Project
-from refit.snapshots import Ingestion
+from refit.snapshots import Ingestion, SnapshotRef
 from refit.verdicts import Verdict
 from tasks.links import deciding_run, linked, model_links, publish_version_link, run_page
-from tasks.markdown import artifact_key
+from tasks.markdown import artifact_key, number, plain, sentences, table
 
-_MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#"} | {"\n": " ", "\r": " "})
-"""What is markup in a markdown table, beside HTML."""
+LONGEST = 600
+"""The most characters of a sentence."""
 
 
 def verdict_page(judgement: Judgement) -> str:
@@ -25,16 +23,17 @@ def verdict_page(judgement: Judgement) -> str:
         judgement: The verdict and what it rests on.
 
     Returns:
-        A headline, every rule with its value and limit, the scores, the rows and where they came from.
+        A headline, the scores, every rule with its value and limit and in words, the rows and where they came from.
     """
     parts = (
-        [f"## {_cell(judgement.model.project)}: {headline(judgement)}"],
-        _rules(judgement.verdict),
+        [f"## {plain(judgement.model.project)}: {headline(judgement)}"],
         _scores(judgement),
+        _rules(judgement.verdict),
+        sentences((plain(one.check), plain(one.sentence, LONGEST)) for one in judgement.verdict.reasons),
         _rows(judgement),
         _ingested(judgement.ingestion),
         *(
-            [[f"{_cell(judgement.bound.sentence)}: the {_who_serves(judgement)} one serves."]]
+            [[f"{plain(judgement.bound.sentence, LONGEST)}: the {_who_serves(judgement)} one serves."]]
             if judgement.bound
             else []
         ),
@@ -58,7 +57,7 @@ def headline(judgement: Judgement) -> str:
     verdict, over = judgement.verdict, judgement.over
     if verdict.promote:
         return f"promote over version {over.version}" if over else "promote as the first champion"
-    return "rejected: " + "; ".join(_cell(reason.sentence) for reason in verdict.reasons if not reason.passed)
+    return "rejected: " + "; ".join(plain(reason.sentence, LONGEST) for reason in verdict.reasons if not reason.passed)
 
 
 def publish_verdict(
@@ -87,12 +86,16 @@ def _links(challenger: Challenger, decision: int | None) -> str:
 
 
 def _rules(verdict: Verdict) -> list[str]:
-    head = ["| rule | outcome | value | limit | in words |", "| --- | --- | ---: | ---: | --- |"]
-    return head + [
-        f"| {_cell(reason.check)} | {'passed' if reason.passed else '**failed**'} | {_number(reason.value)} "
-        f"| {_number(reason.limit)} | {_cell(reason.sentence)} |"
+    rows = [
+        (
+            plain(reason.check),
+            "passed" if reason.passed else "**failed**",
+            number(reason.value),
+            number(reason.limit),
+        )
         for reason in verdict.reasons
     ]
+    return table(("rule", "outcome", "value", "limit"), rows, numeric=(2, 3))
 
 
 def _scores(judgement: Judgement) -> list[str]:
@@ -101,20 +104,29 @@ def _scores(judgement: Judgement) -> list[str]:
     if judgement.over and comparison.champion:
         as_judged = ", as it was judged" if comparison.stand_in else ""
         scored[f"champion, version {judgement.over.version}{as_judged}"] = comparison.champion
-    head = [f"| on the same unseen rows | {_cell(comparison.metric)} |", "| --- | ---: |"]
-    return head + [f"| {name} | {_number(evaluation.value)} |" for name, evaluation in scored.items()]
+    rows = [(name, number(evaluation.value)) for name, evaluation in scored.items()]
+    return table(("on the same unseen rows", plain(comparison.metric)), rows, numeric=(1,))
 
 
 def _rows(judgement: Judgement) -> list[str]:
     refs = {"trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
     if judgement.served:
         refs = {**refs, "fitted again on": judgement.served.trained_on}
-    head = ["| rows | count | from | until | table version | fingerprint |", "| --- | ---: | --- | --- | ---: | --- |"]
-    return head + [
-        f"| {name} | {ref.rows:,} | {ref.window.start:%Y-%m-%d %H:%M} | {ref.window.end:%Y-%m-%d %H:%M} "
-        f"| {ref.version} | `{ref.fingerprint}` |"
-        for name, ref in refs.items()
-    ]
+    head = ("rows", "count", "from", "until", "table version", "fingerprint")
+    return table(head, [(name, *window_cells(ref)) for name, ref in refs.items()], numeric=(1, 4))
+
+
+def window_cells(ref: SnapshotRef) -> tuple[str, ...]:
+    """Writes a snapshot as cells of a table.
+
+    Args:
+        ref: The snapshot.
+
+    Returns:
+        How many rows, from when until when, of which version of the table, and the beginning of their fingerprint.
+    """
+    start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in (ref.window.start, ref.window.end))
+    return f"{ref.rows:,}", start, end, str(ref.version), f"`{ref.fingerprint[:12]}`"
 
 
 def _ingested(ingestion: Ingestion) -> list[str]:
@@ -122,17 +134,8 @@ def _ingested(ingestion: Ingestion) -> list[str]:
         f"Ingested before: {ingestion.rows_in:,} rows in, {ingestion.accepted:,} accepted, "
         f"{ingestion.quarantined:,} quarantined; {ingestion.added:,} added, {ingestion.corrected:,} corrected."
     )
-    return [counts, *(f"- {_cell(warning)}" for warning in ingestion.warnings)]
+    return [counts, *(f"- {plain(warning, LONGEST)}" for warning in ingestion.warnings)]
 
 
 def _who_serves(judgement: Judgement) -> str:
     return "fitted again" if judgement.served else "judged"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
-def _cell(text: str) -> str:
-    """Escapes what would be markup: names and messages come from project files and data."""
-    return html.escape(text, quote=False).translate(_MARKUP)

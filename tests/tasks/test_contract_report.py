@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from refit.snapshots import Broken, Ingestion
-from refit.windows import Window
+from refit.windows import BEGINNING, Window
 from tasks.contract_report import MOST_RULES, contract_line, contract_page
 from tests.tasks.monitored import HOSTILE
 
@@ -38,6 +38,8 @@ def test_rows_without_a_fault_are_one_line() -> None:
     clean = replace(INGESTION, rows_in=1_000, quarantined=0, warnings=(), broken=())
     assert contract_line(clean) == "1,000 of 1,000 rows accepted, 0 quarantined"
     assert "quarantine rentals" not in contract_page(clean)
+    first = replace(clean, window=Window(BEGINNING, WINDOW.end))
+    assert contract_page(first).splitlines()[2].startswith("Loaded until 2026-03-02 00:00 UTC:")
     nothing = replace(clean, rows_in=0, accepted=0)
     assert contract_line(nothing) == "no new rows"
     assert "nothing new" in contract_page(nothing)

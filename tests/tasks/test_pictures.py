@@ -81,6 +81,13 @@ def test_every_event_has_a_mark_of_its_own(event) -> None:
     assert painted(png, colour) > painted(without, colour) + 20
 
 
+def test_the_baseline_is_seen_beside_the_first_score() -> None:
+    without, with_it = (
+        performance_picture("roc_auc", [Point(START, 0.5, None, reference)], []) for reference in (None, 0.7)
+    )
+    assert painted(with_it, REFERENCE) > painted(without, REFERENCE) + 300
+
+
 def test_years_of_windows_are_one_picture_of_bounded_size() -> None:
     points = [Point(START + week * WEEK / 7, 0.8 + 0.01 * (week % 7), (0.7, 0.9), 0.8) for week in range(800)]
     assert len(performance_picture("roc_auc", points, [Mark(points[9].at, "alert")] * 200, 2.0)) < 120_000

@@ -31,12 +31,13 @@ def test_the_page_shows_every_rule_score_window_and_fingerprint(rentals: Project
     champion = Champion(judgement.model, 3, 2, AT)
     compared = replace(judgement.comparison, champion=Evaluation(-1.4444444444, ()))
     page = verdict_page(replace(judgement, over=champion, comparison=compared))
-    assert "| floor | passed | -1.3 | -1.4 | the error is 1.3, at most 1.4 is asked for |" in page
+    assert "| floor | passed | -1.3 | -1.4 |" in page
+    assert "- **floor**: the error is 1.3, at most 1.4 is asked for" in page
     assert "| challenger | -1.3 |" in page
-    assert "| champion, version 3 | -1.44444 |" in page
+    assert "| champion, version 3 | -1.444 |" in page
     assert "| trivial baseline | -2 |" in page
-    assert f"| trained on | 4,000 | 2026-01-01 00:00 | 2026-02-01 00:00 | 3 | `{'f' * 32}` |" in page
-    assert f"| judged on | 1,000 | 2026-02-01 00:00 | 2026-03-01 00:00 | 3 | `{'0' * 32}` |" in page
+    assert f"| trained on | 4,000 | 2026-01-01 00:00 | 2026-02-01 00:00 | 3 | `{'f' * 12}` |" in page
+    assert f"| judged on | 1,000 | 2026-02-01 00:00 | 2026-03-01 00:00 | 3 | `{'0' * 12}` |" in page
     assert "5,010 rows in, 5,000 accepted, 10 quarantined" in page
     assert "- new \\| town" in page
 
@@ -47,5 +48,6 @@ def test_what_comes_from_outside_is_no_markup(rentals: Project, judgement: Judge
     page = verdict_page(replace(judgement, verdict=verdict))
     rule = next(line for line in page.splitlines() if line.startswith("| a"))
     escaped = "a\\|b  \\# c &lt;script&gt;alert('1')&lt;/script&gt; \\[d\\](http://e) \\`f\\` \\*\\*g\\*\\*"
-    assert rule == f"| {escaped} | **failed** |  | nan | {escaped} |"
+    assert rule == f"| {escaped} | **failed** |  |  |"
+    assert f"- **{escaped}**: {escaped}" in page
     assert page.splitlines()[0] == f"## rentals: rejected: {escaped}"
