@@ -16,6 +16,10 @@ TITLES = {
     "force": "Force",
     "decision": "Decision",
     "event": "Event",
+    "start": "From",
+    "end": "Until",
+    "file": "File",
+    "table": "Table",
     "to": "To version",
     "version": "Version",
 }

@@ -31,13 +31,17 @@ def monitor_here(project: str, as_of: datetime | None, event: str | None) -> Ans
         The outcome; a `wait` is one too.
     """
     find_project(project)  # a misspelt name should not wait for Prefect's start
-    with _without_heartbeats(), tags(project):
+    with without_heartbeats(), tags(project):
         outcome = monitor(project, as_of=as_of, event=event)
     return Answer(outcome.as_json(), describe(outcome))
 
 
-def _without_heartbeats() -> AbstractContextManager[object]:
-    """Leaves out what nobody listens to on a temporary server: the end of a flow waits up to a second for it."""
+def without_heartbeats() -> AbstractContextManager[object]:
+    """Leaves out what nobody listens to on a temporary server: the end of a flow waits up to a second for it.
+
+    Returns:
+        A block.
+    """
     if PREFECT_API_URL.value():
         return nullcontext()
     return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})

@@ -29,6 +29,14 @@ Moment = Annotated[
     datetime | None,
     typer.Option("--at", metavar="TIME", parser=_moment, help="A moment in the past (ISO 8601, UTC by default)."),
 ]
+From = Annotated[
+    datetime | None,
+    typer.Option("--from", metavar="TIME", parser=_moment, help="The first event time (ISO 8601, UTC by default)."),
+]
+To = Annotated[
+    datetime | None,
+    typer.Option("--to", metavar="TIME", parser=_moment, help="Just after the last event time; now, by default."),
+]
 AsOf = Annotated[
     datetime | None,
     typer.Option(

@@ -14,6 +14,7 @@ from flows.approve import approve
 from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.rollback import rollback
+from flows.score import score
 from refit.errors import BrokenProject
 from refit.project import Project
 from refit.schedules import Rhythm
@@ -52,7 +53,8 @@ def plan(project: Project, pool: str) -> list[Planned]:
         pool: The work pool that runs them.
 
     Returns:
-        Retrain, monitor and rollback; and the approval, where the project asks a person.
+        Retrain, monitor and rollback; the approval, where the project asks a person; and the score, where it is
+        scheduled.
 
     Raises:
         BrokenProject: If a schedule's cron line means nothing.
@@ -66,6 +68,9 @@ def plan(project: Project, pool: str) -> list[Planned]:
     ]
     if project.gate.promotion == "approve":
         flows.append(_planned(project, pool, approve))
+    if project.schedule.score:
+        # A second run finds what the first has scored: it waits, and has little left to do.
+        flows.append(_planned(project, pool, score, QUEUED, schedule=project.schedule.score))
     return flows
 
 

@@ -1,4 +1,4 @@
-"""The commands that watch a champion: `refit monitor`, `labels`, `report`, `backtest`, `calibrate`."""
+"""The commands that watch a champion: `refit monitor`, `score`, `labels`, `report`, `backtest`, `calibrate`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deployments.options import AsOf, Debug, Json, ProjectName
+from deployments.options import AsOf, Debug, From, Json, ProjectName, To
 from deployments.output import answering
 
 
@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
     Args:
         app: The command line.
     """
-    for command in (monitor, labels, report, backtest, calibrate):
+    for command in (monitor, score, labels, report, backtest, calibrate):
         app.command()(command)
 
 
@@ -33,6 +33,23 @@ def monitor(
         from deployments.monitoring import monitor_here
 
         output.show(monitor_here(project, as_of, event))
+
+
+def score(
+    project: ProjectName,
+    start: From = None,
+    end: To = None,
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="Score the rows of a CSV or Parquet file.")] = None,
+    table: Annotated[str | None, typer.Option(metavar="URI", help="Score the rows of a Delta table.")] = None,
+    as_of: AsOf = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score rows with the champion, and with a challenger that shadows it, and keep what they said: each row once."""
+    with answering(json, debug, f"score {project}: starting Prefect") as output:
+        from deployments.scoring import score_here
+
+        output.show(score_here(project, start, end, file, table, as_of))
 
 
 def labels(

@@ -20,5 +20,7 @@ EntryId = Annotated[int, Field(ge=1)]
 """Of the ledger."""
 VersionNumber = Annotated[int, Field(ge=1)]
 """Of a registered model."""
+Place = Annotated[str, Field(min_length=1, max_length=2_000)]
+"""A file's path or a table's URI, absolute: a deployed run has a working directory of its own."""
 Windows = Annotated[int, Field(ge=1, le=1_000)]
 """Into so many a history can be cut."""

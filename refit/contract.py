@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from textwrap import shorten
 from typing import Any, Literal
 
@@ -79,6 +80,19 @@ class Contract:
         """
         return {"rules": _RULES.dump_python(self.rules, mode="json")}
 
+    def about(self, columns: Collection[str], without: Collection[str]) -> Contract:
+        """Leaves out the rules that cannot be judged where some columns are not there.
+
+        Args:
+            columns: The columns that are there.
+            without: Those that are not.
+
+        Returns:
+            The rules about those that are, and about the number of rows.
+        """
+        rules = [rule for rule in self.rules if set(rule.columns) <= set(columns) and _may_be_judged(rule, without)]
+        return replace(self, rules=tuple(rules))
+
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> Contract:
         """Reads what `to_json` gave.
@@ -90,6 +104,13 @@ class Contract:
             The contract, of the origin `recorded`.
         """
         return cls(rules=_RULES.validate_python(payload["rules"]), origin="recorded")
+
+
+def _may_be_judged(rule: Rule, without: Collection[str]) -> bool:
+    if not rule.columns:  # one of somebody's own may ask for any column
+        return rule.type.startswith("expect_table_row_count")
+    condition = str(rule.kwargs.get("row_condition") or "")
+    return not any(name in condition for name in without)
 
 
 _RULES = TypeAdapter(tuple[Rule, ...])

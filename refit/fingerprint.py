@@ -102,6 +102,25 @@ def common(one: Identities, other: Identities) -> int:
     return int(np.minimum(counts[at >= 0], other_counts[at[at >= 0]]).sum())
 
 
+def beyond(new: Identities, known: Identities) -> npt.NDArray[np.bool_]:
+    """Tells which rows come on top of known ones, equal rows as often as there are more of them than known.
+
+    Args:
+        new: Identities of rows.
+        known: Identities of those that are known.
+
+    Returns:
+        A mask over the new ones; of equal ones the first are the known ones.
+    """
+    names, counts = np.unique(known, return_counts=True)
+    order = np.argsort(new, kind="stable")
+    at, ordered = Index(names).find(new[order]), new[order]
+    starts = np.searchsorted(ordered, ordered)  # where the equals of each begin
+    mask = np.ones(len(new), np.bool_)
+    mask[order] = np.arange(len(new)) - starts >= np.append(counts, 0)[at]
+    return mask
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """The content of a set of rows; the fingerprints of parts add up to that of the whole."""

@@ -89,7 +89,7 @@ def prediction_rows(
     keys: pa.Table | None = None,
     event_time: pa.Array | pa.ChunkedArray | None = None,
     row_hash: Iterable[str] | None = None,
-    request_id: Iterable[str] | None = None,
+    request_id: Iterable[str | None] | None = None,
 ) -> pa.Table:
     """Makes rows of the predictions' table, one for each answer.
 

@@ -20,6 +20,9 @@ from refit.families import family_of, value_type
 
 SUPERSEDED = "superseded"
 """The rule of a row that came again later in its batch, with the same key; such a row is never replayed."""
+NOT_LOADED = "not_loaded"
+"""What stands beside the reasons of a row that came to be scored, from elsewhere than the project's load: the project's
+table is not its place, so that it is never replayed."""
 
 
 @dataclass(frozen=True, slots=True)

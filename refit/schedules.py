@@ -39,6 +39,8 @@ class Schedule(Policy):
     """When to train a challenger, whatever the monitor says; most projects leave that to the monitor."""
     monitor: Rhythm | None = None
     """When to look at the champion and decide."""
+    score: Rhythm | None = None
+    """When to score what has come in since the last time."""
     timezone: str = "UTC"
     """The zone that cron lines are read in."""
 

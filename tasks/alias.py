@@ -115,12 +115,13 @@ def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> N
         ) from error
 
 
-def aliased_version(client: MlflowClient, project: str) -> ModelVersion | None:
-    """Finds the version that the alias `champion` points to.
+def aliased_version(client: MlflowClient, project: str, alias: str = "champion") -> ModelVersion | None:
+    """Finds the version that an alias points to.
 
     Args:
         client: From `tasks.mlflow_store.open_mlflow`.
         project: The project's name.
+        alias: `champion` or `challenger`.
 
     Returns:
         The version, or `None` where there is no such alias.
@@ -128,7 +129,7 @@ def aliased_version(client: MlflowClient, project: str) -> ModelVersion | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(project, "champion")
+        return client.get_model_version_by_alias(project, alias)
     except MlflowException as error:
         if _is_missing(error):
             return None

@@ -70,12 +70,23 @@ def _profiled(
     score_cells = reference.scores.anchors.unblocked() if reference.scores else None
     data, scores = None, None
     for part in chunks(definition, rows, wanted):
-        data = _added(data, part, cells, definition.timestamp)
+        data = added(data, part, cells, definition.timestamp)
         if estimator is not None and score_cells is not None:
-            scores = _added(scores, said_of(estimator, definition, part), score_cells, definition.timestamp)
+            scores = added(scores, said_of(estimator, definition, part), score_cells, definition.timestamp)
     return data, scores
 
 
-def _added(former: Profile | None, rows: pa.Table, cells: Anchors, timestamp: str) -> Profile:
+def added(former: Profile | None, rows: pa.Table, cells: Anchors, timestamp: str) -> Profile:
+    """Adds rows to a profile.
+
+    Args:
+        former: The profile so far; `None` before the first rows.
+        rows: More rows.
+        cells: The cells of the reference's columns.
+        timestamp: The column of event times.
+
+    Returns:
+        The profile of both.
+    """
     new = profile([rows], cells, timestamp)
     return new if former is None else merge([former, new])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,8 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.delivery import FRAMES, cut, join
-from refit.errors import ContractViolation, LoadFailed
-from refit.project import Frame, Project
+from refit.errors import ContractViolation
+from refit.project import Project
 from refit.schema import differences, unfit_names, unify
 from refit.snapshots import Ingestion
 from refit.split import Times
@@ -23,37 +21,17 @@ from refit.windows import Window
 from tasks.commit import Committed, Delivery, commit, require_cover
 from tasks.delta import open_table, schema_of
 from tasks.expectations import contract_of, judge_batch, record_contract
-from tasks.foreign_code import blame
+from tasks.loading import stage
 from tasks.quarantine_table import count_known, keep_rejected
 from tasks.retries import not_ours
 from tasks.sift import TIME, Sieve
-from tasks.staging import Pieces, staging_area
+from tasks.staging import staging_area
 from tasks.watermark import load_window
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 log = logging.getLogger(__name__)
-
-PIECES_PER_LINE = 10
-
-_MISTAKES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-    SystemExit,
-)
-"""What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
 
 
 @task(
@@ -85,7 +63,7 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
     table = open_table(definition.name)
     window = load_window(definition, table, until)
     with staging_area(definition.name) as area:
-        raw, schemas = _stage(definition, window, area)
+        raw, schemas = stage(definition, definition.load, window, area)
         if not raw.rows:
             log.info("%s: nothing new in %s", definition.name, window)
             return Ingestion(definition.name, window, table.version() if table else -1, 0, 0, 0, 0, 0)
@@ -135,35 +113,6 @@ def _settle(sieve: Sieve, definition: Project, window: Window, area: Path) -> In
 def _unchanged(definition: Project) -> Committed:
     table = open_table(definition.name)
     return Committed(table.version() if table else -1, 0, 0)
-
-
-def _stage(definition: Project, window: Window, area: Path) -> tuple[Pieces, list[pa.Schema]]:
-    """Writes what the load gives to disk as it comes; gives the different schemas of the pieces, too."""
-    raw, schemas = Pieces(area / "raw"), dict[pa.Schema, None]()
-    rows = definition.ingestion.piece_rows
-    if window.start < window.end:
-        pieces = (piece for frame in _load(definition, window) for piece in cut(frame, rows))
-        for number, piece in enumerate(join(pieces, rows), start=1):
-            raw.add(piece)
-            schemas[piece.schema] = None
-            if number % PIECES_PER_LINE == 0:
-                log.info("%s: %d rows loaded", definition.name, raw.rows)
-    return raw, list(schemas)
-
-
-def _load(definition: Project, window: Window) -> Iterator[Frame]:
-    try:
-        rows = definition.load(window)
-        frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
-        for frame in frames:
-            if not isinstance(frame, FRAMES):
-                raise LoadFailed(
-                    f"load of {definition.file or definition.name} gives a {type(frame).__name__}: give a frame, an "
-                    f"Arrow table, or an iterator of them"
-                )
-            yield frame
-    except _MISTAKES as error:
-        raise LoadFailed(f"load fails in {blame(error, definition.file)}: correct it, and try `refit check`") from error
 
 
 def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:

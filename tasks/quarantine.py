@@ -14,7 +14,7 @@ import pyarrow as pa
 from refit.contract import Contract
 from refit.fingerprint import Index, identities
 from refit.project import Project
-from refit.rejects import SUPERSEDED, Rejected, Replay, decode
+from refit.rejects import NOT_LOADED, SUPERSEDED, Rejected, Replay, decode
 from refit.schema import conform
 from refit.split import span
 from refit.windows import BEGINNING, Window
@@ -92,7 +92,7 @@ def _passing(
     """Picks the rows that keep the contract now; gives their ids and the rows as the table would hold them."""
     schema = schema_of(table)
     contract = contract_of(definition, schema, lambda: read(table))
-    known = [row for row in rejected if all(reason["rule"] != SUPERSEDED for reason in row.reasons)]
+    known = [row for row in rejected if not {reason["rule"] for reason in row.reasons} & {SUPERSEDED, NOT_LOADED}]
     known.sort(key=lambda row: (row.quarantined_at, row.id))
     parts = [_fitting(definition, piece, places, schema, window) for places, piece in decode([r.row for r in known])]
     rows = pa.concat_tables([schema.empty_table(), *(piece for _, piece in parts)])

@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from tasks.markdown import shortened
 
 BY_HAND, BY_SCHEDULE = "manual", "scheduled"
+MINUTES = len("2026-01-01 00:00")
 LONGEST = 120
 """The most characters of a name."""
 
@@ -28,6 +29,18 @@ def named_by_event() -> str:
         Such as `parcels: scheduled`, or the event that asks for a retrain.
     """
     return _name(flow_run.parameters.get("event") or BY_HAND)
+
+
+def named_by_source() -> str:
+    """Names a run that scores rows.
+
+    Returns:
+        Such as `parcels: scheduled`, or what is scored.
+    """
+    given = flow_run.parameters
+    # A time is text where a server has started the run.
+    window = " until ".join(str(given[name])[:MINUTES] for name in ("start", "end") if given.get(name))
+    return _name(given.get("file") or given.get("table") or window or BY_HAND)
 
 
 def _name(reason: str) -> str:

@@ -1,0 +1,85 @@
+"""`refit score`: runs the flow in this process and words its outcome."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from prefect import tags
+
+from deployments.monitoring import without_heartbeats
+from deployments.output import Answer
+from flows.score import score
+from refit.scored import Counted, ScoreOutcome
+from tasks.catalog import find_project
+from tasks.monitor_words import columns_by_size, drift_words
+from tasks.score_words import scored
+
+SHOWN = 5
+"""The most drifted columns that are named one by one."""
+
+
+def score_here(
+    project: str,
+    start: datetime | None,
+    end: datetime | None,
+    file: Path | None,
+    table: str | None,
+    as_of: datetime | None,
+) -> Answer:
+    """Runs the score flow in this process.
+
+    Args:
+        project: The project's name.
+        start: The first event time of the project's rows.
+        end: Just after the last one.
+        file: A CSV or Parquet file in their place.
+        table: A Delta table in their place.
+        as_of: The instant to look from; now, if `None`.
+
+    Returns:
+        The outcome.
+    """
+    find_project(project)  # a misspelt name should not wait for Prefect's start
+    place = str(file.expanduser().absolute()) if file else None
+    with without_heartbeats(), tags(project):
+        outcome = score(project, start=start, end=end, file=place, table=table, as_of=as_of)
+    return Answer(outcome.as_json(), describe(outcome))
+
+
+def describe(outcome: ScoreOutcome) -> list[str]:
+    """Words the outcome of a batch.
+
+    Args:
+        outcome: What the flow did.
+
+    Returns:
+        Lines for a person.
+    """
+    done, window = outcome.scored, outcome.scored.span
+    times = f", of {window.start:%Y-%m-%d %H:%M} until {window.end:%Y-%m-%d %H:%M} UTC" if window else ""
+    return [
+        f"{outcome.project}: {scored(outcome)}",
+        f"  rows      {done.rows_in:,} from {outcome.sought.source}{times}; {done.quarantined:,} quarantined",
+        f"  champion  {_counted(outcome.champion.version, done.champion)}",
+        *([f"  shadow    {_counted(outcome.shadow.version, done.shadow)}"] if outcome.shadow and done.shadow else ()),
+        *(f"  skew      {line}" for line in _skew(outcome)),
+        *(f"  broken    {one.rule} of {one.column}: {one.rows:,} rows" for one in done.broken[:SHOWN]),
+        *(f"  warning   {warning}" for warning in done.warnings),
+        f"  ({outcome.seconds:.1f} s)",
+    ]
+
+
+def _counted(version: int, found: Counted) -> str:
+    return f"version {version}: {found.scored:,} predictions written, {found.already:,} were there"
+
+
+def _skew(outcome: ScoreOutcome) -> list[str]:
+    drift = outcome.scored.skew
+    if drift is None:
+        return []
+    drifted = [column for column in columns_by_size(drift) if column.drifted]
+    return [
+        drift_words(drift),
+        *(f"{found.column}: PSI {found.psi:.3f}, excess {found.excess:.3f}" for found in drifted[:SHOWN]),
+    ]

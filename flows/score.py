@@ -1,0 +1,69 @@
+"""Predictions in batches: the champion, and the version that shadows it, answer rows and what they said is kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from flows.parameters import Instant, Place, ProjectName
+from refit.scored import ScoreOutcome
+from refit.windows import as_past
+from tasks.alive import living
+from tasks.catalog import find_project
+from tasks.endings import completed, newest_missed_once, refused_in_words
+from tasks.run_names import named_by_source
+from tasks.score import score_rows
+from tasks.score_report import publish_score
+from tasks.score_words import scored
+from tasks.scorers import find_shadow, require_champion
+from tasks.sought import seek
+from tasks.telling import tell_failure
+
+log = logging.getLogger(__name__)
+
+
+@flow(name="score", flow_run_name=named_by_source, on_failure=[tell_failure], on_crashed=[tell_failure])
+@newest_missed_once
+@refused_in_words
+def score(
+    project: ProjectName,
+    start: Instant = None,
+    end: Instant = None,
+    file: Place | None = None,
+    table: Place | None = None,
+    as_of: Instant = None,
+) -> ScoreOutcome:
+    """Scores rows with the champion, and with a challenger that shadows it, and adds the answers to the predictions.
+
+    A row that the same version has scored before is left alone, so that the run may be repeated.
+
+    Args:
+        project: The project's name.
+        start: The first event time of the project's rows; what is new since the last scored one, if left out.
+        end: Just after the last event time; until now, if left out.
+        file: A CSV or Parquet file to score in place of the project's rows.
+        table: A Delta table to score in their place.
+        as_of: The instant to look from; nothing later is seen. Now, if left out.
+
+    Returns:
+        How many rows were scored, and how far they are from what the champion was trained on.
+
+    Raises:
+        RefitError: If there is no champion, or the rows are refused.
+    """
+    started, now = time.monotonic(), datetime.now(UTC)
+    until = as_past(as_of, now) if as_of else now
+    definition = find_project(project)
+    with living("score", project) as run:
+        champion = require_champion(definition)
+        sought = seek(definition, champion, until, start=start, end=end, file=file, table=table)
+        log.info("%s: scoring %s with version %d", project, sought.source, champion.version)
+        shadow = find_shadow(definition, champion)
+        done = score_rows(definition, sought, champion, shadow, now, run)
+        outcome = ScoreOutcome(project, str(flow_run.id), sought, champion, shadow, done, time.monotonic() - started)
+        publish_score(definition, outcome)
+    return completed(outcome, scored(outcome))

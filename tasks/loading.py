@@ -1,0 +1,82 @@
+"""Runs a load, and puts what it gives on disk as it comes, whatever its size."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from refit.delivery import FRAMES, cut, join
+from refit.errors import LoadFailed
+from refit.project import Frame, Project, Rows
+from refit.windows import Window
+from tasks.foreign_code import blame
+from tasks.staging import Pieces
+
+log = logging.getLogger(__name__)
+
+PIECES_PER_LINE = 10
+
+_MISTAKES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+    SystemExit,
+)
+"""What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
+
+
+def stage(
+    definition: Project, load: Callable[[Window], Rows], window: Window, area: Path
+) -> tuple[Pieces, list[pa.Schema]]:
+    """Writes what a load gives to disk.
+
+    Args:
+        definition: The project.
+        load: Its own load, or another one of rows like its.
+        window: The event times to ask for.
+        area: Scratch space.
+
+    Returns:
+        The pieces, and their different schemas.
+
+    Raises:
+        LoadFailed: If the load makes a mistake.
+    """
+    raw, schemas = Pieces(area / "raw"), dict[pa.Schema, None]()
+    rows = definition.ingestion.piece_rows
+    if window.start < window.end:
+        pieces = (piece for frame in _load(definition, load, window) for piece in cut(frame, rows))
+        for number, piece in enumerate(join(pieces, rows), start=1):
+            raw.add(piece)
+            schemas[piece.schema] = None
+            if number % PIECES_PER_LINE == 0:
+                log.info("%s: %d rows loaded", definition.name, raw.rows)
+    return raw, list(schemas)
+
+
+def _load(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
+    try:
+        rows = load(window)
+        frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
+        for frame in frames:
+            if not isinstance(frame, FRAMES):
+                raise LoadFailed(
+                    f"load of {definition.file or definition.name} gives a {type(frame).__name__}: give a frame, an "
+                    f"Arrow table, or an iterator of them"
+                )
+            yield frame
+    except _MISTAKES as error:
+        raise LoadFailed(f"load fails in {blame(error, definition.file)}: correct it, and try `refit check`") from error

@@ -1,0 +1,113 @@
+"""Where the rows of a batch come from, the project's own load, a file or a Delta table, and which are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from glob import escape
+from pathlib import Path
+
+import pyarrow as pa
+
+from refit import sources
+from refit.errors import LoadFailed, ProjectError, UnusableTime
+from refit.models import Champion
+from refit.project import Project, Rows
+from refit.scored import EVERYTHING, Sought
+from refit.windows import Window, as_past
+from tasks.scored_commit import scored_until
+
+PARQUET = (".parquet", ".pq")
+
+
+def seek(
+    definition: Project,
+    champion: Champion,
+    until: datetime,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    file: str | None = None,
+    table: str | None = None,
+) -> Sought:
+    """Says which rows are to be scored.
+
+    Args:
+        definition: The project.
+        champion: The version that serves.
+        until: The instant that the run looks from, UTC.
+        start: The first event time wanted. If left out, what is new since the last scored one, and what may have come
+            late before that; the first time, what the champion was not trained on.
+        end: Just after the last event time wanted; all until `until`, if left out.
+        file: A CSV or Parquet file in place of the project's load.
+        table: A Delta table in its place.
+
+    Returns:
+        The source and the window.
+
+    Raises:
+        ProjectError: If more than one source is named, or a window of a file or a table.
+        UnusableTime: If the window is empty, or begins after `until`.
+    """
+    if (start or end) and (file or table):
+        raise ProjectError("a window is of the project's own rows, and a file or a table is scored whole: leave it out")
+    if file and table:
+        raise ProjectError("a file and a table are two runs: name one of them")
+    if file:
+        return Sought("file", file, EVERYTHING, until)
+    if table:
+        return Sought("table", table, EVERYTHING, until)
+    last = min(until, as_past(end, until)) if end else until
+    first = as_past(start, until) if start else min(_beginning(definition, champion), last)
+    if start and first >= last:
+        raise UnusableTime(f"the window from {first.isoformat()} until {last.isoformat()} is empty: end it later")
+    return Sought("load", "", Window(first, last), until)
+
+
+def load_of(definition: Project, sought: Sought, schema: pa.Schema) -> Callable[[Window], Rows]:
+    """Gives what reads the rows.
+
+    Args:
+        definition: The project.
+        sought: Where they lie.
+        schema: The schema of the project's table: what it has as text stays text, whatever a CSV file looks like.
+
+    Returns:
+        A load.
+
+    Raises:
+        LoadFailed: If there is no such file.
+    """
+    if sought.kind == "load":
+        return definition.load
+    if sought.kind == "table":
+        return sources.delta(sought.place, definition.timestamp, piece_rows=definition.ingestion.piece_rows)
+    file, rows = Path(sought.place), definition.ingestion.piece_rows
+    if not file.is_file():
+        raise LoadFailed(f"there is no file {file}: correct the path")
+    if file.suffix.lower() in PARQUET:
+        return sources.parquet(escape(str(file)), definition.timestamp, piece_rows=rows)
+    texts = {field.name: "str" for field in schema if pa.types.is_string(field.type)}
+    return sources.csv(escape(str(file)), definition.timestamp, piece_rows=rows, dtypes=texts)
+
+
+def finished_until(sought: Sought, definition: Project, newest: datetime) -> datetime | None:
+    """Says how far the project's own rows are scored once a batch is written.
+
+    Args:
+        sought: The batch.
+        definition: The project.
+        newest: Just after its newest event time.
+
+    Returns:
+        That; `None` for other rows, and where some before the batch may never have been scored.
+    """
+    if sought.kind != "load":
+        return None
+    before = scored_until(definition.name)
+    return newest if before is None or sought.window.start <= before else None
+
+
+def _beginning(definition: Project, champion: Champion) -> datetime:
+    before = scored_until(definition.name)
+    return before - definition.ingestion.lateness if before else champion.model.trained_on.window.end
