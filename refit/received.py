@@ -1,0 +1,185 @@
+"""Rows that a request brings: what the model was fitted on, or one sentence that names the column.
+
+Stricter than the door in `refit.serving`, which knows only dtypes: here a NaN is no value, and a text is no number.
+What comes out is what that door makes of the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from refit.cells import cells_of
+from refit.errors import DataError
+
+Cells = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a model's rows consist of."""
+
+    features: Mapping[str, str]
+    """From name to kind, in the model's order, as `refit.serving.kinds_of` names them."""
+    others: Mapping[str, str]
+    """What a row may have beside them to be known by: the project's key and timestamp, from name to kind."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.features or name in self.others
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Rows that a model can be asked about."""
+
+    features: pd.DataFrame
+    """As the model takes them."""
+    others: Mapping[str, pa.Array]
+    """The key and the timestamp, as far as they were sent."""
+    cells: Cells | None
+    """All of it as JSON brought it; `None` of an Arrow table."""
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def received_rows(wanted: Wanted, rows: Sequence[Mapping[str, Any]]) -> Received:
+    """Takes rows as JSON objects.
+
+    Args:
+        wanted: What the model knows.
+        rows: The rows, at least one.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: If a column is missing, or a cell is not what the model knows.
+    """
+    cells = {name: _column(name, rows, wanted.features) for name in wanted.features}
+    for name in wanted.others:
+        if name not in cells and any(name in row for row in rows):
+            cells[name] = [row.get(name) for row in rows]
+    return received_cells(wanted, cells)
+
+
+def received_cells(wanted: Wanted, cells: Cells) -> Received:
+    """Takes columns of JSON values.
+
+    Args:
+        wanted: What the model knows.
+        cells: From name to values, of the same number, at least one.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: If a column is missing, or a cell is not what the model knows.
+    """
+    require(wanted.features, cells)
+    features = {name: cells_of(kind, name, cells[name]) for name, kind in wanted.features.items()}
+    others = {name: known_by(kind, name, cells[name]) for name, kind in wanted.others.items() if name in cells}
+    return Received(pd.DataFrame(features, copy=False), others, cells)
+
+
+def joined(wanted: Wanted, parts: Sequence[Cells]) -> Received:
+    """Joins rows that were sent as JSON: of many small requests, one frame is made once.
+
+    Args:
+        wanted: What they were held against.
+        parts: The cells of some requests, at least one.
+
+    Returns:
+        All rows, in that order.
+    """
+    counts = [len(next(iter(cells.values()))) for cells in parts]
+    names = [name for name in dict.fromkeys((*wanted.features, *wanted.others)) if any(name in part for part in parts)]
+    together = {
+        name: [
+            value
+            for cells, count in zip(parts, counts, strict=True)
+            for value in (cells[name] if name in cells else [None] * count)
+        ]
+        for name in names
+    }
+    return received_cells(wanted, together)
+
+
+def made_up(wanted: Wanted) -> Received:
+    """Makes one row up.
+
+    Args:
+        wanted: What the model knows.
+
+    Returns:
+        A row whose cells are of the right kinds, and of no meaning.
+    """
+    return received_cells(wanted, {name: [_MADE_UP.get(kind)] for name, kind in wanted.features.items()})
+
+
+_MADE_UP = {
+    "integer": 1,
+    "number": 0.5,
+    "truth value": True,
+    "text": "refit",
+    "category": "refit",
+    "time": "2026-01-01T00:00:00Z",
+    "zoneless time": "2026-01-01T00:00:00",
+}
+
+
+def require(features: Mapping[str, str], found: Mapping[str, Any] | Sequence[str]) -> None:
+    """Insists on every column that the model was fitted on.
+
+    Args:
+        features: The model's features.
+        found: The columns that were sent.
+
+    Raises:
+        DataError: If one is missing.
+    """
+    missing = next((name for name in features if name not in found), None)
+    if missing is not None:
+        raise _missing(missing, features)
+
+
+def _missing(name: str, features: Iterable[str], row: str = "") -> DataError:
+    return DataError(
+        f"the column {name!r} is missing{row}: send every one of {', '.join(features)}, null where unknown"
+    )
+
+
+def known_by(kind: str, name: str, values: Sequence[Any]) -> pa.Array:
+    """Gives a column of the key, in which a whole number stays one though others are missing.
+
+    Args:
+        kind: What it is in the project's table.
+        name: Its name, for the message.
+        values: Its cells, `None` where one is missing.
+
+    Returns:
+        The column.
+
+    Raises:
+        DataError: If a cell is of another kind.
+    """
+    found = cells_of(kind, name, values)
+    if kind == "time":
+        return pa.array(found.tz_localize(None).to_numpy(), pa.timestamp("us", "UTC"))
+    if kind != "integer":
+        return pa.array(found, from_pandas=True)
+    if not all(value is None or value % 1 == 0 for value in values):
+        raise DataError(f"the column {name!r} holds a number that is not whole: send whole numbers")
+    return pa.array([None if value is None else int(value) for value in values], pa.int64())
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str]) -> list[Any]:
+    try:
+        return [row[name] for row in rows]
+    except KeyError:
+        place = next(place for place, row in enumerate(rows) if name not in row)
+        raise _missing(name, features, f" in row {place}" if len(rows) > 1 else "") from None
