@@ -8,7 +8,7 @@ UV := .venv/bootstrap/bin/uv
 export UV_SYSTEM_CERTS := true
 export UV_PYTHON_DOWNLOADS := never
 SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --quiet
-SOURCES := refit projects tasks flows deployments infra tests benchmarks
+SOURCES := refit projects tasks flows serving deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-ui chaos lint types format benchmark clean

@@ -12,7 +12,7 @@ import pytest
 from infra.settings import Settings, environment
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("refit", "projects", "tasks", "flows", "deployments", "infra")
+ROOMS = ("refit", "projects", "tasks", "flows", "serving", "deployments", "infra")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 
 

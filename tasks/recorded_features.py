@@ -1,0 +1,56 @@
+"""Rows that a version warms up on before it serves: some of those that it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+
+import pandas as pd
+import pyarrow as pa
+
+from refit.cells import kind_of
+from refit.errors import DataError
+from refit.project import Project
+from refit.serving import conformed
+from refit.snapshots import SnapshotRef
+from tasks.delta import open_table, read, schema_of
+from tasks.table import frame, pinned, rows_of
+
+MOST = 50
+"""So many rows."""
+
+
+def others_of(definition: Project) -> dict[str, str]:
+    """Names what a row is known by: the project's key and its timestamp.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        From column to kind, as the project's table has it; only the timestamp where there is no table.
+    """
+    table = open_table(definition.name)
+    schema = schema_of(table) if table else pa.schema([])
+    known = {name: kind_of(schema.field(name)) for name in definition.key if name in schema.names}
+    return {**known, definition.timestamp: "time"}
+
+
+def recorded_features(definition: Project, trained_on: SnapshotRef, kinds: Mapping[str, str]) -> pd.DataFrame | None:
+    """Reads some rows that a model was trained on.
+
+    Args:
+        definition: The project.
+        trained_on: What the model was trained on.
+        kinds: The model's features.
+
+    Returns:
+        The features; `None` where the rows, or that version of the table, are gone.
+    """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        table = pinned(definition, trained_on.version)
+        parts = list(islice(read(table, where=rows_of(definition, trained_on)), 1))
+    except (DataError, DeltaError, OSError):
+        return None
+    return conformed(kinds, frame(parts[0].slice(0, MOST))) if parts and parts[0].num_rows else None
