@@ -18,8 +18,7 @@ TITLES = {
     "event": "Event",
     "start": "From",
     "end": "Until",
-    "file": "File",
-    "table": "Table",
+    "source": "File or table",
     "to": "To version",
     "version": "Version",
 }

@@ -10,6 +10,7 @@ from prefect import tags
 from deployments.monitoring import without_heartbeats
 from deployments.output import Answer
 from flows.score import score
+from refit.errors import ProjectError
 from refit.scored import Counted, ScoreOutcome
 from tasks.catalog import find_project
 from tasks.monitor_words import columns_by_size, drift_words
@@ -39,11 +40,16 @@ def score_here(
 
     Returns:
         The outcome.
+
+    Raises:
+        ProjectError: If two sources are named.
     """
+    if file and table:
+        raise ProjectError("a file and a table are two runs: name one of them")
     find_project(project)  # a misspelt name should not wait for Prefect's start
-    place = str(file.expanduser().absolute()) if file else None
+    source = str(file.expanduser().absolute()) if file else table
     with without_heartbeats(), tags(project):
-        outcome = score(project, start=start, end=end, file=place, table=table, as_of=as_of)
+        outcome = score(project, start=start, end=end, source=source, as_of=as_of)
     return Answer(outcome.as_json(), describe(outcome))
 
 

@@ -33,8 +33,7 @@ def score(
     project: ProjectName,
     start: Instant = None,
     end: Instant = None,
-    file: Place | None = None,
-    table: Place | None = None,
+    source: Place | None = None,
     as_of: Instant = None,
 ) -> ScoreOutcome:
     """Scores rows with the champion, and with a challenger that shadows it, and adds the answers to the predictions.
@@ -45,8 +44,7 @@ def score(
         project: The project's name.
         start: The first event time of the project's rows; what is new since the last scored one, if left out.
         end: Just after the last event time; until now, if left out.
-        file: A CSV or Parquet file to score in place of the project's rows.
-        table: A Delta table to score in their place.
+        source: A CSV or Parquet file to score in place of the project's rows, or a Delta table's directory or URI.
         as_of: The instant to look from; nothing later is seen. Now, if left out.
 
     Returns:
@@ -60,7 +58,7 @@ def score(
     definition = find_project(project)
     with living("score", project) as run:
         champion = require_champion(definition)
-        sought = seek(definition, champion, until, start=start, end=end, file=file, table=table)
+        sought = seek(definition, champion, until, start=start, end=end, source=source)
         log.info("%s: scoring %s with version %d", project, sought.source, champion.version)
         shadow = find_shadow(definition, champion)
         done = score_rows(definition, sought, champion, shadow, now, run)

@@ -40,7 +40,7 @@ def named_by_source() -> str:
     given = flow_run.parameters
     # A time is text where a server has started the run.
     window = " until ".join(str(given[name])[:MINUTES] for name in ("start", "end") if given.get(name))
-    return _name(given.get("file") or given.get("table") or window or BY_HAND)
+    return _name(given.get("source") or window or BY_HAND)
 
 
 def _name(reason: str) -> str:

@@ -17,7 +17,7 @@ from refit.scored import EVERYTHING, Sought
 from refit.windows import Window, as_past
 from tasks.scored_commit import scored_until
 
-PARQUET = (".parquet", ".pq")
+PARQUET, CSV = (".parquet", ".pq"), ".csv"
 
 
 def seek(
@@ -27,8 +27,7 @@ def seek(
     *,
     start: datetime | None = None,
     end: datetime | None = None,
-    file: str | None = None,
-    table: str | None = None,
+    source: str | None = None,
 ) -> Sought:
     """Says which rows are to be scored.
 
@@ -39,24 +38,21 @@ def seek(
         start: The first event time wanted. If left out, what is new since the last scored one, and what may have come
             late before that; the first time, what the champion was not trained on.
         end: Just after the last event time wanted; all until `until`, if left out.
-        file: A CSV or Parquet file in place of the project's load.
-        table: A Delta table in its place.
+        source: A CSV or Parquet file in place of the project's load, or a Delta table's directory or URI.
 
     Returns:
         The source and the window.
 
     Raises:
-        ProjectError: If more than one source is named, or a window of a file or a table.
-        UnusableTime: If the window is empty, or begins after `until`.
+        ProjectError: If a window of a file or a table is asked for.
+        UnusableTime: If the window is empty, or a time has not come.
     """
-    if (start or end) and (file or table):
-        raise ProjectError("a window is of the project's own rows, and a file or a table is scored whole: leave it out")
-    if file and table:
-        raise ProjectError("a file and a table are two runs: name one of them")
-    if file:
-        return Sought("file", file, EVERYTHING, until)
-    if table:
-        return Sought("table", table, EVERYTHING, until)
+    if source:
+        if start or end:
+            raise ProjectError(
+                "a window is of the project's own rows, and a file or table is scored whole: leave it out"
+            )
+        return Sought("file" if _is_file(source) else "table", source, EVERYTHING, until)
     last = min(until, as_past(end, until)) if end else until
     first = as_past(start, until) if start else min(_beginning(definition, champion), last)
     if start and first >= last:
@@ -106,6 +102,12 @@ def finished_until(sought: Sought, definition: Project, newest: datetime) -> dat
         return None
     before = scored_until(definition.name)
     return newest if before is None or sought.window.start <= before else None
+
+
+def _is_file(source: str) -> bool:
+    """Tells a file from a Delta table, which is a directory; a file that is not there by its name."""
+    path = Path(source)
+    return path.is_file() or (path.suffix.lower() in (*PARQUET, CSV) and not path.is_dir())
 
 
 def _beginning(definition: Project, champion: Champion) -> datetime:

@@ -23,8 +23,9 @@ def flows() -> list[Any]:
     from flows.reproduce import reproduce
     from flows.retrain import retrain
     from flows.rollback import rollback
+    from flows.score import score
 
-    return [approve, backtest, monitor, reproduce, retrain, rollback]
+    return [approve, backtest, monitor, reproduce, retrain, rollback, score]
 
 
 def test_every_field_is_described_and_there_are_five_at_most() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.fingerprint import Fingerprint, Index, common, fingerprint, identities, row_hashes
+from refit.fingerprint import Fingerprint, Index, beyond, common, fingerprint, identities, row_hashes
 
 SCHEMA = pa.schema(
     [
@@ -96,3 +96,15 @@ def test_index_finds_repeats_and_common_rows(one: list[int], other: list[int]) -
     assert index.find(others).tolist() == [one.index(k) if k in one else -1 for k in other]
     assert index.superseded().tolist() == [k in one[place + 1 :] for place, k in enumerate(one)]
     assert common(names, others) == (Counter(one) & Counter(other)).total()
+
+
+@given(st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
+def test_rows_beyond_the_known_ones_are_counted_as_often_as_they_are(new: list[int], known: list[int]) -> None:
+    schema = pa.schema([("k", pa.int64())])
+    one, other = (identities(table([{"k": k} for k in found], schema)) for found in (new, known))
+    mask = beyond(one, other)
+    left = Counter(k for k, fresh in zip(new, mask, strict=True) if fresh)
+    assert left == Counter(new) - Counter(known)
+    for k in set(new):  # of equal rows the first are the known ones
+        fresh = [bool(found) for found, row in zip(mask, new, strict=True) if row == k]
+        assert fresh == sorted(fresh)
