@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.settings import QUIET
-from tests.test_pinned_server import answers, free_port
+from tests.servers import answers, free_port
 
 START_SECONDS = 180
 

@@ -19,7 +19,7 @@ import psutil
 
 from infra.settings import QUIET
 from tests.flows.watched import COMMAND, START, Depot, rows_of
-from tests.test_pinned_server import free_port
+from tests.servers import free_port
 
 PATIENCE_SECONDS = 240
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}

@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from tests.deployments.hosted import ENDED, NOW, Hosted, hosted, until_now, wait_for
-from tests.test_pinned_server import free_port
+from tests.servers import free_port
 
 POLICY = "cooldown=timedelta(0)"
 ASKING = POLICY + "), gate=GatePolicy(promotion='approve'"
-SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=10)"
+SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=20)"
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: H
     assert started["parent_task_run_id"] is None
     assert started["state"]["message"].startswith("promoted: version 2 over version 1")
     assert all(run["auto_scheduled"] for run in host.runs("monitor"))
-    assert host.deployment("monitor")["schedules"][0]["schedule"]["interval"] == 10
+    assert host.deployment("monitor")["schedules"][0]["schedule"]["interval"] == 20
 
     (event,) = host.events("refit.drift.detected", decision)
     assert event["resource"]["refit.project"] == "parcels"
@@ -198,7 +198,7 @@ def test_what_a_person_has_switched_off_stays_so_and_a_removed_project_goes(host
     path = f"/deployments/{host.deployment('monitor')['id']}/schedules/{schedule['id']}"
     host.ask("PATCH", path, {"active": False})
     host.ask("POST", f"/deployments/{host.deployment('retrain')['id']}/pause_deployment")
-    host.depot.set_policy(SCHEDULED.replace("seconds=10", "hours=1") + ", retrain='0 3 * * 1'")
+    host.depot.set_policy(SCHEDULED.replace("seconds=20", "hours=1") + ", retrain='0 3 * * 1'")
     wait_for(lambda: host.deployment("retrain")["schedules"])
     (changed,) = host.deployment("monitor")["schedules"]
     assert (changed["schedule"]["interval"], changed["active"]) == (3600.0, False)

@@ -17,7 +17,7 @@ import pytest
 
 from infra.settings import QUIET
 from tests.flows.watched import Depot
-from tests.test_pinned_server import free_port, running
+from tests.servers import free_port, running
 
 DOCS = Path(__file__).parents[2] / "docs" / "mlflow.md"
 
