@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from refit.prediction_rows import stored
-from tasks.delta import ROW_GROUP, open_table, redo, schema_of, uri_of
+from tasks.delta import FILE_BYTES, ROW_GROUP, open_table, redo, schema_of, uri_of
 from tasks.table_names import PREDICTIONS
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def write_rows(
     stream = pa.RecordBatchReader.from_batches(schema, (batch for part in rows for batch in part.to_batches()))
     how: dict[str, Any] = {
         "partition_by": [PARTITION],
+        "target_file_size": FILE_BYTES,
         "writer_properties": WriterProperties(max_row_group_size=ROW_GROUP, compression="ZSTD"),
         "commit_properties": CommitProperties(app_transactions=[transaction]),
     }

@@ -20,13 +20,15 @@ from refit.models import Challenger, Champion, ModelRef
 from refit.scored import EVERYTHING, Sought
 from refit.snapshots import SnapshotRef
 from refit.verdicts import Reason, Verdict
+from tasks import scored_commit
 from tasks.delta import open_table
 from tasks.ingest import ingest
 from tasks.model_store import save_model
+from tasks.predictions_table import append
 from tasks.quarantine import quarantined, replay
 from tasks.score import score_rows
 from tasks.scored_commit import scored_until
-from tests.tasks.test_predictions_table import held
+from tests.tasks.test_predictions_table import held, some
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 10_000
@@ -172,6 +174,27 @@ def test_a_row_is_scored_once_by_each_version_and_again_where_it_was_corrected(i
     assert score(ingested, sought(2000), corrected, shadow=False).champion.scored == 2000
     relabelled = loading(rows_of(2000).assign(x=lambda rows: rows["x"] + 1, y=5.0))
     assert score(ingested, sought(2000), relabelled, shadow=False).champion.already == 2000
+
+
+def test_two_runs_at_the_same_time_score_each_row_once(ingested: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, raced = scored_commit.write_rows, []
+
+    def overtaken(*given):
+        if not raced:
+            raced.append("begun")
+            raced.append(score(ingested, sought(2000, start=500)))
+            append("parcels", some(), "a server's")
+        return write(*given)
+
+    score(ingested, sought(100))
+    append("parcels", some(), "what a server has said before, so that the columns stay the same")
+    monkeypatch.setattr(scored_commit, "write_rows", overtaken)
+    done = score(ingested, sought(1000))
+    assert raced[1].champion.scored == 1485
+    assert (done.champion.scored, done.champion.already, done.shadow.already) == (396, 594, 594)
+    rows = held()
+    assert Counter(rows["role"][rows["source"] == "batch"]) == {"champion": 1980, "shadow": 1980}
+    assert rows["row_hash"][rows["role"] == "shadow"].is_unique
 
 
 def test_equal_rows_without_a_key_are_as_many_as_they_are(ingested: Path) -> None:
