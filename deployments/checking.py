@@ -48,7 +48,8 @@ def _schedule(definition: Project) -> tuple[Check, ...]:
     """Whether the project's schedule means something to Prefect; nothing where it has none."""
     from deployments.plan import plan
 
-    wanted = {"retrain": definition.schedule.retrain, "monitor": definition.schedule.monitor}
+    given = definition.schedule
+    wanted = {"retrain": given.retrain, "monitor": given.monitor, "score": given.score}
     kept = {flow: rhythm for flow, rhythm in wanted.items() if rhythm}
     if not kept:
         return ()

@@ -10,7 +10,7 @@ from refit import DeploymentPolicy, NotificationPolicy, Schedule
 
 def test_nothing_runs_and_nobody_is_told_by_default():
     schedule, told = Schedule(), NotificationPolicy()
-    assert (schedule.retrain, schedule.monitor, schedule.timezone) == (None, None, "UTC")
+    assert (schedule.retrain, schedule.monitor, schedule.score, schedule.timezone) == (None, None, None, "UTC")
     assert not told.tells("promotion")
     assert DeploymentPolicy().when_busy == "refuse"
 
