@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("ingestion", "retrain", "drift", "false_alarms", "scheduled")
+NAMES = ("ingestion", "retrain", "drift", "false_alarms", "scheduled", "serving")
 
 
 def main() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,15 @@ class Given(Predictions):
         self._said = {"predict": said.predictions}
         if said.probabilities is not None:
             self._said["predict_proba"] = said.probabilities
+
+
+class WarmUp(NamedTuple):
+    """How a model has answered rows that it knows."""
+
+    apart: float
+    """How far an answer to a row alone lies from the one to the same row among others, at most."""
+    seconds: float
+    """The median time of an answer to one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,7 @@ class Answerer:
         said = Said(np.concatenate([part.predictions for part in parts]), np.concatenate(told) if told else None)
         return Given(self.model, features, said)
 
-    def warm_up(self, features: pd.DataFrame, singly: int) -> float:
+    def warm_up(self, features: pd.DataFrame, singly: int) -> WarmUp:
         """Has the model answer rows that it knows, all together and some of them one by one.
 
         Args:
@@ -103,16 +113,18 @@ class Answerer:
             singly: How many are asked for one by one.
 
         Returns:
-            How far an answer to a row alone lies from the one to the same row among others, at most.
+            What came of it.
 
         Raises:
             ModelError: If it does not answer.
         """
-        together, worst = self.say(features).predictions, 0.0
+        together, worst, taken = self.say(features).predictions, 0.0, list[float]()
         for place in range(min(singly, len(features))):
-            alone = self.say(features.iloc[[place]]).predictions
+            row, start = features.iloc[[place]], perf_counter()
+            alone = self.say(row).predictions
+            taken.append(perf_counter() - start)
             worst = max(worst, apart(alone, together[place : place + 1]))
-        return worst
+        return WarmUp(worst, float(np.median(taken)))
 
 
 def _before_the_last(model: BaseEstimator, features: pd.DataFrame) -> tuple[Any, Any]:

@@ -55,11 +55,21 @@ def make_app(service: Service) -> FastAPI:
     async def docs() -> HTMLResponse:
         return HTMLResponse(page_of(app.openapi()))
 
+    _name_projects(app, sorted(service.follower.seats))
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RefitError, _unfit)
     app.add_exception_handler(RequestValidationError, _unfit)
     app.add_exception_handler(Exception, _failed)
     return app
+
+
+def _name_projects(app: FastAPI, projects: list[str]) -> None:
+    """Says in the description, which FastAPI keeps once it is made, which names an address may hold."""
+    for operations in app.openapi()["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "name":
+                    parameter["schema"]["enum"] = projects
 
 
 def _refused(_request: Request, refused: Exception) -> JSONResponse:

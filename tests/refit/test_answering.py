@@ -68,6 +68,6 @@ def test_a_model_that_looks_at_other_rows_is_found_out() -> None:
         def predict(self, rows: pd.DataFrame) -> np.ndarray:
             return (rows["a"] - rows["a"].mean()).to_numpy()
 
-    assert Answerer(MODELS["pipeline"]).warm_up(X, 5) == 0.0
-    assert Answerer(MODELS["regression"]).warm_up(X, 5) < 1e-9
-    assert Answerer(Centred()).warm_up(X, 5) > 0.01
+    assert Answerer(MODELS["pipeline"]).warm_up(X, 5).apart == 0.0
+    assert Answerer(MODELS["regression"]).warm_up(X, 5).apart < 1e-9
+    assert Answerer(Centred()).warm_up(X, 5).apart > 0.01
