@@ -22,6 +22,7 @@ from tasks.catalog import find_project
 from tasks.champion import find_champion
 from tasks.contract_report import publish_contract
 from tasks.decision import RecordedDecision, settle_decision
+from tasks.doctor_runs import mark_killed
 from tasks.drift_report import publish_monitor
 from tasks.endings import completed, newest_missed_once, refused_in_words
 from tasks.evidence import find_known, gather, look
@@ -75,6 +76,8 @@ def _monitored(
     if ingestion.rows_in:
         publish_contract(definition, ingestion)
     left = claim_left_behind(definition, until)
+    if left:
+        mark_killed()  # the slot that the killed run holds in Prefect would have the next one cancelled
     evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
     rolled_back = follow_watch(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
     run_id, outcome = None, None

@@ -83,17 +83,19 @@ def mend_runs(project: str | None, quiet: set[str], dry_run: bool) -> Iterator[F
             yield Finding("run", run.id, "crashed" if crashed else "removed", f"{what} was killed: {told} lock removed")
 
 
-def mark_killed(marked: set[str]) -> list[DeadRun]:
+def mark_killed(marked: set[str] | None = None) -> list[DeadRun]:
     """Says in Prefect of runs that were killed on this machine that they crashed; all else is left to who comes next.
 
     Args:
-        marked: The ids of runs that were looked at before; they are passed over, and the new ones are added.
+        marked: The ids of runs that were looked at before; they are passed over, and the new ones are added. Whoever
+            looks only once has none.
 
     Returns:
         The runs of which that was said.
     """
     from prefect.client.orchestration import get_client
 
+    marked = set() if marked is None else marked
     dead = [run for run in dead_runs() if run.id not in marked]
     if not dead:
         return []
