@@ -54,6 +54,7 @@ def test_a_retrain_is_started_by_its_form_and_its_verdict_can_be_read(
     expect(run.get_by_text("Completed", exact=True)).to_be_visible()
     chromium.picture("retrain-runs")
     run_page(page, prefect, "parcels: tried in a browser", "Completed")
+    expect(page.get_by_text("Finished in state Completed").last).to_be_visible()
     chromium.picture("retrain-run")
     assert message(page).startswith("waits for approval: version 1, roc_auc +0.4")
     chromium.picture("retrain-details")
