@@ -55,8 +55,8 @@ def follow_ledger(project: str) -> Champion | None:
             log.info("%s: MLflow's alias champion now points to version %d", project, serving.version)
         elif aliased.tags.get(GENERATION) == str(serving.generation):
             return serving
-        _tag(client, project, serving.version, VERDICT, PROMOTED)
-        _tag(client, project, serving.version, GENERATION, serving.generation)
+        tag_version(client, project, serving.version, VERDICT, PROMOTED)
+        tag_version(client, project, serving.version, GENERATION, serving.generation)
         serving = current_champion(project)
     return serving
 
@@ -87,7 +87,7 @@ def note_settled(project: str, champion: Champion, entry_id: int) -> None:
         champion: The version that serves.
         entry_id: The ledger entry of the move.
     """
-    _tag(open_mlflow(), project, champion.version, SETTLED, entry_id)
+    tag_version(open_mlflow(), project, champion.version, SETTLED, entry_id)
 
 
 def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> None:
@@ -136,7 +136,16 @@ def aliased_version(client: MlflowClient, project: str, alias: str = "champion")
         raise
 
 
-def _tag(client: MlflowClient, project: str, version: int, tag: str, value: int | str) -> None:
+def tag_version(client: MlflowClient, project: str, version: int, tag: str, value: str | int) -> None:
+    """Tags a version, whoever else is writing the same tag.
+
+    Args:
+        client: From `tasks.mlflow_store.open_mlflow`.
+        project: The project's name.
+        version: The version.
+        tag: The tag's name.
+        value: Its value.
+    """
     _again_if_raced(lambda: client.set_model_version_tag(project, str(version), tag, str(value)))
 
 

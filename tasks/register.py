@@ -13,7 +13,7 @@ from refit.judgements import Judgement
 from refit.ledger import Entry, as_payload, from_payload
 from refit.models import Challenger
 from refit.project import Project
-from tasks.alias import set_alias
+from tasks.alias import set_alias, tag_version
 from tasks.ledger import entries, entry, entry_once, record
 from tasks.mlflow_store import open_mlflow
 from tasks.mlflow_tags import ENTRY
@@ -58,7 +58,7 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
     if judged.version != version:
         # Another process has registered its model of the same run key first.
         client.delete_model_version(definition.name, str(version))
-    client.set_model_version_tag(definition.name, str(judged.version), ENTRY, str(judged.verdict_id))
+    tag_version(client, definition.name, judged.version, ENTRY, judged.verdict_id)
     set_alias(client, definition.name, "challenger", judged.version)
     log.info("%s: version %d is judged: %s", definition.name, judged.version, verdict_in_short(judged.verdict))
     return judged
