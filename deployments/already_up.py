@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from infra.settings import Settings
+from infra.settings import Settings, page_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def alone() -> Iterator[Note | None]:
         lock.acquire(timeout=0)
     except Timeout:
         note = _read()
-        where = f" at {note.prefect.removesuffix('/api')} (process {note.pid})" if note else ""
+        where = f" at {page_address(note.prefect.removesuffix('/api'))} (process {note.pid})" if note else ""
         raise StateError(f"`refit up` is running already{where}: use that one, or stop it by Ctrl-C there") from None
     try:
         yield _read()

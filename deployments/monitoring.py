@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from deployments.output import Answer
 from deployments.retraining import describe as describe_retrain
 from flows.monitor import monitor
+from refit.drift.findings import Drift
 from refit.monitoring.outcomes import MonitorOutcome
 from tasks.catalog import find_project
 from tasks.monitor_words import columns_by_size, drift_words, performance_words, probe_words
@@ -66,7 +67,7 @@ def describe(outcome: MonitorOutcome) -> list[str]:
         f"(decision {outcome.decision_id}{same})",
         f"  judged    {serving} on {found.rows:,} rows from {window}",
         *(f"  because   {sentence}" for sentence in fired or ["no trigger fired"]),
-        *(f"  drift     {line}" for line in _drift(outcome)),
+        *(f"  drift     {line}" for line in drift_lines(found.drift)),
         *(f"  score     {line}" for line in performance_words(found.performance)),
         *(f"  probe     {line}" for line in probe_words(found.probe)),
         *(f"  withheld  {line}" for line in found.withheld),
@@ -75,8 +76,15 @@ def describe(outcome: MonitorOutcome) -> list[str]:
     ]
 
 
-def _drift(outcome: MonitorOutcome) -> list[str]:
-    drift = outcome.evidence.drift
+def drift_lines(drift: Drift | None) -> list[str]:
+    """Words a drift and the columns that drifted most.
+
+    Args:
+        drift: What was measured; `None` where nothing was.
+
+    Returns:
+        Lines for a person; none without a drift.
+    """
     if drift is None:
         return []
     drifted = [column for column in columns_by_size(drift) if column.drifted]

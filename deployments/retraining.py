@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, cast
 from prefect import tags
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL
+from prefect.settings import PREFECT_API_URL
 
 from deployments.output import Answer
 from flows.retrain import retrain
+from infra.settings import page_address
 from refit.errors import StateError
 from refit.outcomes import RetrainOutcome
 from tasks.catalog import find_project
+from tasks.links import run_page
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -61,8 +63,10 @@ def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: b
     try:
         run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False))
     except ObjectNotFound as error:
-        raise StateError(f"the server at {server} has no deployment {name}: `refit deploy` makes it") from error
-    address = f"{(PREFECT_UI_URL.value() or server.removesuffix('/api')).rstrip('/')}/runs/flow-run/{run.id}"
+        raise StateError(
+            f"the server at {page_address(server)} has no deployment {name}: `refit deploy` makes it"
+        ) from error
+    address = run_page(str(run.id))
     facts = {"project": project, "run_id": str(run.id), "url": address}
     return Answer(facts, [f"{name} is started as run {run.id}", f"  watch it  {address}"])
 

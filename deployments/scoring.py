@@ -7,17 +7,13 @@ from pathlib import Path
 
 from prefect import tags
 
-from deployments.monitoring import without_heartbeats
+from deployments.monitoring import SHOWN, drift_lines, without_heartbeats
 from deployments.output import Answer
 from flows.score import score
 from refit.errors import ProjectError
 from refit.scored import Counted, ScoreOutcome
 from tasks.catalog import find_project
-from tasks.monitor_words import columns_by_size, drift_words
 from tasks.score_words import scored
-
-SHOWN = 5
-"""The most drifted columns that are named one by one."""
 
 
 def score_here(
@@ -69,7 +65,7 @@ def describe(outcome: ScoreOutcome) -> list[str]:
         f"  rows      {done.rows_in:,} from {outcome.sought.source}{times}; {done.quarantined:,} quarantined",
         f"  champion  {_counted(outcome.champion.version, done.champion)}",
         *([f"  shadow    {_counted(outcome.shadow.version, done.shadow)}"] if outcome.shadow and done.shadow else ()),
-        *(f"  skew      {line}" for line in _skew(outcome)),
+        *(f"  skew      {line}" for line in drift_lines(done.skew)),
         *(f"  broken    {one.rule} of {one.column}: {one.rows:,} rows" for one in done.broken[:SHOWN]),
         *(f"  warning   {warning}" for warning in done.warnings),
         f"  ({outcome.seconds:.1f} s)",
@@ -78,14 +74,3 @@ def describe(outcome: ScoreOutcome) -> list[str]:
 
 def _counted(version: int, found: Counted) -> str:
     return f"version {version}: {found.scored:,} predictions written, {found.already:,} were there"
-
-
-def _skew(outcome: ScoreOutcome) -> list[str]:
-    drift = outcome.scored.skew
-    if drift is None:
-        return []
-    drifted = [column for column in columns_by_size(drift) if column.drifted]
-    return [
-        drift_words(drift),
-        *(f"{found.column}: PSI {found.psi:.3f}, excess {found.excess:.3f}" for found in drifted[:SHOWN]),
-    ]

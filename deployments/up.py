@@ -18,7 +18,7 @@ from deployments.children import end
 from deployments.deploying import Following, bring_about
 from deployments.services import HOST, Service, insist_free, is_online, mlflow_server, prefect_server, worker
 from deployments.stack import Stack, Stopped
-from infra.settings import Settings
+from infra.settings import Settings, page_address
 from tasks.mlflow_store import open_mlflow
 
 log = logging.getLogger("deployments.up")
@@ -82,7 +82,11 @@ def _run(stack: Stack, server: Service | None, mlflow_port: int, pool: str, read
     stack.note(api, mlflow)
     for service in filter(None, (ui, working)):
         stack.wait_for(service)
-    ready(Running(api.removesuffix("/api"), mlflow, pool, tuple(one.name for one in deployments)))
+    ready(
+        Running(
+            page_address(api.removesuffix("/api")), page_address(mlflow), pool, tuple(one.name for one in deployments)
+        )
+    )
     stack.watch(restarted=lambda: stack.note(api, mlflow), now_and_then=files.look)
 
 
