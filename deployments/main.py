@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployments import gating, hosting, rebuilding, serving, succeeding, tidying, watching
+from deployments import gating, hosting, metering, rebuilding, serving, succeeding, tidying, watching
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import answering
 
@@ -29,6 +29,7 @@ rebuilding.add_to(app)
 tidying.add_to(app)
 hosting.add_to(app)
 serving.add_to(app)
+metering.add_to(app)
 
 WRONG_USAGE = 2
 """The exit code of a command line that cannot be understood."""
