@@ -13,8 +13,8 @@ from refit.monitoring.forgetting import period_of
 from refit.monitoring.guards import cooldown_until, minutes_within, retrains_within
 from refit.monitoring.replay import Decided
 from refit.project import Project
-from tasks.approve import pending
 from tasks.catalog import choose_projects
+from tasks.challenger import pending
 from tasks.decision import read_history
 from tasks.ledger import entries, entry, latest
 from tasks.quarantine import count_quarantined

@@ -60,7 +60,7 @@ def score(
         champion = require_champion(definition)
         sought = seek(definition, champion, until, start=start, end=end, source=source)
         log.info("%s: scoring %s with version %d", project, sought.source, champion.version)
-        shadow = find_shadow(definition, champion)
+        shadow = find_shadow(definition)
         done = score_rows(definition, sought, champion, shadow, now, run)
         outcome = ScoreOutcome(project, str(flow_run.id), sought, champion, shadow, done, time.monotonic() - started)
         publish_score(definition, outcome)

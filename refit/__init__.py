@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         ProbePolicy,
         WatchPolicy,
     )
-    from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
+    from refit.policies import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
     from refit.project import Project
     from refit.schedules import DeploymentPolicy, NotificationPolicy, Schedule
     from refit.tuning import Choice, FloatRange, IntRange, Tuning
@@ -49,6 +49,7 @@ __all__ = [
     "ProbePolicy",
     "Project",
     "Schedule",
+    "ServingPolicy",
     "TrainingPolicy",
     "Tuning",
     "WatchPolicy",
@@ -65,7 +66,7 @@ _HOMES = {
         "ProbePolicy",
         "WatchPolicy",
     ),
-    "refit.policies": ("ContractPolicy", "IngestionPolicy", "TrainingPolicy"),
+    "refit.policies": ("ContractPolicy", "IngestionPolicy", "ServingPolicy", "TrainingPolicy"),
     "refit.project": ("Project",),
     "refit.schedules": ("DeploymentPolicy", "NotificationPolicy", "Schedule"),
     "refit.tuning": ("Choice", "FloatRange", "IntRange", "Tuning"),

@@ -67,3 +67,13 @@ class TrainingPolicy(Policy):
     """Seeds every random choice: the estimator's, the tuning's, the subsampling's."""
     tuning: Tuning | None = None
     """A search over hyperparameters; none by default."""
+
+
+class ServingPolicy(Policy):
+    """What becomes of requests while a challenger waits for approval."""
+
+    challenger: Literal["shadow", "canary", "off"] = "shadow"
+    """What it does: answer the same rows as the champion, unheard; answer a share of the requests itself; or nothing.
+    In a batch a canary shadows: there every row is answered by both."""
+    share: float = Field(0.1, gt=0, le=0.5)
+    """The share of the requests that a canary answers, by a hash of the first row's key."""

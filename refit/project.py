@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 
 from refit.gate.policies import GatePolicy
 from refit.monitoring.policies import MonitoringPolicy
-from refit.policies import ContractPolicy, IngestionPolicy, TrainingPolicy
+from refit.policies import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
 from refit.schedules import DeploymentPolicy, NotificationPolicy, Schedule
 from refit.windows import Window
 
@@ -72,6 +72,7 @@ class Project(BaseModel):
     training: TrainingPolicy = TrainingPolicy()
     gate: GatePolicy = GatePolicy()
     monitoring: MonitoringPolicy = MonitoringPolicy()
+    serving: ServingPolicy = ServingPolicy()
     schedule: Schedule = Schedule()
     deployment: DeploymentPolicy = DeploymentPolicy()
     notifications: NotificationPolicy = NotificationPolicy()

@@ -1,4 +1,4 @@
-"""A person's word on a promotion: what waits for it, and what it brings about. It goes through the fence again."""
+"""A person's word on a promotion, and what it brings about. It goes through the fence again."""
 
 from __future__ import annotations
 
@@ -15,37 +15,14 @@ from prefect.runtime import deployment
 
 from refit.errors import NotApproved
 from refit.judgements import Judgement
-from refit.ledger import from_payload
 from refit.models import Challenger, Champion
-from tasks.ledger import entries, entry_once, record
+from tasks.challenger import pending
+from tasks.ledger import record
 from tasks.promote import promote
-from tasks.register import judgement_of, recorded_challenger, verdict_of_version
+from tasks.register import judgement_of, verdict_of_version
 from tasks.succession import current_champion, generation_of
 
 log = logging.getLogger(__name__)
-
-NEWEST = 100
-"""Among so many verdicts the pending ones are looked for: an older one was compared with a champion long gone."""
-
-
-def pending(project: str) -> list[Challenger]:
-    """Finds the challengers that wait for a person.
-
-    Args:
-        project: The project's name.
-
-    Returns:
-        Those that the gate found fit, whose policy asks for approval, which nobody has approved or refused, and whose
-        champion still serves; the newest first.
-    """
-    generation = generation_of(current_champion(project))
-    found = []
-    for made in entries(project, "verdict", newest=NEWEST):
-        judgement = from_payload(Judgement, made.payload)
-        asks = judgement.verdict.promote and judgement.policy.promotion == "approve"
-        if asks and judgement.generation == generation and not entry_once(project, "approval", str(made.id)):
-            found.append(recorded_challenger(made))
-    return found
 
 
 @task(task_run_name="settle the approval of version {version} of {project}", cache_policy=NO_CACHE)

@@ -11,10 +11,10 @@ from refit.ledger import Entry, from_payload
 from refit.models import ModelRef
 from refit.retention import kept_versions
 from refit.snapshots import SnapshotRef
-from tasks.approve import pending
+from tasks.challenger import pending, recorded_challenger
 from tasks.ledger import entries
 from tasks.ledger_database import reading
-from tasks.register import EVERY, is_settled, recorded_challenger
+from tasks.register import EVERY, is_settled
 from tasks.succession import successions
 
 if TYPE_CHECKING:

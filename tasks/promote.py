@@ -14,10 +14,10 @@ from refit.judgements import Judgement
 from refit.ledger import as_payload, from_payload
 from refit.models import Challenger, Champion
 from tasks.alias import follow_ledger
+from tasks.challenger import recorded_challenger
 from tasks.ledger import entry
 from tasks.ledger_database import writing
 from tasks.ledger_rows import find_once
-from tasks.register import recorded_challenger
 from tasks.retries import not_ours
 from tasks.succession import begins, champion_of, enthrone, generation_of, newest_champion
 

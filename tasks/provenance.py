@@ -167,7 +167,7 @@ def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
     Returns:
         The first 32 hexadecimal digits of a SHA-256.
     """
-    without = {"load", "build", "expectations", "file", "description", "monitoring"}
+    without = {"load", "build", "expectations", "file", "description", "monitoring", "serving"}
     said = definition.model_dump(mode="json", exclude=without)
     ingredients = {
         "project": said,

@@ -10,10 +10,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.judgements import Judgement
-from refit.ledger import Entry, as_payload, from_payload
+from refit.ledger import as_payload, from_payload
 from refit.models import Challenger
 from refit.project import Project
 from tasks.alias import set_alias, tag_version
+from tasks.challenger import recorded_challenger
 from tasks.ledger import entries, entry, entry_once, record
 from tasks.mlflow_store import open_mlflow
 from tasks.mlflow_tags import ENTRY
@@ -145,20 +146,6 @@ def was_overtaken(challenger: Challenger) -> bool:
     if not challenger.verdict.promote or was_refused(challenger) or not is_settled(challenger):
         return False
     return entry_once(challenger.model.project, "promotion", str(challenger.verdict_id)) is None
-
-
-def recorded_challenger(judged: Entry) -> Challenger:
-    """Reads a challenger from the ledger.
-
-    Args:
-        judged: An entry of the kind `verdict`.
-
-    Returns:
-        The challenger.
-    """
-    judgement = from_payload(Judgement, judged.payload)
-    version, judged_model = judged.payload["version"], judgement.model if judgement.served else None
-    return Challenger(judgement.serving, version, judgement.verdict, judged.id, judged_model)
 
 
 def _once(definition: Project, judgement: Judgement) -> str:

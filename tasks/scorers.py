@@ -18,12 +18,10 @@ from refit.predictions import Predictions, predict_once
 from refit.preparation import pick, seen_by
 from refit.project import Project
 from refit.serving import conformed, kinds_of
-from tasks.alias import aliased_version
+from tasks.challenger import find_challenger
 from tasks.champion import find_champion
-from tasks.mlflow_store import open_mlflow
 from tasks.model_files import fetched, kinds_beside
 from tasks.model_store import load_model
-from tasks.register import verdict_of_version, was_refused
 from tasks.retries import not_ours
 from tasks.table import frame
 
@@ -132,21 +130,16 @@ def require_champion(definition: Project) -> Champion:
     retry_delay_seconds=1,
     retry_condition_fn=not_ours,
 )
-def find_shadow(definition: Project, champion: Champion) -> Challenger | None:
-    """Finds the version that wants to serve: MLflow's alias `challenger`.
+def find_shadow(definition: Project) -> Challenger | None:
+    """Finds the version that answers beside the champion.
 
     Args:
         definition: The project.
-        champion: The version that serves.
 
     Returns:
-        It, if it is newer than the champion, the gate found it fit to serve, and no person has refused it.
+        The newest one that waits for approval; `None` where none does, or the project's policy is off.
     """
-    aliased = aliased_version(open_mlflow(), definition.name, "challenger")
-    if aliased is None or int(aliased.version) <= champion.version:
-        return None
-    challenger = verdict_of_version(definition.name, int(aliased.version))
-    if challenger is None or not challenger.verdict.promote or was_refused(challenger):
-        return None
-    log.info("%s: version %d shadows", definition.name, challenger.version)
+    challenger = find_challenger(definition)
+    if challenger:
+        log.info("%s: version %d shadows", definition.name, challenger.version)
     return challenger
