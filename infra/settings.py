@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from infra.secret_files import from_files
+
 QUIET = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -164,15 +166,16 @@ def environment(settings: Settings) -> dict[str, str]:
 def settle(settings: Settings) -> None:
     """Makes `REFIT_HOME` and sets that environment for this process; to be called before Prefect is imported.
 
-    What the user has set is left as it is.
+    What the user has set is left as it is; secrets that files hold are read.
 
     Args:
         settings: Where the state lies.
 
     Raises:
         OSError: If `REFIT_HOME` cannot be made.
+        ValueError: If the file of a secret cannot be read.
     """
     # Prefect does not make the parent of its own directory; what lies there is nobody else's business.
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, value in environment(settings).items():
+    for name, value in {**environment(settings), **from_files(os.environ)}.items():
         os.environ.setdefault(name, value)
