@@ -11,7 +11,7 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --qu
 SOURCES := refit projects tasks flows serving deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-ui chaos lint types format benchmark clean
+.PHONY: help install demo test test-ui infra-tools chaos lint types format benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -38,7 +38,14 @@ $(UV):
 	@$(SYNC) --group ui
 	@touch $@ .venv/installed-dev .venv/installed
 
+.venv/installed-infra: $(UV) pyproject.toml uv.lock
+	@echo "Installing what checks the files in infra/ into .venv (once, about 0.4 GB beside the test tools) ..."
+	@$(SYNC) --group infra
+	@touch $@ .venv/installed-dev .venv/installed
+
 install: .venv/installed ## Install Refit into .venv
+
+infra-tools: .venv/installed-infra ## Install what tests/infra checks compose file, chart, image and templates with
 
 demo: .venv/installed ## Show the whole loop on generated data: champion, quiet weeks, drift, retrain, promotion
 	@.venv/bin/refit demo
