@@ -1,29 +1,32 @@
-"""What the image starts: `python -m infra.start COMMAND ...` gives a command its secrets from files and becomes it."""
+"""What the image starts: `python -m infra.start COMMAND ...` settles the environment, as `refit` does, and becomes it.
+
+So Prefect's and MLflow's own commands get their secrets from files, keep quiet and log like Refit's.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from infra.secret_files import from_files
+from infra.settings import Settings, settle
 
 
 def main() -> None:
     """Becomes the command that the arguments name.
 
     Raises:
-        SystemExit: If there is no such command, or a secret's file cannot be read.
+        SystemExit: If there is no such command, a setting is wrong, or a secret's file cannot be read.
     """
     command = sys.argv[1:]
     if not command:
         sys.exit("infra.start: name a command, such as `refit status`")
     try:
-        os.environ.update(from_files(os.environ))
+        settle(Settings())
         os.execvp(command[0], command)  # noqa: S606 - to become what it was asked for is what it is for
     except ValueError as fault:
         sys.exit(f"infra.start: {fault}")
     except OSError as fault:
-        sys.exit(f"infra.start: {command[0]} cannot be started ({fault.strerror}): name a command that is installed")
+        sys.exit(f"infra.start: {fault.filename or command[0]}: {fault.strerror}")
 
 
 if __name__ == "__main__":

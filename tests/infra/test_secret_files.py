@@ -63,6 +63,6 @@ def test_the_images_start_becomes_the_command(password: Path) -> None:
     assert (shown.stdout, shown.stderr, shown.returncode) == ("s3cret with spaces ", "", 3)
     nothing = start("no-such-command")
     assert nothing.returncode == 1
-    assert "no-such-command cannot be started" in nothing.stderr
+    assert "no-such-command: No such file" in nothing.stderr
     assert "s3cret" not in nothing.stderr
     assert "name a command" in start().stderr
