@@ -54,15 +54,17 @@ def score(
 
 def labels(
     project: ProjectName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet: the key columns and the target.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="CSV or Parquet: the key columns and the target.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Join labels that have arrived to the rows they belong to, by key."""
-    with answering(json, debug, f"labels {project}: reading {file}") as output:
-        from deployments.labelling import add_labels
+    """Join labels that have arrived to the rows they belong to, by key: those of a file, or those sent over HTTP."""
+    with answering(json, debug, f"labels {project}: reading {file or 'those that wait'}") as output:
+        from deployments.labelling import add_labels, add_waiting
 
-        output.show(add_labels(project, file))
+        output.show(add_labels(project, file) if file else add_waiting(project))
 
 
 def report(

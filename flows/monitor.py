@@ -34,6 +34,7 @@ from tasks.run_words import monitored
 from tasks.take_back import follow_watch
 from tasks.telling import tell_failure, tell_monitor
 from tasks.trigger import announce, parameters_of, start_remotely
+from tasks.waiting_labels import join_waiting
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def _monitored(
     started = time.monotonic()
     champion = find_champion(definition)
     ingestion = ingest(definition, until)
+    join_waiting(definition, until)
     if ingestion.rows_in:
         publish_contract(definition, ingestion)
     left = claim_left_behind(definition, until)

@@ -45,6 +45,7 @@ from tasks.tracking import log_evaluation
 from tasks.train import train
 from tasks.turn import ask_for_turn
 from tasks.verdict_report import publish_verdict
+from tasks.waiting_labels import join_waiting
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,7 @@ def _retrained(definition: Project, until: datetime, now: datetime, asked: _Aske
     if champion:
         renew_contract(definition, champion, now)
     ingestion = ingest(definition, until)
+    join_waiting(definition, until)
     publish_contract(definition, ingestion)
     snapshot = take_snapshot(definition, until)
     parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, asked.force))

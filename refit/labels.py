@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -13,17 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refit.conform import conform
-from refit.errors import ContractViolation
+from refit.errors import ContractViolation, DataError
 from refit.fingerprint import Index, identities, row_hashes
 from refit.project import Project
+from refit.received import known_by
 
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What a file of labels did: `rows = arrived + corrected + unchanged + unknown + empty + repeated`, always."""
+    """What labels did: `rows = arrived + corrected + unchanged + unknown + empty + repeated + refused`, always."""
 
     rows: int
-    """Rows of the file."""
+    """Rows of the file, or labels that waited."""
     arrived: int
     """Labels of rows that had none."""
     corrected: int
@@ -40,6 +41,8 @@ class Labelling:
     """Columns of the file that are neither key nor target."""
     version: int
     """The version of the project's table afterwards."""
+    refused: int = 0
+    """Labels that break the contract, put into quarantine with their rows; a file with one is refused whole."""
 
     def as_json(self) -> dict[str, Any]:
         """Gives the keys of `refit labels --json`."""
@@ -108,6 +111,32 @@ class Labels:
                 f"the file has different labels for one row ({named}), {len(differing):,} rows differ from an earlier "
                 f"one of their key: nothing was changed; leave one label for each key"
             )
+
+
+def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]]) -> pa.Table:
+    """Takes labels as JSON brings them.
+
+    Args:
+        kinds: The columns of the key and the target, from name to kind, as `refit.cells.kind_of` names it.
+        cells: From column to values.
+
+    Returns:
+        Rows of these columns.
+
+    Raises:
+        DataError: If a value is missing or of another kind, or one key has two labels.
+    """
+    rows = pa.table({name: known_by(kind, name, cells[name]) for name, kind in kinds.items()})
+    for name in kinds:
+        if rows[name].null_count:
+            place = cells[name].index(None)
+            raise DataError(f"the column {name!r} is missing in label {place}: send labels that have arrived")
+    *key, target = kinds
+    try:
+        Labels(rows, key, target)
+    except ContractViolation as fault:
+        raise DataError(str(fault).replace("the file has", "there are", 1)) from fault
+    return rows
 
 
 def read_labels(definition: Project, file: str, rows: pa.Table, schema: pa.Schema) -> tuple[Labels, tuple[str, ...]]:

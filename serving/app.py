@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from refit.errors import RefitError
 from serving.health import health
 from serving.inference_protocol import inference_protocol
+from serving.labelling import labelling
 from serving.page import page_of
 from serving.predicting import predictions
 from serving.service import Service
@@ -48,7 +49,7 @@ def make_app(service: Service) -> FastAPI:
     app = FastAPI(
         title="Refit", version=version("refit"), description=_ABOUT, lifespan=running, docs_url=None, redoc_url=None
     )
-    for routes in (predictions, inference_protocol, health):
+    for routes in (predictions, inference_protocol, labelling, health):
         app.include_router(routes(service))
 
     @app.get("/docs", include_in_schema=False)

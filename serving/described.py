@@ -78,6 +78,29 @@ _INFERRED: dict[str, Any] = {
         "outputs": {"type": "array", "items": _TENSOR},
     },
 }
+_LABELS: dict[str, Any] = {
+    "type": "object",
+    "required": ["labels"],
+    "additionalProperties": False,
+    "properties": {
+        "labels": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["key", "label"],
+                "additionalProperties": False,
+                "properties": {"key": _KEY, "label": {"description": "What turned out to be true."}},
+            },
+        },
+        "request_id": _REQUEST_ID,
+    },
+}
+_LABELLED: dict[str, Any] = {
+    "type": "object",
+    "required": ["project", "request_id", "labels"],
+    "properties": {"project": _TEXT, "request_id": _TEXT, "labels": {"type": "integer"}},
+}
 _REFUSED: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
 _WHY = {
     "400": "The body cannot be read.",
@@ -90,14 +113,20 @@ _WHY = {
 }
 
 
-def _described(body: dict[str, Any], answer: dict[str, Any], *, arrow: bool = False) -> dict[str, Any]:
+def _described(
+    body: dict[str, Any],
+    answer: dict[str, Any],
+    *,
+    arrow: bool = False,
+    good: tuple[str, str] = ("200", "The answer of one version."),
+) -> dict[str, Any]:
     binary = {STREAM: {"schema": {"type": "string", "format": "binary"}}} if arrow else {}
     refused = {"application/json": {"schema": _REFUSED}}
     answered = {"application/json": {"schema": answer}, **binary}
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}, **binary}},
         "responses": {
-            "200": {"description": "The answer of one version.", "content": answered},
+            good[0]: {"description": good[1], "content": answered},
             **{status: {"description": why, "content": refused} for status, why in _WHY.items()},
         },
     }
@@ -105,6 +134,7 @@ def _described(body: dict[str, Any], answer: dict[str, Any], *, arrow: bool = Fa
 
 PREDICT = _described(_PREDICT, _PREDICTED, arrow=True)
 INFER = _described(_INFER, _INFERRED)
+LABELS = _described(_LABELS, _LABELLED, good=("202", "The labels are on disk; the next run that ingests joins them."))
 NOT_HERE: dict[int | str, dict[str, Any]] = {
     404: {"description": _WHY["404"], "content": {"application/json": {"schema": _REFUSED}}},
     503: {"description": _WHY["503"], "content": {"application/json": {"schema": _REFUSED}}},

@@ -92,10 +92,22 @@ def _with_keys(rows: list[dict[str, Any]], keys: object, served: Served) -> list
         raise HTTPException(422, f"{served.project} has no key: leave 'keys' out, or give its project file one")
     if not isinstance(keys, list) or len(keys) != len(rows):
         raise HTTPException(422, f"'keys' is no list of {len(rows)}: send one key for each row")
-    return [{**row, **_named(key, names)} for row, key in zip(rows, keys, strict=True)]
+    return [{**row, **named(key, names)} for row, key in zip(rows, keys, strict=True)]
 
 
-def _named(key: object, names: tuple[str, ...]) -> dict[str, Any]:
+def named(key: object, names: tuple[str, ...]) -> dict[str, Any]:
+    """Reads what a row is known by.
+
+    Args:
+        key: A value where the project's key is one column, else an object.
+        names: The columns of the key.
+
+    Returns:
+        From column to value.
+
+    Raises:
+        HTTPException: If it is no such key.
+    """
     if not isinstance(key, dict):
         if len(names) > 1:
             raise HTTPException(422, f"a key is no object: send one with {', '.join(names)}")

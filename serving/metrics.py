@@ -18,6 +18,7 @@ class Metrics:
         self.rows = self._counter("rows", "Rows answered, by version.", "project", "version")
         self.logged = self._counter("log_written_rows", "Rows written to the predictions table.", "project")
         self.dropped = self._counter("log_dropped_rows", "Rows answered and not logged.", "project", "why")
+        self.labels = self._counter("labels", "Labels that came back and are on disk.", "project")
         self.log_failures = self._counter("log_failures", "Appends to the predictions table that failed.", "project")
         self.ledger_failures = self._counter("ledger_failures", "Questions to the ledger that failed.")
         self.waiting = self._gauge("log_waiting_rows", "Rows that wait to be logged.")
@@ -28,6 +29,11 @@ class Metrics:
             "The champion that failed its warm-up, so that another answers; 0 if none.",
             "project",
         )
+        self.challenger = self._gauge("challenger_version", "The challenger beside the champion; 0 if none.", "project")
+        self.share = self._gauge("challenger_share", "The share of the requests that it answers.", "project")
+        self.tried = self._counter("challenger_rows", "Rows answered by a challenger.", "project", "version", "role")
+        self.faults = self._counter("challenger_faults", "Requests that a challenger failed on.", "project", "version")
+        self.unheard = self._counter("shadow_dropped_rows", "Rows that a shadow had no time for.", "project")
         self.seconds = Histogram(
             "refit_serving_request_seconds",
             "From the request's headers to its answer.",

@@ -15,7 +15,7 @@ from tasks.delta import open_table
 from tasks.mlflow_store import drafts
 from tasks.predictions_table import READERS_HOURS
 from tasks.staging import abandoned, nobody_writing
-from tasks.table_names import PREDICTIONS, tables_of
+from tasks.table_names import APPENDED, tables_of
 
 HOURS_ELSEWHERE = 1
 """On an object store others may be writing whose locks cannot be seen from here: a file is left alone for so long."""
@@ -79,7 +79,7 @@ def _vacuum(name: str, dry_run: bool) -> Iterator[Finding]:
         return
     hours, every = HOURS_ELSEWHERE if Settings().store_uri else 0, list(range(table.version() + 1))
     vacuum = partial(table.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=every)
-    if name.endswith(PREDICTIONS):  # a server may be writing, and nobody needs a former version
+    if name.endswith(APPENDED):  # a server may be writing, and nobody needs a former version
         vacuum = partial(table.vacuum, READERS_HOURS, enforce_retention_duration=False, full=True)
     loose = vacuum(dry_run=True)
     if loose and not dry_run:
@@ -96,7 +96,7 @@ def _remove_unborn(name: str, dry_run: bool) -> Iterator[Finding]:
     """Removes the files of a table whose first commit was killed."""
     settings = Settings()
     directory = Path(settings.tables) / name
-    if settings.store_uri or not directory.is_dir() or (name.endswith(PREDICTIONS) and not _old(directory)):
+    if settings.store_uri or not directory.is_dir() or (name.endswith(APPENDED) and not _old(directory)):
         return
     if not dry_run:
         shutil.rmtree(directory)
@@ -109,7 +109,7 @@ def _torn(name: str) -> list[Path]:
         return []
     root = Path(settings.tables) / name
     found = sorted(file for file in root.rglob("*") if _TORN.search(file.name))
-    return [file for file in found if _old(file)] if name.endswith(PREDICTIONS) else found
+    return [file for file in found if _old(file)] if name.endswith(APPENDED) else found
 
 
 def _old(path: Path) -> bool:

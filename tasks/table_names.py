@@ -9,7 +9,10 @@ from tasks.ledger import known_projects
 
 PREDICTIONS = "__predictions"
 """What follows the project's name in that of its predictions' table, which other processes append to at any time."""
-BESIDE = ("", "__quarantine", PREDICTIONS)
+LABELS = "__labels"
+"""What follows it in that of the inbox of labels, which servers append to at any time as well."""
+APPENDED = (PREDICTIONS, LABELS)
+BESIDE = ("", "__quarantine", *APPENDED)
 """What follows the project's name; on an object store, whose directories are not listed."""
 
 
