@@ -26,5 +26,7 @@ class Limits:
     """The most rows that wait to be logged."""
     log_bytes: int = 64 * MEGABYTE
     """The most bytes that they may have had in their requests."""
+    requests_per_second: float = 1_000.0
+    """How many requests a key has in each second, and how many at once; without keys there is no such limit."""
     threads: int = min(4, os.cpu_count() or 1)
     """So many models answer at a time."""

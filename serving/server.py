@@ -6,11 +6,16 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
+from infra.loopback import is_loopback
 from refit.errors import StateError
+from serving.access import AccessLog
 from serving.app import make_app
+from serving.door import Door
+from serving.keys import Keyring
 from serving.limits import Limits
 from serving.service import Service
 from tasks.catalog import find_project
@@ -41,7 +46,9 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def serve(projects: list[str], host: str, port: int, limits: Limits, ready: Callable[[Service, str], None]) -> int:
+def serve(
+    projects: list[str], host: str, port: int, limits: Limits, keys: Path | None, ready: Callable[[Service, str], None]
+) -> int:
     """Answers until somebody asks to stop.
 
     Args:
@@ -49,6 +56,7 @@ def serve(projects: list[str], host: str, port: int, limits: Limits, ready: Call
         host: The address to listen at.
         port: The port; 0 for any that is free.
         limits: What requests may cost.
+        keys: The file of the keys that open the door; without one, only this machine's programs are answered.
         ready: Called once, when requests are answered, with the service and its address.
 
     Returns:
@@ -56,13 +64,14 @@ def serve(projects: list[str], host: str, port: int, limits: Limits, ready: Call
 
     Raises:
         ProjectError: If there is no such project.
-        StateError: If the port is taken.
+        StateError: If the port is taken, or others could reach it without a key.
     """
+    keyring = _keyring(host, keys)
     for project in projects:
         find_project(project)
     service = Service(projects, limits)
     config = uvicorn.Config(
-        make_app(service),
+        Door(make_app(service), keyring, limits.requests_per_second, AccessLog()),
         host=host,
         port=port,
         log_config=None,
@@ -79,6 +88,17 @@ def serve(projects: list[str], host: str, port: int, limits: Limits, ready: Call
         server.ready = lambda: ready(service, f"http://{_written(host)}:{listening.getsockname()[1]}")
         server.run([listening])
     return service.lost
+
+
+def _keyring(host: str, keys: Path | None) -> Keyring | None:
+    if keys is not None:
+        return Keyring(keys)
+    if not is_loopback(host):
+        raise StateError(
+            f"others can reach {host or 'an empty --host'}, and nobody would ask them for a key: make one by "
+            f"`refit serve-key NAME --keys FILE`, and start with `--keys FILE`"
+        )
+    return None
 
 
 def _bound(host: str, port: int) -> socket.socket:
