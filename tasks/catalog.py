@@ -16,6 +16,7 @@ from infra.settings import Settings
 from refit.errors import BrokenProject, ProjectError, UnknownProject
 from refit.project import Project
 from tasks.foreign_code import blame
+from tasks.requested_rows import bound
 
 _importing = threading.Lock()
 """Another thread must not see a module that is only half there."""
@@ -116,7 +117,7 @@ def read_project(file: Path) -> Project:
     if not isinstance(project, Project):
         raise BrokenProject(f"{file} defines no project: it needs a value `project = Project(...)`")
     first_line = (module.__doc__ or "").strip().partition("\n")[0]
-    return project.model_copy(update={"file": file, "description": project.description or first_line})
+    return bound(project.model_copy(update={"file": file, "description": project.description or first_line}))
 
 
 class _Loader(SourceFileLoader):
