@@ -1,4 +1,4 @@
-"""`refit ledger verify` and `refit ledger export`."""
+"""`refit ledger verify`, `refit ledger export` and `refit ledger roles`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from deployments.output import Answer
 from refit.errors import StateError
 from tasks.ledger import verify_ledger
 from tasks.ledger_export import export_ledger, export_lines
+from tasks.ledger_roles import ROLES
 
 
 def verify() -> Answer:
@@ -23,6 +24,15 @@ def verify() -> Answer:
     """
     count = verify_ledger()
     return Answer({"entries": count, "intact": True}, [f"the ledger is intact: {count:,} entries, each follows"])
+
+
+def roles() -> Answer:
+    """Gives the SQL that makes the roles of a ledger on PostgreSQL.
+
+    Returns:
+        It; no database is asked.
+    """
+    return Answer({"sql": ROLES}, [ROLES.rstrip()])
 
 
 def export(project: str | None, out: Path) -> Answer:

@@ -1,4 +1,4 @@
-"""The commands that say who serves: `refit champion`, `rollback`, `approve`, and `refit ledger verify` and `export`."""
+"""The commands that say who serves: `refit champion`, `rollback`, `approve`, and `refit ledger ...`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class LedgerAction(StrEnum):
 
     verify = "verify"
     export = "export"
+    roles = "roles"
 
 
 def champion(project: ProjectName, at: Moment = None, json: Json = False, debug: Debug = False) -> None:
@@ -70,7 +71,9 @@ def approve(
 
 
 def ledger(
-    action: Annotated[LedgerAction, typer.Argument(help="Follow the hash chain, or write all entries as JSON lines.")],
+    action: Annotated[
+        LedgerAction, typer.Argument(help="Follow the hash chain, write all entries as JSON lines, or write SQL.")
+    ],
     project: Annotated[str | None, typer.Option(help="Export only this project's entries.")] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where to export to; standard output, if left out.")
@@ -78,14 +81,16 @@ def ledger(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Verify the ledger, or export it: one JSON object a line, oldest first."""
+    """Verify the ledger, export it (one JSON object a line, oldest first), or give the SQL of its PostgreSQL roles."""
     if action is LedgerAction.export and json and out is None:
         raise typer.BadParameter("one JSON object cannot hold them all: name a file with --out", param_hint="--json")
     with answering(json, debug) as output:
-        from deployments.ledgering import export, print_ledger, verify
+        from deployments.ledgering import export, print_ledger, roles, verify
 
         if action is LedgerAction.verify:
             output.show(verify())
+        elif action is LedgerAction.roles:
+            output.show(roles())
         elif out is None:
             print_ledger(project)
         else:

@@ -17,9 +17,10 @@ from sqlalchemy import Connection, delete, select
 from infra.settings import Settings
 from refit.ledger import Entry
 from refit.upkeep import Finding
+from tasks.append_only import unlocked
 from tasks.kept import find_kept
 from tasks.ledger import known_projects
-from tasks.ledger_database import champions, ledger, reading, unlocked, writing
+from tasks.ledger_database import champions, ledger, reading, writing
 from tasks.ledger_export import as_line
 from tasks.ledger_rows import append, as_entry
 from tasks.mlflow_store import open_mlflow

@@ -30,6 +30,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from infra.settings import Settings
 from refit.errors import StateError
+from tasks.append_only import APPEND_ONLY
+from tasks.ledger_roles import naming_the_role
 from tasks.state_errors import naming_the_fix, open_home
 
 _metadata = MetaData()
@@ -63,50 +65,17 @@ _WAIT = "30"
 """How many seconds an SQLite connection waits for another one's transaction."""
 
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
-_BEGIN_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "LOCK TABLE ledger IN EXCLUSIVE MODE"}
-_BEGIN_CREATING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(5273364)"}
-
-_APPEND_ONLY = {
-    "sqlite": [
-        f"CREATE TRIGGER {table}_refuses_{change} BEFORE {change} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, 'the {table} table is append-only'); END"
-        for table in ("ledger", "champions")
-        for change in ("UPDATE", "DELETE")
-    ],
+_BEGIN_WRITING = {
+    "sqlite": ["BEGIN IMMEDIATE"],
+    # A lock of the table that writers exclude each other by asks for leave to change rows. The first release holds such
+    # a one: the weak one waits for it. What is read after that must not be older.
     "postgresql": [
-        "CREATE FUNCTION refit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the table is append-only'; END $$",
-        *(
-            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION refit_append_only()"
-            for table in ("ledger", "champions")
-        ),
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SELECT pg_advisory_xact_lock(5273365)",
+        "LOCK TABLE ledger IN ROW EXCLUSIVE MODE",
     ],
 }
-
-
-@contextmanager
-def unlocked(connection: Connection) -> Iterator[None]:
-    """Lets rows be removed within a transaction: for the archive alone, which keeps what it takes away.
-
-    Args:
-        connection: From `writing`.
-
-    Yields:
-        Nothing; afterwards the tables are append-only again, before anybody else can see them.
-    """
-    if connection.engine.dialect.name == "sqlite":
-        for name in [statement.split()[2] for statement in _APPEND_ONLY["sqlite"]]:
-            connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        yield
-        for statement in _APPEND_ONLY["sqlite"]:
-            connection.exec_driver_sql(statement)
-        return
-    for table in ("ledger", "champions"):
-        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
-    yield
-    for table in ("ledger", "champions"):
-        connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER append_only")
+_BEGIN_CREATING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(5273364)"}
 
 
 @contextmanager
@@ -135,7 +104,8 @@ def writing() -> Iterator[Connection]:
         StateError: If the database cannot be used; the message says why and names the fix.
     """
     with _ledger() as engine, engine.begin() as connection:
-        connection.exec_driver_sql(_BEGIN_WRITING[engine.dialect.name])
+        for statement in _BEGIN_WRITING[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
         yield connection
 
 
@@ -147,7 +117,7 @@ def _ledger() -> Iterator[Engine]:
     engine = _engine(settings.ledger)
     setting = "REFIT_DATABASE_URL" if settings.database_url else "REFIT_HOME"
     place = engine.url.set(query={}).render_as_string(hide_password=True)
-    with naming_the_fix(f"the ledger {place}", setting):
+    with naming_the_fix(f"the ledger {place}", setting), naming_the_role(place):
         _create_tables(engine)
         yield engine
 
@@ -158,7 +128,7 @@ def _engine(address: str) -> Engine:
         url = make_url(address)
         if url.get_backend_name() == "sqlite":
             url = url.update_query_dict({"timeout": _WAIT} | dict(url.query))
-        engine = create_engine(url, poolclass=NullPool)
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)  # of entries, in what it raises
     except (ArgumentError, NoSuchModuleError) as error:
         raise StateError(
             "REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or postgresql://..."
@@ -189,5 +159,5 @@ def _create_tables(engine: Engine) -> None:
         if inspect(connection).has_table(champions.name):
             return
         _metadata.create_all(connection)
-        for statement in _APPEND_ONLY[engine.dialect.name]:
+        for statement in APPEND_ONLY[engine.dialect.name]:
             connection.exec_driver_sql(statement)

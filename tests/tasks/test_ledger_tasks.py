@@ -116,7 +116,7 @@ def test_a_kill_during_the_creation_leaves_nothing_half_done(race, home: Path) -
 import signal
 from tasks import ledger_database
 from tasks.ledger import entries
-ledger_database._APPEND_ONLY["sqlite"] = (os.kill(os.getpid(), signal.SIGKILL) for _ in "once")
+ledger_database.APPEND_ONLY["sqlite"] = (os.kill(os.getpid(), signal.SIGKILL) for _ in "once")
 entries()
 """
     race(code, 1, killed=True)
