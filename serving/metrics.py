@@ -19,6 +19,7 @@ class Metrics:
         self.logged = self._counter("log_written_rows", "Rows written to the predictions table.", "project")
         self.dropped = self._counter("log_dropped_rows", "Rows answered and not logged.", "project", "why")
         self.labels = self._counter("labels", "Labels that came back and are on disk.", "project")
+        self.lost = self._counter("log_lost_rows", "Rows that a killed server took with it, at most.", "project")
         self.log_failures = self._counter("log_failures", "Appends to the predictions table that failed.", "project")
         self.ledger_failures = self._counter("ledger_failures", "Questions to the ledger that failed.")
         self.waiting = self._gauge("log_waiting_rows", "Rows that wait to be logged.")

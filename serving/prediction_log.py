@@ -12,6 +12,7 @@ from serving.limits import Limits
 from serving.metrics import Metrics
 from serving.outbox import Outbox
 from serving.records import Record, grouped, table_of
+from tasks.receipts import Receipts, lost_by_the_dead
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,19 @@ class PredictionLog:
         self._rows = self._bytes = self._fresh = 0
         self._end: float | None = None
         self._name = f"serve-{uuid4().hex}"
+        self._receipts = dict[str, Receipts]()
         self._thread = Thread(target=self._write_down, name="refit-log", daemon=True)
         metrics.waiting.set_function(lambda: self._rows)
 
     def start(self) -> None:
-        """Begins to write."""
+        """Says what killed servers have lost, and begins to write.
+
+        Raises:
+            StateError: If the counts of rows have no place on disk.
+        """
+        for project, rows in lost_by_the_dead().items():
+            log.warning("%s: at most %d predictions were lost when a server was killed", project, rows)
+            self._metrics.lost.labels(project).inc(rows)
         self._thread.start()
 
     def put(self, record: Record) -> None:
@@ -54,7 +63,7 @@ class PredictionLog:
             fits = self._rows + rows <= self._limits.log_rows and self._bytes + record.size <= self._limits.log_bytes
             if fits:
                 self._queue.append(record)
-                self._count(rows, record.size)
+                self._count(record.served.project, rows, record.size)
                 self._fresh += rows
                 if self._fresh >= BATCH_ROWS:
                     self._changed.notify()
@@ -74,6 +83,8 @@ class PredictionLog:
             self._end = time.monotonic() + seconds
             self._changed.notify()
         self._thread.join(seconds)
+        for receipts in self._receipts.values():
+            receipts.close()
         return self._rows
 
     def _write_down(self) -> None:
@@ -108,7 +119,7 @@ class PredictionLog:
             lost = sum(len(record.rows) for record in group)
             log.exception("%s: %d predictions cannot be written as rows", project, lost, exc_info=fault)
             self._metrics.dropped.labels(project, "unfit").inc(lost)
-            self._forget(lost, size)
+            self._forget(project, lost, size)
             return
         if project not in self._outboxes:
             self._outboxes[project] = Outbox(project, self._name, self._metrics)
@@ -116,15 +127,18 @@ class PredictionLog:
 
     def _send(self) -> bool:
         """Writes what can be written; says whether something waits for another try."""
-        for outbox in self._outboxes.values():
+        for project, outbox in self._outboxes.items():
             for batch in outbox.send(at_once=self._end is not None):
-                self._forget(batch.rows.num_rows, batch.size)
+                self._forget(project, batch.rows.num_rows, batch.size)
         return self._rows > self._fresh
 
-    def _forget(self, rows: int, size: int) -> None:
+    def _forget(self, project: str, rows: int, size: int) -> None:
         with self._changed:
-            self._count(-rows, -size)
+            self._count(project, -rows, -size)
 
-    def _count(self, rows: int, size: int) -> None:
+    def _count(self, project: str, rows: int, size: int) -> None:
         self._rows += rows
         self._bytes += size
+        if project not in self._receipts:
+            self._receipts[project] = Receipts(project, self._name)
+        self._receipts[project].count(taken=max(rows, 0), settled=max(-rows, 0))

@@ -123,6 +123,13 @@ def test_a_kill_loses_the_unflushed_rows_alone(depot: Depot) -> None:
     lost = answers[~answers["request_id"].isin(mine)]
     assert (lost["at"] > killed - UNFLUSHED_SECONDS).all()
     assert len(mine) > 0
+    unflushed = int((answers["at"] > killed - UNFLUSHED_SECONDS).sum())
+    with serving(depot.projects, "parcels") as server:
+        counted = server.metric('log_lost_rows_total{project="parcels"}')
+    # Whose answer was on its way is counted, too.
+    assert len(lost) <= counted <= unflushed + THREADS
+    with serving(depot.projects, "parcels") as server:
+        assert server.metric('log_lost_rows_total{project="parcels"}') == 0
 
 
 def test_a_version_that_fails_its_warm_up_is_not_swapped_in(depot: Depot) -> None:
