@@ -6,11 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from threading import Lock
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from refit.errors import RefitError
+from refit.monitoring.attempts import Ending
+from refit.monitoring.decisions import Action
 from refit.tallies import Tally
 from serving.readings import READINGS, readings
 from tasks.tallying import Tallies
@@ -19,15 +22,15 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 10.0
 """The ledger is asked no more often, however many ask us."""
-COUNTERS = {
-    "decision": ("refit_decisions", "What monitors and people have decided.", "action"),
-    "verdict": ("refit_verdicts", "Challengers judged by the gate.", "outcome"),
-    "retrain": ("refit_retrains", "Retrains that were decided on, by how they ended.", "ending"),
-    "approval": ("refit_approvals", "Answers of people to challengers that waited.", "answer"),
-    "promotion": ("refit_promotions", "Challengers that became champion.", ""),
-    "rollback": ("refit_rollbacks", "Former champions that came back.", ""),
-}
-"""By kind of ledger entry: the counter's name, what it says, and the label for the outcome, if there is one."""
+COUNTERS = (
+    ("decision", "refit_decisions", "What monitors and people have decided.", "action", get_args(Action)),
+    ("verdict", "refit_verdicts", "Challengers judged by the gate.", "outcome", ("promote", "reject")),
+    ("retrain", "refit_retrains", "Retrains that were decided on, by how they ended.", "ending", get_args(Ending)),
+    ("approval", "refit_approvals", "Answers of people to challengers that waited.", "answer", ("approve", "refuse")),
+    ("promotion", "refit_promotions", "Challengers that became champion.", "", ("",)),
+    ("rollback", "refit_rollbacks", "Former champions that came back.", "", ("",)),
+)
+"""The kind of ledger entry, the counter's name, what it says, and the label and its values, if there is one."""
 
 
 class LedgerCollector(Collector):
@@ -84,12 +87,12 @@ class LedgerCollector(Collector):
 
 
 def _counters(projects: dict[str, Tally]) -> Iterator[Metric]:
-    for kind, (name, about, label) in COUNTERS.items():
+    """Counts from zero: Prometheus cannot see that something rose which it sees for the first time."""
+    for kind, name, about, label, outcomes in COUNTERS:
         counter = CounterMetricFamily(name, about, labels=["project", *([label] if label else [])])
         for project, tally in projects.items():
-            for (counted, outcome), count in tally.counts.items():
-                if counted == kind:
-                    counter.add_metric([project, *([outcome] if label else [])], count)
+            for outcome in outcomes:
+                counter.add_metric([project, *([outcome] if label else [])], tally.counts.get((kind, outcome), 0))
         yield counter
 
 
