@@ -13,7 +13,6 @@ another one in a scheduled run: write absolute ones.
 from __future__ import annotations
 
 import codecs
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
 
+from refit.databases import engine_of, insist_no_password
 from refit.errors import LoadFailed
 from refit.event_times import within
 from refit.pieces import MARGIN, csv_pieces, dataset_pieces, explaining, files, query_pieces
@@ -116,11 +116,15 @@ def sql(url: str, query: str, timestamp: str, *, timezone: str = "UTC", piece_ro
     Returns:
         A load. It raises `LoadFailed` where the URL or the query is not one; a database that cannot be reached raises
         its own error.
+
+    Raises:
+        LoadFailed: If the URL itself holds a password.
     """
     ZoneInfo(timezone)
+    insist_no_password(url)
 
     def load(window: Window) -> Iterator[Frame]:
-        engine = _engine(url)
+        engine = engine_of(url)
         try:
             with engine.connect().execution_options(stream_results=True) as connection:
                 statement = _bound(query, window)
@@ -159,22 +163,6 @@ def delta(uri: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows:
                 yield within(piece, window, timestamp, timezone, str(uri))
 
     return load
-
-
-def _engine(url: str) -> sqlalchemy.Engine:
-    import sqlalchemy
-
-    variable = url.removeprefix("env:")
-    if variable != url and variable not in os.environ:
-        raise LoadFailed(f"the environment variable {variable} is not set: put the database's URL there")
-    try:
-        return sqlalchemy.create_engine(os.environ[variable] if variable != url else url, poolclass=sqlalchemy.NullPool)
-    except sqlalchemy.exc.ArgumentError as error:  # the URL may hold a password: it is not shown
-        raise LoadFailed(
-            f"the database's URL is not one that SQLAlchemy knows ({error}): write dialect+driver://..."
-        ) from error
-    except ImportError as error:
-        raise LoadFailed(f"the database's driver is not installed ({error}): install it beside Refit") from error
 
 
 def _bound(query: str, window: Window) -> sqlalchemy.TextClause:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -204,21 +205,49 @@ def test_the_url_of_a_database_may_stand_in_the_environment(tmp_path: Path, monk
     assert len(rows_of(sql("env:WAREHOUSE_URL", QUERY, "at", piece_rows=2))) == 4
 
 
+def test_it_may_stand_in_a_file_that_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "url").write_text(as_sql(tmp_path, events(TIMES)) + "\n")
+    monkeypatch.setenv("WAREHOUSE_URL_FILE", str(tmp_path / "url"))
+    assert len(rows_of(sql("env:WAREHOUSE_URL", QUERY, "at"))) == 4
+    monkeypatch.setenv("WAREHOUSE_URL_FILE", str(tmp_path / "none"))
+    with pytest.raises(LoadFailed, match="none, which cannot be read"):
+        rows_of(sql("env:WAREHOUSE_URL", QUERY, "at"))
+
+
 @pytest.mark.parametrize(
     ("url", "query", "sentence"),
     [
-        ("env:NO_SUCH_URL", QUERY, "variable NO_SUCH_URL is not set"),
         ("me:secret@host", QUERY, "not one that SQLAlchemy knows"),
-        ("nosuch://me:secret@host/db", QUERY, "not one that SQLAlchemy knows"),
+        ("nosuch://me:secret@host/db", QUERY, "SQLAlchemy knows no such database"),
+        ("postgresql://me:a@secret@host/db", QUERY, "%40 for @"),
+        ("postgresql://me:a@host:secret/db", QUERY, "not one that SQLAlchemy knows"),
         ("mssql+pymssql://me:secret@host/db", QUERY, "driver is not installed"),
         ("sqlite://", "SELECT 1", "must hold :start and :end"),
     ],
-    ids=["unset", "no url", "dialect", "driver", "unbounded"],
+    ids=["no url", "dialect", "unquoted", "port", "driver", "unbounded"],
 )
-def test_what_is_wrong_with_a_database_is_said_without_its_password(url: str, query: str, sentence: str) -> None:
+def test_what_is_wrong_with_a_database_is_said_without_its_password(
+    url: str, query: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", url)
     with pytest.raises(LoadFailed, match=sentence) as raised:
-        rows_of(sql(url, query, "at"))
+        rows_of(sql("env:WAREHOUSE_URL", query, "at"))
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_variable_that_is_not_set_is_named() -> None:
+    with pytest.raises(LoadFailed, match="variable NO_SUCH_URL is not set"):
+        rows_of(sql("env:NO_SUCH_URL", QUERY, "at"))
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@host/db", "mysql://host/db?user=me&password=secret", "a:secret@b"]
+)
+def test_a_password_in_a_project_file_is_refused(url: str) -> None:
+    with pytest.raises(LoadFailed) as raised:
+        sql(url, QUERY, "at")
     assert "secret" not in str(raised.value)
+    sql("postgresql://me@host/db", QUERY, "at")
 
 
 def test_a_database_that_cannot_be_reached_is_left_to_the_retries(tmp_path: Path) -> None:
