@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, Thread
 
-from refit.errors import RefitError
 from refit.models import Champion
+from serving.faults import told
 from serving.metrics import Metrics
+from serving.pausing import Pause
 from serving.served import Served, prepared
+from serving.trial import Trial
 from tasks.ledger_database import reading
 from tasks.succession import newest_champion
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
-LONGEST_SECONDS = 60.0
-"""How long a version that failed its warm-up waits at most for another try; it begins with a second."""
 
 
 @dataclass(slots=True)
@@ -30,11 +29,24 @@ class Seat:
     served: Served | None = None
     trouble: str = ""
     """Why the champion of the ledger does not answer, in one sentence."""
-    refused: int = 0
-    """The generation that failed its warm-up, 0 if none."""
-    again_at: float = 0.0
-    """When it is tried again, by the monotonic clock."""
-    pause: float = EVERY_SECONDS
+    pause: Pause = field(default_factory=Pause)
+    """For the generation that failed its warm-up."""
+    trial: Trial | None = None
+    """Who stands beside the champion; only ever replaced as a whole, by `serving.challengers`."""
+    trial_trouble: str = ""
+    """Why a challenger does not stand there, in one sentence."""
+
+    def trial_beside(self, champion: Served) -> Trial | None:
+        """Finds the challenger that stands beside a version.
+
+        Args:
+            champion: The version that answers.
+
+        Returns:
+            Its trial; `None` where there is none, or it stands beside another generation.
+        """
+        trial = self.trial
+        return trial if trial and trial.served.generation == champion.generation else None
 
 
 class Follower:
@@ -64,7 +76,7 @@ class Follower:
                 champions = {project: newest_champion(connection, project) for project in self.seats}
         except Exception as fault:  # noqa: BLE001 - whoever answers goes on, whatever has become of the database
             self._metrics.ledger_failures.inc()
-            self._complain(f"the ledger cannot be read ({type(fault).__name__}: {_line(fault)})")
+            self._complain(f"the ledger cannot be read ({told(fault)})")
             return
         self.trouble = ""
         for project, champion in champions.items():
@@ -78,7 +90,7 @@ class Follower:
         if champion is None:
             seat.trouble = f"{seat.project} has no champion yet: run refit retrain {seat.project}"
         elif seat.served is None or champion.generation != seat.served.generation:
-            if champion.generation != seat.refused or time.monotonic() >= seat.again_at:
+            if not seat.pause.holds(champion.generation):
                 self._replace(seat, champion)
         else:
             seat.trouble = ""
@@ -90,28 +102,23 @@ class Follower:
         except Exception as fault:  # noqa: BLE001 - a stored model may raise anything, and the former one goes on
             self._refuse(seat, champion, fault)
             return
-        seat.served, seat.trouble, seat.refused, seat.pause = served, "", 0, EVERY_SECONDS
+        seat.served, seat.trouble = served, ""
+        seat.pause.end()
         self._metrics.version.labels(seat.project).set(served.version)
         self._metrics.generation.labels(seat.project).set(served.generation)
         self._metrics.refused.labels(seat.project).set(0)
         log.info("%s: version %d answers, generation %d", seat.project, served.version, served.generation)
 
     def _refuse(self, seat: Seat, champion: Champion, fault: Exception) -> None:
-        known = isinstance(fault, RefitError)
-        why = _line(fault) if known else f"{type(fault).__name__}: {_line(fault)}"
         goes_on = f"version {seat.served.version} goes on" if seat.served else "nobody answers"
-        sentence = f"{seat.project}: version {champion.version} failed its warm-up, {goes_on} ({why})"
+        sentence = f"{seat.project}: version {champion.version} failed its warm-up, {goes_on} ({told(fault)})"
         if sentence != seat.trouble:
             log.error("%s", sentence)
-        seat.pause = EVERY_SECONDS if champion.generation != seat.refused else min(2 * seat.pause, LONGEST_SECONDS)
-        seat.trouble, seat.refused, seat.again_at = sentence, champion.generation, time.monotonic() + seat.pause
+        seat.trouble = sentence
+        seat.pause.begin(champion.generation)
         self._metrics.refused.labels(seat.project).set(champion.version)
 
     def _complain(self, trouble: str) -> None:
         if trouble != self.trouble:
             log.error("%s: whoever answers goes on", trouble)
         self.trouble = trouble
-
-
-def _line(fault: Exception) -> str:
-    return " ".join(str(fault).split())[:500]

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from serving.following import Seat
 from serving.metrics import CONTENT_TYPE
 from serving.service import Service
 
@@ -40,6 +41,18 @@ def health(service: Service) -> APIRouter:
     return router
 
 
+def _beside(seat: Seat) -> dict[str, Any] | None:
+    trial = seat.trial_beside(seat.served) if seat.served else None
+    if trial is None and not seat.trial_trouble:
+        return None
+    return {
+        "version": trial.served.version if trial else None,
+        "role": trial.role if trial else None,
+        "share": trial.share if trial else None,
+        "trouble": seat.trial_trouble or None,
+    }
+
+
 def _state(service: Service) -> dict[str, Any]:
     projects: dict[str, Any] = {}
     for name, seat in service.follower.seats.items():
@@ -48,5 +61,6 @@ def _state(service: Service) -> dict[str, Any]:
             "version": served.version if served else None,
             "generation": served.generation if served else None,
             "trouble": seat.trouble or None,
+            "challenger": _beside(seat),
         }
     return {"ready": service.ready, "projects": projects, "trouble": service.follower.trouble or None}

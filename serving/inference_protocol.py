@@ -13,6 +13,7 @@ from serving.predicting import JSON, form_of
 from serving.served import Served
 from serving.service import Service
 from serving.tensors import DATATYPES, TENSORS, datatype_of
+from serving.trial import Trial
 
 
 def inference_protocol(service: Service) -> APIRouter:
@@ -45,7 +46,8 @@ def inference_protocol(service: Service) -> APIRouter:
     @router.get("/models/{name}/versions/{version}", responses=NOT_HERE)
     async def model(name: str, version: str | None = None) -> dict[str, Any]:
         """Name the columns that a model takes, and what it gives."""
-        return _metadata(service.served(name, version))
+        served = service.served(name, version)
+        return {**_metadata(served), **_beside(service.seat(name).trial_beside(served))}
 
     @router.get("/models/{name}/ready", responses=NOT_HERE)
     @router.get("/models/{name}/versions/{version}/ready", responses=NOT_HERE)
@@ -61,6 +63,14 @@ def inference_protocol(service: Service) -> APIRouter:
         return await service.answer(name, request, form_of(request, {JSON: TENSORS}), version)
 
     return router
+
+
+def _beside(trial: Trial | None) -> dict[str, Any]:
+    """Names a challenger among the parameters: it is no version that can be asked for."""
+    if trial is None:
+        return {}
+    facts = {"challenger_version": str(trial.served.version), "challenger_role": trial.role}
+    return {"parameters": {**facts, "challenger_share": trial.share}}
 
 
 def _metadata(served: Served) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from refit.answering import Said
-from refit.prediction_rows import Asked, prediction_rows, said_by
+from refit.prediction_rows import Asked, Role, prediction_rows, said_by
 from refit.received import Received, joined
 from serving.served import Served
 
@@ -32,6 +32,7 @@ class Record:
     """When it was answered, UTC."""
     size: int
     """The bytes of its body."""
+    role: Role = "champion"
 
 
 def grouped(records: Iterable[Record]) -> list[list[Record]]:
@@ -41,11 +42,12 @@ def grouped(records: Iterable[Record]) -> list[list[Record]]:
         records: What is to be written.
 
     Returns:
-        Groups of what one version has answered on one day.
+        Groups of what one version has answered in one role, under one champion, on one day.
     """
-    groups = defaultdict[tuple[str, int, date], list[Record]](list)
+    groups = defaultdict[tuple[str, int, int, Role, date], list[Record]](list)
     for record in records:
-        groups[record.served.project, record.served.generation, record.at.date()].append(record)
+        served = record.served
+        groups[served.project, served.generation, served.version, record.role, record.at.date()].append(record)
     return list(groups.values())
 
 
@@ -71,7 +73,7 @@ def _part(records: list[Record], rows: Received) -> pa.Table:
     said = said_by(served.model.given(rows.features, [record.said for record in records]))
     keys = {name: rows.others[name] for name in served.key if name in rows.others}
     made = prediction_rows(
-        Asked(served.version, served.generation, "champion", "http", records[0].at),
+        Asked(served.version, served.generation, records[0].role, "http", records[0].at),
         said,
         rows.features,
         pa.table(keys) if keys else None,

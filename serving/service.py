@@ -8,28 +8,28 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 
 from fastapi import HTTPException, Request, Response
 from threadpoolctl import threadpool_limits
 
 from refit.errors import RefitError
+from serving.answers import Answers
 from serving.asked import Form
 from serving.bodies import Desk
+from serving.challengers import Challengers
 from serving.following import Follower, Seat
 from serving.limits import Limits
 from serving.metrics import Metrics
 from serving.prediction_log import PredictionLog
-from serving.records import Record
 from serving.served import Served
 
 log = logging.getLogger(__name__)
 
 QUICK_BYTES = 4_096
 """A larger body is never answered on the event loop, however quick the version."""
-FLUSH_SECONDS = 30.0
-"""How long the end waits for the predictions table."""
+UNHEARD_SECONDS, FLUSH_SECONDS = 10.0, 30.0
+"""How long the end waits for the shadows, and then for the predictions table."""
 
 
 class Service:
@@ -39,6 +39,8 @@ class Service:
         self.limits, self.metrics = limits, Metrics()
         self.follower = Follower(projects, self.metrics)
         self.log = PredictionLog(limits, self.metrics)
+        self._challengers = Challengers(self.follower.seats.values(), self.metrics)
+        self._answers = Answers(limits, self.metrics, self.log)
         self.lost = 0
         """How many rows were answered and could not be logged at the end."""
         self._desk = Desk(limits)
@@ -49,6 +51,8 @@ class Service:
         """Loads the champions, and begins to follow the ledger and to log."""
         _alone()
         self.follower.start()
+        self._challengers.start()
+        self._answers.shadows.start()
         self.log.start()
         # What is there by now stays: looking through all of it for garbage would stop every request for 0.2 s.
         gc.collect()
@@ -57,7 +61,9 @@ class Service:
     def stop(self) -> None:
         """Ends all threads, once everything that was answered is logged."""
         self.follower.stop()
+        self._challengers.stop()
         self._workers.shutdown()
+        self._answers.shadows.close(UNHEARD_SECONDS)
         self.lost = self.log.close(FLUSH_SECONDS)
         if self.lost:
             log.error("%d predictions could not be stored and are lost", self.lost)
@@ -141,8 +147,10 @@ class Service:
             self.metrics.seconds.labels(project).observe(time.perf_counter() - begun)
 
     def _is_quick(self, project: str, body: bytes) -> bool:
-        served = self.follower.seats[project].served
-        return len(body) <= QUICK_BYTES and served is not None and served.quick
+        seat = self.follower.seats[project]
+        served, trial = seat.served, seat.trial
+        quick = served is not None and served.quick and (trial is None or trial.role == "shadow" or trial.served.quick)
+        return quick and len(body) <= QUICK_BYTES
 
     async def _done(self, work: Callable[[], bytes], quick: bool) -> bytes:
         """Does the work in a worker; what is over sooner than a worker would take it up is done at once."""
@@ -151,12 +159,9 @@ class Service:
     def _answered(self, project: str, version: str | None, body: bytes, header_id: str, form: Form) -> bytes:
         """Looks the version up once, so that all of the answer is of one version."""
         served = self.served(project, version)
-        asked = form.parse(body, header_id, served, self.limits)
-        said = served.model.say(asked.rows.features)
-        answer = form.render(served, asked, said)
-        self.log.put(Record(served, asked.rows, said, asked.request_id, datetime.now(UTC), len(body)))
-        self.metrics.rows.labels(project, served.version).inc(len(asked.rows))
-        return answer
+        # Whoever asks for the champion's version by its number is answered by it alone.
+        trial = self.seat(project).trial_beside(served) if version is None else None
+        return self._answers.give(served, trial, body, header_id, form)
 
 
 def _alone() -> None:
