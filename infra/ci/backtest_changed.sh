@@ -3,7 +3,7 @@
 #
 #   infra/ci/backtest_changed.sh BASE OUT     BASE is what the change is held against, such as origin/main
 #
-# A project's file is named like the project, as `refit init` has it. One that fails is told in the comment, and exit 1.
+# A project's file has to be named like the project. One that fails is told in the comment, and exit 1.
 set -euo pipefail
 
 base=$1 out=$2

@@ -15,11 +15,13 @@ umask 0077
 
 write() { # NAME: standard input becomes the secret, unless there is one
   local file="$secrets/$1"
-  if [ ! -e "$file" ]; then
-    cat > "$file.new"
-    chmod 0444 "$file.new"
-    mv "$file.new" "$file"
+  if [ -e "$file" ]; then
+    cat > /dev/null
+    return
   fi
+  cat > "$file.new"
+  chmod 0444 "$file.new"
+  mv "$file.new" "$file"
 }
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }

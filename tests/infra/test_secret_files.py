@@ -48,7 +48,7 @@ def test_settings_take_the_ledgers_address_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_one_sentence_that_names_the_variable() -> None:
-    run = refit("status", REFIT_DATABASE_URL_FILE="/run/secrets/away")
+    run = refit("ledger", "verify", REFIT_DATABASE_URL_FILE="/run/secrets/away")
     assert run.returncode == 1
     assert "REFIT_DATABASE_URL_FILE names /run/secrets/away, which cannot be read" in run.stderr
 

@@ -1,0 +1,95 @@
+"""The templates for teams: sound by the schemas of their makers, and the step that they share does what it says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.ci.backtest_table import MARK, comment
+from tests.infra.tools import INFRA, ROOT, passes
+from tests.tasks.monitored import HOSTILE, backtest
+
+GITHUB = INFRA / "ci/github/refit.yml"
+GITLAB = INFRA / "ci/gitlab/refit.gitlab-ci.yml"
+BROKEN = "raise RuntimeError('no such table')\n"
+
+
+def test_github_understands_its_workflow() -> None:
+    passes("check-jsonschema", "--builtin-schema", "vendor.github-workflows", GITHUB)
+
+
+def test_actionlint_finds_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    shutil.copy(GITHUB, tmp_path / ".github/workflows")
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    passes("actionlint", cwd=tmp_path)
+
+
+def test_gitlab_understands_its_pipeline() -> None:
+    passes("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", GITLAB)
+
+
+def test_shellcheck_finds_nothing_in_any_script() -> None:
+    scripts = [*sorted(INFRA.rglob("*.sh")), ROOT / ".ci/run"]
+    assert len(scripts) == 4
+    passes("shellcheck", *scripts)
+
+
+def test_yamllint_finds_nothing() -> None:
+    charts = INFRA / "helm/refit/templates"
+    files = [file for ending in ("*.yml", "*.yaml") for file in INFRA.rglob(ending) if charts not in file.parents]
+    rules = "{line-length: {max: 120}, document-start: disable, truthy: {check-keys: false}, indentation: disable,"
+    passes(
+        "yamllint", "--strict", "-d", f"{{extends: default, rules: {rules} braces: {{max-spaces-inside: 1}}}}}}", *files
+    )
+
+
+def test_a_comment_has_a_table_for_each_project() -> None:
+    shown = comment([backtest().as_json(), {"error": "bikes has no rows", "kind": "NotEnoughData"}])
+    assert shown.startswith(MARK)
+    assert "| policy | loss | relative loss | regret | trainings | promotions |" in shown
+    (never,) = (line for line in shown.splitlines() if line.startswith("| never |"))
+    assert [cell.strip() for cell in never.split("|")[2:4]] == ["0.30875", "1"]
+    assert "**Failed**: bikes has no rows" in shown
+    assert "No project file has changed." in comment([])
+
+
+def test_no_name_breaks_out_of_the_comment() -> None:
+    shown = comment([backtest((HOSTILE,)).as_json()])
+    (row,) = (line for line in shown.splitlines() if line.startswith("| a\\|b"))
+    assert "<script>" not in shown.replace("\\<", "")
+    assert len(row.replace("\\|", "").split("|")) == 8
+
+
+def test_the_changed_projects_are_backtested_and_a_fault_is_told(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "projects").mkdir()
+    (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
+    (tmp_path / "projects/same.py").write_text(BROKEN)
+    git("init", "--initial-branch=main")
+    git("add", "projects")
+    git("commit", "--message=one")
+    git("checkout", "-b", "change")
+    (tmp_path / "projects/bikes.py").write_text(BROKEN)
+    (tmp_path / "projects/_shared.py").write_text("")
+    git("add", "projects")
+    git("commit", "--message=two")
+
+    def run(base: str) -> int:
+        command = [INFRA / "ci/backtest_changed.sh", base, "comment.md"]
+        here = {**os.environ, "REFIT_PROJECTS": "projects"}
+        return subprocess.run(command, cwd=tmp_path, env=here, check=False, capture_output=True).returncode
+
+    assert run("main") == 1
+    said = (tmp_path / "comment.md").read_text()
+    assert said.count("**Failed**") == 1
+    assert "bikes.py" in said.replace("\\", "")
+    assert "no such table" in said
+    assert run("HEAD") == 0
+    assert "No project file has changed." in (tmp_path / "comment.md").read_text()
