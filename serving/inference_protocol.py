@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from serving.binary_tensors import EXTENSION, binary_form
 from serving.described import INFER, NOT_HERE
 from serving.predicting import JSON, form_of
 from serving.served import Served
@@ -30,7 +31,7 @@ def inference_protocol(service: Service) -> APIRouter:
     @router.get("")
     async def server() -> dict[str, Any]:
         """Name the server."""
-        return {"name": "refit", "version": version_of("refit"), "extensions": []}
+        return {"name": "refit", "version": version_of("refit"), "extensions": [EXTENSION]}
 
     @router.get("/health/live")
     async def live() -> dict[str, bool]:
@@ -59,8 +60,9 @@ def inference_protocol(service: Service) -> APIRouter:
     @router.post("/models/{name}/infer", openapi_extra=INFER, response_class=Response)
     @router.post("/models/{name}/versions/{version}/infer", openapi_extra=INFER, response_class=Response)
     async def infer(name: str, request: Request, version: str | None = None) -> Response:
-        """Answer tensors, one for each column and named like it."""
-        return await service.answer(name, request, form_of(request, {JSON: TENSORS}), version)
+        """Answer tensors, one for each column and named like it; their values may follow the JSON as bytes."""
+        form = binary_form(request) or form_of(request, {JSON: TENSORS})
+        return await service.answer(name, request, form, version)
 
     return router
 

@@ -45,7 +45,25 @@ def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
         HTTPException: If it is no such request.
         DataError: If a column or a cell is not what the model knows.
     """
-    asked = read_object(body)
+    return asked_of(read_object(body), header_id, served, limits)
+
+
+def asked_of(asked: dict[str, Any], header_id: str, served: Served, limits: Limits) -> Asked:
+    """Reads an inference request that is an object already.
+
+    Args:
+        asked: The object.
+        header_id: The request id of the headers.
+        served: Who answers.
+        limits: How much may be asked.
+
+    Returns:
+        What is asked.
+
+    Raises:
+        HTTPException: If it is no such request.
+        DataError: If a column or a cell is not what the model knows.
+    """
     inputs = asked.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
         raise HTTPException(422, "'inputs' is no list of tensors: send one tensor for each column")
