@@ -57,6 +57,23 @@ def engine_of(url: str) -> sqlalchemy.Engine:
         raise LoadFailed(f"the database's driver is not installed ({error}): install it beside Refit") from error
 
 
+def as_url(text: str) -> sqlalchemy.URL | None:
+    """Reads an URL, and leaves nothing in an exception if it is none: a password with an `@` in it is a common slip.
+
+    Args:
+        text: What somebody has set.
+
+    Returns:
+        The URL; `None` if it is none, or its password seems to go on in its host.
+    """
+    import sqlalchemy
+
+    url = None
+    with suppress(sqlalchemy.exc.ArgumentError, ValueError):
+        url = sqlalchemy.make_url(text)
+    return None if url is None or "@" in (url.host or "") else url
+
+
 def _from_environment(variable: str) -> str:
     if given := os.environ.get(variable):
         return given
@@ -70,12 +87,6 @@ def _from_environment(variable: str) -> str:
 
 
 def _parsed(url: str) -> sqlalchemy.URL:
-    import sqlalchemy
-
-    parsed = None
-    with suppress(sqlalchemy.exc.ArgumentError, ValueError):
-        parsed = sqlalchemy.make_url(url)
-    # Outside of a handler, and no host that is a part of a password: nothing shows what was given.
-    if parsed is None or "@" in (parsed.host or ""):
-        raise LoadFailed(f"the database's URL is not one that SQLAlchemy knows: write {FORM}")
-    return parsed
+    if parsed := as_url(url):
+        return parsed
+    raise LoadFailed(f"the database's URL is not one that SQLAlchemy knows: write {FORM}")

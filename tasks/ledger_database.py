@@ -24,11 +24,11 @@ from sqlalchemy import (
     create_engine,
     event,
     inspect,
-    make_url,
 )
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import NoSuchModuleError
 
 from infra.settings import Settings
+from refit.databases import FORM, as_url
 from refit.errors import StateError
 from tasks.append_only import APPEND_ONLY
 from tasks.ledger_roles import naming_the_role
@@ -124,14 +124,16 @@ def _ledger() -> Iterator[Engine]:
 
 def _engine(address: str) -> Engine:
     """Makes an engine that keeps no connection open: safe to fork, and nothing to close."""
+    url = as_url(address)
+    if url is None:
+        raise StateError(f"REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or {FORM}")
+    if url.drivername.startswith("sqlite"):
+        url = url.update_query_dict({"timeout": _WAIT} | dict(url.query))
     try:
-        url = make_url(address)
-        if url.get_backend_name() == "sqlite":
-            url = url.update_query_dict({"timeout": _WAIT} | dict(url.query))
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)  # of entries, in what it raises
-    except (ArgumentError, NoSuchModuleError) as error:
+    except NoSuchModuleError as error:
         raise StateError(
-            "REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or postgresql://..."
+            f"REFIT_DATABASE_URL names {url.drivername}: only sqlite and postgresql keep a ledger"
         ) from error
     except ImportError as error:
         raise StateError(f"REFIT_DATABASE_URL needs a driver that is missing: install {error.name}") from error
