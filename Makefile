@@ -11,7 +11,7 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --qu
 SOURCES := refit projects tasks flows serving deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-ui infra-tools chaos lint types format benchmark clean
+.PHONY: help install demo test test-ui infra-tools chaos lint types format audit benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -71,6 +71,10 @@ types: .venv/installed-dev ## Check types strictly
 format: .venv/installed-dev ## Format the code
 	@.venv/bin/ruff format --quiet $(SOURCES)
 	@.venv/bin/ruff check --quiet --fix $(SOURCES)
+
+# Asks a service on the network, so that it is no part of `make test`.
+audit: $(UV) ## Look for known vulnerabilities in the locked packages
+	@$(UV) audit --locked --preview-features audit-command
 
 benchmark: .venv/installed-dev ## Measure speed and memory beside the peers
 	@.venv/bin/python -m benchmarks
