@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.secret_files import from_files
+from infra.tracking_password import take_apart
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -64,6 +66,9 @@ class Settings(BaseSettings):
 
     keep_predictions_days: float | None = Field(None, gt=0)
     """`REFIT_KEEP_PREDICTIONS_DAYS`: older predictions go when `refit prune` runs; by default all stay."""
+    serving_form: Literal["measured", "scikit-learn"] = "measured"
+    """`REFIT_SERVING_FORM`: whether `refit serve` answers by ONNX where that was measured to say the same and to be
+    faster, or by scikit-learn alone."""
 
     @field_validator("home", "projects")
     @classmethod
@@ -179,3 +184,4 @@ def settle(settings: Settings) -> None:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, value in {**environment(settings), **from_files(os.environ)}.items():
         os.environ.setdefault(name, value)
+    take_apart(os.environ)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError
 from refit.predictions import BINARY, FAULTS, Predictions, apart, predict_once
+from refit.proven import Columns
+from refit.received import Received
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,13 @@ class Said:
         """The probability of the positive class, the second in sorted order; `None` unless there are two classes."""
         given = self.probabilities
         return given[:, 1] if given is not None and given.shape[1] == BINARY else None
+
+
+class OtherForm(Protocol):
+    """Another form of a model, which answers some rows as it does."""
+
+    def say(self, columns: Columns) -> Said | None:
+        """Answers rows; `None` where one of them is not of those."""
 
 
 class Given(Predictions):
@@ -57,6 +66,8 @@ class Answerer:
     """A fitted model that is asked about rows as they come."""
 
     model: BaseEstimator
+    form: OtherForm | None = None
+    """What is asked first, where there is one."""
 
     @property
     def labels(self) -> list[Any]:
@@ -68,11 +79,12 @@ class Answerer:
         """Numpy's letter for the kind of the predictions."""
         return np.asarray(self.labels).dtype.kind if self.labels else "f"
 
-    def say(self, features: pd.DataFrame) -> Said:
-        """Has the model answer; the steps of a pipeline before the last see the rows once for both kinds of answer.
+    def say(self, rows: Received | pd.DataFrame) -> Said:
+        """Has the model answer.
 
         Args:
-            features: What it was fitted on, from `refit.received` or `refit.serving.conformed`.
+            rows: What it was fitted on, from `refit.received` or `refit.serving.conformed`. The other form is asked
+                about rows that came as JSON: a frame that is made already costs more than it would save.
 
         Returns:
             Finite answers.
@@ -80,6 +92,13 @@ class Answerer:
         Raises:
             ModelError: If the model cannot predict these rows, or says what is not a number.
         """
+        if isinstance(rows, pd.DataFrame):
+            return self._said(rows)
+        said = self.form.say(rows.cells) if self.form and rows.cells else None
+        return self._said(rows.features) if said is None else said
+
+    def _said(self, features: pd.DataFrame) -> Said:
+        """The steps of a pipeline before the last see the rows once for both kinds of answer."""
         try:
             answers = predict_once(*_before_the_last(self.model, features))
             probabilities = None

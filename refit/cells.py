@@ -63,27 +63,46 @@ def cells_of(kind: str, name: str, values: Sequence[Any]) -> Any:  # noqa: ANN40
     return _MAKERS[kind](name, values)
 
 
+def check_cells(kind: str, name: str, values: Sequence[Any]) -> None:
+    """Insists on what a column is made of, and makes none where that can be told without.
+
+    Args:
+        kind: What it was in training, from `refit.serving.kinds_of`.
+        name: Its name, for the message.
+        values: Its JSON values, `None` where one is missing.
+
+    Raises:
+        DataError: If a value is of another kind, NaN or infinite.
+    """
+    if kind == "integer" and set(map(type, values)) == {int}:
+        _check(name, values, *_LONG)
+    elif kind in _FIT:
+        _check(name, values, *_FIT[kind])
+    else:
+        _MAKERS[kind](name, values)
+
+
 def _integers(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
-    if set(map(type, values)) != {int}:
-        numbers = _floats(name, values)
-        whole = bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all())
-        return numbers.astype("int64") if whole else numbers
-    _check(name, values, lambda value: -(2**63) <= value < 2**63, "whole numbers of at most 64 bits")
-    return np.array(values, "int64")
+    check_cells("integer", name, values)
+    if set(map(type, values)) == {int}:
+        return np.array(values, "int64")
+    numbers = np.array(values, "float64")
+    whole = bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all())
+    return numbers.astype("int64") if whole else numbers
 
 
 def _floats(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
-    _check(name, values, _is_number, "numbers, null where one is missing")
+    check_cells("number", name, values)
     return np.array(values, "float64")
 
 
 def _truths(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
-    _check(name, values, lambda value: value is None or (_is_number(value) and value in (0, 1)), "true or false")
+    check_cells("truth value", name, values)
     return np.array(values, "float64" if None in values else "bool")
 
 
 def _texts(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
-    _check(name, values, _is_text, "texts of at most a million characters, null where one is missing")
+    check_cells("text", name, values)
     return pd.array(values, dtype="str")
 
 
@@ -124,6 +143,23 @@ def _is_number(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return value is None or (isinstance(value, str) and len(value) <= _LONGEST)
+
+
+def _is_truth(value: object) -> bool:
+    return value is None or (_is_number(value) and value in (0, 1))
+
+
+_NUMBERS = (_is_number, "numbers, null where one is missing")
+_TEXTS = (_is_text, "texts of at most a million characters, null where one is missing")
+_LONG = (lambda value: -(2**63) <= value < 2**63, "whole numbers of at most 64 bits")
+_FIT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "integer": _NUMBERS,
+    "number": _NUMBERS,
+    "truth value": (_is_truth, "true or false"),
+    "text": _TEXTS,
+    "category": _TEXTS,
+}
+"""For a kind what each value is held against, and what is asked for in the place of another one."""
 
 
 def _moments(name: str, values: Sequence[Any], *, zoned: bool, wanted: str) -> Any:  # noqa: ANN401

@@ -9,6 +9,7 @@ from refit.gate.evidence import Rehearsal
 from refit.gate.policies import GatePolicy
 from refit.models import Champion, ModelRef
 from refit.recipes import Recipe
+from refit.serving_form import ServingForm
 from refit.snapshots import Ingestion
 from refit.verdicts import Reason, Verdict
 
@@ -42,6 +43,12 @@ class Judgement:
     def serving(self) -> ModelRef:
         """The model that becomes a version, and serves if it is promoted."""
         return self.served or self.model
+
+    @property
+    def form(self) -> ServingForm | None:
+        """In which form that model serves; `None` where none was chosen."""
+        rehearsal = self.rehearsal if self.served else self.comparison.evidence.rehearsal
+        return rehearsal.form if rehearsal else None
 
     @property
     def generation(self) -> int:

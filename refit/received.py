@@ -7,13 +7,14 @@ What comes out is what that door makes of the same values.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from refit.cells import cells_of
+from refit.cells import cells_of, check_cells
 from refit.errors import DataError
 
 Cells = Mapping[str, Sequence[Any]]
@@ -32,19 +33,29 @@ class Wanted:
         return name in self.features or name in self.others
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Received:
     """Rows that a model can be asked about."""
 
-    features: pd.DataFrame
-    """As the model takes them."""
+    made: pd.DataFrame | None
+    """The features as the model takes them; `None` of JSON, of which they are made when somebody wants them."""
     others: Mapping[str, pa.Array]
     """The key and the timestamp, as far as they were sent."""
     cells: Cells | None
     """All of it as JSON brought it; `None` of an Arrow table."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The features, from name to kind."""
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(next(iter(self.cells.values()))) if self.made is None and self.cells else len(self.features)
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """As the model takes them."""
+        if self.made is not None:
+            return self.made
+        cells = self.cells or {}
+        return pd.DataFrame({name: cells_of(kind, name, cells[name]) for name, kind in self.kinds.items()}, copy=False)
 
 
 def received_rows(wanted: Wanted, rows: Sequence[Mapping[str, Any]]) -> Received:
@@ -81,9 +92,10 @@ def received_cells(wanted: Wanted, cells: Cells) -> Received:
         DataError: If a column is missing, or a cell is not what the model knows.
     """
     require(wanted.features, cells)
-    features = {name: cells_of(kind, name, cells[name]) for name, kind in wanted.features.items()}
+    for name, kind in wanted.features.items():
+        check_cells(kind, name, cells[name])
     others = {name: known_by(kind, name, cells[name]) for name, kind in wanted.others.items() if name in cells}
-    return Received(pd.DataFrame(features, copy=False), others, cells)
+    return Received(None, others, cells, wanted.features)
 
 
 def joined(wanted: Wanted, parts: Sequence[Cells]) -> Received:

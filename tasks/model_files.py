@@ -15,6 +15,9 @@ from tasks.mlflow_store import open_mlflow
 KINDS = "refit.kinds"
 """Under this name the model's description holds what each feature was in training, as JSON pairs in order."""
 
+FORMS = "onnx"
+"""In this directory of a model its ONNX form lies, under its own hash."""
+
 _GONE = "RESOURCE_DOES_NOT_EXIST"
 """MLflow's code for what it does not have."""
 

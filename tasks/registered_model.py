@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from refit.judgements import Judgement
 from refit.models import ModelRef
 from refit.project import Project
-from tasks.mlflow_tags import LONGEST, verdict_tags
+from tasks.mlflow_tags import LONGEST, form_tags, verdict_tags
 from tasks.model_files import stored_id
 from tasks.origin import flow_run_tags
 from tasks.verdict_report import verdict_page
@@ -93,6 +93,7 @@ def _version_tags(judgement: Judgement) -> dict[str, str]:
     rows, compared = judgement.serving.trained_on, judgement.comparison
     return {
         **verdict_tags(judgement.verdict),
+        **form_tags(judgement.form),
         "refit.metric": compared.metric,
         "refit.value": repr(compared.challenger.value),
         "refit.over": str(judgement.over.version) if judgement.over else "none",

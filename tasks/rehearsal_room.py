@@ -40,6 +40,8 @@ FURNITURE = (
     "sklearn.impute",
     "sklearn.linear_model",
     "sklearn.pipeline",
+    "onnxruntime",
+    "skl2onnx",
 )
 """What most models need, imported once and not in each fresh process; loading a model that needs more takes longer."""
 
@@ -59,6 +61,8 @@ class Orders:
     """The features, as `refit.serving` names them."""
     seconds: float
     """How long the whole may take."""
+    work: str = "rehearse"
+    """What to do: `rehearse`, or make the `form` in which it may serve."""
 
 
 def serve() -> None:
@@ -81,7 +85,7 @@ def _rehearse_and_leave(orders: Orders) -> None:
     """Does the work of a fresh process and ends it, whatever happens."""
     _close_the_door(orders.seconds)
     try:
-        found = rehearse_here(orders)
+        found = _WORKS[orders.work](orders)
     except RefitError as refused:
         found = {"fault": str(refused)}
     except Exception as fault:  # noqa: BLE001 - whatever a stored model does is told, in words
@@ -140,6 +144,16 @@ def rehearse_here(orders: Orders) -> dict[str, Any]:
         "refusals": refusals,
         "methods": methods,
     }
+
+
+def _form_here(orders: Orders) -> dict[str, Any]:
+    from tasks.onnx_trial import try_form
+
+    model = load_model(Path(orders.directory), orders.trusted_types)
+    return try_form(model, orders.kinds, read_frame(Path(orders.rows)), Path(orders.results))
+
+
+_WORKS = {"rehearse": rehearse_here, "form": _form_here}
 
 
 def _ask(model: Any, kinds: dict[str, str], rows: pd.DataFrame, methods: list[str], stem: Path) -> str | None:  # noqa: ANN401

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import httpx
 import pandas as pd
 import pyarrow as pa
 
-from refit import Window
+from refit import Project, Window
 from refit.evaluations import Comparison, Evaluation
+from refit.gate.evidence import Evidence, Rehearsal
 from refit.judgements import Judgement
 from refit.models import Challenger, Champion, ModelRef
 from refit.snapshots import Ingestion, SnapshotRef
@@ -70,7 +72,7 @@ class Depot:
             (self.projects / f"{name}.py").write_text(PROJECT.replace("NAME", name))
             self._store(name)
 
-    def fitted(self, name: str, shift: float) -> Challenger:
+    def fitted(self, name: str, shift: float, *, with_form: bool = False) -> Challenger:
         """Registers a version of the project that is fit to serve; another shift says something else of each row."""
         from tasks.catalog import find_project
         from tasks.mlflow_store import experiment_of, open_mlflow
@@ -91,12 +93,23 @@ class Depot:
         verdict = Verdict((Reason("floor", passed=True, value=0.9, limit=0.5, sentence="good enough"),))
         ingestion = Ingestion(name, window, 0, 900, 900, 0, 900, 0)
         judged = ModelRef(name, run.id, uri, rows, key)
+        if with_form:
+            comparison = replace(comparison, evidence=Evidence(rehearsal=self._with_form(definition, judged)))
         judgement = Judgement(judged, comparison, definition.gate, verdict, current_champion(name), ingestion)
         return register.fn(definition, judgement, AT)
 
-    def promoted(self, name: str, shift: float) -> Champion:
+    def promoted(self, name: str, shift: float, *, with_form: bool = False) -> Champion:
         """Makes a new version champion."""
-        return promote(self.fitted(name, shift))
+        return promote(self.fitted(name, shift, with_form=with_form))
+
+    def _with_form(self, definition: Project, model: ModelRef) -> Rehearsal:
+        """Rehearses no more than the form in which the version serves."""
+        from tasks.model_files import fetched
+        from tasks.onnx_making import make_form
+
+        with fetched(model) as directory:
+            form = make_form(definition, model, directory, self.rows)
+        return Rehearsal(len(self.rows), 0.0, (), 0.1, 1.0, 1_000, form=form)
 
     def _store(self, name: str) -> None:
         from tasks.delta import write
