@@ -1,8 +1,9 @@
-"""What all tests share: a home of their own, and one Prefect server for the whole session."""
+"""What all tests share: a home of their own, an MLflow database, and one Prefect server for the whole session."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,26 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
     return directory
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without any experiment of ours, made once: creating one takes seconds."""
+    from tasks.mlflow_store import open_mlflow
+
+    directory = tmp_path_factory.mktemp("mlflow") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REFIT_HOME", str(directory))
+        open_mlflow()
+    return directory / "mlflow.db"
+
+
+@pytest.fixture
+def mlflow_home(home: Path, empty_mlflow: Path) -> Path:
+    """A REFIT_HOME with an MLflow database."""
+    home.mkdir(mode=0o700)
+    shutil.copy(empty_mlflow, home / "mlflow.db")
+    return home
 
 
 @pytest.fixture(scope="session")

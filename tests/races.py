@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from tests.commands import starter
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PROJECT = "raced"
@@ -100,8 +101,7 @@ def race(kinds: list[str], rounds: int) -> Iterator[tuple[int, Counter[str], tup
     """
     from tasks.succession import current_champion
 
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tasks.approve", "tasks.rollback", "mlflow.store.tracking.sqlalchemy_store"])
+    context = starter()
     places = {name: os.environ[name] for name in ("REFIT_HOME", "REFIT_DATABASE_URL") if name in os.environ}
     over = None
     for number in range(rounds):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +10,7 @@ import pytest
 from PIL import Image
 
 from refit.errors import NotEnoughData, ProjectError, StateError
-
-REFIT = str(Path(sys.executable).with_name("refit"))
+from tests.commands import refit
 
 
 def test_it_answers_in_numbers_words_and_a_picture(
@@ -94,13 +90,7 @@ def test_too_short_a_history_is_one_sentence(hours: Path, prefect_server: None) 
 
 
 def test_the_command_refuses_in_one_object_and_wrong_usage_by_its_code(hours: Path) -> None:
-    def refit(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [REFIT, "backtest", "hours", *arguments],
-            env=dict(os.environ), capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
-
-    run = refit("--policy", "sometimes", "--json")
+    run = refit("backtest", "hours", "--policy", "sometimes", "--json")
     assert (run.returncode, json.loads(run.stdout)["kind"]) == (1, "ProjectError")
     assert "Traceback" not in run.stderr
-    assert refit("--windows", "3").returncode == 2
+    assert refit("backtest", "hours", "--windows", "3").returncode == 2

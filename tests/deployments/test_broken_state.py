@@ -5,24 +5,20 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-REFIT = str(Path(sys.executable).with_name("refit"))
+from tests.commands import refit
+from tests.flows.watched import on_the_server
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 def retrain(home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [REFIT, "retrain", "bike_demand", "--as-of", "2026-02-01"],
-        env={**os.environ, "REFIT_HOME": str(home), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    where = {"REFIT_HOME": str(home), **on_the_server(), **environment}
+    return refit("retrain", "bike_demand", "--as-of", "2026-02-01", **where)
 
 
 def complaint(run: subprocess.CompletedProcess[str]) -> str:
@@ -49,7 +45,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     subprocess.run(["umount", "--lazy", directory], check=False)
 
 
-def test_a_full_disk_loses_nothing(small_disk: Callable[[str], Path], prefect_server: None) -> None:
+def test_a_full_disk_loses_nothing(small_disk: Callable[[str], Path]) -> None:
     home = small_disk("400k")
     assert "space" in complaint(retrain(home))
     home = small_disk("200m")
@@ -72,14 +68,15 @@ def test_a_home_without_permission(tmp_path: Path) -> None:
     assert "REFIT_HOME" in said
 
 
-def test_a_locked_ledger(home: Path, prefect_server: None) -> None:
+def test_a_locked_ledger(home: Path) -> None:
     from tasks.ledger import entries
 
     assert entries() == []
     before = (home / "ledger.db").read_bytes()
     holder = sqlite3.connect(home / "ledger.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    said = complaint(retrain(home))
+    impatient = f"sqlite:///{home / 'ledger.db'}?timeout=1"
+    said = complaint(retrain(home, REFIT_DATABASE_URL=impatient))
     holder.rollback()
     holder.close()
     assert "locked" in said

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import refit
+
 REFIT = str(Path(sys.executable).with_name("refit"))
 
 HELP = """
@@ -31,14 +33,6 @@ def load(window):
 
 project = Project(name="{name}", kind="regression", target="y", timestamp="t", load=load, build=DummyRegressor)
 """
-
-
-def refit(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    import os
-
-    return subprocess.run(
-        [REFIT, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -95,14 +89,14 @@ def test_a_project_that_leaves_the_interpreter_stops_only_itself(tmp_path: Path)
 def test_standard_output_that_cannot_be_written_is_one_sentence() -> None:
     for redirection in (">/dev/full", ">&-", "| true"):
         run = subprocess.run(
-            ["bash", "-c", f"{REFIT} status --json {redirection}"], capture_output=True, text=True, check=False
+            ["bash", "-c", f"{REFIT} ledger verify --json {redirection}"], capture_output=True, text=True, check=False
         )
         assert "Traceback" not in run.stderr
         assert "Error" not in run.stderr
 
 
 def test_status_without_any_state(home: Path) -> None:
-    run = refit("status", "--json")
+    run = subprocess.run([REFIT, "status", "--json"], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     states = json.loads(run.stdout)["projects"]
     assert set(states) == {"bike_demand", "late_delivery"}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-REFIT = str(Path(sys.executable).with_name("refit"))
+from tests.commands import refit
 
 PROJECT = '''
 """Hours."""
@@ -44,10 +42,7 @@ def ready(tmp_path, monkeypatch):
 
 
 def labels(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [REFIT, "labels", "hours", str(file), *options],
-        env=dict(os.environ), capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return refit("labels", "hours", str(file), *options)
 
 
 def test_it_says_what_came_of_each_row(ready) -> None:

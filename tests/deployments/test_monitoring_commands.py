@@ -15,7 +15,7 @@ TEXT, NUMBER, FLAG = str, (int, float), bool
 
 
 @pytest.fixture
-def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Depot:
+def depot(tmp_path: Path, prefect_server: None, mlflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
     depot = Depot(tmp_path)
     monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
     return depot

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.test_cli import REFIT, refit
+from tests.commands import refit
+from tests.deployments.test_cli import REFIT
 from tests.races import PROJECT, judged, rentals
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)

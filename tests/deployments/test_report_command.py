@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-REFIT = str(Path(sys.executable).with_name("refit"))
+from tests.commands import refit
 
 
 def report(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [REFIT, "report", *arguments],
-        cwd=directory, env=dict(os.environ), capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    return refit("report", *arguments, cwd=directory)
 
 
 def complaint(run: subprocess.CompletedProcess[str]) -> str:

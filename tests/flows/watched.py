@@ -18,6 +18,7 @@ import pandas as pd
 
 from refit.monitoring.outcomes import MonitorOutcome
 from refit.outcomes import RetrainOutcome
+from tests import commands
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 A_DAY = 300
@@ -113,23 +114,27 @@ class Depot:
 
 
 def refit(*arguments: str, **environment: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """Runs a command in a process of its own; gives its end and its answer as JSON."""
-    run = begin("-c", COMMAND, *arguments, "--json", **environment)
-    out, err = run.communicate(timeout=240)
-    return subprocess.CompletedProcess(arguments, run.returncode, out, err), json.loads(out or "{}")
+    """Runs a command on the session's Prefect server; gives its end and its answer as JSON."""
+    run = commands.refit(*arguments, "--json", **{**on_the_server(), **environment})
+    return run, json.loads(run.stdout or "{}")
 
 
 def begin(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Starts Python on the session's Prefect server."""
-    from prefect.settings import PREFECT_API_URL
-
     return subprocess.Popen(
         [sys.executable, *arguments],
-        env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value() or "", **environment},
+        env={**os.environ, **on_the_server(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def on_the_server() -> dict[str, str]:
+    """What a process needs to find the session's Prefect server."""
+    from prefect.settings import PREFECT_API_URL
+
+    return {"PREFECT_API_URL": PREFECT_API_URL.value() or ""}
 
 
 def recorded(kind: str) -> list[dict[str, Any]]:

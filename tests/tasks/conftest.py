@@ -1,9 +1,7 @@
-"""What the tests of tasks share: an MLflow database that is there already, judged models, and real processes."""
+"""What the tests of tasks share: judged models, and real processes."""
 
 from __future__ import annotations
 
-import multiprocessing
-import shutil
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,32 +18,13 @@ from refit.judgements import Judgement
 from refit.models import Challenger, Champion, ModelRef
 from refit.snapshots import Ingestion, SnapshotRef
 from refit.verdicts import Reason, Verdict
+from tests.commands import starter
 from tests.tasks.registered import with_runs
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 Judge = Callable[..., Challenger]
 Race = Callable[..., list[Any]]
-
-
-@pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database without any experiment of ours, made once: creating one takes seconds."""
-    from tasks.mlflow_store import open_mlflow
-
-    directory = tmp_path_factory.mktemp("mlflow") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REFIT_HOME", str(directory))
-        open_mlflow()
-    return directory / "mlflow.db"
-
-
-@pytest.fixture
-def mlflow_home(home: Path, empty_mlflow: Path) -> Path:
-    """A REFIT_HOME with an MLflow database."""
-    home.mkdir(mode=0o700)
-    shutil.copy(empty_mlflow, home / "mlflow.db")
-    return home
 
 
 @pytest.fixture
@@ -102,8 +81,7 @@ def judge(mlflow_home: Path, rentals: Project, evidence: Callable[..., Any]) -> 
 @pytest.fixture
 def race(home: Path) -> Race:
     """Runs code in several real processes that start it at the same instant; gives what each has put in `results`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tasks.promote", "mlflow", "mlflow.store.tracking.sqlalchemy_store"])
+    context = starter()
 
     def run(code: str, count: int, *, killed: bool = False, **names: object) -> list[Any]:
         results, start = context.SimpleQueue(), context.Barrier(count)
