@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pandas as pd
 import psutil
 
 from infra.settings import QUIET
+from tests import commands
 from tests.flows.watched import COMMAND, START, Depot, rows_of
 from tests.servers import free_port
 
@@ -46,15 +47,14 @@ class Hosted:
             "REFIT_PROJECTS": str(depot.projects),
         }
         self.said = (home.parent / "up.err").open("a")
-        self.process = self.start(self.port, self.mlflow_port)
+        self.process = self.start()
         self.api = httpx.Client(base_url=f"http://127.0.0.1:{self.port}/api", timeout=60)
 
-    def start(self, port: int, mlflow_port: int, **environment: str) -> subprocess.Popen[str]:
+    def start(self) -> subprocess.Popen[str]:
         """Starts `refit up`, as a person would in a terminal."""
-        ports = ("--port", str(port), "--mlflow-port", str(mlflow_port))
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "up", *ports],
-            env={**self.environment, **environment},
+            [sys.executable, "-c", COMMAND, "up", "--port", str(self.port), "--mlflow-port", str(self.mlflow_port)],
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=self.said,
             text=True,
@@ -64,13 +64,12 @@ class Hosted:
         """Starts it again after it has ended, and waits until it is ready."""
         assert self.process.stdout
         self.process.stdout.close()
-        self.process = self.start(self.port, self.mlflow_port)
+        self.process = self.start()
         self.until_ready()
 
-    def refit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def refit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs another command beside it."""
-        command = [sys.executable, "-c", COMMAND, *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=240, check=False)
+        return commands.run(arguments, {**self.environment, **environment}, Path.cwd())
 
     def until_ready(self) -> list[str]:
         """Waits for it to say that it is ready, and gives what it says."""
@@ -127,6 +126,11 @@ class Hosted:
         found: list[dict[str, Any]] = self.ask("POST", "/flow_runs/filter", chosen)
         return found
 
+    def schedule(self, policy: str, seconds: int) -> None:
+        """Gives the project file a policy, and waits until its monitor is scheduled so often."""
+        self.depot.set_policy(policy)
+        wait_for(lambda: self.deployment("monitor")["schedules"][0]["schedule"]["interval"] == seconds)
+
     def events(self, name: str, decision: int) -> list[dict[str, Any]]:
         """Waits for the events of a name that are about a decision."""
         found: list[dict[str, Any]] = []
@@ -162,17 +166,15 @@ class Hosted:
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
-    try:
+    with suppress(psutil.Error):  # it has ended meanwhile
         return process.environ()
-    except psutil.Error:
-        return {}
+    return {}
 
 
 def _command(process: psutil.Process) -> list[str]:
-    try:
+    with suppress(psutil.Error):
         return process.cmdline()
-    except psutil.Error:
-        return []  # it has ended meanwhile
+    return []
 
 
 @contextmanager

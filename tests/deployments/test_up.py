@@ -22,6 +22,8 @@ from tests.servers import free_port
 POLICY = "cooldown=timedelta(0)"
 ASKING = POLICY + "), gate=GatePolicy(promotion='approve'"
 SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=20)"
+HOURLY = SCHEDULED.replace("seconds=20", "hours=1")
+"""In the tests' time never: a monitor is a process of some seconds, so that only those run that a test is about."""
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,7 @@ def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: H
     (event,) = host.events("refit.drift.detected", decision)
     assert event["resource"]["refit.project"] == "parcels"
     assert (event["payload"]["action"], event["payload"]["trigger"]) == ("retrain", "probe")
+    host.schedule(HOURLY, 3600)
 
 
 def test_a_second_one_and_a_taken_port_are_refused_with_a_sentence(host: Hosted, tmp_path: Path) -> None:
@@ -107,13 +110,14 @@ def test_a_second_one_and_a_taken_port_are_refused_with_a_sentence(host: Hosted,
     assert second.returncode == 1
     assert f"`refit up` is running already at http://127.0.0.1:{host.port}" in second.stderr
 
-    elsewhere = {**host.environment, "REFIT_HOME": str(tmp_path / "elsewhere")}
-    for ports, option in (((host.port, free_port()), "--port"), ((free_port(), host.mlflow_port), "--mlflow-port")):
-        taken = host.start(*ports, **elsewhere)
-        assert taken.wait(60) == 1
-        assert taken.stdout
-        taken.stdout.close()
-        assert f"name another one by {option}" in (host.home.parent / "up.err").read_text().splitlines()[-1]
+    for port, mlflow_port, option in (
+        (host.port, free_port(), "--port"),
+        (free_port(), host.mlflow_port, "--mlflow-port"),
+    ):
+        ports = ("--port", str(port), "--mlflow-port", str(mlflow_port))
+        taken = host.refit("up", *ports, REFIT_HOME=str(tmp_path / "elsewhere"))
+        assert taken.returncode == 1
+        assert f"name another one by {option}" in taken.stderr.splitlines()[-1]
 
 
 def test_bad_input_is_refused_by_the_form(host: Hosted) -> None:
@@ -176,7 +180,8 @@ def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Ho
         ]
         return [run["state_type"] for run in after]
 
-    wait_for(lambda: gone_on_with() == ["COMPLETED"])  # by the next monitor, once
+    host.run("monitor")
+    wait_for(lambda: gone_on_with() == ["COMPLETED"])
 
     with host.depot.stalled_training():
         orphan = host.run("retrain", force=True)
@@ -184,8 +189,10 @@ def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Ho
         for process in (*host.processes("worker start"), *host.running(orphan)):
             process.kill()
         wait_for(lambda: host.state(orphan) == ("CRASHED", "its process was killed on the machine where it ran"), 120)
+    host.run("monitor")
     wait_for(lambda: gone_on_with() == ["COMPLETED"] * 2)
 
+    host.schedule(SCHEDULED, 20)
     with host.depot.stalled_training():
         living = host.run("retrain", force=True)
         wait_for(host.depot.stalled.exists)
@@ -194,6 +201,7 @@ def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Ho
         wait_for(lambda: host.state(living)[0] == "RUNNING", 60)
     wait_for(lambda: host.state(living)[0] == "COMPLETED")
     host.wait_for_a_monitor()
+    assert gone_on_with() == ["COMPLETED"] * 2  # each once
 
 
 def test_what_a_person_has_switched_off_stays_so_and_a_removed_project_goes(host: Hosted) -> None:
@@ -201,7 +209,7 @@ def test_what_a_person_has_switched_off_stays_so_and_a_removed_project_goes(host
     path = f"/deployments/{host.deployment('monitor')['id']}/schedules/{schedule['id']}"
     host.ask("PATCH", path, {"active": False})
     host.ask("POST", f"/deployments/{host.deployment('retrain')['id']}/pause_deployment")
-    host.depot.set_policy(SCHEDULED.replace("seconds=20", "hours=1") + ", retrain='0 3 * * 1'")
+    host.depot.set_policy(HOURLY + ", retrain='0 3 * * 1'")
     wait_for(lambda: host.deployment("retrain")["schedules"])
     (changed,) = host.deployment("monitor")["schedules"]
     assert (changed["schedule"]["interval"], changed["active"]) == (3600.0, False)
@@ -214,16 +222,21 @@ def test_what_a_person_has_switched_off_stays_so_and_a_removed_project_goes(host
     (host.depot.projects / "_parcels.py").rename(host.depot.projects / "parcels.py")
 
 
-def test_ctrl_c_stops_all_of_it_and_after_a_crash_it_starts_clean(host: Hosted) -> None:
-    family = psutil.Process(host.process.pid).children(recursive=True)
-    assert len(family) > 3
-    assert host.stop() == 0
-    assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+def test_after_a_crash_it_starts_clean_and_ctrl_c_stops_all_of_it(host: Hosted) -> None:
+    def family() -> list[psutil.Process]:
+        return psutil.Process(host.process.pid).children(recursive=True)
 
-    host.start_again()
-    left = psutil.Process(host.process.pid).children(recursive=True)
+    def living(processes: list[psutil.Process]) -> list[psutil.Process]:
+        return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+    left = family()
     host.process.kill()
     host.process.wait()
-    assert any(one.is_running() for one in left)
+    assert living(left)
     host.start_again()
-    assert not [one for one in left if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert not living(left)
+
+    started = family()
+    assert len(started) > 3
+    assert host.stop() == 0
+    assert not living(started)
