@@ -17,7 +17,17 @@ from refit.errors import StateError
 from refit.windows import as_utc
 
 EntryKind = Literal[
-    "contract", "verdict", "promotion", "decision", "retrain", "rollback", "approval", "alias", "archive", "notice"
+    "contract",
+    "verdict",
+    "promotion",
+    "decision",
+    "retrain",
+    "rollback",
+    "approval",
+    "alias",
+    "archive",
+    "notice",
+    "erasure",
 ]
 
 GENESIS = "0" * 64

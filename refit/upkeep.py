@@ -18,6 +18,7 @@ Kind = Literal[
     "table",
     "draft",
     "ledger",
+    "erasure",
 ]
 """Where something was found."""
 

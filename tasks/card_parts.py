@@ -6,6 +6,8 @@ from refit.gate.evidence import Evidence, Rehearsal
 from refit.judgements import Judgement
 from refit.models import Challenger
 from refit.project import Project
+from refit.snapshots import SnapshotRef
+from tasks.erasures import missing_from
 from tasks.markdown import number, plain, sentences, table
 from tasks.verdict_report import window_cells
 
@@ -47,7 +49,18 @@ def data_part(judgement: Judgement) -> list[str]:
         *table(head, rows, numeric=(1, 4)),
         "",
         f"In the ingest before, {quarantined:,} of {judgement.ingestion.rows_in:,} rows went to the quarantine.",
+        *_erased(refs),
     ]
+
+
+def _erased(refs: dict[str, SnapshotRef]) -> list[str]:
+    missing = {name: missing_from(ref) for name, ref in refs.items()}
+    told = (
+        f"- {name}: {one.rows:,} rows were erased by {one.last:%Y-%m-%d} (`refit why {one.entry}`)"
+        for name, one in missing.items()
+        if one
+    )
+    return ["", "These rows cannot be had in full any more:", "", *lines] if (lines := list(told)) else []
 
 
 def features_part(evidence: Evidence) -> list[str]:

@@ -9,6 +9,7 @@ from refit.upkeep import Finding
 from tasks.doctor_models import mend_models
 from tasks.doctor_runs import mend_runs, mend_turn
 from tasks.doctor_tables import mend_drafts, mend_staging, mend_tables
+from tasks.erasures import unfinished
 from tasks.ledger import known_projects
 from tasks.mlflow_store import projects_in_mlflow
 from tasks.turn_lock import holding, projects_with_turns
@@ -48,5 +49,6 @@ def _mended(project: str | None, dry_run: bool) -> Iterator[Finding]:
                 yield from mend_turn(name, dry_run)
                 yield from mend_models(name, dry_run)
     yield from mend_tables(project, dry_run)
+    yield from unfinished(project)
     # Last, since the lock files of dead runs tell the other repairs who is dead.
     yield from mend_runs(project, quiet, dry_run)

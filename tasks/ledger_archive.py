@@ -68,9 +68,16 @@ def _needed(project: str, newest: int) -> Iterator[int]:
         latest = dict[str, int]()
         for row in connection.execute(select(ledger).where(ledger.c.project == project).order_by(ledger.c.id)):
             latest[row.kind] = row.id
-            if row.kind == "verdict" and as_entry(row).payload["version"] in kept:
+            if _is_about(as_entry(row), kept):
                 yield row.id
     yield from latest.values()
+
+
+def _is_about(entry: Entry, kept: frozenset[int]) -> bool:
+    """Tells whether a kept version cannot be explained without an entry: its verdict, or what its rows have lost."""
+    if entry.kind == "erasure":
+        return not kept.isdisjoint(entry.payload["versions"])
+    return entry.kind == "verdict" and entry.payload["version"] in kept
 
 
 def _old(connection: Connection, needed: int, before: datetime) -> Iterator[Entry]:

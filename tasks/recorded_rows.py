@@ -8,6 +8,7 @@ from refit.errors import CannotReproduce
 from refit.project import Project
 from refit.recipes import Cause
 from refit.snapshots import SnapshotRef
+from tasks.erasures import missing_from
 from tasks.evaluate import in_time
 from tasks.snapshot import narrow
 from tasks.table import read_rows
@@ -33,34 +34,38 @@ def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple
             f"data: the rows of version {ref.version} of the table {ref.project} cannot be read ({_said(fault)}): "
             f"restore the table's files from a backup"
         ) from fault
-    return rows, () if now == ref.fingerprint else (_replaced(ref, now),)
+    return rows, () if now == ref.fingerprint else (_changed(ref, now, "the rows that it was judged on"),)
 
 
 def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame | None, tuple[Cause, ...]]:
-    """Reads the rows that a version was trained on, unless they are not what they were.
+    """Reads the rows that a version was trained on, or what an erasure has left of them; no other ones.
 
     Args:
         definition: The project.
         ref: The rows.
 
     Returns:
-        The rows; or `None`, and why.
+        The rows, and what is to be said if some were erased; or `None`, and why.
     """
     try:
         now = _fingerprint(definition, ref)
-        rows = read_rows(definition, ref) if now == ref.fingerprint else None
+        missing = missing_from(ref)
+        same = now == ref.fingerprint or (missing is not None and now == missing.left)
+        rows = read_rows(definition, ref) if same else None
     except Exception as fault:  # noqa: BLE001 - as above
         return None, (Cause("data", f"table version {ref.version}", f"cannot be read: {_said(fault)}"),)
-    if rows is None:
-        return None, (_replaced(ref, now),)
-    return rows, ()
+    return rows, () if now == ref.fingerprint else (_changed(ref, now, "its training data"),)
 
 
 def _fingerprint(definition: Project, ref: SnapshotRef) -> str:
     return narrow(definition, ref, ref.window, labelled=ref.labelled).fingerprint
 
 
-def _replaced(ref: SnapshotRef, now: str) -> Cause:
+def _changed(ref: SnapshotRef, now: str, what: str) -> Cause:
+    missing = missing_from(ref)
+    if missing and now == missing.left:
+        said = f"{missing.rows:,} rows of {what} were erased on {missing.last:%Y-%m-%d} (refit why {missing.entry})"
+        return Cause("data", f"{ref.rows:,} rows", said)
     return Cause("data", f"fingerprint {ref.fingerprint}", f"fingerprint {now}")
 
 

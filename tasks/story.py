@@ -99,6 +99,19 @@ def _archive(payload: dict[str, Any]) -> list[str]:
     return [f"The entries up to {payload['until']} were moved to {payload['file']}."]
 
 
+def _erasure(payload: dict[str, Any]) -> list[str]:
+    tables = ", ".join(f"{rows:,} of {name}" for name, rows in payload["tables"].items())
+    why = f": {payload['why']}" if payload["why"] else ""
+    touched = ", ".join(map(str, payload["versions"]))
+    return [
+        f"The rows of one key were erased from {payload['files']} files by {payload['who']}{why}.",
+        f"Rows that went from the newest versions of tables: {tables}.",
+        f"The key's salted hash is {payload['key']}.",
+        *([f"Versions {touched} were trained or judged on such rows: refit reproduce says so."] if touched else []),
+        *(f"{column} had {count} values that no other row has." for column, count in payload["unique"].items()),
+    ]
+
+
 def _notice(payload: dict[str, Any]) -> list[str]:
     about = f" It is about: refit why {payload['about']}." if payload["about"] else ""
     return [f"{' and '.join(payload['blocks'])} told people of the {payload['occasion']}: {payload['subject']}.{about}"]
@@ -155,6 +168,7 @@ _TELLERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
     "alias": _alias,
     "archive": _archive,
     "notice": _notice,
+    "erasure": _erasure,
 }
 
 
