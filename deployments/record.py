@@ -18,6 +18,7 @@ from tasks.challenger import pending
 from tasks.decision import read_history
 from tasks.ledger import entries, entry, latest
 from tasks.quarantine import count_quarantined
+from tasks.scored_commit import scored_until
 from tasks.story import story
 from tasks.succession import current_champion
 
@@ -42,13 +43,28 @@ def status(project: str | None) -> Answer:
 
 def _state(definition: Project) -> dict[str, Any]:
     serving, verdict = current_champion(definition.name), latest(definition.name, "verdict")
+    waiting = [one.version for one in pending(definition.name)]
+    until = scored_until(definition.name)
     return {
         "champion": champion_facts(serving) if serving else None,
         "last_verdict": {"id": verdict.id, "at": verdict.at.isoformat()} if verdict else None,
-        "pending": [one.version for one in pending(definition.name)],
+        "pending": waiting,
+        "challenger": _beside(definition) if waiting and definition.key else None,
+        "scored_until": until.isoformat() if until else None,
         "quarantined": count_quarantined(definition),
         **_watch(definition),
     }
+
+
+def _beside(definition: Project) -> dict[str, Any] | None:
+    """How a challenger does beside the champion; what computes scores is only imported where there is one."""
+    from tasks.compare import compare_beside
+
+    found = compare_beside(definition, datetime.now(UTC))
+    if found is None:
+        return None
+    facts = found.as_json()
+    return {**facts["challenger"], "comparisons": facts["comparisons"], "sentence": found.words}
 
 
 def _watch(definition: Project) -> dict[str, Any]:
@@ -95,7 +111,9 @@ def _state_lines(name: str, state: dict[str, Any]) -> list[str]:
         else ""
     )
     waiting = "".join(f"; version {one} waits: refit approve {name} {one}" for one in state["pending"])
-    return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{judged}{decided}{waiting}"]
+    scored = f"; rows until {state['scored_until']} are scored" if state["scored_until"] else ""
+    beside = f"; {state['challenger']['sentence']}" if state["challenger"] else ""
+    return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{judged}{decided}{scored}{waiting}{beside}"]
 
 
 def why(identifier: int) -> Answer:

@@ -1,4 +1,4 @@
-"""The commands that watch a champion: `refit monitor`, `score`, `labels`, `report`, `backtest`, `calibrate`."""
+"""The commands that watch a champion: `refit monitor`, `score`, `compare`, `labels`, `report` and more."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
     Args:
         app: The command line.
     """
-    for command in (monitor, score, labels, report, backtest, calibrate):
+    for command in (monitor, score, compare, labels, report, backtest, calibrate):
         app.command()(command)
 
 
@@ -50,6 +50,14 @@ def score(
         from deployments.scoring import score_here
 
         output.show(score_here(project, start, end, file, table, as_of))
+
+
+def compare(project: ProjectName, start: From = None, end: To = None, json: Json = False, debug: Debug = False) -> None:
+    """Hold a challenger that shadows, or answers a share of the requests, against the champion on labels that came."""
+    with answering(json, debug, f"compare {project}: reading the predictions") as output:
+        from deployments.contesting import compare_versions
+
+        output.show(compare_versions(project, start, end))
 
 
 def labels(

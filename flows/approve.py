@@ -14,6 +14,7 @@ from flows.parameters import ProjectName, VersionNumber
 from refit.models import Champion
 from tasks.alive import living
 from tasks.approve import judgement_behind, settle_approval, waiting
+from tasks.challenger_report import where_compared
 from tasks.endings import completed, refused_in_words, suspended_alive
 from tasks.run_words import answered
 from tasks.telling import tell_approved
@@ -50,7 +51,7 @@ def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
     """
     with living("approve", project):
         page = verdict_page(judgement_behind(waiting(project, version)))
-        form = Approval.with_initial_data(description=page)
+        form = Approval.with_initial_data(description=page + where_compared(project))
         with suspended_alive():
             answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
         approved, now = answer.decision == "approve", datetime.now(UTC)

@@ -19,6 +19,7 @@ from refit.project import Project
 from refit.windows import as_past
 from tasks.alive import living
 from tasks.catalog import find_project
+from tasks.challenger_report import publish_challenger
 from tasks.champion import find_champion
 from tasks.contract_report import publish_contract
 from tasks.decision import RecordedDecision, settle_decision
@@ -81,6 +82,7 @@ def _monitored(
     if left:
         mark_killed()  # the slot that the killed run holds in Prefect would have the next one cancelled
     evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
+    publish_challenger(definition, until)
     rolled_back = follow_watch(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
     run_id, outcome = None, None
     if recorded.decision.action == "retrain":

@@ -17,6 +17,7 @@ import pytest
 from refit.draws import drawn
 from serving.arrow_rows import STREAM
 from tasks.catalog import find_project
+from tasks.compare import compare_beside
 from tasks.model_store import FILE, fetch_model
 from tests.serving.served_depot import FEATURES, PROJECT, Depot, Server, logged, serving
 from tests.serving.test_answers import arrow
@@ -110,6 +111,11 @@ def test_a_shadow_answers_every_row_once_and_unheard(depot: Depot) -> None:
     of_champion = written[(written["role"] == "champion") & (written["version"] == champion)]
     ids = of_champion.set_index("key__parcel")["request_id"]
     assert (mine.set_index("key__parcel")["request_id"] == ids.loc[mine["key__parcel"]]).all()
+    found = compare_beside(find_project("parcels"), datetime.now(UTC))
+    assert found is not None
+    assert [(met.role, met.metric, met.answered, met.labelled) for met in found.met] == [
+        ("shadow", "roc_auc", 300, 300)
+    ]
 
 
 def test_a_canary_answers_its_share_of_the_keys_and_no_other(depot: Depot) -> None:

@@ -10,11 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from deployments.contesting import describe
 from refit import GatePolicy, Project, ServingPolicy
 from refit.compared import Compared
 from refit.errors import ProjectError
 from tasks import answered as reading
 from tasks.approve import settle_approval
+from tasks.challenger_report import challenger_markdown
 from tasks.compare import compare_beside
 from tasks.delta import write
 from tasks.predictions_table import append
@@ -188,3 +190,15 @@ def test_without_labels_or_a_key_or_a_challenger(waiting: Project) -> None:
         compare_beside(waiting.model_copy(update={"key": ()}), NOW)
     off = waiting.model_copy(update={"serving": ServingPolicy(challenger="off")})
     assert compare_beside(off, NOW) is None
+
+
+def test_a_comparison_is_a_page_with_a_picture(waiting: Project) -> None:
+    keep(TRUTH)
+    say(1, "champion", range(ROWS), TRUTH + 0.5)
+    say(2, "shadow", range(ROWS), TRUTH)
+    compared = found(waiting)
+    page = challenger_markdown(compared)
+    assert "## rentals: version 2 shadows: as a shadow better" in page
+    assert "| shadow | neg\\_mean\\_absolute\\_error | -0 | -0.5 | 0.5 |" in page
+    assert "data:image/png;base64," in page
+    assert describe(compared)[0].startswith("rentals: version 2 shadows: as a shadow better")
