@@ -12,7 +12,7 @@ import pytest
 
 from infra.secret_files import from_files
 from infra.settings import Settings, settle
-from tests.deployments.test_cli import refit
+from tests.infra.tools import REFIT
 
 
 @pytest.fixture
@@ -48,7 +48,8 @@ def test_settings_take_the_ledgers_address_from_a_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_one_sentence_that_names_the_variable() -> None:
-    run = refit("ledger", "verify", REFIT_DATABASE_URL_FILE="/run/secrets/away")
+    named = {**os.environ, "REFIT_DATABASE_URL_FILE": "/run/secrets/away"}
+    run = subprocess.run([REFIT, "ledger", "verify"], env=named, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert "REFIT_DATABASE_URL_FILE names /run/secrets/away, which cannot be read" in run.stderr
 

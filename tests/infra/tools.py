@@ -13,6 +13,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
+REFIT = Path(sys.executable).with_name("refit")
 BRINGS = {
     "promtool": "`apt-get install prometheus`",
     "docker-compose": "`apt-get install docker-compose`",
