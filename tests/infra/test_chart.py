@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from copy import deepcopy
 from importlib.metadata import version
 from typing import Any
 
@@ -39,8 +40,18 @@ def documents() -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def flow_run(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    """The Job of a flow run, as Prefect makes it of the template with its defaults."""
+def flow_run(configuration: dict[str, Any]) -> dict[str, Any]:
+    """The Job of a flow run."""
+    manifest = deepcopy(configuration["job_manifest"])
+    pod = manifest["spec"]["template"]["spec"]
+    # Prefect refuses a template without them, and Kubernetes knows them a level higher.
+    assert (pod.pop("parallelism"), pod.pop("completions")) == (1, 1)
+    return manifest
+
+
+@pytest.fixture(scope="module")
+def configuration(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """What Prefect makes of the base job template and its defaults."""
     (data,) = (one["data"] for one in documents if one["metadata"]["name"] == "refit-job-template")
     template = json.loads(data["baseJobTemplate.json"])
     known = {name: one.get("default") for name, one in template["variables"]["properties"].items()}
@@ -58,7 +69,7 @@ def flow_run(documents: list[dict[str, Any]]) -> dict[str, Any]:
             return known[whole.group(1)]
         return re.sub(r"\{\{ (\w+) \}\}", lambda m: known[m.group(1)], value) if isinstance(value, str) else value
 
-    return filled(template["job_configuration"]["job_manifest"])
+    return filled(template["job_configuration"])
 
 
 def test_helm_lints_it() -> None:
@@ -73,6 +84,15 @@ def test_kubernetes_understands_it(release: str, documents: list[dict[str, Any]]
     assert kinds.count("HorizontalPodAutoscaler") == kinds.count("PodDisruptionBudget") == kinds.count("Service") == 2
     for document in (*documents, flow_run):
         kubernetes_validate.validate(document, release, strict=True)
+
+
+def test_prefects_worker_understands_the_template(configuration: dict[str, Any]) -> None:
+    worker = pytest.importorskip("prefect_kubernetes.worker", reason="`make infra-tools` brings Prefect's worker")
+    # Prefect has command and environment in its own form beside the Job's.
+    given = {**configuration, "command": "prefect flow-run execute", "env": {}}
+    made = worker.KubernetesWorkerJobConfiguration(**given)
+    (container,) = made.job_manifest["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example/refit:0.1.0"
 
 
 def test_every_pod_is_hardened(documents: list[dict[str, Any]], flow_run: dict[str, Any]) -> None:
