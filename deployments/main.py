@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from deployments import gating, hosting, metering, rebuilding, serving, succeeding, tidying, watching
+from deployments import gating, governing, hosting, metering, rebuilding, serving, succeeding, tidying, watching
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import answering
 
@@ -27,6 +27,7 @@ succeeding.add_to(app)
 gating.add_to(app)
 rebuilding.add_to(app)
 tidying.add_to(app)
+governing.add_to(app)
 hosting.add_to(app)
 serving.add_to(app)
 metering.add_to(app)
@@ -117,6 +118,9 @@ def quarantine(
     project: ProjectName,
     action: Annotated[QuarantineAction, typer.Argument(help="List the rows, or admit those that pass by now.")],
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The most rows to list.")] = 20,
+    show_pii: Annotated[
+        bool, typer.Option("--show-pii", help="Show values of the columns that the project calls `pii`, too.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -125,7 +129,7 @@ def quarantine(
         from deployments.quarantining import list_quarantine, replay_quarantine
 
         replaying = action is QuarantineAction.replay
-        output.show(replay_quarantine(project) if replaying else list_quarantine(project, limit))
+        output.show(replay_quarantine(project) if replaying else list_quarantine(project, limit, show_pii=show_pii))
 
 
 def main() -> None:

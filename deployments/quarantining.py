@@ -5,22 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from deployments.output import Answer
+from refit.pii import masked
 from tasks.catalog import find_project
 from tasks.quarantine import count_quarantined, quarantined, replay
 
 
-def list_quarantine(project: str, limit: int) -> Answer:
+def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Answer:
     """Lists quarantined rows.
 
     Args:
         project: The project's name.
         limit: The most rows to list, the newest first.
+        show_pii: Whether values of columns that identify a person are shown.
 
     Returns:
         The rows with the rule each broke and the value that broke it.
     """
     definition = find_project(project)
     total, rows = count_quarantined(definition), quarantined(definition, limit)
+    if not show_pii:
+        rows = [masked(definition.pii, row) for row in rows]
     facts = {"project": project, "quarantined": total, "rows": [row.as_json() for row in rows]}
     return Answer(facts, [f"{project}: {total:,} rows in quarantine", *(f"  {row}" for row in rows)])
 

@@ -17,6 +17,7 @@ from refit.errors import StateError
 from refit.outcomes import RetrainOutcome
 from tasks.catalog import find_project
 from tasks.links import run_page
+from tasks.people import ASKED_BY, whoever
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -61,7 +62,8 @@ def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: b
         raise StateError("no Prefect server is running here or named in PREFECT_API_URL: start one by `refit up`")
     parameters = {"project": project, "as_of": as_of, "reason": reason, "force": force}
     try:
-        run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False))
+        who = [f"{ASKED_BY}{whoever()}"]
+        run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, tags=who))
     except ObjectNotFound as error:
         raise StateError(
             f"the server at {page_address(server)} has no deployment {name}: `refit deploy` makes it"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
-from getpass import getuser
 from typing import Any
 
 from deployments.output import Answer
 from refit.models import Champion
 from tasks.ledger import known_projects
+from tasks.people import whoever
 from tasks.rollback import roll_back
 from tasks.succession import champion_at, current_champion
 
@@ -62,18 +61,6 @@ def rollback(project: str, to: int | None, reason: str) -> Answer:
     serving = roll_back(project, reason, whoever(), datetime.now(UTC), to=to)
     said = f"{project}: version {serving.version} serves again, generation {serving.generation}"
     return Answer({"project": project, "champion": champion_facts(serving), "reason": reason}, [said])
-
-
-def whoever() -> str:
-    """Names the person at the command line, for the record.
-
-    Returns:
-        The login name; the user's number where a container gives it no name.
-    """
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 def champion_facts(serving: Champion) -> dict[str, Any]:

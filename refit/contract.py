@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+MASK = "***"
+"""What is shown in the place of a value that identifies a person."""
+
 Severity = Literal["critical", "warning", "info"]
 
 
@@ -71,6 +74,21 @@ class Contract:
     rules: tuple[Rule, ...]
     origin: Literal["project", "recorded", "derived"]
     """Whether the project file gave it, the ledger has it, or it was just derived from reference rows."""
+    pii: tuple[str, ...] = ()
+    """Columns whose values are shown to nobody."""
+
+    def observed(self, rule: Rule, said: str) -> str:
+        """Gives what was measured of a rule as people may see it: the largest of all addresses is one, too.
+
+        Args:
+            rule: The rule.
+            said: What was measured, or what was raised.
+
+        Returns:
+            The same, or a mask where it may hold a value; one of somebody's own that names no column may look at any.
+        """
+        free = not rule.columns and not rule.type.startswith("expect_table_")
+        return MASK if self.pii and (free or set(rule.columns) & set(self.pii)) else said
 
     def to_json(self) -> dict[str, Any]:
         """Gives the payload for the ledger.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 from refit.conform import conform
 from refit.errors import ContractViolation, DataError
 from refit.fingerprint import Index, identities, row_hashes
+from refit.pii import shown
 from refit.project import Project
-from refit.received import known_by
+from refit.row_keys import known_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class Labelling:
 class Labels:
     """The labels of a file, each key once, in the types of the table."""
 
-    def __init__(self, rows: pa.Table, key: Sequence[str], target: str) -> None:
-        self.key, self.target = list(key), target
+    def __init__(self, rows: pa.Table, key: Sequence[str], target: str, pii: Collection[str] = ()) -> None:
+        self.key, self.target, self._pii = list(key), target, pii
         filled = rows.filter(rows[target].is_valid())
         keys = identities(filled, self.key)
         _, first = np.unique(keys, return_index=True)
@@ -106,19 +107,20 @@ class Labels:
         differing = np.flatnonzero(self.differ(filled, self._index.find(keys)))
         if len(differing):
             row = filled.slice(int(differing[0]), 1).to_pylist()[0]
-            named = ", ".join(f"{name}={row[name]}" for name in self.key)
+            named = ", ".join(f"{name}={shown(self._pii, name, str(row[name]))}" for name in self.key)
             raise ContractViolation(
                 f"the file has different labels for one row ({named}), {len(differing):,} rows differ from an earlier "
                 f"one of their key: nothing was changed; leave one label for each key"
             )
 
 
-def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]]) -> pa.Table:
+def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], pii: Collection[str] = ()) -> pa.Table:
     """Takes labels as JSON brings them.
 
     Args:
         kinds: The columns of the key and the target, from name to kind, as `refit.cells.kind_of` names it.
         cells: From column to values.
+        pii: The columns whose values no message shows.
 
     Returns:
         Rows of these columns.
@@ -126,14 +128,14 @@ def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]]) -> 
     Raises:
         DataError: If a value is missing or of another kind, or one key has two labels.
     """
-    rows = pa.table({name: known_by(kind, name, cells[name]) for name, kind in kinds.items()})
+    rows = pa.table({name: known_by(kind, name, cells[name], pii) for name, kind in kinds.items()})
     for name in kinds:
         if rows[name].null_count:
             place = cells[name].index(None)
             raise DataError(f"the column {name!r} is missing in label {place}: send labels that have arrived")
     *key, target = kinds
     try:
-        Labels(rows, key, target)
+        Labels(rows, key, target, pii)
     except ContractViolation as fault:
         raise DataError(str(fault).replace("the file has", "there are", 1)) from fault
     return rows
@@ -162,8 +164,9 @@ def read_labels(definition: Project, file: str, rows: pa.Table, schema: pa.Schem
     fitting, faults = conform(rows.select(wanted), narrow)
     if faults:
         fault = faults[0]
+        value = shown(definition.pii, fault.column, fault.value)
         raise ContractViolation(
-            f"{file} holds {fault.value!r} in column {fault.column!r}, row {fault.row + 1}, where the table has "
+            f"{file} holds {value!r} in column {fault.column!r}, row {fault.row + 1}, where the table has "
             f"{narrow.field(fault.column).type} ({len(faults):,} such cells): nothing was changed; correct the file"
         )
     for name in definition.key:
@@ -173,7 +176,7 @@ def read_labels(definition: Project, file: str, rows: pa.Table, schema: pa.Schem
                 f"changed; name the row that each label belongs to"
             )
     ignored = tuple(name for name in dict.fromkeys(rows.column_names) if name not in wanted)
-    return Labels(fitting, definition.key, definition.target), ignored
+    return Labels(fitting, definition.key, definition.target, definition.pii), ignored
 
 
 def _require_column(name: str, names: list[str], file: str) -> None:

@@ -56,7 +56,10 @@ class Project(BaseModel):
     """The columns that name a row. With a key, late and corrected rows find their place; without one, an ingest
     replaces the load window that it covers again."""
     features: tuple[str, ...] | None = None
-    """The columns the estimator sees; by default all but the target, the timestamp and the key."""
+    """The columns the estimator sees; by default all but the target, the timestamp, the key and `pii`."""
+    pii: tuple[str, ...] = ()
+    """The columns that identify a person, such as a name or an address: never features, and their values are in the
+    tables alone, in no model, log, message or answer. They may be part of the key."""
     description: str = ""
     """One sentence for people; by default the first line of the project file's docstring."""
     expectations: Callable[[], list[Any]] | None = None
@@ -87,13 +90,28 @@ class Project(BaseModel):
             raise ValueError(f"the target {self.target!r} cannot be a feature: take it out of features")
         return self
 
+    @model_validator(mode="after")
+    def _persons_stay_in_the_tables(self) -> Project:
+        fairness = (self.gate.fairness.column,) if self.gate.fairness else ()
+        uses = {
+            "the target": (self.target,),
+            "the timestamp": (self.timestamp,),
+            "a feature": self.features or (),
+            "a slice of the gate, whose values stand in verdicts": self.gate.slices or (),
+            "the column of gate.fairness, whose values stand in verdicts": fairness,
+        }
+        for use, names in uses.items():
+            if found := sorted(set(self.pii) & set(names)):
+                raise ValueError(f"{found[0]!r} is in pii and so cannot be {use}: take it out of one of both")
+        return self
+
     @property
     def lookback(self) -> timedelta:
         """How far back before the last ingested event time an ingest loads again."""
         return self.ingestion.lateness + self.label_delay
 
     def features_of(self, columns: Iterable[str]) -> list[str]:
-        """Names the columns that the estimator sees.
+        """Names the columns that the estimator sees; none of a person is among them.
 
         Args:
             columns: All columns of the table, in its order.
@@ -103,5 +121,5 @@ class Project(BaseModel):
         """
         if self.features is not None:
             return list(self.features)
-        roles = {self.target, self.timestamp, *self.key}
+        roles = {self.target, self.timestamp, *self.key, *self.pii}
         return [column for column in columns if column not in roles]

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from refit.cells import cells_of, check_cells
 from refit.errors import DataError
+from refit.row_keys import known_by
 
 Cells = Mapping[str, Sequence[Any]]
 
@@ -28,6 +29,8 @@ class Wanted:
     """From name to kind, in the model's order, as `refit.serving.kinds_of` names them."""
     others: Mapping[str, str]
     """What a row may have beside them to be known by: the project's key and timestamp, from name to kind."""
+    pii: tuple[str, ...] = ()
+    """Those that identify a person, whose values no message shows."""
 
     def __contains__(self, name: object) -> bool:
         return name in self.features or name in self.others
@@ -94,7 +97,9 @@ def received_cells(wanted: Wanted, cells: Cells) -> Received:
     require(wanted.features, cells)
     for name, kind in wanted.features.items():
         check_cells(kind, name, cells[name])
-    others = {name: known_by(kind, name, cells[name]) for name, kind in wanted.others.items() if name in cells}
+    others = {
+        name: known_by(kind, name, cells[name], wanted.pii) for name, kind in wanted.others.items() if name in cells
+    }
     return Received(None, others, cells, wanted.features)
 
 
@@ -163,30 +168,6 @@ def _missing(name: str, features: Iterable[str], row: str = "") -> DataError:
     return DataError(
         f"the column {name!r} is missing{row}: send every one of {', '.join(features)}, null where unknown"
     )
-
-
-def known_by(kind: str, name: str, values: Sequence[Any]) -> pa.Array:
-    """Gives a column of the key, in which a whole number stays one though others are missing.
-
-    Args:
-        kind: What it is in the project's table.
-        name: Its name, for the message.
-        values: Its cells, `None` where one is missing.
-
-    Returns:
-        The column.
-
-    Raises:
-        DataError: If a cell is of another kind.
-    """
-    found = cells_of(kind, name, values)
-    if kind == "time":
-        return pa.array(found.tz_localize(None).to_numpy(), pa.timestamp("us", "UTC"))
-    if kind != "integer":
-        return pa.array(found, from_pandas=True)
-    if not all(value is None or value % 1 == 0 for value in values):
-        raise DataError(f"the column {name!r} holds a number that is not whole: send whole numbers")
-    return pa.array([None if value is None else int(value) for value in values], pa.int64())
 
 
 def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str]) -> list[Any]:

@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 
 from refit.errors import DataError
 from refit.families import family_of, value_type
-from refit.received import Received, Wanted, known_by, require
+from refit.received import Received, Wanted, require
+from refit.row_keys import known_by
 from refit.serving import conformed
 
 _UNFIT = (pa.types.is_date, pa.types.is_string_view, pa.types.is_binary_view)
@@ -34,7 +35,7 @@ def received_table(wanted: Wanted, table: pa.Table) -> Received:
     columns = {name: _values(name, table) for name in dict.fromkeys([*wanted.features, *given])}
     try:
         frame = pa.table(columns).to_pandas(ignore_metadata=True)
-        others = {name: known_by(kind, name, columns[name].to_pylist()) for name, kind in given.items()}
+        others = {name: known_by(kind, name, columns[name].to_pylist(), wanted.pii) for name, kind in given.items()}
         return Received(conformed(wanted.features, frame), others, None)
     except (pa.ArrowException, ValueError, OverflowError) as fault:
         raise DataError(f"the rows hold values that no model takes ({fault}): send numbers, texts and times") from fault

@@ -62,7 +62,7 @@ def _types(pieces: Sequence[pa.Schema], *, widen: bool) -> dict[str, list[pa.Dat
 
 
 def _required(definition: Project) -> list[str]:
-    roles = [definition.timestamp, definition.target, *definition.key, *(definition.features or ())]
+    roles = [definition.timestamp, definition.target, *definition.key, *definition.pii, *(definition.features or ())]
     return list(dict.fromkeys(roles))
 
 

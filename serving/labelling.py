@@ -107,7 +107,7 @@ def _rows(project: str, asked: dict[str, Any], limits: Limits) -> pa.Table:
     kinds = label_kinds(definition)
     keys = [named(one["key"], definition.key) for one in given]
     cells = {name: [key.get(name) for key in keys] for name in definition.key}
-    return label_rows(kinds, {**cells, definition.target: [one["label"] for one in given]})
+    return label_rows(kinds, {**cells, definition.target: [one["label"] for one in given]}, definition.pii)
 
 
 def _stored(project: str, taken: list[Waiting]) -> HTTPException | None:

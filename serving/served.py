@@ -68,7 +68,7 @@ def prepared(champion: Champion) -> Served:
         project=definition.name,
         version=champion.version,
         generation=champion.generation,
-        wanted=Wanted(kinds, others_of(definition)),
+        wanted=Wanted(kinds, others_of(definition), definition.pii),
         key=definition.key,
         timestamp=definition.timestamp,
         model=model,

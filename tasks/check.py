@@ -75,7 +75,7 @@ def _tried(trial: _Trial, name: str) -> Check:
     try:
         return Check(name, passed=True, sentence=getattr(trial, name)())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the door to foreign code, which may raise anything
-        return Check(name, passed=False, sentence=blame(error, trial.definition.file))
+        return Check(name, passed=False, sentence=blame(error, trial.definition.file, trial.definition.pii))
 
 
 _STEPS: dict[str, tuple[str, ...]] = {

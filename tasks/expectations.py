@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -43,9 +44,11 @@ def contract_of(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contr
         BrokenProject: If the project's expectations cannot be made, or name columns that the table does not have.
     """
     if definition.expectations is not None:
-        return Contract(rules_of(definition, definition.expectations, schema), origin="project")
-    entry = latest(definition.name, "contract")
-    return Contract.from_json(entry.payload) if entry else derive(definition, pieces())
+        contract = Contract(rules_of(definition, definition.expectations, schema), origin="project")
+    else:
+        entry = latest(definition.name, "contract")
+        contract = Contract.from_json(entry.payload) if entry else derive(definition, pieces())
+    return replace(contract, pii=definition.pii)
 
 
 def record_contract(definition: Project, contract: Contract, at: datetime, once: str | None = None) -> None:
@@ -102,7 +105,8 @@ def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
     broken = [outcome for outcome in validate(rules, frame, listing=True) if not outcome.success]
     for outcome in broken:
         if outcome.error:
-            raise BrokenProject(f"the expectation {outcome.rule} cannot be judged ({outcome.observed}): correct it")
+            told = contract.observed(outcome.rule, outcome.observed)
+            raise BrokenProject(f"the expectation {outcome.rule} cannot be judged ({told}): correct it")
     critical = [outcome for outcome in broken if outcome.rule.severity == "critical"]
     warned = Counter({str(outcome.rule): len(outcome.rows) for outcome in broken if outcome not in critical})
     return RowFindings([fault for outcome in critical for fault in _faults(outcome, frame)], warned)
@@ -125,14 +129,15 @@ def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: 
     """
     rules = [rule for rule in contract.rules if not is_row_rule(rule)]
     broken = [outcome for outcome in _judge_whole(rules, pieces) if not outcome.success]
-    critical = [f"{outcome.rule}: {outcome.observed}" for outcome in broken if outcome.rule.severity == "critical"]
+    told = [(one.rule, f"{one.rule}: {contract.observed(one.rule, one.observed)}") for one in broken]
+    critical = [words for rule, words in told if rule.severity == "critical"]
     critical = [*problems(batch, definition.contract, _empty(batch, pieces)), *critical]
     if critical:
         raise ContractViolation(
             f"the rows of {definition.name!r} up to {batch.until.isoformat()} break the data contract: "
             f"{'; '.join(critical)}: correct the source or the load, or change the contract in the project file"
         )
-    others = [f"{outcome.rule}: {outcome.observed}" for outcome in broken if outcome.rule.severity != "critical"]
+    others = [words for rule, words in told if rule.severity != "critical"]
     return (*(f"{rule}: {count:,} rows" for rule, count in batch.warned.items()), *others)
 
 

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from refit.errors import RefitError
+from refit.errors import LoadFailed, RefitError
+from refit.pii import unseen
 
 
-def blame(error: BaseException, file: Path | None) -> str:
+def blame(error: BaseException, file: Path | None, pii: Collection[str] = ()) -> str:
     """Names the line of a project file that an error came from, and the error.
 
     Args:
         error: What was raised.
         file: The project file; `None` for a project that was not read from one.
+        pii: The columns of the project that identify a person: where there are any, foreign messages are not shown.
 
     Returns:
         Such as `projects/bikes.py, line 12: KeyError: 'docks'`; of several lines the innermost, without a full stop.
     """
-    line, what = _line(error, file), _what(error)
+    line, what = _line(error, file), unseen(pii, error) if pii and _is_foreign(error) else _what(error)
     if file and str(file) in what:
         return what
     return f"{file or 'the project'}{f', line {line}' if line else ''}: {what}"
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """Tells whether an error's words are somebody else's, or repeat somebody else's."""
+    return not isinstance(error, RefitError) or (isinstance(error, LoadFailed) and error.__cause__ is not None)
 
 
 def _line(error: BaseException, file: Path | None) -> int | None:

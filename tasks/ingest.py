@@ -132,7 +132,12 @@ def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Sche
         raise ContractViolation(f"the columns of {definition.name!r} have changed: {'; '.join(refused)}")
     added = {d.column for d in found} if policy == "add" else set()
     widened = unify(schemas, definition) if added else expected
-    return pa.schema([*expected, *(field for field in widened if field.name in added)])
+    schema = pa.schema([*expected, *(field for field in widened if field.name in added)])
+    if unknown := [name for name in definition.pii if name not in schema.names]:
+        raise ContractViolation(
+            f"the table of {definition.name!r} has no column {unknown[0]!r}: correct the name in pii"
+        )
+    return schema
 
 
 def _times(sieve: Sieve, definition: Project) -> Times:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pyarrow as pa
 
 from refit.errors import LoadFailed
+from refit.pii import unseen
 
 
-def read_label_file(file: Path) -> pa.Table:
+def read_label_file(file: Path, pii: Collection[str] = ()) -> pa.Table:
     """Reads all rows of a file; the cells of a CSV file stay text, so that only the table says what they are.
 
     Args:
         file: A CSV or Parquet file.
+        pii: The columns that identify a person: where there are any, no row of the file is shown.
 
     Returns:
         Its rows.
@@ -28,9 +31,9 @@ def read_label_file(file: Path) -> pa.Table:
             return parquet.ParquetFile(file).read()
         return _read_csv(file)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise LoadFailed(
-            f"{file} cannot be read ({str(error).splitlines()[0]}): give a CSV or Parquet file with a header"
-        ) from error
+        told = unseen(pii, error) if pii else str(error).splitlines()[0]
+        cause = None if pii else error  # it would be printed, with its message
+        raise LoadFailed(f"{file} cannot be read ({told}): give a CSV or Parquet file with a header") from cause
 
 
 def _read_csv(file: Path) -> pa.Table:

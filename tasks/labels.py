@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from refit.errors import ContractViolation, NotEnoughData
 from refit.labels import Labelling, Labels, read_labels
+from refit.pii import shown
 from refit.project import Project
 from tasks.delta import open_table, redo, schema_of
 from tasks.label_files import read_label_file
@@ -40,7 +41,7 @@ def join_labels(definition: Project, file: Path) -> Labelling:
         StateError: If others keep writing to the table.
     """
     require_key(definition)
-    rows = read_label_file(file)
+    rows = read_label_file(file, definition.pii)
     with staging_area(definition.name) as area:
         done = redo(lambda: _join(definition, str(file), rows, area), definition.name)
     log.info("%s: %d labels arrived, %d corrected", definition.name, done.arrived, done.corrected)
@@ -74,8 +75,9 @@ def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelli
 def _refuse_all(definition: Project) -> Refuse:
     def refuse(_labels: Labels, broken: list[Broken]) -> Labels:
         first, count = broken[0].faults[0], sum(len(one.faults) for one in broken)
+        value = shown(definition.pii, first.column, first.value)
         raise ContractViolation(
-            f"the label {first.value!r} breaks the data contract of {definition.name} ({first.rule} on "
+            f"the label {value!r} breaks the data contract of {definition.name} ({first.rule} on "
             f"{first.column}, {count:,} rows): nothing was changed; correct the file or the contract"
         )
 

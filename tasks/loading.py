@@ -69,14 +69,22 @@ def stage(
 
 def _load(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
     try:
-        rows = load(window)
-        frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
-        for frame in frames:
-            if not isinstance(frame, FRAMES):
-                raise LoadFailed(
-                    f"load of {definition.file or definition.name} gives a {type(frame).__name__}: give a frame, an "
-                    f"Arrow table, or an iterator of them"
-                )
-            yield frame
-    except _MISTAKES as error:
-        raise LoadFailed(f"load fails in {blame(error, definition.file)}: correct it, and try `refit check`") from error
+        yield from _frames(definition, load, window)
+    except (LoadFailed, *_MISTAKES) as error:
+        if isinstance(error, LoadFailed) and not definition.pii:
+            raise
+        told = blame(error, definition.file, definition.pii)
+        cause = None if definition.pii else error  # it would be printed, with its message
+        raise LoadFailed(f"load fails in {told}: correct it, and try `refit check`") from cause
+
+
+def _frames(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
+    rows = load(window)
+    frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
+    for frame in frames:
+        if not isinstance(frame, FRAMES):
+            raise LoadFailed(
+                f"load of {definition.file or definition.name} gives a {type(frame).__name__}: give a frame, an "
+                f"Arrow table, or an iterator of them"
+            )
+        yield frame

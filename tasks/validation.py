@@ -126,7 +126,7 @@ def _suite(rules: Sequence[Rule]) -> ExpectationSuite:
 def _outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> Outcome:
     rule = rules[cast("ExpectationConfiguration", result.expectation_config).meta["rule"]]
     measured = result.result
-    if "unexpected_count" in measured:
+    if {"unexpected_count", "element_count"} <= measured.keys():  # one about all distinct values has no second one
         observed = f"{measured['unexpected_count']} of {measured['element_count']} rows"
     else:
         observed = str(measured.get("observed_value"))
