@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from deployments.guarding import share_prefect_password
 from infra.settings import Settings, page_address
 
 
@@ -83,6 +84,7 @@ def running() -> Note | None:
 
 def join() -> None:
     """Has this process use the Prefect server of the running `refit up`, unless the user has named one."""
+    share_prefect_password()
     if "PREFECT_API_URL" not in os.environ and (note := running()):
         os.environ["PREFECT_API_URL"] = note.prefect
 

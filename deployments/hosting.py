@@ -9,6 +9,7 @@ import typer
 
 from deployments.options import Debug, Json
 from deployments.output import Answer, answering
+from deployments.ports import HOST
 
 Pool = Annotated[str, typer.Option("--pool", metavar="NAME", help="The work pool that runs the flows.")]
 PREFECT_PORT = 4200
@@ -26,6 +27,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def up(
+    host: Annotated[
+        str, typer.Option(help="The address of both servers; one that others can reach needs passwords, see docs.")
+    ] = HOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port of Prefect's server.")] = PREFECT_PORT,
     mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of MLflow's UI.")] = MLFLOW_PORT,
     pool: Pool = "refit",
@@ -37,7 +41,7 @@ def up(
     With PREFECT_API_URL or MLFLOW_TRACKING_URI, the server named there is used, and none is started.
     """
     with answering(json, debug, "up: starting") as output:
-        from deployments.up import Running, up
+        from deployments.up import Places, Running, up
 
         def ready(running: Running) -> None:
             facts = {
@@ -55,7 +59,7 @@ def up(
             output.show(Answer(facts, lines))
             output.go_on("watching")
 
-        up(port, mlflow_port, pool, ready)
+        up(Places(host, port, mlflow_port), pool, ready)
         output.say("Refit is down.")
 
 

@@ -7,19 +7,21 @@ import socket
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from prefect.client.orchestration import get_client
 
 from deployments.children import Child
+from deployments.guarding import MLFLOW, MLFLOW_SIGNING, PREFECT, PREFECT_CLIENT, signing_key, without_secrets
 from deployments.plan import HEARTBEAT_SECONDS
+from deployments.ports import EVERYWHERE, HOST, address_of
+from infra.loopback import is_loopback
+from infra.secret_files import SECRETS
 from infra.settings import Settings
-from refit.errors import StateError
 
-HOST = "127.0.0.1"
-"""The loopback interface alone: neither server asks who is there."""
 A_LOOK_SECONDS = 2.0
 QUERY_SECONDS = 2
 """How often the worker asks for runs that are due."""
@@ -38,45 +40,56 @@ class Service:
     ready: Callable[[], bool]
 
 
-def prefect_server(port: int) -> Service:
+def prefect_server(host: str, port: int) -> Service:
     """Prefect's server on this machine.
 
     Args:
+        host: The address it listens at.
         port: Its port.
 
     Returns:
         The service, not started.
     """
-    address = f"http://{HOST}:{port}"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    address = address_of(host, port)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     own = {
         "PREFECT_API_URL": f"{address}/api",
         "PREFECT_SERVER_API_PORT": str(port),
+        # Otherwise any page that a browser on this machine shows could read and change all of it.
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{address},http://localhost:{port}",
         # A run that holds a slot while the server starts again would otherwise be marked Crashed though it is fine.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         # The newer UI asks an analytics host for leave even with analytics off.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        # Where others see it, the address is not the one by which this machine reaches it.
+        **({} if is_loopback(host) else {"PREFECT_UI_API_URL": "/api"}),
     }
-    child = Child("Prefect server", command, _with(own), _log("prefect-server"))
+    known = (PREFECT, PREFECT_CLIENT, "PREFECT_SERVER_DATABASE_CONNECTION_URL")
+    child = Child("Prefect server", command, _with(own, known), _log("prefect-server"))
     return Service(child, address, lambda: _answers(f"{address}/api/ready"))
 
 
-def mlflow_server(port: int) -> Service:
+def mlflow_server(host: str, port: int, accounts: Path | None) -> Service:
     """MLflow's UI on the embedded store.
 
     Args:
+        host: The address it listens at.
         port: Its port.
+        accounts: The configuration that says who may open it; `None` if anybody may.
 
     Returns:
         The service, not started.
     """
-    address, settings = f"http://{HOST}:{port}", Settings()
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    address, settings = address_of(host, port), Settings()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", settings.mlflow, "--default-artifact-root", settings.mlflow_artifacts]
     command += ["--no-serve-artifacts"]
-    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    child = Child("MLflow", command, _with(own), _log("mlflow"))
+    own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **_named(host, port)}
+    if accounts:
+        command += ["--app-name", "basic-auth"]
+        own |= {"MLFLOW_AUTH_CONFIG_PATH": str(accounts), MLFLOW_SIGNING: signing_key()}
+    child = Child("MLflow", command, _with(own, (MLFLOW_SIGNING,)), _log("mlflow"))
     return Service(child, address, lambda: _answers(f"{address}/health"))
 
 
@@ -105,7 +118,8 @@ def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool]) -> S
         "REFIT_PROJECTS": str(settings.projects),
         "REFIT_MLFLOW_URL": mlflow,
     }
-    child = Child(WORKER, command, _with(own), _log("worker"))
+    known = set(SECRETS) - {PREFECT, MLFLOW, MLFLOW_SIGNING}
+    child = Child(WORKER, command, _with(own, known), _log("worker"))
     return Service(child, f"work pool {pool}", lambda: online(name))
 
 
@@ -126,27 +140,6 @@ def is_online(pool: str, name: str) -> bool:
         return any(one["name"] == name for one in found.json())
 
 
-def insist_free(port: int, option: str) -> None:
-    """Makes sure that a port can be had.
-
-    Args:
-        port: The port.
-        option: The option that names it.
-
-    Raises:
-        StateError: If something listens there.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise StateError(
-                f"port {port} cannot be used ({error.strerror}): stop what listens there, or name another one by "
-                f"{option}"
-            ) from error
-
-
 def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=A_LOOK_SECONDS):  # noqa: S310 - our own loopback address
@@ -155,10 +148,17 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _with(own: dict[str, str]) -> dict[str, str]:
-    """What the user has set goes before what we would set, but for where things are."""
+def _named(host: str, port: int) -> dict[str, str]:
+    """Has MLflow answer by the address it listens at; by default it does so by those of this machine and of a LAN."""
+    if host in (HOST, *EVERYWHERE):
+        return {}
+    return {"MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:{port},{urlsplit(address_of(host, port)).netloc}"}
+
+
+def _with(own: dict[str, str], known: Iterable[str]) -> dict[str, str]:
+    """What the user has set goes before what we would set, but for where things are; of secrets, what it must know."""
     where = {name: own[name] for name in own if name in PLACES}
-    return {**own, **os.environ, **where}
+    return without_secrets({**own, **os.environ, **where}, known)
 
 
 def _log(name: str) -> Path:

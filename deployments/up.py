@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,9 +17,12 @@ from deployments import already_up
 from deployments.already_up import Note
 from deployments.children import end
 from deployments.deploying import Following, bring_about
-from deployments.services import HOST, Service, insist_free, is_online, mlflow_server, prefect_server, worker
+from deployments.guarding import MLFLOW, insist_guarded
+from deployments.ports import address_of, insist_free
+from deployments.services import Service, is_online, mlflow_server, prefect_server, worker
 from deployments.stack import Stack, Stopped
 from infra.settings import Settings, page_address
+from tasks.mlflow_accounts import open_accounts
 from tasks.mlflow_store import open_mlflow
 
 log = logging.getLogger("deployments.up")
@@ -40,38 +44,49 @@ class Running:
     deployments: tuple[str, ...]
 
 
-def up(port: int, mlflow_port: int, pool: str, ready: Callable[[Running], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the servers listen that are started here."""
+
+    host: str
+    port: int
+    """Of Prefect's server."""
+    mlflow_port: int
+    """Of MLflow's UI."""
+
+
+def up(places: Places, pool: str, ready: Callable[[Running], None]) -> None:
     """Starts all that is needed to watch models on this machine, and watches over it until somebody asks to stop.
 
     Args:
-        port: The port of Prefect's server, where none is named in PREFECT_API_URL.
-        mlflow_port: The port of MLflow's UI, where no server is named in MLFLOW_TRACKING_URI.
+        places: Where Prefect's server listens, unless one is named in PREFECT_API_URL, and MLflow's UI, unless one is
+            named in MLFLOW_TRACKING_URI.
         pool: The work pool.
         ready: Called once when all of it is ready.
 
     Raises:
-        StateError: If one is running already, a port is taken, or a service does not start.
+        StateError: If one is running already, a port is taken, others could reach a server that asks nobody for a
+            password, or a service does not start.
     """
+    insist_guarded(places.host, prefect=not PREFECT_API_URL.value(), mlflow=not Settings().tracking_uri)
     with already_up.alone() as crashed:
         if crashed:
             _sweep(crashed)
         joined = PREFECT_API_URL.value()
         # The end needs the server's address, too: killed runs are told of there.
         with (
-            temporary_settings({PREFECT_API_URL: joined or f"http://{HOST}:{port}/api"}),
+            temporary_settings({PREFECT_API_URL: joined or f"{address_of(places.host, places.port)}/api"}),
             _ended_together() as stack,
             suppress(Stopped),
         ):
-            _insist_free(None if joined else port, None if Settings().tracking_uri else mlflow_port)
-            server = None if joined else _begun(stack, prefect_server(port))
-            _run(stack, server, mlflow_port, pool, ready)
+            _insist_free(places, prefect=not joined)
+            server = None if joined else _begun(stack, prefect_server(places.host, places.port))
+            _run(stack, server, places, pool, ready)
 
 
-def _run(stack: Stack, server: Service | None, mlflow_port: int, pool: str, ready: Callable[[Running], None]) -> None:
+def _run(stack: Stack, server: Service | None, places: Places, pool: str, ready: Callable[[Running], None]) -> None:
     api, tracking = str(PREFECT_API_URL.value()), Settings().tracking_uri
-    if not tracking:
-        open_mlflow()  # makes the database, which two processes must not do at once
-    ui = None if tracking else _begun(stack, mlflow_server(mlflow_port))
+    ui = None if tracking else _begun(stack, _mlflow(places))
     mlflow = ui.address if ui else tracking
     if server:
         stack.wait_for(server)
@@ -90,11 +105,18 @@ def _run(stack: Stack, server: Service | None, mlflow_port: int, pool: str, read
     stack.watch(restarted=lambda: stack.note(api, mlflow), now_and_then=files.look)
 
 
-def _insist_free(port: int | None, mlflow_port: int | None) -> None:
+def _mlflow(places: Places) -> Service:
+    open_mlflow()  # makes the database, which two processes must not do at once
+    password = os.environ.get(MLFLOW)
+    return mlflow_server(places.host, places.mlflow_port, open_accounts(password) if password else None)
+
+
+def _insist_free(places: Places, *, prefect: bool) -> None:
     """Looks at both ports before anything is started."""
-    for wanted, option in ((port, "--port"), (mlflow_port, "--mlflow-port")):
-        if wanted is not None:
-            insist_free(wanted, option)
+    if prefect:
+        insist_free(places.host, places.port, "--port")
+    if not Settings().tracking_uri:
+        insist_free(places.host, places.mlflow_port, "--mlflow-port")
 
 
 def _begun(stack: Stack, service: Service) -> Service:
