@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 MOST_KEYS = 200_000
-"""Of more keys, those whose hashes are smallest stand for all: the same ones of either version."""
+"""Of more keys, those whose hashes are smallest stand for all: the same ones of either version, and twice as many
+answers at most."""
 SAID = ("prediction", "score", "scores", "classes")
 KNOWN = ("version", "role", "source", "scored_at", "event_time")
 
@@ -77,30 +78,28 @@ def read_answers(definition: Project, versions: Sequence[int], window: Window) -
 
 
 def _bounded(definition: Project, table: DeltaTable, columns: list[str], where: str) -> Answered | None:
-    names, most = [KEY + name for name in definition.key], np.uint64(2**64 - 1)
-    keys, parts, held = list[Identities](), list[pa.Table](), 0
+    names, most = [KEY + name for name in definition.key], 2**64
+    keys, parts = list[Identities](), list[pa.Table]()
     for part in read(table, columns, where):
         rows = part.filter(_complete(part, [*names, "prediction"]))
         found = identities(rows.select(names).rename_columns(list(definition.key)), definition.key)
         keys, parts = [*keys, found], [*parts, rows.drop_columns(names)]
-        held += rows.num_rows
-        while held > 2 * MOST_KEYS:
-            most = np.uint64(most // np.uint64(2))
+        keys[-1:], parts[-1:] = _smaller(keys[-1:], parts[-1:], most)
+        while sum(map(len, keys)) > 2 * MOST_KEYS:
+            most //= 2
             keys, parts = _smaller(keys, parts, most)
-            held = sum(map(len, keys))
-    keys, parts = _smaller(keys, parts, most)
     if not sum(map(len, keys)):
         return None
-    held_as = schema_of(table)
-    named = pa.schema([(name, held_as.field(KEY + name).type) for name in definition.key])
-    return Answered(np.concatenate(keys), pa.concat_tables(parts), named, (float(most) + 1) / 2**64)
+    held = schema_of(table)
+    named = pa.schema([(name, held.field(KEY + name).type) for name in definition.key])
+    return Answered(np.concatenate(keys), pa.concat_tables(parts), named, most / 2**64)
 
 
-def _smaller(keys: list[Identities], parts: list[pa.Table], most: np.uint64) -> tuple[list[Identities], list[pa.Table]]:
-    kept = np.concatenate([np.empty(0, "S16"), *keys])
-    mask = kept.view(np.uint64).reshape(-1, 2)[:, 0] <= most
-    together = pa.concat_tables(parts) if parts else pa.table({})
-    return [kept[mask]], [together.filter(pa.array(mask)) if parts else together]
+def _smaller(keys: list[Identities], parts: list[pa.Table], most: int) -> tuple[list[Identities], list[pa.Table]]:
+    """Keeps the keys whose first 64 bits are a smaller number."""
+    together = np.concatenate(keys)
+    mask = together.view(np.uint64).reshape(-1, 2)[:, 0] <= np.uint64(most - 1)
+    return [together[mask]], [pa.concat_tables(parts).filter(pa.array(mask))]
 
 
 def _complete(part: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:

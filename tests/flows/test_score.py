@@ -12,7 +12,7 @@ import pytest
 from refit.errors import ContractViolation, NotEnoughData, ProjectError, UnusableTime
 from refit.scored import ScoreOutcome
 from tasks.delta import open_table, read
-from tests.flows.test_what_a_run_shows import page_of, run_of
+from tests.flows.test_what_a_run_shows import newest_runs, page_of, run_of
 from tests.flows.watched import A_DAY, START, Depot, refit, rows_of
 
 DAY = timedelta(days=1)
@@ -99,6 +99,8 @@ def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path
 
 
 def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: Depot) -> None:
+    from deployments.contesting import compare_versions
+    from deployments.record import status
     from tasks.approve import settle_approval
     from tasks.approve import waiting as waiting_for
 
@@ -114,6 +116,17 @@ def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: 
     assert rows.groupby(["role", "version"]).size().to_dict() == {("champion", 1): 1200, ("shadow", 2): 1200}
     scores = rows.pivot_table(index="key__parcel", columns="role", values="score")
     assert (scores["champion"] - scores["shadow"]).abs().max() > 1e-6
+    depot.monitor(47)
+    shown = [page["parcels-challenger"].data for page in map(page_of, newest_runs(3)) if "parcels-challenger" in page]
+    assert "version 2 shadows: no row was answered by it yet" in shown[0], "nothing later than its instant is seen"
+    compared = compare_versions("parcels", None, None)
+    shadow = compared.facts["comparisons"]["shadow"]
+    assert (shadow["answered"], shadow["mature"], shadow["labelled"]) == (1200, 1200, 1200)
+    assert shadow["interval"][0] <= shadow["difference"] <= shadow["interval"][1]
+    assert compared.lines[0].startswith("parcels: version 2 shadows: as a shadow ")
+    told = status("parcels")
+    assert told.facts["projects"]["parcels"]["challenger"]["comparisons"]["shadow"] == shadow
+    assert "; version 2 shadows: as a shadow " in told.lines[0]
     assert waiting_for("parcels", 2)
     settle_approval("parcels", 2, approved=False, who="Ada", why="no", at=START + 46 * DAY)
     assert score(45, start=START + 41 * DAY).shadow is None
