@@ -8,6 +8,9 @@ _FULL = ("No space left on device", "database or disk is full")
 _REFUSED = "ParameterTypeError"
 """What Prefect raises where a flow is called with a value outside its limits; named, since its import takes seconds."""
 
+_UNKNOWN_HERE = "PrefectHTTPStatusError"
+"""What Prefect raises where its server refuses; a 401 is about the password."""
+
 
 def sentence(fault: BaseException) -> str:
     """Says what went wrong and what to do about it.
@@ -34,6 +37,8 @@ def _known(cause: BaseException) -> str | None:
         return str(cause)
     if type(cause).__name__ == _REFUSED:
         return f"what was asked for cannot be: {str(cause).partition(':')[2].strip().removeprefix('- ')}"
+    if type(cause).__name__ == _UNKNOWN_HERE and "'401 Unauthorized'" in str(cause):
+        return "the Prefect server asks for another password: set PREFECT_API_AUTH_STRING to its NAME:PASSWORD"
     if any(words in str(cause) for words in _FULL):
         return "REFIT_HOME has no space left: free some on its disk and run again"
     fault = fault_of(cause, "REFIT_HOME")
