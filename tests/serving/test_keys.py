@@ -56,6 +56,27 @@ def test_every_address_refuses_all_but_a_key(server: Server, keys: tuple[Path, s
     assert httpx.get(f"{server.address}/metrics", headers=right).status_code == 200
 
 
+NAMES = {
+    "a path": "..%2F..%2Fetc%2Fpasswd",
+    "a path of dots": "%2e%2e",
+    "a hidden end": "parcels%00",
+    "more headers": "parcels%0D%0Aset-cookie:%20a=b",
+    "SQL": "parcels'%20OR%20'1'='1",
+    "letters that look alike": "p%D0%B0rcels",
+    "no UTF-8": "parcels%FF",
+    "very long": "p" * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_what_is_no_name_is_answered_in_a_short_sentence(server: Server, keys: tuple[Path, str], name: str) -> None:
+    sent = {"authorization": f"Bearer {keys[1]}"}
+    for path in (f"/v1/models/{name}/predict", f"/v2/models/{name}/infer", f"/v1/models/{name}/labels"):
+        answer = httpx.post(server.address + path, json={"row": ROW}, headers=sent)
+        assert (answer.status_code, "error" in answer.json(), len(answer.text) < 600) == (404, True, True), answer.text
+        assert "set-cookie" not in answer.headers
+
+
 def test_a_new_key_works_at_once_and_a_revoked_one_no_more(server: Server, keys: tuple[Path, str]) -> None:
     file, first = keys
     former, second = file.read_text(), made(file, "store")
