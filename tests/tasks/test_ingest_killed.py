@@ -13,12 +13,13 @@ from tasks.delta import open_table, read
 from tasks.quarantine_table import all_rejected
 
 PROGRAM = """
-import os, random, signal, sys, time
+import random, signal, sys, time
 from datetime import UTC, datetime, timedelta
 import great_expectations, numpy as np, pandas as pd
 from sklearn.dummy import DummyRegressor
 import tasks.commit, tasks.ingest, tasks.quarantine_table
 from refit import Project
+from tests.tasks.killed import after, attempt, before
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,26 +37,8 @@ def run(name, seconds):
     done = tasks.ingest.ingest.fn(project, START + timedelta(seconds=seconds))
     print(done.rows_in, done.accepted, done.quarantined, flush=True)
 
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def attempt(prepare, name, seconds, kill_after=None):
-    child = os.fork()  # the libraries are imported, their threads have not been started
-    if not child:
-        prepare()
-        run(name, seconds)
-        os._exit(0)
-    if kill_after:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
-
-def before(module, name):
-    return lambda: setattr(module, name, die)
-
-def after(module, name):
-    step = getattr(module, name)
-    return lambda: setattr(module, name, lambda *given: (step(*given), die()))
+def ingesting(name, seconds):
+    return lambda: run(name, seconds)
 
 deaths = []
 for seconds in (8000, 9000):
@@ -63,14 +46,14 @@ for seconds in (8000, 9000):
         before(tasks.quarantine_table, "write"), after(tasks.quarantine_table, "write"), before(tasks.ingest, "commit"),
         before(tasks.commit, "write"), after(tasks.commit, "write"),
     ):
-        deaths.append(attempt(point, "killed", seconds))
+        deaths.append(attempt(ingesting("killed", seconds), point))
 started = time.monotonic()
-attempt(lambda: None, "other", 9000)
+attempt(ingesting("other", 9000))
 whole = time.monotonic() - started
 moments = random.Random(sys.argv[1])
 for number in range(5):
-    attempt(lambda: None, "killed", 9100 + 100 * number, moments.uniform(0.3, 1.0) * whole)
-attempt(lambda: None, "killed", 10_000)
+    attempt(ingesting("killed", 9100 + 100 * number), kill_after=moments.uniform(0.3, 1.0) * whole)
+attempt(ingesting("killed", 10_000))
 print(deaths.count(signal.SIGKILL))
 """
 

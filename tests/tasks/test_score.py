@@ -99,51 +99,31 @@ def ingested(mlflow_home: Path) -> Path:
 
 
 PROGRAM = """
-import os, random, signal, sys, time
+import os, random, signal, sys
 from pathlib import Path
 import deltalake, great_expectations, mlflow, skops.io
 import tasks.quarantine_table, tasks.score, tasks.scored_batch, tasks.scored_commit
-from tests.tasks.test_score import definition, score, serving, sought
+from tests.tasks.killed import after, attempt, before
+from tests.tasks.test_score import definition, score, sought
 
 home, key = Path(os.environ["REFIT_HOME"]), (("id",) if sys.argv[1] else ())
 
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def attempt(prepare, kill_after=None):
-    child = os.fork()  # the libraries are imported, their threads have not been started
-    if not child:
-        try:
-            prepare()
-            done = score(home, sought(), definition(key))
-            print(done.rows_in, done.quarantined, done.champion.scored, done.champion.already, flush=True)
-        finally:
-            os._exit(1)
-    if kill_after:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
-
-def before(module, name):
-    return lambda: setattr(module, name, die)
-
-def after(module, name):
-    step = getattr(module, name)
-    return lambda: setattr(module, name, lambda *given: (step(*given), die()))
+def work():
+    done = score(home, sought(), definition(key))
+    print(done.rows_in, done.quarantined, done.champion.scored, done.champion.already, flush=True)
 
 points = [
     before(tasks.score, "admit"), before(tasks.quarantine_table, "write"), after(tasks.quarantine_table, "write"),
     after(tasks.scored_batch.Batch, "score"), before(tasks.scored_commit, "write_rows"),
 ]
-deaths = [attempt(point) for point in points]
-started = time.monotonic()
+deaths = [attempt(work, point) for point in points]
 moments = random.Random(sys.argv[1])
 for number in range(5):
-    deaths.append(attempt(lambda: None, moments.uniform(0.2, 1.5)))
-deaths.append(attempt(after(tasks.scored_commit, "write_rows")))
-attempt(lambda: None)
-attempt(lambda: None)
-print(deaths[:5].count(signal.SIGKILL))
+    attempt(work, kill_after=moments.uniform(0.2, 1.5))
+attempt(work, after(tasks.scored_commit, "write_rows"))
+attempt(work)
+attempt(work)
+print(deaths.count(signal.SIGKILL))
 """
 
 
