@@ -13,6 +13,7 @@ from typing import Any
 from deployments.already_up import join
 from deployments.faults import sentence
 from deployments.progress import Progress
+from infra.log_lines import fault_line, lines_are_json
 from infra.settings import Settings, settle
 
 
@@ -76,7 +77,7 @@ class Output:
         self._progress.stop()
         if self._as_json:
             self._write(json.dumps({"error": sentence(fault), "kind": type(fault).__name__}))
-        sys.stderr.write(f"refit: {sentence(fault)}\n")
+        sys.stderr.write(f"{fault_line(sentence(fault)) if lines_are_json() else f'refit: {sentence(fault)}'}\n")
 
 
 @contextmanager

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from infra.log_lines import lines_are_json
+
 if TYPE_CHECKING:
     from rich.status import Status
 
@@ -27,6 +29,9 @@ class Progress(logging.Handler):
         Args:
             doing: What the command does, in a few words.
         """
+        if lines_are_json():  # the console's own handler shows the facts then
+            _set_up()
+            return
         self._say(doing)
         if sys.stderr.isatty():
             from rich.console import Console
@@ -34,9 +39,7 @@ class Progress(logging.Handler):
 
             self._status = Status(doing, console=Console(stderr=True))
             self._status.start()
-        from prefect.logging.configuration import ensure_logging_setup
-
-        ensure_logging_setup()  # a first set-up after this would remove our handler
+        _set_up()  # a first set-up after this would remove our handler
         for room in ROOMS:
             logging.getLogger(room).addHandler(self)
 
@@ -64,3 +67,9 @@ class Progress(logging.Handler):
         else:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
+
+
+def _set_up() -> None:
+    from prefect.logging.configuration import ensure_logging_setup
+
+    ensure_logging_setup()

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     """`REFIT_HOME`: the only directory Refit writes to. Deleting it resets everything."""
     projects: Path = Path("projects")
     """`REFIT_PROJECTS`: the directory of the project files."""
+    environment: Literal["dev", "staging", "production"] = "production"
+    """`REFIT_ENVIRONMENT`: what a project's gate may have other rules of promotion for. Whoever says nothing gets the
+    strictest."""
     store_uri: str = ""
     """`REFIT_STORE_URI`: where the Delta tables lie; by default under `home`."""
     database_url: str = ""
@@ -66,6 +69,8 @@ class Settings(BaseSettings):
 
     keep_predictions_days: float | None = Field(None, gt=0)
     """`REFIT_KEEP_PREDICTIONS_DAYS`: older predictions go when `refit prune` runs; by default all stay."""
+    log_format: Literal["text", "json"] = "text"
+    """`REFIT_LOG_FORMAT`: whether flows, commands and servers log for people, or one JSON object a line."""
     serving_form: Literal["measured", "scikit-learn"] = "measured"
     """`REFIT_SERVING_FORM`: whether `refit serve` answers by ONNX where that was measured to say the same and to be
     faster, or by scikit-learn alone."""
@@ -150,8 +155,10 @@ def environment(settings: Settings) -> dict[str, str]:
     Returns:
         From variable to value; none of them is set yet.
     """
+    console = {"FORMATTER": "json", "LEVEL": "INFO"} if settings.log_format == "json" else {}
     return {
         **QUIET,
+        **{f"PREFECT_LOGGING_HANDLERS_CONSOLE_{item}": value for item, value in console.items()},
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",

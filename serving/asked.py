@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from fastapi import HTTPException
 
+from infra.log_lines import REQUEST
 from refit.answering import Said
 from refit.received import Received
 from serving.limits import Limits
@@ -54,7 +55,9 @@ def identified(given: object, header: str) -> str:
     chosen = header if given is None else given
     if not isinstance(chosen, str) or len(chosen) > LONGEST_ID:
         raise HTTPException(422, f"the request id is no text of at most {LONGEST_ID} characters: send another one")
-    return chosen or uuid4().hex
+    chosen = chosen or uuid4().hex
+    REQUEST.set(chosen)
+    return chosen
 
 
 def require_count(rows: int, limits: Limits) -> None:
