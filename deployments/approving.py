@@ -6,8 +6,9 @@ import os
 from datetime import UTC, datetime
 
 from deployments.output import Answer
-from deployments.succession import champion_facts, whoever
+from deployments.succession import champion_facts
 from tasks.approve import settle_approval
+from tasks.people import whoever
 from tasks.telling import tell_approved
 
 
@@ -25,7 +26,7 @@ def approve_here(project: str, version: int, *, approved: bool, who: str | None,
         What came of it.
     """
     person = who or whoever()
-    champion = settle_approval.fn(project, version, approved, person, why, datetime.now(UTC))
+    champion = settle_approval.fn(project, version, approved, person, why, datetime.now(UTC), whoever())
     if os.environ.get("PREFECT_API_URL"):  # else the next monitor run tells it, where there is a server to ask
         tell_approved(project, champion)
     facts = {

@@ -31,6 +31,7 @@ from tasks.endings import completed, newest_missed_once, refused_in_words
 from tasks.evaluate import can_judge, evaluate
 from tasks.expectations import renew_contract
 from tasks.ingest import ingest
+from tasks.people import asked_by
 from tasks.profiles import profile_reference
 from tasks.promote import promote
 from tasks.refit import fit_again
@@ -83,7 +84,7 @@ def retrain(
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
-    asked = Request("manual", reason, force)
+    asked = Request("manual", reason, force, asked_by())
     with living("retrain", project), ask_for_turn(definition, asked, until, decision) as turn:
         outcome = turn.outcome = _retrained(definition, until, now, _Asked(reason, force, decision))
     tell_retrain(definition, outcome)

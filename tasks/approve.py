@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 from typing import cast
 
@@ -15,18 +16,22 @@ from prefect.runtime import deployment
 
 from refit.errors import NotApproved
 from refit.judgements import Judgement
+from refit.ledger import from_payload
 from refit.models import Challenger, Champion
+from refit.monitoring.replay import Decided, Retrained
 from tasks.challenger import pending
-from tasks.ledger import record
+from tasks.ledger import entries, entry, record
 from tasks.promote import promote
-from tasks.register import judgement_of, verdict_of_version
+from tasks.register import EVERY, judgement_of, verdict_of_version
 from tasks.succession import current_champion, generation_of
 
 log = logging.getLogger(__name__)
 
 
 @task(task_run_name="settle the approval of version {version} of {project}", cache_policy=NO_CACHE)
-def settle_approval(project: str, version: int, approved: bool, who: str, why: str, at: datetime) -> Champion | None:
+def settle_approval(
+    project: str, version: int, approved: bool, who: str, why: str, at: datetime, login: str = ""
+) -> Champion | None:
     """Records a person's answer, and promotes the version if it is yes.
 
     The first answer stands. Giving the same one again goes on with what a crash has left undone.
@@ -38,15 +43,19 @@ def settle_approval(project: str, version: int, approved: bool, who: str, why: s
         who: The person.
         why: Their reason.
         at: When this happens, UTC.
+        login: Whoever is logged in where they say so, as far as that is known.
 
     Returns:
         The new champion; `None` after a refusal.
 
     Raises:
-        NotApproved: If that version does not wait for anybody, or another answer is on record.
+        NotApproved: If the policy asks for another person than this one, that version does not wait for anybody, or
+            another answer is on record.
         StaleChampion: If another champion serves than the one it was compared with.
     """
     challenger = waiting(project, version)
+    if approved:
+        require_other_eyes(challenger, {who, login})
     compared, serving = judgement_behind(challenger), current_champion(project)
     facts = {
         "verdict_id": challenger.verdict_id,
@@ -63,6 +72,41 @@ def settle_approval(project: str, version: int, approved: bool, who: str, why: s
         raise NotApproved(f"version {version} of {project} was {said} by {answer.payload['who']}: that answer stands")
     log.info("%s: version %d is %s by %s", project, version, "approved" if approved else "refused", who)
     return promote.fn(challenger, compared.over, at) if approved else None
+
+
+def require_other_eyes(challenger: Challenger, people: Collection[str]) -> None:
+    """Insists that somebody else approves than the person who asked for the retrain, where the policy does.
+
+    Args:
+        challenger: The version that waits.
+        people: The names of the person who approves.
+
+    Raises:
+        NotApproved: If one of them is that person's.
+    """
+    asked = who_asked(challenger) if judgement_behind(challenger).policy.four_eyes else ""
+    if asked and asked in people:
+        raise NotApproved(
+            f"{asked} asked for the retrain of version {challenger.version} of {challenger.model.project}, and "
+            f"gate.four_eyes wants somebody else to approve it: ask a colleague, or refuse it"
+        )
+
+
+def who_asked(challenger: Challenger) -> str:
+    """Finds the person who asked for the retrain that made a version.
+
+    Args:
+        challenger: The version.
+
+    Returns:
+        Their name; nothing where nobody in person did, or that is not on record.
+    """
+    project = challenger.model.project
+    retrains = (from_payload(Retrained, made.payload) for made in entries(project, "retrain", newest=EVERY))
+    decision = next((one.decision for one in retrains if one.verdict == challenger.verdict_id), None)
+    made = entry(decision) if decision is not None else None
+    request = from_payload(Decided, made.payload).evidence.request if made else None
+    return request.who if request else ""
 
 
 def waiting(project: str, version: int) -> Challenger:

@@ -15,8 +15,8 @@ from types import CodeType, ModuleType
 from infra.settings import Settings
 from refit.errors import BrokenProject, ProjectError, UnknownProject
 from refit.project import Project
+from tasks.bound import bound
 from tasks.foreign_code import blame
-from tasks.requested_rows import bound
 
 _importing = threading.Lock()
 """Another thread must not see a module that is only half there."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 
-def bound(definition: Project) -> Project:
+def with_requests(definition: Project) -> Project:
     """Gives a project that takes requests for its rows a load that knows where they lie.
 
     Args:

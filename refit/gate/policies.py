@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from refit.policies import Policy
+
+Environment = Literal["dev", "staging", "production"]
+Promotion = Literal["auto", "approve"]
 
 
 class Budgets(Policy):
@@ -76,8 +80,13 @@ class GatePolicy(Policy):
     prediction_range: tuple[float, float] | None = None
     """The lowest and the highest number that a regression may predict; by default one width of the training target's
     range below and above it."""
-    promotion: Literal["auto", "approve"] = "auto"
+    promotion: Promotion = "auto"
     """Whether a challenger that passes serves at once, or when a person has approved it."""
+    environments: Mapping[Environment, Promotion] = {}
+    """What `promotion` is in an environment (`REFIT_ENVIRONMENT`), such as `{"dev": "auto"}` where production asks."""
+    four_eyes: bool = False
+    """Whether somebody else has to approve a version than the person who asked for its retrain, as far as that one is
+    known: a schedule, or a monitor, is nobody."""
     moved_alias: Literal["restore", "adopt"] = "restore"
     """What to do where a person has moved MLflow's alias `champion`: put it back, or make that version champion if a
     verdict has allowed it. Both are recorded."""

@@ -108,6 +108,8 @@ class Request:
     reason: str
     force: bool = False
     """Whether budget and cooldown are to be passed over; only a person may."""
+    who: str = ""
+    """The person, where one is known."""
 
 
 @dataclass(frozen=True, slots=True)

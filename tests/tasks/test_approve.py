@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import get_client
 
-from refit import GatePolicy, Project
+from refit import GatePolicy, Project, Window
 from refit.errors import NotApproved, StaleChampion
-from tasks.approve import ask_for_approval, pending, settle_approval
+from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.replay import Retrained
+from tasks.approve import ask_for_approval, pending, settle_approval, who_asked
+from tasks.catalog import find_project
+from tasks.decision import record_outcome, settle_decision
 from tasks.ledger import entries, latest, verify_ledger
 from tasks.promote import promote
 from tasks.register import is_settled, was_overtaken
@@ -24,7 +29,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def rentals(rentals: Project) -> Project:
-    return rentals.model_copy(update={"gate": GatePolicy(promotion="approve")})
+    return rentals.model_copy(update={"gate": GatePolicy(promotion="approve", four_eyes=True)})
 
 
 def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
@@ -103,3 +108,29 @@ def test_a_form_is_opened_once_for_each_verdict(judge, prefect_server: None, mon
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(asked)
     assert (str(run.deployment_id), run.parameters) == (deployed, {"project": "rentals", "version": 1})
+
+
+def test_whoever_asked_for_a_retrain_has_to_find_somebody_else(judge, rentals: Project) -> None:
+    challenger = judge()
+    evidence = Evidence("rentals", AT, 0, Window(AT - HOUR, AT), HOUR, 10, 1, None, 10, AT)
+    asked = replace(evidence, request=Request("manual", "test", who="ada"))
+    decision = settle_decision.fn(rentals, asked, AT)
+    record_outcome("rentals", Retrained(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
+    assert who_asked(challenger) == "ada"
+    for who, login in (("ada", ""), ("A. L.", "ada")):
+        with pytest.raises(NotApproved, match="ada asked for the retrain of version 1 of rentals"):
+            settle_approval.fn("rentals", 1, approved=True, who=who, why="", at=AT, login=login)
+    assert entries(kind="approval") == []
+    assert settle_approval.fn("rentals", 1, approved=True, who="bob", why="", at=AT, login="bob") is not None
+
+
+def test_an_environment_has_its_own_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = 'gate=GatePolicy(promotion="approve", environments={"dev": "auto"})'
+    head = "import pandas as pd\nfrom sklearn.dummy import DummyRegressor\nfrom refit import GatePolicy, Project\n"
+    roles = 'name="mills", kind="regression", target="y", timestamp="t", load=lambda _: pd.DataFrame()'
+    (tmp_path / "mills.py").write_text(f"{head}project = Project({roles}, build=DummyRegressor, {gate})\n")
+    monkeypatch.setenv("REFIT_PROJECTS", str(tmp_path))
+    assert find_project("mills").gate.promotion == "approve"
+    for environment, promotion in {"dev": "auto", "staging": "approve", "production": "approve"}.items():
+        monkeypatch.setenv("REFIT_ENVIRONMENT", environment)
+        assert find_project("mills").gate.promotion == promotion
