@@ -1,4 +1,4 @@
-"""The commands about whose data there is, and who did what: `refit forget`."""
+"""The commands about whose data there is, and who did what: `refit forget` and `refit log`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from deployments.options import Debug, Json, ProjectName
+from deployments.options import Debug, Json, ProjectName, Since
 from deployments.output import answering
-from deployments.tidying import DryRun
+from deployments.tidying import AnyProject, DryRun
 
 
 def add_to(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
     Args:
         app: The command line.
     """
-    for command in (forget,):
+    for command in (forget, log):
         app.command()(command)
 
 
@@ -39,5 +39,16 @@ def forget(
     """Erase somebody's rows from all tables of a project, and from every version of them that is kept."""
     with answering(json, debug, f"forget rows of {project}") as output:
         from deployments.forgetting import forget_here, given
+        from tasks.access_log import noted
 
-        output.show(forget_here(project, given(key), why, dry_run=dry_run))
+        with noted("forget", project, recorded=True):
+            answer = forget_here(project, given(key), why, dry_run=dry_run)
+        output.show(answer)
+
+
+def log(project: AnyProject = None, since: Since = None, json: Json = False, debug: Debug = False) -> None:
+    """Show who did what, and when, by the ledger and by the access log of this REFIT_HOME."""
+    with answering(json, debug) as output:
+        from deployments.logbook import show_deeds
+
+        output.show(show_deeds(project, since))

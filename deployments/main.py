@@ -81,8 +81,11 @@ def retrain(
     """Train a challenger here, judge it, and promote it if it is fit to serve."""
     with answering(json, debug, f"retrain {project}: starting Prefect") as output:
         from deployments.retraining import retrain_here, retrain_remotely
+        from tasks.access_log import noted
 
-        output.show((retrain_remotely if remote else retrain_here)(project, as_of, reason, force))
+        with noted("retrain", project, recorded=True):
+            answer = (retrain_remotely if remote else retrain_here)(project, as_of, reason, force)
+        output.show(answer)
 
 
 @app.command()
@@ -127,9 +130,15 @@ def quarantine(
     """List the rows that broke the data contract, or replay them against today's contract."""
     with answering(json, debug, f"{action.value} the quarantine of {project}") as output:
         from deployments.quarantining import list_quarantine, replay_quarantine
+        from tasks.access_log import noted
 
         replaying = action is QuarantineAction.replay
-        output.show(replay_quarantine(project) if replaying else list_quarantine(project, limit, show_pii=show_pii))
+        if not replaying and not show_pii:
+            output.show(list_quarantine(project, limit))
+            return
+        with noted("quarantine replay" if replaying else "quarantine list --show-pii", project):
+            answer = replay_quarantine(project) if replaying else list_quarantine(project, limit, show_pii=show_pii)
+        output.show(answer)
 
 
 def main() -> None:

@@ -29,6 +29,10 @@ Moment = Annotated[
     datetime | None,
     typer.Option("--at", metavar="TIME", parser=_moment, help="A moment in the past (ISO 8601, UTC by default)."),
 ]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", metavar="TIME", parser=_moment, help="From then on (ISO 8601, UTC by default)."),
+]
 From = Annotated[
     datetime | None,
     typer.Option("--from", metavar="TIME", parser=_moment, help="The first event time (ISO 8601, UTC by default)."),

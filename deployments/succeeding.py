@@ -50,8 +50,11 @@ def rollback(
     gc.disable()  # a quarter of the two seconds that the imports take; so short a command leaves no garbage that counts
     with answering(json, debug) as output:
         from deployments.succession import rollback as run
+        from tasks.access_log import noted
 
-        output.show(run(project, to, reason))
+        with noted("rollback", project, recorded=True):
+            answer = run(project, to, reason)
+        output.show(answer)
 
 
 def approve(
@@ -66,8 +69,11 @@ def approve(
     """Approve, or refuse, a version that the gate found fit and that waits for a person."""
     with answering(json, debug, f"approve {project} version {version}") as output:
         from deployments.approving import approve_here
+        from tasks.access_log import noted
 
-        output.show(approve_here(project, version, approved=not refuse, who=who, why=why))
+        with noted("approve", project, recorded=True):
+            answer = approve_here(project, version, approved=not refuse, who=who, why=why)
+        output.show(answer)
 
 
 def ledger(

@@ -27,8 +27,11 @@ def doctor(project: AnyProject = None, dry_run: DryRun = False, json: Json = Fal
     """Find and repair what a crash has left: stale runs, orphans, unreferenced files."""
     with answering(json, debug, "doctor: looking through the store") as output:
         from deployments.doctoring import doctor_here
+        from tasks.access_log import noted
 
-        output.show(doctor_here(project, dry_run=dry_run))
+        with noted("doctor --dry-run" if dry_run else "doctor", project):
+            answer = doctor_here(project, dry_run=dry_run)
+        output.show(answer)
 
 
 def prune(
@@ -43,5 +46,8 @@ def prune(
     """Let go what nobody returns to; never what a kept version needs to be rebuilt."""
     with answering(json, debug, "prune: looking through the store") as output:
         from deployments.pruning import prune_here
+        from tasks.access_log import noted
 
-        output.show(prune_here(project, keep, dry_run=dry_run))
+        with noted("prune --dry-run" if dry_run else "prune", project):
+            answer = prune_here(project, keep, dry_run=dry_run)
+        output.show(answer)

@@ -31,8 +31,11 @@ def monitor(
     """Judge the production window against the champion's reference, and decide: retrain, wait or alert."""
     with answering(json, debug, f"monitor {project}: starting Prefect") as output:
         from deployments.monitoring import monitor_here
+        from tasks.access_log import noted
 
-        output.show(monitor_here(project, as_of, event))
+        with noted("monitor", project):
+            answer = monitor_here(project, as_of, event)
+        output.show(answer)
 
 
 def score(
@@ -48,8 +51,11 @@ def score(
     """Score rows with the champion, and with a challenger that shadows it, and keep what they said: each row once."""
     with answering(json, debug, f"score {project}: starting Prefect") as output:
         from deployments.scoring import score_here
+        from tasks.access_log import noted
 
-        output.show(score_here(project, start, end, file, table, as_of))
+        with noted("score", project):
+            answer = score_here(project, start, end, file, table, as_of)
+        output.show(answer)
 
 
 def compare(project: ProjectName, start: From = None, end: To = None, json: Json = False, debug: Debug = False) -> None:
@@ -71,8 +77,11 @@ def labels(
     """Join labels that have arrived to the rows they belong to, by key: those of a file, or those sent over HTTP."""
     with answering(json, debug, f"labels {project}: reading {file or 'those that wait'}") as output:
         from deployments.labelling import add_labels, add_waiting
+        from tasks.access_log import noted
 
-        output.show(add_labels(project, file) if file else add_waiting(project))
+        with noted("labels", project):
+            answer = add_labels(project, file) if file else add_waiting(project)
+        output.show(answer)
 
 
 def report(
