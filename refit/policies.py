@@ -24,6 +24,10 @@ class IngestionPolicy(Policy):
 
     The label delay is added to it, since labels arrive as corrections of rows that were ingested without one.
     """
+    keep: timedelta | None = Field(None, gt=timedelta(0))
+    """How long a row stays, by its event time: older ones leave the table, and quarantined ones the quarantine, when
+    `refit prune` runs. Versions that a kept model was trained or judged on keep theirs until that model goes. `None`
+    keeps all."""
     piece_rows: int = Field(250_000, ge=1_000)
     """How many rows are held in memory at a time; larger frames from `load` are cut into pieces of this size."""
 

@@ -91,6 +91,15 @@ class Project(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _rows_are_kept_while_they_may_come_again(self) -> Project:
+        keep = self.ingestion.keep
+        if keep is not None and keep <= self.lookback:
+            raise ValueError(
+                f"ingestion.keep is {keep}, and each ingest loads the last {self.lookback} again: keep rows for longer"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _persons_stay_in_the_tables(self) -> Project:
         fairness = (self.gate.fairness.column,) if self.gate.fairness else ()
         uses = {

@@ -13,6 +13,7 @@ from tasks.ledger import known_projects
 from tasks.ledger_archive import archive_ledger
 from tasks.mlflow_store import open_mlflow
 from tasks.prune_models import prune_runs, prune_versions
+from tasks.prune_rows import prune_rows
 from tasks.prune_tables import compact, prune_predictions, prune_table
 from tasks.staging import nobody_writing
 from tasks.table_names import tables_of
@@ -72,6 +73,7 @@ def _pruned(project: str, newest: int, hours: float, dry_run: bool) -> Iterator[
                 sentence = f"an ingest is under way: the tables of {project} are left for another time"
                 yield Finding("table", project, "left", sentence)
                 return
+            yield from prune_rows(project, hours, dry_run)
             for name in tables_of(project):
                 yield from compact(name, dry_run)
             yield from prune_table(project, kept, hours, dry_run)

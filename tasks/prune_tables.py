@@ -99,11 +99,26 @@ def prune_predictions(project: str, keep_days: float | None, hours: float, dry_r
             table.update_incremental()
         if old:
             yield Finding("table", name, "removed", f"{old:,} predictions of before {first} in {name}: removed")
-    there = _there(table, table.vacuum(round(hours), dry_run=True, enforce_retention_duration=False))
-    if there and not dry_run:
+    yield from vacuumed(name, hours, dry_run)
+
+
+def vacuumed(name: str, hours: float, dry_run: bool) -> Iterator[Finding]:
+    """Removes the files of former versions of a table of which nobody needs one.
+
+    Args:
+        name: The table's name.
+        hours: How long a file stays that the newest version has let go.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was let go.
+    """
+    table = open_table(name)
+    there = _there(table, table.vacuum(round(hours), dry_run=True, enforce_retention_duration=False)) if table else []
+    if table and there and not dry_run:
         table.vacuum(round(hours), dry_run=False, enforce_retention_duration=False)
     if there:
-        yield Finding("table", name, "removed", f"{len(there)} files of the table {name} were put together: removed")
+        yield Finding("table", name, "removed", f"{len(there)} files of former versions of {name}: removed")
 
 
 def _older(table: DeltaTable, first: date) -> int:

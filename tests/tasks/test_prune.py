@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from refit.models import Champion
 from refit.retention import kept_versions
 from tasks.delta import open_table, read, uri_of, write
 from tasks.doctor import mend
-from tasks.ledger import verify_ledger
+from tasks.ledger import record, verify_ledger
 from tasks.mlflow_store import open_mlflow
 from tasks.promote import promote
 from tasks.prune import prune
@@ -28,6 +28,16 @@ from tests.tasks.conftest import Judge
 from tests.tasks.registered import BEGUN, with_runs
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
+MILLS = """
+from datetime import timedelta
+import pandas as pd
+from sklearn.dummy import DummyRegressor
+from refit import IngestionPolicy, Project
+project = Project(
+    name="mills", kind="regression", target="y", timestamp="t", load=lambda _: pd.DataFrame(), build=DummyRegressor,
+    ingestion=IngestionPolicy(keep=timedelta(days=365)),
+)
+"""
 
 
 def overwrite(value: int) -> int:
@@ -168,8 +178,6 @@ def test_a_prune_that_was_killed_is_completed_by_the_next(champion: Champion, ho
 
 
 def test_small_files_are_put_together_and_former_versions_stay(home: Path) -> None:
-    from tasks.ledger import record
-
     record("rentals", "contract", {}, AT)
     for value in range(64):
         rows = pa.table({"id": pa.array([value], pa.int64())})
@@ -179,6 +187,24 @@ def test_small_files_are_put_together_and_former_versions_stay(home: Path) -> No
     assert len(open_table("rentals").file_uris()) == 1
     assert sorted(rows_at(64)) == list(range(64))
     assert sorted(rows_at(9)) == list(range(10))
+
+
+def test_rows_that_are_older_than_a_project_keeps_leave_table_and_quarantine(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mills.py").write_text(MILLS)
+    monkeypatch.setenv("REFIT_PROJECTS", str(tmp_path))
+    times = pa.array([AT - timedelta(days=400), datetime.now(UTC)], pa.timestamp("us", "UTC"))
+    for name, column in (("mills", "t"), ("mills__quarantine", "quarantined_at")):
+        rows = pa.table({column: times, "y": [1.0, 2.0]})
+        write(name, None, [rows], rows.schema)
+    record("mills", "contract", {}, AT)
+    found = prune("mills", hours=0, dry_run=True)
+    assert [(one.name, one.action) for one in found] == [("mills", "removed"), ("mills__quarantine", "removed")]
+    assert len(prune("mills", hours=0)) == 4  # the files of both go as well
+    assert [open_table(name).count() for name in ("mills", "mills__quarantine")] == [1, 1]
+    assert len(list((home / "tables").rglob("*.parquet"))) == 2
+    assert prune("mills", hours=0) == []
 
 
 @given(
