@@ -1,7 +1,8 @@
-"""Requests of one row: `refit serve` beside the bare predict call and `mlflow models serve` of the same pipeline.
+"""`refit serve`, by ONNX and by scikit-learn, beside the bare predict call and `mlflow models serve` of one pipeline.
 
-Both servers run on loopback with one worker, and are asked in turns, so that whatever else the machine does meets both.
-`refit serve` gives the class and its probability and logs every row; `mlflow models serve` gives the class.
+All servers run on loopback with one worker, and are asked over one connection, in turns, so that whatever else the
+machine does meets all of them. `refit serve` gives the class and its probability and logs every row; `mlflow models
+serve` gives the class. The largest requests are an Arrow stream for the one and JSON for the other.
 """
 
 from __future__ import annotations
@@ -21,16 +22,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 
+from benchmarks.posting import Client
 from tests.serving.served_depot import FEATURES, Depot, serving
 
-ROUNDS, REQUESTS, WARM = 6, 300, 50
-PATIENCE_SECONDS = 120
-LARGE = 100
+ROUNDS, WARM = 6, 20
+REQUESTS = {1: 300, 100: 100, 10_000: 8}
+"""From rows in a request to how many are sent in a round."""
+PATIENCE_SECONDS = 300
+JSON, STREAM = "application/json", "application/vnd.apache.arrow.stream"
+PATH = "/v1/models/parcels/predict"
+ONNX, SKLEARN, MLFLOW, BARE = "refit serve, ONNX", "refit serve, sklearn", "mlflow models serve", "bare predict"
 
 
 def main() -> None:
-    """Prints requests a second, p50 and p99 of each, and the ratios."""
+    """Prints requests and rows a second, p5 (what a busy machine leaves alone), p50 and p99 of each, and the ratios."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         os.environ.update(REFIT_HOME=str(root / "home"), REFIT_PROJECTS=str(root / "projects"), OMP_NUM_THREADS="1")
@@ -38,39 +46,60 @@ def main() -> None:
 
         settle(Settings())
         depot = Depot(root, "parcels")
-        champion = depot.promoted("parcels", 0.0)
-        with serving(depot.projects, "parcels") as ours, mlflow_server(champion.model.uri) as theirs:
-            _measure(depot, champion, ours.address.removeprefix("http://"), theirs)
+        champion = depot.promoted("parcels", 0.0, with_form=True)
+        with (
+            serving(depot.projects, "parcels") as onnx,
+            serving(depot.projects, "parcels", REFIT_SERVING_FORM="scikit-learn") as sklearn,
+            mlflow_server(champion.model.uri) as mlflow,
+        ):
+            places = (onnx.address.removeprefix("http://"), sklearn.address.removeprefix("http://"), mlflow)
+            _measure(depot, champion, places)
 
 
-def _measure(depot: Depot, champion: Any, ours: str, theirs: str) -> None:  # noqa: ANN401
+def _measure(depot: Depot, champion: Any, places: tuple[str, str, str]) -> None:  # noqa: ANN401
     from tasks.catalog import find_project
     from tasks.model_store import fetch_model
 
     model, rows = fetch_model(find_project("parcels"), champion.model), depot.rows[FEATURES]
-    for size in (1, LARGE):
-        some = rows.head(size)
-        mine = {"rows": some.to_dict("records")} if size > 1 else {"row": some.to_dict("records")[0]}
-        split = {"dataframe_split": some.to_dict("split", index=False)}
+    for size, requests in REQUESTS.items():
+        some = rows.sample(size, replace=True, random_state=0)
+        body, media_type = _body(some)
+        split = json.dumps({"dataframe_split": some.to_dict("split", index=False)}).encode()
         asks: dict[str, Callable[[], None]] = {
-            "bare predict": lambda some=some: model.predict(some),
-            "refit serve": asking(ours, "/v1/models/parcels/predict", mine),
-            "mlflow models serve": asking(theirs, "/invocations", split),
+            BARE: lambda some=some: model.predict(some),
+            ONNX: Client(places[0], PATH, body, media_type),
+            SKLEARN: Client(places[1], PATH, body, media_type),
+            MLFLOW: Client(places[2], "/invocations", split, JSON),
         }
-        _print(size, timed(asks, ROUNDS, REQUESTS if size == 1 else REQUESTS // 3))
+        _print(size, timed(asks, ROUNDS, requests))
+
+
+def _body(some: pd.DataFrame) -> tuple[bytes, str]:
+    """JSON; of many rows an Arrow stream."""
+    if len(some) < 1_000:
+        return json.dumps({"rows": some.to_dict("records")}).encode(), JSON
+    table, sink = pa.Table.from_pandas(some, preserve_index=False), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue()), STREAM
 
 
 def _print(size: int, taken: dict[str, list[float]]) -> None:
-    print(f"{size} row{'s' * (size > 1)} a request, one after the other")
+    print(f"{size:,} row{'s' * (size > 1)} a request, one after the other")
     for name, seconds in taken.items():
-        p50, p99 = np.percentile(seconds, [50, 99]) * 1_000
-        print(f"  {name:20} {1 / np.mean(seconds):6.0f} requests/s, p50 {p50:.2f} ms, p99 {p99:.2f} ms")
-    medians = {name: np.median(seconds) for name, seconds in taken.items()}
-    faster = medians["mlflow models serve"] / medians["refit serve"]
-    tail = np.percentile(taken["mlflow models serve"], 99) / np.percentile(taken["refit serve"], 99)
-    bare = medians["refit serve"] / medians["bare predict"]
-    print(f"  refit serve is {faster:.1f} times as fast as mlflow at the median, {tail:.1f} times at p99,")
-    print(f"  and takes {bare:.1f} times the bare predict call")
+        p5, p50, p99 = np.percentile(seconds, [5, 50, 99]) * 1_000
+        per_second = 1 / np.mean(seconds)
+        print(
+            f"  {name:20} {per_second:6.0f} requests/s, {per_second * size:9,.0f} rows/s, "
+            f"p5 {p5:.2f} ms, p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+        )
+    for name in (ONNX, SKLEARN):
+        mine, theirs, bare = (np.array(taken[which]) for which in (name, MLFLOW, BARE))
+        print(
+            f"  {name}: {theirs.mean() / mine.mean():.1f} times the requests/s of mlflow, "
+            f"{', '.join(f'{np.percentile(theirs, p) / np.percentile(mine, p):.1f} at p{p}' for p in (5, 50, 99))}; "
+            f"{np.median(mine) / np.median(bare):.2f} times the bare call"
+        )
 
 
 def timed(asks: dict[str, Callable[[], None]], rounds: int, requests: int) -> dict[str, list[float]]:
@@ -85,36 +114,15 @@ def timed(asks: dict[str, Callable[[], None]], rounds: int, requests: int) -> di
         The seconds of each request.
     """
     taken: dict[str, list[float]] = {name: [] for name in asks}
+    warm = min(WARM, requests)
     for _ in range(rounds):
         for name, ask in asks.items():
-            for number in range(WARM + requests):
+            for number in range(warm + requests):
                 start = time.perf_counter()
                 ask()
-                if number >= WARM:
+                if number >= warm:
                     taken[name].append(time.perf_counter() - start)
     return taken
-
-
-def asking(address: str, path: str, body: dict[str, Any]) -> Callable[[], None]:
-    """Makes what asks a server once more over one connection.
-
-    Args:
-        address: Host and port.
-        path: The path.
-        body: The JSON body.
-
-    Returns:
-        The function; it insists on an answer.
-    """
-    connection, content = http.client.HTTPConnection(address, timeout=60), json.dumps(body).encode()
-
-    def ask() -> None:
-        connection.request("POST", path, content, {"content-type": "application/json"})
-        answer = connection.getresponse()
-        said = answer.read()
-        assert answer.status == 200, said
-
-    return ask
 
 
 @contextmanager
