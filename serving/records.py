@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import TypeVar
 
 import pyarrow as pa
@@ -36,23 +36,24 @@ class Record:
 
 
 def grouped(records: Iterable[Record]) -> list[list[Record]]:
-    """Puts together what belongs into one batch.
+    """Puts together what belongs into one batch: a commit costs more than the rows in it.
 
     Args:
         records: What is to be written.
 
     Returns:
-        Groups of what one version has answered in one role, under one champion, on one day.
+        Groups of one project and one day, in whose columns no type changes from one version to another.
     """
-    groups = defaultdict[tuple[str, int, int, Role, date], list[Record]](list)
+    groups = defaultdict[tuple[object, ...], list[Record]](list)
     for record in records:
         served = record.served
-        groups[served.project, served.generation, served.version, record.role, record.at.date()].append(record)
+        kinds = (*served.wanted.features.items(), served.model.dtype_kind)
+        groups[served.project, record.at.date(), kinds].append(record)
     return list(groups.values())
 
 
 def table_of(records: list[Record]) -> pa.Table:
-    """Makes rows of the predictions table. What came as JSON is joined first, since that is cheap.
+    """Makes rows of the predictions table.
 
     Args:
         records: From `grouped`.
@@ -60,12 +61,21 @@ def table_of(records: list[Record]) -> pa.Table:
     Returns:
         One row for each answer.
     """
+    said = defaultdict[tuple[int, int, Role], list[Record]](list)
+    for record in records:
+        said[record.served.version, record.served.generation, record.role].append(record)
+    parts = [part for one in said.values() for part in _parts(one)]
+    return pa.concat_tables(parts, promote_options="permissive")
+
+
+def _parts(records: list[Record]) -> list[pa.Table]:
+    """Makes rows of what one version has said. What came as JSON is joined first, since that is cheap."""
     sent = [(record, record.rows.cells) for record in records if record.rows.cells is not None]
     parts = [_part([record], record.rows) for record in records if record.rows.cells is None]
     if sent:
         rows = joined(records[0].served.wanted, [cells for _, cells in sent])
         parts.append(_part([record for record, _ in sent], rows))
-    return pa.concat_tables(parts, promote_options="permissive")
+    return parts
 
 
 def _part(records: list[Record], rows: Received) -> pa.Table:
