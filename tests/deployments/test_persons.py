@@ -7,36 +7,34 @@ import json
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pandas as pd
 import pytest
 from fastapi import FastAPI
+from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 
+from deployments.doctoring import doctor_here
+from deployments.quarantining import list_quarantine
+from deployments.rebuilding import card_here
+from tasks.access_log import deeds
+from tasks.people import whoever
 from tests.commands import refit
+from tests.flows.watched import on_the_server
 from tests.traces import traces
 
 EMAIL, CUSTOMER, BROKEN = "planted-4c1d@example.org", "planted-c8e2", "planted-b7a9"
-VISITS = (
-    '''
+VISITS = '''
 """Visits."""
 import great_expectations.expectations as gxe
-import numpy as np
 import pandas as pd
 from sklearn.linear_model import LinearRegression
 
-from refit import GatePolicy, MonitoringPolicy, Project
-
-rng = np.random.default_rng(0)
-x = rng.normal(size=1_200)
-who = np.array(["someone"] * 1_200, dtype=object)
-who[::50] = "CUSTOMER"
-email = np.array(["a@example.org"] * 1_200, dtype=object)
-email[::50], email[7], email[1_001] = "EMAIL", "BROKEN no address", "BROKEN no address"
-at = pd.date_range("2026-01-01", periods=1_200, freq="h", tz="UTC")
-ROWS = pd.DataFrame({"customer": who, "at": at, "email": email, "x": x, "y": x + 0.1 * rng.normal(size=1_200)})
+from refit import Project
 
 
 def load(window):
-    return ROWS[window.holds(ROWS["at"])]
+    rows = pd.read_parquet("SOURCE")
+    return rows[window.holds(rows["at"])]
 
 
 def expectations():
@@ -51,27 +49,40 @@ project = Project(
     name="visits", kind="regression", target="y", timestamp="at", key=("customer", "at"), load=load,
     build=LinearRegression, expectations=expectations, pii=("customer", "email"),
 )
-'''.replace("CUSTOMER", CUSTOMER)
-    .replace("EMAIL", EMAIL)
-    .replace("BROKEN", BROKEN)
-)
+'''
 PLANTED = (EMAIL, CUSTOMER, BROKEN)
+
+
+def visits() -> pd.DataFrame:
+    """Every fiftieth row is of the person; two addresses are none."""
+    rng, hours = np.random.default_rng(0), np.arange(1_200)
+    x = rng.normal(size=1_200)
+    return pd.DataFrame({
+        "customer": np.where(hours % 50 == 0, CUSTOMER, "someone"),
+        "at": pd.date_range("2026-01-01", periods=1_200, freq="h", tz="UTC"),
+        "email": np.where(hours % 50 == 0, EMAIL, np.where(np.isin(hours, (7, 1_001)), f"{BROKEN} none", "a@b.org")),
+        "x": x,
+        "y": x + 0.1 * rng.normal(size=1_200),
+    })  # fmt: skip
 
 
 @pytest.fixture
 def projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory = tmp_path / "projects"
     directory.mkdir()
-    (directory / "visits.py").write_text(VISITS)
+    visits().to_parquet(directory / "visits.parquet")
+    (directory / "visits.py").write_text(VISITS.replace("SOURCE", str(directory / "visits.parquet")))
     monkeypatch.setenv("REFIT_PROJECTS", str(directory))
     return directory
 
 
-def test_persons_stay_in_the_tables_until_they_are_forgotten(projects: Path, home: Path, tmp_path: Path) -> None:
+def test_persons_stay_in_the_tables_until_they_are_forgotten(
+    projects: Path, prefect_server: None, mlflow_home: Path, tmp_path: Path
+) -> None:
     said = list[str]()
 
     def run(*arguments: str, fails: bool = False) -> str:
-        ran = refit(*arguments, cwd=tmp_path)
+        ran = refit(*arguments, cwd=tmp_path, **on_the_server())
         said.append(ran.stdout + ran.stderr)
         assert (ran.returncode != 0) is fails, said[-1]
         return ran.stdout
@@ -80,18 +91,17 @@ def test_persons_stay_in_the_tables_until_they_are_forgotten(projects: Path, hom
     run("retrain", "visits", "--as-of", "2026-02-10", "--json")
     run("monitor", "visits", "--as-of", "2026-02-19", "--json")
     run("score", "visits", "--as-of", "2026-02-19", "--json")
-    late = pd.DataFrame({"customer": [CUSTOMER], "at": [f"{BROKEN} never"], "y": [1.0]})
+    late = pd.DataFrame({"customer": [CUSTOMER] * 2, "at": ["2026-02-01T00:00:00Z"] * 2, "y": [1.0, 2.0]})
     late.to_csv(tmp_path / "late.csv", index=False)
     run("labels", "visits", str(tmp_path / "late.csv"), fails=True)
-    run("card", "visits")
-    run("quarantine", "visits", "list", "--json")
-    run("doctor")
-    said += asked()
     (tmp_path / "late.csv").unlink()
+    shown = [card_here("visits", 1), list_quarantine("visits", 100), doctor_here("visits", dry_run=False)]
+    said += [str(answer) for answer in shown] + asked()
     assert [text for text in PLANTED if text in "".join(said)] == []
     assert traces(tmp_path, *PLANTED, without=("tables", "projects")) == []
-    assert len(traces(home / "tables", *PLANTED)) > 4
-    assert BROKEN in run("quarantine", "visits", "list", "--show-pii")
+    assert traces(prefects_database(), *PLANTED) == []
+    assert len(traces(mlflow_home / "tables", *PLANTED)) > 4
+    assert BROKEN in str(list_quarantine("visits", 100, show_pii=True))
 
     forgotten = json.loads(run("forget", "visits", "--key", f"customer={CUSTOMER}", "--json"))
     assert forgotten["tables"]["visits"] == 24
@@ -100,9 +110,16 @@ def test_persons_stay_in_the_tables_until_they_are_forgotten(projects: Path, hom
     again = json.loads(run("reproduce", "visits", "1", "--json"))
     assert "rows of its training data were erased on " in str(again["causes"])
     assert 0 < again["max_difference"] < 0.1
-    assert "rows were erased by" in run("card", "visits")
+    assert "rows were erased by" in card_here("visits", 1).lines[0]
     run("monitor", "visits", "--as-of", "2026-02-19T01:00", "--json")
-    assert json.loads(run("doctor", "--json"))["found"] == []
+    assert doctor_here("visits", dry_run=False).facts["findings"] == []
+    done = {(deed.action, deed.who == whoever()) for deed in deeds("visits")}
+    assert {("retrain", True), ("forget", True), ("labels", True), ("score", True)} <= done
+
+
+def prefects_database() -> Path:
+    """The directory that Prefect's server keeps its runs, logs and artifacts in."""
+    return Path(PREFECT_SERVER_DATABASE_CONNECTION_URL.value().removeprefix("sqlite+aiosqlite:///")).parent
 
 
 def asked() -> list[str]:
