@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from refit.answering import Answerer, Said
 from refit.errors import ModelError
@@ -65,7 +66,9 @@ def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, re
     content, form = two.form(proven)
     (results / FILE).write_bytes(content)
     apart = _apart(two, form, proven, expected)
-    return asdict(choose(len(rows), apart, _faster(two, form), digest(content)))
+    with threadpool_limits(1):  # as where it serves
+        faster = _faster(two, form)
+    return asdict(choose(len(rows), apart, faster, digest(content)))
 
 
 def _apart(two: _Two, form: OnnxForm, proven: Proven, expected: Said) -> float:
