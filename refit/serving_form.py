@@ -1,16 +1,20 @@
-"""In which form a version serves: scikit-learn's own, or ONNX where that was measured to say the same and be faster."""
+"""In which form a version serves: scikit-learn's own, or ONNX where that was measured to say the same and be faster.
+
+Who reads of a choice does not wait for scikit-learn: what compares answers imports it when it is called.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from refit.answering import Answerer, OtherForm, Said
-from refit.predictions import apart
-from refit.proven import columns_of
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from refit.answering import Answerer, OtherForm, Said
 
 ONNX, SKLEARN = "onnx", "scikit-learn"
 AGREEMENT = 1e-9
@@ -78,6 +82,8 @@ def difference(one: Said, other: Said) -> float:
         The largest difference of a probability, or of a number, of numbers beyond 1 as a share of them; infinite where
         a class differs.
     """
+    from refit.predictions import apart
+
     if other.probabilities is None:
         scale = np.maximum(1.0, np.abs(other.predictions.astype(float)))
         return apart(one.predictions / scale, other.predictions / scale)
@@ -98,6 +104,9 @@ def holds(form: OtherForm, model: Answerer, kinds: Mapping[str, str], rows: pd.D
     Returns:
         Whether both say the same of every row that the form answers.
     """
+    from refit.answering import Said
+    from refit.proven import columns_of
+
     together = model.say(rows)
     for place in range(len(rows)):
         said, told = form.say(columns_of(rows.iloc[[place]], kinds)), together.probabilities
