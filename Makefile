@@ -11,7 +11,7 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --qu
 SOURCES := refit projects tasks flows serving deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-ui infra-tools chaos lint types format audit benchmark clean
+.PHONY: help install demo test test-ui test-secrets infra-tools chaos lint types format audit benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -56,6 +56,9 @@ test: .venv/installed-dev lint types ## Check style and types, and run all tests
 
 test-ui: .venv/installed-ui ## Drive Prefect's and MLflow's UI in a headless Chromium, and keep screenshots
 	@OMP_NUM_THREADS=1 .venv/bin/pytest tests/ui
+
+test-secrets: .venv/installed-dev ## Plant passwords, run a guarded stack on PostgreSQL, and search all it writes for them
+	@OMP_NUM_THREADS=1 .venv/bin/pytest tests/secrets
 
 chaos: .venv/installed-dev ## Kill every command at every step and at 100 random moments, and check what is left
 	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.chaos
