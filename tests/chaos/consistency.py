@@ -24,6 +24,7 @@ def _faults(scenario: Scenario) -> Iterator[str]:
     yield from _ledger_faults()
     yield from _mlflow_faults()
     yield from _table_faults(scenario)
+    yield from _prediction_faults(scenario)
     yield from _left_faults()
 
 
@@ -67,6 +68,16 @@ def _table_faults(scenario: Scenario) -> Iterator[str]:
         ids = [one for part in read(table, ["id"]) for one in part["id"].to_pylist()] if table else []
         if len(ids) != len(set(ids)) or (rows is not None and len(ids) != rows):
             yield f"the table {name} holds {len(ids)} rows, {len(set(ids))} of them different"
+
+
+def _prediction_faults(scenario: Scenario) -> Iterator[str]:
+    from tasks.delta import open_table, read
+    from tasks.predictions_table import predictions_of
+
+    table = open_table(predictions_of(NAME))
+    ids = [one for part in read(table, ["key__id"]) for one in part["key__id"].to_pylist()] if table else []
+    if len(ids) != len(set(ids)) or len(ids) != scenario.scored:
+        yield f"there are {len(ids)} predictions of {len(set(ids))} rows, not of {scenario.scored}"
 
 
 def _left_faults() -> Iterator[str]:

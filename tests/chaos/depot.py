@@ -35,6 +35,9 @@ NAME = "hours"
 ROWS_AT = {"2026-01-26": 594, "2026-02-20": 1_188, "2026-03-01": 1_401}
 """How many rows the table holds once everything before that day has been ingested; each hundredth is quarantined."""
 
+SCORED = 595
+"""How many rows have come between the newest one that the first champion has learnt from and the second one's day."""
+
 
 class Scenario(NamedTuple):
     """A command, and the state of the home that it begins with."""
@@ -43,6 +46,8 @@ class Scenario(NamedTuple):
     command: tuple[str, ...]
     rows: int
     """How many rows the table holds when it is done."""
+    scored: int = 0
+    """How many predictions there are then."""
 
     def __str__(self) -> str:
         return f"{self.command[0]} ({self.state})"
@@ -66,6 +71,7 @@ SCENARIOS = (
     Scenario("one champion", (*_run("monitor", "2026-02-20"), "--event", "a test"), ROWS_AT["2026-02-20"]),
     Scenario("two champions", _run("monitor", "2026-03-01"), ROWS_AT["2026-03-01"]),
     Scenario("two champions", ("rollback", NAME, "--to", "1"), ROWS_AT["2026-02-20"]),
+    Scenario("one champion", _run("score", "2026-02-20"), ROWS_AT["2026-01-26"], scored=SCORED),
 )
 
 

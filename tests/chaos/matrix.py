@@ -24,7 +24,7 @@ def import_all() -> None:
     """Imports what commands need, once and before the forks; nothing of it starts a thread."""
     for name in (
         *("deployments.main", "deployments.doctoring", "deployments.monitoring", "deployments.retraining"),
-        *("deployments.succession", "great_expectations", "mlflow.sklearn"),
+        *("deployments.scoring", "deployments.succession", "great_expectations", "mlflow.sklearn"),
         "mlflow.store.tracking.sqlalchemy_store",
     ):
         import_module(name)
@@ -53,23 +53,21 @@ class Matrix:
         self._prepare()
 
     def at_boundaries(self, count: int | None) -> None:
-        """Kills at every boundary of every scenario, or at some of them, evenly spread."""
-        every = [(one, at) for one in SCENARIOS for at in range(len(self._lengths[one].boundaries))]
-        step = 1 if count is None else max(1, len(every) // max(count, 1))
-        for scenario, at in every[step // 2 :: step][:count]:
-            self._kill(scenario, self._lengths[scenario].boundaries[at], at_boundary=at)
+        """Kills at every boundary of every scenario, or at random ones of scenarios that are evenly spread."""
+        for scenario, at in self._every() if count is None else self._some(count):
+            self._kill(scenario, self._measured(scenario).boundaries[at], at_boundary=at)
 
     def at_moments(self, count: int) -> None:
         """Kills at random moments."""
         for _ in range(count):
             scenario = self._moments.choice(SCENARIOS)
-            after = self._moments.uniform(0.0, self._lengths[scenario].seconds)
+            after = self._moments.uniform(0.0, self._measured(scenario).seconds)
             self._kill(scenario, f"after {after:.2f} s", after=after)
 
     def kill_service(self, scenario: Scenario, name: str, kill: Callable[[], None], start: Callable[[], None]) -> None:
         """Kills a service at a random moment of a command, and starts it again before the rerun."""
+        after = self._moments.uniform(0.0, self._measured(scenario).seconds)
         self._depot.restore(scenario.state)
-        after = self._moments.uniform(0.0, self._lengths[scenario].seconds)
         first = run(scenario.command, self._place, after=after, instead=kill)
         start()
         self._judge(scenario, f"{name} killed after {after:.2f} s, exit code {first.code}", killed=False)
@@ -92,12 +90,25 @@ class Matrix:
             for command in commands[-1:]:
                 self._sound(run(command, self._place))
             self._depot.keep(state)
+
+    def _every(self) -> Iterator[tuple[Scenario, int]]:
         for scenario in SCENARIOS:
+            yield from ((scenario, at) for at in range(len(self._measured(scenario).boundaries)))
+
+    def _some(self, count: int) -> Iterator[tuple[Scenario, int]]:
+        for number in range(count):
+            scenario = SCENARIOS[(2 * number + 1) * len(SCENARIOS) // (2 * count)]
+            yield scenario, self._moments.randrange(len(self._measured(scenario).boundaries))
+
+    def _measured(self, scenario: Scenario) -> Ended:
+        """Runs a scenario once without any kill; says how long it takes, and which boundaries it passes."""
+        if scenario not in self._lengths:
             self._depot.restore(scenario.state)
             self._lengths[scenario] = self._sound(run(scenario.command, self._place))
             faults, self._crowned[scenario] = self._found(scenario)
             if faults:
                 raise SystemExit(f"{scenario} is not sound without any kill: {faults}")
+        return self._lengths[scenario]
 
     def _kill(
         self, scenario: Scenario, where: str, *, at_boundary: int | None = None, after: float | None = None
@@ -107,10 +118,11 @@ class Matrix:
         self._judge(scenario, where, killed=first.code < 0)
 
     def _judge(self, scenario: Scenario, where: str, *, killed: bool) -> None:
-        """Runs the command once more, and the doctor twice."""
+        """Runs the command once more, and the doctor until it has nothing left to find."""
         begun, again = time.monotonic(), run(scenario.command, self._place)
         faults = [*self._rerun_faults(again), *self._faults(scenario)]
-        doctor, second = (run(("doctor",), self._place) for _ in range(2))
+        doctor = run(("doctor",), self._place)
+        second = run(("doctor",), self._place) if doctor.answer.get("findings") else doctor
         faults += doctored(doctor.answer, second.answer)
         self.outcomes.append(Outcome(scenario, where, killed, len(doctor.answer.get("findings", ())), faults))
         told, seconds = "; ".join(faults) or "sound", time.monotonic() - begun
