@@ -11,13 +11,23 @@ import pytest
 
 from infra.settings import QUIET, Settings, settle
 
-LONGEST = "test_up.py"
-"""Takes some minutes, mostly of waiting: begun last, it would keep one process waiting for the other."""
+LONGEST = (
+    *("deployments/test_up.py", "deployments/test_secrets.py", "flows/test_monitor.py"),
+    *("monitoring/test_retrain_simulation.py", "tasks/test_mlflow_store.py", "tasks/test_ingest_killed.py"),
+    *("flows/test_retrain.py", "chaos/test_crash_matrix.py", "deployments/test_demo.py", "flows/test_record.py"),
+    *("flows/test_what_a_run_shows.py", "flows/test_score.py", "flows/test_reproduce.py", "flows/test_telling.py"),
+    *("deployments/test_monitoring_commands.py", "deployments/test_broken_state.py", "flows/test_real_tables.py"),
+)
+"""Files of half a minute and more, about the longest first: begun last, one would keep a process waiting."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has the longest file run first."""
-    items.sort(key=lambda item: item.path.name != LONGEST)
+    """Has the longest files run first."""
+    items.sort(key=lambda item: _place("/".join(item.path.parts[-2:])))
+
+
+def _place(file: str) -> int:
+    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
 
 
 @pytest.fixture(autouse=True)
