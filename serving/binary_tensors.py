@@ -15,10 +15,10 @@ from fastapi import HTTPException, Request
 from serving.asked import Asked, Form
 from serving.json_values import read_object
 from serving.limits import Limits
+from serving.predicting import BINARY
 from serving.served import Served
 from serving.tensors import TENSORS, asked_of
 
-HEADER = "inference-header-content-length"
 EXTENSION = "binary_tensor_data"
 _SIZE = "binary_data_size"
 _FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
@@ -41,17 +41,17 @@ def binary_form(request: Request) -> Form | None:
     Raises:
         HTTPException: With 400 if the header is no number.
     """
-    given = request.headers.get(HEADER)
+    given = request.headers.get(BINARY)
     if given is None:
         return None
     if not given.isdecimal() or len(given) > len("1000000000"):
-        raise HTTPException(400, f"the header {HEADER} is no number: send the length of the JSON in bytes")
+        raise HTTPException(400, f"the header {BINARY} is no number: send the length of the JSON in bytes")
     return Form(TENSORS.media_type, partial(_parse, int(given)), TENSORS.render)
 
 
 def _parse(length: int, body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
     if length > len(body):
-        raise HTTPException(400, f"the body is shorter than the {length:,} bytes of JSON that {HEADER} announces")
+        raise HTTPException(400, f"the body is shorter than the {length:,} bytes of JSON that {BINARY} announces")
     asked = read_object(body[:length])
     return asked_of(_with_values(asked, memoryview(body)[length:]), header_id, served, limits)
 

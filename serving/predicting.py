@@ -11,6 +11,8 @@ from serving.json_rows import JSON_ROWS
 from serving.service import Service
 
 JSON = "application/json"
+BINARY = "inference-header-content-length"
+"""Says, in `/v2`, where the JSON of a body ends and its bytes begin."""
 _FORMS = {JSON: JSON_ROWS, STREAM: ARROW_ROWS}
 
 
@@ -47,7 +49,8 @@ def form_of(request: Request, forms: dict[str, Form]) -> Form:
         HTTPException: With 415 for another content type.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in forms:
+    # Whoever announces bytes after the JSON has not sent what the content type says.
+    if given not in forms or BINARY in request.headers:
         named = f"is {given[:100]!r}" if given else "is missing"
-        raise HTTPException(415, f"the content type {named}: send {' or '.join(forms)}")
+        raise HTTPException(415, f"the content type {named}, or not the body's own: send {' or '.join(forms)}")
     return forms[given]
