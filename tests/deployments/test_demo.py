@@ -9,15 +9,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests import commands
+
 REFIT = str(Path(sys.executable).with_name("refit"))
 
 
-def answer(directory: Path, *arguments: str) -> dict[str, Any]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("REFIT_")}
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("REFIT_")}
+
+
+def demo(directory: Path) -> dict[str, Any]:
+    """Starts from nothing, as `make demo` does."""
     run = subprocess.run(
-        [REFIT, *arguments, "--json"],
+        [REFIT, "demo", "--json"],
         cwd=directory,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -27,9 +33,15 @@ def answer(directory: Path, *arguments: str) -> dict[str, Any]:
     return json.loads(run.stdout)
 
 
+def answer(directory: Path, *arguments: str) -> dict[str, Any]:
+    run = commands.run((*arguments, "--json"), environment(), directory)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
 def test_the_demo_shows_the_whole_loop(tmp_path: Path) -> None:
     (tmp_path / "projects").symlink_to(Path(__file__).parents[2] / "projects")
-    shown = answer(tmp_path, "demo")
+    shown = demo(tmp_path)
     monitors, retrains = shown["monitors"], shown["retrains"]
     decisions = [one["decision"] for one in monitors]
     first, *quiet = [one["action"] for one in decisions[:4]]
