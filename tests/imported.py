@@ -7,7 +7,10 @@ Nothing of it starts a thread, which would not survive a fork.
 
 from __future__ import annotations
 
+import deltalake
 import great_expectations
+import matplotlib.backends.backend_agg
+import matplotlib.figure
 import mlflow.sklearn
 import mlflow.store.tracking.sqlalchemy_store
 import skops.io

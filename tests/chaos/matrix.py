@@ -20,16 +20,6 @@ DONE_ALREADY = {"NoNewData", "PromotionError"}
 """How a command ends that finds its work done: the kill came after the last step."""
 
 
-def import_all() -> None:
-    """Imports what commands need, once and before the forks; nothing of it starts a thread."""
-    for name in (
-        *("deployments.main", "deployments.doctoring", "deployments.monitoring", "deployments.retraining"),
-        *("deployments.scoring", "deployments.succession", "great_expectations", "mlflow.sklearn"),
-        "mlflow.store.tracking.sqlalchemy_store",
-    ):
-        import_module(name)
-
-
 class Outcome(NamedTuple):
     """What came of one kill."""
 
@@ -45,7 +35,7 @@ class Matrix:
     """All kills, one after the other, in one place."""
 
     def __init__(self, place: Path, seed: int) -> None:
-        import_all()
+        import_module("tests.imported")  # once, and before the forks
         self._place, self._depot, self._moments = place, Depot(place), random.Random(seed)  # noqa: S311
         self._lengths: dict[Scenario, Ended] = {}
         self._crowned: dict[Scenario, int] = {}
