@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import httpx
 import psutil
 
 from deployments import already_up
@@ -118,7 +119,13 @@ class Stack:
         self.wait_for(service)
 
     def _mark_killed(self) -> None:
-        for run in mark_killed(self._marked):
+        """Tells Prefect; a server that has just been started, or is about to end, may not listen."""
+        try:
+            told = mark_killed(self._marked)
+        except httpx.HTTPError as fault:
+            log.warning("Prefect could not be told of a killed run yet: %s", str(fault).partition("\n")[0])
+            return
+        for run in told:
             log.info("%s of %s was killed: Prefect shows it as Crashed", run.flow, run.project)
 
 

@@ -1,0 +1,70 @@
+"""The services of `refit up` end together, whatever Prefect's server answers meanwhile."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from deployments.children import Child
+from deployments.services import WORKER, Service
+from deployments.stack import Stack
+from tasks.alive import dead_runs
+
+SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+class Broken(BaseHTTPRequestHandler):
+    """Answers everything as a server whose database is locked."""
+
+    def do_GET(self) -> None:
+        self.send_error(500)
+
+    def do_POST(self) -> None:
+        self.send_error(500)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def broken_server() -> Iterator[None]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Broken)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.server_port}/api"}):
+        yield
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def service(name: str, directory: Path) -> Service:
+    return Service(Child(name, SLEEPING, dict(os.environ), directory / f"{name}.log"), "", lambda: True)
+
+
+@pytest.mark.usefixtures("broken_server")
+def test_a_server_that_cannot_be_told_of_a_killed_run_does_not_keep_the_others_from_ending(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (home / "runs").mkdir(parents=True)
+    killed = {"id": str(uuid4()), "flow": "monitor", "project": "parcels", "started": "2026-03-01T00:00:00+00:00"}
+    (home / "runs" / f"{killed['id']}.lock").write_text(json.dumps(killed))
+    assert [run.id for run in dead_runs()] == [killed["id"]]
+    stack = Stack()
+    services = [service("Prefect server", home / "logs"), service(WORKER, home / "logs")]
+    for one in services:
+        stack.begin(one)
+    with caplog.at_level(logging.WARNING, "deployments.up"):
+        stack.end()
+    assert [one.child.exit_code is None for one in services] == [False, False]
+    assert "could not be told of a killed run" in caplog.text
