@@ -27,7 +27,7 @@ def demo(directory: Path) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=800,
     )
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
