@@ -9,8 +9,7 @@ from deployments.output import Answer
 from deployments.succession import champion_facts
 from refit.errors import StateError
 from refit.ledger import Entry, from_payload
-from refit.monitoring.forgetting import period_of
-from refit.monitoring.guards import cooldown_until, minutes_within, retrains_within
+from refit.monitoring.allowance import allowance
 from refit.monitoring.replay import Decided
 from refit.project import Project
 from tasks.catalog import choose_projects
@@ -71,19 +70,14 @@ def _watch(definition: Project) -> dict[str, Any]:
     """What the monitor has decided, and what it is still allowed to start."""
     now = datetime.now(UTC)
     history = read_history(definition.name, now)
-    former = history.former
-    if former is None:
+    former, left = history.former, allowance(history, definition.monitoring)
+    if former is None or left is None:
         return {"last_monitor": None, "last_decision": None, "cooldown_until": None, "budget_left": None}
-    until = cooldown_until(definition.monitoring, history, former.length)
-    begin, budget = former.as_of - period_of(definition.monitoring, former.length), definition.monitoring.budget
     return {
         "last_monitor": _last_monitor(definition.name),
         "last_decision": {"id": former.id, "action": former.action, "trigger": former.trigger},
-        "cooldown_until": until.isoformat() if until else None,
-        "budget_left": {
-            "retrains": max(0, budget.retrains - retrains_within(history, begin)),
-            "minutes": None if budget.minutes is None else max(0.0, budget.minutes - minutes_within(history, begin)),
-        },
+        "cooldown_until": left.cooldown_until.isoformat() if left.cooldown_until else None,
+        "budget_left": {"retrains": left.retrains, "minutes": left.minutes},
     }
 
 
