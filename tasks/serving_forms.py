@@ -7,13 +7,10 @@ from typing import Any
 
 from infra.settings import Settings
 from refit.errors import ModelError, UntrustedModel
-from refit.judgements import Judgement
-from refit.ledger import from_payload
 from refit.serving_form import ONNX, ServingForm
-from tasks.ledger import entries
 from tasks.model_files import FORMS
 from tasks.onnx_form import OnnxForm, digest
-from tasks.register import EVERY
+from tasks.register import judgement_of, verdict_of_version
 
 
 def recorded_form(project: str, version: int) -> ServingForm | None:
@@ -26,9 +23,9 @@ def recorded_form(project: str, version: int) -> ServingForm | None:
     Returns:
         The choice, by the ledger, which nobody changes unseen; `None` where none is on record.
     """
-    verdicts = entries(project, "verdict", newest=EVERY)
-    judged = (made.payload for made in verdicts if made.payload["version"] == version)
-    return next((from_payload(Judgement, payload).form for payload in judged), None)
+    challenger = verdict_of_version(project, version)
+    judgement = judgement_of(challenger) if challenger else None
+    return judgement.form if judgement else None
 
 
 def load_form(directory: Path, form: ServingForm | None, labels: list[Any]) -> OnnxForm | None:
