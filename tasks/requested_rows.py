@@ -61,9 +61,10 @@ def requested(definition: Project, window: Window) -> Iterator[pa.Table]:
         return
     where = f"source = 'http' AND role <> 'shadow' AND {_inside(window)}"
     columns = [name for name in schema_of(table).names if name.startswith((FEATURE, KEY)) and ":" not in name]
-    last = _Last(definition, table, where) if definition.key else None
+    last, own = _Last(definition, table, where) if definition.key else None, open_table(definition.name)
+    held = schema_of(own) if own else pa.schema([])
     for part in read(table, [*columns, "event_time", "scored_at"], where):
-        rows = _as_project(definition, part, columns)
+        rows = _as_project(definition, part, columns, held)
         rows = rows.filter(pa.array(last.of(rows, part["scored_at"]))) if last else rows
         if rows.num_rows:
             yield rows
@@ -100,9 +101,7 @@ class _Last:
         return once
 
 
-def _as_project(definition: Project, part: pa.Table, columns: list[str]) -> pa.Table:
-    own = open_table(definition.name)
-    held = schema_of(own) if own else pa.schema([])
+def _as_project(definition: Project, part: pa.Table, columns: list[str], held: pa.Schema) -> pa.Table:
     times = pc.coalesce(part["event_time"], part["scored_at"]).cast(INSTANT)
     cells = {name.removeprefix(FEATURE).removeprefix(KEY): part[name] for name in columns}
     truths = [name for name in cells if name in held.names and pa.types.is_boolean(held.field(name).type)]

@@ -42,6 +42,8 @@ class _Waiting:
     """The places of rows whose cells are still of the table's types; others go on waiting."""
     of: npt.NDArray[np.intp]
     """Which label each of those is, or was corrected by."""
+    last: npt.NDArray[np.bool_]
+    """Which of those no later one has corrected."""
     labels: Labels
     """The last label of each key."""
 
@@ -69,7 +71,8 @@ def join_waiting(definition: Project, until: datetime) -> Labelling | None:
     Raises:
         StateError: If others keep writing to the table.
     """
-    inbox, table = open_table(labels_of(definition.name)), open_table(definition.name)
+    inbox = open_table(labels_of(definition.name))
+    table = open_table(definition.name) if inbox else None
     if inbox is None or table is None:
         return None
     waiting = _waiting(definition, inbox, table)
@@ -105,7 +108,7 @@ def _waiting(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _Wait
     usable = rows.take(pa.array(places))
     last = ~Index(identities(usable, definition.key)).superseded()
     labels = Labels(usable.filter(pa.array(last)), definition.key, definition.target)
-    return _Waiting(held, places, labels.find(usable), labels)
+    return _Waiting(held, places, labels.find(usable), last, labels)
 
 
 def _settle(definition: Project, labels: Labels, area: Path, until: datetime) -> tuple[Labels, Joined]:
@@ -135,12 +138,9 @@ def _take_out(inbox: DeltaTable, waiting: _Waiting, labels: Labels, joined: Join
     at = labels.find(waiting.labels.rows)
     refused, unknown = at < 0, np.zeros(len(at), np.bool_)
     unknown[~refused] = ~joined.found[at[~refused]]
-    last = np.zeros(len(waiting.of), np.bool_)
-    last[np.unique(waiting.of[::-1], return_index=True)[1]] = True
-    last = last[::-1]
     stays = np.ones(waiting.held.num_rows, np.bool_)
     # What a refused label was to correct is tried once more by itself.
-    stays[waiting.whole] = np.where(last, unknown[waiting.of], refused[waiting.of])
+    stays[waiting.whole] = np.where(waiting.last, unknown[waiting.of], refused[waiting.of])
     if not stays.all():
         leave_in(inbox, waiting.held.filter(pa.array(stays)))
     return Labelling(
@@ -150,7 +150,7 @@ def _take_out(inbox: DeltaTable, waiting: _Waiting, labels: Labels, joined: Join
         unchanged=joined.unchanged,
         unknown=int(stays.sum()),
         empty=0,
-        repeated=int((~last & ~refused[waiting.of]).sum()),
+        repeated=int((~waiting.last & ~refused[waiting.of]).sum()),
         refused=int(refused.sum()),
         ignored=(),
         version=joined.version,
