@@ -18,12 +18,9 @@ from pathlib import Path
 from infra.settings import Settings
 from refit.errors import StateError
 from refit.ledger import Entry
-from tasks.ledger import entries
+from tasks.ledger import EVERY, entries
 from tasks.people import whoever
 from tasks.state_errors import naming_the_fix, open_home
-
-EVERY = 1_000_000
-"""More entries than any ledger has."""
 
 
 @dataclass(frozen=True, slots=True)

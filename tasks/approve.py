@@ -20,9 +20,9 @@ from refit.ledger import from_payload
 from refit.models import Challenger, Champion
 from refit.monitoring.replay import Decided, Retrained
 from tasks.challenger import pending
-from tasks.ledger import entries, entry, record
+from tasks.ledger import EVERY, entries, entry, record
 from tasks.promote import promote
-from tasks.register import EVERY, judgement_of, verdict_of_version
+from tasks.register import judgement_of, verdict_of_version
 from tasks.succession import current_champion, generation_of
 
 log = logging.getLogger(__name__)

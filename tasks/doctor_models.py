@@ -12,9 +12,8 @@ from infra.settings import Settings
 from refit.upkeep import Finding
 from tasks.doctor_alias import mend_alias
 from tasks.kept import OURS
-from tasks.ledger import entries
+from tasks.ledger import EVERY, entries
 from tasks.mlflow_store import every_page, open_mlflow
-from tasks.register import EVERY
 from tasks.unfinished import began, close_training, fail_model, instant, open_trainings, pending_models
 
 if TYPE_CHECKING:

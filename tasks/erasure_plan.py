@@ -19,9 +19,8 @@ from refit.snapshots import SnapshotRef
 from tasks.delta import open_table, read, schema_of
 from tasks.erase_table import Held, find_in_table, paths_of
 from tasks.key_holders import Holder, Mask
-from tasks.ledger import entries
+from tasks.ledger import EVERY, entries
 from tasks.ledger_database import reading
-from tasks.register import EVERY
 from tasks.succession import successions
 from tasks.table import pinned, rows_of
 from tasks.table_files import TableFiles

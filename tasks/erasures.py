@@ -18,8 +18,7 @@ from refit.erasures import Erasure, Keys
 from refit.ledger import Entry, as_payload, canonical, from_payload
 from refit.snapshots import SnapshotRef
 from refit.upkeep import Finding
-from tasks.ledger import entries, record
-from tasks.register import EVERY
+from tasks.ledger import EVERY, entries, record
 from tasks.state_errors import naming_the_fix, open_home
 
 

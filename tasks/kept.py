@@ -12,9 +12,9 @@ from refit.models import ModelRef
 from refit.retention import kept_versions
 from refit.snapshots import SnapshotRef
 from tasks.challenger import pending, recorded_challenger
-from tasks.ledger import entries
+from tasks.ledger import EVERY, entries
 from tasks.ledger_database import reading
-from tasks.register import EVERY, is_settled
+from tasks.register import is_settled
 from tasks.succession import successions
 
 if TYPE_CHECKING:

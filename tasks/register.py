@@ -15,7 +15,7 @@ from refit.models import Challenger
 from refit.project import Project
 from tasks.alias import set_alias, tag_version
 from tasks.challenger import recorded_challenger
-from tasks.ledger import entries, entry, entry_once, record
+from tasks.ledger import EVERY, entries, entry, entry_once, record
 from tasks.mlflow_store import open_mlflow
 from tasks.mlflow_tags import ENTRY
 from tasks.recipe import recipe_of
@@ -25,9 +25,6 @@ from tasks.run_words import verdict_in_short
 from tasks.succession import current_champion, generation_of
 
 log = logging.getLogger(__name__)
-
-EVERY = 1_000_000
-"""More verdicts than any project has."""
 
 
 @task(
