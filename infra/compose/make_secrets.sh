@@ -27,12 +27,14 @@ write() { # NAME: standard input becomes the secret, unless there is one
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 read_secret() { cat "$secrets/$1"; }
 
-for name in postgres_password refit_role prefect_role mlflow_role mlflow_password mlflow_session_key s3_access_key \
-  s3_secret_key grafana_password; do
+for name in postgres_password refit_owner_role refit_role refit_metrics_role prefect_role mlflow_role mlflow_password \
+  mlflow_session_key s3_access_key s3_secret_key grafana_password; do
   random | write "$name"
 done
 
+echo "postgresql+psycopg://refit_owner:$(read_secret refit_owner_role)@postgres/refit" | write refit_owner_url
 echo "postgresql+psycopg://refit:$(read_secret refit_role)@postgres/refit" | write refit_database_url
+echo "postgresql+psycopg://refit_metrics:$(read_secret refit_metrics_role)@postgres/refit" | write refit_metrics_url
 echo "postgresql+asyncpg://prefect:$(read_secret prefect_role)@postgres/prefect" | write prefect_database_url
 echo "postgresql+psycopg://mlflow:$(read_secret mlflow_role)@postgres/mlflow" | write mlflow_database_uri
 echo "admin:$(random)" | write prefect_auth

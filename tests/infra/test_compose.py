@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg.errors import InsufficientPrivilege
 
+from refit.errors import StateError
+from tasks.ledger import record, verify_ledger
 from tests import postgres
 from tests.infra.tools import INFRA, passes, read
 from tests.postgres import Postgres
@@ -71,27 +77,57 @@ def test_the_script_makes_every_secret_once_and_for_its_owner_alone(tmp_path: Pa
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert made["prometheus_key"].strip() not in made["serve_keys"]
     assert made["refit_role"] in made["refit_database_url"]
-    assert len({made[name] for name in made if name.endswith(("_role", "_password"))}) == 6
+    assert len({made[name] for name in made if name.endswith(("_role", "_password"))}) == 8
+
+
+@pytest.fixture
+def cluster() -> Iterator[Postgres]:
+    """A cluster whose superuser has the image's name for it, and none of the roles."""
+    cluster = Postgres()
+    try:
+        with connected(cluster, "refit", "ledger") as admin:
+            admin.execute("CREATE ROLE postgres SUPERUSER LOGIN")
+        with connected(cluster, "postgres", "ledger") as admin:
+            admin.execute("ALTER ROLE refit RENAME TO somebody")
+        yield cluster
+    finally:
+        cluster.kill()
+
+
+def connected(cluster: Postgres, role: str, database: str) -> psycopg.Connection:
+    return psycopg.connect(f"host=127.0.0.1 port={cluster.port} user={role} dbname={database}", autocommit=True)
 
 
 @pytest.mark.skipif(postgres.binaries() is None, reason=postgres.ABSENT)
-def test_each_service_has_a_role_that_reaches_no_other_database(tmp_path: Path) -> None:
-    for service in ("refit", "prefect", "mlflow"):
-        (tmp_path / f"{service}_role").write_text(f"it's {service}")
-    cluster = Postgres()
-    try:
-        at = {"PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "SECRETS": str(tmp_path)}
+def test_each_service_has_a_role_that_reaches_no_other_database(
+    cluster: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = ("refit_owner", "refit", "refit_metrics", "prefect", "mlflow")
+    for login in logins:
+        (tmp_path / f"{login}_role").write_text(f"it's {login}")
+    at = {"PGHOST": "127.0.0.1", "PGPORT": str(cluster.port), "SECRETS": str(tmp_path)}
+    subprocess.run([INFRA / "compose/postgres/roles.sh"], env={**os.environ, **at}, check=True)
+    with connected(cluster, "postgres", "postgres") as admin:
+        found = admin.execute("SELECT rolname, rolpassword ~ '^SCRAM' FROM pg_authid WHERE rolpassword IS NOT NULL")
+        assert dict(found.fetchall()) == dict.fromkeys(logins, True)
+    for login, database in (("refit", "mlflow"), ("refit_metrics", "prefect"), ("mlflow", "refit")):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            connected(cluster, login, database)
 
-        def psql(user: str, database: str, statement: str) -> subprocess.CompletedProcess[str]:
-            command = ["psql", "-U", user, "-d", database, "-Atc", statement]
-            return subprocess.run(command, env={**os.environ, **at}, capture_output=True, text=True, check=False)
+    def become(login: str) -> None:
+        monkeypatch.setenv("REFIT_DATABASE_URL", f"postgresql+psycopg://{login}@127.0.0.1:{cluster.port}/refit")
 
-        # The cluster's own superuser has the name of one of the roles.
-        assert psql("refit", "ledger", "CREATE ROLE postgres SUPERUSER LOGIN").returncode == 0
-        assert psql("postgres", "ledger", "ALTER ROLE refit RENAME TO somebody").returncode == 0
-        subprocess.run([INFRA / "compose/postgres/roles.sh"], env={**os.environ, **at}, check=True)
-        assert psql("refit", "refit", "CREATE TABLE ledger (id int)").returncode == 0
-        assert "permission denied" in psql("refit", "mlflow", "SELECT 1").stderr
-        assert "permission denied" in psql("refit", "refit", "CREATE ROLE intruder").stderr
-    finally:
-        cluster.kill()
+    become("refit")
+    with pytest.raises(StateError, match="refit ledger roles"):
+        verify_ledger()  # there are no tables yet, and it may make none
+    become("refit_owner")
+    assert verify_ledger() == 0
+    become("refit")
+    record("rentals", "decision", {}, datetime.now(UTC))
+    become("refit_metrics")
+    assert verify_ledger() == 1
+    with pytest.raises(StateError, match="refit ledger roles"):
+        record("rentals", "decision", {}, datetime.now(UTC))
+    for login in ("refit", "refit_metrics"):
+        with connected(cluster, login, "refit") as session, pytest.raises(InsufficientPrivilege):
+            session.execute("DELETE FROM ledger")

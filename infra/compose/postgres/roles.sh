@@ -1,12 +1,47 @@
 #!/usr/bin/env bash
-# Run once, when the database is made: each service has a role and a database of its own, and can reach no other's.
+# Run once, when the database is made: each service has a role and a database of its own, and can reach no other's. What
+# runs Refit is not the owner of the ledger's tables: refit appends and reads, refit_metrics reads, and neither can change
+# or remove what is there. The groups are the ones of `refit ledger roles`.
 set -euo pipefail
 
-for service in refit prefect mlflow; do
-  psql --username=postgres --set=ON_ERROR_STOP=1 --quiet \
-    --set=service="$service" --set=password="$(< "${SECRETS:-/run/secrets}/${service}_role")" << 'SQL'
-CREATE ROLE :"service" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'password';
-CREATE DATABASE :"service" OWNER :"service";
-REVOKE ALL ON DATABASE :"service" FROM PUBLIC;
+secrets=${SECRETS:-/run/secrets}
+
+sql() { # DATABASE [VARIABLE=VALUE ...]: runs standard input
+  local database=$1
+  shift
+  psql --username=postgres --dbname="$database" --set=ON_ERROR_STOP=1 --quiet "${@/#/--set=}"
+}
+
+login() { # ROLE PASSWORD_FILE; psql reads the file, since anybody may read what is on a command line
+  FILE="$secrets/$2" sql postgres role="$1" << 'SQL'
+\set password `cat "$FILE"`
+CREATE ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'password';
 SQL
-done
+}
+
+database() { # NAME OWNER
+  sql postgres name="$1" owner="$2" << 'SQL'
+CREATE DATABASE :"name" OWNER :"owner";
+REVOKE ALL ON DATABASE :"name" FROM PUBLIC;
+SQL
+}
+
+login prefect prefect_role
+database prefect prefect
+login mlflow mlflow_role
+database mlflow mlflow
+
+login refit_owner refit_owner_role
+login refit refit_role
+login refit_metrics refit_metrics_role
+database refit refit_owner
+sql refit << 'SQL'
+CREATE ROLE refit_writer NOLOGIN;
+CREATE ROLE refit_reader NOLOGIN;
+GRANT refit_writer TO refit;
+GRANT refit_reader TO refit_metrics;
+GRANT CONNECT ON DATABASE refit TO refit_writer, refit_reader;
+GRANT USAGE ON SCHEMA public TO refit_writer, refit_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE refit_owner IN SCHEMA public GRANT SELECT, INSERT ON TABLES TO refit_writer;
+ALTER DEFAULT PRIVILEGES FOR ROLE refit_owner IN SCHEMA public GRANT SELECT ON TABLES TO refit_reader;
+SQL
