@@ -83,5 +83,8 @@ def deploy(
             output.show(write(pool, export))
             return
         from deployments.deploying import deploy_here
+        from tasks.access_log import noted
 
-        output.show(deploy_here(pool, kind, dry_run=dry_run))
+        with noted("deploy --dry-run" if dry_run else "deploy", None):
+            answer = deploy_here(pool, kind, dry_run=dry_run)
+        output.show(answer)

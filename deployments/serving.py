@@ -89,8 +89,10 @@ def serve_key(
     """
     with answering(json, debug) as output:
         from serving.keys import add_key
+        from tasks.access_log import noted
 
-        key = add_key(keys, name, may or Right)
+        with noted("serve-key", None):
+            key = add_key(keys, name, may or Right)
         lines = [key, f"It is shown this once: send it as the header `Authorization: Bearer {key}`."]
         output.show(Answer({"name": name, "key": key, "file": str(keys)}, lines))
 

@@ -216,6 +216,7 @@ def test_what_a_person_has_switched_off_stays_so_and_a_removed_project_goes(host
     assert host.deployment("retrain")["paused"]
     differ = json.loads(host.refit("deploy", "--dry-run", "--json").stdout)
     assert {one["action"] for one in differ["deployments"]} == {"keep"}
+    assert "deploy --dry-run" in host.refit("log").stdout
 
     (host.depot.projects / "parcels.py").rename(host.depot.projects / "_parcels.py")
     wait_for(lambda: host.api.get("/deployments/name/monitor/parcels").status_code == httpx.codes.NOT_FOUND)

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from deployments.main import app
 from refit.errors import NotApproved, StateError
 from tasks.access_log import deeds, noted
 from tasks.ledger import record
@@ -46,6 +48,12 @@ def test_the_file_is_its_owners_and_holds_no_words_of_a_fault(home: Path) -> Non
     file = home / "access.jsonl"
     assert file.stat().st_mode & 0o777 == 0o600
     assert "ada@example.org" not in file.read_text()
+
+
+def test_making_a_key_is_noted_without_what_was_given(home: Path, tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["serve-key", "till", "--keys", str(tmp_path / "keys")]).exit_code == 0
+    assert [(one.action, one.project, one.outcome) for one in deeds()] == [("serve-key", "", "done")]
+    assert "till 7" not in (home / "access.jsonl").read_text()
 
 
 def test_a_home_that_cannot_be_written_is_told_by_the_command_itself(home: Path) -> None:
