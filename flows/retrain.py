@@ -31,6 +31,7 @@ from tasks.endings import completed, newest_missed_once, refused_in_words
 from tasks.evaluate import can_judge, evaluate
 from tasks.expectations import renew_contract
 from tasks.ingest import ingest
+from tasks.onnx_making import choose_form
 from tasks.people import asked_by
 from tasks.profiles import profile_reference
 from tasks.promote import promote
@@ -174,7 +175,7 @@ def _judged(definition: Project, run: _Run, champion: Champion | None) -> tuple[
     verdict = decide(comparison, definition.gate)
     log_evaluation(run.model, comparison, verdict)
     judged = Judgement(run.model, comparison, definition.gate, verdict, champion, run.ingestion, run.reason)
-    judgement = fit_again(definition, judged, run.parts)
+    judgement = choose_form(definition, fit_again(definition, judged, run.parts), run.parts.holdout)
     challenger = register(definition, judgement, run.now)
     profile_reference(definition, challenger, run.parts.holdout)
     publish_card(definition, challenger)

@@ -38,17 +38,13 @@ class Judgement:
     """How the model that was fitted again behaved in a fresh process; the judged one's is in the comparison."""
     recipe: Recipe | None = None
     """What the model that serves was made with; `None` in records of versions that did not keep it."""
+    form: ServingForm | None = None
+    """In which form that model serves; `None` where none was chosen, and scikit-learn's own serves."""
 
     @property
     def serving(self) -> ModelRef:
         """The model that becomes a version, and serves if it is promoted."""
         return self.served or self.model
-
-    @property
-    def form(self) -> ServingForm | None:
-        """In which form that model serves; `None` where none was chosen."""
-        rehearsal = self.rehearsal if self.served else self.comparison.evidence.rehearsal
-        return rehearsal.form if rehearsal else None
 
     @property
     def generation(self) -> int:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
+from refit.judgements import Judgement
 from refit.models import ModelRef
 from refit.project import Project
 from refit.serving import conformed
 from refit.serving_form import ONNX, SKLEARN, ServingForm
+from refit.snapshots import SnapshotRef
+from tasks.evaluate import in_time
 from tasks.mlflow_store import open_mlflow
-from tasks.model_files import FORMS, kinds_beside, stored_id
+from tasks.model_files import FORMS, fetched, kinds_beside, stored_id
 from tasks.onnx_trial import FILE
 from tasks.rehearsal_process import ROOM
 from tasks.rehearsal_room import TIME_OVER, Orders
@@ -28,6 +34,28 @@ MOST_SECONDS = 60.0
 """A converter that takes longer is ended; scikit-learn serves."""
 _LONGEST = 200
 """How much of what a converter complains about is told: some print the whole model."""
+
+
+@task(task_run_name="choose the form in which {definition.name} serves", cache_policy=NO_CACHE)
+def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef) -> Judgement:
+    """Chooses the form in which a model serves that may; of one that was rejected none is made.
+
+    Args:
+        definition: The project.
+        judgement: The verdict, and the model that is to serve.
+        holdout: The rows to try the form on.
+
+    Returns:
+        The judgement with the form.
+
+    Raises:
+        ModelError: If the artifact is gone.
+    """
+    if not judgement.verdict.promote:
+        return judgement
+    rows = in_time(definition, holdout)
+    with fetched(judgement.serving) as directory:
+        return replace(judgement, form=make_form(definition, judgement.serving, directory, rows))
 
 
 def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.DataFrame) -> ServingForm:

@@ -7,7 +7,6 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ from refit.snapshots import SnapshotRef
 from tasks.evaluate import in_time
 from tasks.model_files import fetched, kinds_beside
 from tasks.model_store import load_model
-from tasks.onnx_making import make_form
 from tasks.rehearsal_process import ROOM
 from tasks.rehearsal_room import METHODS, TIME_OVER, Orders
 from tasks.rehearsal_rows import difference_of, plain, variants, write_frame
@@ -60,8 +58,6 @@ def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Rehe
     rows = in_time(definition, holdout)
     with fetched(model) as directory:
         found = rehearse_directory(definition, directory, rows)
-        if found.fault is None:
-            found = replace(found, form=make_form(definition, model, directory, rows))
     took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault
     log.info("%s: rehearsed in a fresh process: %s", definition.name, took)
     return found

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from refit.serving_form import ServingForm
-
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -122,8 +120,6 @@ class Rehearsal:
     """Why it could not be loaded or asked, in a sentence."""
     fingerprint: str = ""
     """SHA-256 of its answers to these rows, by which the stored model is known again; empty where it gave none."""
-    form: ServingForm | None = None
-    """In which form it serves; `None` in older records, where it is scikit-learn's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import pytest
 from infra.settings import Settings
 from refit.errors import ContractViolation, LeakyHoldout, NoNewData, NotEnoughData
 from refit.outcomes import RetrainOutcome
+from refit.serving_form import ServingForm
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = textwrap.dedent('''
@@ -77,6 +78,12 @@ def shop(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) 
     shop = Shop(tmp_path)
     monkeypatch.setenv("REFIT_PROJECTS", str(shop.project.parent))
     return shop
+
+
+def form_of(version: int) -> ServingForm | None:
+    from tasks.serving_forms import recorded_form
+
+    return recorded_form("parcels", version)
 
 
 def test_first_champion_then_judged_challenger(shop: Shop) -> None:
@@ -218,6 +225,7 @@ def test_a_worse_challenger_is_rejected(shop: Shop) -> None:
     assert not outcome.challenger.verdict.promote
     assert outcome.promotion is None
     assert outcome.generation == 1
+    assert (form_of(1) is None, form_of(2) is None) == (False, True), "one is chosen for what may serve"
     failed = {reason.check for reason in outcome.challenger.verdict.reasons if not reason.passed}
     assert "not_worse_than_champion" in failed
 

@@ -21,9 +21,9 @@ import pyarrow as pa
 
 from refit import Project, Window
 from refit.evaluations import Comparison, Evaluation
-from refit.gate.evidence import Evidence, Rehearsal
 from refit.judgements import Judgement
 from refit.models import Challenger, Champion, ModelRef
+from refit.serving_form import ServingForm
 from refit.snapshots import Ingestion, SnapshotRef
 from refit.verdicts import Reason, Verdict
 from tests.flows.watched import COMMAND, rows_of
@@ -93,23 +93,21 @@ class Depot:
         verdict = Verdict((Reason("floor", passed=True, value=0.9, limit=0.5, sentence="good enough"),))
         ingestion = Ingestion(name, window, 0, 900, 900, 0, 900, 0)
         judged = ModelRef(name, run.id, uri, rows, key)
-        if with_form:
-            comparison = replace(comparison, evidence=Evidence(rehearsal=self._with_form(definition, judged)))
         judgement = Judgement(judged, comparison, definition.gate, verdict, current_champion(name), ingestion)
+        if with_form:
+            judgement = replace(judgement, form=self._form(definition, judged))
         return register.fn(definition, judgement, AT)
 
     def promoted(self, name: str, shift: float, *, with_form: bool = False) -> Champion:
         """Makes a new version champion."""
         return promote(self.fitted(name, shift, with_form=with_form))
 
-    def _with_form(self, definition: Project, model: ModelRef) -> Rehearsal:
-        """Rehearses no more than the form in which the version serves."""
+    def _form(self, definition: Project, model: ModelRef) -> ServingForm:
         from tasks.model_files import fetched
         from tasks.onnx_making import make_form
 
         with fetched(model) as directory:
-            form = make_form(definition, model, directory, self.rows)
-        return Rehearsal(len(self.rows), 0.0, (), 0.1, 1.0, 1_000, form=form)
+            return make_form(definition, model, directory, self.rows)
 
     def _store(self, name: str) -> None:
         from tasks.delta import write
