@@ -11,7 +11,7 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --qu
 SOURCES := refit projects tasks flows serving deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-ui test-secrets infra-tools chaos lint types format audit benchmark clean
+.PHONY: help install demo test test-ui test-secrets stack test-stack infra-tools chaos lint types format audit benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -43,7 +43,15 @@ $(UV):
 	@$(SYNC) --group infra
 	@touch $@ .venv/installed-dev .venv/installed
 
+.venv/installed-stack: $(UV) pyproject.toml uv.lock
+	@echo "Installing an object store and what speaks with it into .venv (once, about 0.2 GB beside the test tools) ..."
+	@$(SYNC) --group stack
+	@touch $@ .venv/installed-dev .venv/installed
+
 install: .venv/installed ## Install Refit into .venv
+
+stack: .venv/installed-stack ## Run all of production here, without Docker: PostgreSQL, object store, MLflow, Prefect, two workers
+	@.venv/bin/python -m deployments.real
 
 infra-tools: .venv/installed-infra ## Install what tests/infra checks compose file, chart, image and templates with
 
@@ -59,6 +67,9 @@ test-ui: .venv/installed-ui ## Drive Prefect's and MLflow's UI in a headless Chr
 
 test-secrets: .venv/installed-dev ## Plant passwords, run a guarded stack on PostgreSQL, and search all it writes for them
 	@OMP_NUM_THREADS=1 .venv/bin/pytest tests/secrets
+
+test-stack: .venv/installed-stack ## Run the whole loop on that stack, race and kill on it; some minutes
+	@OMP_NUM_THREADS=1 .venv/bin/pytest tests/stack
 
 chaos: .venv/installed-dev ## Kill every command at every step and at 100 random moments, and check what is left
 	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.chaos

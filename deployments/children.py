@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -27,6 +29,8 @@ class Child:
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
+    asked_by: signal.Signals = signal.SIGTERM
+    """The signal by which it is asked to end."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -56,7 +60,7 @@ class Child:
         """Ends it and all that it has started; returns when none of them runs."""
         if self.process is None:
             return
-        end(_alive([self.process.pid]))
+        end(_alive([self.process.pid]), self.asked_by)
         self.process.wait()
 
     def last_words(self) -> str:
@@ -69,17 +73,18 @@ class Child:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def end(processes: Iterable[psutil.Process]) -> None:
+def end(processes: Iterable[psutil.Process], by: signal.Signals = signal.SIGTERM) -> None:
     """Ends processes and all that they have started: asked first, killed after a while.
 
     Args:
         processes: The processes; those that have ended meanwhile are passed over, also where their ids were given
             again.
+        by: The signal by which they are asked.
     """
     asked = list(processes)
     family = [child for one in asked for child in _children(one)]
     for one in asked:
-        _try(one.terminate)
+        _try(partial(one.send_signal, by))
     _, stubborn = psutil.wait_procs(asked, timeout=PATIENCE_SECONDS)
     _, left = psutil.wait_procs(family, timeout=LEFTOVER_SECONDS)
     for one in (*stubborn, *left):

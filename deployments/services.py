@@ -26,6 +26,9 @@ A_LOOK_SECONDS = 2.0
 QUERY_SECONDS = 2
 """How often the worker asks for runs that are due."""
 WORKER = "worker"
+PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+SERVERS = {PREFECT, PREFECT_DATABASE, MLFLOW, MLFLOW_SIGNING, "MLFLOW_BACKEND_STORE_URI"}
+"""Secrets that are for servers alone; what a flow runs with may be printed by a project file."""
 PLACES = ("PREFECT_API_URL", "PREFECT_UI_URL", "PREFECT_SERVER_API_PORT", "REFIT_HOME", "REFIT_PROJECTS")
 """Settings that say where things are: what `refit up` has found goes before what the environment says."""
 
@@ -65,9 +68,9 @@ def prefect_server(host: str, port: int) -> Service:
         # Where others see it, the address is not the one by which this machine reaches it.
         **({} if is_loopback(host) else {"PREFECT_UI_API_URL": "/api"}),
     }
-    known = (PREFECT, PREFECT_CLIENT, "PREFECT_SERVER_DATABASE_CONNECTION_URL")
+    known = (PREFECT, PREFECT_CLIENT, PREFECT_DATABASE)
     child = Child("Prefect server", command, _with(own, known), _log("prefect-server"))
-    return Service(child, address, lambda: _answers(f"{address}/api/ready"))
+    return Service(child, address, lambda: answers(f"{address}/api/ready"))
 
 
 def mlflow_server(host: str, port: int, accounts: Path | None) -> Service:
@@ -90,10 +93,10 @@ def mlflow_server(host: str, port: int, accounts: Path | None) -> Service:
         command += ["--app-name", "basic-auth"]
         own |= {"MLFLOW_AUTH_CONFIG_PATH": str(accounts), MLFLOW_SIGNING: signing_key()}
     child = Child("MLflow", command, _with(own, (MLFLOW_SIGNING,)), _log("mlflow"))
-    return Service(child, address, lambda: _answers(f"{address}/health"))
+    return Service(child, address, lambda: answers(f"{address}/health"))
 
 
-def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool]) -> Service:
+def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool], number: int = 1) -> Service:
     """A process worker that runs the flows.
 
     Args:
@@ -101,11 +104,13 @@ def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool]) -> S
         pool: The work pool.
         mlflow: The address of MLflow's UI, for the links in reports.
         online: Tells whether the server has heard of a worker of that name.
+        number: Which of several it is.
 
     Returns:
         The service, not started.
     """
-    settings, name = Settings(), f"refit-{socket.gethostname()}-{os.getpid()}"
+    settings, known_as = Settings(), WORKER if number == 1 else f"{WORKER}-{number}"
+    name = f"refit-{socket.gethostname()}-{os.getpid()}" + known_as.removeprefix(WORKER)
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
     own = {
         "PREFECT_API_URL": api,
@@ -118,8 +123,7 @@ def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool]) -> S
         "REFIT_PROJECTS": str(settings.projects),
         "REFIT_MLFLOW_URL": mlflow,
     }
-    known = set(SECRETS) - {PREFECT, MLFLOW, MLFLOW_SIGNING}
-    child = Child(WORKER, command, _with(own, known), _log("worker"))
+    child = Child(known_as, command, _with(own, set(SECRETS) - SERVERS), _log(known_as))
     return Service(child, f"work pool {pool}", lambda: online(name))
 
 
@@ -140,7 +144,15 @@ def is_online(pool: str, name: str) -> bool:
         return any(one["name"] == name for one in found.json())
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Tells whether a server of ours says that it is well.
+
+    Args:
+        address: What to ask.
+
+    Returns:
+        True if it answers with success.
+    """
     try:
         with urllib.request.urlopen(address, timeout=A_LOOK_SECONDS):  # noqa: S310 - our own loopback address
             return True  # what is no success is raised

@@ -104,7 +104,7 @@ class Stack:
             if service.child.process:
                 log.info("stopping %s", service.child.name)
                 service.child.stop()
-                if service.child.name == WORKER:
+                if service.child.name.startswith(WORKER):
                     self._mark_killed()  # while the server can still be told
         self._services.clear()
 

@@ -55,7 +55,17 @@ class Places:
     """Of MLflow's UI."""
 
 
-def up(places: Places, pool: str, ready: Callable[[Running], None]) -> None:
+def nothing(_stack: Stack) -> None:
+    """Begins nothing: the databases are files, or others' business."""
+
+
+def up(
+    places: Places,
+    pool: str,
+    ready: Callable[[Running], None],
+    beneath: Callable[[Stack], None] = nothing,
+    workers: int = 1,
+) -> None:
     """Starts all that is needed to watch models on this machine, and watches over it until somebody asks to stop.
 
     Args:
@@ -63,6 +73,8 @@ def up(places: Places, pool: str, ready: Callable[[Running], None]) -> None:
             named in MLFLOW_TRACKING_URI.
         pool: The work pool.
         ready: Called once when all of it is ready.
+        beneath: Begins what Prefect's server stands on.
+        workers: How many.
 
     Raises:
         StateError: If one is running already, a port is taken, others could reach a server that asks nobody for a
@@ -80,11 +92,14 @@ def up(places: Places, pool: str, ready: Callable[[Running], None]) -> None:
             suppress(Stopped),
         ):
             _insist_free(places, prefect=not joined)
+            beneath(stack)
             server = None if joined else _begun(stack, prefect_server(places.host, places.port))
-            _run(stack, server, places, pool, ready)
+            _run(stack, server, places, pool, ready, workers)
 
 
-def _run(stack: Stack, server: Service | None, places: Places, pool: str, ready: Callable[[Running], None]) -> None:
+def _run(
+    stack: Stack, server: Service | None, places: Places, pool: str, ready: Callable[[Running], None], workers: int
+) -> None:
     api, tracking = str(PREFECT_API_URL.value()), Settings().tracking_uri
     ui = None if tracking else _begun(stack, _mlflow(places))
     mlflow = ui.address if ui else tracking
@@ -92,10 +107,12 @@ def _run(stack: Stack, server: Service | None, places: Places, pool: str, ready:
         stack.wait_for(server)
     files = Following(pool)
     deployments = bring_about(pool, PROCESS)
-    working = worker(api, pool, mlflow, lambda name: is_online(pool, name))
-    stack.begin(working)
+    working = [
+        _begun(stack, worker(api, pool, mlflow, lambda name: is_online(pool, name), number + 1))
+        for number in range(workers)
+    ]
     stack.note(api, mlflow)
-    for service in filter(None, (ui, working)):
+    for service in filter(None, (ui, *working)):
         stack.wait_for(service)
     ready(
         Running(

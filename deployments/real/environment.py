@@ -1,0 +1,74 @@
+"""The settings by which Refit finds the stack; a secret among them is named by its file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from deployments.ports import HOST, address_of
+from deployments.real.objects import REGION
+from deployments.real.places import TABLES, Places
+from infra.settings import Settings
+
+FILE = "environment.sh"
+
+
+def settings_of(places: Places) -> dict[str, str]:
+    """Gives the settings of whoever runs flows and commands on the stack, as in `infra/compose`.
+
+    Args:
+        places: Where it is.
+
+    Returns:
+        From variable to value.
+    """
+    mlflow, prefect = address_of(HOST, places.mlflow), address_of(HOST, places.prefect)
+    return {
+        "REFIT_HOME": str(places.home),
+        "REFIT_PROJECTS": str(Settings().projects),
+        "REFIT_STORE_URI": f"s3://{TABLES}",
+        "REFIT_DATABASE_URL_FILE": _secret(places, "refit_database_url"),
+        "MLFLOW_TRACKING_URI": mlflow,
+        "MLFLOW_TRACKING_USERNAME": "admin",
+        "MLFLOW_TRACKING_PASSWORD_FILE": _secret(places, "mlflow_password"),
+        "PREFECT_API_URL": f"{prefect}/api",
+        "PREFECT_API_AUTH_STRING_FILE": _secret(places, "prefect_auth"),
+        "AWS_ENDPOINT_URL": address_of(HOST, places.objects),
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID_FILE": _secret(places, "s3_access_key"),
+        "AWS_SECRET_ACCESS_KEY_FILE": _secret(places, "s3_secret_key"),
+    }
+
+
+def settings_of_server(places: Places) -> dict[str, str]:
+    """Gives what Prefect's server needs beside that.
+
+    Args:
+        places: Where it is.
+
+    Returns:
+        From variable to value.
+    """
+    return {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL_FILE": _secret(places, "prefect_database_url"),
+        "PREFECT_SERVER_API_AUTH_STRING_FILE": _secret(places, "prefect_auth"),
+    }
+
+
+def write_environment(places: Places) -> Path:
+    """Writes those settings for a shell.
+
+    Args:
+        places: Where the stack is.
+
+    Returns:
+        The file, to be read by `.` in a shell.
+    """
+    file = places.home / FILE
+    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings_of(places).items()))
+    return file
+
+
+def _secret(places: Places, name: str) -> str:
+    return str(places.secrets / name)
