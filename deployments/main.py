@@ -9,7 +9,18 @@ from typing import Annotated
 
 import typer
 
-from deployments import gating, governing, hosting, metering, rebuilding, serving, succeeding, tidying, watching
+from deployments import (
+    gating,
+    governing,
+    hosting,
+    metering,
+    rebuilding,
+    safekeeping,
+    serving,
+    succeeding,
+    tidying,
+    watching,
+)
 from deployments.options import AsOf, Debug, Json, ProjectName
 from deployments.output import answering
 
@@ -27,6 +38,7 @@ succeeding.add_to(app)
 gating.add_to(app)
 rebuilding.add_to(app)
 tidying.add_to(app)
+safekeeping.add_to(app)
 governing.add_to(app)
 hosting.add_to(app)
 serving.add_to(app)

@@ -13,10 +13,12 @@ from tasks.erasures import unfinished
 from tasks.ledger import known_projects
 from tasks.mlflow_store import projects_in_mlflow
 from tasks.turn_lock import holding, projects_with_turns
+from tasks.upkeep_lock import removing
 
 log = logging.getLogger(__name__)
 
 
+@removing()
 def mend(project: str | None = None, *, dry_run: bool = False) -> list[Finding]:
     """Looks through all of Refit's state for what a crash has left, and repairs it; a second time finds nothing.
 
@@ -28,7 +30,7 @@ def mend(project: str | None = None, *, dry_run: bool = False) -> list[Finding]:
         What was found, in the order in which it was put right.
 
     Raises:
-        StateError: If some state cannot be read or written.
+        StateError: If some state cannot be read or written, or a backup is under way.
     """
     found = []
     for finding in _mended(project, dry_run):

@@ -17,6 +17,7 @@ from tasks.erasures import begun, ended, erasure_of, hash_of, was_begun
 from tasks.key_holders import holders_of
 from tasks.staging import nobody_writing
 from tasks.turn_lock import holding
+from tasks.upkeep_lock import removing
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def find_rows(definition: Project, keys: Keys) -> Erasure:
     return plan_erasure(definition, holders_of(definition, keys), hash_of(definition.name, keys))
 
 
+@removing()
 def forget_rows(definition: Project, keys: Keys, who: str, why: str, at: datetime) -> tuple[Erasure, int | None]:
     """Erases rows. Killed at any moment and done again, it ends the same, with one entry in the ledger.
 
@@ -54,7 +56,7 @@ def forget_rows(definition: Project, keys: Keys, who: str, why: str, at: datetim
 
     Raises:
         ProjectError: If a value is none that a column of the key can hold.
-        StateError: If a retrain or an ingest is under way, or the tables cannot be written.
+        StateError: If a retrain, an ingest or a backup is under way, or the tables cannot be written.
     """
     with _alone(definition.name):
         holders, key = holders_of(definition, keys), hash_of(definition.name, keys)

@@ -117,13 +117,28 @@ def verify_ledger() -> int:
         LedgerBroken: If an entry was changed, inserted or removed, or a champion is not the one that was promoted.
     """
     with reading() as connection:
-        rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=1_000))
-        broken = verify(map(as_recorded, rows), begins_after(connection))
-        if broken is None:
-            broken = _first_odd_champion(connection)
-        if broken is not None:
-            raise broken_at(broken)
-        return connection.execute(select(func.count()).select_from(ledger)).scalar_one()
+        return verify_within(connection)
+
+
+def verify_within(connection: Connection) -> int:
+    """Does the same within a transaction that does more.
+
+    Args:
+        connection: From `tasks.ledger_database`.
+
+    Returns:
+        How many entries there are.
+
+    Raises:
+        LedgerBroken: As above.
+    """
+    rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=1_000))
+    broken = verify(map(as_recorded, rows), begins_after(connection))
+    if broken is None:
+        broken = _first_odd_champion(connection)
+    if broken is not None:
+        raise broken_at(broken)
+    return connection.execute(select(func.count()).select_from(ledger)).scalar_one()
 
 
 def _first_odd_champion(connection: Connection) -> int | None:

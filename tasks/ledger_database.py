@@ -32,6 +32,7 @@ from refit.databases import FORM, as_url
 from refit.errors import StateError
 from tasks.append_only import APPEND_ONLY
 from tasks.ledger_roles import naming_the_role
+from tasks.restoring import insist_restored
 from tasks.state_errors import naming_the_fix, open_home
 
 _metadata = MetaData()
@@ -112,6 +113,7 @@ def writing() -> Iterator[Connection]:
 @contextmanager
 def _ledger() -> Iterator[Engine]:
     settings = Settings()
+    insist_restored()
     if not settings.database_url:
         open_home(settings)
     engine = _engine(settings.ledger)

@@ -18,10 +18,12 @@ from tasks.prune_tables import compact, prune_predictions, prune_table
 from tasks.staging import nobody_writing
 from tasks.table_names import tables_of
 from tasks.turn_lock import holding
+from tasks.upkeep_lock import removing
 
 log = logging.getLogger(__name__)
 
 
+@removing()
 def prune(
     project: str | None = None, *, keep: int | None = None, hours: float | None = None, dry_run: bool = False
 ) -> list[Finding]:
@@ -37,7 +39,8 @@ def prune(
         What was let go.
 
     Raises:
-        StateError: If some state cannot be read or written, or a kept version would lose what it needs.
+        StateError: If some state cannot be read or written, a backup is under way, or a kept version would lose what it
+            needs.
     """
     settings = Settings()
     newest = settings.keep_versions if keep is None else keep

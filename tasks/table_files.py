@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -38,12 +40,16 @@ class TableFiles:
         """Lists all files.
 
         Returns:
-            The files of data and of the log, sorted by their paths.
+            The files of data and of the log, sorted by their paths; none where there is no such directory.
         """
+        from deltalake.exceptions import TableNotFoundError
         from deltalake.fs import DeltaStorageHandler
         from pyarrow.fs import FileSelector, FileType
 
-        found = DeltaStorageHandler(self._uri).get_file_info_selector(FileSelector("", recursive=True))
+        try:
+            found = DeltaStorageHandler(self._uri).get_file_info_selector(FileSelector("", recursive=True))
+        except TableNotFoundError:
+            return []
         files = [Stored(one.path, one.size, one.mtime) for one in found if one.type == FileType.File]
         return sorted(files, key=lambda one: one.path)
 
@@ -80,8 +86,23 @@ class TableFiles:
             path: From the table's directory.
             content: All of it.
         """
+        self.put(path, [content])
+
+    def make(self) -> None:
+        """Makes the table's directory, where there are any: an object store has none."""
+        if "://" not in self._uri:
+            Path(self._uri).mkdir(parents=True, exist_ok=True)
+
+    def put(self, path: str, pieces: Iterable[bytes]) -> None:
+        """Writes a file that need not fit into memory.
+
+        Args:
+            path: From the table's directory.
+            pieces: What it is to hold, in order.
+        """
         stream = self._store.open_output_stream(path)
-        stream.write(content)
+        for piece in pieces:
+            stream.write(piece)
         stream.close()  # type: ignore[attr-defined]  # left out of its stubs
 
     def remove(self, path: str) -> None:
