@@ -6,6 +6,7 @@ reads and decides again. What was not known when the write was decided is so nev
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -29,7 +30,8 @@ KEPT = {
 ROW_GROUP, FILE_BYTES = 65_536, 64 << 20
 """The writer holds a row group per column and more in memory; its own defaults take a gigabyte."""
 
-TRIES = 10
+TRIES = 20
+LONGEST_WAIT_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -134,7 +136,7 @@ def redo(step: Callable[[], T], name: str) -> T:
         What the step returned.
 
     Raises:
-        StateError: If others were faster ten times.
+        StateError: If others were faster every time.
     """
     from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -142,7 +144,8 @@ def redo(step: Callable[[], T], name: str) -> T:
         try:
             return step()
         except CommitFailedError:
-            time.sleep(0.05 * attempt)
+            # As long as chance has it: who waited equally long would meet again.
+            time.sleep(random.uniform(0, min(LONGEST_WAIT_SECONDS, 0.05 * 2**attempt)))  # noqa: S311 - no secret
         except DeltaError as error:
             if "already exists" not in str(error):  # somebody else has created the table
                 raise
