@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 from deployments.real.objects import make_buckets, objects
 from deployments.real.places import Places
 from deployments.real.postgres import postgres
+from deployments.real.secret_words import read_secret
 from deployments.real.tracking import tracking
 from deployments.stack import Stack
+from refit.errors import StateError
 
 
 def begin(stack: Stack, places: Places) -> None:
@@ -26,5 +32,17 @@ def begin(stack: Stack, places: Places) -> None:
     for service in store:
         stack.wait_for(service)
     make_buckets(places)
+    _make_ledger(places)
     stack.begin(mlflow := tracking(places))
     stack.wait_for(mlflow)
+
+
+def _make_ledger(places: Places) -> None:
+    """Has the ledger's owner make its tables where there are none; where there are, their chain is followed."""
+    command = [sys.executable, "-c", "from deployments.main import main; main()", "ledger", "verify"]
+    owner = {"REFIT_DATABASE_URL": read_secret(places, "refit_owner_url")}
+    done = subprocess.run(  # noqa: S603 - our own command, no shell
+        command, env={**os.environ, **owner}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise StateError(f"the ledger of the stack cannot be used: {done.stderr.strip().removeprefix('refit: ')}")

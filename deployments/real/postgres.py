@@ -1,4 +1,7 @@
-"""PostgreSQL for the stack: Debian's programs, a cluster of its own, a role and a database for each service."""
+"""PostgreSQL for the stack: Debian's programs, and the logins and databases of `infra/compose/postgres/roles.sh`.
+
+What runs Refit does not own the ledger's tables: `refit` appends and reads, `refit_metrics` reads.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,24 @@ from pathlib import Path
 from deployments.children import Child
 from deployments.ports import HOST
 from deployments.real.places import Places
-from deployments.real.secret_words import ROLES, read_secret
+from deployments.real.secret_words import LOGINS, read_secret
 from deployments.services import Service
 from refit.errors import StateError
 
 INSTALLED = Path("/usr/lib/postgresql")
+OWNERS = {"refit": "refit_owner", "prefect": "prefect", "mlflow": "mlflow"}
+RIGHTS = (
+    "CREATE ROLE refit_writer NOLOGIN",
+    "CREATE ROLE refit_reader NOLOGIN",
+    "GRANT refit_writer TO refit",
+    "GRANT refit_reader TO refit_metrics",
+    "GRANT CONNECT ON DATABASE refit TO refit_writer, refit_reader",
+    "GRANT USAGE ON SCHEMA public TO refit_writer, refit_reader",
+    *(
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE refit_owner IN SCHEMA public GRANT {rights} ON TABLES TO {role}"
+        for role, rights in {"refit_writer": "SELECT, INSERT", "refit_reader": "SELECT"}.items()
+    ),
+)
 SYSTEM_USER = "postgres"
 """Who runs it where root starts the stack: PostgreSQL refuses to run as root."""
 
@@ -50,7 +66,7 @@ def postgres(places: Places) -> Service:
     root = places.home / "postgres"
     _let_in(root)
     if not (root / "data").exists():
-        _make(found, root, {role: read_secret(places, f"{role}_role") for role in ROLES})
+        _make(found, root, {login: read_secret(places, f"{login}_role") for login in LOGINS})
     options = {"listen_addresses": HOST, "port": str(places.database), "unix_socket_directories": ""}
     given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     command = as_its_user(str(found / "postgres"), "-D", str(root / "data"), *given)
@@ -99,22 +115,19 @@ def _make(found: Path, root: Path, passwords: Mapping[str, str]) -> None:
         "--locale=C.UTF-8",
     ]
     _run(as_its_user(str(found / "initdb"), "--pgdata", str(draft), f"--username={SYSTEM_USER}", *ways), "")
-    alone = ["--single", "-D", str(draft), "-c", "exit_on_error=on", "postgres"]
     # So no password stands on a command line, and its administrator has none: nobody signs in as that one.
-    _run(as_its_user(str(found / "postgres"), *alone), "".join(_statements(passwords)))
+    for database, lines in (("postgres", _logins(passwords)), ("refit", RIGHTS)):
+        alone = ["--single", "-D", str(draft), "-c", "exit_on_error=on", database]
+        _run(as_its_user(str(found / "postgres"), *alone), "".join(f"{line}\n" for line in lines))
     draft.rename(root / "data")
 
 
-def _statements(passwords: Mapping[str, str]) -> list[str]:
-    return [
-        line + "\n"
-        for role, password in passwords.items()
-        for line in (
-            f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{password}'",
-            f"CREATE DATABASE {role} OWNER {role}",
-            f"REVOKE ALL ON DATABASE {role} FROM PUBLIC",
-        )
-    ]
+def _logins(passwords: Mapping[str, str]) -> list[str]:
+    may_not = "NOSUPERUSER NOCREATEDB NOCREATEROLE"
+    made = [f"CREATE ROLE {login} LOGIN {may_not} PASSWORD '{word}'" for login, word in passwords.items()]
+    for database, owner in OWNERS.items():
+        made += [f"CREATE DATABASE {database} OWNER {owner}", f"REVOKE ALL ON DATABASE {database} FROM PUBLIC"]
+    return made
 
 
 def _run(command: list[str], said: str) -> None:

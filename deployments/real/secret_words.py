@@ -13,10 +13,10 @@ from pathlib import Path
 from deployments.ports import HOST
 from deployments.real.places import Places
 
-ROLES = ("refit", "prefect", "mlflow")
-"""The roles in PostgreSQL, each with a database of its name."""
+LOGINS = {"refit_owner": "refit", "refit": "refit", "refit_metrics": "refit", "prefect": "prefect", "mlflow": "mlflow"}
+"""The logins of PostgreSQL, and the database of each."""
 WORDS = (
-    *(f"{role}_role" for role in ROLES),
+    *(f"{login}_role" for login in LOGINS),
     *("mlflow_password", "mlflow_session_key", "prefect_password"),
     *("s3_access_key", "s3_secret_key", "objects_signing_key"),
 )
@@ -51,12 +51,15 @@ def read_secret(places: Places, name: str) -> str:
 
 
 def _derived(places: Places, words: dict[str, str]) -> dict[str, str]:
-    uris = {role: f"{role}:{words[f'{role}_role']}@{HOST}:{places.database}/{role}" for role in ROLES}
+    at = f"{HOST}:{places.database}"
+    uris = {login: f"{login}:{words[f'{login}_role']}@{at}/{database}" for login, database in LOGINS.items()}
     keys = {"accessKey": words["s3_access_key"], "secretKey": words["s3_secret_key"]}
     may = ["Admin", "Read", "Write", "List", "Tagging"]
     tracking = f"postgresql+psycopg://{uris['mlflow']}"
     return {
+        "refit_owner_url": f"postgresql+psycopg://{uris['refit_owner']}",
         "refit_database_url": f"postgresql+psycopg://{uris['refit']}",
+        "refit_metrics_url": f"postgresql+psycopg://{uris['refit_metrics']}",
         "prefect_database_url": f"postgresql+asyncpg://{uris['prefect']}",
         "mlflow_database_uri": tracking,
         "mlflow_auth": "\n".join(
