@@ -11,6 +11,10 @@ _REFUSED = "ParameterTypeError"
 _UNKNOWN_HERE = "PrefectHTTPStatusError"
 """What Prefect raises where its server refuses; a 401 is about the password."""
 
+_OTHER_MLFLOW = "Detected out-of-date database schema"
+"""How MLflow reports a database of another version; it has no error of its own for that."""
+_THEIRS = "whoever runs the server has to back it up and to run `mlflow db upgrade`"
+
 
 def sentence(fault: BaseException) -> str:
     """Says what went wrong and what to do about it.
@@ -30,6 +34,7 @@ def sentence(fault: BaseException) -> str:
 
 
 def _known(cause: BaseException) -> str | None:
+    from infra.settings import Settings
     from refit.errors import RefitError
     from tasks.state_errors import fault_of
 
@@ -39,6 +44,14 @@ def _known(cause: BaseException) -> str | None:
         return f"what was asked for cannot be: {str(cause).partition(':')[2].strip().removeprefix('- ')}"
     if type(cause).__name__ == _UNKNOWN_HERE and "'401 Unauthorized'" in str(cause):
         return "the Prefect server asks for another password: set PREFECT_API_AUTH_STRING to its NAME:PASSWORD"
+    if _OTHER_MLFLOW in str(cause):
+        database = Settings().mlflow_database
+        way = (
+            f"install that one, or run `refit backup DIRECTORY`, then `mlflow db upgrade sqlite:///{database}`"
+            if database
+            else _THEIRS
+        )
+        return f"MLflow's database is of another version of MLflow: {way}"
     if any(words in str(cause) for words in _FULL):
         return "REFIT_HOME has no space left: free some on its disk and run again"
     fault = fault_of(cause, "REFIT_HOME")

@@ -16,7 +16,7 @@ from tasks.catalog import find_project
 from tasks.model_files import fetched, kinds_beside
 from tasks.model_store import load_model
 from tasks.onnx_form import OnnxForm
-from tasks.recorded_features import others_of, recorded_features
+from tasks.recorded_features import others_of, recorded_features, recorded_kinds
 from tasks.serving_forms import load_form, recorded_form
 
 log = logging.getLogger(__name__)
@@ -59,10 +59,11 @@ def prepared(champion: Champion) -> Served:
     """
     definition = find_project(champion.model.project)
     with fetched(champion.model) as directory:
-        kinds = kinds_beside(directory)
+        estimator = load_model(directory, definition.trusted_types)
+        kinds = kinds_beside(directory) or recorded_kinds(definition, champion.model.trained_on, estimator)
         if not kinds:
             raise ModelError(f"version {champion.version} does not say what its features are: retrain the project")
-        model = Answerer(load_model(directory, definition.trusted_types))
+        model = Answerer(estimator)
         form = _form_beside(directory, champion, model)
     served = Served(
         project=definition.name,

@@ -81,9 +81,28 @@ def fill_home(directory: Path, manifest: Manifest) -> None:
     for name in [*(one for folder in (ARTIFACTS, *FOLDERS) for one in manifest.under(folder)), *names]:
         _put(settings.home / name, directory / name)
     if manifest.artifacts not in (None, settings.mlflow_artifacts) and MLFLOW in names:
-        _relocate(settings.home / MLFLOW, str(manifest.artifacts), settings.mlflow_artifacts)
+        relocate(settings.home / MLFLOW, str(manifest.artifacts), settings.mlflow_artifacts)
     if ACCESS in manifest.files:
         _put_before(settings.home / ACCESS, (directory / ACCESS).read_bytes())
+
+
+def relocate(database: Path, former: str, now: str) -> None:
+    """Tells MLflow's database that its artifacts lie somewhere else now: it knows them by absolute addresses.
+
+    Args:
+        database: The embedded one.
+        former: Where they lay, as a URI.
+        now: Where they lie.
+
+    Raises:
+        StateError: If it cannot be written.
+    """
+    with naming_the_fix(str(database), "REFIT_HOME"), closing(sqlite3.connect(database)) as connection, connection:
+        for table, columns in _PLACES.items():
+            for column in columns:
+                # The names are ours; a place begins with the former one or is left alone.
+                moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"  # noqa: S608
+                connection.execute(moved, (now, len(former) + 1, len(former) + 1, f"{former}/"))
 
 
 def _files(home: Path, folder: str) -> Iterator[str]:
@@ -121,12 +140,3 @@ def _put_before(file: Path, former: bytes) -> None:
     if not since.startswith(former):
         with naming_the_fix(str(file), "REFIT_HOME"):
             private_file(file).write_bytes(former + since)
-
-
-def _relocate(database: Path, former: str, now: str) -> None:
-    with naming_the_fix(str(database), "REFIT_HOME"), closing(sqlite3.connect(database)) as connection, connection:
-        for table, columns in _PLACES.items():
-            for column in columns:
-                # The names are ours; a place begins with the former one or is left alone.
-                moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"  # noqa: S608
-                connection.execute(moved, (now, len(former) + 1, len(former) + 1, f"{former}/"))

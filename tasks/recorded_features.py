@@ -1,4 +1,4 @@
-"""Rows that a version warms up on before it serves: some of those that it was trained on."""
+"""What the rows that a version was trained on tell of it: its features, and some of them to warm up on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from itertools import islice
 
 import pandas as pd
 import pyarrow as pa
+from sklearn.base import BaseEstimator
 
 from refit.cells import kind_of
 from refit.errors import DataError
+from refit.preparation import pick, seen_by
 from refit.project import Project
-from refit.serving import conformed
+from refit.serving import conformed, kinds_of
 from refit.snapshots import SnapshotRef
 from tasks.delta import open_table, read, schema_of
 from tasks.table import frame, pinned, rows_of
@@ -33,6 +35,44 @@ def others_of(definition: Project) -> dict[str, str]:
     schema = schema_of(table) if table else pa.schema([])
     known = {name: kind_of(schema.field(name)) for name in definition.key if name in schema.names}
     return {**known, definition.timestamp: "time"}
+
+
+def kinds_in(schema: pa.Schema, definition: Project, estimator: BaseEstimator) -> dict[str, str]:
+    """Says what the features of a model are that does not tell itself, as those of the first release.
+
+    Args:
+        schema: That of the project's table.
+        definition: The project.
+        estimator: The model.
+
+    Returns:
+        From feature to kind, in the model's order.
+
+    Raises:
+        ModelError: If the table has lost one of them.
+    """
+    features = seen_by(estimator, definition.features_of(schema.names))
+    return kinds_of(pick(frame(schema.empty_table()), features))
+
+
+def recorded_kinds(definition: Project, trained_on: SnapshotRef, estimator: BaseEstimator) -> dict[str, str]:
+    """Says the same by the table as it was.
+
+    Args:
+        definition: The project.
+        trained_on: What the model was trained on.
+        estimator: The model.
+
+    Returns:
+        From feature to kind; none where that version of the table is gone.
+    """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        schema = schema_of(pinned(definition, trained_on.version))
+    except (DataError, DeltaError, OSError):
+        return {}
+    return kinds_in(schema, definition, estimator)
 
 
 def recorded_features(definition: Project, trained_on: SnapshotRef, kinds: Mapping[str, str]) -> pd.DataFrame | None:

@@ -23,6 +23,7 @@ from refit.project import Project
 from refit.recipes import Cause, Recipe, Reproduction, changes
 from refit.snapshots import SnapshotRef
 from tasks.fit import fit
+from tasks.former_recipe import former_recipe
 from tasks.markdown import artifact_key, plain, table
 from tasks.model_store import fetch_model
 from tasks.provenance import lock_text
@@ -64,11 +65,7 @@ def reproduce_version(definition: Project, version: int) -> Reproduction:
         ModelError: If the stored model cannot be loaded, or the estimator cannot be fitted.
     """
     started, judgement = perf_counter(), _judgement_of(definition, version)
-    if judgement.recipe is None:
-        raise CannotReproduce(
-            f"version {version} of {definition.name} was registered before recipes were recorded: retrain"
-        )
-    made = _made(definition, judgement, judgement.recipe)
+    made = _made(definition, judgement, judgement.recipe or former_recipe(definition, judgement.serving))
     same = made.difference is not None and made.difference <= AGREEMENT
     log.info("%s: version %d %s", definition.name, version, "is reproduced" if same else "differs")
     return Reproduction(

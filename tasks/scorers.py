@@ -15,13 +15,13 @@ from refit.fingerprint import row_hashes
 from refit.models import Challenger, Champion, ModelRef
 from refit.prediction_rows import Asked, prediction_rows, said_by
 from refit.predictions import Predictions, predict_once
-from refit.preparation import pick, seen_by
 from refit.project import Project
-from refit.serving import conformed, kinds_of
+from refit.serving import conformed
 from tasks.challenger import find_challenger
 from tasks.champion import find_champion
 from tasks.model_files import fetched, kinds_beside
 from tasks.model_store import load_model
+from tasks.recorded_features import kinds_in
 from tasks.retries import not_ours
 from tasks.table import frame
 
@@ -97,10 +97,7 @@ def load_scorer(definition: Project, model: ModelRef, asked: Asked, schema: pa.S
     """
     with fetched(model) as directory:
         estimator, kinds = load_model(directory, definition.trusted_types), kinds_beside(directory)
-    if not kinds:
-        features = seen_by(estimator, definition.features_of(schema.names))
-        kinds = kinds_of(pick(frame(schema.empty_table()), features))
-    return Scorer(asked, estimator, kinds)
+    return Scorer(asked, estimator, kinds or kinds_in(schema, definition, estimator))
 
 
 def require_champion(definition: Project) -> Champion:

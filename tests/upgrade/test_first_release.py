@@ -1,0 +1,123 @@
+"""The state files of the first release are read, written and served on by today's code, without a step in between."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from infra.settings import Settings
+from refit.errors import CannotReproduce
+from tasks.backup import back_up, restore
+from tasks.ledger import verify_ledger
+from tasks.succession import current_champion
+from tests.flows.watched import refit
+from tests.serving.served_depot import serving
+from tests.tasks.test_backup import elsewhere
+from tests.upgrade.state import unpack
+
+ROWS = {"rows": [{"id": 1, "x": 1.0}, {"id": 2, "x": -1.0}]}
+
+
+def day(number: int) -> datetime:
+    return datetime(2026, 3, number, tzinfo=UTC)
+
+
+@pytest.fixture
+def projects(home: Path, tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That state as REFIT_HOME, and its project file."""
+    directory = unpack(home, tmp_path / "first")
+    monkeypatch.setenv("REFIT_PROJECTS", str(directory))
+    return directory
+
+
+def test_what_is_on_record_is_read(projects: Path) -> None:
+    assert refit("ledger", "verify")[1] == {"entries": 4, "intact": True}
+    status = refit("status")[1]["projects"]["hours"]
+    assert (status["champion"]["version"], status["quarantined"]) == (2, 8)
+    assert refit("champion", "hours")[1]["champion"]["generation"] == 2
+    assert refit("why", "4")[1]["payload"]["champion"]["version"] == 2
+    assert "# hours version 2: fit to serve" in refit("card", "hours")[1]["card"]
+    assert len(refit("quarantine", "hours", "list")[1]["rows"]) == 8
+    assert refit("prune", "--dry-run")[1]["findings"] == []
+    # What the alias follows is noted by now; every flow does the same.
+    assert [one["kind"] for one in refit("doctor")[1]["findings"]] == ["alias"]
+    assert refit("doctor")[1]["findings"] == []
+
+
+def test_versions_are_rebuilt_though_their_recipe_is_in_mlflow_alone(projects: Path) -> None:
+    from flows.reproduce import reproduce
+
+    for version in (1, 2):
+        found = reproduce("hours", version)
+        assert (found.reproduced, found.difference, found.used_code) == (True, 0.0, "today's")
+    file = projects / "hours.py"
+    file.write_text(file.read_text() + "\n# as it is now\n")
+    with pytest.raises(CannotReproduce, match="is from before runs kept theirs: check out the project file as it was"):
+        reproduce("hours", 2)
+
+
+def test_rows_of_a_former_version_that_are_others_now_are_found_out(projects: Path) -> None:
+    from deltalake import DeltaTable
+
+    from flows.reproduce import reproduce
+
+    lost = DeltaTable(f"{Settings().tables}/hours", version=0).file_uris()
+    Path(lost[0]).unlink()
+    with pytest.raises(CannotReproduce, match="restore the table's files from a backup"):
+        reproduce("hours", 1)
+
+
+def test_the_champion_serves_is_watched_and_is_followed_by_another(projects: Path, tmp_path: Path) -> None:
+    from flows.monitor import monitor
+    from flows.retrain import retrain
+    from flows.score import score
+
+    with serving(projects, "hours") as server:
+        answer = server.ask("hours", ROWS)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["version"] == 2
+    assert monitor("hours", as_of=day(12)).decision.action == "wait"
+    assert score("hours", as_of=day(12)).scored.champion.scored > 0
+    outcome = retrain("hours", as_of=day(14), reason="test", force=False)
+    assert (outcome.promotion is not None, verify_ledger()) == (True, 9)
+    assert current_champion("hours").generation == 3
+
+    back_up(tmp_path / "backup", day(15))
+    with elsewhere(tmp_path / "new"):
+        restore(tmp_path / "backup")
+        assert (verify_ledger(), current_champion("hours").version) == (9, 3)
+
+
+def test_an_older_database_of_mlflow_is_migrated_as_its_own_tools_do(projects: Path, home: Path) -> None:
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+    from sqlalchemy import NullPool, create_engine
+
+    address = f"sqlite:///{home}/mlflow.db"
+    configuration = _get_alembic_config(address)
+    with create_engine(address, poolclass=NullPool).begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.downgrade(configuration, "-1")
+    upgrade = [sys.executable, "-m", "mlflow", "db", "upgrade", address]
+    subprocess.run(upgrade, check=True, capture_output=True, timeout=120)
+    assert "# hours version 2: fit to serve" in refit("card", "hours")[1]["card"]
+    assert refit("reproduce", "hours", "2")[1]["reproduced"]
+
+
+def test_a_newer_database_of_mlflow_is_named_with_the_way_out(projects: Path, home: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(home / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+    run, answer = refit("doctor")
+    assert run.returncode == 1
+    assert answer["error"] == (
+        f"MLflow's database is of another version of MLflow: install that one, or run `refit backup DIRECTORY`, then "
+        f"`mlflow db upgrade sqlite:///{home}/mlflow.db`"
+    )
+    run, made = refit("backup", str(tmp_path / "backup"))
+    assert (run.returncode, made["entries"]) == (0, 4)
