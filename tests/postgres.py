@@ -12,14 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-INSTALLED = Path("/usr/lib/postgresql")
+from deployments.real.cluster import as_its_user
+from deployments.real.cluster import programs as binaries
+
 ABSENT = "no PostgreSQL is installed: `apt-get install postgresql` brings one"
-
-
-def binaries() -> Path | None:
-    """The newest installed version's programs."""
-    found = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda file: int(file.parts[-3]))
-    return found[-1].parent if found else None
 
 
 class Postgres:
@@ -50,7 +46,7 @@ class Postgres:
     def start(self) -> None:
         """Starts the server and waits until it answers."""
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._root}", "-c", "fsync=off"]
-        command = self._as_user("postgres", "-D", str(self._data), "-p", str(self.port), *options)
+        command = as_its_user(str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port), *options)
         with (self._root / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True)
         for _ in range(300):
@@ -77,12 +73,4 @@ class Postgres:
         shutil.rmtree(self._root, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(self._as_user(program, *arguments), check=True, capture_output=True, cwd="/")
-
-    def _as_user(self, program: str, *arguments: str) -> list[str]:
-        command = [str(self._programs / program), *arguments]
-        return (
-            ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
-            if not os.geteuid()
-            else command
-        )
+        subprocess.run(as_its_user(str(self._programs / program), *arguments), check=True, capture_output=True, cwd="/")

@@ -1,51 +1,17 @@
-"""PostgreSQL for the stack: Debian's programs, and the logins and databases of `infra/compose/postgres/roles.sh`.
-
-What runs Refit does not own the ledger's tables: `refit` appends and reads, `refit_metrics` reads.
-"""
+"""PostgreSQL for the stack."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
-from pathlib import Path
 
 from deployments.children import Child
 from deployments.ports import HOST
+from deployments.real.cluster import INSTALLED, as_its_user, make_cluster, programs, settings_of_postgres
 from deployments.real.places import Places
 from deployments.real.secret_words import LOGINS, read_secret
 from deployments.services import Service
 from refit.errors import StateError
-
-INSTALLED = Path("/usr/lib/postgresql")
-OWNERS = {"refit": "refit_owner", "prefect": "prefect", "mlflow": "mlflow"}
-RIGHTS = (
-    "CREATE ROLE refit_writer NOLOGIN",
-    "CREATE ROLE refit_reader NOLOGIN",
-    "GRANT refit_writer TO refit",
-    "GRANT refit_reader TO refit_metrics",
-    "GRANT CONNECT ON DATABASE refit TO refit_writer, refit_reader",
-    "GRANT USAGE ON SCHEMA public TO refit_writer, refit_reader",
-    *(
-        f"ALTER DEFAULT PRIVILEGES FOR ROLE refit_owner IN SCHEMA public GRANT {rights} ON TABLES TO {role}"
-        for role, rights in {"refit_writer": "SELECT, INSERT", "refit_reader": "SELECT"}.items()
-    ),
-)
-SYSTEM_USER = "postgres"
-"""Who runs it where root starts the stack: PostgreSQL refuses to run as root."""
-
-
-def programs() -> Path | None:
-    """Finds PostgreSQL's programs.
-
-    Returns:
-        The directory of the newest version that is installed; `None` if there is none.
-    """
-    found = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda file: int(file.parts[-3]))
-    return found[-1].parent if found else None
 
 
 def postgres(places: Places) -> Service:
@@ -63,82 +29,12 @@ def postgres(places: Places) -> Service:
     found = programs()
     if found is None:
         raise StateError(f"there is no PostgreSQL under {INSTALLED}: install it by `apt-get install postgresql`")
-    root = places.home / "postgres"
-    _let_in(root)
-    if not (root / "data").exists():
-        _make(found, root, {login: read_secret(places, f"{login}_role") for login in LOGINS})
+    passwords = {login: read_secret(places, f"{login}_role") for login in LOGINS}
+    data = make_cluster(found, places.home / "postgres", passwords)
     options = {"listen_addresses": HOST, "port": str(places.database), "unix_socket_directories": ""}
     given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    command = as_its_user(str(found / "postgres"), "-D", str(root / "data"), *given)
+    command = as_its_user(str(found / "postgres"), "-D", str(data), *given)
     # Asked by SIGTERM, it would wait for its last client to leave.
-    child = Child("PostgreSQL", command, _environment(), places.home / "logs" / "postgres.log", signal.SIGINT)
+    child = Child("PostgreSQL", command, settings_of_postgres(), places.home / "logs" / "postgres.log", signal.SIGINT)
     ready = [str(found / "pg_isready"), "--quiet", f"--host={HOST}", f"--port={places.database}"]
     return Service(child, f"{HOST}:{places.database}", lambda: not subprocess.run(ready, check=False).returncode)  # noqa: S603
-
-
-def as_its_user(*command: str) -> list[str]:
-    """Gives the command that runs one of its programs.
-
-    Args:
-        command: The program and its arguments.
-
-    Returns:
-        The same; where root asks, for PostgreSQL's own user.
-    """
-    if os.geteuid():
-        return list(command)
-    return ["setpriv", f"--reuid={SYSTEM_USER}", f"--regid={SYSTEM_USER}", "--clear-groups", *command]
-
-
-def _let_in(root: Path) -> None:
-    """Makes the directory that its user owns, and lets that user pass through those above it that are ours."""
-    root.mkdir(mode=0o700, exist_ok=True)
-    if os.geteuid():
-        return
-    user = pwd.getpwnam(SYSTEM_USER)
-    os.chown(root, user.pw_uid, user.pw_gid)
-    for directory in (root.parent, root.parent.parent):
-        if not directory.stat().st_mode & 0o001:
-            os.chown(directory, -1, user.pw_gid)
-            directory.chmod(0o710)
-
-
-def _make(found: Path, root: Path, passwords: Mapping[str, str]) -> None:
-    """Makes a cluster beside its place and renames it: one whose making was killed is begun anew."""
-    draft = root / "draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    ways = [
-        "--auth-local=reject",
-        "--auth-host=scram-sha-256",
-        "--data-checksums",
-        "--encoding=UTF8",
-        "--locale=C.UTF-8",
-    ]
-    _run(as_its_user(str(found / "initdb"), "--pgdata", str(draft), f"--username={SYSTEM_USER}", *ways), "")
-    # So no password stands on a command line, and its administrator has none: nobody signs in as that one.
-    for database, lines in (("postgres", _logins(passwords)), ("refit", RIGHTS)):
-        alone = ["--single", "-D", str(draft), "-c", "exit_on_error=on", database]
-        _run(as_its_user(str(found / "postgres"), *alone), "".join(f"{line}\n" for line in lines))
-    draft.rename(root / "data")
-
-
-def _logins(passwords: Mapping[str, str]) -> list[str]:
-    may_not = "NOSUPERUSER NOCREATEDB NOCREATEROLE"
-    made = [f"CREATE ROLE {login} LOGIN {may_not} PASSWORD '{word}'" for login, word in passwords.items()]
-    for database, owner in OWNERS.items():
-        made += [f"CREATE DATABASE {database} OWNER {owner}", f"REVOKE ALL ON DATABASE {database} FROM PUBLIC"]
-    return made
-
-
-def _run(command: list[str], said: str) -> None:
-    done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, no shell
-        command, input=said, capture_output=True, text=True, cwd="/", env=_environment(), check=False
-    )
-    if done.returncode:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise StateError(f"PostgreSQL's files cannot be made: {Path(command[0]).name} says {' '.join(words)!r}")
-
-
-def _environment() -> dict[str, str]:
-    """What it needs of ours: nothing that says how to connect, and no secret."""
-    return {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TZ")} | {"LC_ALL": "C.UTF-8"}

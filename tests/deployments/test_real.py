@@ -1,0 +1,62 @@
+"""What `make stack` writes before anything runs: passwords, once, for their owner alone; settings that name files.
+
+The stack itself is tested by `make test-stack`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployments.real import cluster, postgres
+from deployments.real.environment import settings_of, write_environment
+from deployments.real.places import DOORS, Places
+from deployments.real.secret_words import WORDS, make_secrets, read_secret
+from infra.secret_files import from_files
+from refit.errors import StateError
+
+
+def places(home: Path, first: int = 7_000) -> Places:
+    return Places(home / "stack", first, first + 1, first + 2, first + 3 + 2 * len(DOORS))
+
+
+def test_passwords_are_made_once_and_addresses_follow_the_ports(home: Path) -> None:
+    make_secrets(places(home))
+    words = {name: read_secret(places(home), name) for name in WORDS}
+    assert len(set(words.values())) == len(WORDS)
+    address = read_secret(places(home), "refit_database_url")
+    make_secrets(places(home, 8_000))
+    assert words == {name: read_secret(places(home), name) for name in WORDS}
+    assert read_secret(places(home), "refit_database_url") == address.replace(":7011/", ":8011/") != address
+
+
+def test_only_their_owner_reads_them(home: Path) -> None:
+    make_secrets(places(home))
+    files = list(places(home).secrets.iterdir())
+    assert len(files) > len(WORDS)
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert places(home).secrets.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_file_for_a_shell_names_files_and_holds_no_secret(home: Path) -> None:
+    make_secrets(places(home))
+    written = write_environment(places(home)).read_text()
+    assert not any(read_secret(places(home), name) in written for name in WORDS)
+    held = from_files(settings_of(places(home)))
+    assert held["AWS_SECRET_ACCESS_KEY"] == read_secret(places(home), "s3_secret_key")
+    assert held["REFIT_DATABASE_URL"].endswith("/refit")
+
+
+def test_no_two_parts_want_one_port(home: Path) -> None:
+    there = places(home)
+    doors = [there.door(door, inner=inner) for door in DOORS for inner in (False, True)]
+    ports = [there.prefect, there.mlflow, there.database, *doors]
+    assert len(ports) == len(set(ports))
+
+
+def test_without_postgresql_a_sentence_says_how_to_get_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "INSTALLED", home / "nowhere")
+    make_secrets(places(home))
+    with pytest.raises(StateError, match="apt-get install postgresql"):
+        postgres.postgres(places(home))
