@@ -44,6 +44,7 @@ default_permission = NO_PERMISSIONS
 database_uri = $(read_secret mlflow_database_uri)
 admin_username = admin
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 60
 INI
 write s3_config << JSON
 {"identities": [{"name": "refit", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
