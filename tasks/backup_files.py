@@ -17,7 +17,7 @@ from refit.errors import StateError
 from tasks.state_errors import naming_the_fix
 
 MANIFEST = "manifest.json"
-PIECE = 1 << 20
+PIECE = 8 << 20
 """How many bytes are read at a time."""
 PLACE = "the backup's directory"
 """What a person names to have it somewhere else."""

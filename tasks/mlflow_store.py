@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock, Timeout
 
 from infra.settings import Settings
+from tasks.restoring import insist_restored
 from tasks.state_errors import naming_the_fix, open_home
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ def open_mlflow() -> MlflowClient:
         The client.
 
     Raises:
-        StateError: If the embedded database cannot be created.
+        StateError: If the embedded database cannot be created, or is half restored.
     """
     import mlflow
 
     settings = Settings()
+    insist_restored()
     if settings.mlflow_database and not settings.mlflow_database.exists():
         _create_database(settings, settings.mlflow_database)
     with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):

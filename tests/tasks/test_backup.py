@@ -22,6 +22,7 @@ from tasks.backup_files import MANIFEST, stamp_of
 from tasks.delta import open_table, read, uri_of, write
 from tasks.ledger import entries, known_projects, record, verify_ledger
 from tasks.ledger_copy import LEDGER
+from tasks.mlflow_store import open_mlflow
 from tasks.promote import promote
 from tasks.prune import prune
 from tasks.restoring import unfinished_restore
@@ -135,8 +136,9 @@ def test_a_killed_restore_is_taken_for_nothing_until_it_is_done_again(
 ) -> None:
     with elsewhere(tmp_path / "new"):
         killed("restore", when, step, backup)
-        with pytest.raises(StateError, match=rf"is half restored: run `refit restore {backup}` again"):
-            known_projects()
+        for look in (known_projects, open_mlflow):
+            with pytest.raises(StateError, match=rf"is half restored: run `refit restore {backup}` again"):
+                look()
         restore(backup)
         assert (verify_ledger(), ids(), ids(1), unfinished_restore()) == (3, [0, 1, 2], [0, 1], None)
 
