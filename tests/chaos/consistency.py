@@ -9,53 +9,54 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.chaos.depot import NAME, Scenario
+from tests.chaos.depot import Scenario
 
 
 def show_faults(scenario: Scenario) -> None:
     """Writes what does not hold, and how often somebody became champion, as JSON."""
     from tasks.ledger import entries
 
-    crowned = len(entries(NAME, "promotion")) + len(entries(NAME, "rollback"))
+    name = scenario.project
+    crowned = len(entries(name, "promotion")) + len(entries(name, "rollback"))
     sys.stdout.write(json.dumps({"faults": list(_faults(scenario)), "crowned": crowned}))
 
 
 def _faults(scenario: Scenario) -> Iterator[str]:
-    yield from _ledger_faults()
-    yield from _mlflow_faults()
+    yield from _ledger_faults(scenario.project)
+    yield from _mlflow_faults(scenario.project)
     yield from _table_faults(scenario)
     yield from _prediction_faults(scenario)
-    yield from _left_faults()
+    yield from _left_faults(scenario.project)
 
 
-def _ledger_faults() -> Iterator[str]:
+def _ledger_faults(name: str) -> Iterator[str]:
     from tasks.decision import read_history
     from tasks.ledger import entries, verify_ledger
 
     verify_ledger()
-    keys = Counter(made.payload["model"]["run_key"] for made in entries(NAME, "verdict"))
+    keys = Counter(made.payload["model"]["run_key"] for made in entries(name, "verdict"))
     yield from (f"{count} verdicts on run key {key}" for key, count in keys.items() if count > 1)
-    for one in read_history(NAME, datetime.now(UTC)).attempts:
+    for one in read_history(name, datetime.now(UTC)).attempts:
         if one.ending is None:
             yield f"decision {one.decision} is open"
 
 
-def _mlflow_faults() -> Iterator[str]:
+def _mlflow_faults(name: str) -> Iterator[str]:
     from tasks.alias import aliased_version
     from tasks.ledger import entries
     from tasks.mlflow_store import open_mlflow
     from tasks.succession import current_champion
     from tasks.unfinished import open_trainings, pending_models
 
-    client, serving = open_mlflow(), current_champion(NAME)
-    experiment = client.get_experiment_by_name(NAME).experiment_id
-    aliased = aliased_version(client, NAME)
+    client, serving = open_mlflow(), current_champion(name)
+    experiment = client.get_experiment_by_name(name).experiment_id
+    aliased = aliased_version(client, name)
     if serving is None or aliased is None or serving.version != int(aliased.version):
         yield f"the alias is {aliased and aliased.version}, the champion {serving and serving.version}"
     yield from (f"run {run.info.run_id} is RUNNING" for run in open_trainings(client, experiment))
     yield from (f"model {model.model_id} is PENDING" for model in pending_models(client, experiment))
-    versions = [int(one.version) for one in client.search_model_versions(f"name = '{NAME}'")]
-    judged = [made.payload["version"] for made in entries(NAME, "verdict")]
+    versions = [int(one.version) for one in client.search_model_versions(f"name = '{name}'")]
+    judged = [made.payload["version"] for made in entries(name, "verdict")]
     if sorted(versions) != sorted(judged):
         yield f"versions {sorted(versions)} and verdicts on {sorted(judged)}"
 
@@ -63,7 +64,7 @@ def _mlflow_faults() -> Iterator[str]:
 def _table_faults(scenario: Scenario) -> Iterator[str]:
     from tasks.delta import open_table, read
 
-    for name, rows in ((NAME, scenario.rows), (f"{NAME}__quarantine", None)):
+    for name, rows in ((scenario.project, scenario.rows), (f"{scenario.project}__quarantine", None)):
         table = open_table(name)
         ids = [one for part in read(table, ["id"]) for one in part["id"].to_pylist()] if table else []
         if len(ids) != len(set(ids)) or (rows is not None and len(ids) != rows):
@@ -74,16 +75,16 @@ def _prediction_faults(scenario: Scenario) -> Iterator[str]:
     from tasks.delta import open_table, read
     from tasks.predictions_table import predictions_of
 
-    table = open_table(predictions_of(NAME))
+    table = open_table(predictions_of(scenario.project))
     ids = [one for part in read(table, ["key__id"]) for one in part["key__id"].to_pylist()] if table else []
     if len(ids) != len(set(ids)) or len(ids) != scenario.scored:
         yield f"there are {len(ids)} predictions of {len(set(ids))} rows, not of {scenario.scored}"
 
 
-def _left_faults() -> Iterator[str]:
+def _left_faults(name: str) -> Iterator[str]:
     from tasks.turn_lock import is_taken, turn_file
 
-    if is_taken(NAME) or turn_file(NAME).exists():
+    if is_taken(name) or turn_file(name).exists():
         yield "the turn is taken"
 
 

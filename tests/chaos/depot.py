@@ -48,6 +48,7 @@ class Scenario(NamedTuple):
     """How many rows the table holds when it is done."""
     scored: int = 0
     """How many predictions there are then."""
+    project: str = NAME
 
     def __str__(self) -> str:
         return f"{self.command[0]} ({self.state})"

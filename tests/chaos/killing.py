@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_SECONDS = 120
+LEDGERS = ("ledger.db", "refit")
+"""How the name of the ledger's database ends: embedded, and on the stack of `make stack`."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Boundaries:
         self._passed += 1
 
     def _before_commit(self, connection: Any) -> None:
-        if str(connection.engine.url.database).endswith("ledger.db"):
+        if str(connection.engine.url.database).endswith(LEDGERS):
             self.reach("before a commit of the ledger")
             self._committed = True
 
