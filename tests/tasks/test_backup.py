@@ -17,6 +17,7 @@ import pytest
 
 from refit.backups import Manifest, Stamp
 from refit.errors import LedgerBroken, StateError
+from tasks.access_log import deeds, noted
 from tasks.backup import back_up, restore
 from tasks.backup_files import MANIFEST, stamp_of
 from tasks.delta import open_table, read, uri_of, write
@@ -225,6 +226,18 @@ def test_what_the_ledger_of_a_backup_names_is_in_it_though_others_write(used: Pa
             assert verify_ledger() == len(named) == restored.ledger.entries
             assert ids(max(named)) == [*range(max(named) + 1)]
             assert restored.tables["rentals"] >= max(named)
+
+
+def test_who_did_what_is_known_from_before_and_after(used: Path, tmp_path: Path) -> None:
+    with noted("labels", "rentals"):
+        pass
+    back_up(tmp_path / "backup", AT)
+    with elsewhere(tmp_path / "new"):
+        with noted("restore --dry-run", None):
+            restore(tmp_path / "backup", dry_run=True)
+        with noted("restore", None):
+            restore(tmp_path / "backup")
+        assert [deed.action for deed in deeds()] == ["labels", "restore --dry-run", "restore"]
 
 
 def test_nothing_is_removed_meanwhile(used: Path, tmp_path: Path) -> None:

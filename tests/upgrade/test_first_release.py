@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,7 +15,9 @@ import pytest
 from infra.settings import Settings
 from refit.errors import CannotReproduce
 from tasks.backup import back_up, restore
+from tasks.catalog import find_project
 from tasks.ledger import verify_ledger
+from tasks.model_store import fetch_model
 from tasks.succession import current_champion
 from tests.flows.watched import refit
 from tests.serving.served_depot import serving
@@ -73,7 +76,7 @@ def test_rows_of_a_former_version_that_are_others_now_are_found_out(projects: Pa
         reproduce("hours", 1)
 
 
-def test_the_champion_serves_is_watched_and_is_followed_by_another(projects: Path, tmp_path: Path) -> None:
+def test_the_champion_serves_is_watched_and_is_followed_by_another(projects: Path, home: Path, tmp_path: Path) -> None:
     from flows.monitor import monitor
     from flows.retrain import retrain
     from flows.score import score
@@ -89,8 +92,10 @@ def test_the_champion_serves_is_watched_and_is_followed_by_another(projects: Pat
     assert current_champion("hours").generation == 3
 
     back_up(tmp_path / "backup", day(15))
+    shutil.rmtree(home)
     with elsewhere(tmp_path / "new"):
         restore(tmp_path / "backup")
+        assert fetch_model(find_project("hours"), current_champion("hours").model), "MLflow knows where it lies now"
         assert (verify_ledger(), current_champion("hours").version) == (9, 3)
 
 
