@@ -9,16 +9,21 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from infra.settings import Settings, environment
 from tests.flows.watched import refit
 from tests.postgres import ABSENT, binaries
 from tests.races import place
+from tests.servers import free_port
 from tests.serving.served_depot import serving
 from tests.upgrade.state import unpack
 
@@ -105,6 +110,41 @@ def test_retention_leaves_what_a_kept_version_needs(
     assert runs(home) == ["active"]
     assert refit("reproduce", "hours", "2")[1]["reproduced"]
     assert refit("ledger", "verify")[1]["intact"]
+
+
+def test_the_server_of_refit_up_lets_old_runs_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deployments.services import prefect_server
+
+    often = {"LOOP_SECONDS": "1", "RETENTION_PERIOD": "86400"}
+    own = {f"PREFECT_SERVER_SERVICES_DB_VACUUM_{name}": value for name, value in often.items()}
+    for name, value in {**environment(Settings()), **own}.items():
+        monkeypatch.setenv(name, value)
+    server = prefect_server("127.0.0.1", free_port())
+    server.child.start()
+    try:
+        wait_until(server.ready)
+        flow = httpx.post(f"{server.address}/api/flows/", json={"name": "retrain"}).json()["id"]
+        for name in ("old", "young"):
+            run = {"flow_id": flow, "name": name, "state": {"type": "COMPLETED"}}
+            httpx.post(f"{server.address}/api/flow_runs/", json=run).raise_for_status()
+        with closing(sqlite3.connect(home / "prefect" / "prefect.db", timeout=60)) as connection, connection:
+            connection.execute("UPDATE flow_run SET end_time = '2026-01-01 00:00:00.000000' WHERE name = 'old'")
+        wait_until(lambda: names_of(server.address) == ["young"])
+    finally:
+        server.child.stop()
+
+
+def names_of(address: str) -> list[str]:
+    """The flow runs that a server knows."""
+    return sorted(run["name"] for run in httpx.post(f"{address}/api/flow_runs/filter", json={}, timeout=60).json())
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.2)
+    raise AssertionError("it has not come true within two minutes")
 
 
 def runs(home: Path) -> list[str]:
