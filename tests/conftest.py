@@ -12,11 +12,12 @@ import pytest
 from infra.settings import QUIET, Settings, settle
 
 LONGEST = (
-    *("deployments/test_up.py", "deployments/test_secrets.py", "flows/test_monitor.py"),
+    *("deployments/test_up.py", "deployments/test_operations.py", "flows/test_monitor.py"),
     *("monitoring/test_retrain_simulation.py", "tasks/test_mlflow_store.py", "tasks/test_ingest_killed.py"),
     *("flows/test_retrain.py", "chaos/test_crash_matrix.py", "deployments/test_demo.py", "flows/test_record.py"),
     *("flows/test_what_a_run_shows.py", "flows/test_score.py", "flows/test_reproduce.py", "flows/test_telling.py"),
     *("deployments/test_monitoring_commands.py", "deployments/test_broken_state.py", "flows/test_real_tables.py"),
+    "upgrade/test_first_release.py",
 )
 """Files of half a minute and more, about the longest first: begun last, one would keep a process waiting."""
 
