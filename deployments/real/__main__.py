@@ -10,7 +10,7 @@ import typer
 from deployments.hosting import MLFLOW_PORT, PREFECT_PORT
 from deployments.options import Debug, Json
 from deployments.output import Answer, answering
-from deployments.real.environment import settings_of, settings_of_server, write_environment
+from deployments.real.environment import settings_of, take_effect, write_environment
 from deployments.real.places import Places
 from deployments.real.secret_words import make_secrets
 from infra.settings import Settings
@@ -34,7 +34,7 @@ def main(
     """
     places = Places(Settings().home / "stack", port, mlflow_port, objects_port, database_port)
     make_secrets(places)
-    os.environ.update({**settings_of(places), **settings_of_server(places)})
+    take_effect(places)
     del os.environ["PREFECT_API_URL"]  # it is started here, and not joined
     with answering(json, debug, "stack: starting") as output:
         from deployments.real.beneath import begin

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from deployments.ports import HOST, address_of
@@ -56,6 +58,18 @@ def settings_of_server(places: Places) -> dict[str, str]:
     }
 
 
+def take_effect(places: Places) -> None:
+    """Sets all of them in this process, whatever else it was told.
+
+    Args:
+        places: Where the stack is.
+    """
+    settings = {**settings_of(places), **settings_of_server(places)}
+    for name in _in_the_way(settings):
+        os.environ.pop(name, None)
+    os.environ.update(settings)
+
+
 def write_environment(places: Places) -> Path:
     """Writes those settings for a shell.
 
@@ -66,8 +80,16 @@ def write_environment(places: Places) -> Path:
         The file, to be read by `.` in a shell.
     """
     file = places.home / FILE
-    file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings_of(places).items()))
+    settings = settings_of(places)
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
+    file.write_text("\n".join([f"unset {' '.join(_in_the_way(settings))}", *exports, ""]))
     return file
+
+
+def _in_the_way(settings: Mapping[str, str]) -> list[str]:
+    """Names what a shell may hold of another place: a value goes before its file, and a profile before keys."""
+    named = [name.removesuffix("_FILE") for name in settings if name.endswith("_FILE")]
+    return [*named, "AWS_PROFILE", "AWS_SESSION_TOKEN"]
 
 
 def _secret(places: Places, name: str) -> str:

@@ -35,7 +35,7 @@ def objects(places: Places) -> Service:
     directory.mkdir(mode=0o700, exist_ok=True)
     ports = [f"-{door}.port{end}={places.door(door, inner=bool(end))}" for door in DOORS for end in ("", ".grpc")]
     command = [
-        *(_program(), "server", f"-dir={directory}", f"-ip={HOST}", f"-ip.bind={HOST}", *ports),
+        *(_program(), "-logtostderr=true", "server", f"-dir={directory}", f"-ip={HOST}", f"-ip.bind={HOST}", *ports),
         *("-s3", f"-s3.config={places.secrets / 's3_config'}", "-s3.port.iceberg=0", "-s3.port.lance=0"),
         *("-filer.disableHttp", "-volume.max=0", "-volume.preStopSeconds=0", f"-master.volumeSizeLimitMB={VOLUME_MB}"),
         "-master.telemetry=false",

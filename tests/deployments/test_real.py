@@ -5,12 +5,14 @@ The stack itself is tested by `make test-stack`.
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from deployments.real import cluster, postgres
-from deployments.real.environment import settings_of, write_environment
+from deployments.real.environment import settings_of, settings_of_server, take_effect, write_environment
 from deployments.real.places import DOORS, Places
 from deployments.real.secret_words import WORDS, make_secrets, read_secret
 from infra.secret_files import from_files
@@ -46,6 +48,19 @@ def test_the_file_for_a_shell_names_files_and_holds_no_secret(home: Path) -> Non
     held = from_files(settings_of(places(home)))
     assert held["AWS_SECRET_ACCESS_KEY"] == read_secret(places(home), "s3_secret_key")
     assert held["REFIT_DATABASE_URL"].endswith("/refit")
+
+
+def test_what_a_shell_holds_of_another_place_is_not_in_the_way(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ("AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "REFIT_DATABASE_URL")
+    for name in (*other, *settings_of(places(home)), *settings_of_server(places(home))):
+        monkeypatch.setenv(name, "another place")
+    make_secrets(places(home))
+    script = f". {write_environment(places(home))}; env"
+    shell = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True).stdout
+    assert not any(line.startswith(other) and "_FILE" not in line for line in shell.splitlines())
+    take_effect(places(home))
+    assert not any(name in os.environ for name in other)
+    assert os.environ["REFIT_DATABASE_URL_FILE"] == str(places(home).secrets / "refit_database_url")
 
 
 def test_no_two_parts_want_one_port(home: Path) -> None:

@@ -60,7 +60,7 @@ class Standing(Hosted):
     def settings(self) -> dict[str, str]:
         """What the file says that a shell reads, and what the files of secrets hold."""
         lines = Path(self.facts["environment"]).read_text().splitlines()
-        named = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+        named = dict(shlex.split(line)[1].split("=", 1) for line in lines if line.startswith("export "))
         return {**named, **from_files(named)}
 
     def refit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
