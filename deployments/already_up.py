@@ -21,7 +21,7 @@ class Note:
 
     pid: int
     prefect: str
-    """The address of Prefect's API."""
+    """The address of Prefect's API; empty while it is starting."""
     mlflow: str | None
     """The address of MLflow's UI."""
     children: tuple[tuple[int, float], ...] = ()
@@ -45,7 +45,11 @@ def alone() -> Iterator[Note | None]:
         lock.acquire(timeout=0)
     except Timeout:
         note = _read()
-        where = f" at {page_address(note.prefect.removesuffix('/api'))} (process {note.pid})" if note else ""
+        where = (
+            f" at {page_address(note.prefect.removesuffix('/api'))} (process {note.pid})"
+            if note and note.prefect
+            else ""
+        )
         raise StateError(f"`refit up` is running already{where}: use that one, or stop it by Ctrl-C there") from None
     try:
         yield _read()
@@ -77,7 +81,7 @@ def running() -> Note | None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return _read()
+        return note if (note := _read()) and note.prefect else None
     lock.release()
     return None
 

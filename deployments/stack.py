@@ -38,6 +38,7 @@ class Stack:
         self._services: list[Service] = []
         self._deaths: dict[str, list[float]] = {}
         self._marked: set[str] = set()
+        self._addresses: tuple[str, str | None] = ("", None)
         self.stopping = threading.Event()
 
     def begin(self, service: Service) -> None:
@@ -47,7 +48,7 @@ class Stack:
             service: The service.
         """
         self._services.append(service)
-        service.child.start()
+        self._start(service)
 
     def wait_for(self, service: Service) -> None:
         """Waits until a service is ready.
@@ -67,21 +68,29 @@ class Stack:
         log.info("%s is ready: %s", service.child.name, service.address)
 
     def note(self, prefect: str, mlflow: str | None) -> None:
-        """Tells others what runs here, and whoever comes after a crash what to end.
+        """Tells others what runs here.
 
         Args:
             prefect: The address of Prefect's API.
             mlflow: The address of MLflow's UI.
         """
+        self._addresses = (prefect, mlflow)
+        self._write()
+
+    def _start(self, service: Service) -> None:
+        service.child.start()
+        self._write()
+
+    def _write(self) -> None:
+        """Says of each process that runs, from its first moment on, what to end for whoever comes after a crash."""
         pids = [one.child.process.pid for one in self._services if one.child.process]
         begun = [(pid, psutil.Process(pid).create_time()) for pid in pids if psutil.pid_exists(pid)]
-        already_up.write(Note(psutil.Process().pid, prefect, mlflow, tuple(begun)))
+        already_up.write(Note(psutil.Process().pid, *self._addresses, tuple(begun)))
 
-    def watch(self, restarted: Callable[[], None], now_and_then: Callable[[], None]) -> None:
+    def watch(self, now_and_then: Callable[[], None]) -> None:
         """Starts again what dies, and marks killed runs, until somebody asks to stop.
 
         Args:
-            restarted: Called when a service was started again.
             now_and_then: Called every few seconds.
 
         Raises:
@@ -92,7 +101,6 @@ class Stack:
             for service in self._services:
                 if service.child.exit_code is not None:
                     self._revive(service)
-                    restarted()
             if time.monotonic() - looked > ROUND_SECONDS:
                 self._mark_killed()
                 now_and_then()
@@ -115,7 +123,7 @@ class Stack:
         if len(deaths) > LIVES:
             raise StateError(f"{service.child.name} has died {len(deaths)} times in a row: {_reason(service)}")
         log.info("%s has died (exit code %s): starting it again", service.child.name, service.child.exit_code)
-        service.child.start()
+        self._start(service)
         self.wait_for(service)
 
     def _mark_killed(self) -> None:

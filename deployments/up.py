@@ -119,7 +119,7 @@ def _run(
             page_address(api.removesuffix("/api")), page_address(mlflow), pool, tuple(one.name for one in deployments)
         )
     )
-    stack.watch(restarted=lambda: stack.note(api, mlflow), now_and_then=files.look)
+    stack.watch(now_and_then=files.look)
 
 
 def _mlflow(places: Places) -> Service:

@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from deployments import already_up
 from deployments.children import Child
 from deployments.services import WORKER, Service
 from deployments.stack import Stack
@@ -50,6 +51,22 @@ def broken_server() -> Iterator[None]:
 
 def service(name: str, directory: Path) -> Service:
     return Service(Child(name, SLEEPING, dict(os.environ), directory / f"{name}.log"), "", lambda: True)
+
+
+def test_who_is_killed_while_it_starts_has_told_what_to_end(home: Path) -> None:
+    home.mkdir()
+    stack, one = Stack(), service("Prefect server", home / "logs")
+    with already_up.alone() as crashed:
+        assert crashed is None
+        stack.begin(one)
+        assert already_up.running() is None, "there is nothing to join yet"
+        told = json.loads((home / "up.json").read_text())
+        assert one.child.process is not None
+        assert [pid for pid, _ in told["children"]] == [one.child.process.pid]
+        stack.note("http://127.0.0.1:1/api", None)
+        assert (joined := already_up.running()) is not None
+        assert (joined.prefect, len(joined.children)) == ("http://127.0.0.1:1/api", 1)
+        stack.end()
 
 
 @pytest.mark.usefixtures("broken_server")
