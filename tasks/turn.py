@@ -15,16 +15,13 @@ from datetime import UTC, datetime
 
 from refit.errors import DataError, RefitError, RetrainRefused
 from refit.monitoring.attempts import Ending
-from refit.monitoring.decisions import Decision
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.evidence import Request
 from refit.monitoring.replay import Retrained
-from refit.monitoring.spans import window_length
 from refit.outcomes import RetrainOutcome
 from refit.project import Project
-from refit.windows import Window
-from tasks.decision import RecordedDecision, read_history, record_outcome, settle_decision
+from tasks.admission import allowed, still_open
+from tasks.decision import record_outcome
 from tasks.left_behind import bury
-from tasks.succession import current_champion
 from tasks.turn_lock import holding, turn_file
 
 A_LOOK_SECONDS = 1.0
@@ -67,7 +64,7 @@ def ask_for_turn(definition: Project, request: Request, as_of: datetime, decisio
             raise RetrainRefused(
                 f"a retrain of {definition.name} is under way on this machine: wait until it has ended"
             )
-        number = _still_open(definition.name, decision) if decision else _allowed(definition, request, as_of, token)
+        number = still_open(definition.name, decision) if decision else allowed(definition, request, as_of, token)
         turn_file(definition.name).write_text(f"{token} {number}")
         turn = Turn(definition.name, number)
         try:
@@ -116,62 +113,6 @@ def _end(turn: Turn, ended: Retrained) -> None:
     """
     record_outcome(turn.project, ended, datetime.now(UTC))
     turn_file(turn.project).unlink(missing_ok=True)
-
-
-def _still_open(project: str, decision: int) -> int:
-    """Makes sure that a number is a decision to retrain, about the champion that serves, and is carried out once."""
-    attempts = read_history(project, datetime.now(UTC)).attempts
-    attempt = next((one for one in reversed(attempts) if one.decision == decision), None)
-    serving = current_champion(project)
-    if attempt is None:
-        why = f"entry {decision} of the ledger is no decision to retrain {project}"
-    elif attempt.ending in ("promoted", "pending", "rejected"):
-        why = f"decision {decision} of {project} was carried out already, its challenger was {attempt.ending}"
-    elif attempt.generation != (serving.generation if serving else 0):
-        why = (
-            f"decision {decision} of {project} was about champion generation {attempt.generation}, not the one serving"
-        )
-    else:
-        return decision
-    raise RetrainRefused(f"{why}: leave the decision out to ask for a retrain of your own")
-
-
-def _allowed(definition: Project, request: Request, as_of: datetime, token: str) -> int:
-    recorded: RecordedDecision = settle_decision.fn(
-        definition, _bare_evidence(definition, request, as_of), datetime.now(UTC), token
-    )
-    if recorded.decision.action != "retrain":
-        held = [one.sentence for one in recorded.decision.findings[-4:] if one.fired]
-        raise RetrainRefused(
-            f"a retrain of {definition.name} is held back, since {'; '.join(held)} (decision {recorded.id}): "
-            f"{_way_out(recorded.decision)}"
-        )
-    return recorded.id
-
-
-def _way_out(decision: Decision) -> str:
-    """Names what helps a person: force passes the budget, and nothing passes a retrain that is under way."""
-    fired = {one.check for one in decision.findings if one.fired}
-    return "wait until it has ended" if "under_way" in fired else "wait, or add --force to pass over the budget"
-
-
-def _bare_evidence(definition: Project, request: Request, as_of: datetime) -> Evidence:
-    """What is known where nothing was measured: somebody asks."""
-    champion = current_champion(definition.name)
-    length = window_length(definition.monitoring.window, champion.model.trained_on.window if champion else None)
-    return Evidence(
-        project=definition.name,
-        as_of=as_of,
-        generation=champion.generation if champion else 0,
-        window=Window(as_of - length, as_of),
-        length=length,
-        rows=0,
-        table_version=-1,
-        trained_until=champion.model.trained_on.window.end if champion else None,
-        new_rows=0,
-        mature_until=None,
-        request=request,
-    )
 
 
 def _ended(turn: Turn) -> Retrained:

@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from refit import Project, Window
+from refit import DeploymentPolicy, Project, Window
 from refit.errors import NotEnoughData, RetrainRefused, StateError
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.replay import Retrained
@@ -42,9 +43,9 @@ with ask_for_turn(project, Request("manual", "test"), datetime(2026, 3, 1, tzinf
 """
 
 
-def decided(rentals: Project, generation: int = 0) -> int:
+def decided(rentals: Project, generation: int = 0, at: datetime = AT) -> int:
     evidence = Evidence("rentals", AT, generation, Window(AT - WEEK, AT), WEEK, 10, 1, None, 10, AT)
-    return settle_decision.fn(rentals, replace(evidence, request=PERSON), AT).id
+    return settle_decision.fn(rentals, replace(evidence, request=PERSON), at).id
 
 
 def endings() -> list[str | None]:
@@ -110,6 +111,26 @@ def test_a_decision_is_carried_out_once(rentals: Project, ending: str, open_agai
     else:
         with pytest.raises(RetrainRefused, match=f"decision {number} of rentals was carried out already"):
             take(rentals, number)
+
+
+@pytest.mark.parametrize("when_busy", ["refuse", "queue"])
+def test_a_person_whose_run_keeps_a_decided_one_from_starting_carries_it_out(
+    rentals: Project, monkeypatch: pytest.MonkeyPatch, when_busy: Literal["refuse", "queue"]
+) -> None:
+    definition = rentals.model_copy(update={"deployment": DeploymentPolicy(when_busy=when_busy)})
+    number = decided(definition, at=datetime.now(UTC))
+    with pytest.raises(RetrainRefused, match="under way"), ask_for_turn(definition, PERSON, AT):
+        pass  # here, and not in the deployment: the decided one may begin at any moment
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "a deployment")
+    if when_busy == "queue":
+        with pytest.raises(RetrainRefused, match="under way"), ask_for_turn(definition, PERSON, AT):
+            pass  # it is the next in the queue
+        return
+    with suppress(NotEnoughData), ask_for_turn(definition, PERSON, AT) as turn:
+        assert turn.decision == number
+        raise NotEnoughData("none")
+    assert endings() == ["refused"]
+    verify_ledger()
 
 
 def test_a_number_that_is_no_open_decision_is_refused(rentals: Project) -> None:
