@@ -126,6 +126,10 @@ class Hosted:
         found: list[dict[str, Any]] = self.ask("POST", "/flow_runs/filter", chosen)
         return found
 
+    def told(self, flow: str) -> list[tuple[str, str, str]]:
+        """Tells of the runs of a flow, for one who wonders why what a test waits for does not come."""
+        return [(run["name"], run["state_name"], run["state"]["message"] or "") for run in self.runs(flow)]
+
     def schedule(self, policy: str, seconds: int) -> None:
         """Gives the project file a policy, and waits until its monitor is scheduled so often."""
         self.depot.set_policy(policy)
@@ -192,9 +196,11 @@ def hosted(directory: Path, policy: str) -> Iterator[Hosted]:
         host.close()
 
 
-def wait_for(there: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
-    """Waits until something is so."""
+def wait_for(
+    there: Callable[[], Any], seconds: float = PATIENCE_SECONDS, instead: Callable[[], Any] = lambda: ""
+) -> None:
+    """Waits until something is so, or fails with what is so instead."""
     deadline = time.monotonic() + seconds
     while not there():
-        assert time.monotonic() < deadline, "it does not come so far"
+        assert time.monotonic() < deadline, f"it does not come so far: {instead()}"
         time.sleep(0.3)

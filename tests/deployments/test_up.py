@@ -160,7 +160,7 @@ def test_of_twenty_runs_by_hand_one_runs_and_none_is_lost(host: Hosted) -> None:
         def states() -> list[str]:
             return [run["state_type"] for run in host.runs("retrain") if run["id"] not in before]
 
-        wait_for(lambda: sorted(states()) == ["CANCELLED"] * 19 + ["RUNNING"])
+        wait_for(lambda: sorted(states()) == ["CANCELLED"] * 19 + ["RUNNING"], instead=lambda: host.told("retrain"))
     wait_for(lambda: set(states()) <= ENDED)
     refused = [run["state"]["message"] for run in host.runs("retrain") if run["state_type"] == "CANCELLED"]
     assert set(refused) == {"Deployment concurrency limit reached."}
@@ -172,7 +172,7 @@ def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Ho
         wait_for(host.depot.stalled.exists)
         for process in host.running(killed):
             process.kill()
-        wait_for(lambda: host.state(killed)[0] == "CRASHED", 60)
+        wait_for(lambda: host.state(killed)[0] == "CRASHED", 60, lambda: host.told("retrain"))
 
     def gone_on_with() -> list[str]:
         after = [
