@@ -9,15 +9,18 @@ from prefect.runtime import deployment
 from refit.errors import RetrainRefused
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.replay import Retrained
 from refit.monitoring.spans import window_length
 from refit.project import Project
 from refit.windows import Window
-from tasks.decision import RecordedDecision, read_history, settle_decision
-from tasks.succession import current_champion
+from tasks.decision import RecordedDecision, read_history, record_outcome, settle_decision
+from tasks.succession import current_champion, generation_of
 
 
 def still_open(project: str, decision: int) -> int:
     """Makes sure that a number is a decision to retrain, about the champion that serves, and is carried out once.
+
+    One about a former champion is recorded as refused: nothing was fitted for it, so that no budget is used up.
 
     Args:
         project: The project's name.
@@ -31,15 +34,17 @@ def still_open(project: str, decision: int) -> int:
     """
     attempts = read_history(project, datetime.now(UTC)).attempts
     attempt = next((one for one in reversed(attempts) if one.decision == decision), None)
-    serving = current_champion(project)
+    serving = generation_of(current_champion(project))
     if attempt is None:
         why = f"entry {decision} of the ledger is no decision to retrain {project}"
     elif attempt.ending in ("promoted", "pending", "rejected"):
         why = f"decision {decision} of {project} was carried out already, its challenger was {attempt.ending}"
-    elif attempt.generation != (serving.generation if serving else 0):
+    elif attempt.generation != serving:
         why = (
             f"decision {decision} of {project} was about champion generation {attempt.generation}, not the one serving"
         )
+        if attempt.ending is None:
+            record_outcome(project, Retrained(decision, "refused", 0.0, error=why), datetime.now(UTC))
     else:
         return decision
     raise RetrainRefused(f"{why}: leave the decision out to ask for a retrain of your own")
@@ -105,7 +110,7 @@ def _bare_evidence(definition: Project, request: Request, as_of: datetime) -> Ev
     return Evidence(
         project=definition.name,
         as_of=as_of,
-        generation=champion.generation if champion else 0,
+        generation=generation_of(champion),
         window=Window(as_of - length, as_of),
         length=length,
         rows=0,

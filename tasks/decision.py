@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from prefect import task
@@ -21,6 +21,7 @@ from tasks.ledger import record
 from tasks.ledger_database import ledger, reading, writing
 from tasks.ledger_rows import append, as_entry
 from tasks.retries import not_ours
+from tasks.succession import generation_of, newest_champion
 
 log = logging.getLogger(__name__)
 
@@ -113,10 +114,11 @@ def read_history(project: str, at: datetime) -> History:
 
 
 def _history(connection: Connection, project: str, at: datetime) -> History:
-    """Reads the newest decision and the retrains that ended after it: a few entries, however long the ledger is."""
+    """Reads who serves, the newest decision and the retrains that ended after it: few entries of however many."""
+    serving = generation_of(newest_champion(connection, project))
     mine = select(ledger).where(ledger.c.project == project)
     newest = connection.execute(mine.where(ledger.c.kind == "decision").order_by(ledger.c.id.desc()).limit(1)).first()
     if newest is None:
-        return History(now=at)
+        return History(now=at, serving=serving)
     ended = mine.where(ledger.c.kind == "retrain", ledger.c.id > newest.id).order_by(ledger.c.id)
-    return history_of(map(as_entry, [newest, *connection.execute(ended)]), at)
+    return replace(history_of(map(as_entry, [newest, *connection.execute(ended)]), at), serving=serving)

@@ -117,11 +117,14 @@ def is_under_way(attempt: Attempt, generation: int, now: datetime, patience: tim
 def _under_way(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Finding:
     now = history.clock(evidence)
     running = [one for one in history.attempts if is_under_way(one, evidence.generation, now, policy.patience)]
-    if running:
+    overtaken = history.serving is not None and history.serving > evidence.generation
+    if overtaken:
+        sentence = f"the champion changed while this was measured, generation {history.serving} serves now"
+    elif running:
         sentence = f"a retrain is under way since {running[-1].started:%Y-%m-%d %H:%M} UTC, by {running[-1].trigger}"
     else:
         sentence = f"a retrain is {'' if evidence.under_way else 'not '}under way"
-    fired = evidence.under_way or bool(running)
+    fired = overtaken or evidence.under_way or bool(running)
     return Finding("under_way", fired, float(max(len(running), evidence.under_way)), 0.0, sentence)
 
 

@@ -33,6 +33,8 @@ class History:
     former: Former | None = None
     now: datetime | None = None
     """The clock, UTC, for what is under way; in a backtest there is none, and `as_of` stands for it."""
+    serving: int | None = None
+    """The generation that serves as the decision is recorded; `None` in a backtest, where none comes in between."""
 
     def clock(self, evidence: Evidence) -> datetime:
         """Tells what time it is when the evidence is judged.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from refit import MonitoringPolicy, Project, Window
 from refit.errors import RetrainRefused
 from refit.ledger import from_payload
+from refit.models import Champion, ModelRef
 from refit.monitoring.decide import decide
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.history import History
@@ -18,6 +21,8 @@ from refit.monitoring.policies import DriftPolicy, PerformancePolicy
 from refit.monitoring.replay import Decided, Retrained, again
 from tasks.decision import read_history, record_outcome, settle_decision
 from tasks.ledger import entries, verify_ledger
+from tasks.ledger_database import writing
+from tasks.succession import enthrone
 from tasks.turn import ask_for_turn
 from tasks.turn_lock import is_taken
 from tests.refit.monitoring.situations import drift_at, probe_at, score
@@ -82,6 +87,20 @@ def test_a_retrain_that_ended_is_known_to_the_next_decision(rentals: Project) ->
 
 def later(weeks: float, labels: datetime) -> Evidence:
     return replace(evidence_of(2), as_of=AT + weeks * WEEK, mature_until=labels)
+
+
+def test_of_a_champion_that_is_promoted_while_the_former_one_is_measured_the_decision_knows(
+    rentals: Project, evidence: Callable[..., tuple[ModelRef, Any, Any, Any]]
+) -> None:
+    measured = evidence_of(1)
+    with writing() as connection:
+        enthrone(connection, "promotion", Champion(evidence()[0], 1, 1, AT), None, {}, once=None)
+    late = settle_decision.fn(rentals, measured, AT)
+    assert late.decision.action == "wait"
+    assert "generation 1 serves now" in str(late.decision)
+    assert again(entries("rentals", "decision")[0]) == late.decision
+    assert settle_decision.fn(rentals, evidence_of(1, generation=1), AT).decision.action == "retrain"
+    verify_ledger()
 
 
 def test_a_turn_is_held_alone_and_a_failure_is_recorded(rentals: Project) -> None:

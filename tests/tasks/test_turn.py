@@ -139,7 +139,10 @@ def test_a_number_that_is_no_open_decision_is_refused(rentals: Project) -> None:
     number = decided(rentals, generation=3)
     with pytest.raises(RetrainRefused, match="generation 3, not the one serving"):
         take(rentals, number)
-    assert endings() == [None]
+    assert endings() == ["refused"]  # nothing was fitted, so nothing is taken from the budget
+    with pytest.raises(RetrainRefused, match="generation 3, not the one serving"):
+        take(rentals, number)
+    assert len(entries("rentals", "retrain")) == 1
 
 
 def take(rentals: Project, decision: int) -> int:

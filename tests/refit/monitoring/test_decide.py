@@ -156,6 +156,18 @@ def test_nothing_passes_a_retrain_that_is_under_way() -> None:
     assert decided(given_up, history=running)[0].action == "retrain"
 
 
+def test_what_was_measured_about_a_former_champion_starts_no_retrain() -> None:
+    forced = Request("manual", "a person", force=True)
+    for evidence in (quiet(probe=probe_at(END)), quiet(request=forced)):
+        decision, history = decided(evidence, history=History(serving=2))
+        assert decision.action == "wait"
+        assert finding(decision, "under_way").sentence == (
+            "the champion changed while this was measured, generation 2 serves now"
+        )
+        assert history.attempts == ()
+        assert decided(evidence, history=History(serving=1))[0].action == "retrain"
+
+
 def test_the_budget_counts_retrains_and_only_force_passes_it() -> None:
     policy = MonitoringPolicy(budget=BudgetPolicy(retrains=1, burst=1, period=4 * WEEK), cooldown=HOUR)
     history = after_a_retrain()
