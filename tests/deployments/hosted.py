@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -111,7 +112,11 @@ class Hosted:
 
     def run(self, flow: str, **parameters: Any) -> str:
         """Starts a run as the UI's form does; gives its id."""
-        asked = {"parameters": {"project": "parcels", **parameters}, "state": {"type": "SCHEDULED"}}
+        asked = {
+            "parameters": {"project": "parcels", **parameters},
+            "state": {"type": "SCHEDULED"},
+            "idempotency_key": str(uuid.uuid4()),  # `ask` may have to ask twice
+        }
         run_id: str = self.ask("POST", f"/deployments/{self.deployment(flow)['id']}/create_flow_run", asked)["id"]
         return run_id
 
