@@ -38,6 +38,7 @@ def main(
     del os.environ["PREFECT_API_URL"]  # it is started here, and not joined
     with answering(json, debug, "stack: starting") as output:
         from deployments.real.beneath import begin
+        from deployments.real.sockets import clear_sockets
         from deployments.up import Places as Servers
         from deployments.up import Running, up
 
@@ -47,6 +48,7 @@ def main(
 
         servers = Servers("127.0.0.1", places.prefect, places.mlflow)
         up(servers, "refit", ready, beneath=lambda stack: begin(stack, places), workers=workers)
+        clear_sockets(places)
         output.say("The stack is down.")
 
 

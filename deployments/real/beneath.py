@@ -10,6 +10,7 @@ from deployments.real.objects import make_buckets, objects
 from deployments.real.places import Places
 from deployments.real.postgres import postgres
 from deployments.real.secret_words import read_secret
+from deployments.real.sockets import clear_sockets
 from deployments.real.tracking import tracking
 from deployments.stack import Stack
 from refit.errors import StateError
@@ -23,9 +24,10 @@ def begin(stack: Stack, places: Places) -> None:
         places: Where.
 
     Raises:
-        StateError: If one is not installed, its port is taken, or it does not start.
+        StateError: If one is not installed, its port or socket is taken, or it does not start.
     """
     places.insist_free()
+    clear_sockets(places)
     store = [postgres(places), objects(places)]
     for service in store:
         stack.begin(service)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.real import cluster, postgres
+from deployments.real import cluster, postgres, sockets
 from deployments.real.environment import settings_of, settings_of_server, take_effect, write_environment
 from deployments.real.places import DOORS, Places
 from deployments.real.secret_words import WORDS, make_secrets, read_secret
@@ -31,6 +31,21 @@ def test_passwords_are_made_once_and_addresses_follow_the_ports(home: Path) -> N
     make_secrets(places(home, 8_000))
     assert words == {name: read_secret(places(home), name) for name in WORDS}
     assert read_secret(places(home), "refit_database_url") == address.replace(":7011/", ":8011/") != address
+
+
+def test_sockets_that_were_left_go_and_those_of_others_are_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "DIRECTORY", tmp_path)
+    ours, other = tmp_path / "seaweedfs-master-grpc-7007.sock", tmp_path / "seaweedfs-master-grpc-8007.sock"
+    ours.touch()
+    other.touch()
+    sockets.clear_sockets(places(home))
+    assert not ours.exists()
+    assert other.exists()
+    ours.mkdir()  # nobody can remove it as a file, as nobody can another user's
+    with pytest.raises(StateError, match=f"{ours}, which another user's .* --objects-port N"):
+        sockets.clear_sockets(places(home))
 
 
 def test_only_their_owner_reads_them(home: Path) -> None:

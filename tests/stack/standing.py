@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deployments.real.places import DOORS
+from deployments.real.sockets import DIRECTORY
 from infra.secret_files import from_files
 from tests.deployments.hosted import Hosted, until_now
 from tests.flows.watched import Depot
@@ -84,6 +85,13 @@ def free_ports() -> int:
             return first
 
 
+def left_in_tmp(stack: Standing) -> list[Path]:
+    """Finds what the object store at its ports has left behind."""
+    first = stack.ports["objects-port"]
+    held = [f"-{port}.sock" for port in range(first, first + 2 * len(DOORS))]
+    return [file for file in DIRECTORY.glob("seaweedfs-*.sock") if file.name.endswith(tuple(held))]
+
+
 @contextmanager
 def standing(policy: str) -> Iterator[Standing]:
     """Runs a stack for a depot, and ends it with the block. PostgreSQL's own user has to reach its directory."""
@@ -99,6 +107,7 @@ def standing(policy: str) -> Iterator[Standing]:
             if stack.process.poll() is None:
                 stack.process.terminate()
                 stack.process.wait(120)
+                assert not left_in_tmp(stack), "sockets that keep another user's stack from starting"
             stack.close()
 
 
