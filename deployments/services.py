@@ -29,7 +29,7 @@ WORKER = "worker"
 PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 SERVERS = {PREFECT, PREFECT_DATABASE, MLFLOW, MLFLOW_SIGNING, "MLFLOW_BACKEND_STORE_URI"}
 """Secrets that are for servers alone; what a flow runs with may be printed by a project file."""
-PLACES = ("PREFECT_API_URL", "PREFECT_UI_URL", "PREFECT_SERVER_API_PORT", "REFIT_HOME", "REFIT_PROJECTS")
+PLACES = ("PREFECT_API_URL", "PREFECT_UI_URL", "PREFECT_SERVER_API_PORT", "REFIT_HOME", "REFIT_PROJECTS", "TMPDIR")
 """Settings that say where things are: what `refit up` has found goes before what the environment says."""
 
 
@@ -96,14 +96,18 @@ def mlflow_server(host: str, port: int, accounts: Path | None) -> Service:
     return Service(child, address, lambda: answers(f"{address}/health"))
 
 
-def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool], number: int = 1) -> Service:
+def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool], scratch: str, number: int = 1) -> Service:
     """A process worker that runs the flows.
+
+    Prefect's workers of all users of a machine share one directory beneath the temporary one, which belongs to whoever
+    was first: so this one has a temporary directory of its own.
 
     Args:
         api: The address of Prefect's API.
         pool: The work pool.
         mlflow: The address of MLflow's UI, for the links in reports.
         online: Tells whether the server has heard of a worker of that name.
+        scratch: A directory for what it and its runs put aside for a while.
         number: Which of several it is.
 
     Returns:
@@ -122,6 +126,7 @@ def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool], numb
         "REFIT_HOME": str(settings.home),
         "REFIT_PROJECTS": str(settings.projects),
         "REFIT_MLFLOW_URL": mlflow,
+        "TMPDIR": scratch,
     }
     child = Child(known_as, command, _with(own, set(SECRETS) - SERVERS), _log(known_as))
     return Service(child, f"work pool {pool}", lambda: online(name))

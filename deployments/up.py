@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -88,17 +89,24 @@ def up(
         # The end needs the server's address, too: killed runs are told of there.
         with (
             temporary_settings({PREFECT_API_URL: joined or f"{address_of(places.host, places.port)}/api"}),
+            tempfile.TemporaryDirectory(prefix="refit-") as scratch,
             _ended_together() as stack,
             suppress(Stopped),
         ):
             _insist_free(places, prefect=not joined)
             beneath(stack)
             server = None if joined else _begun(stack, prefect_server(places.host, places.port))
-            _run(stack, server, places, pool, ready, workers)
+            _run(stack, server, places, pool, ready, workers, scratch)
 
 
 def _run(
-    stack: Stack, server: Service | None, places: Places, pool: str, ready: Callable[[Running], None], workers: int
+    stack: Stack,
+    server: Service | None,
+    places: Places,
+    pool: str,
+    ready: Callable[[Running], None],
+    workers: int,
+    scratch: str,
 ) -> None:
     api, tracking = str(PREFECT_API_URL.value()), Settings().tracking_uri
     ui = None if tracking else _begun(stack, _mlflow(places))
@@ -108,7 +116,7 @@ def _run(
     files = Following(pool)
     deployments = bring_about(pool, PROCESS)
     working = [
-        _begun(stack, worker(api, pool, mlflow, lambda name: is_online(pool, name), number + 1))
+        _begun(stack, worker(api, pool, mlflow, lambda name: is_online(pool, name), scratch, number + 1))
         for number in range(workers)
     ]
     stack.note(api, mlflow)

@@ -239,5 +239,9 @@ def test_after_a_crash_it_starts_clean_and_ctrl_c_stops_all_of_it(host: Hosted) 
 
     started = family()
     assert len(started) > 3
+    (worker, *_) = host.processes("worker start")
+    scratch = Path(worker.environ()["TMPDIR"])
+    assert scratch.stat().st_mode & 0o777 == 0o700  # /tmp is everybody's, and Prefect's workers would share it
     assert host.stop() == 0
+    assert not scratch.exists()
     assert not living(started)
