@@ -17,6 +17,7 @@ def test_it_answers_in_numbers_words_and_a_picture(
     hours: Path, home: Path, tmp_path: Path, prefect_server: None
 ) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     from deployments.backtesting import backtest_here
 
@@ -43,8 +44,8 @@ def test_it_answers_in_numbers_words_and_a_picture(
     assert "mean absolute error" in told
     assert "the first champion serves for ever" in told
     with get_client(sync_client=True) as client:
-        artifacts = client.read_artifacts()
-    assert [found.key for found in artifacts if found.key == "hours-backtest"] == ["hours-backtest"]
+        chosen = ArtifactFilter(key=ArtifactFilterKey(any_=["hours-backtest"]))
+        assert len(client.read_artifacts(artifact_filter=chosen)) == 1
     assert not (home / "ledger.db").exists()
     assert not (home / "mlflow.db").exists()
 
