@@ -65,7 +65,8 @@ def settle_decision(
         StateError: If the ledger cannot be read or written.
     """
     with writing() as connection:
-        history = _history(connection, definition.name, at)
+        serving = generation_of(newest_champion(connection, definition.name))
+        history = replace(_history(connection, definition.name, at), serving=serving)
         decision = decide(evidence, definition.monitoring, history)
         if unless and decision.action != "retrain" and _same(decision, unless.decision):
             return unless
@@ -114,11 +115,10 @@ def read_history(project: str, at: datetime) -> History:
 
 
 def _history(connection: Connection, project: str, at: datetime) -> History:
-    """Reads who serves, the newest decision and the retrains that ended after it: few entries of however many."""
-    serving = generation_of(newest_champion(connection, project))
+    """Reads the newest decision and the retrains that ended after it: a few entries, however long the ledger is."""
     mine = select(ledger).where(ledger.c.project == project)
     newest = connection.execute(mine.where(ledger.c.kind == "decision").order_by(ledger.c.id.desc()).limit(1)).first()
     if newest is None:
-        return History(now=at, serving=serving)
+        return History(now=at)
     ended = mine.where(ledger.c.kind == "retrain", ledger.c.id > newest.id).order_by(ledger.c.id)
-    return replace(history_of(map(as_entry, [newest, *connection.execute(ended)]), at), serving=serving)
+    return history_of(map(as_entry, [newest, *connection.execute(ended)]), at)

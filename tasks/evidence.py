@@ -29,6 +29,7 @@ from tasks.drift import measure_drift
 from tasks.ledger import latest
 from tasks.performance import measure_performance
 from tasks.probe import run_probe
+from tasks.succession import generation_of
 from tasks.turn_lock import is_taken
 from tasks.watch import run_watch
 from tasks.watermark import watermark
@@ -61,7 +62,7 @@ def look(definition: Project, champion: Champion | None, as_of: datetime, event:
     return Evidence(
         project=definition.name,
         as_of=as_of,
-        generation=champion.generation if champion else 0,
+        generation=generation_of(champion),
         window=window,
         length=length,
         rows=int((times >= microseconds(window.start)).sum()),

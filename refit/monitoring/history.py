@@ -34,7 +34,7 @@ class History:
     now: datetime | None = None
     """The clock, UTC, for what is under way; in a backtest there is none, and `as_of` stands for it."""
     serving: int | None = None
-    """The generation that serves as the decision is recorded; `None` in a backtest, where none comes in between."""
+    """The generation that serves as a decision is recorded; `None` where none can come in between, as in a backtest."""
 
     def clock(self, evidence: Evidence) -> datetime:
         """Tells what time it is when the evidence is judged.
