@@ -64,7 +64,7 @@ class Monitor:
         reference = trainer.workshop.ask(
             ("reference", champion.trained), make_reference, lambda: (trainer.definition, rows)
         )
-        return trainer.workshop.ask(  # type: ignore[no-any-return]
+        return trainer.workshop.ask(
             ("drift", champion.trained, window, policy),
             measure_drift,
             lambda: (trainer.definition, reference, trainer.past.within(window), window, policy),
@@ -78,7 +78,7 @@ class Monitor:
         if policy is None or policy.then != "retrain" or mature.end <= start:
             return None
         model, unseen = trainer.model(champion.trained), Window(start, mature.end)
-        return trainer.workshop.ask(  # type: ignore[no-any-return]
+        return trainer.workshop.ask(
             ("performance", champion.trained, unseen, tuple(former), policy),
             measure_performance,
             lambda: (
@@ -98,7 +98,7 @@ class Monitor:
         if policy is None or policy.then != "retrain" or newest is None or newest <= champion.trained.end:
             return None
         judge = Window(newest - length, newest)
-        return trainer.workshop.ask(  # type: ignore[no-any-return]
+        return trainer.workshop.ask(
             ("probe", champion.trained, judge, policy),
             probe,
             lambda: (

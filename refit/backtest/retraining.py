@@ -98,7 +98,7 @@ class Trainer:
             Its score, whole and in blocks of time.
         """
         model = self.model(trained)
-        return self.workshop.ask(  # type: ignore[no-any-return]
+        return self.workshop.ask(
             ("evaluate", trained, rows),
             evaluate_model,
             lambda: (self.definition, self.metric, model, self.past.within(rows)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
 
 
 class Workshop:
@@ -20,7 +22,7 @@ class Workshop:
         self._lock = Lock()
         self._answers: dict[Hashable, Future[Any]] = {}
 
-    def ask(self, key: Hashable, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Any:  # noqa: ANN401
+    def ask(self, key: Hashable, function: Callable[..., Answer], arguments: Callable[[], tuple[Any, ...]]) -> Answer:
         """Gives the answer to a question, which is asked now if it has not been before.
 
         Args:
@@ -37,8 +39,8 @@ class Workshop:
         return self.order(key, function, arguments).result()
 
     def order(
-        self, key: Hashable, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]
-    ) -> Future[Any]:
+        self, key: Hashable, function: Callable[..., Answer], arguments: Callable[[], tuple[Any, ...]]
+    ) -> Future[Answer]:
         """Asks a question, if it has not been asked before, without waiting for the answer.
 
         Args:
@@ -62,10 +64,10 @@ class Workshop:
         """
         return sum(isinstance(key, tuple) and key[0] == kind for key in self._answers)
 
-    def _begin(self, function: Callable[..., Any], arguments: Callable[[], tuple[Any, ...]]) -> Future[Any]:
+    def _begin(self, function: Callable[..., Answer], arguments: Callable[[], tuple[Any, ...]]) -> Future[Answer]:
         if self._executor is not None:
             return self._executor.submit(function, *arguments())
-        answered: Future[Any] = Future()
+        answered: Future[Answer] = Future()
         try:
             answered.set_result(function(*arguments()))
         except Exception as fault:  # noqa: BLE001 - raised again where the answer is asked for
