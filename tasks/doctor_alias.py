@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from refit.errors import ProjectError
+from refit.models import Champion
 from refit.upkeep import Finding
 from tasks.alias import GENERATION, aliased_version, follow_ledger
 from tasks.catalog import find_project
@@ -14,6 +15,7 @@ from tasks.succession import current_champion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 
 def mend_alias(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Finding]:
@@ -35,18 +37,24 @@ def mend_alias(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Fi
     serving, aliased = current_champion(project), aliased_version(client, project)
     if serving is None or (aliased and _agree(serving.version, serving.generation, aliased.version, aliased.tags)):
         return
-    found = f"version {aliased.version}" if aliased else "nothing"
     if not dry_run:
         _follow(project)
-    sentence = (
-        f"MLflow's alias champion of {project} pointed to {found}, and the ledger's champion is version "
-        f"{serving.version}, generation {serving.generation}: brought together"
-    )
-    yield Finding("alias", project, "moved", sentence)
+    yield Finding("alias", project, "moved", _sentence(project, serving, aliased))
 
 
 def _agree(version: int, generation: int, aliased: str, tags: dict[str, str]) -> bool:
     return int(aliased) == version and tags.get(GENERATION) == str(generation)
+
+
+def _sentence(project: str, serving: Champion, aliased: ModelVersion | None) -> str:
+    champion = f"version {serving.version}, generation {serving.generation}"
+    if aliased and int(aliased.version) == serving.version:  # a crash came before the tag, or the first release did
+        return f"MLflow's alias champion of {project} points to {champion}, without a note of that: noted"
+    found = f"version {aliased.version}" if aliased else "nothing"
+    return (
+        f"MLflow's alias champion of {project} pointed to {found}, and the ledger's champion is {champion}: "
+        "brought together"
+    )
 
 
 def _follow(project: str) -> None:

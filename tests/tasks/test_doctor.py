@@ -130,7 +130,9 @@ def test_all_that_a_crash_leaves_is_repaired_once(judge: Judge, race: Race, home
     race(KILLED, 1, killed=True, run=run_id)
 
     expected = sorted([*ONCE, *["artifacts"] * 2, *["table"] * 4])
-    assert kinds(mend(dry_run=True)) == expected
+    found = mend(dry_run=True)
+    assert kinds(found) == expected
+    assert any("pointed to version 2, and the ledger's champion is version 1" in finding.sentence for finding in found)
     assert all(file.exists() for file in left)
     assert state_of(run_id) == "RUNNING"
 

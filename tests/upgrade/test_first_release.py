@@ -49,7 +49,9 @@ def test_what_is_on_record_is_read(projects: Path) -> None:
     assert len(refit("quarantine", "hours", "list")[1]["rows"]) == 8
     assert refit("prune", "--dry-run")[1]["findings"] == []
     # What the alias follows is noted by now; every flow does the same.
-    assert [one["kind"] for one in refit("doctor")[1]["findings"]] == ["alias"]
+    (noted,) = refit("doctor")[1]["findings"]
+    assert noted["kind"] == "alias"
+    assert "points to version" in noted["sentence"]
     assert refit("doctor")[1]["findings"] == []
 
 
