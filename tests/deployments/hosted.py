@@ -92,18 +92,8 @@ class Hosted:
         self.api.close()
 
     def ask(self, method: str, path: str, said: Any = None) -> Any:
-        """Asks Prefect's API, again while its database is locked or it starts again."""
-        answers: list[httpx.Response] = []
-
-        def answered() -> bool:
-            try:
-                answers.append(self.api.request(method, path, json=said))
-            except httpx.TransportError:
-                return False
-            return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
-
-        wait_for(answered)
-        return answers[-1].raise_for_status().json() if answers[-1].content else None
+        """Asks Prefect's API."""
+        return ask(self.api, method, path, said)
 
     def deployment(self, flow: str) -> dict[str, Any]:
         """Reads the project's deployment of a flow."""
@@ -199,6 +189,21 @@ def hosted(directory: Path, policy: str) -> Iterator[Hosted]:
             host.process.terminate()
             host.process.wait(60)
         host.close()
+
+
+def ask(api: httpx.Client, method: str, path: str, said: Any = None) -> Any:
+    """Asks Prefect's API, again while its database is locked or it starts again."""
+    answers: list[httpx.Response] = []
+
+    def answered() -> bool:
+        try:
+            answers.append(api.request(method, path, json=said))
+        except httpx.TransportError:
+            return False
+        return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+    wait_for(answered)
+    return answers[-1].raise_for_status().json() if answers[-1].content else None
 
 
 def wait_for(

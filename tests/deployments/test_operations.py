@@ -9,8 +9,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +18,7 @@ import httpx
 import pytest
 
 from infra.settings import Settings, environment
+from tests.deployments.hosted import ask, wait_for
 from tests.flows.watched import refit
 from tests.postgres import ABSENT, binaries
 from tests.races import place
@@ -122,30 +121,17 @@ def test_the_server_of_refit_up_lets_old_runs_go(home: Path, monkeypatch: pytest
     server = prefect_server("127.0.0.1", free_port())
     server.child.start()
     try:
-        wait_until(server.ready)
-        flow = httpx.post(f"{server.address}/api/flows/", json={"name": "retrain"}).json()["id"]
-        for name in ("old", "young"):
-            run = {"flow_id": flow, "name": name, "idempotency_key": name, "state": {"type": "COMPLETED"}}
-            # Under load its vacuum, every second here, keeps the database: 503, after which all clients ask again.
-            wait_until(lambda run=run: httpx.post(f"{server.address}/api/flow_runs/", json=run, timeout=60).is_success)
-        with closing(sqlite3.connect(home / "prefect" / "prefect.db", timeout=60)) as connection, connection:
-            connection.execute("UPDATE flow_run SET end_time = '2026-01-01 00:00:00.000000' WHERE name = 'old'")
-        wait_until(lambda: names_of(server.address) == ["young"])
+        wait_for(server.ready)
+        with httpx.Client(base_url=f"{server.address}/api", timeout=60) as api:
+            flow = ask(api, "POST", "/flows/", {"name": "retrain"})["id"]
+            for name in ("old", "young"):  # by a key: under load its vacuum, every second here, may have it asked again
+                run = {"flow_id": flow, "name": name, "idempotency_key": name, "state": {"type": "COMPLETED"}}
+                ask(api, "POST", "/flow_runs/", run)
+            with closing(sqlite3.connect(home / "prefect" / "prefect.db", timeout=60)) as connection, connection:
+                connection.execute("UPDATE flow_run SET end_time = '2026-01-01 00:00:00.000000' WHERE name = 'old'")
+            wait_for(lambda: [run["name"] for run in ask(api, "POST", "/flow_runs/filter", {})] == ["young"])
     finally:
         server.child.stop()
-
-
-def names_of(address: str) -> list[str]:
-    """The flow runs that a server knows."""
-    return sorted(run["name"] for run in httpx.post(f"{address}/api/flow_runs/filter", json={}, timeout=60).json())
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    for _ in range(600):
-        if true():
-            return
-        time.sleep(0.2)
-    raise AssertionError("it has not come true within two minutes")
 
 
 def runs(home: Path) -> list[str]:
