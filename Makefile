@@ -51,7 +51,7 @@ $(UV):
 install: .venv/installed ## Install Refit into .venv
 
 stack: .venv/installed-stack ## Run all of production here, without Docker: PostgreSQL, object store, MLflow, Prefect, two workers
-	@.venv/bin/python -m deployments.real
+	@.venv/bin/python -m refit_deployments.production
 
 infra-tools: .venv/installed-infra ## Install what tests/infra checks compose file, chart, image and templates with
 
@@ -72,7 +72,7 @@ test-stack: .venv/installed-stack ## Run the whole loop on that stack, race and 
 	@OMP_NUM_THREADS=1 .venv/bin/pytest tests/stack
 
 chaos: .venv/installed-dev ## Kill every command at every step and at 100 random moments, and check what is left
-	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.chaos
+	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.support.chaos
 
 lint: .venv/installed-dev ## Check style and import rules
 	@.venv/bin/ruff check --quiet $(SOURCES)

@@ -123,7 +123,7 @@ def store(place: Path, name: str) -> None:
 
     from refit.drift.anchors import anchor_of
     from refit.drift.profile import profile
-    from refit.drift.storage import to_bytes
+    from refit.drift.serialization import to_bytes
 
     path = place / f"{name}.parquet"
     sample = pa.Table.from_batches([next(_batches(path))])
@@ -135,10 +135,10 @@ def refit(place: Path, name: str) -> dict:
     """Profiles the current rows in the stored cells and measures every column."""
     import numpy as np
 
-    from refit.drift import measures
+    from refit.drift import distances as measures
     from refit.drift.changes import change
     from refit.drift.profile import profile
-    from refit.drift.storage import from_bytes
+    from refit.drift.serialization import from_bytes
 
     reference, _ = from_bytes((place / "profile.bin").read_bytes())
     current = profile(_batches(place / f"{name}.parquet"), reference.anchors.unblocked(), None)
@@ -215,7 +215,7 @@ def _imports(who: str) -> None:
         import pyarrow.parquet  # noqa: F401
 
         import refit.drift.changes
-        import refit.drift.storage  # noqa: F401
+        import refit.drift.serialization  # noqa: F401
     elif who == "scan":
         import duckdb  # noqa: F401
     elif who == "evidently":

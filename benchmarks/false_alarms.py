@@ -21,7 +21,7 @@ from refit.drift.alarms import lasting
 from refit.drift.anchors import anchor_of, blocks_of
 from refit.drift.comparison import Reference, compare, reference_of
 from refit.drift.profile import Profile, profile
-from refit.monitoring.policies import DriftPolicy
+from refit.policies.monitoring import DriftPolicy
 from refit.windows import Window
 
 TRIALS = 200

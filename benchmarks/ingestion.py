@@ -52,7 +52,7 @@ def _derived(file: Path) -> list[dict[str, object]]:
     """The rules that Refit derives from these rows, for both sides."""
     import pyarrow.parquet as pq
 
-    from refit.reference import derive
+    from refit.data.derived_contract import derive
 
     pieces = (_in_microseconds(file, group) for group in range(pq.ParquetFile(file).num_row_groups))
     return [{"type": rule.type, **rule.kwargs} for rule in derive(_definition(file), pieces).rules]
@@ -85,7 +85,7 @@ def _definition(file: Path):  # noqa: ANN202 - the type is refit's, imported lat
 
 
 def _refit(file: Path, _rules: Path) -> None:
-    from tasks.ingest import ingest
+    from refit_tasks.ingestion.ingest import ingest
 
     ingested = ingest.fn(_definition(file), UNTIL)
     if (ingested.added, ingested.quarantined) != (ROWS, 0):

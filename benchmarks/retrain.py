@@ -46,7 +46,7 @@ def main() -> None:
         os.environ["REFIT_HOME"], os.environ["REFIT_PROJECTS"] = str(root / "home"), str(root / "projects")
         (root / "projects").mkdir()
         from benchmarks.rows import write
-        from infra.settings import Settings, settle
+        from refit_infra.settings import Settings, settle
 
         settle(Settings())
         write(root / "small.parquet", 2_000)
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _measure(names: list[str]) -> None:
-    from flows.retrain import retrain
+    from refit_flows.retrain import retrain
 
     retrain(names[0], as_of=AS_OF)
     bare = sorted(_bare(names[1]) for _ in range(REPEATS))[REPEATS // 2]
@@ -77,7 +77,7 @@ def _measure(names: list[str]) -> None:
 
 
 def _bare(name: str) -> float:
-    from tasks.catalog import find_project
+    from refit_tasks.catalog import find_project
 
     definition = find_project(name)
     import pandas as pd

@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.deployments.hosted import ENDED, NOW, Hosted, hosted
+from tests.support.running_up import ENDED, NOW, Hosted, hosted
 
 REPEATS = 5
 AHEAD_SECONDS = 20

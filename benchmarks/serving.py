@@ -26,7 +26,7 @@ import pandas as pd
 import pyarrow as pa
 
 from benchmarks.posting import Client
-from tests.serving.served_depot import FEATURES, Depot, serving
+from tests.support.serving_home import FEATURES, Depot, serving
 
 ROUNDS, WARM = 6, 20
 REQUESTS = {1: 300, 100: 100, 10_000: 8}
@@ -42,7 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         os.environ.update(REFIT_HOME=str(root / "home"), REFIT_PROJECTS=str(root / "projects"), OMP_NUM_THREADS="1")
-        from infra.settings import Settings, settle
+        from refit_infra.settings import Settings, settle
 
         settle(Settings())
         depot = Depot(root, "parcels")
@@ -57,8 +57,8 @@ def main() -> None:
 
 
 def _measure(depot: Depot, champion: Any, places: tuple[str, str, str]) -> None:  # noqa: ANN401
-    from tasks.catalog import find_project
-    from tasks.model_store import fetch_model
+    from refit_tasks.catalog import find_project
+    from refit_tasks.registry.model_store import fetch_model
 
     model, rows = fetch_model(find_project("parcels"), champion.model), depot.rows[FEATURES]
     for size, requests in REQUESTS.items():
@@ -135,7 +135,7 @@ def mlflow_server(uri: str) -> Iterator[str]:
     Yields:
         Host and port, once it answers.
     """
-    from infra.settings import Settings
+    from refit_infra.settings import Settings
 
     programs = Path(sys.executable).parent  # it starts uvicorn by its name
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tests.serving.served_depot import logged, serving
-from tests.serving.year import KEY, NAME, OPENING, PROJECTS, TARGET, Replayed, real_rows, replay
+from tests.support.paths import REAL_PROJECTS
+from tests.support.serving_home import logged, serving
+from tests.support.year_of_requests import KEY, NAME, OPENING, TARGET, Replayed, real_rows, replay
 
 END, EVERY = datetime(2013, 1, 1, tzinfo=UTC), timedelta(days=14)
 
@@ -26,8 +27,8 @@ def main() -> None:
     if "REFIT_REAL_DATA" not in os.environ:
         sys.exit("the real tables are not given: name their directory in REFIT_REAL_DATA")
     with tempfile.TemporaryDirectory() as directory:
-        os.environ.update(REFIT_HOME=f"{directory}/home", REFIT_PROJECTS=str(PROJECTS), OMP_NUM_THREADS="1")
-        from infra.settings import Settings, settle
+        os.environ.update(REFIT_HOME=f"{directory}/home", REFIT_PROJECTS=str(REAL_PROJECTS), OMP_NUM_THREADS="1")
+        from refit_infra.settings import Settings, settle
 
         settle(Settings())
         rows = real_rows(Path(os.environ["REFIT_REAL_DATA"]))
@@ -35,14 +36,14 @@ def main() -> None:
 
 
 def _replay(rows: pd.DataFrame) -> None:
-    from flows.retrain import retrain
-    from tasks.catalog import find_project
-    from tasks.model_store import fetch_model
+    from refit_flows.retrain import retrain
+    from refit_tasks.catalog import find_project
+    from refit_tasks.registry.model_store import fetch_model
 
     first = retrain(NAME, as_of=OPENING).promotion
     assert first is not None
     model = fetch_model(find_project(NAME), first.model)
-    with serving(PROJECTS, NAME) as server:
+    with serving(REAL_PROJECTS, NAME) as server:
         done = replay(server.address, rows, OPENING, END, EVERY)
     asked = rows[rows[KEY] >= OPENING].reset_index(drop=True)
     alone = np.abs(asked[TARGET] - model.predict(asked[list(model.feature_names_in_)]))

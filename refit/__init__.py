@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from refit.gate.policies import Budgets, FairnessPolicy, GatePolicy
-    from refit.monitoring.policies import (
+    from refit.policies.gate import Budgets, FairnessPolicy, GatePolicy
+    from refit.policies.monitoring import (
         BudgetPolicy,
         DriftPolicy,
         MonitoringPolicy,
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
         ProbePolicy,
         WatchPolicy,
     )
-    from refit.policies import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
+    from refit.policies.schedules import DeploymentPolicy, NotificationPolicy, Schedule
+    from refit.policies.training import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
+    from refit.policies.tuning import Choice, FloatRange, IntRange, Tuning
     from refit.project import Project
-    from refit.schedules import DeploymentPolicy, NotificationPolicy, Schedule
-    from refit.tuning import Choice, FloatRange, IntRange, Tuning
     from refit.windows import Window
 
 __all__ = [
@@ -57,8 +57,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "refit.gate.policies": ("Budgets", "FairnessPolicy", "GatePolicy"),
-    "refit.monitoring.policies": (
+    "refit.policies.gate": ("Budgets", "FairnessPolicy", "GatePolicy"),
+    "refit.policies.monitoring": (
         "BudgetPolicy",
         "DriftPolicy",
         "MonitoringPolicy",
@@ -66,10 +66,10 @@ _HOMES = {
         "ProbePolicy",
         "WatchPolicy",
     ),
-    "refit.policies": ("ContractPolicy", "IngestionPolicy", "ServingPolicy", "TrainingPolicy"),
+    "refit.policies.training": ("ContractPolicy", "IngestionPolicy", "ServingPolicy", "TrainingPolicy"),
     "refit.project": ("Project",),
-    "refit.schedules": ("DeploymentPolicy", "NotificationPolicy", "Schedule"),
-    "refit.tuning": ("Choice", "FloatRange", "IntRange", "Tuning"),
+    "refit.policies.schedules": ("DeploymentPolicy", "NotificationPolicy", "Schedule"),
+    "refit.policies.tuning": ("Choice", "FloatRange", "IntRange", "Tuning"),
     "refit.windows": ("Window",),
 }
 """Where each name is defined."""

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.conform import conform
+from refit.data.casting import conform
+from refit.data.fingerprint import Index, identities, row_hashes
+from refit.data.pii import shown
 from refit.errors import ContractViolation, DataError
-from refit.fingerprint import Index, identities, row_hashes
-from refit.pii import shown
+from refit.inference.row_keys import known_by
 from refit.project import Project
-from refit.row_keys import known_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], pii
     """Takes labels as JSON brings them.
 
     Args:
-        kinds: The columns of the key and the target, from name to kind, as `refit.cells.kind_of` names it.
+        kinds: The columns of the key and the target, from name to kind, as `refit.inference.json_columns.kind_of`
+            names it.
         cells: From column to values.
         pii: The columns whose values no message shows.
 

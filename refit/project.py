@@ -12,10 +12,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.base import BaseEstimator
 
-from refit.gate.policies import GatePolicy
-from refit.monitoring.policies import MonitoringPolicy
-from refit.policies import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
-from refit.schedules import DeploymentPolicy, NotificationPolicy, Schedule
+from refit.policies.gate import GatePolicy
+from refit.policies.monitoring import MonitoringPolicy
+from refit.policies.schedules import DeploymentPolicy, NotificationPolicy, Schedule
+from refit.policies.training import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
 from refit.windows import Window
 
 Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch

@@ -20,10 +20,10 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
 
-from refit.databases import engine_of, insist_no_password
+from refit.data.databases import engine_of, insist_no_password
+from refit.data.event_times import within
+from refit.data.readers import MARGIN, csv_pieces, dataset_pieces, explaining, files, query_pieces
 from refit.errors import LoadFailed
-from refit.event_times import within
-from refit.pieces import MARGIN, csv_pieces, dataset_pieces, explaining, files, query_pieces
 from refit.project import Frame
 from refit.windows import Window
 

@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
-from infra.settings import QUIET, Settings, settle
+from refit_infra.settings import QUIET, Settings, settle
+
+# A busy machine is not a failure.
+hypothesis_settings.register_profile("refit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("refit")
 
 LONGEST = (
     *("deployments/test_up.py", "deployments/test_operations.py", "flows/test_monitor.py"),
@@ -44,7 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without any experiment of ours, made once: creating one takes seconds."""
-    from tasks.mlflow_store import open_mlflow
+    from refit_tasks.registry.mlflow_client import open_mlflow
 
     directory = tmp_path_factory.mktemp("mlflow") / "home"
     with pytest.MonkeyPatch.context() as patch:

@@ -18,5 +18,5 @@ while IFS= read -r file; do
   .venv/bin/refit backtest "$name" --json > "$answers/$name.json" || failed=1
 done < <(git diff --name-only --diff-filter=d "$base...HEAD" -- "$projects" | grep -E '/[^_./][^/]*\.py$' || true)
 
-.venv/bin/python -m infra.ci.backtest_table ${files[@]+"${files[@]}"} > "$out"
+.venv/bin/python -m refit_infra.ci.backtest_table ${files[@]+"${files[@]}"} > "$out"
 exit "$failed"

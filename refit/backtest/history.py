@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from refit.data.split import TICK, Times, microseconds, moment
 from refit.errors import NotEnoughData
 from refit.project import Project
-from refit.split import TICK, Times, microseconds, moment
 from refit.windows import Window
 
 FIRST_WINDOWS = 2

@@ -9,21 +9,21 @@ from datetime import datetime
 import pandas as pd
 
 from refit.backtest.history import FIRST_WINDOWS, Past
-from refit.backtest.measuring import Monitor
-from refit.backtest.presets import NEVER, PRESETS, Preset
+from refit.backtest.measurement import Monitor
+from refit.backtest.policies import NEVER, PRESETS, Preset
 from refit.backtest.results import BacktestResult, Event, Happening
 from refit.backtest.retraining import Attempted, Serving, Trainer
 from refit.backtest.scoreboard import Life, compare_lives
-from refit.backtest.workshop import Workshop
+from refit.backtest.work_cache import Workshop
 from refit.errors import NotEnoughData
-from refit.evaluations import Evaluation
+from refit.gate.evaluations import Evaluation
+from refit.modelling.scoring import metric_of
 from refit.monitoring.decide import decide
 from refit.monitoring.evidence import Request
 from refit.monitoring.forgetting import PERIOD_WINDOWS
 from refit.monitoring.history import History
-from refit.monitoring.policies import MonitoringPolicy
+from refit.policies.monitoring import MonitoringPolicy
 from refit.project import Project
-from refit.scoring import metric_of
 from refit.windows import Window
 
 Progress = Callable[[str, int, int], None]

@@ -12,17 +12,17 @@ from sklearn.base import BaseEstimator
 
 from refit.backtest.history import Past
 from refit.backtest.scores import evaluate_model, evaluate_trivial, losses_of
-from refit.backtest.workshop import Workshop
+from refit.backtest.work_cache import Workshop
+from refit.data.split import holdout_start, training_window, unseen
 from refit.errors import RefitError
-from refit.evaluations import Comparison, Evaluation
 from refit.gate.decide import decide
+from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.refitted import bound_refit
-from refit.predictions import FAULTS
+from refit.modelling.predictions import FAULTS
+from refit.modelling.training_window import choose_window
+from refit.modelling.trials import fit_rows
 from refit.project import Project
-from refit.snapshots import SnapshotRef
-from refit.split import holdout_start, training_window, unseen
-from refit.training_window import choose_window
-from refit.trials import fit_rows
+from refit.records.snapshots import SnapshotRef
 from refit.windows import Window
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refit.backtest.presets import NEVER
+from refit.backtest.policies import NEVER
 from refit.backtest.results import BacktestResult, Event, PolicyResult
 from refit.backtest.retraining import Trainer
 from refit.windows import Window

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.blocks import blocks
-from refit.evaluations import Evaluation
-from refit.losses import loss
-from refit.predictions import Predictions, predict_once
-from refit.preparation import pick, trivial
+from refit.data.blocks import blocks
+from refit.gate.evaluations import Evaluation
+from refit.modelling.losses import loss
+from refit.modelling.predictions import Predictions, predict_once
+from refit.modelling.preparation import pick, trivial
+from refit.modelling.scoring import score
 from refit.project import Project
-from refit.scoring import score
 
 
 def evaluate_model(definition: Project, metric: str, model: BaseEstimator, rows: pd.DataFrame) -> Evaluation:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from refit.drift.findings import Drift
-from refit.monitoring.policies import DriftPolicy
+from refit.policies.monitoring import DriftPolicy
+from refit.records.drift_findings import Drift
 
 AT_ONCE = 0.1
 """What counts at once is tested at this share of the significance, since no second window confirms it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from refit.drift.columns import Cells, cells_of
+from refit.drift.binning import Cells, cells_of
 
 BLOCKS = 100
 """The most blocks of time that a reference is counted in."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refit.drift import measures
-from refit.drift.cells import NumberCells
+from refit.drift import distances as measures
+from refit.drift.numeric_bins import NumberCells
 from refit.drift.profile import Profile
 
 

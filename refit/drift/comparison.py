@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refit.drift import calibration, changes, measures
+from refit.drift import calibration, changes
+from refit.drift import distances as measures
 from refit.drift.alarms import AT_ONCE, holm, limits
 from refit.drift.calibration import Counts
-from refit.drift.domain import MIN_ROWS, natural_limit, sampling_noise, tell_apart
-from refit.drift.findings import ColumnDrift, DomainDrift, Drift
+from refit.drift.domain_classifier import MIN_ROWS, natural_limit, sampling_noise, tell_apart
 from refit.drift.profile import Profile
-from refit.drift.rules import judged_by
-from refit.monitoring.policies import DriftPolicy
+from refit.policies.drift_rules import judged_by
+from refit.policies.monitoring import DriftPolicy
+from refit.records.drift_findings import ColumnDrift, DomainDrift, Drift
 from refit.windows import Window
 
 DOMAIN_SIGNIFICANCE = 0.001

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refit.drift.anchors import Anchors
-from refit.drift.categories import CategoryCells
-from refit.drift.cells import Counts, Places
-from refit.drift.columns import Cells
+from refit.drift.binning import Cells
+from refit.drift.categorical_bins import CategoryCells
 from refit.drift.numbers import numbers_of
-from refit.drift.sampled import SIZE, Codes, Sample, Words, empty, mixed, odd, united
+from refit.drift.numeric_bins import Counts, Places
+from refit.drift.row_sample import SIZE, Codes, Sample, Words, empty, mixed, odd, united
 
 _SLICE = 32_768
 """Rows that are counted at a time, which bounds the memory whatever the batches are."""

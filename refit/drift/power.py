@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from refit.drift.alarms import lasting
-from refit.drift.findings import Drift
-from refit.monitoring.policies import DriftPolicy
+from refit.policies.monitoring import DriftPolicy
+from refit.records.drift_findings import Drift
 
 LIMIT = 0.01
 """The share of windows without drift that may alarm."""

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from refit.drift.anchors import Anchors
-from refit.drift.categories import CategoryCells
-from refit.drift.cells import Counts, Floats, NumberCells
-from refit.drift.columns import Cells
+from refit.drift.binning import Cells
+from refit.drift.categorical_bins import CategoryCells
 from refit.drift.counting import Tally
-from refit.drift.sampled import Codes, Sample, united
+from refit.drift.numeric_bins import Counts, Floats, NumberCells
+from refit.drift.row_sample import Codes, Sample, united
 
 
 @dataclass(frozen=True, slots=True)

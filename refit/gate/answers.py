@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from refit.gate.evidence import Answers
-from refit.predictions import Predictions
+from refit.modelling.predictions import Predictions
 from refit.project import Project
-from refit.verdicts import Reason
+from refit.records.verdicts import Reason
 
 ROUNDING = 1e-9
 """How far a probability may lie outside 0 to 1 by the arithmetic."""

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from refit.blocks import MIN_BLOCKS
+from refit.data.blocks import MIN_BLOCKS
 from refit.gate.evidence import Calibration
-from refit.gate.policies import GatePolicy
-from refit.gate.spending import CALIBRATION
-from refit.predictions import BINARY, Predictions
-from refit.verdicts import Reason
+from refit.modelling.predictions import BINARY, Predictions
+from refit.policies.gate import GatePolicy
+from refit.policies.spending import CALIBRATION
+from refit.records.verdicts import Reason
 
 Array = npt.NDArray[np.float64]
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from refit.evaluations import Comparison
 from refit.gate.answers import answers
 from refit.gate.calibration import calibrated
-from refit.gate.change import against_champion, beats_baseline, no_champion_yet
+from refit.gate.evaluations import Comparison
 from refit.gate.evidence import Rehearsal
 from refit.gate.fairness import fairness
 from refit.gate.floors import enough_rows, floor
-from refit.gate.inputs import forbidden_features, inputs, leakage
-from refit.gate.policies import GatePolicy
-from refit.gate.serving import latency, load_time, parity, size
+from refit.gate.leakage import forbidden_features, inputs, leakage
+from refit.gate.paired_tests import against_champion, beats_baseline, no_champion_yet
+from refit.gate.sanity import newer_rows, not_the_champion, unseen_rows
+from refit.gate.serving_parity import latency, load_time, parity, size
 from refit.gate.slices import slices_not_worse
-from refit.gate.standing import newer_rows, not_the_champion, unseen_rows
-from refit.verdicts import Reason, Verdict
+from refit.policies.gate import GatePolicy
+from refit.records.verdicts import Reason, Verdict
 
 
 def decide(comparison: Comparison, policy: GatePolicy) -> Verdict:

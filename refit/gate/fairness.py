@@ -9,9 +9,9 @@ import pandas as pd
 
 from refit.errors import ProjectError
 from refit.gate.evidence import Fairness, Group
-from refit.gate.policies import FairnessPolicy
-from refit.predictions import BINARY, Predictions
-from refit.verdicts import Reason
+from refit.modelling.predictions import BINARY, Predictions
+from refit.policies.gate import FairnessPolicy
+from refit.records.verdicts import Reason
 
 MISSING = "missing"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from refit.evaluations import Comparison
-from refit.gate.policies import GatePolicy
-from refit.gate.words import digits, number
-from refit.verdicts import Reason
+from refit.gate.evaluations import Comparison
+from refit.policies.gate import GatePolicy
+from refit.records.verdicts import Reason
+from refit.records.words import digits, number
 
 
 def enough_rows(comparison: Comparison, policy: GatePolicy) -> Reason:

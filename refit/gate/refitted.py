@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-from refit.blocks import MIN_BLOCKS
-from refit.evaluations import Comparison, Evaluation
-from refit.gate.change import cannot_tell, margin, pairs_of
-from refit.gate.policies import GatePolicy
-from refit.gate.words import digits, number
-from refit.verdicts import Reason
+from refit.data.blocks import MIN_BLOCKS
+from refit.gate.evaluations import Comparison, Evaluation
+from refit.gate.paired_tests import cannot_tell, margin, pairs_of
+from refit.policies.gate import GatePolicy
+from refit.records.verdicts import Reason
+from refit.records.words import digits, number
 
 
 def bound_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy) -> Reason:

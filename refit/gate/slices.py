@@ -9,15 +9,15 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from refit.blocks import MIN_BLOCKS
+from refit.data.blocks import MIN_BLOCKS
 from refit.drift.alarms import holm
 from refit.gate.cuts import Positions, cut
 from refit.gate.evidence import Slice
-from refit.gate.policies import GatePolicy
-from refit.gate.spending import SLICES
-from refit.gate.words import number
-from refit.predictions import Predictions
-from refit.verdicts import Reason
+from refit.modelling.predictions import Predictions
+from refit.policies.gate import GatePolicy
+from refit.policies.spending import SLICES
+from refit.records.verdicts import Reason
+from refit.records.words import number
 
 __all__ = ["cut", "measure", "paired_losses", "row_losses", "slices_not_worse"]
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from refit.monitoring.forgetting import period_of
 from refit.monitoring.guards import cooldown_until, minutes_within, retrains_within
 from refit.monitoring.history import History
-from refit.monitoring.policies import MonitoringPolicy
+from refit.policies.monitoring import MonitoringPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from refit.monitoring.decisions import Decision, Finding
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.guards import guards
 from refit.monitoring.history import History
-from refit.monitoring.policies import MonitoringPolicy
 from refit.monitoring.triggers import Asked, triggers
+from refit.policies.monitoring import MonitoringPolicy
 
 
 def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Decision:

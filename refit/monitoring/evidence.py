@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from refit.drift.findings import Drift
-from refit.evaluations import Evaluation
+from refit.gate.evaluations import Evaluation
+from refit.records.drift_findings import Drift
 from refit.windows import Window
 
 

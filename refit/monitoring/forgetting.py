@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from refit.drift.findings import Drift
 from refit.monitoring.attempts import Attempt, Spent
 from refit.monitoring.evidence import Evidence
-from refit.monitoring.policies import MonitoringPolicy
+from refit.policies.monitoring import MonitoringPolicy
+from refit.records.drift_findings import Drift
 
 PERIOD_WINDOWS = 28
 """How many monitoring windows a budget lasts unless the policy says otherwise."""

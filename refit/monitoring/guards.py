@@ -11,8 +11,8 @@ from refit.monitoring.evidence import Evidence
 from refit.monitoring.forgetting import period_of
 from refit.monitoring.history import History
 from refit.monitoring.pacing import saved_up
-from refit.monitoring.policies import MonitoringPolicy
 from refit.monitoring.spans import in_words
+from refit.policies.monitoring import MonitoringPolicy
 
 MOST_DOUBLINGS = 4
 """After so many rejections in a row the wait grows no further."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from refit.drift.findings import Drift
 from refit.monitoring.attempts import Attempt, Ending, Former, Gained, Spent
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.forgetting import recent_attempts, recent_probes, recent_windows
-from refit.monitoring.policies import MonitoringPolicy
+from refit.policies.monitoring import MonitoringPolicy
+from refit.records.drift_findings import Drift
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from refit.monitoring.history import History
-from refit.monitoring.policies import BudgetPolicy
+from refit.policies.monitoring import BudgetPolicy
 
 ROUNDING = 1e-6
 """So much of a retrain may be missing for reasons of arithmetic."""

@@ -11,17 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from refit.blocks import MIN_BLOCKS
-from refit.evaluations import Evaluation
-from refit.gate.change import margin
-from refit.losses import loss
+from refit.data.blocks import MIN_BLOCKS
+from refit.gate.evaluations import Evaluation
+from refit.gate.paired_tests import margin
+from refit.modelling.losses import loss
+from refit.modelling.predictions import Predictions
+from refit.modelling.scoring import metric_of
 from refit.monitoring.evidence import Estimate, Performance
-from refit.monitoring.maturity import MatureWindow
-from refit.monitoring.policies import PerformancePolicy
+from refit.monitoring.label_maturity import MatureWindow
 from refit.monitoring.realised import Realised, realised
-from refit.predictions import Predictions
+from refit.policies.monitoring import PerformancePolicy
 from refit.project import Project
-from refit.scoring import metric_of
 
 OUTSIDE = 0.05
 """The chance that a 95 % interval misses."""
@@ -64,7 +64,7 @@ def measure(
 ) -> Performance:
     """Scores a mature window and tests for a drop.
 
-    Where labels are missing, the score is corrected in two ways (`refit.monitoring.corrections`). Their middle is
+    Where labels are missing, the score is corrected in two ways (`refit.monitoring.label_correction`). Their middle is
     given, with both in the interval; where they lie further apart than a point, it is withheld.
 
     Args:
@@ -110,7 +110,8 @@ def measure(
 def drop_chance(current: float, in_blocks: npt.NDArray[np.float64], against: Baseline) -> float | None:
     """Gives the chance of a score at least this far below the baseline's without a drop.
 
-    Welch's test on batch means (Welch 1947; batch means as in `refit.gate.change.margin`), one-sided. The baseline is
+    Welch's test on batch means (Welch 1947; batch means as in `refit.gate.paired_tests.margin`), one-sided. The
+    baseline is
     the best of several, and part of that is luck; so it is held against each of them: 1 - (1 - p) ** among (Sidak
     1967).
 

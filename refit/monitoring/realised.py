@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
-from refit.blocks import blocks
-from refit.monitoring.corrections import Weights, by_outcome, by_prediction, outcomes_of, strata_of
-from refit.predictions import BINARY, Array, Predictions
-from refit.scoring import score
+from refit.data.blocks import blocks
+from refit.modelling.predictions import BINARY, Array, Predictions
+from refit.modelling.scoring import score
+from refit.monitoring.label_correction import Weights, by_outcome, by_prediction, outcomes_of, strata_of
 
 TOLERANCE = 0.01
 """How far two corrections for missing labels may lie apart: a point of a score, or that share of an error."""

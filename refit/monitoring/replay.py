@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from refit.ledger import Entry, from_payload
 from refit.monitoring.attempts import Ending
 from refit.monitoring.decide import decide
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.history import History
-from refit.monitoring.policies import MonitoringPolicy
+from refit.policies.monitoring import MonitoringPolicy
+from refit.records.ledger import Entry, from_payload
 
 
 @dataclass(frozen=True, slots=True)

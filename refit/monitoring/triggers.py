@@ -8,12 +8,12 @@ from datetime import timedelta
 from scipy import stats
 
 from refit.drift.alarms import lasting
-from refit.drift.findings import Drift
 from refit.monitoring.decisions import Finding, Trigger
 from refit.monitoring.evidence import Evidence, Probe
 from refit.monitoring.history import History
-from refit.monitoring.policies import Answer, DriftPolicy, MonitoringPolicy, ProbePolicy
-from refit.monitoring.watch import worse_than_former
+from refit.monitoring.post_promotion import worse_than_former
+from refit.policies.monitoring import Answer, DriftPolicy, MonitoringPolicy, ProbePolicy
+from refit.records.drift_findings import Drift
 
 DAY = timedelta(days=1)
 HUGE_EASES = 1 / 2

@@ -14,7 +14,19 @@ def test_after_a_kill_and_one_rerun_all_is_as_if_nothing_had_happened(prefect_se
     from prefect.settings import PREFECT_API_URL
 
     run = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--boundaries", "4", "--moments", "2", "--seed", "4", "--services", "0"],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.chaos",
+            "--boundaries",
+            "4",
+            "--moments",
+            "2",
+            "--seed",
+            "4",
+            "--services",
+            "0",
+        ],
         cwd=ROOT,
         env={**os.environ, "PREFECT_API_URL": PREFECT_API_URL.value() or "", "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from refit.errors import RetrainRefused
-from tests.flows.watched import A_DAY, START, Depot, actions, begin, recorded, rows_of
+from tests.support.watched_project import A_DAY, START, Depot, actions, begin, recorded, rows_of
 
 DAY = timedelta(days=1)
 
@@ -56,8 +56,8 @@ def test_first_champion_then_quiet_then_nothing_new(depot: Depot) -> None:
 
 
 def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot) -> None:
-    from tasks.ledger import verify_ledger
-    from tasks.succession import current_champion
+    from refit_tasks.ledger.generations import current_champion
+    from refit_tasks.ledger.record import verify_ledger
 
     depot.deliver(rows_of(80, turned=40))
     depot.monitor(40)
@@ -74,8 +74,8 @@ def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot
 
 
 def test_labels_that_come_later_change_the_evidence(depot: Depot, tmp_path: Path) -> None:
-    from tasks.catalog import find_project
-    from tasks.labels import join_labels
+    from refit_tasks.catalog import find_project
+    from refit_tasks.ingestion.labels import join_labels
 
     rows = rows_of(80, turned=40)
     depot.deliver(rows.assign(late=rows["late"].where(rows["sent_at"] < START + 40 * DAY)))
@@ -169,7 +169,7 @@ except RetrainRefused:
 
 
 def test_of_three_who_ask_at_once_one_retrains(depot: Depot, tmp_path: Path) -> None:
-    from tasks.ledger import verify_ledger
+    from refit_tasks.ledger.record import verify_ledger
 
     as_of, go = (START + 40 * DAY).isoformat(), tmp_path / "go"
     ready = [tmp_path / f"ready{number}" for number in range(3)]
@@ -187,7 +187,7 @@ def test_of_three_who_ask_at_once_one_retrains(depot: Depot, tmp_path: Path) -> 
 
 
 def test_a_killed_retrain_is_gone_on_with_once(depot: Depot) -> None:
-    from tasks.ledger import verify_ledger
+    from refit_tasks.ledger.record import verify_ledger
 
     kill_in_training(depot)
     assert actions() == ["retrain"]
@@ -237,8 +237,8 @@ def wait_for(*files: Path) -> None:
 
 def test_a_champion_that_is_worse_than_the_former_one_is_rolled_back(depot: Depot) -> None:
     """The world turns, the new model learns that, and the world turns back."""
-    from tasks.ledger import verify_ledger
-    from tasks.succession import current_champion
+    from refit_tasks.ledger.generations import current_champion
+    from refit_tasks.ledger.record import verify_ledger
 
     depot.set_policy("probe=None, drift=None), training=TrainingPolicy(window=timedelta(days=10)")
     depot.deliver(rows_of(100, turned=40, until=63))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECTS = Path(__file__).parent.parent / "real_projects"
+from tests.support.paths import REAL_PROJECTS
+
 DATES = {
     "bike_sharing": ("2011-10-01", "2012-04-01", "2012-10-01"),
     "bank_marketing": ("2009-06-01", "2009-12-01", "2010-06-01"),
@@ -16,17 +17,17 @@ DATES = {
 
 
 def test_project_files_are_short() -> None:
-    assert all(len(path.read_text().splitlines()) <= 40 for path in PROJECTS.glob("*.py"))
+    assert all(len(path.read_text().splitlines()) <= 40 for path in REAL_PROJECTS.glob("*.py"))
 
 
 @pytest.mark.parametrize("name", DATES)
 def test_three_retrains(
     name: str, prefect_server: None, real_data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows.retrain import retrain
+    from refit_flows.retrain import retrain
 
     monkeypatch.setenv("REFIT_REAL_DATA", str(real_data))
-    monkeypatch.setenv("REFIT_PROJECTS", str(PROJECTS))
+    monkeypatch.setenv("REFIT_PROJECTS", str(REAL_PROJECTS))
     outcomes = [retrain(name, as_of=datetime.fromisoformat(date).replace(tzinfo=UTC)) for date in DATES[name]]
 
     assert [outcome.challenger.version for outcome in outcomes] == [1, 2, 3]

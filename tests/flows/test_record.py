@@ -15,10 +15,10 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from refit.errors import LedgerBroken
 from refit.gate.decide import decide
-from refit.judgements import Judgement
-from refit.ledger import from_payload
+from refit.gate.judgements import Judgement
 from refit.monitoring.replay import Decided, again
-from tests.flows.watched import Depot
+from refit.records.ledger import from_payload
+from tests.support.watched_project import Depot
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -33,7 +33,7 @@ EDITS = 40
 def test_each_verdict_and_decision_is_made_again_and_each_edit_is_found(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.ledger import verify_ledger
+    from refit_tasks.ledger.record import verify_ledger
 
     depot = Depot(tmp_path)
     monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
@@ -50,8 +50,8 @@ def test_each_verdict_and_decision_is_made_again_and_each_edit_is_found(
 
 def live_through(depot: Depot) -> None:
     """Two champions, a quiet window, an alias that was moved, a rollback, and a retrain after it."""
-    from flows.rollback import rollback
-    from tasks.mlflow_store import open_mlflow
+    from refit_flows.rollback import rollback
+    from refit_tasks.registry.mlflow_client import open_mlflow
 
     depot.retrain(40)
     depot.monitor(45)
@@ -74,7 +74,7 @@ def shown(key: str) -> str:
 
 def is_found() -> bool:
     """Whether the ledger's check names an entry."""
-    from tasks.ledger import verify_ledger
+    from refit_tasks.ledger.record import verify_ledger
 
     try:
         verify_ledger()
@@ -85,7 +85,7 @@ def is_found() -> bool:
 
 def make_again() -> dict[str, int]:
     """Judges and decides once more from the entries alone; counts the entries of each kind."""
-    from tasks.ledger import entries
+    from refit_tasks.ledger.record import entries
 
     counts: dict[str, int] = {}
     for entry in entries(newest=1_000):

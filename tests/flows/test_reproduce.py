@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from refit.errors import CannotReproduce
-from refit.recipes import Reproduction
-from tests.flows.watched import START, Depot, rows_of
+from refit.records.recipes import Reproduction
+from tests.support.watched_project import START, Depot, rows_of
 
 
 @pytest.fixture
@@ -24,15 +24,15 @@ def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch)
 
 
 def reproduced(version: int = 1) -> Reproduction:
-    from flows.reproduce import reproduce
+    from refit_flows.reproduce import reproduce
 
     return reproduce("parcels", version)
 
 
 def artifacts_of(version: int) -> Path:
     """The directory of the version's run in MLflow's store."""
-    from tasks.mlflow_store import open_mlflow
-    from tasks.register import verdict_of_version
+    from refit_tasks.registry.mlflow_client import open_mlflow
+    from refit_tasks.registry.register import verdict_of_version
 
     run = open_mlflow().get_run(verdict_of_version("parcels", version).model.run_id)
     return Path(run.info.artifact_uri.removeprefix("file://"))
@@ -41,9 +41,9 @@ def artifacts_of(version: int) -> Path:
 def test_the_same_model_comes_out_whatever_became_of_the_table(depot: Depot, tmp_path: Path) -> None:
     from deltalake import DeltaTable
 
-    from infra.settings import Settings
-    from tasks.catalog import find_project
-    from tasks.labels import join_labels
+    from refit_infra.settings import Settings
+    from refit_tasks.catalog import find_project
+    from refit_tasks.ingestion.labels import join_labels
 
     found = reproduced()
     assert (found.reproduced, found.difference, found.used_code, found.differs) == (True, 0.0, "today's", ())
@@ -81,7 +81,7 @@ def test_changed_code_is_replaced_by_what_was_recorded_unless_that_was_tampered_
 
 
 def test_rows_that_are_gone_are_named(depot: Depot) -> None:
-    from infra.settings import Settings
+    from refit_infra.settings import Settings
 
     for file in Path(Settings().tables, "parcels").glob("*.parquet"):
         file.unlink()
@@ -92,8 +92,8 @@ def test_rows_that_are_gone_are_named(depot: Depot) -> None:
 def test_a_stored_model_that_was_exchanged_is_named(depot: Depot) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    from tasks.model_store import fetched, save_model
-    from tasks.register import verdict_of_version
+    from refit_tasks.registry.model_store import fetched, save_model
+    from refit_tasks.registry.register import verdict_of_version
 
     rows = rows_of(50)
     other = LogisticRegression(C=1e-5).fit(rows[["weight", "distance"]], rows["late"].astype(int))
@@ -113,8 +113,8 @@ def test_every_version_has_a_card(depot: Depot) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-    from tasks.card import card_of_version
-    from tasks.catalog import find_project
+    from refit_tasks.catalog import find_project
+    from refit_tasks.reporting.model_card import card_of_version
 
     version, card = card_of_version(find_project("parcels"), None)
     assert version == 1

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from infra.settings import Settings
 from refit.errors import ContractViolation, LeakyHoldout, NoNewData, NotEnoughData
-from refit.outcomes import RetrainOutcome
-from refit.serving_form import ServingForm
+from refit.inference.onnx_choice import ServingForm
+from refit.results.flows import RetrainOutcome
+from refit_infra.settings import Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = textwrap.dedent('''
@@ -68,7 +68,7 @@ class Shop:
         self.project.write_text(text)
 
     def retrain(self, day: int, **options: bool) -> RetrainOutcome:
-        from flows.retrain import retrain
+        from refit_flows.retrain import retrain
 
         return retrain("parcels", as_of=START + timedelta(days=day), reason="test", **options)
 
@@ -81,15 +81,15 @@ def shop(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) 
 
 
 def form_of(version: int) -> ServingForm | None:
-    from tasks.serving_forms import recorded_form
+    from refit_tasks.onnx_export.serving_forms import recorded_form
 
     return recorded_form("parcels", version)
 
 
 def test_first_champion_then_judged_challenger(shop: Shop) -> None:
-    from tasks.ledger import entries, verify_ledger
-    from tasks.mlflow_store import open_mlflow
-    from tasks.succession import current_champion
+    from refit_tasks.ledger.generations import current_champion
+    from refit_tasks.ledger.record import entries, verify_ledger
+    from refit_tasks.registry.mlflow_client import open_mlflow
 
     first = shop.retrain(40)
     assert first.promotion is not None
@@ -143,8 +143,8 @@ def test_soon_after_a_retrain_there_is_too_little_to_judge_on(shop: Shop) -> Non
 
 
 def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import retrain
-    from tasks.mlflow_store import experiment_of, open_mlflow
+    from refit_flows import retrain
+    from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -170,8 +170,8 @@ def test_changed_code_is_a_new_challenger(shop: Shop) -> None:
 def test_a_kill_after_the_promotion_leaves_the_contract_to_the_next_run(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import retrain
-    from tasks.ledger import entries
+    from refit_flows import retrain
+    from refit_tasks.ledger.record import entries
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -196,8 +196,8 @@ def test_looking_back_behind_the_champion_is_refused(shop: Shop) -> None:
 
 
 def test_a_broken_contract_trains_nothing(shop: Shop) -> None:
-    from tasks.mlflow_store import open_mlflow
-    from tasks.succession import current_champion
+    from refit_tasks.ledger.generations import current_champion
+    from refit_tasks.registry.mlflow_client import open_mlflow
 
     shop.retrain(40)
     rows_of(100).drop(columns="late").to_parquet(shop.file)

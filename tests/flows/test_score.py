@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from refit.errors import ContractViolation, NotEnoughData, ProjectError, UnusableTime
-from refit.scored import ScoreOutcome
-from tasks.delta import open_table, read
-from tests.flows.test_what_a_run_shows import newest_runs, page_of, run_of
-from tests.flows.watched import A_DAY, START, Depot, refit, rows_of
+from refit.results.score import ScoreOutcome
+from refit_tasks.storage.delta import open_table, read
+from tests.flows.test_run_pages import newest_runs, page_of, run_of
+from tests.support.watched_project import A_DAY, START, Depot, refit, rows_of
 
 DAY = timedelta(days=1)
 
@@ -26,7 +26,7 @@ def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch)
 
 
 def score(day: float, **asked: Any) -> ScoreOutcome:
-    from flows.score import score as flow
+    from refit_flows.score import score as flow
 
     return flow("parcels", as_of=START + day * DAY, **asked)
 
@@ -43,7 +43,7 @@ def predictions() -> pd.DataFrame:
 
 
 def test_what_is_new_is_scored_once_and_looks_like_the_training(depot: Depot) -> None:
-    from tasks.model_store import fetch_model
+    from refit_tasks.registry.model_store import fetch_model
 
     with pytest.raises(NotEnoughData, match="refit retrain parcels"):
         score(40)
@@ -76,7 +76,7 @@ def test_what_is_new_is_scored_once_and_looks_like_the_training(depot: Depot) ->
 
 
 def depot_project() -> Any:
-    from tasks.catalog import find_project
+    from refit_tasks.catalog import find_project
 
     return find_project("parcels")
 
@@ -99,10 +99,10 @@ def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path
 
 
 def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: Depot) -> None:
-    from deployments.contesting import compare_versions
-    from deployments.record import status
-    from tasks.approve import settle_approval
-    from tasks.approve import waiting as waiting_for
+    from refit_deployments.actions.contesting import compare_versions
+    from refit_deployments.actions.status import status
+    from refit_tasks.promotion.approve import settle_approval
+    from refit_tasks.promotion.approve import waiting as waiting_for
 
     depot.retrain(30)
     text = (depot.projects / "parcels.py").read_text()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.infra.tools import INFRA, read
+from tests.support.infra_tools import INFRA, read
 
 helm = pytest.importorskip("helm_python", reason="there is no Helm engine: `make infra-tools` brings it")
 kubernetes_validate = pytest.importorskip("kubernetes_validate")

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.ci.backtest_table import MARK, comment
-from tests.infra.tools import INFRA, ROOT, passes
-from tests.tasks.monitored import HOSTILE, backtest
+from refit_infra.ci.backtest_table import MARK, comment
+from tests.support.infra_tools import INFRA, ROOT, passes
+from tests.support.monitored_champion import HOSTILE, backtest
 
 GITHUB = INFRA / "ci/github/refit.yml"
 GITLAB = INFRA / "ci/gitlab/refit.gitlab-ci.yml"

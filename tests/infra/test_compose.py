@@ -14,10 +14,10 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from refit.errors import StateError
-from tasks.ledger import record, verify_ledger
-from tests import postgres
-from tests.infra.tools import INFRA, passes, read
-from tests.postgres import Postgres
+from refit_tasks.ledger.record import record, verify_ledger
+from tests.support import postgres
+from tests.support.infra_tools import INFRA, passes, read
+from tests.support.postgres import Postgres
 
 FILE = INFRA / "compose/compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = read("compose/compose.yaml")["services"]

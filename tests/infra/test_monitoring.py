@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from serving.ledger_metrics import LedgerCollector
-from serving.metrics import Metrics
-from tests.infra.tools import INFRA, ROOT, passes, read
+from refit_serving.metrics.ledger_metrics import LedgerCollector
+from refit_serving.metrics.server_metrics import Metrics
+from tests.support.infra_tools import INFRA, ROOT, passes, read
 
 RULES: list[dict[str, Any]] = [
     rule for group in read("prometheus/rules/refit.yml")["groups"] for rule in group["rules"]

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from deployments.main import app
-from tests.infra.tools import INFRA, ROOT
+from refit_deployments.main import app
+from tests.support.infra_tools import INFRA, ROOT
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
 PAGES = [ROOT / "docs/production.md", ROOT / "docs/runbook.md"]

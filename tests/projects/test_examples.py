@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -15,17 +14,17 @@ from hypothesis import strategies as st
 from sklearn.metrics import get_scorer
 from threadpoolctl import threadpool_limits
 
-import projects
 from refit import Project, Window
 from refit.errors import ProjectError
-from refit.preparation import trivial
-from refit.scoring import metric_of
+from refit.modelling.preparation import trivial
+from refit.modelling.scoring import metric_of
 from refit.synthetic import Drift
 from refit.windows import BEGINNING
-from tasks.catalog import discover
-from tasks.check import check
+from refit_tasks.catalog import discover
+from refit_tasks.check_project import check
+from tests.support import paths
 
-EXAMPLES = discover(Path(projects.__file__).parent).projects
+EXAMPLES = discover(paths.EXAMPLES).projects
 every_example = pytest.mark.parametrize("project", EXAMPLES.values(), ids=EXAMPLES.keys())
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)

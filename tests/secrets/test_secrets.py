@@ -16,10 +16,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests import commands
-from tests.deployments.guarded import HOST, LEDGER, MLFLOW, PREFECT, SHOP, Guarded, basic, guarded, statuses
-from tests.deployments.hosted import wait_for
-from tests.postgres import ABSENT, binaries
+from tests.support import forked_commands as commands
+from tests.support.password_protected import HOST, LEDGER, MLFLOW, PREFECT, SHOP, Guarded, basic, guarded, statuses
+from tests.support.postgres import ABSENT, binaries
+from tests.support.running_up import wait_for
 
 pytestmark = pytest.mark.skipif(binaries() is None, reason=ABSENT)
 WRONG = ({}, basic("refit", "wrong"), basic("admin", PREFECT), {"authorization": f"Bearer {PREFECT}"})

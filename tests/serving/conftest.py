@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings import QUIET
-from tests.serving.served_depot import Depot
+from refit_infra.settings import QUIET
+from tests.support.serving_home import Depot
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from sys import executable
 
 import pytest
 
-from deployments.real.cluster import programs
-from tests.deployments.test_up import HOURLY
-from tests.stack.standing import Standing, standing
+from refit_deployments.production.cluster import programs
+from tests.deployments.local.test_up import HOURLY
+from tests.support.running_stack import Standing, standing
 
 ABSENT = "the stack needs `apt-get install postgresql`, and what `make test-stack` installs"
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.stack.standing import Standing
+from tests.support.running_stack import Standing
 
 NAME = "kept"
 ROWS = pa.table({"id": pa.array(range(1_000), pa.int64())})
 
 
 def test_from_the_object_store_and_back(stack: Standing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.delta import open_table, read, write
-    from tasks.ledger import record, verify_ledger
+    from refit_tasks.ledger.record import record, verify_ledger
+    from refit_tasks.storage.delta import open_table, read, write
 
     write(NAME, None, [ROWS], ROWS.schema)
     record(NAME, "contract", {"table": 0}, datetime(2026, 3, 1, tzinfo=UTC))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.standing import Standing, on_the_stack
+from tests.support.running_stack import Standing, on_the_stack
 
 ROOT = Path(__file__).parents[2]
 CHAINS = 2
@@ -18,7 +18,7 @@ CHAINS = 2
 def test_after_a_kill_and_one_rerun_all_is_as_if_nothing_had_happened(stack: Standing, tmp_path: Path) -> None:
     (tmp_path / "projects").mkdir()
     run = subprocess.run(
-        [sys.executable, "-m", "tests.stack.crash_chain", str(tmp_path), str(CHAINS)],
+        [sys.executable, "-m", "tests.support.crash_chain", str(tmp_path), str(CHAINS)],
         cwd=ROOT,
         env={**on_the_stack(stack), "REFIT_PROJECTS": str(tmp_path / "projects")},
         capture_output=True,

@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.commands import starter
-from tests.stack.standing import Standing
+from tests.support.forked_commands import starter
+from tests.support.running_stack import Standing
 
 WRITERS, COMMITS = 4, 10
 NAME = "raced"
@@ -19,7 +19,7 @@ SCHEMA = pa.schema([("writer", pa.int64()), ("commit", pa.int64())])
 def write_all(places: dict[str, str], start: Any, writer: int) -> None:
     """What one process does: it creates the table if it is first, and adds to what the others have written."""
     os.environ.update(places)
-    from tasks.delta import open_table, redo, write
+    from refit_tasks.storage.delta import open_table, redo, write
 
     start.wait(120)
     for commit in range(COMMITS):
@@ -28,7 +28,7 @@ def write_all(places: dict[str, str], start: Any, writer: int) -> None:
 
 
 def test_racing_writers_lose_no_row(stack: Standing) -> None:
-    from tasks.delta import open_table, read
+    from refit_tasks.storage.delta import open_table, read
 
     context = starter()
     start = context.Barrier(WRITERS)
@@ -48,7 +48,7 @@ def test_racing_writers_lose_no_row(stack: Standing) -> None:
 def test_a_write_by_an_old_handle_is_refused(stack: Standing) -> None:
     from deltalake.exceptions import CommitFailedError
 
-    from tasks.delta import open_table, write
+    from refit_tasks.storage.delta import open_table, write
 
     row, name = pa.table({"writer": [0], "commit": [0]}, SCHEMA), "held"
     write(name, None, [row], SCHEMA)

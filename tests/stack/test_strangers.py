@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from deployments.real.secret_words import LOGINS
-from tests.stack.standing import Standing
+from refit_deployments.production.passwords import LOGINS
+from tests.support.running_stack import Standing
 
 WRONG = [None, ("admin", "wrong"), ("stranger", "wrong")]
 

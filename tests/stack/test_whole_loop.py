@@ -17,11 +17,11 @@ import psutil
 import pytest
 import sqlalchemy
 
-from infra.settings import Settings
-from tests.deployments.hosted import ENDED, NOW, until_now, wait_for
-from tests.deployments.test_up import HOURLY, SCHEDULED
-from tests.serving.served_depot import serving
-from tests.stack.standing import Standing
+from refit_infra.settings import Settings
+from tests.deployments.local.test_up import HOURLY, SCHEDULED
+from tests.support.running_stack import Standing
+from tests.support.running_up import ENDED, NOW, until_now, wait_for
+from tests.support.serving_home import serving
 
 FLOWS, UNDER_WAY = ("monitor", "retrain"), {"PENDING", "RUNNING"}
 FIRST = f"{NOW - timedelta(days=20):%Y-%m-%dT%H:%M}"
@@ -47,15 +47,15 @@ def killed(stack: Standing, words: str) -> None:
 
 def crowned() -> list[tuple[int, int]]:
     """Every generation and its version, the first one first."""
-    from tasks.ledger_database import reading
-    from tasks.succession import successions
+    from refit_tasks.ledger.database import reading
+    from refit_tasks.ledger.generations import successions
 
     with reading() as connection:
         return sorted((one.generation, one.version) for _, one in successions(connection, "parcels"))
 
 
 def ids() -> list[int]:
-    from tasks.delta import open_table, read
+    from refit_tasks.storage.delta import open_table, read
 
     table = open_table("parcels")
     assert table is not None
@@ -77,8 +77,8 @@ def test_passwords_are_in_files_of_their_owner_and_on_no_command_line(stack: Sta
 
 
 def test_a_scheduled_monitor_finds_the_drift_and_a_worker_retrains(stack: Standing) -> None:
-    from tasks.ledger import verify_ledger
-    from tasks.succession import current_champion
+    from refit_tasks.ledger.generations import current_champion
+    from refit_tasks.ledger.record import verify_ledger
 
     assert Settings().store_uri.startswith("s3://")
     first = stack.answer("retrain", "parcels", "--remote", "--as-of", FIRST)["run_id"]
@@ -105,8 +105,8 @@ def test_what_runs_flows_may_change_nothing_that_is_on_record(stack: Standing, s
 
 
 def test_it_answers_and_takes_labels_over_http(stack: Standing) -> None:
-    from tasks.label_inbox import labels_of
-    from tests.serving.served_depot import logged
+    from refit_tasks.ingestion.label_inbox import labels_of
+    from tests.support.serving_home import logged
 
     row = {"parcel": 1_000_001, "weight": 2.0, "distance": 10.0}
     with serving(stack.depot.projects, "parcels", **stack.settings) as server:
@@ -122,7 +122,7 @@ def test_it_answers_and_takes_labels_over_http(stack: Standing) -> None:
 
 
 def test_every_command_that_keeps_or_erases_works_on_the_object_store(stack: Standing) -> None:
-    from tests.serving.served_depot import logged
+    from tests.support.serving_home import logged
 
     assert stack.answer("score", "parcels")["rows"]["scored"] > 0
     stack.answer("score", "parcels")
@@ -139,8 +139,8 @@ def test_every_command_that_keeps_or_erases_works_on_the_object_store(stack: Sta
 
 
 def test_the_doctor_removes_what_no_version_names(stack: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks import doctor_tables
-    from tasks.table_files import TableFiles
+    from refit_tasks.maintenance import doctor_tables
+    from refit_tasks.storage.table_files import TableFiles
 
     files = TableFiles("parcels")
     files.write("part-00000-loose.parquet", b"torn")
@@ -153,7 +153,7 @@ def test_the_doctor_removes_what_no_version_names(stack: Standing, monkeypatch: 
 
 
 def test_two_machines_that_retrain_at_once_leave_one_history(stack: Standing, tmp_path: Path) -> None:
-    from tasks.ledger import entries, verify_ledger
+    from refit_tasks.ledger.record import entries, verify_ledger
 
     before, verdicts = crowned(), len(entries("parcels", "verdict"))
 
@@ -173,7 +173,7 @@ def test_two_machines_that_retrain_at_once_leave_one_history(stack: Standing, tm
 
 
 def test_postgresql_killed_in_mid_run_loses_nothing(stack: Standing) -> None:
-    from tasks.ledger import entries, verify_ledger
+    from refit_tasks.ledger.record import entries, verify_ledger
 
     before = [(one.id, one.hash) for one in entries("parcels", newest=1_000)]
     with stack.depot.stalled_training():

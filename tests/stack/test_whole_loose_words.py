@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployments.real.secret_words import LOGINS, WORDS
-from tests.stack.standing import Standing
+from refit_deployments.production.passwords import LOGINS, WORDS
+from tests.support.running_stack import Standing
 
 OWNERS = {"refit": "refit_owner", "prefect": "prefect", "mlflow": "mlflow"}
 

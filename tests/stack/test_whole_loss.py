@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.hosted import ENDED, wait_for
-from tests.deployments.test_operations import PAGE
-from tests.serving.served_depot import serving
-from tests.stack.standing import Standing
+from tests.deployments.actions.test_operations import PAGE
+from tests.support.running_stack import Standing
+from tests.support.running_up import ENDED, wait_for
+from tests.support.serving_home import serving
 
 HEADING = "Back up the servers beside it"
 ROW = {"parcel": 2_000_001, "weight": 2.0, "distance": 400.0}
@@ -35,7 +35,7 @@ def carried_out(script: str, stack: Standing, backup: Path, scratch: Path) -> No
     secrets, programs = stack.place / "secrets", scratch / "programs"
     programs.mkdir(exist_ok=True)
     command = programs / "refit"
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from deployments.main import main; main()" "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from refit_deployments.main import main; main()" "$@"\n')
     command.chmod(0o700)
     words = scratch / "pgpass"
     words.write_text("".join(f"*:*:*:{one}:{(secrets / f'{one}_role').read_text()}\n" for one in ("mlflow", "prefect")))

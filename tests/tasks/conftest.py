@@ -13,13 +13,13 @@ import pytest
 from sklearn.dummy import DummyRegressor
 
 from refit import Project, Window
-from refit.evaluations import Comparison, Evaluation
-from refit.judgements import Judgement
-from refit.models import Challenger, Champion, ModelRef
-from refit.snapshots import Ingestion, SnapshotRef
-from refit.verdicts import Reason, Verdict
-from tests.commands import starter
-from tests.tasks.registered import with_runs
+from refit.gate.evaluations import Comparison, Evaluation
+from refit.gate.judgements import Judgement
+from refit.records.references import Challenger, Champion, ModelRef
+from refit.records.snapshots import Ingestion, SnapshotRef
+from refit.records.verdicts import Reason, Verdict
+from tests.support.forked_commands import starter
+from tests.support.registered_models import with_runs
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -63,7 +63,7 @@ def evidence() -> Callable[..., tuple[ModelRef, Comparison, Verdict, Ingestion]]
 @pytest.fixture
 def judge(mlflow_home: Path, rentals: Project, evidence: Callable[..., Any]) -> Judge:
     """Registers a model under a run key, compared with a champion."""
-    from tasks.register import register
+    from refit_tasks.registry.register import register
 
     with_run = with_runs(evidence)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refit.errors import BrokenProject, ProjectError, UnknownProject
-from tasks.catalog import discover, find_project
+from refit_tasks.catalog import discover, find_project
 
 GOOD = '''"""Rents bikes.
 

@@ -2,7 +2,7 @@ import pytest
 from prefect import flow, task
 
 from refit.errors import StateError
-from tasks.retries import not_ours
+from refit_tasks.retries import not_ours
 
 
 @pytest.mark.parametrize(("error", "tries"), [(StateError("ours"), 1), (ConnectionError("foreign"), 3)], ids=str)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ui.browser import MISSING, find_chromium
+from tests.support.browser import MISSING, find_chromium
 
 
 def pytest_configure() -> None:

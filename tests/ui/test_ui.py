@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import expect
 
-from tests.deployments.hosted import NOW, Hosted, hosted, until_now, wait_for
-from tests.ui.browser import HERE, Browser, browser
-from tests.ui.steps import approve, artifact, form_of, message, run_page, submit
+from tests.support.browser import HERE, Browser, browser
+from tests.support.prefect_pages import approve, artifact, form_of, message, run_page, submit
+from tests.support.running_up import NOW, Hosted, hosted, until_now, wait_for
 
 POLICY = "cooldown=timedelta(0)), gate=GatePolicy(promotion='approve'"
 

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings import Settings
 from refit.errors import CannotReproduce
-from tasks.backup import back_up, restore
-from tasks.catalog import find_project
-from tasks.ledger import verify_ledger
-from tasks.model_store import fetch_model
-from tasks.succession import current_champion
-from tests.flows.watched import refit
-from tests.serving.served_depot import serving
-from tests.tasks.test_backup import elsewhere
-from tests.upgrade.state import unpack
+from refit_infra.settings import Settings
+from refit_tasks.backup.backup import back_up, restore
+from refit_tasks.catalog import find_project
+from refit_tasks.ledger.generations import current_champion
+from refit_tasks.ledger.record import verify_ledger
+from refit_tasks.registry.model_store import fetch_model
+from tests.support.first_release import unpack
+from tests.support.serving_home import serving
+from tests.support.watched_project import refit
+from tests.tasks.backup.test_backup import elsewhere
 
 ROWS = {"rows": [{"id": 1, "x": 1.0}, {"id": 2, "x": -1.0}]}
 
@@ -56,7 +56,7 @@ def test_what_is_on_record_is_read(projects: Path) -> None:
 
 
 def test_versions_are_rebuilt_though_their_recipe_is_in_mlflow_alone(projects: Path) -> None:
-    from flows.reproduce import reproduce
+    from refit_flows.reproduce import reproduce
 
     for version in (1, 2):
         found = reproduce("hours", version)
@@ -70,7 +70,7 @@ def test_versions_are_rebuilt_though_their_recipe_is_in_mlflow_alone(projects: P
 def test_rows_of_a_former_version_that_are_others_now_are_found_out(projects: Path) -> None:
     from deltalake import DeltaTable
 
-    from flows.reproduce import reproduce
+    from refit_flows.reproduce import reproduce
 
     lost = DeltaTable(f"{Settings().tables}/hours", version=0).file_uris()
     Path(lost[0]).unlink()
@@ -79,9 +79,9 @@ def test_rows_of_a_former_version_that_are_others_now_are_found_out(projects: Pa
 
 
 def test_the_champion_serves_is_watched_and_is_followed_by_another(projects: Path, home: Path, tmp_path: Path) -> None:
-    from flows.monitor import monitor
-    from flows.retrain import retrain
-    from flows.score import score
+    from refit_flows.monitor import monitor
+    from refit_flows.retrain import retrain
+    from refit_flows.score import score
 
     with serving(projects, "hours") as server:
         answer = server.ask("hours", ROWS)

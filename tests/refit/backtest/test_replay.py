@@ -13,11 +13,11 @@ from sklearn.linear_model import LinearRegression
 
 from refit import GatePolicy, MonitoringPolicy, Project, TrainingPolicy
 from refit.backtest.history import FIRST_WINDOWS, Past
-from refit.backtest.presets import NEVER, PRESETS, Preset, own
+from refit.backtest.policies import NEVER, PRESETS, Preset, own
 from refit.backtest.replay import replay
 from refit.backtest.results import BacktestResult
 from refit.errors import NotEnoughData
-from refit.monitoring.policies import BudgetPolicy, DriftPolicy, PerformancePolicy
+from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOWS, ROWS, TURN = 10, 400, 5

@@ -8,7 +8,7 @@ from scipy import stats
 
 from refit.drift.calibration import change, expect, roots
 from refit.drift.grouping import common_cells, grouped
-from tests.refit.drift.planted import BLOCKS, drawn, number, wander
+from tests.support.simulated_drift import BLOCKS, drawn, number, wander
 
 STILL = number(np.zeros(1))
 

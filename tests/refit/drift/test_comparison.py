@@ -12,12 +12,12 @@ from scipy import stats
 from benchmarks.false_alarms import PLANTED, with_drift, without_drift
 from refit.drift.anchors import anchor_of, blocks_of
 from refit.drift.comparison import compare, reference_of
-from refit.drift.domain import sampling_noise
-from refit.drift.expected import Expected
-from refit.drift.findings import Drift
+from refit.drift.domain_classifier import sampling_noise
+from refit.drift.null_distribution import Expected
 from refit.drift.pairs import raked
 from refit.drift.profile import profile
-from refit.monitoring.policies import DriftPolicy
+from refit.policies.monitoring import DriftPolicy
+from refit.records.drift_findings import Drift
 from refit.windows import Window
 
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=7))

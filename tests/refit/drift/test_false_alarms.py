@@ -10,7 +10,7 @@ from scipy import special, stats
 
 from benchmarks.false_alarms import DAY, MOVES, Move
 from refit.drift.calibration import change
-from tests.refit.drift.planted import (
+from tests.support.simulated_drift import (
     BLOCKS,
     CATEGORIES,
     MISSING,

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refit.drift.anchors import anchor_of, blocks_of
-from refit.drift.cells import TAIL
 from refit.drift.changes import change
+from refit.drift.numeric_bins import TAIL
 from refit.drift.profile import merge, profile
-from refit.drift.storage import from_bytes, to_bytes
+from refit.drift.serialization import from_bytes, to_bytes
 from refit.errors import DataError
 
 ROWS = 6_000

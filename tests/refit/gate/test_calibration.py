@@ -12,11 +12,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import LinearSVC
 
 from refit import GatePolicy
-from refit.blocks import blocks
+from refit.data.blocks import blocks
 from refit.gate.calibration import calibrated, error, measure
 from refit.gate.evidence import Calibration
-from refit.predictions import Predictions
-from tests.refit.gate.simulated import classified, evidence_of, noisy, too_sure
+from refit.modelling.predictions import Predictions
+from tests.support.simulated_challengers import classified, evidence_of, noisy, too_sure
 
 ROWS = 4_000
 RNG = np.random.default_rng(8)

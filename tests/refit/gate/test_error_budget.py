@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from refit import GatePolicy
-from refit.evaluations import Comparison, Evaluation
 from refit.gate.decide import decide
-from tests.refit.gate.simulated import (
+from refit.gate.evaluations import Comparison, Evaluation
+from tests.support.simulated_challengers import (
     BLOCKS,
     HOLDOUT,
     REPEATS,

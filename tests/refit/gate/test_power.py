@@ -7,7 +7,7 @@ import numpy as np
 from refit import GatePolicy
 from refit.gate.calibration import calibrated
 from refit.gate.slices import slices_not_worse
-from tests.refit.gate.simulated import classified, evidence_of, noisy, too_sure
+from tests.support.simulated_challengers import classified, evidence_of, noisy, too_sure
 
 REPEATS, ROWS = 100, 3_000
 

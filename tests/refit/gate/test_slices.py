@@ -16,7 +16,7 @@ from refit.errors import ProjectError
 from refit.gate.cuts import cut
 from refit.gate.evidence import Slice
 from refit.gate.slices import measure, paired_losses, row_losses, slices_not_worse
-from refit.predictions import Predictions
+from refit.modelling.predictions import Predictions
 
 ROWS = 1_200
 RNG = np.random.default_rng(3)

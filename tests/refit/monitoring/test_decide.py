@@ -7,8 +7,8 @@ import pytest
 from refit import MonitoringPolicy
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.history import History
-from refit.monitoring.policies import BudgetPolicy, DriftPolicy, PerformancePolicy, ProbePolicy
-from tests.refit.monitoring.situations import (
+from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy, ProbePolicy
+from tests.support.decision_situations import (
     DAY,
     HOUR,
     START,

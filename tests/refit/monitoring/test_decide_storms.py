@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from refit import MonitoringPolicy
-from refit.ledger import Entry, EntryKind, as_payload, from_payload
 from refit.monitoring.decide import decide
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.history import History
-from refit.monitoring.policies import BudgetPolicy, DriftPolicy, PerformancePolicy
 from refit.monitoring.replay import Decided, Retrained, again, history_of
-from tests.refit.monitoring.situations import HOUR, START, WEEK, decided, drift_at, probe_at, quiet, score
+from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy
+from refit.records.ledger import Entry, EntryKind, as_payload, from_payload
+from tests.support.decision_situations import HOUR, START, WEEK, decided, drift_at, probe_at, quiet, score
 
 STORMS, TRIGGERS = 100, 60
 PERIOD = 8 * WEEK

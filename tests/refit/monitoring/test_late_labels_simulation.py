@@ -12,13 +12,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from refit import Project, Window
-from refit.evaluations import Evaluation
-from refit.monitoring.maturity import MatureWindow, mature_until, newest_mature
+from refit.data.split import microseconds
+from refit.gate.evaluations import Evaluation
+from refit.modelling.predictions import predict_once
+from refit.modelling.scoring import score
+from refit.monitoring.label_maturity import MatureWindow, mature_until, newest_mature
 from refit.monitoring.performance import Baseline, drop_chance, measure
-from refit.monitoring.policies import PerformancePolicy
-from refit.predictions import predict_once
-from refit.scoring import score
-from refit.split import microseconds
+from refit.policies.monitoring import PerformancePolicy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000

@@ -13,12 +13,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from refit import Project, Window
-from refit.evaluations import Evaluation
-from refit.monitoring.maturity import MatureWindow
+from refit.gate.evaluations import Evaluation
+from refit.modelling.predictions import predict_once
+from refit.modelling.scoring import score
+from refit.monitoring.label_maturity import MatureWindow
 from refit.monitoring.performance import Baseline, baseline, drop_chance, measure
-from refit.monitoring.policies import MonitoringPolicy, PerformancePolicy
-from refit.predictions import predict_once
-from refit.scoring import score
+from refit.policies.monitoring import MonitoringPolicy, PerformancePolicy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 GOOD = Evaluation(0.8, (0.80, 0.82, 0.79, 0.81, 0.83, 0.75))

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from refit import MonitoringPolicy, Project
-from refit.backtest.presets import own
+from refit.backtest.policies import own
 from refit.backtest.replay import replay
 from refit.backtest.results import Event
 

@@ -1,0 +1,4 @@
+"""What each command does.
+
+Does not belong here: argument parsing (`refit_deployments.cli`).
+"""

@@ -1,0 +1,99 @@
+"""`refit retrain`: runs the flow in this process and words its outcome."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+from prefect import tags
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+
+from refit.errors import StateError
+from refit.results.flows import RetrainOutcome
+from refit_deployments.output import Answer
+from refit_flows.retrain import retrain
+from refit_infra.settings import page_address
+from refit_tasks.catalog import find_project
+from refit_tasks.runs.links import run_page
+from refit_tasks.runs.people import ASKED_BY, whoever
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+
+def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool) -> Answer:
+    """Runs the retrain flow in this process.
+
+    Args:
+        project: The project's name.
+        as_of: The instant to look from; now, if `None`.
+        reason: Why, for the record.
+        force: Whether to train again even if nothing changed.
+
+    Returns:
+        The outcome; a rejected challenger is one too.
+    """
+    find_project(project)  # a misspelt name should not wait for Prefect's start
+    with tags(project):
+        outcome = retrain(project, as_of=as_of, reason=reason, force=force)
+    return Answer(outcome.as_json(), describe(outcome))
+
+
+def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: bool) -> Answer:
+    """Starts the project's deployment `retrain/<project>`, and does not wait for it.
+
+    Args:
+        project: The project's name.
+        as_of: The instant to look from; when it runs, if `None`.
+        reason: Why, for the record.
+        force: Whether to train again even if nothing changed.
+
+    Returns:
+        The run that was started.
+
+    Raises:
+        StateError: If no server is named, or it has no such deployment.
+    """
+    find_project(project)
+    server, name = PREFECT_API_URL.value(), f"retrain/{project}"
+    if not server:
+        raise StateError("no Prefect server is running here or named in PREFECT_API_URL: start one by `refit up`")
+    parameters = {"project": project, "as_of": as_of, "reason": reason, "force": force}
+    try:
+        who = [f"{ASKED_BY}{whoever()}"]
+        run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, tags=who))
+    except ObjectNotFound as error:
+        raise StateError(
+            f"the server at {page_address(server)} has no deployment {name}: `refit deploy` makes it"
+        ) from error
+    address = run_page(str(run.id))
+    facts = {"project": project, "run_id": str(run.id), "url": address}
+    return Answer(facts, [f"{name} is started as run {run.id}", f"  watch it  {address}"])
+
+
+def describe(outcome: RetrainOutcome) -> list[str]:
+    """Words the outcome of a retrain.
+
+    Args:
+        outcome: What the flow did.
+
+    Returns:
+        Lines for a person.
+    """
+    challenger, verdict = outcome.challenger, outcome.challenger.verdict
+    compared = f"champion version {outcome.compared_with.version}" if outcome.compared_with else "no champion yet"
+    did = f"promoted, generation {outcome.generation}" if outcome.promotion else "rejected, nothing was promoted"
+    if outcome.pending:
+        did = f"waits for approval: refit approve {outcome.project} {challenger.version}"
+    return [
+        f"{outcome.project} as of {outcome.as_of:%Y-%m-%d %H:%M} UTC: version {challenger.version} {did}",
+        f"  rows      {outcome.ingestion.rows_in:,} in, {outcome.ingestion.accepted:,} accepted, "
+        f"{outcome.ingestion.quarantined:,} quarantined; {outcome.snapshot.rows:,} in the snapshot",
+        f"  trained   on {challenger.model.trained_on.rows:,} rows of {challenger.model.trained_on.window}",
+        f"  judged    against {compared}",
+        *(f"  {'passed' if r.passed else 'FAILED'}    {r.check}: {r.sentence}" for r in verdict.reasons),
+        *(f"  warning   {warning}" for warning in outcome.ingestion.warnings),
+        f"  the story: refit why {challenger.verdict_id}   ({outcome.seconds:.1f} s)",
+    ]

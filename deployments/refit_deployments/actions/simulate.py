@@ -1,0 +1,92 @@
+"""`refit backtest`: runs the flow in this process and words what it showed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+from refit.backtest.results import BacktestResult
+from refit_deployments.output import Answer
+from refit_flows.backtest import backtest
+from refit_tasks.catalog import find_project
+from refit_tasks.saving import save, writable
+from refit_tasks.simulation.backtest import choose_presets
+from refit_tasks.simulation.backtest_report import NUMBERS, headline, history_words, meanings, numbers_of, policy_words
+
+SHARP = 2.0
+"""Pixels of the picture's file per pixel of a browser."""
+
+GAP = 2
+"""Spaces between the columns of a table."""
+
+
+def backtest_here(
+    project: str, policies: list[str], windows: int, as_of: datetime | None, picture: Path | None = None
+) -> Answer:
+    """Runs the backtest flow in this process.
+
+    Args:
+        project: The project's name.
+        policies: Names or JSON files; the usual ones if empty.
+        windows: Into how many windows the history is cut.
+        as_of: Later rows are left out; now, if `None`.
+        picture: The PNG file that the picture is written to, too.
+
+    Returns:
+        What each policy lost and did.
+
+    Raises:
+        StateError: If the picture cannot be written.
+    """
+    choose_presets(find_project(project), policies)  # a misspelt name should not wait for Prefect's start
+    file = writable(picture, "--picture") if picture else None
+    result = backtest(project, policies, windows, as_of)
+    if file is None:
+        return Answer(result.as_json(), describe(result))
+    _draw(result, file)
+    return Answer({**result.as_json(), "picture": str(file)}, [*describe(result), f"  {'picture':<15}{file}"])
+
+
+def describe(result: BacktestResult) -> list[str]:
+    """Words a backtest.
+
+    Args:
+        result: What it showed.
+
+    Returns:
+        Lines for a person: a table with one line per policy, and what its numbers mean.
+    """
+    body = [(name, *numbers_of(policy)) for name, policy in result.policies.items()]
+    return [
+        f"{result.project}: {history_words(result)}",
+        "",
+        *_table([("policy", *NUMBERS), *body]),
+        "",
+        *_list(meanings(result)),
+        "",
+        *_list(policy_words(result)),
+        "",
+        f"  {headline(result)} ({result.fits} fits, {result.seconds:.0f} s)",
+    ]
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Sets the cells below each other: names to the left, numbers to the right."""
+    wide = [max(len(cell) for cell in column) + GAP for column in zip(*rows, strict=True)]
+    return [
+        f"  {name:<{wide[0]}}" + "".join(f"{cell or '-':>{width}}" for cell, width in zip(cells, wide[1:], strict=True))
+        for name, *cells in rows
+    ]
+
+
+def _list(words: Iterable[tuple[str, str]]) -> list[str]:
+    pairs = list(words)
+    wide = max((len(name) for name, _ in pairs), default=0) + GAP
+    return [f"  {name:<{wide}}{said}" for name, said in pairs]
+
+
+def _draw(result: BacktestResult, file: Path) -> None:
+    from refit_tasks.simulation.backtest_picture import backtest_picture
+
+    save(backtest_picture(result, SHARP), file, "--picture")

@@ -1,0 +1,103 @@
+"""The commands that say who serves: `refit champion`, `rollback`, `approve`, and `refit ledger ...`."""
+
+from __future__ import annotations
+
+import gc
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from refit_deployments.cli.options import Debug, Json, Moment, ProjectName
+from refit_deployments.output import answering
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds these commands to the command line.
+
+    Args:
+        app: The command line.
+    """
+    for command in (champion, rollback, approve, ledger):
+        app.command()(command)
+
+
+class LedgerAction(StrEnum):
+    """What to do with the ledger."""
+
+    verify = "verify"
+    export = "export"
+    roles = "roles"
+
+
+def champion(project: ProjectName, at: Moment = None, json: Json = False, debug: Debug = False) -> None:
+    """Show the version that serves, or served at a moment, and where it came from."""
+    with answering(json, debug) as output:
+        from refit_deployments.actions.champion import champion as read
+
+        output.show(read(project, at))
+
+
+def rollback(
+    project: ProjectName,
+    to: Annotated[int | None, typer.Option(min=1, help="The version to return to; by default the one before.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for the people who read the record.")] = "manual",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a former champion serve again, in one entry of the ledger."""
+    gc.disable()  # a quarter of the two seconds that the imports take; so short a command leaves no garbage that counts
+    with answering(json, debug) as output:
+        from refit_deployments.actions.champion import rollback as run
+        from refit_tasks.runs.audit_log import noted
+
+        with noted("rollback", project, recorded=True):
+            answer = run(project, to, reason)
+        output.show(answer)
+
+
+def approve(
+    project: ProjectName,
+    version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version that waits.")],
+    refuse: Annotated[bool, typer.Option("--refuse", help="Refuse it instead.")] = False,
+    why: Annotated[str, typer.Option(help="Why, for the people who read the record.")] = "",
+    who: Annotated[str | None, typer.Option(help="Who says so; by default whoever is logged in.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Approve, or refuse, a version that the gate found fit and that waits for a person."""
+    with answering(json, debug, f"approve {project} version {version}") as output:
+        from refit_deployments.actions.approving import approve_here
+        from refit_tasks.runs.audit_log import noted
+
+        with noted("approve", project, recorded=True):
+            answer = approve_here(project, version, approved=not refuse, who=who, why=why)
+        output.show(answer)
+
+
+def ledger(
+    action: Annotated[
+        LedgerAction, typer.Argument(help="Follow the hash chain, write all entries as JSON lines, or write SQL.")
+    ],
+    project: Annotated[str | None, typer.Option(help="Export only this project's entries.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to export to; standard output, if left out.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Verify the ledger, export it (one JSON object a line, oldest first), or give the SQL of its PostgreSQL roles."""
+    if action is LedgerAction.export and json and out is None:
+        raise typer.BadParameter("one JSON object cannot hold them all: name a file with --out", param_hint="--json")
+    with answering(json, debug) as output:
+        from refit_deployments.actions.ledger import export, print_ledger, roles, verify
+
+        if action is LedgerAction.verify:
+            output.show(verify())
+        elif action is LedgerAction.roles:
+            output.show(roles())
+        elif out is None:
+            print_ledger(project)
+        else:
+            output.show(export(project, out))

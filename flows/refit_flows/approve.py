@@ -1,0 +1,60 @@
+"""The approval: waits for a person's word on a challenger, and promotes it through the fence if that is yes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from prefect import flow
+from prefect.flow_runs import suspend_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from refit.records.references import Champion
+from refit_flows.parameters import ProjectName, VersionNumber
+from refit_tasks.notifications.messages import tell_approved
+from refit_tasks.prediction.challenger_report import where_compared
+from refit_tasks.presentation.summaries import answered
+from refit_tasks.promotion.approve import judgement_behind, settle_approval, waiting
+from refit_tasks.registry.verdict_report import verdict_page
+from refit_tasks.runs.flow_runs import completed, refused_in_words, suspended_alive
+from refit_tasks.runs.liveness import living
+
+WAITS_SECONDS = 30 * 24 * 3_600
+"""So long a run waits, suspended, before it ends; `refit approve` works afterwards, too."""
+
+
+class Approval(RunInput):
+    """What the form in the Prefect UI asks for."""
+
+    decision: Literal["approve", "refuse"] = Field(
+        title="May it serve?", description="Approved, it is champion at once; refused, the champion of now serves on."
+    )
+    who: str = Field(min_length=1, max_length=200, title="Your name", description="It stands in the record.")
+    why: str = Field("", max_length=2_000, title="Why", description="For those who read the record later.")
+
+
+@flow(name="approve", flow_run_name="{project}: approve version {version}")
+@refused_in_words
+def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
+    """Waits until a person approves or refuses a version; meanwhile no process runs.
+
+    Args:
+        project: The project's name.
+        version: The version that waits.
+
+    Returns:
+        The new champion; `None` after a refusal.
+
+    Raises:
+        RefitError: If that version waits for nobody, or another champion serves by now.
+    """
+    with living("approve", project):
+        page = verdict_page(judgement_behind(waiting(project, version)))
+        form = Approval.with_initial_data(description=page + where_compared(project))
+        with suspended_alive():
+            answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
+        approved, now = answer.decision == "approve", datetime.now(UTC)
+        champion = settle_approval(project, version, approved, answer.who, answer.why, now)
+    tell_approved(project, champion)
+    return completed(champion, answered(version, champion, answer.who))

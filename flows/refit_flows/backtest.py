@@ -1,0 +1,49 @@
+"""What would other policies have done? The project's history, replayed."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from prefect import flow
+
+from refit.backtest.results import BacktestResult
+from refit.windows import as_past
+from refit_flows.parameters import Instant, ProjectName, Windows
+from refit_tasks.catalog import find_project
+from refit_tasks.presentation.summaries import backtested
+from refit_tasks.runs.flow_runs import completed, refused_in_words
+from refit_tasks.runs.liveness import living
+from refit_tasks.simulation.backtest import run_backtest
+from refit_tasks.simulation.backtest_report import headline, publish_backtest
+
+log = logging.getLogger(__name__)
+
+
+@flow(name="backtest", flow_run_name="{project}: {windows} windows")
+@refused_in_words
+def backtest(
+    project: ProjectName, policies: list[str] | None = None, windows: Windows = 30, as_of: Instant = None
+) -> BacktestResult:
+    """Replays a project's history through the same decisions, trainings and gate under several policies.
+
+    Args:
+        project: The project's name.
+        policies: Names or JSON files; the usual ones if left out.
+        windows: Into how many windows the history is cut.
+        as_of: Later rows are left out; now, if left out.
+
+    Returns:
+        What each policy lost, and what it cost.
+
+    Raises:
+        RefitError: If a policy is unknown, the history too short, or the project's code fails.
+    """
+    now = datetime.now(UTC)
+    until = as_past(as_of, now) if as_of else now
+    definition = find_project(project)
+    log.info("%s: replaying its history in %d windows", project, windows)
+    with living("backtest", project):
+        result = run_backtest(definition, policies or [], windows, until)
+        publish_backtest(definition, result)
+    return completed(result, backtested(result, headline(result)))

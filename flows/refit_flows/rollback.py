@@ -1,0 +1,39 @@
+"""The way back, as a flow: a former champion serves again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from prefect import flow
+
+from refit.records.references import Champion
+from refit_flows.parameters import ProjectName, VersionNumber, Words
+from refit_tasks.notifications.messages import tell_failure, tell_rollback
+from refit_tasks.presentation.summaries import rolled_back
+from refit_tasks.promotion.take_back import publish_rollback, take_back
+from refit_tasks.runs.flow_runs import completed, refused_in_words
+from refit_tasks.runs.liveness import living
+from refit_tasks.runs.run_names import named_by_reason
+
+
+@flow(name="rollback", flow_run_name=named_by_reason, on_failure=[tell_failure], on_crashed=[tell_failure])
+@refused_in_words
+def rollback(project: ProjectName, to: VersionNumber | None = None, reason: Words = "manual") -> Champion:
+    """Makes a former champion serve again, in one entry of the ledger.
+
+    Args:
+        project: The project's name.
+        to: The version to return to; by default the one before that which serves.
+        reason: Why, for the people who read the record.
+
+    Returns:
+        The champion, of a new generation.
+
+    Raises:
+        RefitError: If nothing serves, or there is nobody to return to.
+    """
+    with living("rollback", project):
+        champion = take_back(project, to, reason, datetime.now(UTC))
+        publish_rollback(champion, reason)
+    tell_rollback(project, champion, reason)
+    return completed(champion, rolled_back(champion, reason))

@@ -1,0 +1,67 @@
+"""Predictions in batches: the champion, and the version that shadows it, answer rows and what they said is kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from refit.results.score import ScoreOutcome
+from refit.windows import as_past
+from refit_flows.parameters import Instant, Place, ProjectName
+from refit_tasks.catalog import find_project
+from refit_tasks.notifications.messages import tell_failure
+from refit_tasks.prediction.score import score_rows
+from refit_tasks.prediction.score_report import publish_score
+from refit_tasks.prediction.score_words import scored
+from refit_tasks.prediction.scorers import find_shadow, require_champion
+from refit_tasks.prediction.sought import seek
+from refit_tasks.runs.flow_runs import completed, newest_missed_once, refused_in_words
+from refit_tasks.runs.liveness import living
+from refit_tasks.runs.run_names import named_by_source
+
+log = logging.getLogger(__name__)
+
+
+@flow(name="score", flow_run_name=named_by_source, on_failure=[tell_failure], on_crashed=[tell_failure])
+@newest_missed_once
+@refused_in_words
+def score(
+    project: ProjectName,
+    start: Instant = None,
+    end: Instant = None,
+    source: Place | None = None,
+    as_of: Instant = None,
+) -> ScoreOutcome:
+    """Scores rows with the champion, and with a challenger that shadows it, and adds the answers to the predictions.
+
+    A row that the same version has scored before is left alone, so that the run may be repeated.
+
+    Args:
+        project: The project's name.
+        start: The first event time of the project's rows; what is new since the last scored one, if left out.
+        end: Just after the last event time; until now, if left out.
+        source: A CSV or Parquet file to score in place of the project's rows, or a Delta table's directory or URI.
+        as_of: The instant to look from; nothing later is seen. Now, if left out.
+
+    Returns:
+        How many rows were scored, and how far they are from what the champion was trained on.
+
+    Raises:
+        RefitError: If there is no champion, or the rows are refused.
+    """
+    started, now = time.monotonic(), datetime.now(UTC)
+    until = as_past(as_of, now) if as_of else now
+    definition = find_project(project)
+    with living("score", project) as run:
+        champion = require_champion(definition)
+        sought = seek(definition, champion, until, start=start, end=end, source=source)
+        log.info("%s: scoring %s with version %d", project, sought.source, champion.version)
+        shadow = find_shadow(definition)
+        done = score_rows(definition, sought, champion, shadow, now, run)
+        outcome = ScoreOutcome(project, str(flow_run.id), sought, champion, shadow, done, time.monotonic() - started)
+        publish_score(definition, outcome)
+    return completed(outcome, scored(outcome))

@@ -1,0 +1,115 @@
+"""What is known about a champion at the end of a window, by the same measures as in production."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from refit.backtest.retraining import Serving, Trainer
+from refit.backtest.worker_functions import make_reference, measure_drift, measure_performance
+from refit.gate.evaluations import Evaluation
+from refit.modelling.trials import sample
+from refit.monitoring.benefit_probe import MOST_ROWS, probe
+from refit.monitoring.evidence import Evidence, Performance, Probe, Request
+from refit.monitoring.label_maturity import FAR
+from refit.policies.monitoring import MonitoringPolicy
+from refit.records.drift_findings import Drift
+from refit.windows import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Gathers evidence in a replay. What can only lead to an alert is not measured: an alert changes no model."""
+
+    trainer: Trainer
+    policy: MonitoringPolicy
+
+    def look(self, number: int, champion: Serving, former: Sequence[Evaluation], request: Request | None) -> Evidence:
+        """Gathers what was known at the end of a window.
+
+        Args:
+            number: The window's.
+            champion: The one that serves.
+            former: What each champion so far was promoted with.
+            request: What was asked for from outside.
+
+        Returns:
+            The evidence; a part that the policy does not retrain for is `None`.
+        """
+        past, window = self.trainer.past, self.trainer.past.windows[number]
+        mature, end = past.mature(window.end), champion.trained.end
+        return Evidence(
+            project=self.trainer.definition.name,
+            as_of=window.end,
+            generation=champion.generation,
+            window=window,
+            length=window.length,
+            rows=past.count(window),
+            table_version=0,
+            trained_until=end,
+            new_rows=past.count(Window(min(end, window.end), window.end)),
+            mature_until=mature.end,
+            drift=self._drift(champion, window),
+            performance=self._performance(champion, mature, window.length, former),
+            probe=self._probe(champion, mature, window.length),
+            request=request,
+        )
+
+    def _drift(self, champion: Serving, window: Window) -> Drift | None:
+        policy, trainer = self.policy.drift, self.trainer
+        if policy is None or policy.then != "retrain" or trainer.past.count(window) < policy.min_rows:
+            return None
+        rows = trainer.past.within(champion.trained)
+        reference = trainer.workshop.ask(
+            ("reference", champion.trained), make_reference, lambda: (trainer.definition, rows)
+        )
+        return trainer.workshop.ask(
+            ("drift", champion.trained, window, policy),
+            measure_drift,
+            lambda: (trainer.definition, reference, trainer.past.within(window), window, policy),
+        )
+
+    def _performance(
+        self, champion: Serving, mature: Window, length: timedelta, former: Sequence[Evaluation]
+    ) -> Performance | None:
+        policy, trainer = self.policy.performance, self.trainer
+        start = champion.trained.end
+        if policy is None or policy.then != "retrain" or mature.end <= start:
+            return None
+        model, unseen = trainer.model(champion.trained), Window(start, mature.end)
+        return trainer.workshop.ask(
+            ("performance", champion.trained, unseen, tuple(former), policy),
+            measure_performance,
+            lambda: (
+                trainer.definition,
+                trainer.metric,
+                model,
+                trainer.past.within(_newest(unseen, length)),
+                length,
+                policy,
+                tuple(former),
+            ),
+        )
+
+    def _probe(self, champion: Serving, mature: Window, length: timedelta) -> Probe | None:
+        policy, trainer, past = self.policy.probe, self.trainer, self.trainer.past
+        newest = past.newest(mature)
+        if policy is None or policy.then != "retrain" or newest is None or newest <= champion.trained.end:
+            return None
+        judge = Window(newest - length, newest)
+        return trainer.workshop.ask(
+            ("probe", champion.trained, judge, policy),
+            probe,
+            lambda: (
+                trainer.definition,
+                sample(past.within(mature), MOST_ROWS, trainer.definition.training.seed),
+                champion.trained,
+                judge,
+                policy,
+            ),
+        )
+
+
+def _newest(unseen: Window, length: timedelta) -> Window:
+    return Window(max(unseen.start, unseen.end - (FAR + 1) * length), unseen.end)

@@ -1,0 +1,108 @@
+"""Drift and performance of a champion on rows of the past; functions that a worker process can run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from sklearn.base import BaseEstimator
+
+from refit.drift.anchors import anchor_of, blocks_of
+from refit.drift.comparison import Reference, compare, reference_of
+from refit.drift.profile import profile
+from refit.gate.evaluations import Evaluation
+from refit.modelling.predictions import predict_once
+from refit.modelling.preparation import pick
+from refit.monitoring.evidence import Performance
+from refit.monitoring.label_maturity import newest_mature
+from refit.monitoring.performance import baseline, measure
+from refit.policies.monitoring import DriftPolicy, PerformancePolicy
+from refit.project import Project
+from refit.records.drift_findings import Drift
+from refit.windows import Window
+
+ANCHOR_ROWS = 50_000
+"""So many rows of a reference fix its cells."""
+
+
+def make_reference(definition: Project, rows: pd.DataFrame) -> Reference:
+    """Profiles what a model was trained on; its predictions are left out, since a fixed rule names columns.
+
+    Args:
+        definition: The project.
+        rows: The training rows, sorted by event time.
+
+    Returns:
+        The reference.
+    """
+    features = definition.features_of(rows.columns)
+    table = _table(definition, rows)
+    some = table.take(np.linspace(0, len(rows) - 1, min(len(rows), ANCHOR_ROWS)).astype(int))
+    times = some.column(definition.timestamp).cast(pa.int64()).to_pylist()
+    anchors = anchor_of(some, features, times, blocks_of(len(rows)))
+    return reference_of(profile([table], anchors, definition.timestamp), None, definition.training.seed)
+
+
+def measure_drift(
+    definition: Project, reference: Reference, rows: pd.DataFrame, window: Window, policy: DriftPolicy
+) -> Drift:
+    """Compares a window with what a model was trained on.
+
+    Args:
+        definition: The project.
+        reference: The model's.
+        rows: The window's.
+        window: The window.
+        policy: The limits.
+
+    Returns:
+        What was found.
+    """
+    cells = reference.data.anchors.unblocked()
+    return compare(reference, profile([_table(definition, rows)], cells, definition.timestamp), None, window, policy)
+
+
+def measure_performance(
+    definition: Project,
+    metric: str,
+    model: BaseEstimator,
+    rows: pd.DataFrame,
+    length: timedelta,
+    policy: PerformancePolicy,
+    former: tuple[Evaluation, ...],
+) -> Performance | None:
+    """Scores a champion on the newest mature window against the best that any was promoted with.
+
+    Args:
+        definition: The project.
+        metric: The scorer's name.
+        model: The champion's.
+        rows: Mature rows it has not seen, sorted by event time.
+        length: Of one window.
+        policy: The limits.
+        former: What each champion so far scored on the holdout it was promoted for.
+
+    Returns:
+        The score and the test; `None` without a mature window.
+    """
+    times = rows[definition.timestamp].dt.as_unit("us").astype("int64").to_numpy()
+    mature = newest_mature(times, np.ones(len(rows), bool), length, policy)
+    if mature is None:
+        return None
+    inside = rows[mature.window.holds(rows[definition.timestamp])].reset_index(drop=True)
+    predictions = predict_once(model, pick(inside, definition.features_of(inside.columns)))
+    against = baseline(metric, ((metric, evaluation) for evaluation in former))
+    truth, moments = inside[definition.target], inside[definition.timestamp]
+    changed = definition.model_copy(
+        update={"monitoring": definition.monitoring.model_copy(update={"performance": policy})}
+    )
+    return measure(changed, mature, predictions, truth, moments, against)
+
+
+def _table(definition: Project, rows: pd.DataFrame) -> pa.Table:
+    columns = [definition.timestamp, *definition.features_of(rows.columns)]
+    table = pa.Table.from_pandas(rows[columns], preserve_index=False)
+    place = table.schema.get_field_index(definition.timestamp)
+    return table.set_column(place, definition.timestamp, table.column(place).cast(pa.timestamp("us", "UTC")))

@@ -1,0 +1,4 @@
+"""Rows: contract, schema, casting, fingerprints, upsert, split.
+
+Does not belong here: models.
+"""

@@ -1,0 +1,163 @@
+"""The contract that a project gets for free, derived from reference rows in one pass and bounded memory.
+
+- Timestamp and key are never null (critical). A feature without nulls in the reference may have one, with a warning:
+  sensors fail, most pipelines impute, and a row is more than one of its cells.
+- Numbers stay within the reference range, widened on both sides by `range_slack` times its width or its largest
+  magnitude (critical): that catches another unit or a sentinel such as -999999, and lets the first summer after a
+  reference of winter months pass. A number that never falls as time goes on, such as a counter or a year, has no upper
+  limit, and one that never rises no lower one.
+- Texts of few categories stay among them, with a warning: a new category is drift more often than an error.
+- The classes of a classification are those of the reference (critical): a new one is for a person to decide on.
+- Columns that are neither a role nor a feature, times, truth values and the values of a key have no rule. That a key
+  is unique is seen to by the ingestion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.data.contract import Contract, Rule, Severity
+from refit.data.families import family_of
+from refit.project import Project
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the contract needs to know of a column; the summaries of its pieces can be merged."""
+
+    nulls: int
+    low: float
+    """The smallest number, infinity where there is none."""
+    high: float
+    """The largest number, minus infinity where there is none."""
+    span: tuple[int, int]
+    """The first and the last event time, in microseconds since 1970."""
+    rising: bool
+    """Whether the numbers never fall from one event time to the next."""
+    falling: bool
+    values: frozenset[Value] | None
+    """The distinct values of a text or a class; `None` for other columns, or where they are too many for a rule."""
+
+    def merge(self, other: Summary, category_limit: int) -> Summary:
+        """Summarises two pieces as one.
+
+        Args:
+            other: The same column in another piece. Pieces whose event times overlap are taken to have no trend.
+            category_limit: The most distinct values that are worth a rule.
+
+        Returns:
+            The summary of both.
+        """
+        first, last = sorted((self, other), key=lambda summary: summary.span)
+        apart = first.span[1] <= last.span[0]
+        return Summary(
+            nulls=self.nulls + other.nulls,
+            low=min(self.low, other.low),
+            high=max(self.high, other.high),
+            span=(first.span[0], max(self.span[1], other.span[1])),
+            rising=first.rising and last.rising and apart and first.high <= last.low,
+            falling=first.falling and last.falling and apart and last.high <= first.low,
+            values=_union(self.values, other.values, category_limit),
+        )
+
+
+def derive(definition: Project, pieces: Iterable[pa.Table]) -> Contract:
+    """Derives a contract from reference rows.
+
+    Args:
+        definition: The project, for its roles and its contract policy.
+        pieces: The reference rows, all of the table's schema; each piece is read once.
+
+    Returns:
+        The contract, of the origin `derived`; the reference rows themselves keep it.
+    """
+    merged: dict[str, Summary] = {}
+    limit = definition.contract.category_limit
+    for piece in pieces:
+        for name, summary in _summaries(definition, piece) if piece.num_rows else ():
+            merged[name] = merged[name].merge(summary, limit) if name in merged else summary
+    rules = tuple(rule for name, summary in merged.items() for rule in _rules(name, summary, definition))
+    return Contract(rules=rules, origin="derived")
+
+
+def _summaries(definition: Project, piece: pa.Table) -> Iterator[tuple[str, Summary]]:
+    """Summarises the columns that may get rules."""
+    times = piece[definition.timestamp].cast(pa.int64()).fill_null(0).to_numpy()
+    order = np.argsort(times, kind="stable")
+    starts = np.flatnonzero(np.diff(times[order], prepend=times[order[0]] - 1))
+    span = (int(times[order[0]]), int(times[order[-1]]))
+    for name in dict.fromkeys([*_roles(definition), *definition.features_of(piece.column_names)]):
+        column = piece[name]
+        low, high = _extremes(column, order, starts)
+        yield (
+            name,
+            Summary(
+                nulls=column.null_count,
+                low=float(low.min(initial=np.inf)),
+                high=float(high.max(initial=-np.inf)),
+                span=span,
+                rising=bool((high[:-1] <= low[1:]).all()),
+                falling=bool((high[1:] <= low[:-1]).all()),
+                values=_values(column, name, definition),
+            ),
+        )
+
+
+def _roles(definition: Project) -> tuple[str, ...]:
+    return (definition.timestamp, *definition.key, definition.target)
+
+
+def _extremes(column: pa.ChunkedArray, order: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gives the smallest and the largest number of each event time, in order; nothing for other columns."""
+    if family_of(column.type) != "number":
+        return np.empty(0), np.empty(0)
+    numbers = column.cast(pa.float64(), safe=False).to_numpy()[order]
+    low, high = np.fmin.reduceat(numbers, starts), np.fmax.reduceat(numbers, starts)
+    return low[~np.isnan(low)], high[~np.isnan(high)]
+
+
+def _values(column: pa.ChunkedArray, name: str, definition: Project) -> frozenset[Value] | None:
+    if not (family_of(column.type) == "text" or (name == definition.target and definition.kind == "classification")):
+        return None
+    values = pc.drop_null(pc.unique(column))
+    return frozenset(values.to_pylist()) if len(values) <= definition.contract.category_limit else None
+
+
+def _union(one: frozenset[Value] | None, other: frozenset[Value] | None, limit: int) -> frozenset[Value] | None:
+    if one is None or other is None:
+        return None
+    return union if len(union := one | other) <= limit else None
+
+
+def _rules(name: str, summary: Summary, definition: Project) -> Iterator[Rule]:
+    if name in (definition.timestamp, *definition.key):
+        yield Rule("expect_column_values_to_not_be_null", {"column": name})
+        return
+    target = name == definition.target
+    if not target and not summary.nulls:
+        yield Rule("expect_column_values_to_not_be_null", {"column": name}, "warning")
+    if summary.values:
+        severity: Severity = "critical" if target and definition.kind == "classification" else "warning"
+        yield Rule("expect_column_values_to_be_in_set", {"column": name, "value_set": sorted(summary.values)}, severity)
+    elif limits := _limits(summary, definition.contract.range_slack):
+        yield Rule("expect_column_values_to_be_between", {"column": name, **limits})
+
+
+def _limits(summary: Summary, slack: float) -> dict[str, Any]:
+    low, high = summary.low, summary.high
+    width = max(high - low, abs(low), abs(high)) or 1.0
+    trend = high > low
+    limits = {
+        "min_value": None if trend and summary.falling else low - slack * width,
+        "max_value": None if trend and summary.rising else high + slack * width,
+    }
+    return {name: value for name, value in limits.items() if value is not None and isfinite(value)}

@@ -1,0 +1,187 @@
+"""Rows that were rejected, as text: what the quarantine keeps of them, and how they become rows again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from refit.data.chunks import column_of
+from refit.data.contract import Fault
+from refit.data.families import family_of, value_type
+
+SUPERSEDED = "superseded"
+"""The rule of a row that came again later in its batch, with the same key; such a row is never replayed."""
+NOT_LOADED = "not_loaded"
+"""What stands beside the reasons of a row that came to be scored, from elsewhere than the project's load: the project's
+table is not its place, so that it is never replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One quarantined row."""
+
+    id: str
+    """A hash of its content, and its number among equal rows of one batch."""
+    quarantined_at: datetime
+    """The end of the ingest that rejected it, UTC."""
+    event_time: datetime | None
+    """Its event time, UTC, where it has a readable one."""
+    reasons: tuple[dict[str, str], ...]
+    """Rule, column and value of each fault."""
+    row: str
+    """Its cells as JSON, as they were delivered."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives the row as JSON values.
+
+        Returns:
+            The fields, the cells under `row`.
+        """
+        return {
+            "id": self.id,
+            "quarantined_at": self.quarantined_at.isoformat(),
+            "event_time": self.event_time.isoformat() if self.event_time else None,
+            "reasons": list(self.reasons),
+            "row": json.loads(self.row),
+        }
+
+    def __str__(self) -> str:
+        reasons = "; ".join(f"{reason['rule']} on {reason['column']}: {reason['value']}" for reason in self.reasons)
+        return f"{self.event_time.isoformat() if self.event_time else 'no event time'}  {reasons}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What judging the quarantine again did."""
+
+    readmitted: int
+    """Rows that the table holds now."""
+    remaining: int
+    """Rows still in the quarantine."""
+
+
+def reasons_of(faults: Iterable[Fault]) -> str:
+    """Writes why a row was rejected.
+
+    Args:
+        faults: All that was found wrong with it.
+
+    Returns:
+        A JSON list of rule, column and value.
+    """
+    found = [{"rule": fault.rule, "column": fault.column, "value": fault.value} for fault in faults]
+    return json.dumps(found, ensure_ascii=False)
+
+
+def encode(rows: pa.Table) -> list[str]:
+    """Writes rows as JSON without loss.
+
+    Args:
+        rows: Rows as they were delivered.
+
+    Returns:
+        One object per row. What JSON does not know is an object of one key: `$float` for NaN and infinities,
+        `$bytes` in hexadecimal digits for bytes that are not text. Times, dates and decimals are their exact text.
+    """
+    columns = {name: _cells(column) for name, column in zip(rows.column_names, rows.columns, strict=True)}
+    return [
+        json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False)
+        for cells in zip(*columns.values(), strict=True)
+    ]
+
+
+def decode(texts: Sequence[str]) -> Iterator[tuple[list[int], pa.Table]]:
+    """Makes rows of what `encode` wrote, so that they can be judged as if they were delivered again.
+
+    Args:
+        texts: One JSON object per row.
+
+    Yields:
+        Positions among the texts, and a table of these rows: rows whose cells have the same types are together, since
+        in a common column a number would become text beside a text.
+    """
+    alike: defaultdict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
+    rows = [{name: _value(cell) for name, cell in json.loads(text).items()} for text in texts]
+    for place, row in enumerate(rows):
+        alike[tuple((name, type(cell).__name__) for name, cell in row.items())].append(place)
+    for kinds, places in alike.items():
+        cells = [pd.Series([rows[place][name] for place in places], dtype=object) for name, _ in kinds]
+        yield places, pa.Table.from_arrays([column_of(column) for column in cells], names=[name for name, _ in kinds])
+
+
+class Naming:
+    """Gives the rejected rows of one batch their ids; the same rows get the same ids in the next batch."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def name(self, text: str, fitted: str = "{}") -> str:
+        """Names one row.
+
+        Args:
+            text: What `encode` wrote.
+            fitted: What it wrote of those cells that fit the table; others are null or not there.
+
+        Returns:
+            An id that depends on the content alone, not on the types that a piece's other rows gave its columns.
+        """
+        fits = {name: cell for name, cell in json.loads(fitted).items() if cell is not None}
+        unfit = {name: _shown(cell) for name, cell in json.loads(text).items() if name not in fits}
+        cells = {name: _plain_number(cell) for name, cell in fits.items()} | unfit
+        digest = blake2b(json.dumps(cells, sort_keys=True).encode(), digest_size=16).hexdigest()
+        self._seen[digest] += 1
+        return f"{digest}-{self._seen[digest]}"
+
+
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    kind = value_type(column.type)
+    column = column.cast(kind)
+    if pa.types.is_floating(kind):
+        return [_float(cell) for cell in column.to_pylist()]
+    if family_of(kind) == "text":  # even a column of texts may hold what is none: Parquet does not look
+        return [_bytes(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
+    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+        return [None if cell is None else str(cell) for cell in column.to_pylist()]
+    if pa.types.is_timestamp(kind) and kind.tz:
+        column = column.cast(pa.timestamp(kind.unit, "UTC"))
+    native = (pa.types.is_integer, pa.types.is_boolean)
+    cells: list[Any] = (column if any(test(kind) for test in native) else column.cast(pa.string())).to_pylist()
+    return cells
+
+
+def _float(cell: float | None) -> float | dict[str, str] | None:
+    return cell if cell is None or math.isfinite(cell) else {"$float": repr(cell)}
+
+
+def _bytes(cell: bytes | None) -> str | dict[str, str] | None:
+    if cell is None:
+        return None
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return {"$bytes": cell.hex()}
+
+
+def _value(cell: object) -> object:
+    if not isinstance(cell, dict):
+        return cell
+    ((kind, text),) = cell.items()
+    return float(text) if kind == "$float" else bytes.fromhex(text)
+
+
+def _shown(cell: object) -> str | None:
+    """Writes a cell that may be text or not, depending on its neighbours in the piece."""
+    return None if cell is None else str(_plain_number(_value(cell)))
+
+
+def _plain_number(cell: object) -> object:
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell

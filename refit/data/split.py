@@ -1,0 +1,105 @@
+"""Where a table's mature rows are cut into training rows and a holdout: by time, never by chance."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from refit.policies.training import TrainingPolicy
+from refit.windows import Window
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+"""The resolution of event times."""
+
+Times = npt.NDArray[np.int64]
+"""Event times in microseconds since 1970, UTC."""
+
+
+def moment(microseconds: int) -> datetime:
+    """Turns a stored event time into a time.
+
+    Args:
+        microseconds: Since 1970, UTC.
+
+    Returns:
+        The same instant.
+    """
+    return EPOCH + timedelta(microseconds=int(microseconds))
+
+
+def microseconds(at: datetime) -> int:
+    """Turns a time into a stored event time.
+
+    Args:
+        at: A time with a zone.
+
+    Returns:
+        Microseconds since 1970, UTC.
+    """
+    return (at - EPOCH) // TICK
+
+
+def span(times: Times) -> Window:
+    """Gives the smallest window that holds some event times.
+
+    Args:
+        times: At least one.
+
+    Returns:
+        From the first to just after the last.
+    """
+    return Window(moment(times.min()), moment(times.max()) + TICK)
+
+
+def unseen(times: Times, seen_until: datetime) -> int:
+    """Counts the rows that a model cannot have seen.
+
+    Args:
+        times: Event times, sorted.
+        seen_until: Just after the newest row that the model was trained on.
+
+    Returns:
+        How many rows lie at that time or later.
+    """
+    return len(times) - int(np.searchsorted(times, microseconds(seen_until)))
+
+
+def holdout_start(times: Times, policy: TrainingPolicy, seen_until: datetime | None = None) -> datetime:
+    """Finds where the newest share of the mature rows begins.
+
+    With a champion the holdout takes no more than half of what the champion has not seen. After an abrupt change those
+    rows are all there is of the new world: a challenger has to learn from some of them, and to be judged on the others.
+
+    Args:
+        times: The event times of all mature rows, sorted; at least one.
+        policy: For the share of rows, and the most rows.
+        seen_until: Just after the newest row that the champion was trained on; `None` without a champion.
+
+    Returns:
+        An event time, never before `seen_until`; no row is that new where the champion has seen them all. Rows of that
+        very time all belong to the holdout, which is larger by them where several rows share one.
+    """
+    size = min(int(len(times) * policy.holdout_share), policy.holdout_rows)
+    if seen_until is None:
+        return moment(times[len(times) - max(1, size)])
+    size = min(size, unseen(times, seen_until) // 2)
+    return max(seen_until, moment(times[len(times) - max(1, size)]))
+
+
+def training_window(start: datetime, holdout: datetime, delay: timedelta, policy: TrainingPolicy) -> Window:
+    """Finds the event times to train on.
+
+    Args:
+        start: The earliest event time there is.
+        holdout: Where the holdout begins.
+        delay: The label delay: what is trained on must have been known when the holdout began.
+        policy: For the span; `auto` is chosen within all of it later.
+
+    Returns:
+        The window, empty where nothing is that old.
+    """
+    end = max(start, holdout - delay)
+    return Window(max(start, end - policy.window) if isinstance(policy.window, timedelta) else start, end)

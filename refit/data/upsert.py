@@ -1,0 +1,169 @@
+"""What incoming rows change in a table with a key: some are new, some correct a row, some say nothing new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.data.fingerprint import Hashes, Identities, Index, identities, row_hashes
+from refit.data.split import Times, span
+from refit.windows import Window
+
+NEW, SAME, CORRECTED = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """The columns that a comparison goes by."""
+
+    key: tuple[str, ...]
+    target: str
+    timestamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What is remembered of incoming rows, instead of the rows: some 60 bytes each."""
+
+    keys: Identities
+    contents: Identities
+    """Of all cells but the label."""
+    labels: Hashes
+    unlabelled: np.ndarray
+    """A mask."""
+    times: Times
+
+
+def remember(pieces: Iterable[pa.Table], roles: Roles) -> Incoming:
+    """Reads incoming rows once.
+
+    Args:
+        pieces: The rows; each key at most once.
+        roles: The project's columns.
+
+    Returns:
+        What the comparison needs, in the order of the rows.
+    """
+    parts = [_remember(piece, roles) for piece in pieces]
+    return Incoming(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+class Revision:
+    """Compares incoming rows with those that a table holds.
+
+    A correction without a label never erases a label: a source may lag behind what it once delivered. It keeps the
+    label that the table holds.
+    """
+
+    def __init__(self, incoming: Incoming, roles: Roles) -> None:
+        self._incoming = incoming
+        self._roles = roles
+        self._index = Index(incoming.keys)
+        self._state = np.full(len(incoming.keys), NEW, np.int8)
+        self._old_times: list[Times] = []
+        self._label_rows: list[np.ndarray] = []
+        self._labels: list[pa.Array] = []
+
+    def knows(self, held: pa.Table) -> np.ndarray:
+        """Tells which of the table's rows have the key of an incoming one.
+
+        Args:
+            held: Rows of the table; the columns of the key are enough.
+
+        Returns:
+            A mask over them.
+        """
+        known: np.ndarray = self._index.find(identities(held, self._roles.key)) >= 0
+        return known
+
+    def see(self, held: pa.Table) -> None:
+        """Compares with some of the table's rows.
+
+        Args:
+            held: Rows of the table, of the same schema as the incoming ones.
+        """
+        at = self._index.find(identities(held, self._roles.key))
+        held, at = held.filter(pa.array(at >= 0)), at[at >= 0]
+        _, contents, labels, unlabelled, times = _remember(held, self._roles)
+        same = contents == self._incoming.contents[at]
+        keeps = self._incoming.unlabelled[at] & ~unlabelled
+        self._state[at] = np.where(same & (keeps | (labels == self._incoming.labels[at])), SAME, CORRECTED)
+        self._old_times.append(times[self._state[at] == CORRECTED])
+        self._label_rows.append(at[keeps])
+        self._labels.append(held[self._roles.target].filter(pa.array(keeps)).combine_chunks())
+
+    def replaces(self, held: pa.Table) -> np.ndarray:
+        """Tells which of the table's rows give way.
+
+        Args:
+            held: Rows of the table.
+
+        Returns:
+            A mask over them.
+        """
+        at = self._index.find(identities(held, self._roles.key))
+        replaced: np.ndarray = (at >= 0) & (self._state[at] == CORRECTED)
+        return replaced
+
+    def changes(self, pieces: Iterable[pa.Table]) -> Iterable[pa.Table]:
+        """Picks the rows to write.
+
+        Args:
+            pieces: The incoming rows, in the order in which they were remembered.
+
+        Yields:
+            The new and the correcting rows, with the labels to keep.
+        """
+        labels, start = self._kept_labels(), 0
+        for piece in pieces:
+            rows = slice(start, start + piece.num_rows)
+            start += piece.num_rows
+            whole = piece if labels is None else self._relabel(piece, labels[rows])
+            yield whole.filter(pa.array(self._state[rows] != SAME))
+
+    @property
+    def incoming_window(self) -> Window:
+        """The event times of all incoming rows."""
+        return span(self._incoming.times)
+
+    @property
+    def added(self) -> int:
+        """How many rows are new."""
+        return int((self._state == NEW).sum())
+
+    @property
+    def corrected(self) -> int:
+        """How many rows replace one."""
+        return int((self._state == CORRECTED).sum())
+
+    @property
+    def window(self) -> Window:
+        """The event times of all rows that come or go."""
+        return span(np.concatenate([self._incoming.times[self._state != SAME], *self._old_times]))
+
+    def _relabel(self, piece: pa.Table, labels: pa.Array) -> pa.Table:
+        place = piece.column_names.index(self._roles.target)
+        return piece.set_column(place, piece.schema.field(place), pc.coalesce(piece[place], labels))
+
+    def _kept_labels(self) -> pa.Array | None:
+        rows = np.concatenate([np.empty(0, np.intp), *self._label_rows])
+        if not len(rows):
+            return None
+        places = np.full(len(self._state), -1)
+        places[rows] = np.arange(len(rows))
+        return pa.concat_arrays(self._labels).take(pa.array(places, mask=places < 0))
+
+
+def _remember(piece: pa.Table, roles: Roles) -> tuple[Identities, Identities, Hashes, np.ndarray, Times]:
+    others = [name for name in piece.column_names if name != roles.target]
+    return (
+        identities(piece, roles.key),
+        identities(piece, others),
+        row_hashes(piece, [roles.target])[:, 0],
+        np.asarray(piece[roles.target].is_null()),
+        piece[roles.timestamp].cast(pa.int64()).to_numpy(),
+    )

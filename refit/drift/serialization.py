@@ -1,0 +1,121 @@
+"""A profile as bytes, to be kept with a model: a header in JSON and the counts, compressed, with a digest.
+
+Nothing in it is code. Equal profiles give equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import lzma
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from refit.drift.anchors import Anchors
+from refit.drift.binning import Cells
+from refit.drift.categorical_bins import CategoryCells
+from refit.drift.numeric_bins import NumberCells
+from refit.drift.profile import Profile
+from refit.drift.row_sample import Sample
+from refit.drift.scales import Scale
+from refit.errors import ModelError
+
+_MAGIC = b"refit profile 1\n"
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
+_SIZES = ("<u1", "<u2", "<u4", "<u8")
+
+Array = npt.NDArray[Any]
+
+
+def to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
+    """Packs a profile.
+
+    Args:
+        profile: Any profile.
+        extra: Values to keep with it, such as JSON can hold.
+
+    Returns:
+        The bytes: a mark, a SHA-256 of the rest, the rest.
+    """
+    sample = profile.sample
+    groups = [profile.counts, profile.sums, profile.blocked, (sample.hashes, sample.weights, sample.codes)]
+    arrays = [_small(array) for group in groups for array in group]
+    header = {
+        "columns": [{"kind": type(cells).__name__, **asdict(cells)} for cells in profile.base.columns],
+        "edges": profile.base.edges,
+        "identity": profile.base.identity,
+        "rows": profile.rows,
+        "groups": [len(group) for group in groups],
+        "arrays": [[array.dtype.str, array.shape] for array in arrays],
+        "extra": dict(extra or {}),
+    }
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    content = len(text).to_bytes(8, "little") + text + b"".join(array.tobytes() for array in arrays)
+    packed = lzma.compress(content, lzma.FORMAT_RAW, filters=_FILTERS)
+    return _MAGIC + sha256(packed).digest() + packed
+
+
+def from_bytes(data: bytes) -> tuple[Profile, dict[str, Any]]:
+    """Unpacks what `to_bytes` gave.
+
+    Args:
+        data: The bytes.
+
+    Returns:
+        The profile and the extra values.
+
+    Raises:
+        ModelError: If the bytes are damaged, or of another version.
+    """
+    start = len(_MAGIC) + sha256().digest_size
+    packed = data[start:]
+    if not data.startswith(_MAGIC) or data[len(_MAGIC) : start] != sha256(packed).digest():
+        raise ModelError(
+            f"the stored reference profile ({len(data):,} bytes) is damaged or of another version of Refit: "
+            "retrain the model, which stores a new one"
+        )
+    content = lzma.decompress(packed, lzma.FORMAT_RAW, filters=_FILTERS)
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    return _profile(header, _arrays(content[end:], header["arrays"])), header["extra"]
+
+
+def _small(array: Array) -> Array:
+    """Takes as few bytes for each number as the largest needs; all are 0 at least."""
+    most = int(array.max()) if array.size else 0
+    size = next(size for size in _SIZES if most <= np.iinfo(size).max)
+    return np.ascontiguousarray(array.astype(size))
+
+
+def _arrays(content: bytes, forms: list[tuple[str, list[int]]]) -> list[Array]:
+    arrays, start = [], 0
+    for size, shape in forms:
+        count = int(np.prod(shape))
+        arrays.append(np.frombuffer(content, size, count, start).reshape(shape))
+        start += arrays[-1].nbytes
+    return arrays
+
+
+def _profile(header: dict[str, Any], arrays: list[Array]) -> Profile:
+    ends = np.cumsum(header["groups"]).tolist()
+    counts, sums, blocked = (
+        tuple(array.astype(np.int64) for array in arrays[start:end])
+        for start, end in zip([0, *ends], ends[:3], strict=False)
+    )
+    hashes, weights, codes = arrays[ends[2] :]
+    sample = Sample(hashes.astype(np.uint64), weights.astype(np.int64), codes.astype(np.uint8))
+    columns = tuple(_cells(column) for column in header["columns"])
+    base = Anchors(columns, tuple(header["edges"]), tuple(header["identity"]))
+    return Profile(base, header["rows"], counts, sums, blocked, sample)
+
+
+def _cells(fields: dict[str, Any]) -> Cells:
+    kind = fields.pop("kind")
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    if kind == CategoryCells.__name__:
+        return CategoryCells(**{**fields, **lists})
+    return NumberCells(**{**fields, **lists, "scale": Scale(**fields["scale"])})

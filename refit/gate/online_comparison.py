@@ -1,0 +1,154 @@
+"""How a challenger does beside the champion on production rows whose labels have come: better, worse, or not yet known.
+
+A shadow answers the same rows, so that both scores are paired by row: the gate's own test. A canary answers other rows
+than the champion, drawn by chance at the same time: both are paired by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from refit.data.blocks import MIN_BLOCKS, blocks
+from refit.gate.evaluations import Evaluation
+from refit.gate.paired_tests import margin, pairs_of
+from refit.records.words import digits, number
+
+Positions = npt.NDArray[np.intp]
+Word = Literal["better", "worse", "not yet known"]
+
+MOST_PARTS = 10
+"""So many parts of the larger side's rows in a block are scored at most: more would hardly sharpen their mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one version said of some rows, in the order of their times."""
+
+    times: pd.Series[pd.Timestamp]
+    score: Callable[[slice | Positions], float]
+    """The primary metric over some of the rows, by position; higher is better, NaN where they allow none."""
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def whole(self) -> float:
+        """The primary metric over all rows; NaN where there are none."""
+        return self.score(slice(0, len(self))) if len(self) else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What came of it."""
+
+    challenger: float | None
+    """The primary metric over the challenger's rows, `None` where it is not defined; higher is better."""
+    champion: float | None
+    """The same of the champion."""
+    difference: float | None
+    """Challenger minus champion, the mean over blocks of time."""
+    interval: tuple[float, float] | None
+    """Holds the true difference with a chance of one minus the significance; `None` where too few blocks tell."""
+    blocks: int
+    """In so many both have a score."""
+    verdict: Word
+    sentence: str
+    """What was found, in words."""
+
+
+def of_shadow(challenger: Side, champion: Side, significance: float, least: int) -> Contest:
+    """Compares two versions that have answered the same rows.
+
+    Args:
+        challenger: What one said.
+        champion: What the other said of the same rows, in the same order.
+        significance: The chance that a difference is found where there is none.
+        least: The fewest rows that anything is said of.
+
+    Returns:
+        The mean difference of the scores in blocks of time, with Student's interval over the blocks: the two-sided form
+        of the gate's paired test (`refit.gate.paired_tests.margin`).
+    """
+    parts = blocks(challenger.times)
+    scores = [Evaluation(side.whole, tuple(map(side.score, parts))) for side in (challenger, champion)]
+    return _settled(scores[0], scores[1], significance, f"{len(challenger):,} rows", len(challenger) >= least)
+
+
+def of_canary(challenger: Side, champion: Side, significance: float, least: int) -> Contest:
+    """Compares two versions that have answered different rows at the same time, drawn by chance.
+
+    Times are cut into blocks by the rows of whoever answered fewer; rows of one time, as of one request, stay together.
+    Chance decides within each block who answered, and what all rows of a time share, both have (randomised blocks:
+    Fisher, The Design of Experiments, 1935, chapter 4); so the differences of the blocks are taken for independent, as
+    batch means are (`refit.gate.paired_tests.margin`). In a block the larger side's requests are dealt out to parts
+    as large
+    as the smaller side, and the scores of ten at most are averaged: a score such as a root of a mean depends on how
+    many rows and requests there are, and neither side must gain by that.
+
+    Args:
+        challenger: What one said of its rows.
+        champion: What the other said of its own.
+        significance: The chance that a difference is found where there is none.
+        least: The fewest rows of either that anything is said of.
+
+    Returns:
+        The mean difference over the blocks, with Student's interval.
+    """
+    fewer, more = sorted((challenger, champion), key=len)
+    parts = blocks(fewer.times)
+    small, large = _scores(fewer, parts), _averaged(fewer, more, parts)
+    first, second = (small, large) if fewer is challenger else (large, small)
+    told = f"{len(challenger):,} rows of its own and {len(champion):,} of the champion's"
+    return _settled(first, second, significance, told, len(fewer) >= least)
+
+
+def _scores(side: Side, parts: Sequence[slice]) -> Evaluation:
+    return Evaluation(side.whole, tuple(map(side.score, parts)))
+
+
+def _averaged(fewer: Side, more: Side, parts: Sequence[slice]) -> Evaluation:
+    return Evaluation(more.whole, tuple(_average(more, at, size) for at, size in _beside(fewer, more, parts)))
+
+
+def _beside(fewer: Side, more: Side, parts: Sequence[slice]) -> Iterator[tuple[Positions, int]]:
+    """Finds the larger side's rows in the time of each block, and how many the smaller side has there."""
+    if not parts:
+        return
+    starts = [fewer.times.iloc[part.start] for part in parts]
+    edges = [*more.times.searchsorted(pd.Series(starts)), more.times.searchsorted(fewer.times.iloc[-1], side="right")]
+    for part, (start, stop) in zip(parts, pairwise(edges), strict=True):
+        yield np.arange(start, stop), part.stop - part.start
+
+
+def _average(side: Side, at: Positions, size: int) -> float:
+    if not len(at):
+        return float("nan")
+    count = max(1, round(len(at) / size))
+    dealt = np.cumsum(~side.times.iloc[at].duplicated().to_numpy()) % count
+    places = np.unique(np.linspace(0, count - 1, min(count, MOST_PARTS)).astype(int))
+    found = np.array([side.score(at[dealt == place]) for place in places if (dealt == place).any()])
+    return float(found[np.isfinite(found)].mean()) if np.isfinite(found).any() else float("nan")
+
+
+def _settled(challenger: Evaluation, champion: Evaluation, significance: float, told: str, enough: bool) -> Contest:
+    pairs = pairs_of(challenger, champion)
+    scores = number(challenger.value), number(champion.value)
+    if not enough or len(pairs) < MIN_BLOCKS:
+        sentence = (
+            f"too few to tell: {told}, and both have a score in {len(pairs)} blocks of time of {MIN_BLOCKS} at least"
+        )
+        return Contest(*scores, None, None, len(pairs), "not yet known", sentence)
+    mean, half = float(pairs.mean()), margin(pairs, significance / 2)
+    verdict: Word = "better" if mean > half else "worse" if mean < -half else "not yet known"
+    sentence = (
+        f"{digits(challenger.value)} against the champion's {digits(champion.value)} on {told}, {verdict} "
+        f"({mean:+.3g} on average over {len(pairs)} blocks of time, {mean - half:+.3g} to {mean + half:+.3g})"
+    )
+    return Contest(*scores, mean, (mean - half, mean + half), len(pairs), verdict, sentence)

@@ -1,0 +1,200 @@
+"""The cells of a column as JSON brings them, made into what a model was fitted on; one sentence on the first wrong one.
+
+The column that comes out is the one that `refit.inference.feature_schema.conformed` makes of the same values. It is
+made directly, since a request of one row spends more time in pandas than in most models.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from refit.data.families import Family, family_of
+from refit.errors import DataError
+from refit.inference.feature_schema import EXACT, conformed
+
+_KINDS: dict[Family, str] = {
+    "number": "number",
+    "text": "text",
+    "truth value": "truth value",
+    "time with a zone": "time",
+    "time without a zone": "zoneless time",
+}
+"""What each family of Arrow types is called in training rows; whole numbers have a kind of their own."""
+_SHOWN = 60
+"""How much of a value a sentence shows."""
+_LONGEST = 1_000_000
+"""The most characters that one cell of text may have; tables hold no longer ones either."""
+
+
+def kind_of(field: pa.Field) -> str:
+    """Names the kind of a table's column.
+
+    Args:
+        field: The column, of a project's table.
+
+    Returns:
+        As `refit.inference.feature_schema.kinds_of` names it.
+    """
+    return "integer" if pa.types.is_integer(field.type) else _KINDS.get(family_of(field.type), "text")
+
+
+def cells_of(kind: str, name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401 - arrays of numpy and of pandas
+    """Makes a column.
+
+    Args:
+        kind: What it was in training, from `refit.inference.feature_schema.kinds_of`.
+        name: Its name, for the message.
+        values: Its JSON values, `None` where one is missing.
+
+    Returns:
+        An array or a series, to be put into a frame.
+
+    Raises:
+        DataError: If a value is of another kind, NaN or infinite.
+    """
+    return _MAKERS[kind](name, values)
+
+
+def check_cells(kind: str, name: str, values: Sequence[Any]) -> None:
+    """Insists on what a column is made of, and makes none where that can be told without.
+
+    Args:
+        kind: What it was in training, from `refit.inference.feature_schema.kinds_of`.
+        name: Its name, for the message.
+        values: Its JSON values, `None` where one is missing.
+
+    Raises:
+        DataError: If a value is of another kind, NaN or infinite.
+    """
+    if kind == "integer" and set(map(type, values)) == {int}:
+        _check(name, values, *_LONG)
+    elif kind in _FIT:
+        _check(name, values, *_FIT[kind])
+    else:
+        _MAKERS[kind](name, values)
+
+
+def _integers(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    check_cells("integer", name, values)
+    if set(map(type, values)) == {int}:
+        return np.array(values, "int64")
+    numbers = np.array(values, "float64")
+    whole = bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all())
+    return numbers.astype("int64") if whole else numbers
+
+
+def _floats(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    check_cells("number", name, values)
+    return np.array(values, "float64")
+
+
+def _truths(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    check_cells("truth value", name, values)
+    return np.array(values, "float64" if None in values else "bool")
+
+
+def _texts(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    check_cells("text", name, values)
+    return pd.array(values, dtype="str")
+
+
+def _categories(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    return pd.Series(_texts(name, values)).astype("category")
+
+
+def _times(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    moments = _moments(name, values, zoned=True, wanted="times with an offset, such as 2026-04-01T03:00:00Z")
+    return pd.DatetimeIndex(moments).tz_localize("UTC")
+
+
+def _zoneless_times(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    return _moments(name, values, zoned=False, wanted="times without an offset, such as 2026-04-01T03:00:00")
+
+
+def _others(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
+    return conformed({name: "other value"}, pd.DataFrame({name: pd.Series(values, dtype=object)}))[name]
+
+
+_MAKERS: dict[str, Callable[[str, Sequence[Any]], Any]] = {
+    "integer": _integers,
+    "number": _floats,
+    "truth value": _truths,
+    "text": _texts,
+    "category": _categories,
+    "time": _times,
+    "zoneless time": _zoneless_times,
+    "other value": _others,
+}
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, int) and abs(value) < 2**64)
+
+
+def _is_text(value: object) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= _LONGEST)
+
+
+def _is_truth(value: object) -> bool:
+    return value is None or (_is_number(value) and value in (0, 1))
+
+
+_NUMBERS = (_is_number, "numbers, null where one is missing")
+_TEXTS = (_is_text, "texts of at most a million characters, null where one is missing")
+_LONG = (lambda value: -(2**63) <= value < 2**63, "whole numbers of at most 64 bits")
+_FIT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "integer": _NUMBERS,
+    "number": _NUMBERS,
+    "truth value": (_is_truth, "true or false"),
+    "text": _TEXTS,
+    "category": _TEXTS,
+}
+"""For a kind what each value is held against, and what is asked for in the place of another one."""
+
+
+def _moments(name: str, values: Sequence[Any], *, zoned: bool, wanted: str) -> Any:  # noqa: ANN401
+    moments = [None if value is None else _moment(value, zoned=zoned) for value in values]
+    wrong = next((place for place, (v, m) in enumerate(zip(values, moments, strict=True)) if m is None is not v), None)
+    if wrong is not None:
+        raise _refusal(name, values, wrong, wanted)
+    return np.array(moments, "datetime64[us]")
+
+
+def _moment(value: object, *, zoned: bool) -> datetime | None:
+    """Reads ISO 8601, in UTC where it has a zone; nothing if it is no such time."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+        moment = moment if isinstance(moment, datetime) else None
+        if moment is None or (moment.tzinfo is not None) is not zoned:
+            return None
+        return moment.astimezone(UTC).replace(tzinfo=None) if zoned else moment
+    except (ValueError, OverflowError):
+        return None
+
+
+def _check(name: str, values: Sequence[Any], fits: Callable[[Any], bool], wanted: str) -> None:
+    if not all(map(fits, values)):
+        raise _refusal(name, values, next(at for at, value in enumerate(values) if not fits(value)), wanted)
+
+
+def _refusal(name: str, values: Sequence[Any], place: int, wanted: str) -> DataError:
+    value = values[place]
+    shown = (
+        json.dumps(value, default=str) if isinstance(value, (str, int, float, bool)) else _SORTS.get(type(value), "")
+    )
+    cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+    where = f" in row {place}" if len(values) > 1 else ""
+    return DataError(f"the column {name!r} holds {cut or 'an unknown value'}{where}: send {wanted}")
+
+
+_SORTS: dict[type, str] = {list: "a list", dict: "an object", type(None): "null"}

@@ -1,0 +1,173 @@
+"""What a model that serves says of rows: its predictions and, where it gives them, the probabilities of its classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from refit.errors import ModelError
+from refit.inference.proven import Columns
+from refit.inference.request_rows import Received
+from refit.modelling.predictions import BINARY, FAULTS, Predictions, apart, predict_once
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A model's answers, one for each row."""
+
+    predictions: npt.NDArray[Any]
+    """Numbers, or classes as they are in the data."""
+    probabilities: npt.NDArray[Any] | None
+    """One column for each class; `None` where the model does not tell."""
+
+    @property
+    def scores(self) -> npt.NDArray[Any] | None:
+        """The probability of the positive class, the second in sorted order; `None` unless there are two classes."""
+        given = self.probabilities
+        return given[:, 1] if given is not None and given.shape[1] == BINARY else None
+
+
+class OtherForm(Protocol):
+    """Another form of a model, which answers some rows as it does."""
+
+    def say(self, columns: Columns) -> Said | None:
+        """Answers rows; `None` where one of them is not of those."""
+
+
+class Given(Predictions):
+    """Answers that were given before, for those who read them as what a model says."""
+
+    def __init__(self, model: BaseEstimator, features: pd.DataFrame, said: Said) -> None:
+        super().__init__(model, features)
+        self._said = {"predict": said.predictions}
+        if said.probabilities is not None:
+            self._said["predict_proba"] = said.probabilities
+
+
+class WarmUp(NamedTuple):
+    """How a model has answered rows that it knows."""
+
+    apart: float
+    """How far an answer to a row alone lies from the one to the same row among others, at most."""
+    seconds: float
+    """The median time of an answer to one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """A fitted model that is asked about rows as they come."""
+
+    model: BaseEstimator
+    form: OtherForm | None = None
+    """What is asked first, where there is one."""
+
+    @property
+    def labels(self) -> list[Any]:
+        """The classes, in the order of their probabilities; none of a regression."""
+        return list(getattr(self.model, "classes_", []))
+
+    @property
+    def dtype_kind(self) -> str:
+        """Numpy's letter for the kind of the predictions."""
+        return np.asarray(self.labels).dtype.kind if self.labels else "f"
+
+    def say(self, rows: Received | pd.DataFrame) -> Said:
+        """Has the model answer.
+
+        Args:
+            rows: What it was fitted on, from `refit.inference.request_rows` or
+                `refit.inference.feature_schema.conformed`. The other form is asked
+                about rows that came as JSON: a frame that is made already costs more than it would save.
+
+        Returns:
+            Finite answers.
+
+        Raises:
+            ModelError: If the model cannot predict these rows, or says what is not a number.
+        """
+        if isinstance(rows, pd.DataFrame):
+            return self._said(rows)
+        said = self.form.say(rows.cells) if self.form and rows.cells else None
+        return self._said(rows.features) if said is None else said
+
+    def _said(self, features: pd.DataFrame) -> Said:
+        """The steps of a pipeline before the last see the rows once for both kinds of answer."""
+        try:
+            answers = predict_once(*_before_the_last(self.model, features))
+            probabilities = None
+            if answers.labels and hasattr(answers, "predict_proba"):
+                answers.all_of("predict_proba")  # refuses what is not a number
+                probabilities = answers.raw("predict_proba")
+            answers.all_of("predict")
+        except ModelError as fault:
+            raise _with_gaps(fault, features) from fault
+        return Said(answers.raw("predict"), probabilities)
+
+    def given(self, features: pd.DataFrame, parts: Sequence[Said]) -> Predictions:
+        """Reads answers that it gave before, one after the other, as its predictions.
+
+        Args:
+            features: The rows of all of them.
+            parts: The answers, at least one.
+
+        Returns:
+            The predictions; the model is not asked again.
+        """
+        told = [part.probabilities for part in parts if part.probabilities is not None]
+        said = Said(np.concatenate([part.predictions for part in parts]), np.concatenate(told) if told else None)
+        return Given(self.model, features, said)
+
+    def warm_up(self, features: pd.DataFrame, singly: int) -> WarmUp:
+        """Has the model answer rows that it knows, all together and some of them one by one.
+
+        Args:
+            features: The rows.
+            singly: How many are asked for one by one.
+
+        Returns:
+            What came of it.
+
+        Raises:
+            ModelError: If it does not answer.
+        """
+        together, worst, taken = self.say(features).predictions, 0.0, list[float]()
+        for place in range(min(singly, len(features))):
+            row, start = features.iloc[[place]], perf_counter()
+            alone = self.say(row).predictions
+            taken.append(perf_counter() - start)
+            worst = max(worst, apart(alone, together[place : place + 1]))
+        return WarmUp(worst, float(np.median(taken)))
+
+
+def _before_the_last(model: BaseEstimator, features: pd.DataFrame) -> tuple[Any, Any]:
+    """Gives the last step of a pipeline and what it sees; of another model, the model and the features themselves."""
+    if type(model) is not Pipeline or _is_none(model.steps[-1][1]):
+        return model, features
+    rows: Any = features
+    try:
+        for _, step in model.steps[:-1]:
+            rows = rows if _is_none(step) else step.transform(rows)
+    except FAULTS as fault:
+        raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
+    return model.steps[-1][1], rows
+
+
+def _is_none(step: object) -> bool:
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
+def _with_gaps(fault: ModelError, features: pd.DataFrame) -> ModelError:
+    """Names the columns without a value, where there are any: why most models refuse rows whose columns are right."""
+    gaps = [repr(name) for name in features.columns[np.asarray(features.isna().any(axis=0))]]
+    if not gaps:
+        return fault
+    why = str(fault.__cause__ or fault).partition("\n")[0]
+    return ModelError(f"a value is missing in the column {', '.join(gaps)}, and the model cannot predict that ({why})")

@@ -1,0 +1,179 @@
+"""Rows that a request brings: what the model was fitted on, or one sentence that names the column.
+
+Stricter than the door in `refit.inference.feature_schema`, which knows only dtypes: here a NaN is no value, and a
+text is no number.
+What comes out is what that door makes of the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from refit.errors import DataError
+from refit.inference.json_columns import cells_of, check_cells
+from refit.inference.row_keys import known_by
+
+Cells = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a model's rows consist of."""
+
+    features: Mapping[str, str]
+    """From name to kind, in the model's order, as `refit.inference.feature_schema.kinds_of` names them."""
+    others: Mapping[str, str]
+    """What a row may have beside them to be known by: the project's key and timestamp, from name to kind."""
+    pii: tuple[str, ...] = ()
+    """Those that identify a person, whose values no message shows."""
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.features or name in self.others
+
+
+@dataclass(frozen=True)
+class Received:
+    """Rows that a model can be asked about."""
+
+    made: pd.DataFrame | None
+    """The features as the model takes them; `None` of JSON, of which they are made when somebody wants them."""
+    others: Mapping[str, pa.Array]
+    """The key and the timestamp, as far as they were sent."""
+    cells: Cells | None
+    """All of it as JSON brought it; `None` of an Arrow table."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The features, from name to kind."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.cells.values()))) if self.made is None and self.cells else len(self.features)
+
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """As the model takes them."""
+        if self.made is not None:
+            return self.made
+        cells = self.cells or {}
+        return pd.DataFrame({name: cells_of(kind, name, cells[name]) for name, kind in self.kinds.items()}, copy=False)
+
+
+def received_rows(wanted: Wanted, rows: Sequence[Mapping[str, Any]]) -> Received:
+    """Takes rows as JSON objects.
+
+    Args:
+        wanted: What the model knows.
+        rows: The rows, at least one.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: If a column is missing, or a cell is not what the model knows.
+    """
+    cells = {name: _column(name, rows, wanted.features) for name in wanted.features}
+    for name in wanted.others:
+        if name not in cells and any(name in row for row in rows):
+            cells[name] = [row.get(name) for row in rows]
+    return received_cells(wanted, cells)
+
+
+def received_cells(wanted: Wanted, cells: Cells) -> Received:
+    """Takes columns of JSON values.
+
+    Args:
+        wanted: What the model knows.
+        cells: From name to values, of the same number, at least one.
+
+    Returns:
+        The rows.
+
+    Raises:
+        DataError: If a column is missing, or a cell is not what the model knows.
+    """
+    require(wanted.features, cells)
+    for name, kind in wanted.features.items():
+        check_cells(kind, name, cells[name])
+    others = {
+        name: known_by(kind, name, cells[name], wanted.pii) for name, kind in wanted.others.items() if name in cells
+    }
+    return Received(None, others, cells, wanted.features)
+
+
+def joined(wanted: Wanted, parts: Sequence[Cells]) -> Received:
+    """Joins rows that were sent as JSON: of many small requests, one frame is made once.
+
+    Args:
+        wanted: What they were held against.
+        parts: The cells of some requests, at least one.
+
+    Returns:
+        All rows, in that order.
+    """
+    counts = [len(next(iter(cells.values()))) for cells in parts]
+    names = [name for name in dict.fromkeys((*wanted.features, *wanted.others)) if any(name in part for part in parts)]
+    together = {
+        name: [
+            value
+            for cells, count in zip(parts, counts, strict=True)
+            for value in (cells[name] if name in cells else [None] * count)
+        ]
+        for name in names
+    }
+    return received_cells(wanted, together)
+
+
+def made_up(wanted: Wanted) -> Received:
+    """Makes one row up.
+
+    Args:
+        wanted: What the model knows.
+
+    Returns:
+        A row whose cells are of the right kinds, and of no meaning.
+    """
+    return received_cells(wanted, {name: [_MADE_UP.get(kind)] for name, kind in wanted.features.items()})
+
+
+_MADE_UP = {
+    "integer": 1,
+    "number": 0.5,
+    "truth value": True,
+    "text": "refit",
+    "category": "refit",
+    "time": "2026-01-01T00:00:00Z",
+    "zoneless time": "2026-01-01T00:00:00",
+}
+
+
+def require(features: Mapping[str, str], found: Mapping[str, Any] | Sequence[str]) -> None:
+    """Insists on every column that the model was fitted on.
+
+    Args:
+        features: The model's features.
+        found: The columns that were sent.
+
+    Raises:
+        DataError: If one is missing.
+    """
+    missing = next((name for name in features if name not in found), None)
+    if missing is not None:
+        raise _missing(missing, features)
+
+
+def _missing(name: str, features: Iterable[str], row: str = "") -> DataError:
+    return DataError(
+        f"the column {name!r} is missing{row}: send every one of {', '.join(features)}, null where unknown"
+    )
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str]) -> list[Any]:
+    try:
+        return [row[name] for row in rows]
+    except KeyError:
+        place = next(place for place, row in enumerate(rows) if name not in row)
+        raise _missing(name, features, f" in row {place}" if len(rows) > 1 else "") from None

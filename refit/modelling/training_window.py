@@ -1,0 +1,152 @@
+"""Which rows to train on: how far back the training window reaches."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import fmean
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from refit.data.blocks import MIN_BLOCKS
+from refit.modelling.scoring import metric_of
+from refit.modelling.trials import sample, trial
+from refit.project import Project
+from refit.windows import Window
+
+JUDGE_SHARE = 0.15
+"""The share of the training rows, the newest, that the candidates are judged on."""
+JUDGE_ROWS = 1_000
+"""The most rows they are judged on: rows that are judged on cannot be learned from, and after an abrupt change there
+are few of the new world."""
+FIT_ROWS = 4_000
+"""The most rows that a candidate is fitted on."""
+HALVINGS = 6
+"""The candidates: all rows, and the newest half, quarter and so on, down to a 64th of them. After an abrupt change only
+the newest rows are worth anything, however long the history is."""
+ERRORS = 2.0
+"""How many standard errors a shorter window must be better by: it ages faster, and the model is to serve for long."""
+MIN_CANDIDATE_ROWS = 50
+"""A window of fewer rows does not show what a longer one is worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A window that a small model was fitted on."""
+
+    window: Window
+    score: float | None
+    """The primary metric, averaged over blocks of the newest rows; `None` where there was no model or no score."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowChoice:
+    """The window to train on, and why."""
+
+    window: Window
+    candidates: tuple[Candidate, ...] = ()
+    """From the longest to the shortest; none where there was nothing to choose from."""
+
+
+def choose_window(definition: Project, frame: pd.DataFrame) -> WindowChoice:
+    """Says which rows to train on, by the project's policy.
+
+    With `auto`, small models of the project's own estimator are fitted on windows of different length, each ending a
+    label delay before the newest rows, and judged on those. The chosen window reaches to the end of all rows.
+
+    Args:
+        definition: The project.
+        frame: The rows that may be trained on, all labelled.
+
+    Returns:
+        The window, and what each candidate scored.
+
+    Raises:
+        ProjectError: If the gate's metric is unknown.
+    """
+    policy = definition.training.window
+    frame = frame.sort_values(definition.timestamp, kind="stable", ignore_index=True)
+    times = frame[definition.timestamp]
+    everything = Window(_instant(times.iloc[0]), _instant(times.iloc[-1]) + timedelta(microseconds=1))
+    if isinstance(policy, timedelta):
+        return WindowChoice(Window(max(everything.start, everything.end - policy), everything.end))
+    return _judged(definition, frame, everything) if policy == "auto" else WindowChoice(everything)
+
+
+def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_rows: int) -> list[Window]:
+    """Names the windows to choose from: all rows, and the newest half, quarter and so on of them.
+
+    Args:
+        everything: The window of all rows.
+        times: Event times of the rows that candidates can be fitted on, sorted.
+        min_rows: The fewest rows a candidate may have.
+
+    Returns:
+        From the longest to the shortest, each with another start; all of them end where `everything` does.
+    """
+    counts = [len(times) >> halving for halving in range(1, HALVINGS + 1)]
+    starts = [_instant(times.iloc[-count]) for count in counts if count >= min_rows]
+    return [Window(start, everything.end) for start in sorted({everything.start, *starts})]
+
+
+def choose(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -> int:
+    """Picks the longest window that is no more than some standard errors worse than the best.
+
+    The standard error is that of the mean of paired block differences (the one-standard-error rule of Breiman et al.
+    1984, Classification and Regression Trees, 3.4.3, with pairing, and with `ERRORS` of them).
+
+    Args:
+        scores: One row per window, the longest first, one column per block; higher is better. A row of NaN is a window
+            without a model; blocks in which a model has no score are left out.
+        least: The fewest blocks that a choice may rest on.
+
+    Returns:
+        The row of the window to take; the first where there are too few blocks to tell.
+
+    Example:
+        >>> all_history = [0.5, 0.7, 0.6, 0.6, 0.5]
+        >>> choose(np.array([all_history, [0.6, 0.6, 0.7, 0.5, 0.6]]))
+        0
+        >>> choose(np.array([all_history, [0.6, 0.8, 0.7, 0.7, 0.7]]))
+        1
+    """
+    fitted = np.flatnonzero(~np.isnan(scores).all(axis=1))
+    paired = scores[fitted][:, ~np.isnan(scores[fitted]).any(axis=0)]
+    count = paired.shape[1]
+    if not len(fitted) or count < least:
+        return 0
+    behind = paired[paired.mean(axis=1).argmax()] - paired
+    within = behind.mean(axis=1) <= ERRORS * behind.std(axis=1, ddof=1) / math.sqrt(count)
+    return int(fitted[within.argmax()])
+
+
+def _judged(definition: Project, frame: pd.DataFrame, everything: Window) -> WindowChoice:
+    past, judge = _parts(definition, frame)
+    min_rows = max(definition.training.min_rows, MIN_CANDIDATE_ROWS)
+    windows = candidate_windows(everything, past[definition.timestamp], min_rows)
+    if len(windows) == 1 or len(judge) < MIN_CANDIDATE_ROWS:
+        return WindowChoice(everything)
+    metric, seed = metric_of(definition, frame[definition.target].unique()), definition.training.seed
+    inside = [past[window.holds(past[definition.timestamp])] for window in windows]
+    scores = [trial(definition, metric, sample(rows, FIT_ROWS, seed), judge) for rows in inside]
+    candidates = [Candidate(window, _mean(each.tolist())) for window, each in zip(windows, scores, strict=True)]
+    return WindowChoice(windows[choose(np.array(scores))], tuple(candidates))
+
+
+def _parts(definition: Project, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    times = frame[definition.timestamp]
+    first = times.iloc[-max(1, min(JUDGE_ROWS, round(JUDGE_SHARE * len(times))))]
+    return frame[times < first - definition.label_delay], frame[times >= first]
+
+
+def _mean(scores: list[float]) -> float | None:
+    defined = [value for value in scores if math.isfinite(value)]
+    return fmean(defined) if defined else None
+
+
+def _instant(time: pd.Timestamp) -> datetime:
+    moment: datetime = time.floor("us").to_pydatetime()
+    return moment

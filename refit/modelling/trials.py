@@ -1,0 +1,100 @@
+"""Trials: small models of the project's own estimator, fitted on some rows and judged in blocks of time on others."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from refit.data.blocks import blocks
+from refit.errors import ModelError
+from refit.modelling.predictions import FAULTS, predict_once
+from refit.modelling.preparation import fit_seeded, pick, prepare
+from refit.modelling.scoring import score
+from refit.project import Project
+
+Scores = npt.NDArray[np.float64]
+"""One score per block; NaN where a block allows none."""
+
+
+def sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+    """Draws rows at random, in their order.
+
+    Args:
+        rows: Sorted rows.
+        most: How many at most.
+        seed: The seed; the same rows and seed give the same sample.
+
+    Returns:
+        All rows where they are few enough.
+    """
+    if len(rows) <= most:
+        return rows
+    drawn: Any = np.random.default_rng(seed).permutation(len(rows))[:most]
+    return rows.iloc[np.sort(drawn)]
+
+
+def drawn_alike(rows: pd.DataFrame, most: int, index: pd.Index[int], seed: int) -> pd.DataFrame:
+    """Draws rows at random such that two draws from parts of the same rows share as many as they can.
+
+    Models that are fitted on such draws differ by what their parts hold, and less by the luck of the draw (common
+    random numbers).
+
+    Args:
+        rows: A part of the rows.
+        most: How many at most.
+        index: That of all rows: each of its labels has a rank, and the lowest of a part are drawn.
+        seed: The seed.
+
+    Returns:
+        The drawn rows in their order; all rows where they are few enough.
+    """
+    if len(rows) <= most:
+        return rows
+    ranks: npt.NDArray[np.int64] = np.random.default_rng(seed).permutation(len(index))
+    lowest = np.argpartition(ranks[index.get_indexer(rows.index)], most)[:most]
+    return rows.iloc[np.sort(lowest)]
+
+
+def fit_rows(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
+    """Fits the project's estimator, seeded.
+
+    Args:
+        definition: The project.
+        rows: Labelled rows.
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        ModelError: If a feature is not among the columns.
+    """
+    features = definition.features_of(rows.columns)
+    return fit_seeded(definition.build(), prepare(rows, features), rows[definition.target], definition.training.seed)
+
+
+def trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Scores:
+    """Fits a model on some rows and scores it in blocks of others.
+
+    Args:
+        definition: The project.
+        metric: The scorer's name.
+        rows: Labelled rows to fit on.
+        judge: Labelled rows to score, sorted by event time.
+
+    Returns:
+        One score per block of `refit.data.blocks.blocks`; all NaN where no model comes about. A retrain on the chosen
+        rows that fails as well will say what is wrong.
+    """
+    features, parts = definition.features_of(judge.columns), blocks(judge[definition.timestamp])
+    if not len(rows) or (definition.kind == "classification" and rows[definition.target].nunique() == 1):
+        return np.full(len(parts), math.nan)
+    try:
+        predictions = predict_once(fit_rows(definition, rows), pick(judge, features))
+        return np.array([score(metric, predictions, judge[definition.target], part) for part in parts])
+    except (ModelError, *FAULTS):
+        return np.full(len(parts), math.nan)

@@ -1,0 +1,159 @@
+"""Fixed thresholds in a project's own words, such as `psi > 0.2 on any of [temperature, wind]`."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from refit.errors import ProjectError
+from refit.records.drift_findings import ColumnDrift, DomainDrift, Drift
+
+COLUMN_MEASURES: dict[str, Callable[[ColumnDrift], float | None]] = {
+    "psi": lambda found: found.psi,
+    "excess": lambda found: found.excess,
+    "p_value": lambda found: found.p_value,
+    "distance": lambda found: found.distance,
+    "jensen_shannon": lambda found: found.jensen_shannon,
+    "ks": lambda found: found.kolmogorov_smirnov,
+    "missing_change": lambda found: found.missing_change,
+    "unseen": lambda found: found.unseen,
+}
+"""What a rule can ask of columns; one that a column does not have (`ks` of a category) keeps no rule."""
+WHOLE_MEASURES = ("share", "domain_auc")
+"""What a rule can ask of the window as a whole."""
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+_FORM = re.compile(
+    r"\s*(?P<measure>\w+)\s*(?P<operator>>=|<=|>|<)\s*(?P<limit>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+    r"(?:\s+on\s+(?P<scope>any|all)(?:\s+of\s+\[(?P<columns>[^\[\]]*)\])?)?\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One fixed threshold."""
+
+    measure: str
+    relation: str
+    """`>`, `>=`, `<` or `<=`."""
+    limit: float
+    scope: Literal["any", "all"] = "any"
+    """Whether one of the columns is enough, or all must pass the limit together."""
+    columns: tuple[str, ...] = ()
+    """The columns looked at; none means all of them, predictions included."""
+
+    def passed_by(self, value: float | None) -> bool:
+        """Tells whether a value passes the limit.
+
+        Args:
+            value: What was measured; `None` passes nothing.
+
+        Returns:
+            Whether it does.
+        """
+        return value is not None and _OPERATORS[self.relation](value, self.limit)
+
+
+def parse(text: str) -> Rule:
+    """Reads a rule.
+
+    Args:
+        text: A measure, a relation, a number, and for a measure of columns which of them.
+
+    Returns:
+        The rule.
+
+    Raises:
+        ProjectError: If it is none, or its measure is unknown.
+
+    Example:
+        >>> parse("psi > 0.2 on any of [temperature, wind]").columns
+        ('temperature', 'wind')
+    """
+    match = _FORM.fullmatch(text)
+    if not match:
+        raise ProjectError(
+            f"{text!r} is no drift rule: write a measure, a relation and a number, such as "
+            f"'psi > 0.2 on any of [a, b]', 'psi > 0.2 on all' or 'share > 0.5'"
+        )
+    measure, scope = match["measure"], match["scope"]
+    if measure not in (*COLUMN_MEASURES, *WHOLE_MEASURES):
+        known = ", ".join((*COLUMN_MEASURES, *WHOLE_MEASURES))
+        raise ProjectError(f"{text!r} asks for {measure!r}, which is not measured: use one of {known}")
+    if measure in WHOLE_MEASURES and scope:
+        raise ProjectError(f"{text!r}: {measure} is of the whole window, so leave 'on {scope} ...' out")
+    columns = tuple(name.strip() for name in (match["columns"] or "").split(",") if name.strip())
+    if match["columns"] is not None and not columns:
+        raise ProjectError(f"{text!r} names no column: write some between the brackets, or leave 'of []' out")
+    return Rule(measure, match["operator"], float(match["limit"]), "all" if scope == "all" else "any", columns)
+
+
+def judged_by(rules: Sequence[str], drift: Drift) -> Drift:
+    """Puts fixed thresholds in place of the calibrated alarm.
+
+    A rule on columns marks the columns that pass it. `share` is the share of columns that the other rules mark, or
+    the calibrated alarm where there are none; it marks those columns. `domain_auc` marks the columns together.
+    Nothing counts at once: persistence alone decides.
+
+    Args:
+        rules: The project's rules, any of which is enough.
+        drift: What the calibrated alarm found.
+
+    Returns:
+        The same numbers with other marks.
+
+    Raises:
+        ProjectError: If a rule cannot be read, or names a column that was not compared.
+    """
+    parsed = [parse(text) for text in rules]
+    found = (*drift.columns, *drift.scores)
+    on_columns = [rule for rule in parsed if rule.measure in COLUMN_MEASURES]
+    marked = {name for rule in on_columns for name in _marked(rule, found)}
+    shares = [rule for rule in parsed if rule.measure == "share"]
+    if shares:
+        marked = _by_share(shares, drift, marked if on_columns else None)
+    return replace(
+        drift,
+        columns=tuple(_with(each, marked) for each in drift.columns),
+        scores=tuple(_with(each, marked) for each in drift.scores),
+        domain=_together(parsed, drift.domain),
+    )
+
+
+def _marked(rule: Rule, found: Sequence[ColumnDrift]) -> set[str]:
+    missing = [name for name in rule.columns if name not in {each.column for each in found}]
+    if missing:
+        known = ", ".join(each.column for each in found)
+        raise ProjectError(f"a drift rule names {missing[0]!r}, which is not compared: use one of {known}")
+    asked = [each for each in found if not rule.columns or each.column in rule.columns]
+    passed = {each.column for each in asked if rule.passed_by(COLUMN_MEASURES[rule.measure](each))}
+    return passed if rule.scope == "any" or len(passed) == len(asked) else set()
+
+
+def _by_share(shares: Sequence[Rule], drift: Drift, marked: set[str] | None) -> set[str]:
+    """Marks columns only if enough of them are; what column rules marked stays."""
+    counted = {each.column for each in drift.columns if each.drifted} if marked is None else marked
+    names = {each.column for each in drift.columns}
+    share = len(counted & names) / len(names) if names else 0.0
+    fired = any(rule.passed_by(share) for rule in shares)
+    return (marked or set()) | (counted if fired else set())
+
+
+def _with(found: ColumnDrift, marked: set[str]) -> ColumnDrift:
+    return replace(found, drifted=found.column in marked, huge=False)
+
+
+def _together(rules: Sequence[Rule], domain: DomainDrift | None) -> DomainDrift | None:
+    if domain is None:
+        return None
+    asked = [rule for rule in rules if rule.measure == "domain_auc"]
+    limit = asked[0].limit if asked else domain.limit
+    return replace(domain, limit=limit, drifted=any(rule.passed_by(domain.auc) for rule in asked))

@@ -1,0 +1,92 @@
+"""`/v2`: the Open Inference Protocol, which clients of KServe, MLServer and Triton speak."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from refit_serving.http.openapi import INFER, NOT_HERE
+from refit_serving.http.predicting import JSON, form_of
+from refit_serving.rows.binary_tensors import EXTENSION, binary_form
+from refit_serving.rows.loaded_model import Served
+from refit_serving.rows.tensors import DATATYPES, TENSORS, datatype_of
+from refit_serving.traffic.canary import Trial
+from refit_serving.traffic.service import Service
+
+
+def inference_protocol(service: Service) -> APIRouter:
+    """Makes the routes.
+
+    Args:
+        service: Who answers.
+
+    Returns:
+        The routes.
+    """
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+    @router.get("")
+    async def server() -> dict[str, Any]:
+        """Name the server."""
+        return {"name": "refit", "version": version_of("refit"), "extensions": [EXTENSION]}
+
+    @router.get("/health/live")
+    async def live() -> dict[str, bool]:
+        """Tell that the server runs."""
+        return {"live": True}
+
+    @router.get("/health/ready", responses={503: NOT_HERE[503]})
+    async def ready() -> JSONResponse:
+        """Tell whether every project has a version that answers."""
+        return JSONResponse({"live": True, "ready": service.ready}, 200 if service.ready else 503)
+
+    @router.get("/models/{name}", responses=NOT_HERE)
+    @router.get("/models/{name}/versions/{version}", responses=NOT_HERE)
+    async def model(name: str, version: str | None = None) -> dict[str, Any]:
+        """Name the columns that a model takes, and what it gives."""
+        served = service.served(name, version)
+        return {**_metadata(served), **_beside(service.seat(name).trial_beside(served))}
+
+    @router.get("/models/{name}/ready", responses=NOT_HERE)
+    @router.get("/models/{name}/versions/{version}/ready", responses=NOT_HERE)
+    async def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
+        """Tell whether a version answers for the project."""
+        served = service.served(name, version)
+        return {"name": name, "ready": True, "version": str(served.version)}
+
+    @router.post("/models/{name}/infer", openapi_extra=INFER, response_class=Response)
+    @router.post("/models/{name}/versions/{version}/infer", openapi_extra=INFER, response_class=Response)
+    async def infer(name: str, request: Request, version: str | None = None) -> Response:
+        """Answer tensors, one for each column and named like it; their values may follow the JSON as bytes."""
+        form = binary_form(request) or form_of(request, {JSON: TENSORS})
+        return await service.answer(name, request, form, version)
+
+    return router
+
+
+def _beside(trial: Trial | None) -> dict[str, Any]:
+    """Names a challenger among the parameters: it is no version that can be asked for."""
+    if trial is None:
+        return {}
+    facts = {"challenger_version": str(trial.served.version), "challenger_role": trial.role}
+    return {"parameters": {**facts, "challenger_share": trial.share}}
+
+
+def _metadata(served: Served) -> dict[str, Any]:
+    inputs = [
+        {"name": name, "datatype": DATATYPES.get(kind, "BYTES"), "shape": [-1]}
+        for name, kind in served.wanted.features.items()
+    ]
+    outputs = [{"name": "prediction", "datatype": datatype_of(served.model.dtype_kind), "shape": [-1]}]
+    if len(served.model.labels) == len(("negative", "positive")):
+        outputs.append({"name": "score", "datatype": "FP64", "shape": [-1]})
+    return {
+        "name": served.project,
+        "versions": [str(served.version)],
+        "platform": "scikit-learn",
+        "inputs": inputs,
+        "outputs": outputs,
+    }

@@ -1,0 +1,109 @@
+"""A version that serves: loaded through the allow-list, and warmed up before it answers anybody."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from refit.errors import ModelError
+from refit.gate.serving_parity import AGREEMENT
+from refit.inference.onnx_choice import holds
+from refit.inference.predictor import Answerer
+from refit.inference.request_rows import Wanted, made_up
+from refit.records.references import Champion
+from refit_tasks.catalog import find_project
+from refit_tasks.onnx_export.serving_forms import load_form, recorded_form
+from refit_tasks.onnx_export.session import OnnxForm
+from refit_tasks.registry.model_signature import fetched, kinds_beside
+from refit_tasks.registry.model_store import load_model
+from refit_tasks.registry.recorded_features import others_of, recorded_features, recorded_kinds
+
+log = logging.getLogger(__name__)
+
+QUICK_SECONDS, BESIDE_SECONDS = 0.005, 0.05
+"""A version that answers a row faster than the first is asked at once, without another thread. One that answers by ONNX
+is, too, if scikit-learn, which answers the few rows that ONNX does not, takes no longer than the second."""
+SINGLY = 20
+"""So many rows are asked for one by one when a version warms up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One version of one project. Nothing of it changes: whoever holds it gets answers of this version alone."""
+
+    project: str
+    version: int
+    generation: int
+    wanted: Wanted
+    key: tuple[str, ...]
+    """The project's key columns."""
+    timestamp: str
+    """The project's column of event times."""
+    model: Answerer
+    quick: bool = False
+    """Whether it answers a row sooner than another thread would be asked and heard."""
+
+
+def prepared(champion: Champion) -> Served:
+    """Loads a champion's model and has it answer, before it answers anybody else.
+
+    Args:
+        champion: The champion, by the ledger.
+
+    Returns:
+        The version, fit to serve.
+
+    Raises:
+        RefitError: If the model cannot be loaded, or does not answer rows that it was trained on.
+    """
+    definition = find_project(champion.model.project)
+    with fetched(champion.model) as directory:
+        estimator = load_model(directory, definition.trusted_types)
+        kinds = kinds_beside(directory) or recorded_kinds(definition, champion.model.trained_on, estimator)
+        if not kinds:
+            raise ModelError(f"version {champion.version} does not say what its features are: retrain the project")
+        model = Answerer(estimator)
+        form = _form_beside(directory, champion, model)
+    served = Served(
+        project=definition.name,
+        version=champion.version,
+        generation=champion.generation,
+        wanted=Wanted(kinds, others_of(definition), definition.pii),
+        key=definition.key,
+        timestamp=definition.timestamp,
+        model=model,
+    )
+    rows = recorded_features(definition, champion.model.trained_on, kinds)
+    if rows is None:
+        _try_out(served)
+        return served
+    apart, seconds = served.model.warm_up(rows, SINGLY)
+    if apart > AGREEMENT:
+        raise ModelError(
+            f"version {served.version} says one thing of a row alone and another of it among others: "
+            f"let another version serve by `refit rollback {served.project}`"
+        )
+    if form is None or seconds > BESIDE_SECONDS:
+        return replace(served, quick=seconds < QUICK_SECONDS)
+    if not holds(form, model, kinds, rows):
+        log.warning("%s: scikit-learn serves version %d: its ONNX form differs", served.project, served.version)
+        return replace(served, quick=seconds < QUICK_SECONDS)
+    return replace(served, model=replace(model, form=form), quick=True)
+
+
+def _form_beside(directory: Path, champion: Champion, model: Answerer) -> OnnxForm | None:
+    """Reads the ONNX form; without it the version serves all the same."""
+    try:
+        return load_form(directory, recorded_form(champion.model.project, champion.version), model.labels)
+    except ModelError as fault:
+        log.warning("%s: scikit-learn serves version %d: %s", champion.model.project, champion.version, fault)
+        return None
+
+
+def _try_out(served: Served) -> None:
+    """Asks for one row made up; that it is refused proves nothing, since it may hold a category that nobody knows."""
+    try:
+        served.model.say(made_up(served.wanted).features)
+    except ModelError as refused:
+        log.info("%s: version %d refuses a row made up: %s", served.project, served.version, refused)

@@ -1,0 +1,95 @@
+"""How many predictions a server has taken to be logged, and how many are settled, in a file that outlives a kill.
+
+The two counts are written to memory that is mapped from a file: that costs nothing, and what a killed process has
+written there stays. What a file of a dead process counts as taken and not as settled is lost. A machine that loses its
+power may lose the counts, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from refit_infra.settings import Settings
+from refit_tasks.errors import naming_the_fix
+
+_COUNTS = struct.Struct("<qq")
+_SUFFIX = ".receipts"
+
+
+class Receipts:
+    """The counts of one project of one server; its lock tells that the server lives. Not to be shared by threads."""
+
+    def __init__(self, project: str, writer: str) -> None:
+        """Opens a file of its own.
+
+        Args:
+            project: The project's name.
+            writer: What names the server.
+
+        Raises:
+            StateError: If there can be no such file.
+        """
+        self._path = _directory() / f"{project}-{writer}{_SUFFIX}"
+        with naming_the_fix(str(self._path), "REFIT_HOME"):
+            _directory().mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w+b")
+            # Locked before it has a size: until then it is nobody's.
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._file.truncate(_COUNTS.size)
+            self._counts = mmap.mmap(self._file.fileno(), _COUNTS.size)
+
+    def count(self, taken: int = 0, settled: int = 0) -> None:
+        """Counts rows.
+
+        Args:
+            taken: Rows that are to be logged.
+            settled: Rows that are logged, or that were counted as dropped.
+        """
+        before = _COUNTS.unpack_from(self._counts)
+        _COUNTS.pack_into(self._counts, 0, before[0] + taken, before[1] + settled)
+
+    def close(self) -> None:
+        """Removes the file: who ends in peace says himself what is lost."""
+        self._counts.close()
+        self._path.unlink()
+        self._file.close()
+
+
+def lost_by_the_dead() -> dict[str, int]:
+    """Finds what servers of this home had taken and not settled when they were killed, and forgets it.
+
+    Returns:
+        From project to rows, at most so many: the last batch may have been written without being settled.
+
+    Raises:
+        StateError: If there can be no such files.
+    """
+    lost = Counter[str]()
+    with naming_the_fix(str(_directory()), "REFIT_HOME"):
+        _directory().mkdir(parents=True, exist_ok=True)
+        for path, (taken, settled) in _left_behind():
+            lost[path.stem.partition("-")[0]] += taken - settled
+            path.unlink()
+    return {project: rows for project, rows in lost.items() if rows}
+
+
+def _directory() -> Path:
+    return Settings().home / "serving"
+
+
+def _left_behind() -> Iterator[tuple[Path, tuple[int, int]]]:
+    for path in sorted(_directory().glob(f"*{_SUFFIX}")):
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # its server lives
+                continue
+            counts = os.pread(file.fileno(), _COUNTS.size, 0)
+            if len(counts) == _COUNTS.size:
+                yield path, _COUNTS.unpack(counts)

@@ -1,0 +1,144 @@
+"""The log of predictions: requests leave what they were told in a bounded queue, and a thread writes it down."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from threading import Condition, Thread
+from uuid import uuid4
+
+from refit_serving.metrics.server_metrics import Metrics
+from refit_serving.rows.limits import Limits
+from refit_serving.traffic.delivery_counts import Receipts, lost_by_the_dead
+from refit_serving.traffic.outbox import Outbox
+from refit_serving.traffic.prediction_rows import Record, grouped, table_of
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 10_000
+BATCH_SECONDS = 1.0
+"""After so many rows or seconds a batch is written."""
+LAST_TRY_SECONDS = 0.5
+
+
+class PredictionLog:
+    """Takes records from any thread, and lets none of them wait.
+
+    A row counts as waiting until it is written: while the table cannot be written to, the queue fills up, and then rows
+    are dropped and counted.
+    """
+
+    def __init__(self, limits: Limits, metrics: Metrics) -> None:
+        self._limits, self._metrics = limits, metrics
+        self._queue: deque[Record] = deque()
+        self._outboxes: dict[str, Outbox] = {}
+        self._changed = Condition()
+        self._rows = self._bytes = self._fresh = 0
+        self._end: float | None = None
+        self._name = f"serve-{uuid4().hex}"
+        self._receipts = dict[str, Receipts]()
+        self._thread = Thread(target=self._write_down, name="refit-log", daemon=True)
+        metrics.waiting.set_function(lambda: self._rows)
+
+    def start(self) -> None:
+        """Says what killed servers have lost, and begins to write.
+
+        Raises:
+            StateError: If the counts of rows have no place on disk.
+        """
+        for project, rows in lost_by_the_dead().items():
+            log.warning("%s: at most %d predictions were lost when a server was killed", project, rows)
+            self._metrics.lost.labels(project).inc(rows)
+        self._thread.start()
+
+    def put(self, record: Record) -> None:
+        """Leaves a record to be written; drops and counts it where too many wait.
+
+        Args:
+            record: A request and its answer.
+        """
+        rows = len(record.rows)
+        with self._changed:
+            fits = self._rows + rows <= self._limits.log_rows and self._bytes + record.size <= self._limits.log_bytes
+            if fits:
+                self._queue.append(record)
+                self._count(record.served.project, rows, record.size)
+                self._fresh += rows
+                if self._fresh >= BATCH_ROWS:
+                    self._changed.notify()
+        if not fits:
+            self._metrics.dropped.labels(record.served.project, "full").inc(rows)
+
+    def close(self, seconds: float) -> int:
+        """Writes what waits, and ends.
+
+        Args:
+            seconds: How long that may take.
+
+        Returns:
+            How many rows could not be written.
+        """
+        with self._changed:
+            self._end = time.monotonic() + seconds
+            self._changed.notify()
+        self._thread.join(seconds)
+        for receipts in self._receipts.values():
+            receipts.close()
+        return self._rows
+
+    def _write_down(self) -> None:
+        while not self._is_over():
+            with self._changed:
+                if self._end is None and self._fresh < BATCH_ROWS:
+                    self._changed.wait(BATCH_SECONDS)
+                taken = self._take()
+            for group in grouped(taken):
+                self._pack(group)
+            waiting = self._send()
+            if waiting and self._end is not None:
+                time.sleep(LAST_TRY_SECONDS)
+
+    def _is_over(self) -> bool:
+        return self._end is not None and (not self._rows or time.monotonic() > self._end)
+
+    def _take(self) -> list[Record]:
+        """Takes about a batch from the queue; called with the lock."""
+        taken, rows = list[Record](), 0
+        while self._queue and rows < BATCH_ROWS:
+            taken.append(self._queue.popleft())
+            rows += len(taken[-1].rows)
+        self._fresh -= rows
+        return taken
+
+    def _pack(self, group: list[Record]) -> None:
+        project, size = group[0].served.project, sum(record.size for record in group)
+        try:
+            rows = table_of(group)
+        except Exception as fault:
+            lost = sum(len(record.rows) for record in group)
+            log.exception("%s: %d predictions cannot be written as rows", project, lost, exc_info=fault)
+            self._metrics.dropped.labels(project, "unfit").inc(lost)
+            self._forget(project, lost, size)
+            return
+        if project not in self._outboxes:
+            self._outboxes[project] = Outbox(project, self._name, self._metrics)
+        self._outboxes[project].add(rows, size)
+
+    def _send(self) -> bool:
+        """Writes what can be written; says whether something waits for another try."""
+        for project, outbox in self._outboxes.items():
+            for batch in outbox.send(at_once=self._end is not None):
+                self._forget(project, batch.rows.num_rows, batch.size)
+        return self._rows > self._fresh
+
+    def _forget(self, project: str, rows: int, size: int) -> None:
+        with self._changed:
+            self._count(project, -rows, -size)
+
+    def _count(self, project: str, rows: int, size: int) -> None:
+        self._rows += rows
+        self._bytes += size
+        if project not in self._receipts:
+            self._receipts[project] = Receipts(project, self._name)
+        self._receipts[project].count(taken=max(rows, 0), settled=max(-rows, 0))

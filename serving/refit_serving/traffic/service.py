@@ -1,0 +1,168 @@
+"""One request from its bytes to the bytes of its answer: by one version, off the event loop, and into the log."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from fastapi import HTTPException, Request, Response
+from threadpoolctl import threadpool_limits
+
+from refit.errors import RefitError
+from refit_serving.metrics.server_metrics import Metrics
+from refit_serving.rows.bodies import Desk
+from refit_serving.rows.limits import Limits
+from refit_serving.rows.loaded_model import Served
+from refit_serving.rows.request import Form
+from refit_serving.traffic.answers import Answers
+from refit_serving.traffic.challengers import Challengers
+from refit_serving.traffic.follower import Follower, Seat
+from refit_serving.traffic.prediction_log import PredictionLog
+
+log = logging.getLogger(__name__)
+
+QUICK_BYTES = 4_096
+"""A larger body is never answered on the event loop, however quick the version."""
+UNHEARD_SECONDS, FLUSH_SECONDS = 10.0, 30.0
+"""How long the end waits for the shadows, and then for the predictions table."""
+
+
+class Service:
+    """The champions of some projects, and what is needed to answer with them."""
+
+    def __init__(self, projects: list[str], limits: Limits) -> None:
+        self.limits, self.metrics = limits, Metrics()
+        self.follower = Follower(projects, self.metrics)
+        self.log = PredictionLog(limits, self.metrics)
+        self._challengers = Challengers(self.follower.seats.values(), self.metrics)
+        self._answers = Answers(limits, self.metrics, self.log)
+        self.lost = 0
+        """How many rows were answered and could not be logged at the end."""
+        self._desk = Desk(limits)
+        # One thread each is fastest for a row: models that start threads of their own wait for each other.
+        self._workers = ThreadPoolExecutor(limits.threads, "refit-answer", _alone)
+
+    def start(self) -> None:
+        """Loads the champions, and begins to follow the ledger and to log."""
+        _alone()
+        self.follower.start()
+        self._challengers.start()
+        self._answers.shadows.start()
+        self.log.start()
+        # What is there by now stays: looking through all of it for garbage would stop every request for 0.2 s.
+        gc.collect()
+        gc.freeze()
+
+    def stop(self) -> None:
+        """Ends all threads, once everything that was answered is logged."""
+        self.follower.stop()
+        self._challengers.stop()
+        self._workers.shutdown()
+        self._answers.shadows.close(UNHEARD_SECONDS)
+        self.lost = self.log.close(FLUSH_SECONDS)
+        if self.lost:
+            log.error("%d predictions could not be stored and are lost", self.lost)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every project has a version that answers."""
+        return all(seat.served is not None for seat in self.follower.seats.values())
+
+    def seat(self, project: str) -> Seat:
+        """Finds who answers for a project.
+
+        Args:
+            project: The name in the address.
+
+        Returns:
+            The seat, which may be empty.
+
+        Raises:
+            HTTPException: With 404 if that project is not served here.
+        """
+        if project not in self.follower.seats:
+            known = ", ".join(sorted(self.follower.seats))
+            raise HTTPException(404, f"{project[:100]!r} is not served here: there is {known}")
+        return self.follower.seats[project]
+
+    def served(self, project: str, version: str | None = None) -> Served:
+        """Finds the version that answers for a project.
+
+        Args:
+            project: The name in the address.
+            version: The version that is asked for, if one is.
+
+        Returns:
+            The version.
+
+        Raises:
+            HTTPException: With 404 for another project or version, 503 while nobody answers.
+        """
+        seat = self.seat(project)
+        served = seat.served
+        if served is None:
+            raise HTTPException(503, seat.trouble or f"{project} is being loaded", {"Retry-After": "5"})
+        if version is not None and version != str(served.version):
+            raise HTTPException(404, f"version {served.version} of {project} answers, and no other: ask for that one")
+        return served
+
+    async def answer(self, project: str, request: Request, form: Form, version: str | None = None) -> Response:
+        """Answers a request.
+
+        Args:
+            project: The name in the address.
+            request: The request.
+            form: How its body and the answer are written.
+            version: The version that is asked for, if one is.
+
+        Returns:
+            The answer.
+
+        Raises:
+            HTTPException: If the request is refused.
+            RefitError: If its rows are not what the model knows.
+        """
+        begun, status = time.perf_counter(), 500
+        self.seat(project)
+        try:
+            async with self._desk.taken(request) as body:
+                header = request.headers.get("x-request-id", "")
+                work = partial(self._answered, project, version, body, header, form)
+                answer = await self._done(work, self._is_quick(project, body))
+            status = 200
+            return Response(answer, media_type=form.media_type)
+        except HTTPException as refused:
+            status = refused.status_code
+            raise
+        except RefitError:
+            status = 422
+            raise
+        finally:
+            self.metrics.requests.labels(project, status).inc()
+            self.metrics.seconds.labels(project).observe(time.perf_counter() - begun)
+
+    def _is_quick(self, project: str, body: bytes) -> bool:
+        seat = self.follower.seats[project]
+        served, trial = seat.served, seat.trial
+        quick = served is not None and served.quick and (trial is None or trial.role == "shadow" or trial.served.quick)
+        return quick and len(body) <= QUICK_BYTES
+
+    async def _done(self, work: Callable[[], bytes], quick: bool) -> bytes:
+        """Does the work in a worker; what is over sooner than a worker would take it up is done at once."""
+        return work() if quick else await asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+    def _answered(self, project: str, version: str | None, body: bytes, header_id: str, form: Form) -> bytes:
+        """Looks the version up once, so that all of the answer is of one version."""
+        served = self.served(project, version)
+        # Whoever asks for the champion's version by its number is answered by it alone.
+        trial = self.seat(project).trial_beside(served) if version is None else None
+        return self._answers.give(served, trial, body, header_id, form)
+
+
+def _alone() -> None:
+    threadpool_limits(1)

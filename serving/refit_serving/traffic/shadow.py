@@ -1,0 +1,111 @@
+"""The thread that asks shadows what champions have answered: later, unheard, and no more than it has time for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict, deque
+from threading import Condition, Thread
+
+from threadpoolctl import threadpool_limits
+
+from refit.one_line_faults import told
+from refit_serving.metrics.server_metrics import Metrics
+from refit_serving.rows.limits import MEGABYTE, Limits
+from refit_serving.traffic.prediction_log import PredictionLog
+from refit_serving.traffic.unheard import Heard, said_unheard
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS, BATCH_SECONDS = 1_000, 0.5
+"""After so many rows or seconds a shadow is asked."""
+MOST_ROWS, MOST_BYTES = 20_000, 32 * MEGABYTE
+"""So much may wait; what comes then no shadow sees."""
+
+
+class Shadows:
+    """Takes requests from any thread, and lets none of them wait."""
+
+    def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog) -> None:
+        self._limits, self._metrics, self._log = limits, metrics, predictions
+        self._queue: deque[Heard] = deque()
+        self._rows = self._bytes = 0
+        self._changed = Condition()
+        self._end: float | None = None
+        self._trouble = ""
+        self._thread = Thread(target=self._follow, name="refit-shadows", daemon=True)
+
+    def start(self) -> None:
+        """Begins to ask."""
+        self._thread.start()
+
+    def put(self, heard: Heard) -> None:
+        """Leaves a request for the shadow; drops and counts it where too many wait.
+
+        Args:
+            heard: The request.
+        """
+        rows, size = len(heard.asked.rows), len(heard.body)
+        with self._changed:
+            fits = self._rows + rows <= MOST_ROWS and self._bytes + size <= MOST_BYTES
+            if fits:
+                self._queue.append(heard)
+                self._rows, self._bytes = self._rows + rows, self._bytes + size
+                if self._rows >= BATCH_ROWS:
+                    self._changed.notify()
+        if not fits:
+            self._drop(heard)
+
+    def close(self, seconds: float) -> None:
+        """Asks what waits, and ends.
+
+        Args:
+            seconds: How long that may take; what is left then is dropped and counted.
+        """
+        with self._changed:
+            self._end = time.monotonic() + seconds
+            self._changed.notify()
+        self._thread.join(seconds)
+        for heard in self._take(MOST_ROWS):
+            self._drop(heard)
+
+    def _follow(self) -> None:
+        threadpool_limits(1)
+        while not self._is_over():
+            with self._changed:
+                if self._end is None and self._rows < BATCH_ROWS:
+                    self._changed.wait(BATCH_SECONDS)
+            self._ask(self._take(BATCH_ROWS))
+
+    def _is_over(self) -> bool:
+        return self._end is not None and (not self._queue or time.monotonic() > self._end)
+
+    def _take(self, most: int) -> list[Heard]:
+        taken, rows = list[Heard](), 0
+        with self._changed:
+            while self._queue and rows < most:
+                taken.append(self._queue.popleft())
+                rows += len(taken[-1].asked.rows)
+            self._rows, self._bytes = self._rows - rows, self._bytes - sum(len(one.body) for one in taken)
+        return taken
+
+    def _ask(self, taken: list[Heard]) -> None:
+        groups = defaultdict[tuple[str, int, int], list[Heard]](list)
+        for heard in taken:
+            served = heard.trial.served
+            groups[served.project, served.version, served.generation].append(heard)
+        for (project, version, _), group in groups.items():
+            for record in said_unheard(group, self._limits, self._failed):
+                self._log.put(record)
+                self._metrics.tried.labels(project, version, record.role).inc(len(record.rows))
+
+    def _failed(self, heard: Heard, fault: Exception) -> None:
+        served = heard.trial.served
+        self._metrics.faults.labels(served.project, served.version).inc()
+        trouble = f"{served.project}: the shadow, version {served.version}, cannot answer: {told(fault)}"
+        if trouble != self._trouble:
+            log.warning("%s", trouble)
+        self._trouble = trouble
+
+    def _drop(self, heard: Heard) -> None:
+        self._metrics.unheard.labels(heard.trial.served.project).inc(len(heard.asked.rows))

@@ -1,0 +1,4 @@
+"""Backup and restore of all state.
+
+Does not belong here: retention (`maintenance`).
+"""

@@ -1,0 +1,200 @@
+"""Finds the project files. A file is foreign code: what it raises becomes one sentence, and stops only its project."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from refit.errors import BrokenProject, ProjectError, UnknownProject
+from refit.project import Project
+from refit_infra.settings import Settings
+from refit_tasks.bound import bound
+from refit_tasks.project_code import blame
+
+_importing = threading.Lock()
+"""Another thread must not see a module that is only half there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What a directory of project files holds."""
+
+    projects: Mapping[str, Project]
+    """The projects that can run, by name."""
+    broken: Mapping[Path, str]
+    """The files that cannot, each with the reason in one sentence."""
+
+
+def find_project(name: str) -> Project:
+    """Finds a project in `REFIT_PROJECTS`.
+
+    Args:
+        name: Its name; only ever compared, never made a path.
+
+    Returns:
+        The project, with `file` and `description` filled in.
+
+    Raises:
+        BrokenProject: If the file that seems to define it cannot be imported.
+        UnknownProject: If no file defines it.
+    """
+    directory = Settings().projects
+    catalog = discover(directory)
+    if name in catalog.projects:
+        return catalog.projects[name]
+    for file, sentence in catalog.broken.items():
+        if name == file.stem or _mentions(file, name):
+            raise BrokenProject(sentence)
+    raise UnknownProject(_unknown(name, directory, catalog))
+
+
+def choose_projects(name: str | None) -> tuple[list[Project], dict[str, str]]:
+    """Finds one project, or all of them.
+
+    Args:
+        name: Its name, or `None` for all.
+
+    Returns:
+        The projects; and, where all were asked for, the files that define none, with the reason.
+
+    Raises:
+        ProjectError: If there is no such project, or the directory cannot be read.
+    """
+    if name is not None:
+        return [find_project(name)], {}
+    catalog = discover(Settings().projects)
+    return list(catalog.projects.values()), {str(file): reason for file, reason in catalog.broken.items()}
+
+
+def discover(directory: Path) -> Catalog:
+    """Reads every project file of a directory, except those whose names start with an underscore.
+
+    Args:
+        directory: Where the files lie; folders in it are not searched.
+
+    Returns:
+        The projects by name, and the files that define none or whose name another file takes too.
+
+    Raises:
+        ProjectError: If the directory cannot be read.
+    """
+    found: list[Project] = []
+    broken: dict[Path, str] = {}
+    for file in project_files(directory):
+        try:
+            found.append(read_project(file))
+        except BrokenProject as error:
+            broken[file] = str(error)
+    names = [project.name for project in found]
+    for project in found:
+        if names.count(project.name) > 1:
+            broken[_file(project)] = _doubled(project, found)
+    return Catalog({project.name: project for project in found if _file(project) not in broken}, broken)
+
+
+def read_project(file: Path) -> Project:
+    """Imports one project file, again only if it has changed since.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Its project, with `file` and, unless given there, `description` filled in.
+
+    Raises:
+        BrokenProject: If it cannot be imported, or holds no value `project` of type `Project`.
+    """
+    with _importing:
+        module = _imported(file)
+    project = getattr(module, "project", None)
+    if not isinstance(project, Project):
+        raise BrokenProject(f"{file} defines no project: it needs a value `project = Project(...)`")
+    first_line = (module.__doc__ or "").strip().partition("\n")[0]
+    return bound(project.model_copy(update={"file": file, "description": project.description or first_line}))
+
+
+class _Loader(SourceFileLoader):
+    """Compiles from the source each time: a bytecode cache would be a file outside `REFIT_HOME`."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _imported(file: Path) -> ModuleType:
+    name = f"refit_project_{file.stem}"  # the same in every process, for a stored model may refer to it
+    former = sys.modules.get(name)
+    try:
+        source = file.read_bytes()
+        if former and former.__spec__ and (former.__file__, former.__spec__.loader_state) == (str(file), source):
+            return former
+        return _import(name, file, source)
+    except (Exception, SystemExit) as error:  # the door to foreign code, which may raise anything
+        raise BrokenProject(f"{blame(error, file)}: correct the file") from error
+
+
+def _import(name: str, file: Path, source: bytes) -> ModuleType:
+    loader = _Loader(name, str(file))
+    spec = ModuleSpec(name, loader, origin=str(file), loader_state=source)
+    spec.has_location = True
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # before its code runs: dataclasses and stored models look their module up there
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def project_files(directory: Path) -> list[Path]:
+    """Lists the files of a directory that should each define a project.
+
+    Args:
+        directory: Where they lie; folders in it are not searched, and names that start with an underscore passed over.
+
+    Returns:
+        The files in the order of their names.
+
+    Raises:
+        ProjectError: If the directory cannot be read.
+    """
+    try:
+        return sorted(file for file in directory.iterdir() if file.suffix == ".py" and file.name[0] not in "_.")
+    except OSError as error:
+        raise ProjectError(
+            f"the projects directory {directory} cannot be read ({error.strerror}): "
+            "name the directory of your project files in REFIT_PROJECTS"
+        ) from error
+
+
+def _file(project: Project) -> Path:
+    return project.file or Path()
+
+
+def _mentions(file: Path, name: str) -> bool:
+    text = file.read_text(errors="replace") if file.is_file() else ""
+    return f'"{name}"' in text or f"'{name}'" in text
+
+
+def _doubled(project: Project, found: list[Project]) -> str:
+    files = " and ".join(str(other.file) for other in found if other.name == project.name)
+    return f"{files} define a project of the same name, {project.name!r}: rename one of them"
+
+
+def _unknown(name: str, directory: Path, catalog: Catalog) -> str:
+    known = sorted(catalog.projects)
+    likely = get_close_matches(name, known, n=1)
+    hint = f"did you mean {likely[0]!r}? " if likely else ""
+    holds = f"it holds {', '.join(known)}" if known else "it holds no project"
+    broken = (
+        f"; these files cannot be read: {', '.join(str(file) for file in catalog.broken)}" if catalog.broken else ""
+    )
+    return f"no file in {directory} (REFIT_PROJECTS) defines a project {name[:80]!r}: {hint}{holds}{broken}"

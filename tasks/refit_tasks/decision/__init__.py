@@ -1,0 +1,4 @@
+"""Deciding and recording, admitting a retrain, its lock, and starting it.
+
+Does not belong here: measuring (`monitoring`).
+"""

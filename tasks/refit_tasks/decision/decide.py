@@ -1,0 +1,124 @@
+"""The arbiter: reads what went before, decides and records it, in one transaction that no other trigger's overlaps."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy import Connection, select
+
+from refit.monitoring.decide import decide
+from refit.monitoring.decisions import Decision
+from refit.monitoring.evidence import Evidence
+from refit.monitoring.history import History
+from refit.monitoring.replay import Decided, Retrained, history_of
+from refit.project import Project
+from refit.records.ledger import Entry, as_payload
+from refit_tasks.ledger.database import ledger, reading, writing
+from refit_tasks.ledger.generations import generation_of, newest_champion
+from refit_tasks.ledger.record import record
+from refit_tasks.ledger.transactions import append, as_entry
+from refit_tasks.retries import not_ours
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """A decision and where it is recorded."""
+
+    id: int
+    """Its ledger entry."""
+    decision: Decision
+
+
+@task(
+    task_run_name="decide on {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
+def settle_decision(
+    definition: Project,
+    evidence: Evidence,
+    at: datetime,
+    turn: str | None = None,
+    unless: RecordedDecision | None = None,
+) -> RecordedDecision:
+    """Decides and records it, so that of many triggers at the same time one starts a retrain and the others see it.
+
+    Args:
+        definition: The project, for its policy.
+        evidence: What is known.
+        at: The clock, UTC.
+        turn: The turn that was taken before, if the retrain is to run in this process.
+        unless: The newest decision, if it rests on the same evidence: one to do the same again is not recorded twice.
+
+    Returns:
+        The decision, with the number of its entry.
+
+    Raises:
+        StateError: If the ledger cannot be read or written.
+    """
+    with writing() as connection:
+        serving = generation_of(newest_champion(connection, definition.name))
+        history = replace(_history(connection, definition.name, at), serving=serving)
+        decision = decide(evidence, definition.monitoring, history)
+        if unless and decision.action != "retrain" and _same(decision, unless.decision):
+            return unless
+        decided = Decided(evidence, definition.monitoring, history, decision, turn)
+        entry = append(connection, definition.name, "decision", as_payload(decided), at)
+    log.info("%s: decision %d is to %s", definition.name, entry.id, decision)
+    return RecordedDecision(entry.id, decision)
+
+
+def _same(one: Decision, other: Decision) -> bool:
+    return (one.action, one.trigger) == (other.action, other.trigger)
+
+
+def record_outcome(project: str, outcome: Retrained, at: datetime) -> Entry:
+    """Records how a retrain that was decided on has ended.
+
+    Args:
+        project: The project's name.
+        outcome: The decision, the ending and what it took.
+        at: The clock, UTC.
+
+    Returns:
+        The ledger entry.
+
+    Raises:
+        StateError: If the ledger cannot be written.
+    """
+    return record(project, "retrain", as_payload(outcome), at)
+
+
+def read_history(project: str, at: datetime) -> History:
+    """Reads what the next decision would rest on.
+
+    Args:
+        project: The project's name.
+        at: The clock, UTC.
+
+    Returns:
+        The history.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    with reading() as connection:
+        return _history(connection, project, at)
+
+
+def _history(connection: Connection, project: str, at: datetime) -> History:
+    """Reads the newest decision and the retrains that ended after it: a few entries, however long the ledger is."""
+    mine = select(ledger).where(ledger.c.project == project)
+    newest = connection.execute(mine.where(ledger.c.kind == "decision").order_by(ledger.c.id.desc()).limit(1)).first()
+    if newest is None:
+        return History(now=at)
+    ended = mine.where(ledger.c.kind == "retrain", ledger.c.id > newest.id).order_by(ledger.c.id)
+    return history_of(map(as_entry, [newest, *connection.execute(ended)]), at)

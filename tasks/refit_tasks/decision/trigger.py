@@ -1,0 +1,122 @@
+"""What starts a retrain that was decided on: the project's deployment, where the monitor runs as one itself."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.deployments import run_deployment
+from prefect.events import emit_event
+from prefect.exceptions import ObjectNotFound
+from prefect.runtime import deployment
+
+from refit.monitoring.evidence import Evidence
+from refit_tasks.decision.decide import RecordedDecision, read_history
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+log = logging.getLogger(__name__)
+
+EVENT = "refit.drift.detected"
+"""The event that automations may listen to; it starts nothing by itself."""
+
+
+def parameters_of(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bool) -> dict[str, Any]:
+    """Gives the parameters of the retrain that was decided on, the same wherever it runs.
+
+    Args:
+        evidence: What the decision rests on.
+        recorded: The decision to retrain.
+        gone_on: Whether a former retrain by this decision was killed.
+
+    Returns:
+        The arguments of the flow `retrain`.
+    """
+    request, note = evidence.request, ", gone on with after a kill" if gone_on else ""
+    return {
+        "project": evidence.project,
+        "as_of": evidence.as_of,
+        "reason": f"{recorded.decision.trigger}, decision {recorded.id}{note}",
+        "force": request is not None and request.force,
+        "decision": recorded.id,
+    }
+
+
+@task(task_run_name="start a retrain of {evidence.project}", cache_policy=NO_CACHE)
+def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None:
+    """Starts the project's deployment `retrain/<project>`, once for each champion and window.
+
+    A repeated monitor run, or one that is retried after a crash, finds the run that it has started before.
+
+    Args:
+        evidence: What the decision rests on.
+        parameters: From `parameters_of`.
+
+    Returns:
+        The id of the flow run; `None` where the monitor does not run as a deployment, or there is none for the retrain:
+        then it runs here.
+    """
+    if not deployment.id:
+        return None
+    name = f"retrain/{evidence.project}"
+    key = idempotency_key(name, evidence, _ended(evidence))
+    try:
+        run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
+    except ObjectNotFound:
+        log.info("%s: there is no deployment %s, so the retrain runs here", evidence.project, name)
+        return None
+    started = cast("FlowRun", run).id
+    log.info("%s: started %s as run %s", evidence.project, name, started)
+    return str(started)
+
+
+def announce(evidence: Evidence, recorded: RecordedDecision) -> None:
+    """Tells automations of a decision that is more than to wait.
+
+    Args:
+        evidence: What the decision rests on.
+        recorded: The decision.
+    """
+    if not deployment.id or recorded.decision.action == "wait":
+        return
+    emit_event(
+        event=EVENT,
+        resource={"prefect.resource.id": f"refit.project.{evidence.project}", "refit.project": evidence.project},
+        payload={
+            "decision": recorded.id,
+            "action": recorded.decision.action,
+            "trigger": recorded.decision.trigger,
+            "generation": evidence.generation,
+            "drifted": list(evidence.drift.drifted) if evidence.drift else [],
+        },
+    )
+
+
+def idempotency_key(name: str, evidence: Evidence, ended: int = 0) -> str:
+    """Names a retrain such that a server starts it once: its keys hold for all deployments of a flow, and for ever.
+
+    Args:
+        name: The deployment.
+        evidence: What the decision rests on.
+        ended: How many retrains of that champion and window have ended: another one may follow, when more labels
+            are known, or after a kill.
+
+    Returns:
+        Deployment, project, the champion's generation, the end of the window that triggered it, and which try it is.
+    """
+    window = f"{evidence.generation}:{evidence.window.end.isoformat()}"
+    return f"{name}:{evidence.project}:{window}:{ended}"
+
+
+def _ended(evidence: Evidence) -> int:
+    history = read_history(evidence.project, datetime.now(UTC))
+    same = [
+        one
+        for one in history.attempts
+        if (one.generation, one.window_end) == (evidence.generation, evidence.window.end)
+    ]
+    return sum(one.ending is not None for one in same)

@@ -1,0 +1,183 @@
+"""What challenger, champion and the trivial baseline score on the same rows, which none of them was trained on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.errors import LeakyHoldout, ModelError
+from refit.gate.comparison import Contender, Ground, answers_of, cannot_be_judged, compare, evaluation
+from refit.gate.evaluations import Comparison, Evaluation
+from refit.gate.evidence import Rehearsal
+from refit.project import Project
+from refit.records.references import Champion, ModelRef
+from refit.records.snapshots import SnapshotRef
+from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.storage.delta import schema_of
+from refit_tasks.storage.snapshot_rows import pinned, read_rows
+from refit_tasks.storage.streaming import sampled
+
+logger = logging.getLogger(__name__)
+
+SAMPLE = 5_000
+"""So many training rows are looked at for a feature that gives the label away."""
+
+
+@task(task_run_name="evaluate {definition.name} on {holdout.rows} unseen rows", cache_policy=NO_CACHE)
+def evaluate(
+    definition: Project,
+    challenger: ModelRef,
+    champion: Champion | None,
+    holdout: SnapshotRef,
+    rehearsal: Rehearsal | None = None,
+) -> Comparison:
+    """Compares the models and a trivial baseline on the holdout.
+
+    Args:
+        definition: The project.
+        challenger: The model that wants to serve.
+        champion: The one that serves, if any. If it has seen the holdout, the model that was judged when it was
+            promoted stands in for it.
+        holdout: Labelled rows that are newer than the training rows of both.
+        rehearsal: How the challenger served in a fresh process.
+
+    Returns:
+        The scores and all other evidence, all on the same rows.
+
+    Raises:
+        LeakyHoldout: If the champion was trained on rows of the holdout's time; of a challenger that is a verdict.
+        ModelError: If a model cannot be loaded, or cannot predict the holdout's columns.
+    """
+    rival = champion.rival_on(holdout.window) if champion else None
+    if champion and rival:
+        _check_unseen(_named(champion), rival, holdout)
+    target = read_rows(definition, challenger.trained_on, [definition.target])[definition.target]
+    against = _rival(definition, champion, holdout) if champion else None
+    comparison = compare(
+        definition,
+        contender(definition, "the challenger", challenger),
+        against,
+        Ground(holdout, in_time(definition, holdout), target, _sample(definition, challenger.trained_on), rehearsal),
+    )
+    scored = comparison.challenger.value
+    logger.info("%s scores %s = %.4g on %d rows", definition.name, comparison.metric, scored, holdout.rows)
+    stands_in = champion is not None and against is not None and against.trained_on != champion.model.trained_on
+    return replace(comparison, stand_in=stands_in)
+
+
+def can_judge(champion: Champion | None, holdout: SnapshotRef) -> bool:
+    """Tells whether a champion, or what stands in for it, has seen none of a holdout's rows.
+
+    Args:
+        champion: The one that serves, if any.
+        holdout: The rows.
+
+    Returns:
+        Whether a challenger can be compared with it on them.
+    """
+    rival = champion.rival_on(holdout.window) if champion else None
+    return rival is None or rival.trained_on.window.end <= holdout.window.start
+
+
+def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison) -> Evaluation:
+    """Scores a model on a holdout that it has seen: what is good then proves nothing, what is bad does.
+
+    Args:
+        definition: The project.
+        model: The judged recipe, fitted again on all rows.
+        comparison: What the judged model scored, on which rows and by which metric.
+
+    Returns:
+        The scores, in the same blocks.
+
+    Raises:
+        ModelError: If the model cannot be loaded, or cannot predict the holdout's columns.
+    """
+    again = contender(definition, "the model fitted on all rows", model)
+    return scored_on(definition, comparison.metric, again, in_time(definition, comparison.holdout))
+
+
+def scored_on(definition: Project, metric: str, contender: Contender, rows: pd.DataFrame) -> Evaluation:
+    """Scores a model on rows.
+
+    Args:
+        definition: The project.
+        metric: The scorer's name.
+        contender: The model.
+        rows: Labelled rows, in the order of their event times.
+
+    Returns:
+        The scores, over all of them and in blocks of time.
+
+    Raises:
+        ModelError: If the model cannot predict these rows.
+    """
+    return evaluation(definition, metric, contender.name, answers_of(definition, contender, rows), rows)
+
+
+def contender(definition: Project, name: str, model: ModelRef) -> Contender:
+    """Brings a model that is to be compared with others.
+
+    Args:
+        definition: The project.
+        name: What messages call it.
+        model: The model.
+
+    Returns:
+        The model, loaded.
+
+    Raises:
+        ModelError: If it cannot be loaded.
+    """
+    try:
+        return Contender(name, fetch_model(definition, model), model.trained_on)
+    except ModelError as fault:
+        raise cannot_be_judged(definition, name, fault) from fault
+
+
+def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
+    """Reads the rows of a snapshot in the order of their event times.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+
+    Returns:
+        The rows with all columns; those of one event time in the order of the key.
+    """
+    return read_rows(definition, ref).sort_values(definition.timestamp, kind="stable", ignore_index=True)
+
+
+def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Contender:
+    """Brings the champion, or the model that was judged in its place where the one that serves is lost."""
+    rival, judged = champion.rival_on(holdout.window), champion.judged
+    try:
+        return contender(definition, _named(champion), rival)
+    except ModelError as fault:
+        if judged is None or rival == judged or judged.trained_on.window.end > holdout.window.start:
+            raise
+        logger.warning("%s: the judged model stands in: %s", definition.name, fault)
+        return contender(definition, _named(champion), judged)
+
+
+def _sample(definition: Project, trained_on: SnapshotRef) -> pd.DataFrame:
+    """Reads some thousand of the training rows."""
+    names = schema_of(pinned(definition, trained_on.version)).names
+    return sampled(definition, trained_on, names, list(definition.key or names), SAMPLE)
+
+
+def _named(champion: Champion) -> str:
+    return f"champion version {champion.version}"
+
+
+def _check_unseen(name: str, model: ModelRef, holdout: SnapshotRef) -> None:
+    trained_until = model.trained_on.window.end
+    if holdout.window.start < trained_until:
+        raise LeakyHoldout(
+            f"{name} of {model.project} was trained on rows until {trained_until.isoformat()}, and the holdout starts "
+            f"before that, at {holdout.window.start.isoformat()}: retrain at a later --as-of"
+        )

@@ -1,0 +1,194 @@
+"""The room in which models rehearse: a process of its own that forks a fresh one for each model.
+
+It is started once and has imported what models need, and nothing else of the process that judges. Only plain values and
+files come in and go out. It ends when the process that started it does.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import select
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from refit.errors import RefitError
+from refit.inference.feature_schema import answer
+from refit_tasks.evaluation.rehearsal_rows import SINGLY, plain, read_frame, variants
+from refit_tasks.registry.model_store import load_model
+
+CALLS, CALLS_SECONDS = 20, 3.0
+"""How many single rows the latency is the median of, and after how much time no further one is asked."""
+SINGLES = 3
+"""How many rows are asked for one by one, to hold their answers against those of the whole."""
+METHODS = ("predict", "predict_proba")
+TIME_OVER = 1_000
+"""What stands for the exit code of a process that took too long."""
+FURNITURE = (
+    "skops.io",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "onnxruntime",
+    "skl2onnx",
+)
+"""What most models need, imported once and not in each fresh process; loading a model that needs more takes longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What to rehearse; paths and plain values."""
+
+    directory: str
+    """Of the stored model."""
+    trusted_types: tuple[str, ...]
+    rows: str
+    """An Arrow file of the features' rows, as the judging process saw them."""
+    results: str
+    """Where to write answers: one `.npy` file for each way of asking, and `found.json`."""
+    kinds: dict[str, str]
+    """The features, as `refit.inference.feature_schema` names them."""
+    seconds: float
+    """How long the whole may take."""
+    work: str = "rehearse"
+    """What to do: `rehearse`, or make the `form` in which it may serve."""
+
+
+def serve() -> None:
+    """Rehearses one model after the other as orders come in on standard input, one JSON object a line.
+
+    Answers with one line each: how the fresh process ended, `0` where all went well.
+    """
+    for name in FURNITURE:
+        importlib.import_module(name)
+    while line := sys.stdin.readline():
+        orders = Orders(**json.loads(line))
+        child = os.fork()
+        if child == 0:
+            _rehearse_and_leave(orders)
+        sys.stdout.write(f"{_await(child, time.monotonic() + orders.seconds)}\n")
+        sys.stdout.flush()
+
+
+def _rehearse_and_leave(orders: Orders) -> None:
+    """Does the work of a fresh process and ends it, whatever happens."""
+    _close_the_door(orders.seconds)
+    try:
+        found = _WORKS[orders.work](orders)
+    except RefitError as refused:
+        found = {"fault": str(refused)}
+    except Exception as fault:  # noqa: BLE001 - whatever a stored model does is told, in words
+        found = {"fault": f"{type(fault).__name__}: {fault}"}
+    try:
+        (Path(orders.results) / "found.json").write_text(json.dumps(found), encoding="utf-8")
+    finally:
+        os._exit(0)
+
+
+def _close_the_door(seconds: float) -> None:
+    """Keeps what the model prints out of the room's answers, and ends this process in time even if the room is gone."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(math.ceil(seconds) + 1)
+
+
+def _await(child: int, deadline: float) -> int:
+    """Waits for a process; ends it when its time is over, or when nobody waits for the answer any more."""
+    watched = select.poll()
+    watched.register(sys.stdin, select.POLLHUP)
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        deserted = any(event & select.POLLHUP for _, event in watched.poll(10))
+        if deserted or time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return TIME_OVER
+
+
+def rehearse_here(orders: Orders) -> dict[str, Any]:
+    """Loads the model and asks it in every way.
+
+    Args:
+        orders: What to do.
+
+    Returns:
+        Seconds and milliseconds measured, for each way of asking the refusal in words or `None`, and the methods.
+    """
+    start = time.perf_counter()
+    model = load_model(Path(orders.directory), orders.trusted_types)
+    loaded, rows = time.perf_counter() - start, read_frame(Path(orders.rows))
+    kinds = orders.kinds
+    methods = [method for method in METHODS if hasattr(model, method)]
+    refusals = dict[str, str | None]()
+    for name, asked in variants(rows):
+        refusals[name] = _ask(model, kinds, asked, methods, Path(orders.results) / name)
+    singles = [rows.iloc[[place]] for place in range(min(SINGLES, len(rows)))]
+    refusals[SINGLY] = _ask_singly(model, kinds, singles, methods, Path(orders.results) / SINGLY)
+    return {
+        "load_seconds": loaded,
+        "latency_ms": _latency(model, kinds, rows),
+        "refusals": refusals,
+        "methods": methods,
+    }
+
+
+def _form_here(orders: Orders) -> dict[str, Any]:
+    from refit_tasks.onnx_export.verify import try_form
+
+    model = load_model(Path(orders.directory), orders.trusted_types)
+    return try_form(model, orders.kinds, read_frame(Path(orders.rows)), Path(orders.results))
+
+
+_WORKS = {"rehearse": rehearse_here, "form": _form_here}
+
+
+def _ask(model: Any, kinds: dict[str, str], rows: pd.DataFrame, methods: list[str], stem: Path) -> str | None:  # noqa: ANN401
+    try:
+        said = {method: answer(model, kinds, rows, method) for method in methods}
+    except RefitError as refused:
+        return str(refused)
+    for method, answers in said.items():
+        np.save(f"{stem}.{method}.npy", plain(answers), allow_pickle=False)
+    return None
+
+
+def _ask_singly(
+    model: Any,  # noqa: ANN401
+    kinds: dict[str, str],
+    singles: list[pd.DataFrame],
+    methods: list[str],
+    stem: Path,
+) -> str | None:
+    try:
+        for method in methods:
+            parts = [plain(answer(model, kinds, one, method)) for one in singles]
+            np.save(f"{stem}.{method}.npy", np.concatenate(parts), allow_pickle=False)
+    except RefitError as refused:
+        return str(refused)
+    return None
+
+
+def _latency(model: Any, kinds: dict[str, str], rows: pd.DataFrame) -> float:  # noqa: ANN401
+    """Gives the median time of a prediction of one row, in milliseconds; the first one, which warms up, is left out."""
+    taken, begun = list[float](), time.perf_counter()
+    for place in range(CALLS + 1):
+        one, start = rows.iloc[[place % len(rows)]], time.perf_counter()
+        answer(model, kinds, one, "predict")
+        taken.append((time.perf_counter() - start) * 1_000)
+        if time.perf_counter() - begun > CALLS_SECONDS:
+            break
+    return float(np.median(taken[1:] or taken))

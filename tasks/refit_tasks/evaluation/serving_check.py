@@ -1,0 +1,182 @@
+"""The rehearsal: a stored model answers in a fresh process, as it would when it serves, before it may."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.errors import ModelError
+from refit.gate.comparison import Contender, answers_of
+from refit.gate.evidence import Case, Rehearsal
+from refit.gate.serving_parity import AGREEMENT
+from refit.inference.feature_schema import answer, kinds_of
+from refit.modelling.predictions import Predictions
+from refit.project import Project
+from refit.records.references import ModelRef
+from refit.records.snapshots import SnapshotRef
+from refit_tasks.evaluation.evaluate import in_time
+from refit_tasks.evaluation.rehearsal_process import ROOM
+from refit_tasks.evaluation.rehearsal_rows import difference_of, plain, variants, write_frame
+from refit_tasks.evaluation.sandbox_worker import METHODS, TIME_OVER, Orders
+from refit_tasks.registry.model_signature import fetched, kinds_beside
+from refit_tasks.registry.model_store import load_model
+
+log = logging.getLogger(__name__)
+
+MOST_SECONDS = 120.0
+"""A model that takes longer to load and to answer some thousand rows would serve nobody."""
+
+_REFUSED = "missing column"
+_LIKE_HERE = "unseen category"
+
+
+@task(task_run_name="rehearse {definition.name}", cache_policy=NO_CACHE)
+def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Rehearsal:
+    """Has a stored model answer to the holdout in a fresh process, and holds the answers against those given here.
+
+    Args:
+        definition: The project.
+        model: The model, in MLflow.
+        holdout: The rows.
+
+    Returns:
+        What came of it; a model that does not serve there is an outcome, too.
+
+    Raises:
+        ModelError: If the artifact is gone.
+    """
+    rows = in_time(definition, holdout)
+    with fetched(model) as directory:
+        found = rehearse_directory(definition, directory, rows)
+    took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault
+    log.info("%s: rehearsed in a fresh process: %s", definition.name, took)
+    return found
+
+
+def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame) -> Rehearsal:
+    """Does the same with a model in a directory.
+
+    Args:
+        definition: The project, for its trusted types.
+        directory: Where the model was stored.
+        rows: The holdout's rows with all columns.
+
+    Returns:
+        What came of it.
+    """
+    size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+    try:
+        model = load_model(directory, definition.trusted_types)
+        expected = answers_of(definition, Contender("the challenger", model, _NOWHERE), rows)
+    except ModelError as fault:
+        return Rehearsal(len(rows), None, (), None, None, size, fault=str(fault))
+    features = expected.rows
+    kinds = kinds_beside(directory) or kinds_of(features)
+    with tempfile.TemporaryDirectory() as scratch:
+        write_frame(features, Path(scratch) / "rows.arrow")
+        orders = Orders(
+            directory=str(directory),
+            trusted_types=definition.trusted_types,
+            rows=str(Path(scratch) / "rows.arrow"),
+            results=scratch,
+            kinds=dict(kinds),
+            seconds=MOST_SECONDS,
+        )
+        found = _rehearsed(orders)
+        if "fault" in found:
+            return Rehearsal(len(rows), None, (), None, None, size, fault=found["fault"])
+        return _judged(expected, kinds, found, Path(scratch), size)
+
+
+_NOWHERE: Any = None
+"""What a model was trained on does not matter here."""
+
+
+def _judged(
+    expected: Predictions, kinds: Mapping[str, str], found: dict[str, Any], results: Path, size: int
+) -> Rehearsal:
+    refusals, methods = found["refusals"], found["methods"]
+    here = {method: plain(expected.raw(method)) for method in methods}
+    difference = None if refusals["as they are"] else difference_of(results, "as they are", here)
+    cases = tuple(
+        _case(name, refusal, results, here, expected, kinds)
+        for name, refusal in refusals.items()
+        if name != "as they are"
+    )
+    if refusals["as they are"]:
+        cases = (Case("the rows as they are", passed=False, sentence=refusals["as they are"]),)
+    return Rehearsal(
+        rows=len(expected),
+        difference=difference,
+        cases=cases,
+        load_seconds=found["load_seconds"],
+        latency_ms=found["latency_ms"],
+        size_bytes=size,
+        fingerprint=fingerprint_of(expected),
+    )
+
+
+def fingerprint_of(answers: Predictions) -> str:
+    """Hashes what a model says of rows.
+
+    Args:
+        answers: Its answers.
+
+    Returns:
+        SHA-256 of its probabilities, else of its predictions, in hexadecimal.
+    """
+    said = plain(answers.raw(answers.finest))
+    return hashlib.sha256(np.ascontiguousarray(said).tobytes()).hexdigest()
+
+
+def _case(
+    name: str,
+    refusal: str | None,
+    results: Path,
+    here: dict[str, Any],
+    expected: Predictions,
+    kinds: Mapping[str, str],
+) -> Case:
+    if name == _REFUSED:
+        return Case(name, refusal is not None, refusal or "it answers all the same, as if nothing were missing")
+    if name == _LIKE_HERE:
+        return _like_here(name, refusal, results, expected, kinds)
+    if refusal:
+        return Case(name, passed=False, sentence=f"it refuses: {refusal}")
+    difference = difference_of(results, name, here)
+    passed = difference <= AGREEMENT
+    return Case(name, passed, "the same answers" if passed else f"answers differ by up to {difference:.3g}")
+
+
+def _like_here(name: str, refusal: str | None, results: Path, expected: Predictions, kinds: Mapping[str, str]) -> Case:
+    """Holds the case against what the judging process says to the same rows."""
+    asked = dict(variants(expected.rows))[name]
+    try:
+        methods = [method for method in METHODS if hasattr(expected, method)]
+        here = {method: plain(answer(expected.model, kinds, asked, method)) for method in methods}
+    except ModelError as fault:
+        return Case(name, refusal is not None, f"it refuses: {fault}" if refusal else "it answers, and not so here")
+    if refusal:
+        return Case(name, passed=False, sentence=f"it refuses, and not so here: {refusal}")
+    passed = difference_of(results, name, here) <= AGREEMENT
+    return Case(name, passed, "it answers, as it does here" if passed else "its answers are others than here")
+
+
+def _rehearsed(orders: Orders) -> dict[str, Any]:
+    code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
+    if code == 0 and found.exists():
+        told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        return told
+    if code == TIME_OVER:
+        return {"fault": f"it had not answered after {orders.seconds:g} s"}
+    return {"fault": "the process died" if code is None else f"the process ended with code {code}"}

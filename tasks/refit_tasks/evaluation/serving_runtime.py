@@ -1,0 +1,129 @@
+"""Has an ONNX form made of a stored model, where a crash or a hang of the converter harms nothing, and keeps it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.errors import ModelError
+from refit.gate.judgements import Judgement
+from refit.inference.feature_schema import conformed
+from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm
+from refit.project import Project
+from refit.records.references import ModelRef
+from refit.records.snapshots import SnapshotRef
+from refit_tasks.evaluation.evaluate import in_time
+from refit_tasks.evaluation.rehearsal_process import ROOM
+from refit_tasks.evaluation.rehearsal_rows import write_frame
+from refit_tasks.evaluation.sandbox_worker import TIME_OVER, Orders
+from refit_tasks.onnx_export.verify import FILE
+from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.model_signature import FORMS, fetched, kinds_beside, stored_id
+
+log = logging.getLogger(__name__)
+
+MOST_SECONDS = 60.0
+"""A converter that takes longer is ended; scikit-learn serves."""
+_LONGEST = 200
+"""How much of what a converter complains about is told: some print the whole model."""
+
+
+@task(task_run_name="choose the form in which {definition.name} serves", cache_policy=NO_CACHE)
+def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef) -> Judgement:
+    """Chooses the form in which a model serves that may; of one that was rejected none is made.
+
+    Args:
+        definition: The project.
+        judgement: The verdict, and the model that is to serve.
+        holdout: The rows to try the form on.
+
+    Returns:
+        The judgement with the form.
+
+    Raises:
+        ModelError: If the artifact is gone.
+    """
+    if not judgement.verdict.promote:
+        return judgement
+    rows = in_time(definition, holdout)
+    with fetched(judgement.serving) as directory:
+        return replace(judgement, form=make_form(definition, judgement.serving, directory, rows))
+
+
+def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.DataFrame) -> ServingForm:
+    """Has a form made and tried, and keeps it beside the model where it is to serve.
+
+    Args:
+        definition: The project, for its trusted types.
+        model: The model, in MLflow.
+        directory: Its files.
+        rows: The holdout's rows with all columns.
+
+    Returns:
+        The choice; that there is no such form is one, too.
+    """
+    stored = stored_id(model)
+    if stored is None:
+        return _none("the model lies elsewhere than in MLflow")
+    with tempfile.TemporaryDirectory() as scratch:
+        form = form_of(Path(scratch), definition, directory, rows)
+        if form.name == ONNX:
+            kept = Path(scratch) / f"{form.sha256}.onnx"
+            (Path(scratch) / FILE).rename(kept)
+            open_mlflow().log_model_artifact(stored, str(kept), FORMS)
+    log.info("%s: %s serves: %s", definition.name, form.name, form.why)
+    return form
+
+
+def form_of(scratch: Path, definition: Project, directory: Path, rows: pd.DataFrame) -> ServingForm:
+    """Has a form made and tried in a process of the room.
+
+    Args:
+        scratch: Where the file is left.
+        definition: The project, for its trusted types.
+        directory: The model's files.
+        rows: The holdout's rows with all columns.
+
+    Returns:
+        The choice.
+    """
+    kinds = kinds_beside(directory)
+    if not kinds:
+        return _none("the model does not say what its features are")
+    try:
+        write_frame(conformed(kinds, rows), scratch / "rows.arrow")
+    except ModelError as fault:
+        return _none(str(fault))
+    orders = Orders(
+        directory=str(directory),
+        trusted_types=definition.trusted_types,
+        rows=str(scratch / "rows.arrow"),
+        results=str(scratch),
+        kinds=kinds,
+        seconds=MOST_SECONDS,
+        work="form",
+    )
+    return _found(orders)
+
+
+def _found(orders: Orders) -> ServingForm:
+    code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
+    if code == 0 and found.exists():
+        told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        if "fault" not in told:
+            return ServingForm(**told)
+        return _none(told["fault"])
+    late = f"it was not made within {orders.seconds:g} s"
+    return _none(late if code == TIME_OVER else "the process that made it died")
+
+
+def _none(why: str) -> ServingForm:
+    return ServingForm(SKLEARN, f"there is no ONNX form: {' '.join(why.split())[:_LONGEST]}")

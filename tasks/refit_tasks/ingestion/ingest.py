@@ -1,0 +1,148 @@
+"""Ingestion: what is new since the last time goes into the project's table, or into its quarantine."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.data.schema import differences, unfit_names, unify
+from refit.data.split import Times
+from refit.errors import ContractViolation
+from refit.project import Project
+from refit.records.snapshots import Ingestion
+from refit.windows import Window
+from refit_tasks.ingestion.load import stage
+from refit_tasks.ingestion.quarantine import count_known, keep_rejected
+from refit_tasks.ingestion.row_filter import TIME, Sieve
+from refit_tasks.ingestion.upsert import Committed, Delivery, commit, require_cover
+from refit_tasks.retries import not_ours
+from refit_tasks.storage.delta import open_table, schema_of
+from refit_tasks.storage.staging import staging_area
+from refit_tasks.storage.watermark import load_window
+from refit_tasks.validation.contract import contract_of, judge_batch, record_contract
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+log = logging.getLogger(__name__)
+
+
+@task(
+    task_run_name="ingest {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=not_ours,
+)
+def ingest(definition: Project, until: datetime) -> Ingestion:
+    """Loads what is new and what may have changed, judges it, and commits it.
+
+    The first load is asked for everything before `until`, a later one for what is new since the newest
+    ingested event time, and for the project's lookback before that. Rows are staged on disk, so memory holds only a few
+    pieces. The quarantine is written first, then the data with the watermark in one commit: whenever the process dies,
+    the next ingest begins with the same rows and finds those it has already written.
+
+    Args:
+        definition: The project.
+        until: The end of the load, UTC; later event times are not let in.
+
+    Returns:
+        The count of rows; all zero, with nothing written, where the load gives none.
+
+    Raises:
+        LoadFailed: If the project's load makes a mistake.
+        ContractViolation: If the rows as a whole break the contract; both tables are then as they were.
+    """
+    table = open_table(definition.name)
+    window = load_window(definition, table, until)
+    with staging_area(definition.name) as area:
+        raw, schemas = stage(definition, definition.load, window, area)
+        if not raw.rows:
+            log.info("%s: nothing new in %s", definition.name, window)
+            return Ingestion(definition.name, window, table.version() if table else -1, 0, 0, 0, 0, 0)
+        sieve = Sieve(definition, _schema(definition, table, schemas), window, area)
+        sieve.fit(raw)
+        done = _settle(sieve, definition, window, area)
+    log.info(
+        "%s: %d rows in, %d accepted (%d added, %d corrected), %d quarantined",
+        definition.name,
+        done.rows_in,
+        done.accepted,
+        done.added,
+        done.corrected,
+        done.quarantined,
+    )
+    return done
+
+
+def _settle(sieve: Sieve, definition: Project, window: Window, area: Path) -> Ingestion:
+    """Judges and commits what fits the schema."""
+    contract = contract_of(definition, sieve.schema, lambda: iter(sieve.fitting))
+    sieve.judge(contract)
+    known = count_known(definition, sieve.rejected, sieve.schema)
+    warnings = judge_batch(definition, contract, sieve.accepted, sieve.count(window.end, known))
+    batch = Delivery(definition, sieve.schema, sieve.accepted, lambda: _times(sieve, definition), window, area)
+    require_cover(batch)
+    keep_rejected(definition, sieve.rejected, window.end, sieve.schema)
+    if sieve.accepted_rows:
+        # Before the commit: a derived contract without its rows does no harm, while rows without it would leave the
+        # next batch, perhaps of one day, to be the reference.
+        record_contract(definition, contract, window.end)
+    committed = commit(batch) if sieve.accepted_rows else _unchanged(definition)
+    return Ingestion(
+        project=definition.name,
+        window=window,
+        version=committed.version,
+        rows_in=sieve.accepted_rows + sieve.rejected.rows,
+        accepted=sieve.accepted_rows,
+        quarantined=sieve.rejected.rows,
+        added=committed.added,
+        corrected=committed.corrected,
+        warnings=warnings,
+        broken=sieve.broken,
+    )
+
+
+def _unchanged(definition: Project) -> Committed:
+    table = open_table(definition.name)
+    return Committed(table.version() if table else -1, 0, 0)
+
+
+def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:
+    """Gives the table's schema, made of the batch's where there is no table and widened by it where that is allowed.
+
+    Raises:
+        ContractViolation: If the batch's columns are not the table's.
+    """
+    if problems := dict.fromkeys(problem for schema in schemas for problem in unfit_names(schema)):
+        raise ContractViolation("; ".join(problems))
+    if table is None:
+        return unify(schemas, definition)
+    expected, policy = schema_of(table), definition.contract.added_columns
+    found = [difference for schema in schemas for difference in differences(expected, schema, definition)]
+    refused = dict.fromkeys(d.sentence for d in found if d.kind != "added" or policy == "refuse")
+    if refused:
+        raise ContractViolation(f"the columns of {definition.name!r} have changed: {'; '.join(refused)}")
+    added = {d.column for d in found} if policy == "add" else set()
+    widened = unify(schemas, definition) if added else expected
+    schema = pa.schema([*expected, *(field for field in widened if field.name in added)])
+    if unknown := [name for name in definition.pii if name not in schema.names]:
+        raise ContractViolation(
+            f"the table of {definition.name!r} has no column {unknown[0]!r}: correct the name in pii"
+        )
+    return schema
+
+
+def _times(sieve: Sieve, definition: Project) -> Times:
+    """Reads the event times of all rows of the batch, rejected ones included."""
+    accepted = (piece[definition.timestamp] for piece in sieve.accepted())
+    rejected = (piece[TIME].drop_null() for piece in sieve.rejected)
+    columns = [column.cast(pa.int64()).to_numpy() for part in (accepted, rejected) for column in part]
+    return np.concatenate([np.empty(0, np.int64), *columns])

@@ -1,0 +1,182 @@
+"""The rows of one batch, sorted into those that keep the contract and those that do not, on disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.data.batches import Batch
+from refit.data.chunks import join
+from refit.data.contract import Contract, Fault
+from refit.data.fingerprint import Identities, Index, identities
+from refit.data.rejected_rows import SUPERSEDED, reasons_of
+from refit.data.schema import conform
+from refit.data.split import moment
+from refit.project import Project
+from refit.records.snapshots import Broken
+from refit.windows import Window
+from refit_tasks.runs.progress import Gauge
+from refit_tasks.storage.staging import Pieces
+from refit_tasks.validation.contract import judge_rows
+
+TIME, REASONS = "_refit_time", "_refit_reasons"
+"""Columns that a staged rejected row has beside its own."""
+
+
+class Sieve:
+    """Takes the raw pieces of a batch and ends with `accepted()` and `rejected`; every row is in one of them."""
+
+    def __init__(self, definition: Project, schema: pa.Schema, window: Window, area: Path) -> None:
+        self._definition = definition
+        self._window = window
+        self.schema = schema
+        self.fitting = Pieces(area / "fitting")
+        """Rows that fit the schema and have a key and an event time within the window."""
+        self.rejected = Pieces(area / "rejected")
+        """The other rows as they were delivered, each with its event time and reasons."""
+        self._keep: list[np.ndarray] = []
+        self._faults: Counter[tuple[str, str]] = Counter()
+        self._warned: Counter[str] = Counter()
+        self._superseded = 0
+
+    def fit(self, raw: Pieces) -> None:
+        """Conforms all pieces to the schema, and rejects the rows that cannot be placed.
+
+        Args:
+            raw: The pieces as they were delivered.
+        """
+        fitting = (self._fit_piece(piece) for piece in raw)
+        for piece in join((piece for piece in fitting if piece.num_rows), self._definition.ingestion.piece_rows):
+            self.fitting.add(piece)
+            self._keep.append(np.ones(piece.num_rows, np.bool_))
+
+    def judge(self, contract: Contract) -> None:
+        """Judges all fitting rows by the contract, then lets the last row of each key win.
+
+        Args:
+            contract: The contract.
+        """
+        gauge, done = Gauge(self._definition.name, "validation"), 0
+        for number, piece in enumerate(self.fitting):
+            findings = judge_rows(contract, piece)
+            done += piece.num_rows
+            gauge.show(done, self.fitting.rows)
+            self._warned += findings.warned
+            self._reject_faulty(number, piece, findings.faults)
+        if self._definition.key:
+            self._supersede()
+
+    def accepted(self) -> Iterator[pa.Table]:
+        """Reads the accepted rows.
+
+        Yields:
+            One piece at a time, of the table's schema, always in the same order.
+        """
+        for piece, keep in zip(self.fitting, self._keep, strict=True):
+            if keep.any():
+                yield piece if keep.all() else piece.filter(pa.array(keep))
+
+    @property
+    def accepted_rows(self) -> int:
+        """How many rows are accepted."""
+        return int(sum(keep.sum() for keep in self._keep))
+
+    @property
+    def broken(self) -> tuple[Broken, ...]:
+        """The rules that rows broke, the one with most rows first."""
+        return tuple(Broken(rule, column, rows) for (rule, column), rows in self._faults.most_common())
+
+    def count(self, until: datetime, known: int = 0) -> Batch:
+        """Counts what `judge_batch` judges: superseded rows, which broke no rule, are left out, and known ones.
+
+        Args:
+            until: The end of the load.
+            known: How many rejected rows a batch before brought, too.
+
+        Returns:
+            The count.
+        """
+        times = (pc.max(piece[self._definition.timestamp].cast(pa.int64())).as_py() for piece in self.accepted())
+        newest = max(times, default=None)
+        broken = self.rejected.rows - self._superseded - known
+        return Batch(
+            rows_in=self.accepted_rows + broken,
+            quarantined=broken,
+            until=until,
+            newest=None if newest is None else moment(newest),
+            faults=self._faults,
+            warned=self._warned,
+        )
+
+    def _fit_piece(self, raw: pa.Table) -> pa.Table:
+        piece, faults = conform(raw, self.schema)
+        faulty = {fault.row for fault in faults}
+        faults += [fault for fault in misplaced(self._definition, self._window, piece) if fault.row not in faulty]
+        return piece.filter(pa.array(self._reject(raw, piece[self._definition.timestamp], faults)))
+
+    def _reject_faulty(self, number: int, piece: pa.Table, faults: list[Fault]) -> None:
+        self._keep[number] &= self._reject(piece, piece[self._definition.timestamp], faults)
+
+    def _reject(self, rows: pa.Table, times: pa.ChunkedArray, faults: list[Fault]) -> np.ndarray:
+        """Stages the faulty rows; gives the mask of the others."""
+        good = np.ones(rows.num_rows, np.bool_)
+        found: dict[int, list[Fault]] = {}
+        for fault in faults:
+            found.setdefault(fault.row, []).append(fault)
+            self._faults[fault.rule, fault.column] += 1
+        if found:
+            good[list(found)] = False
+            reasons = pa.array([reasons_of(found[row]) for row in sorted(found)])
+            bad = pa.array(~good)
+            self.rejected.add(rows.filter(bad).append_column(TIME, times.filter(bad)).append_column(REASONS, reasons))
+        return good
+
+    def _supersede(self) -> None:
+        repeated = Index(self._identities()).superseded()
+        start = 0
+        for number, piece in enumerate(self.fitting):
+            here = np.flatnonzero(self._keep[number])
+            rows = here[repeated[start : start + len(here)]]
+            start += len(here)
+            self._superseded += len(rows)
+            self._reject_faulty(number, piece, [self._superseding(piece, int(row)) for row in rows])
+
+    def _identities(self) -> Identities:
+        return np.concatenate([np.empty(0, "S16"), *(identities(p, self._definition.key) for p in self.accepted())])
+
+    def _superseding(self, piece: pa.Table, row: int) -> Fault:
+        key = self._definition.key
+        return Fault(row, SUPERSEDED, ",".join(key), ", ".join(str(piece[name][row].as_py()) for name in key)[:200])
+
+
+def misplaced(definition: Project, window: Window, piece: pa.Table) -> Iterator[Fault]:
+    """Finds the rows that cannot be placed: without a key or an event time, or with one that was not asked for.
+
+    Args:
+        definition: The project.
+        window: The event times asked for.
+        piece: Rows of the table's schema.
+
+    Yields:
+        A fault for each missing cell of the key, and for each event time that is missing or outside the window.
+    """
+    for column in definition.key:
+        for row in _true(piece[column].is_null()):
+            yield Fault(row, "key_missing", column, "missing")
+    times = piece[definition.timestamp]
+    for row in _true(times.is_null()):
+        yield Fault(row, "time_missing", definition.timestamp, "missing")
+    start, end = (pa.scalar(bound, times.type) for bound in (window.start, window.end))
+    for row in _true(pc.or_(pc.less(times, start), pc.greater_equal(times, end))):
+        yield Fault(row, "outside_window", definition.timestamp, str(times[row].as_py()))
+
+
+def _true(mask: pa.ChunkedArray) -> list[int]:
+    rows: list[int] = pc.indices_nonzero(mask).to_pylist()
+    return rows

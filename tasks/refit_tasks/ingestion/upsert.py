@@ -1,0 +1,180 @@
+"""How accepted rows get into a project's table: in one commit, each row once, whoever else writes at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from refit.data.chunks import join
+from refit.data.fingerprint import Identities, common, identities
+from refit.data.schema import conform
+from refit.data.split import Times, span
+from refit.data.upsert import Revision, Roles, remember
+from refit.errors import ContractViolation, StateError
+from refit.project import Project
+from refit.windows import Window
+from refit_tasks.storage.delta import ROW_GROUP, open_table, read, redo, schema_of, within, write
+from refit_tasks.storage.staging import Pieces
+from refit_tasks.storage.watermark import mark
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A batch as far as its commit is concerned."""
+
+    definition: Project
+    schema: pa.Schema
+    accepted: Callable[[], Iterable[pa.Table]]
+    """The accepted rows, always in the same order."""
+    times: Callable[[], Times]
+    """The event times of all rows that the load gave, as far as they can be read."""
+    window: Window
+    area: Path
+    """Scratch space."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit changed."""
+
+    version: int
+    added: int
+    corrected: int
+
+
+def commit(batch: Delivery) -> Committed:
+    """Writes a batch, or nothing if the table holds all of its rows.
+
+    With a key, new rows are added and changed ones replace the row of their key. Without one, the rows take the place
+    of all rows in the load window.
+
+    Args:
+        batch: The accepted rows.
+
+    Returns:
+        What was changed; the watermark moves with it.
+
+    Raises:
+        ContractViolation: If rows without a key would take the place of more rows than they are.
+        StateError: If others keep writing at the same time, or have changed the table's columns.
+    """
+
+    def step() -> Committed:
+        table = open_table(batch.definition.name)
+        if table is None:
+            rows = sum(piece.num_rows for piece in batch.accepted())
+            return Committed(_write(batch, None, batch.accepted()), rows, 0)
+        _require_schema(batch, table)
+        return _revise(batch, table) if batch.definition.key else _replace(batch, table)
+
+    return redo(step, batch.definition.name)
+
+
+def require_cover(batch: Delivery) -> None:
+    """Makes sure that rows without a key lose none that the table holds.
+
+    Args:
+        batch: The rows.
+
+    Raises:
+        ContractViolation: If the load gave fewer rows than the table holds in the part of the window that it covers.
+    """
+    table = open_table(batch.definition.name)
+    if table is None or batch.definition.key:
+        return
+    name = batch.definition.timestamp
+    held = [part[name].cast(pa.int64()).to_numpy() for part in read(table, [name], within(name, batch.window))]
+    if not sum(len(times) for times in held):
+        return
+    newest = max(times.max() for times in held if len(times))
+    found, least = int((batch.times() <= newest).sum()), sum(len(times) for times in held)
+    if found < least:
+        raise ContractViolation(
+            f"the load of {batch.definition.name!r} gives {found:,} rows where the table holds {least:,} in "
+            f"{batch.window}, and without a key it is unknown which ones they are: give the project a key, or set "
+            f"ingestion.lateness to the span that the load delivers again in full"
+        )
+
+
+def find_changes(batch: Delivery, table: DeltaTable) -> Revision:
+    """Compares accepted rows with a table by key.
+
+    Args:
+        batch: The rows.
+        table: The project's table.
+
+    Returns:
+        What is new, the same, or corrected.
+    """
+    definition = batch.definition
+    roles = Roles(definition.key, definition.target, definition.timestamp)
+    revision = Revision(remember(batch.accepted(), roles), roles)
+    reach = _reach(definition, table, revision)
+    for held in _held(batch, table, reach) if reach else ():
+        revision.see(held)
+    return revision
+
+
+def _reach(definition: Project, table: DeltaTable, revision: Revision) -> Window | None:
+    """Finds the event times between which the table may hold rows with the keys of incoming ones."""
+    if definition.timestamp in definition.key:
+        return revision.incoming_window
+    columns = list(dict.fromkeys([*definition.key, definition.timestamp]))
+    parts = (part.filter(pa.array(revision.knows(part))) for part in join(read(table, columns), ROW_GROUP))
+    times = [part[definition.timestamp].cast(pa.int64()).to_numpy() for part in parts if part.num_rows]
+    return span(np.concatenate(times)) if times else None
+
+
+def _revise(batch: Delivery, table: DeltaTable) -> Committed:
+    revision = find_changes(batch, table)
+    if not revision.added and not revision.corrected:
+        return Committed(table.version(), 0, 0)
+    rows, replacing = revision.changes(batch.accepted()), None
+    if revision.corrected:
+        kept = Pieces(batch.area / f"kept-{table.version()}")
+        for held in _held(batch, table, revision.window):
+            kept.add(held.filter(pa.array(~revision.replaces(held))))
+        rows, replacing = chain(kept, rows), within(batch.definition.timestamp, revision.window)
+    return Committed(_write(batch, table, rows, replacing), revision.added, revision.corrected)
+
+
+def _replace(batch: Delivery, table: DeltaTable) -> Committed:
+    require_cover(batch)
+    held = _identities(_held(batch, table, batch.window))
+    new = _identities(batch.accepted())
+    added = len(new) - common(new, held)
+    if not added and len(new) == len(held):
+        return Committed(table.version(), 0, 0)
+    replacing = within(batch.definition.timestamp, batch.window)
+    return Committed(_write(batch, table, batch.accepted(), replacing), added, 0)
+
+
+def _write(batch: Delivery, table: DeltaTable | None, rows: Iterable[pa.Table], replacing: str | None = None) -> int:
+    marks = [mark(table, min(batch.window.end, span(batch.times()).end))]
+    return write(batch.definition.name, table, rows, batch.schema, replacing, marks)
+
+
+def _require_schema(batch: Delivery, table: DeltaTable) -> None:
+    expected = {field.name: field.type for field in batch.schema}
+    if any(expected.get(field.name) != field.type for field in schema_of(table)):
+        raise StateError(f"another ingest has changed the columns of {batch.definition.name!r} meanwhile: run again")
+
+
+def _held(batch: Delivery, table: DeltaTable, window: Window) -> Iterator[pa.Table]:
+    """Reads the table's rows of a window, with the columns that the batch adds."""
+    widened = batch.schema.names != schema_of(table).names
+    for part in join(read(table, where=within(batch.definition.timestamp, window)), ROW_GROUP):
+        yield conform(part, batch.schema)[0] if widened else part
+
+
+def _identities(pieces: Iterable[pa.Table]) -> Identities:
+    return np.concatenate([np.empty(0, "S16"), *(identities(piece) for piece in pieces)])

@@ -1,0 +1,167 @@
+"""The database of the ledger: its two tables, and a connection to read or to write them.
+
+SQLite under `REFIT_HOME` by default, PostgreSQL by `REFIT_DATABASE_URL`. Both tables are append-only: triggers refuse
+what would change or remove a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    ForeignKey,
+    Integer,
+    MetaData,
+    NullPool,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    inspect,
+)
+from sqlalchemy.exc import NoSuchModuleError
+
+from refit.data.databases import FORM, as_url
+from refit.errors import StateError
+from refit_infra.settings import Settings
+from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.ledger.append_only import APPEND_ONLY
+from refit_tasks.ledger.ledger_roles import naming_the_role
+from refit_tasks.ledger.restore_marker import insist_restored
+
+_metadata = MetaData()
+
+ledger = Table(
+    "ledger",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("project", String(63), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("once", String(64)),
+    Column("payload", Text, nullable=False),
+    Column("previous", String(64), nullable=False, unique=True),
+    Column("hash", String(64), nullable=False),
+    UniqueConstraint("project", "kind", "once"),
+)
+"""All entries of all projects; `once` names what must not be recorded twice, such as a verdict's run key."""
+
+champions = Table(
+    "champions",
+    _metadata,
+    Column("project", String(63), primary_key=True),
+    Column("generation", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("ledger_id", ForeignKey("ledger.id"), nullable=False),
+)
+"""Who serves: each project's newest generation. The promotion itself is the ledger entry it points to."""
+
+_WAIT = "30"
+"""How many seconds an SQLite connection waits for another one's transaction."""
+
+_BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
+_BEGIN_WRITING = {
+    "sqlite": ["BEGIN IMMEDIATE"],
+    # A lock of the table that writers exclude each other by asks for leave to change rows. The first release holds such
+    # a one: the weak one waits for it. What is read after that must not be older.
+    "postgresql": [
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SELECT pg_advisory_xact_lock(5273365)",
+        "LOCK TABLE ledger IN ROW EXCLUSIVE MODE",
+    ],
+}
+_BEGIN_CREATING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(5273364)"}
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """Connects to the ledger to read it.
+
+    Yields:
+        The connection; all its queries see the ledger as it was at the first one.
+
+    Raises:
+        StateError: If the database cannot be used; the message says why and names the fix.
+    """
+    with _ledger() as engine, engine.connect() as connection:
+        connection.exec_driver_sql(_BEGIN_READING[engine.dialect.name])
+        yield connection
+
+
+@contextmanager
+def writing() -> Iterator[Connection]:
+    """Connects to the ledger to append to it, alone; commits at the end, or nothing at all after an exception.
+
+    Yields:
+        The connection, within a transaction that no other writer's overlaps.
+
+    Raises:
+        StateError: If the database cannot be used; the message says why and names the fix.
+    """
+    with _ledger() as engine, engine.begin() as connection:
+        for statement in _BEGIN_WRITING[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
+        yield connection
+
+
+@contextmanager
+def _ledger() -> Iterator[Engine]:
+    settings = Settings()
+    insist_restored()
+    if not settings.database_url:
+        open_home(settings)
+    engine = _engine(settings.ledger)
+    setting = "REFIT_DATABASE_URL" if settings.database_url else "REFIT_HOME"
+    place = engine.url.set(query={}).render_as_string(hide_password=True)
+    with naming_the_fix(f"the ledger {place}", setting), naming_the_role(place):
+        _create_tables(engine)
+        yield engine
+
+
+def _engine(address: str) -> Engine:
+    """Makes an engine that keeps no connection open: safe to fork, and nothing to close."""
+    url = as_url(address)
+    if url is None:
+        raise StateError(f"REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or {FORM}")
+    if url.drivername.startswith("sqlite"):
+        url = url.update_query_dict({"timeout": _WAIT} | dict(url.query))
+    try:
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)  # of entries, in what it raises
+    except NoSuchModuleError as error:
+        raise StateError(
+            f"REFIT_DATABASE_URL names {url.drivername}: only sqlite and postgresql keep a ledger"
+        ) from error
+    except ImportError as error:
+        raise StateError(f"REFIT_DATABASE_URL needs a driver that is missing: install {error.name}") from error
+    if engine.dialect.name not in _BEGIN_WRITING:
+        raise StateError(f"REFIT_DATABASE_URL names {engine.dialect.name}: only sqlite and postgresql keep a ledger")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _read_what_is_no_text)
+    return engine
+
+
+def _read_what_is_no_text(connection: Connection, _record: object) -> None:
+    """Lets bytes that are no UTF-8 be read, so that the entry they were written into can be named."""
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")  # type: ignore[attr-defined]
+
+
+def _create_tables(engine: Engine) -> None:
+    """Creates both tables in one transaction: a killed process leaves none, and the second of two finds them."""
+    if inspect(engine).has_table(champions.name):
+        return
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_BEGIN_CREATING[engine.dialect.name])
+        if inspect(connection).has_table(champions.name):
+            return
+        _metadata.create_all(connection)
+        for statement in APPEND_ONLY[engine.dialect.name]:
+            connection.exec_driver_sql(statement)

@@ -1,0 +1,85 @@
+"""The ledger as a file: one JSON object a line, oldest first, with the hashes that tie each entry to those before."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+
+from refit.errors import StateError
+from refit.records.ledger import Entry, canonical
+from refit_tasks.ledger.database import ledger, reading
+from refit_tasks.ledger.transactions import as_entry
+from refit_tasks.saving import writable
+
+
+def export_ledger(project: str | None, out: Path) -> tuple[Path, int]:
+    """Writes the ledger in one step, an entry at a time.
+
+    Args:
+        project: Only this project's entries; all, if `None`.
+        out: The file; one that is there is replaced.
+
+    Returns:
+        The file's absolute path, and how many entries it holds.
+
+    Raises:
+        StateError: If it cannot be written, or the ledger cannot be read.
+    """
+    file, count = writable(out, "--out"), 0
+    try:
+        with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
+            for line in export_lines(project):
+                draft.write(line + "\n")
+                count += 1
+        os.replace(draft.name, file)  # noqa: PTH105 - one step, and both are names
+    except OSError as error:
+        raise StateError(f"{file} cannot be written ({error.strerror}): give another place with `--out`") from error
+    return file, count
+
+
+def export_lines(project: str | None) -> Iterator[str]:
+    """Reads the ledger, an entry at a time, as lines of an export.
+
+    Args:
+        project: Only this project's entries; all, if `None`.
+
+    Yields:
+        Canonical JSON, the oldest entry first.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    query = select(ledger).order_by(ledger.c.id)
+    with reading() as connection:
+        rows = connection.execution_options(yield_per=1_000).execute(
+            query if project is None else query.where(ledger.c.project == project)
+        )
+        for row in rows:
+            yield as_line(as_entry(row))
+
+
+def as_line(entry: Entry) -> str:
+    """Writes an entry as its line of an export.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        Canonical JSON.
+    """
+    return canonical(
+        {
+            "id": entry.id,
+            "project": entry.project,
+            "kind": entry.kind,
+            "at": entry.at.isoformat(),
+            "once": entry.once,
+            "payload": entry.payload,
+            "previous": entry.previous,
+            "hash": entry.hash,
+        }
+    )

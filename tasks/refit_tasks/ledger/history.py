@@ -1,0 +1,163 @@
+"""What the page about a project is made of, read from the ledger: few entries, however many years it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast, get_args
+
+from sqlalchemy import Connection, select
+
+from refit.monitoring.evidence import Performance
+from refit.records.ledger import Entry, from_payload
+from refit.records.references import Champion
+from refit_tasks.ledger.database import ledger, reading
+from refit_tasks.ledger.generations import newest_champion
+from refit_tasks.ledger.transactions import as_entry
+from refit_tasks.presentation.performance_picture import Event, Mark, Point
+
+NEWEST = 40
+"""How many decisions, retrains and verdicts are told one by one."""
+
+SAMPLED = 400
+"""How many more decisions, spread evenly over the years, the scores over time are taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A project's past, the newest first."""
+
+    champion: Champion | None
+    decisions: tuple[Entry, ...]
+    """The newest ones."""
+    decided: int
+    """How many there are in all."""
+    sampled: tuple[Entry, ...]
+    """Decisions from the whole past, oldest first; the newest are among them."""
+    retrains: tuple[Entry, ...]
+    """How the newest retrains ended."""
+    retrains_since: int
+    """From this decision on it is known of every retrain whether it has ended."""
+    verdicts: tuple[Entry, ...]
+
+
+def read_record(project: str, sample: int = SAMPLED) -> Record:
+    """Reads what the page shows.
+
+    Args:
+        project: The project's name.
+        sample: The most decisions, and the most retrains, that the scores over time are taken from.
+
+    Returns:
+        The champion, the newest entries, and a sample of the older decisions.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    with reading() as connection:
+        decisions, retrains = _ids(connection, project, "decision"), _ids(connection, project, "retrain")
+        ended = _entries(connection, retrains[-sample:])
+        wanted = {*decisions[-NEWEST:], *spread(decisions, sample), *(entry.payload["decision"] for entry in ended)}
+        sampled = _entries(connection, wanted.intersection(decisions))
+        return Record(
+            champion=newest_champion(connection, project),
+            decisions=tuple(reversed(sampled[-NEWEST:])),
+            decided=len(decisions),
+            sampled=tuple(sampled),
+            retrains=tuple(reversed(ended)),
+            retrains_since=ended[0].payload["decision"] if len(ended) < len(retrains) else 0,
+            verdicts=tuple(reversed(_entries(connection, _ids(connection, project, "verdict")[-NEWEST:]))),
+        )
+
+
+def spread(ids: list[int], count: int) -> list[int]:
+    """Picks entries evenly.
+
+    Args:
+        ids: All of them, in order.
+        count: How many at most.
+
+    Returns:
+        Some of them in the same order, the last one included.
+
+    Example:
+        >>> spread([1, 2, 3, 4, 5, 6], 3)
+        [2, 4, 6]
+    """
+    step = max(1, -(-len(ids) // count))
+    return ids[::-1][::step][::-1]
+
+
+def points(record: Record) -> tuple[str, list[Point]]:
+    """Collects the realised scores.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        The newest metric, and the score of every window on that metric, in order of time; of decisions that saw the
+        same window the newest counts.
+    """
+    scored = [found for entry in record.sampled if (found := _performance(entry)) and found.current is not None]
+    metric = scored[-1].metric if scored else ""
+    newest = {found.window.end: found for found in scored if found.metric == metric}
+    return metric, [
+        Point(end, found.current, found.interval, found.reference)
+        for end, found in sorted(newest.items())
+        if found.current is not None
+    ]
+
+
+def marks(record: Record) -> list[Mark]:
+    """Collects what is marked beside the scores.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        Alerts and retrains, each at the instant that its decision looked from, with what came of it.
+    """
+    ended = {entry.payload["decision"]: event for entry in record.retrains if (event := _event(entry))}
+    events = ((entry, ended.get(entry.id) or _asked(entry, record.retrains_since)) for entry in record.sampled)
+    return [Mark(seen_from(entry), event) for entry, event in events if event]
+
+
+def seen_from(decision: Entry) -> datetime:
+    """Reads the instant that a decision looked from.
+
+    Args:
+        decision: Its entry.
+
+    Returns:
+        The time, UTC.
+    """
+    return datetime.fromisoformat(decision.payload["evidence"]["as_of"])
+
+
+def _performance(decision: Entry) -> Performance | None:
+    found = decision.payload["evidence"]["performance"]
+    return from_payload(Performance, found) if found else None
+
+
+def _asked(decision: Entry, since: int) -> Event | None:
+    """Says what a decision asked for, where nothing is known to have come of it."""
+    action = decision.payload["decision"]["action"]
+    if action == "retrain" and decision.id >= since:
+        return "asked"
+    return "alert" if action == "alert" else None
+
+
+def _event(retrain: Entry) -> Event | None:
+    ending = retrain.payload["ending"]
+    return cast(Event, ending) if ending in get_args(Event) else None
+
+
+def _ids(connection: Connection, project: str, kind: str) -> list[int]:
+    query = select(ledger.c.id).where(ledger.c.project == project, ledger.c.kind == kind).order_by(ledger.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def _entries(connection: Connection, ids: Iterable[int]) -> list[Entry]:
+    query = select(ledger).where(ledger.c.id.in_(sorted(ids))).order_by(ledger.c.id)
+    return [as_entry(row) for row in connection.execute(query)]

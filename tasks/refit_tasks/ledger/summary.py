@@ -1,0 +1,46 @@
+"""Adds the ledger up while it grows: every entry is read once, however often somebody asks."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from refit.results.ledger_summary import Tally
+from refit_tasks.ledger.database import ledger, reading
+from refit_tasks.ledger.transactions import as_entry
+
+BATCH = 200
+"""So many entries are in memory at a time; a decision's may be of a hundred kilobytes."""
+
+
+class Tallies:
+    """What the ledger adds up to, by project."""
+
+    def __init__(self) -> None:
+        self.projects: dict[str, Tally] = {}
+        self.newest = (0, "")
+        """The id and the hash of the newest entry that is in it."""
+
+    def follow(self) -> None:
+        """Adds what was recorded since the last time.
+
+        Raises:
+            StateError: If the ledger cannot be read; what was added up stays.
+        """
+        with reading() as connection:
+            if not self._goes_on(connection):
+                # Another ledger than before, as after a backup was restored.
+                self.projects, self.newest = {}, (0, "")
+            self._add(connection)
+
+    def _goes_on(self, connection: Connection) -> bool:
+        number, digest = self.newest
+        known = connection.execute(select(ledger.c.hash).where(ledger.c.id == number)).scalar()
+        return number == 0 or known == digest
+
+    def _add(self, connection: Connection) -> None:
+        query = select(ledger).where(ledger.c.id > self.newest[0]).order_by(ledger.c.id)
+        for row in connection.execute(query.execution_options(yield_per=BATCH)):
+            entry = as_entry(row)
+            before = self.projects.get(entry.project, Tally())
+            self.projects[entry.project] = before.after(entry)
+            self.newest = (entry.id, entry.hash)

@@ -1,0 +1,168 @@
+"""The ledger's entries as rows, within a transaction that somebody else begins and commits."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select
+
+from refit.errors import LedgerBroken
+from refit.records.ledger import GENESIS, Entry, EntryKind, canonical, chain_hash
+from refit.windows import as_utc
+from refit_tasks.ledger.database import ledger
+
+
+def append(
+    connection: Connection,
+    project: str,
+    kind: EntryKind,
+    payload: dict[str, Any],
+    at: datetime,
+    once: str | None = None,
+) -> Entry:
+    """Appends an entry within a transaction that does more; it counts when that one is committed.
+
+    Args:
+        connection: From `refit_tasks.ledger.database.writing`.
+        project: As in `record`, like what follows.
+        kind: What the entry records.
+        payload: The record itself, as JSON values.
+        at: When it happened, UTC.
+        once: Names what must not be recorded twice.
+
+    Returns:
+        The entry.
+    """
+    if once is not None and (found := find_once(connection, project, kind, once)):
+        return found
+    head = connection.execute(select(ledger.c.id, ledger.c.hash).order_by(ledger.c.id.desc()).limit(1)).first()
+    number, previous = (head.id + 1, head.hash) if head else (1, GENESIS)
+    text = canonical(payload)
+    digest = chain_hash(previous, project, kind, at, payload, once)
+    entry = Entry(number, project, kind, as_utc(at), json.loads(text), previous, digest, once)
+    row = {**asdict(entry), "at": entry.at.isoformat(), "payload": text}
+    connection.execute(insert(ledger).values(row))
+    return entry
+
+
+def find_once(connection: Connection, project: str, kind: EntryKind, once: str) -> Entry | None:
+    """Finds the entry that was recorded under a name that allows only one.
+
+    Args:
+        connection: From `refit_tasks.ledger.database`.
+        project: The project's name.
+        kind: What it records.
+        once: The name, as given to `record`.
+
+    Returns:
+        The entry, or `None` where there is none.
+    """
+    return only_entry(
+        connection, select(ledger).where(ledger.c.project == project, ledger.c.kind == kind, ledger.c.once == once)
+    )
+
+
+def newest_entry(connection: Connection, project: str, kind: EntryKind) -> Entry | None:
+    """Finds a project's newest entry of a kind, within a transaction that does more.
+
+    Args:
+        connection: From `refit_tasks.ledger.database`.
+        project: The project's name.
+        kind: What it records.
+
+    Returns:
+        The entry, or `None` where there is none.
+    """
+    mine = select(ledger).where(ledger.c.project == project, ledger.c.kind == kind)
+    return only_entry(connection, mine.order_by(ledger.c.id.desc()).limit(1))
+
+
+def as_entry(row: Row[Any]) -> Entry:
+    """Reads a row of the ledger's table.
+
+    Args:
+        row: All its columns.
+
+    Returns:
+        The entry.
+
+    Raises:
+        LedgerBroken: If somebody has changed it into what no entry can be.
+    """
+    try:
+        at, payload = datetime.fromisoformat(row.at), json.loads(row.payload)
+    except ValueError as error:
+        raise broken_at(row.id) from error
+    return Entry(row.id, row.project, row.kind, at, payload, row.previous, row.hash, row.once)
+
+
+def as_recorded(row: Row[Any]) -> Entry:
+    """Reads a row that must stand there to the letter: other spaces in its JSON are an edit, too.
+
+    Args:
+        row: All its columns.
+
+    Returns:
+        The entry.
+
+    Raises:
+        LedgerBroken: If no entry is written like that.
+    """
+    entry = as_entry(row)
+    try:
+        written = entry.at.isoformat(), canonical(entry.payload)
+    except ValueError as error:  # NaN is no JSON, though Python reads it
+        raise broken_at(row.id) from error
+    if written != (row.at, row.payload):
+        raise broken_at(row.id)
+    return entry
+
+
+def only_entry(connection: Connection, query: Select[Any]) -> Entry | None:
+    """Reads the first entry that a query finds.
+
+    Args:
+        connection: From `refit_tasks.ledger.database`.
+        query: A selection of whole rows of the ledger.
+
+    Returns:
+        The entry, or `None` where there is none.
+    """
+    row = connection.execute(query).first()
+    return as_entry(row) if row else None
+
+
+def broken_at(number: int) -> LedgerBroken:
+    """Words the error for a ledger whose chain does not hold.
+
+    Args:
+        number: The id of the first entry that is not as it was recorded.
+
+    Returns:
+        The error, to be raised.
+    """
+    return LedgerBroken(
+        f"the ledger was tampered with: entry {number} does not follow from those before it; restore a backup of the "
+        f"ledger's database"
+    )
+
+
+def begins_after(connection: Connection) -> tuple[int, str]:
+    """Finds what the chain of the entries that are still there begins after.
+
+    Args:
+        connection: From `refit_tasks.ledger.database`.
+
+    Returns:
+        The id and the hash of the last archived entry; 0 and the genesis where nothing was archived, or the first entry
+        that is there does not follow from any archive.
+    """
+    first = connection.execute(select(ledger).order_by(ledger.c.id).limit(1)).first()
+    if first is None or first.id == 1:
+        return 0, GENESIS
+    made = connection.execute(select(ledger).where(ledger.c.kind == "archive").order_by(ledger.c.id.desc()))
+    ends = ((entry.payload["until"], entry.payload["hash"]) for entry in map(as_entry, made))
+    return next((end for end in ends if end[0] == first.id - 1), (0, GENESIS))

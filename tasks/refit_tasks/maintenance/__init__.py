@@ -1,0 +1,4 @@
+"""Doctor, prune and erase.
+
+Does not belong here: backup and restore (`backup`).
+"""

@@ -1,0 +1,131 @@
+"""What a crash leaves in MLflow: trainings that count as running, versions without a verdict, files of nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refit.results.upkeep import Finding
+from refit_infra.settings import Settings
+from refit_tasks.ledger.record import EVERY, entries
+from refit_tasks.maintenance.doctor_alias import mend_alias
+from refit_tasks.maintenance.kept import OURS
+from refit_tasks.registry.mlflow_client import every_page, open_mlflow
+from refit_tasks.registry.unfinished_runs import (
+    began,
+    close_training,
+    fail_model,
+    instant,
+    open_trainings,
+    pending_models,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel, Run
+
+ELSEWHERE = timedelta(days=1)
+"""On a server that others train on, too, a run counts as dead after so long: their locks cannot be seen from here."""
+
+
+def mend_models(project: str, dry_run: bool) -> Iterator[Finding]:
+    """Puts right what dead trainings of a project left; only who holds the project's turn may.
+
+    Args:
+        project: The project's name.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was found.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    database = Settings().mlflow_database
+    if database and not database.exists():
+        return
+    client = open_mlflow()
+    experiment = client.get_experiment_by_name(project)
+    if experiment:
+        yield from _end_trainings(client, experiment.experiment_id, dry_run)
+    yield from _remove_orphans(client, project, dry_run)
+    yield from mend_alias(client, project, dry_run)
+    if experiment and database:
+        yield from _remove_files(client, project, experiment.experiment_id, dry_run)
+
+
+def _end_trainings(client: MlflowClient, experiment: str, dry_run: bool) -> Iterator[Finding]:
+    """Ends dead trainings with the models that they were writing, and models whose training was ended before."""
+    runs = [run for run in open_trainings(client, experiment) if began(run) <= _dead_before()]
+    closed = {run.info.run_id for run in runs}
+    models = [
+        model
+        for model in pending_models(client, experiment)
+        if instant(model.creation_timestamp) <= _dead_before() and model.source_run_id not in closed
+    ]
+    yield from _close_trainings(client, runs, dry_run)
+    yield from _fail_models(client, models, dry_run)
+
+
+def _close_trainings(client: MlflowClient, runs: list[Run], dry_run: bool) -> Iterator[Finding]:
+    for run in runs:
+        if not dry_run:
+            close_training(client, run)
+        name = f"{run.info.run_name} ({run.info.run_id})"
+        sentence = f"MLflow's run {name} was left running by a training that is dead: ended as KILLED"
+        yield Finding("training", run.info.run_id, "closed", sentence)
+
+
+def _fail_models(client: MlflowClient, models: list[LoggedModel], dry_run: bool) -> Iterator[Finding]:
+    for model in models:
+        if not dry_run:
+            fail_model(client, model)
+        sentence = f"MLflow's logged model {model.model_id} was left pending by a training that is dead: marked FAILED"
+        yield Finding("model", model.model_id, "closed", sentence)
+
+
+def _remove_orphans(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Finding]:
+    """Deletes versions that were registered and never judged; a rerun of their training registers the model again."""
+    judged = {made.payload["version"] for made in entries(project, "verdict", newest=EVERY)}
+    for version in client.search_model_versions(f"name = '{project}'"):
+        young = instant(version.creation_timestamp) > _dead_before()
+        if OURS not in version.tags or int(version.version) in judged or young:
+            continue
+        if not dry_run:
+            client.delete_model_version(project, version.version)
+        sentence = f"version {version.version} of {project} has no verdict in the ledger: taken out of the registry"
+        yield Finding("version", f"{project} {version.version}", "removed", sentence)
+
+
+def _dead_before() -> datetime:
+    """With the embedded store every training is on this machine, and whoever holds the turn knows that none lives."""
+    now = datetime.now(UTC)
+    return now if Settings().mlflow_database else now - ELSEWHERE
+
+
+def _remove_files(client: MlflowClient, project: str, experiment: str, dry_run: bool) -> Iterator[Finding]:
+    root = Settings().home / "mlartifacts" / project
+    owned = _owned(client, experiment)
+    for directory in [*_directories(root), *_directories(root / "models")]:
+        if directory.name in owned or directory == root / "models":
+            continue
+        if not dry_run:
+            shutil.rmtree(directory)
+        sentence = f"{directory} belongs to no run and no model that MLflow knows: removed"
+        yield Finding("artifacts", str(directory), "removed", sentence)
+
+
+def _directories(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+
+
+def _owned(client: MlflowClient, experiment: str) -> set[str]:
+    """Lists the ids of all runs and logged models of an experiment, those that a person has put in the bin included."""
+    from mlflow.entities import ViewType
+
+    runs = every_page(lambda token: client.search_runs([experiment], "", ViewType.ALL, page_token=token))
+    models = every_page(lambda token: client.search_logged_models([experiment], page_token=token))
+    return {run.info.run_id for run in runs} | {model.model_id for model in models}

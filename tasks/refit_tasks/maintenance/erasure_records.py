@@ -1,0 +1,180 @@
+"""What is known of erasures: their entries in the ledger, the one that was begun, and the salt of their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from refit.records.ledger import Entry, as_payload, canonical, from_payload
+from refit.records.snapshots import SnapshotRef
+from refit.results.erasures import Erasure, Keys
+from refit.results.upkeep import Finding
+from refit_infra.settings import Settings
+from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.ledger.record import EVERY, entries, record
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What erasures have taken from rows on record."""
+
+    rows: int
+    left: str
+    """The fingerprint of what must be left."""
+    last: datetime
+    entry: int
+    """The newest entry that says so."""
+
+
+def hash_of(project: str, keys: Keys) -> str:
+    """Hashes keys so that nobody can try out which ones they are without a file that stays in `REFIT_HOME`.
+
+    Args:
+        project: The project's name.
+        keys: Whose rows.
+
+    Returns:
+        64 hexadecimal digits, the same for the same keys.
+
+    Raises:
+        StateError: If the salt cannot be read or made.
+    """
+    said = canonical([project, {name: list(values) for name, values in keys.items()}])
+    return hmac.new(_salt(), said.encode(), hashlib.sha256).hexdigest()
+
+
+def begun(erasure: Erasure, project: str, facts: dict[str, Any], at: datetime) -> Entry:
+    """Records an erasure before anything is erased, so that no row is ever missing without an entry that says why.
+
+    One of the same keys that was killed is gone on with: its entry stands, and no second one is made.
+
+    Args:
+        erasure: What is going to be erased.
+        project: The project's name.
+        facts: Who asked for it, and why.
+        at: When, UTC.
+
+    Returns:
+        The entry.
+    """
+    file = _file(project, erasure.key)
+    if not file.exists():
+        plan = {"once": secrets.token_hex(16), "at": at.isoformat(), "payload": {**as_payload(erasure), **facts}}
+        _put(file, json.dumps(plan))
+    plan = json.loads(file.read_text())
+    return record(project, "erasure", plan["payload"], datetime.fromisoformat(plan["at"]), once=plan["once"])
+
+
+def was_begun(project: str, key: str) -> bool:
+    """Tells whether an erasure was begun and never ended.
+
+    Args:
+        project: The project's name.
+        key: The hash of its keys.
+
+    Returns:
+        Whether there is one.
+    """
+    return _file(project, key).exists()
+
+
+def ended(project: str, key: str) -> None:
+    """Forgets that an erasure is under way.
+
+    Args:
+        project: The project's name.
+        key: The hash of its keys.
+    """
+    _file(project, key).unlink()
+
+
+def unfinished(project: str | None) -> Iterator[Finding]:
+    """Finds erasures that were killed; only who knows the key can go on with one.
+
+    Args:
+        project: Only this project's; all, if `None`.
+
+    Yields:
+        What was found.
+    """
+    for file in sorted(_directory().glob("*.json")):
+        name, _, key = file.stem.rpartition("-")
+        if project in (None, name):
+            sentence = f"an erasure of rows of {name} was begun and not ended: run the same `refit forget {name}` again"
+            yield Finding("erasure", f"{name} {key[:12]}", "left", sentence)
+
+
+def missing_from(ref: SnapshotRef) -> Missing | None:
+    """Finds out which rows on record are erased.
+
+    Args:
+        ref: The rows as they were recorded.
+
+    Returns:
+        How many, and since when; `None` where all are there.
+    """
+    found = [
+        (entry, shrunk)
+        for entry in reversed(entries(ref.project, "erasure", newest=EVERY))
+        for shrunk in erasure_of(entry).snapshots
+        if shrunk.rows == ref
+    ]
+    if not found:
+        return None
+    newest, last = found[-1]
+    return Missing(sum(shrunk.erased for _, shrunk in found), last.left, newest.at, newest.id)
+
+
+def erasure_of(entry: Entry) -> Erasure:
+    """Reads an entry of the kind `erasure`.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        What was erased.
+    """
+    facts = {name: value for name, value in entry.payload.items() if name not in ("who", "why")}
+    return from_payload(Erasure, facts)
+
+
+def _salt() -> bytes:
+    file = Settings().home / "erasures" / "salt"
+    if not file.exists():
+        _put(file, secrets.token_hex(32))
+    with naming_the_fix(str(file), "REFIT_HOME"):
+        return file.read_bytes()
+
+
+def _put(file: Path, text: str) -> None:
+    """Writes a file for its owner's eyes only, whole or not at all; the first one of two stands."""
+    with naming_the_fix(str(file), "REFIT_HOME"):
+        open_home(Settings())
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            return
+        finally:
+            draft.unlink()
+
+
+def _file(project: str, key: str) -> Path:
+    return _directory() / f"{project}-{key}.json"
+
+
+def _directory() -> Path:
+    return Settings().home / "erasures"

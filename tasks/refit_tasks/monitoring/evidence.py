@@ -1,0 +1,148 @@
+"""The evidence for a decision: what the table holds now, and what is measured only if something has changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.data.split import microseconds
+from refit.errors import ModelError
+from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.label_maturity import mature_until
+from refit.monitoring.replay import Decided
+from refit.monitoring.spans import current_window, window_length
+from refit.project import Project
+from refit.records.ledger import from_payload
+from refit.records.references import Champion
+from refit.windows import Window
+from refit_tasks.decision.decide import RecordedDecision
+from refit_tasks.decision.lock import is_taken
+from refit_tasks.ledger.generations import generation_of
+from refit_tasks.ledger.record import latest
+from refit_tasks.monitoring.drift import measure_drift
+from refit_tasks.monitoring.performance import measure_performance
+from refit_tasks.monitoring.probe import run_probe
+from refit_tasks.monitoring.watch import run_watch
+from refit_tasks.storage.delta import open_table, read, within
+from refit_tasks.storage.watermark import watermark
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@task(task_run_name="look at {definition.name}", cache_policy=NO_CACHE)
+def look(definition: Project, champion: Champion | None, as_of: datetime, event: str | None = None) -> Evidence:
+    """Counts what there is to judge, without judging it.
+
+    Args:
+        definition: The project.
+        champion: The version that serves, if any.
+        as_of: The instant looked from, UTC.
+        event: What has happened outside, if that asks for a retrain.
+
+    Returns:
+        Evidence without drift, performance and probe.
+    """
+    table = open_table(definition.name)
+    trained = champion.model.trained_on.window if champion else None
+    length = window_length(definition.monitoring.window, trained)
+    newest = min(as_of, (watermark(table) if table else None) or as_of)
+    window = current_window(newest, as_of, length, trained.end if trained else None)
+    since = min(window.start, trained.end) if trained else window.start
+    times = _times(definition, Window(min(since, window.end), window.end))
+    return Evidence(
+        project=definition.name,
+        as_of=as_of,
+        generation=generation_of(champion),
+        window=window,
+        length=length,
+        rows=int((times >= microseconds(window.start)).sum()),
+        table_version=table.version() if table else -1,
+        trained_until=trained.end if trained else None,
+        new_rows=int((times >= microseconds(trained.end)).sum()) if trained else len(times),
+        mature_until=min(newest, mature_until(as_of, definition.label_delay)) if table else None,
+        request=Request("event", event) if event else None,
+        under_way=is_taken(definition.name),
+    )
+
+
+def gather(definition: Project, champion: Champion | None, current: Evidence) -> Evidence:
+    """Measures drift, performance and the benefit of a retrain.
+
+    Args:
+        definition: The project.
+        champion: The version that serves; without one there is nothing to measure.
+        current: From `look`.
+
+    Returns:
+        The whole evidence. A part that the champion's model does not allow is left out, and said to be.
+    """
+    if champion is None:
+        return current
+    withheld: list[str] = []
+
+    def measured(measure: Callable[[], T]) -> T | None:
+        try:
+            return measure()
+        except ModelError as fault:
+            # A champion that cannot score these rows is no reason to decide nothing: the other evidence stands.
+            withheld.append(str(fault))
+            return None
+
+    return replace(
+        current,
+        drift=measured(lambda: measure_drift(definition, champion, current.window, current.table_version)),
+        performance=measured(lambda: measure_performance(definition, champion, current.as_of, current.length)),
+        probe=measured(lambda: run_probe(definition, champion, current.as_of, current.length)),
+        watched=measured(lambda: run_watch(definition, champion, current.as_of, current.length)),
+        withheld=tuple(withheld),
+    )
+
+
+def find_known(definition: Project, current: Evidence) -> tuple[Evidence, RecordedDecision] | None:
+    """Finds the newest decision, if what it rests on is still all there is to know.
+
+    Args:
+        definition: The project.
+        current: From `look`.
+
+    Returns:
+        Its evidence seen from now, and the decision; `None` where rows, labels, champion or policy are others, or
+        somebody asks.
+    """
+    entry = latest(definition.name, "decision")
+    if entry is None or current.request is not None:
+        return None
+    former = from_payload(Decided, entry.payload)
+    measured = {"drift": former.evidence.drift, "performance": former.evidence.performance}
+    measured_now = replace(
+        current,
+        probe=former.evidence.probe,
+        withheld=former.evidence.withheld,
+        watched=former.evidence.watched,
+        **measured,  # type: ignore[arg-type]
+    )
+    since = replace(former.evidence, as_of=current.as_of, under_way=current.under_way)
+    if since != measured_now or former.policy != definition.monitoring:
+        return None
+    log.info("%s: nothing new since decision %d", definition.name, entry.id)
+    probed = replace(measured_now.probe, seconds=0.0) if measured_now.probe else None  # it is not made again
+    return replace(measured_now, probe=probed), RecordedDecision(entry.id, former.decision)
+
+
+def _times(definition: Project, window: Window) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Reads the event times of a window, in microseconds since 1970."""
+    table = open_table(definition.name)
+    if table is None:
+        return np.empty(0, np.int64)
+    parts = read(table, [definition.timestamp], within(definition.timestamp, window))
+    return np.concatenate([np.empty(0, np.int64), *(part.column(0).cast(pa.int64()).to_numpy() for part in parts)])

@@ -1,0 +1,163 @@
+"""What the monitor found, as one readable page for Prefect's artifacts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prefect.artifacts import create_markdown_artifact
+
+from refit.monitoring.decisions import Decision
+from refit.monitoring.evidence import Evidence
+from refit.project import Project
+from refit.records.drift_findings import ColumnDrift, Drift
+from refit.records.references import Champion
+from refit_tasks.ledger.history import Record, marks, points, read_record
+from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
+from refit_tasks.presentation.monitor_words import (
+    COLUMN_WORDS,
+    columns_by_size,
+    drift_words,
+    performance_words,
+    probe_words,
+)
+from refit_tasks.runs.links import model_links
+
+if TYPE_CHECKING:
+    from refit_tasks.decision.decide import RecordedDecision
+
+MOST_COLUMNS = 50
+"""The most columns in a table; those that changed most come first."""
+
+MOST_PICTURES = 12
+"""The most columns of which the artifact has a picture."""
+
+SAMPLED = 120
+"""The most decisions that the artifact takes the scores over time from: it is made anew with every one."""
+
+
+def publish_monitor(
+    definition: Project, evidence: Evidence, recorded: RecordedDecision, champion: Champion | None = None
+) -> None:
+    """Shows a decision and what it rests on as an artifact of the flow run that this is called in.
+
+    Args:
+        definition: The project.
+        evidence: What was measured.
+        recorded: The decision and its number in the ledger.
+        champion: The version that was judged, if any serves.
+    """
+    past = read_record(definition.name, SAMPLED)
+    links = f"\n\nThe champion in {model_links(champion)}." if champion else ""
+    create_markdown_artifact(
+        monitor_markdown(evidence, recorded.id, recorded.decision, past) + links,
+        key=artifact_key(definition.name, "drift"),
+        description=headline(recorded.id, recorded.decision),
+    )
+
+
+def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, past: Record | None = None) -> str:
+    """Writes a decision and what it rests on as markdown.
+
+    Args:
+        evidence: What was measured.
+        number_of: The decision's number in the ledger.
+        decision: What followed.
+        past: The project's past, for the scores over time.
+
+    Returns:
+        A headline, every trigger and guard, the realised score now and over time, the probe, the columns and their
+        pictures.
+    """
+    measured = (*performance_words(evidence.performance), *probe_words(evidence.probe), *evidence.withheld)
+    parts = (
+        [f"## {plain(evidence.project)}: {headline(number_of, decision)}"],
+        [_window(evidence)],
+        _findings(decision),
+        ["### Measured", "", *(f"- {plain(sentence, 600)}" for sentence in measured)] if measured else [],
+        _scores(past) if past else [],
+        *(drift_parts(evidence.drift) if evidence.drift else ()),
+        [f"`refit why {number_of}` tells the story of this decision."],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def headline(number_of: int, decision: Decision) -> str:
+    """Says in one line what was decided and why.
+
+    Args:
+        number_of: The decision's number in the ledger.
+        decision: What was decided.
+
+    Returns:
+        Markdown.
+    """
+    return f"{plain(str(decision), 400)} (decision {number_of})"
+
+
+def _window(evidence: Evidence) -> str:
+    start, end = evidence.window.start, evidence.window.end
+    return (
+        f"{evidence.rows:,} rows from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, table version "
+        f"{evidence.table_version}, champion of generation {evidence.generation}."
+    )
+
+
+def _findings(decision: Decision) -> list[str]:
+    rows = [
+        (plain(found.check), "**fired**" if found.fired else "quiet", number(found.value), number(found.limit))
+        for found in decision.findings
+    ]
+    said = sentences((plain(found.check), plain(found.sentence)) for found in decision.findings)
+    return [*table(("check", "outcome", "value", "limit"), rows, numeric=(2, 3)), "", *said]
+
+
+def _scores(past: Record) -> list[str]:
+    from refit_tasks.presentation.performance_picture import performance_picture
+
+    metric, scored = points(past)
+    if not scored:
+        return []
+    drawn = performance_picture(metric, scored, marks(past))
+    return ["### Performance over time", "", image(f"{metric} over time, its interval and what was decided", drawn)]
+
+
+def drift_parts(drift: Drift) -> tuple[list[str], ...]:
+    """Writes what a comparison with the champion's reference found.
+
+    Args:
+        drift: What was found.
+
+    Returns:
+        Paragraphs of markdown: in words, every column, what the numbers mean, and pictures of those that drifted.
+    """
+    found = columns_by_size(drift)
+    rest = [f"And {len(found) - MOST_COLUMNS} columns that changed less."] if len(found) > MOST_COLUMNS else []
+    head = ("column", "drifted", "excess PSI", "PSI", "distance", "missing", "unseen", "p")
+    rows = table(head, (_column(column) for column in found[:MOST_COLUMNS]), numeric=range(2, 8))
+    words = ["### Drift", "", plain(drift_words(drift), 900)]
+    return words, rows, rest, [plain(COLUMN_WORDS, 900)], _pictures(found)
+
+
+def _column(found: ColumnDrift) -> tuple[str, ...]:
+    return (
+        plain(found.column, 60),
+        "**huge**" if found.huge else "**yes**" if found.drifted else "no",
+        f"{found.excess:.4f}",
+        f"{found.psi:.4f}",
+        f"{found.distance:.3f}",
+        f"{100 * found.missing_change:+.1f} points",
+        f"{100 * found.unseen:.1f} %",
+        f"{found.p_value:.2g}",
+    )
+
+
+def _pictures(found: list[ColumnDrift]) -> list[str]:
+    from refit_tasks.presentation.charts import column_picture
+
+    drifted = [column for column in found if column.drifted]
+    drawn = ((column.column, column_picture(column)) for column in drifted[:MOST_PICTURES])
+    rest = [f"The first {MOST_PICTURES} of {len(drifted)} columns that drifted have a picture."]
+    return [
+        *(image(f"{name}: reference and current shares", png) + "\n" for name, png in drawn if png),
+        *(rest if len(drifted) > MOST_PICTURES else ()),
+    ]

@@ -1,0 +1,4 @@
+"""Messages to people through Prefect's blocks.
+
+Does not belong here: when to alert (`refit.monitoring`).
+"""

@@ -1,0 +1,180 @@
+"""What people are told of a run: each flow says in one line what has come of it, and by its hook that it failed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from prefect.runtime import flow_run as running
+
+from refit.errors import NoNewData, RefitError, RetrainRefused
+from refit.gate.judgements import Judgement
+from refit.policies.schedules import Occasion
+from refit.project import Project
+from refit.records.references import Challenger, Champion
+from refit.results.flows import RetrainOutcome
+from refit.results.outcomes import MonitorOutcome
+from refit_tasks.catalog import find_project
+from refit_tasks.ledger.generations import champion_of
+from refit_tasks.ledger.record import entries, latest
+from refit_tasks.notifications.notice_words import body_of, link, look_up, verdict_lines
+from refit_tasks.notifications.notify import Notice, notify
+from refit_tasks.presentation.monitor_words import performance_words
+from refit_tasks.registry.register import judgement_of, verdict_of_version
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.schemas.objects import FlowRun, State
+
+log = logging.getLogger(__name__)
+
+LATE = timedelta(minutes=5), timedelta(days=1)
+"""What happened between so long ago, and was not told, is told by the monitor: a run was killed, a service was away, or
+a person used the command line, where a rollback needs no Prefect."""
+SUCCESSIONS = 20
+"""Among so many rollbacks the one that has just been made is looked for."""
+
+_FIRST = "promoted as the first champion"
+
+
+def tell_retrain(definition: Project, outcome: RetrainOutcome) -> None:
+    """Tells of a promotion, a rejection, or a challenger that waits for a person.
+
+    Args:
+        definition: The project.
+        outcome: What the retrain did.
+    """
+    if definition.notifications.blocks and outcome.judgement:
+        with _unharmed(definition.name):
+            _tell_verdict(definition, outcome.challenger, outcome.judgement, outcome.promotion, outcome.approval_run)
+
+
+def tell_approved(project: str, champion: Champion | None) -> None:
+    """Tells of a promotion that a person has approved.
+
+    Args:
+        project: The project's name.
+        champion: The new champion; `None` after a refusal, of which nobody is told.
+    """
+    if champion is None:
+        return
+    with _unharmed(project):
+        definition, challenger = find_project(project), verdict_of_version(project, champion.version)
+        judgement = judgement_of(challenger) if challenger else None
+        if definition.notifications.blocks and challenger and judgement:
+            _tell_verdict(definition, challenger, judgement, champion)
+
+
+def tell_monitor(definition: Project, outcome: MonitorOutcome) -> None:
+    """Tells of an alert, or of the champion that the watch has taken back; and of what nobody could be told before.
+
+    Args:
+        definition: The project.
+        outcome: What the monitor found and did.
+    """
+    decision, policy, project = outcome.decision, definition.notifications, definition.name
+    if not policy.blocks:
+        return
+    _tell_late(definition)
+    spoken = [finding.sentence for finding in decision.findings if finding.fired]
+    if outcome.rolled_back and policy.tells("rollback"):
+        tell_rollback(project, outcome.rolled_back, "; ".join(spoken))
+    elif decision.action == "alert" and policy.tells("alert"):
+        with _unharmed(project):
+            body = (*spoken, *performance_words(outcome.evidence.performance), look_up(outcome.decision_id))
+            subject = f"{project}: alert by the monitor ({decision.trigger})"
+            notify(definition, Notice("alert", subject, body_of(body, running.id)))
+
+
+def tell_rollback(project: str, champion: Champion, reason: str) -> None:
+    """Tells that a former champion serves again.
+
+    Args:
+        project: The project's name; a rollback needs no project file, and only telling of it does.
+        champion: The one that came back.
+        reason: Why.
+    """
+    with _unharmed(project):
+        definition = find_project(project)
+        if not definition.notifications.tells("rollback"):
+            return
+        made = [
+            one
+            for one in entries(project, "rollback", newest=SUCCESSIONS)
+            if one.payload["champion"]["generation"] == champion.generation
+        ]
+        former = f" in place of version {made[0].payload['former']['version']}" if made else ""
+        subject = f"{project}: rolled back, version {champion.version} serves again{former}"
+        body = (f"Reason: {reason}", f"Generation {champion.generation}.", *(look_up(one.id) for one in made[:1]))
+        notify(definition, Notice("rollback", subject, body_of(body, running.id), made[0].id if made else None))
+
+
+def tell_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+    """Tells of a run that failed or crashed: a hook of the flows. A refused retrain, or one without new rows, is none.
+
+    A run inside another one is left to that one, which fails with it.
+
+    Args:
+        flow: The flow.
+        flow_run: Its run.
+        state: The state that it ended in.
+    """
+    project, run_id = str(flow_run.parameters.get("project")), str(flow_run.id)
+    error = getattr(state.data, "result", state.data)  # not there where another process found the run dead
+    if flow_run.parent_task_run_id or isinstance(error, RetrainRefused | NoNewData):
+        return
+    with _unharmed(project, run_id):
+        kind = f" ({type(error).__name__})" if isinstance(error, BaseException) else ""
+        subject = f"{project}: {flow.name} {(state.name or 'Failed').lower()}{kind}"
+        said = str(error) if isinstance(error, RefitError) else state.message or ""
+        notify(find_project(project), Notice("failure", subject, body_of((said,), run_id)), run_id)
+
+
+def _tell_late(definition: Project) -> None:
+    now, (least, most) = datetime.now(UTC), LATE
+    with _unharmed(definition.name):
+        for made in (latest(definition.name, "promotion"), latest(definition.name, "rollback")):
+            if made is None or not least < now - made.at < most:
+                continue
+            if made.kind == "rollback":
+                tell_rollback(made.project, champion_of(made), made.payload["reason"])
+            else:
+                tell_approved(made.project, champion_of(made))
+
+
+def _tell_verdict(
+    definition: Project,
+    challenger: Challenger,
+    judgement: Judgement,
+    promotion: Champion | None,
+    approval_run: str | None = None,
+) -> None:
+    occasion, said = _what_came(challenger, judgement, promotion)
+    asked = [f"To answer: refit approve {definition.name} {challenger.version}", *link("form", approval_run)]
+    lines = (
+        *verdict_lines(challenger, judgement),
+        *(asked if occasion == "approval" else ()),
+        look_up(challenger.verdict_id),
+    )
+    subject, about = f"{definition.name}: version {challenger.version} {said}", challenger.verdict_id
+    notify(definition, Notice(occasion, subject, body_of(lines, running.id), about))
+
+
+def _what_came(challenger: Challenger, judgement: Judgement, promotion: Champion | None) -> tuple[Occasion, str]:
+    over = judgement.over
+    if promotion:
+        return "promotion", f"promoted over version {over.version}" if over else _FIRST
+    return ("approval", "waits for approval") if challenger.verdict.promote else ("rejection", "rejected")
+
+
+@contextmanager
+def _unharmed(project: str, run_id: str | None = None) -> Iterator[None]:
+    """Keeps a run as it is whatever telling of it meets: a project file that broke meanwhile, a ledger that is away."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - what the run did is on record, and stays done whatever comes here
+        said = str(error) if isinstance(error, RefitError) else type(error).__name__
+        log.warning("%s: nobody was told: %s", project, said, extra={"flow_run_id": run_id} if run_id else None)

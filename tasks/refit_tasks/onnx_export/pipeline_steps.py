@@ -1,0 +1,119 @@
+"""The steps of a pipeline before the last in ONNX, by skl2onnx: those that it computes exactly, and no others.
+
+The list of steps is short on purpose: a step is on it if its ONNX form gives the same doubles for every row, by how it
+is computed, not only for the rows that it is tried on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn import compose, decomposition, feature_selection, impute, pipeline, preprocessing
+
+from refit.errors import ModelError
+from refit_tasks.onnx_export.graph import OPSETS, Graph
+
+ENCODERS = (preprocessing.OneHotEncoder, preprocessing.OrdinalEncoder)
+_SCALERS = (
+    preprocessing.StandardScaler,
+    preprocessing.MinMaxScaler,
+    preprocessing.MaxAbsScaler,
+    preprocessing.RobustScaler,
+    feature_selection.SelectKBest,
+    feature_selection.VarianceThreshold,
+    decomposition.PCA,
+)
+
+
+def written(steps: Any, inputs: dict[str, str]) -> tuple[Graph, str]:  # noqa: ANN401 - a pipeline, or `None`
+    """Writes the steps in ONNX.
+
+    Args:
+        steps: All but the last one, fitted; `None` where there are none.
+        inputs: From feature, in order, to `float64` or `str`.
+
+    Returns:
+        The graph, and the name of the doubles that it gives.
+
+    Raises:
+        ModelError: If a step has no exact form.
+    """
+    if steps is None:
+        graph = Graph()
+        return graph, graph.add("Concat", *inputs, axis=1)
+    _insist(steps)
+    start = _converted(steps, inputs)
+    graph = Graph(start)
+    return graph, graph.cast(start.output[0].name, "float64")
+
+
+def _insist(step: Any) -> None:  # noqa: ANN401
+    """Refuses steps that are not on the list, in whatever they are nested."""
+    kind = type(step)
+    if kind is pipeline.Pipeline:
+        inner = [one for _, one in step.steps]
+    elif kind is pipeline.FeatureUnion:
+        inner = [one for _, one in step.transformer_list]
+    elif kind is compose.ColumnTransformer:
+        inner = [one for _, one, columns in step.transformers_ if len(np.atleast_1d(columns))]
+    else:
+        _insist_on_one(step)
+        return
+    for one in inner:
+        _insist(one)
+
+
+def _insist_on_one(step: Any) -> None:  # noqa: ANN401
+    if isinstance(step, str) or type(step) in _SCALERS:
+        return
+    if type(step) is preprocessing.FunctionTransformer and step.func is None:
+        return
+    if type(step) in ENCODERS:
+        if any(one.dtype.kind in "biuf" for one in step.categories_):
+            raise ModelError(f"{type(step).__name__} encodes a column of numbers")
+        return
+    if type(step) is impute.SimpleImputer:
+        numbers = step.statistics_.dtype.kind in "iuf" and not np.isnan(step.statistics_).any()
+        if step.add_indicator or not numbers or not pd.isna(step.missing_values):
+            raise ModelError("SimpleImputer fills in something else than missing numbers")
+        return
+    raise ModelError(f"{type(step).__name__} has no exact form in ONNX")
+
+
+def _converted(steps: Any, inputs: dict[str, str]) -> Any:  # noqa: ANN401
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
+
+    kinds = {"float64": DoubleTensorType, "str": StringTensorType}
+    takes = [(name, kinds[kind]([None, 1])) for name, kind in inputs.items()]
+    converted = convert_sklearn(
+        steps,
+        initial_types=takes,
+        target_opset={**OPSETS, "ai.onnx.ml": 3},
+        custom_conversion_functions={impute.SimpleImputer: _imputed},
+        custom_shape_calculators={impute.SimpleImputer: _imputed_shape},
+    )
+    return converted.graph
+
+
+def _imputed(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401 - called by skl2onnx
+    """Writes what fills in missing numbers: skl2onnx's own has no form in doubles."""
+    from onnx import TensorProto
+    from skl2onnx.operator_converters.common import concatenate_variables
+
+    values = operator.raw_operator.statistics_
+    numbers = concatenate_variables(scope, operator.inputs, container)
+    fill, gaps = scope.get_unique_variable_name("fill"), scope.get_unique_variable_name("gaps")
+    container.add_initializer(fill, TensorProto.DOUBLE, [1, len(values)], values.astype(float).tolist())
+    container.add_node("IsNaN", [numbers], gaps, name=scope.get_unique_operator_name("IsNaN"))
+    container.add_node(
+        "Where", [gaps, fill, numbers], operator.outputs[0].full_name, name=scope.get_unique_operator_name("Where")
+    )
+
+
+def _imputed_shape(operator: Any) -> None:  # noqa: ANN401 - called by skl2onnx
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    operator.outputs[0].type = DoubleTensorType([None, len(operator.raw_operator.statistics_)])

@@ -1,0 +1,145 @@
+"""The trial of a model's ONNX form, in a process of its own: made, held against scikit-learn, timed beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from refit.errors import ModelError
+from refit.inference.feature_schema import conformed
+from refit.inference.onnx_choice import AGREEMENT, choose, difference
+from refit.inference.predictor import Answerer, Said
+from refit.inference.proven import GAP, TEXTS, Proven, columns_of
+from refit_tasks.onnx_export.pipeline_steps import ENCODERS
+from refit_tasks.onnx_export.session import OnnxForm, converted, digest, packed
+
+FILE = "form.onnx"
+"""Where the trial leaves the file."""
+GAPS_ROWS, SINGLES = 50, 30
+"""So many rows have a value taken away, and are asked for one by one."""
+MOST_TEXTS = 5_000
+"""So many texts of an encoder are tried in each column; of others, those that the holdout has shown are enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Two:
+    """Both forms of one model, and the rows to try them on."""
+
+    model: Answerer
+    onnx_model: Any
+    kinds: Mapping[str, str]
+    rows: pd.DataFrame
+
+    def form(self, proven: Proven) -> tuple[bytes, OnnxForm]:
+        content = packed(self.onnx_model, proven)
+        return content, OnnxForm(content, self.model.labels)
+
+
+def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, results: Path) -> dict[str, Any]:
+    """Makes a model's ONNX form and tries it.
+
+    Args:
+        model: The fitted model.
+        kinds: Its features, from `refit.inference.feature_schema.kinds_of`.
+        rows: The holdout's features.
+        results: Where to leave the file.
+
+    Returns:
+        The fields of a `ServingForm`.
+
+    Raises:
+        ModelError: If there is no such form; a converter, which is foreign code, may raise anything.
+    """
+    two = _Two(Answerer(model), converted(model, kinds), kinds, conformed(kinds, rows))
+    expected = two.model.say(two.rows)
+    proven = _proven(two)
+    content, form = two.form(proven)
+    (results / FILE).write_bytes(content)
+    apart = _apart(two, form, proven, expected)
+    with threadpool_limits(1):  # as where it serves
+        faster = _faster(two, form)
+    return asdict(choose(len(rows), apart, faster, digest(content)))
+
+
+def _apart(two: _Two, form: OnnxForm, proven: Proven, expected: Said) -> float:
+    """Compares the forms on all rows; those that ONNX leaves to scikit-learn would not be told apart by asking it."""
+    everything = Proven(two.kinds, _texts_of(two.rows, two.kinds), frozenset(two.kinds))
+    said = form.say(columns_of(two.rows, two.kinds)) if proven == everything else None
+    said = said or two.form(everything)[1].say(columns_of(two.rows, two.kinds))
+    return float("inf") if said is None else difference(said, expected)
+
+
+def _proven(two: _Two) -> Proven:
+    """Finds the texts and the gaps that both forms treat alike."""
+    shown = _texts_of(two.rows, two.kinds)
+    everything = Proven(two.kinds, {name: known | _encoded(two) for name, known in shown.items()}, frozenset(two.kinds))
+    form = two.form(everything)[1]
+    texts = {name: _proven_texts(two, form, name, everything.texts[name], known) for name, known in shown.items()}
+    gaps = {name for name in two.kinds if _same(two, form, two.rows.head(GAPS_ROWS).assign(**{name: None}))}
+    texts = {name: known | {None} if name in gaps else known - {None} for name, known in texts.items()}
+    return Proven(two.kinds, texts, frozenset(gaps - texts.keys()))
+
+
+def _texts_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, frozenset[str | None]]:
+    columns = columns_of(rows, {name: kind for name, kind in kinds.items() if kind in TEXTS})
+    return {name: frozenset({*cells, None} - {GAP}) for name, cells in columns.items()}
+
+
+def _encoded(two: _Two) -> frozenset[str | None]:
+    """All texts that an encoder of the model knows, whichever column it is of."""
+    known = (text for encoder in _encoders(two.model.model) for each in encoder.categories_ for text in each)
+    return frozenset(islice((text for text in known if isinstance(text, str) and text != GAP), MOST_TEXTS))
+
+
+def _encoders(model: BaseEstimator) -> Iterable[Any]:
+    if isinstance(model, ENCODERS):
+        yield model
+    elif isinstance(model, Pipeline):
+        for _, step in model.steps:
+            yield from _encoders(step)
+    for _, step, _ in getattr(model, "transformers_", ()):
+        yield from _encoders(step)
+
+
+def _proven_texts(
+    two: _Two, form: OnnxForm, name: str, tried: frozenset[str | None], shown: frozenset[str | None]
+) -> frozenset[str | None]:
+    """Tries each text in a row of its own; where one is treated otherwise, only those of the holdout are left."""
+    texts = sorted(text for text in tried if text is not None)
+    rows = two.rows.iloc[np.arange(len(texts)) % len(two.rows)].assign(**{name: pd.array(texts, dtype="str")})
+    return frozenset(texts) if not texts or _same(two, form, rows) else shown
+
+
+def _same(two: _Two, form: OnnxForm, rows: pd.DataFrame) -> bool:
+    rows = conformed(two.kinds, rows)
+    try:
+        expected = two.model.say(rows)
+    except ModelError:  # scikit-learn refuses such rows, and is to say so
+        return False
+    said = form.say(columns_of(rows, two.kinds))
+    return said is not None and difference(said, expected) <= AGREEMENT
+
+
+def _faster(two: _Two, form: OnnxForm) -> float:
+    """Tells how many times as fast the form answers a row: by the medians of calls in turns."""
+    theirs, ours = list[float](), list[float]()
+    for place in range(min(SINGLES, len(two.rows))):
+        row = two.rows.iloc[[place]]
+        cells = {name: list(cells) for name, cells in columns_of(row, two.kinds).items()}
+        start = perf_counter()
+        two.model.say(row)
+        between = perf_counter()
+        form.say(cells)
+        theirs.append(between - start)
+        ours.append(perf_counter() - between)
+    return float(np.median(theirs) / np.median(ours))

@@ -1,0 +1,109 @@
+"""What two versions said of rows that their key tells, read from the table of predictions in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.data.fingerprint import Identities, identities
+from refit.inference.prediction_rows import KEY
+from refit.project import Project
+from refit.windows import Window
+from refit_tasks.storage.delta import open_table, read, schema_of, within
+from refit_tasks.storage.predictions_table import predictions_of
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+MOST_KEYS = 200_000
+"""Of more keys, those whose hashes are smallest stand for all: the same ones of either version, and twice as many
+answers at most."""
+SAID = ("prediction", "score", "scores", "classes")
+KNOWN = ("version", "role", "source", "scored_at", "event_time")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Answers to rows with a key."""
+
+    keys: Identities
+    rows: pa.Table
+    """What was said, by whom and when."""
+    named: pa.Schema
+    """The columns of the key in the types in which the predictions' table holds them."""
+    looked_at: float = 1.0
+    """The share of all keys that these are."""
+
+    def of(self, mask: pa.ChunkedArray) -> Answered:
+        """Picks answers; of several to one key the newest.
+
+        Args:
+            mask: Over the rows.
+
+        Returns:
+            Those, each key once, sorted by it.
+        """
+        at = np.flatnonzero(np.asarray(mask))
+        moments = self.rows["scored_at"].cast(pa.int64()).to_numpy()[at]
+        order = at[np.lexsort((moments, self.keys[at]))]
+        keys = self.keys[order]
+        newest = order[np.append(keys[1:] != keys[:-1], np.ones(min(1, len(keys)), bool))]
+        return replace(self, keys=self.keys[newest], rows=self.rows.take(pa.array(newest)))
+
+
+def read_answers(definition: Project, versions: Sequence[int], window: Window) -> Answered | None:
+    """Reads what some versions said.
+
+    Args:
+        definition: The project; it has a key.
+        versions: Their numbers.
+        window: When they said it.
+
+    Returns:
+        Their answers to rows whose key was sent; `None` where there are none.
+    """
+    table = open_table(predictions_of(definition.name))
+    names = [KEY + name for name in definition.key]
+    if table is None or not {*names, "prediction"} <= set(schema_of(table).names):
+        return None
+    columns = [name for name in (*names, *KNOWN, *SAID) if name in schema_of(table).names]
+    days = f"scored_on >= '{window.start:%Y-%m-%d}' AND scored_on <= '{window.end:%Y-%m-%d}'"
+    where = f"{days} AND version IN ({', '.join(map(str, versions))}) AND {within('scored_at', window)}"
+    return _bounded(definition, table, columns, where)
+
+
+def _bounded(definition: Project, table: DeltaTable, columns: list[str], where: str) -> Answered | None:
+    names, most = [KEY + name for name in definition.key], 2**64
+    keys, parts = list[Identities](), list[pa.Table]()
+    for part in read(table, columns, where):
+        rows = part.filter(_complete(part, [*names, "prediction"]))
+        found = identities(rows.select(names).rename_columns(list(definition.key)), definition.key)
+        keys, parts = [*keys, found], [*parts, rows.drop_columns(names)]
+        keys[-1:], parts[-1:] = _smaller(keys[-1:], parts[-1:], most)
+        while sum(map(len, keys)) > 2 * MOST_KEYS:
+            most //= 2
+            keys, parts = _smaller(keys, parts, most)
+    if not sum(map(len, keys)):
+        return None
+    held = schema_of(table)
+    named = pa.schema([(name, held.field(KEY + name).type) for name in definition.key])
+    return Answered(np.concatenate(keys), pa.concat_tables(parts), named, most / 2**64)
+
+
+def _smaller(keys: list[Identities], parts: list[pa.Table], most: int) -> tuple[list[Identities], list[pa.Table]]:
+    """Keeps the keys whose first 64 bits are a smaller number."""
+    together = np.concatenate(keys)
+    mask = together.view(np.uint64).reshape(-1, 2)[:, 0] <= np.uint64(most - 1)
+    return [together[mask]], [pa.concat_tables(parts).filter(pa.array(mask))]
+
+
+def _complete(part: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
+    mask = pc.is_valid(part[names[0]])
+    for name in names[1:]:
+        mask = pc.and_(mask, pc.is_valid(part[name]))
+    return mask

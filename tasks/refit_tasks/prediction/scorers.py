@@ -1,0 +1,142 @@
+"""The versions that answer in a batch: loaded as they would serve, and asked through the same door."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sklearn.base import BaseEstimator
+
+from refit.data.fingerprint import row_hashes
+from refit.errors import NotEnoughData
+from refit.inference.feature_schema import conformed
+from refit.inference.prediction_rows import Asked, prediction_rows, said_by
+from refit.modelling.predictions import Predictions, predict_once
+from refit.project import Project
+from refit.records.references import Challenger, Champion, ModelRef
+from refit_tasks.promotion.champion import find_champion
+from refit_tasks.registry.challengers import find_challenger
+from refit_tasks.registry.model_signature import fetched, kinds_beside
+from refit_tasks.registry.model_store import load_model
+from refit_tasks.registry.recorded_features import kinds_in
+from refit_tasks.retries import not_ours
+from refit_tasks.storage.snapshot_rows import frame
+
+log = logging.getLogger(__name__)
+
+HASH = 32
+"""Hexadecimal characters of a row's hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """A version that answers."""
+
+    asked: Asked
+    model: BaseEstimator
+    kinds: dict[str, str]
+    """Its features, from `refit.inference.feature_schema.kinds_of`."""
+
+    def answer(self, rows: pa.Table) -> Predictions:
+        """Has the version answer.
+
+        Args:
+            rows: Rows in the types of the project's table.
+
+        Returns:
+            Its answers, and the features as it saw them.
+
+        Raises:
+            ModelError: If it cannot predict these rows.
+        """
+        return predict_once(self.model, conformed(self.kinds, frame(rows)))
+
+    def recorded(self, definition: Project, rows: pa.Table, answers: Predictions, run: str | None) -> pa.Table:
+        """Makes rows of the predictions' table.
+
+        Args:
+            definition: The project.
+            rows: The rows that were asked about.
+            answers: What the version says of them.
+            run: The flow run that asked.
+
+        Returns:
+            One for each. Its hash is of the key, the event time and the features, so that a row that was corrected
+            since is another one.
+        """
+        identity = list(dict.fromkeys([*definition.key, definition.timestamp, *self.kinds]))
+        digits = row_hashes(rows, identity).tobytes().hex()
+        return prediction_rows(
+            self.asked,
+            said_by(answers),
+            answers.rows,
+            keys=rows.select(list(definition.key)),
+            event_time=rows[definition.timestamp],
+            row_hash=(digits[at : at + HASH] for at in range(0, len(digits), HASH)),
+            request_id=[run] * rows.num_rows,
+        )
+
+
+def load_scorer(definition: Project, model: ModelRef, asked: Asked, schema: pa.Schema) -> Scorer:
+    """Loads a version.
+
+    Args:
+        definition: The project.
+        model: Which model.
+        asked: What its predictions are recorded as.
+        schema: The schema of the project's table, for a model that does not tell what it was fitted on.
+
+    Returns:
+        The version, ready to answer.
+
+    Raises:
+        ModelError: If its artifact is gone, damaged or not to be trusted, or the table has lost one of its features.
+    """
+    with fetched(model) as directory:
+        estimator, kinds = load_model(directory, definition.trusted_types), kinds_beside(directory)
+    return Scorer(asked, estimator, kinds or kinds_in(schema, definition, estimator))
+
+
+def require_champion(definition: Project) -> Champion:
+    """Finds the version that serves.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        The champion.
+
+    Raises:
+        NotEnoughData: If there is none.
+    """
+    champion = find_champion(definition)
+    if champion is None:
+        raise NotEnoughData(
+            f"{definition.name} has no champion yet, so nothing can be scored: run `refit retrain {definition.name}`"
+        )
+    return champion
+
+
+@task(
+    task_run_name="find the shadow of {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
+def find_shadow(definition: Project) -> Challenger | None:
+    """Finds the version that answers beside the champion.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        The newest one that waits for approval; `None` where none does, or the project's policy is off.
+    """
+    challenger = find_challenger(definition)
+    if challenger:
+        log.info("%s: version %d shadows", definition.name, challenger.version)
+    return challenger

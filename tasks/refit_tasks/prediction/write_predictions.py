@@ -1,0 +1,169 @@
+"""How the predictions of a batch get into their table: in one commit, each row once for each version.
+
+Every such commit carries one application transaction, `refit-score`, and so excludes any other that has begun from the
+same state: what a batch has read of the table still holds when it writes. Servers append beside it unhindered. The
+transaction's number is how far the project's own rows have been scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.data.fingerprint import Identities, beyond
+from refit.data.split import microseconds, moment
+from refit.inference.prediction_rows import Asked, stored
+from refit.results.score import Counted
+from refit.windows import Window
+from refit_tasks.storage.delta import open_table, read, redo, schema_of, within
+from refit_tasks.storage.predictions_table import predictions_of, tidy, write_rows
+from refit_tasks.storage.staging import Pieces
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Transaction
+
+APPLICATION = "refit-score"
+
+
+@dataclass(slots=True)
+class Staged:
+    """What one version said, on disk."""
+
+    asked: Asked
+    pieces: Pieces
+    schemas: dict[pa.Schema, None] = field(default_factory=dict)
+    hashes: list[Identities] = field(default_factory=list)
+
+    @classmethod
+    def begun(cls, asked: Asked, area: Path) -> Staged:
+        """Makes an empty one.
+
+        Args:
+            asked: What the predictions are recorded as.
+            area: Scratch space.
+
+        Returns:
+            To be added to.
+        """
+        return cls(asked, Pieces(area / f"said-{asked.role}"))
+
+    def add(self, rows: pa.Table) -> None:
+        """Adds rows.
+
+        Args:
+            rows: Rows of the predictions' table.
+        """
+        self.pieces.add(rows)
+        self.schemas[rows.schema] = None
+        self.hashes.append(_packed(rows["row_hash"]))
+
+    @property
+    def identities(self) -> Identities:
+        """The rows' hashes, in their order."""
+        return np.concatenate([np.empty(0, "S16"), *self.hashes])
+
+
+def scored_until(project: str) -> datetime | None:
+    """Tells how far a project's own rows have been scored.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Just after the newest event time, UTC; `None` before the first batch.
+    """
+    table = open_table(predictions_of(project))
+    return _mark(table) if table else None
+
+
+def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: datetime | None) -> list[Counted]:
+    """Writes predictions that the table does not hold yet, or nothing if it holds all of them.
+
+    Args:
+        project: The project's name.
+        staged: What each version said.
+        span: The event times of all rows.
+        until: How far the project's own rows have been scored with these; `None` where they are others, or some before
+            them may be missing. It never goes back.
+
+    Returns:
+        For each version how many were written, and how many were there.
+
+    Raises:
+        StateError: If others keep writing such batches.
+    """
+    name = predictions_of(project)
+
+    def step() -> list[Counted]:
+        table = open_table(name)
+        known = _known(table, staged, span) if table else {}
+        nothing: Identities = np.empty(0, "S16")
+        fresh = [beyond(one.identities, known.get(_named(one.asked), nothing)) for one in staged]
+        if any(mask.any() for mask in fresh):
+            schema = _schema(staged, schema_of(table) if table else pa.schema([]))
+            tidy(name, write_rows(name, table, _rows(staged, fresh, schema), schema, _transaction(table, until)))
+        return [Counted(int(mask.sum()), int((~mask).sum())) for mask in fresh]
+
+    return redo(step, name)
+
+
+def _known(table: DeltaTable, staged: Sequence[Staged], span: Window) -> dict[tuple[int, str], Identities]:
+    """Reads which rows the versions have answered in batches before."""
+    versions = ", ".join(str(one.asked.version) for one in staged)
+    where = f"source = 'batch' AND version IN ({versions}) AND {within('event_time', span)}"
+    found: dict[tuple[int, str], list[Identities]] = {_named(one.asked): [] for one in staged}
+    for part in read(table, ["row_hash", "version", "role"], where):
+        for (version, role), hashes in found.items():
+            mine = pc.and_(pc.equal(part["version"], version), pc.equal(part["role"], role))
+            hashes.append(_packed(part["row_hash"].filter(mine)))
+    return {named: np.concatenate([np.empty(0, "S16"), *hashes]) for named, hashes in found.items()}
+
+
+def _named(asked: Asked) -> tuple[int, str]:
+    return asked.version, asked.role
+
+
+def _schema(staged: Sequence[Staged], held: pa.Schema) -> pa.Schema:
+    """Gives the columns of all rows, in the types in which the table holds them."""
+    schema = held
+    for raw in (raw for one in staged for raw in one.schemas):
+        found = stored(raw.empty_table(), schema).schema
+        schema = pa.schema([*schema, *(field for field in found if field.name not in schema.names)])
+    return schema
+
+
+def _rows(staged: Sequence[Staged], fresh: Sequence[np.ndarray], schema: pa.Schema) -> Iterator[pa.Table]:
+    for one, mask in zip(staged, fresh, strict=True):
+        start = 0
+        for piece in one.pieces:
+            rows = stored(piece.filter(pa.array(mask[start : start + piece.num_rows])), schema)
+            start += piece.num_rows
+            yield pa.table([_column(rows, column) for column in schema], schema=schema)
+
+
+def _column(rows: pa.Table, wanted: pa.Field) -> pa.ChunkedArray | pa.Array:
+    return rows[wanted.name] if wanted.name in rows.column_names else pa.nulls(rows.num_rows, wanted.type)
+
+
+def _transaction(table: DeltaTable | None, until: datetime | None) -> Transaction:
+    from deltalake import Transaction
+
+    marks = [mark for mark in (_mark(table) if table else None, until) if mark]
+    return Transaction(APPLICATION, microseconds(max(marks)) if marks else 0)
+
+
+def _mark(table: DeltaTable) -> datetime | None:
+    version = table.transaction_version(APPLICATION)
+    return moment(version) if version else None
+
+
+def _packed(hashes: pa.ChunkedArray) -> Identities:
+    """Gives hashes of 32 hexadecimal characters as the 16 bytes that they spell."""
+    return np.frombuffer(bytes.fromhex("".join(hashes.to_pylist())), "S16")

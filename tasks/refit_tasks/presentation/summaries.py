@@ -1,0 +1,185 @@
+"""What came of a run in one sentence, for the state that it ends in: what a person sees of it in a list of runs."""
+
+from __future__ import annotations
+
+from refit.backtest.results import BacktestResult
+from refit.monitoring.decisions import Decision
+from refit.records.recipes import Reproduction
+from refit.records.references import Champion
+from refit.records.verdicts import Reason, Verdict
+from refit.results.flows import RetrainOutcome
+from refit.results.outcomes import MonitorOutcome
+from refit_tasks.presentation.markdown import number, shortened
+
+LONGEST = 200
+"""The most characters of a sentence: a list of runs shows no more."""
+MOST_RULES = 3
+"""The most failed rules that are named; the verdict's page has all of them."""
+
+AGAINST_CHAMPION = ("not_worse_than_champion", "better_than_champion")
+AGAINST_BASELINE = "beats_baseline"
+GUARDS = ("under_way", "cooldown", "rejected_before", "budget")
+
+
+def retrained(outcome: RetrainOutcome) -> str:
+    """Says what came of a retrain.
+
+    Args:
+        outcome: What it did.
+
+    Returns:
+        Promoted, rejected or waiting, with the version and the numbers that were decisive.
+    """
+    version, verdict = outcome.challenger.version, outcome.challenger.verdict
+    metric = outcome.judgement.comparison.metric if outcome.judgement else "score"
+    compared = _compared(verdict, metric)
+    if outcome.pending:
+        return shortened(f"waits for approval: version {version}{compared}", LONGEST)
+    if outcome.promotion is None:
+        return shortened(f"rejected: version {version}, {_failed(verdict)}", LONGEST)
+    over = f"over version {outcome.compared_with.version}" if outcome.compared_with else "as the first champion"
+    return shortened(f"promoted: version {version} {over}, generation {outcome.generation}{compared}", LONGEST)
+
+
+def verdict_in_short(verdict: Verdict) -> str:
+    """Says in short what the gate concluded.
+
+    Args:
+        verdict: The outcome of all rules.
+
+    Returns:
+        To promote, with the comparison that was decisive; or to reject, with the rules that failed.
+    """
+    if not verdict.promote:
+        return shortened(f"reject: {_failed(verdict)}", LONGEST)
+    decisive = _decisive(verdict)
+    return f"promote: {_short(decisive)}" if decisive else "promote"
+
+
+def monitored(outcome: MonitorOutcome) -> str:
+    """Says what the monitor decided, and why.
+
+    Args:
+        outcome: What it found and started.
+
+    Returns:
+        The decision, its trigger, what holds it back, and what followed.
+    """
+    followed = f"; {_ended(outcome.retrain)}" if outcome.retrain else ""
+    if outcome.rolled_back:
+        followed = f"; version {outcome.rolled_back.version} serves again"
+    if outcome.nothing_new:
+        followed += f" (nothing new since decision {outcome.decision_id})"
+    return shortened(decided(outcome.decision), LONGEST - len(followed)) + followed
+
+
+def decided(decision: Decision) -> str:
+    """Says what was decided and what it answers; what holds a retrain back is told before what asks for it.
+
+    Args:
+        decision: What was concluded.
+
+    Returns:
+        A sentence.
+    """
+    fired = {found.check: found.sentence for found in decision.findings if found.fired}
+    held = [sentence for check, sentence in fired.items() if check in GUARDS]
+    if decision.trigger is None:
+        return f"{decision.action}: {'; '.join(fired.values()) or 'nothing fired'}"
+    if decision.action == "wait":
+        return f"wait: {_spoken(decision.trigger)} asks for a retrain, but {'; '.join(held) or 'it is held back'}"
+    return f"{decision.action}: {_spoken(decision.trigger)}, {fired.get(decision.trigger, 'decided before')}"
+
+
+def rolled_back(champion: Champion, reason: str) -> str:
+    """Says who came back.
+
+    Args:
+        champion: The version that serves again.
+        reason: Why.
+
+    Returns:
+        A sentence.
+    """
+    return shortened(f"version {champion.version} serves again, generation {champion.generation}: {reason}", LONGEST)
+
+
+def answered(version: int, champion: Champion | None, who: str) -> str:
+    """Says what a person answered.
+
+    Args:
+        version: The version that waited.
+        champion: The new champion; `None` after a refusal.
+        who: The person.
+
+    Returns:
+        A sentence.
+    """
+    said = f"approved by {who}: version {version} is champion, generation {champion.generation}" if champion else None
+    return shortened(said or f"refused by {who}: version {version} is not promoted", LONGEST)
+
+
+def reproduced(found: Reproduction) -> str:
+    """Says whether a version could be made again.
+
+    Args:
+        found: What came of it.
+
+    Returns:
+        A sentence.
+    """
+    causes = ", ".join(dict.fromkeys(one.what for one in found.differs))
+    other = f"; different from the record: {causes}" if causes else ""
+    said = "is reproduced" if found.reproduced else "differs"
+    by = "nothing was fitted" if found.difference is None else f"by {found.difference:.3g} at most"
+    return shortened(f"version {found.version} {said}: {by}, on {found.rows:,} rows{other}", LONGEST)
+
+
+def backtested(result: BacktestResult, best: str) -> str:
+    """Says which policy lost least.
+
+    Args:
+        result: What the replay showed.
+        best: The same in words, the headline of its page.
+
+    Returns:
+        A sentence.
+    """
+    return shortened(f"{best}; {len(result.policies)} policies compared", LONGEST)
+
+
+def _ended(outcome: RetrainOutcome) -> str:
+    ending = "waits for approval" if outcome.pending else "promoted" if outcome.promotion else "rejected"
+    return f"{ending}: version {outcome.challenger.version}"
+
+
+def _compared(verdict: Verdict, metric: str) -> str:
+    reason = _decisive(verdict)
+    if reason is None or reason.value is None or reason.limit is None:
+        return ""
+    above = " above the trivial model's" if reason.check == AGAINST_BASELINE else ""
+    return f", {metric} {reason.value:+.3g}{above} (at least {reason.limit:+.3g})"
+
+
+def _decisive(verdict: Verdict) -> Reason | None:
+    """Finds the comparison that people ask about first."""
+    by_check = {reason.check: reason for reason in verdict.reasons}
+    return next((by_check[check] for check in (*AGAINST_CHAMPION, AGAINST_BASELINE) if check in by_check), None)
+
+
+def _failed(verdict: Verdict) -> str:
+    failed = [reason for reason in verdict.reasons if not reason.passed]
+    more = f"; and {len(failed) - MOST_RULES} more rules" if len(failed) > MOST_RULES else ""
+    return "; ".join(_short(reason) for reason in failed[:MOST_RULES]) + more
+
+
+def _short(reason: Reason) -> str:
+    if reason.value is None or reason.limit is None:
+        return f"{_spoken(reason.check)}: {reason.sentence}"
+    difference = reason.check in (*AGAINST_CHAMPION, AGAINST_BASELINE)
+    value, limit = (f"{one:+.3g}" if difference else number(one) for one in (reason.value, reason.limit))
+    return f"{_spoken(reason.check)} {value}, limit {limit}"
+
+
+def _spoken(check: str) -> str:
+    return check.replace("_", " ")

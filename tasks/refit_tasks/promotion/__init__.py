@@ -1,0 +1,4 @@
+"""Promotion, the reconciliation of the alias, approval and rollback.
+
+Does not belong here: registering a version (`registry`).
+"""

@@ -1,0 +1,110 @@
+"""The champion at the beginning of a flow: the ledger decides who serves, whoever has moved the alias."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sqlalchemy import Connection
+
+from refit.errors import NotApproved
+from refit.project import Project
+from refit.records.ledger import Entry, as_payload
+from refit.records.references import Challenger, Champion
+from refit_tasks.ledger.database import writing
+from refit_tasks.ledger.generations import begins, current_champion, enthrone, newest_champion
+from refit_tasks.ledger.transactions import append, find_once, newest_entry
+from refit_tasks.promotion.promote import check_approval
+from refit_tasks.registry.alias import Moved, follow_ledger, moved_alias, note_settled
+from refit_tasks.registry.register import judgement_of, verdict_of_version
+from refit_tasks.retries import not_ours
+
+log = logging.getLogger(__name__)
+
+
+@task(
+    task_run_name="find the champion of {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
+def find_champion(definition: Project) -> Champion | None:
+    """Finds the version that serves, and brings MLflow's alias and the ledger together again.
+
+    Where a crash left the alias behind, it follows. Where a person has moved it, that is recorded, and the project's
+    policy says whether it is put back, or that version made champion, if a verdict has allowed it, and a person where
+    one is asked.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        The champion by the ledger, or `None` while there is none.
+
+    Raises:
+        StateError: If the ledger cannot be read, or MLflow no longer has the champion's version.
+    """
+    serving = current_champion(definition.name)
+    if serving is None:
+        return None
+    move = _settle_move(definition, datetime.now(UTC)) if moved_alias(definition.name, serving) else None
+    champion = follow_ledger(definition.name)
+    if champion and move:
+        note_settled(definition.name, champion, move.id)
+    return champion
+
+
+def _settle_move(definition: Project, at: datetime) -> Entry | None:
+    """Records a move once, and adopts the version where the policy says so.
+
+    It looks once more, while nobody else can write: the champion may have changed, or another process have been faster.
+    """
+    with writing() as connection:
+        serving = newest_champion(connection, definition.name)
+        moved = moved_alias(definition.name, serving) if serving else None
+        if serving is None or moved is None:
+            return None
+        before = newest_entry(connection, definition.name, "alias")
+        if before and before.id > moved.settled and _is_same(before, serving, moved):
+            return before  # a crash, or another process, stands between its record and the alias
+        adopted = definition.gate.moved_alias == "adopt" and _adopt(connection, serving, moved.found, at)
+        return _recorded(connection, serving, moved.found, "adopted" if adopted else "restored", at)
+
+
+def _is_same(recorded: Entry, serving: Champion, moved: Moved) -> bool:
+    return (recorded.payload["found"], recorded.payload["generation"]) == (moved.found, serving.generation)
+
+
+def _recorded(connection: Connection, serving: Champion, found: int, action: str, at: datetime) -> Entry:
+    project, place = serving.model.project, f"version {found}" if found else "nothing"
+    log.warning(
+        "%s: somebody moved MLflow's alias champion from version %d to %s: %s", project, serving.version, place, action
+    )
+    facts = {"found": found, "expected": serving.version, "generation": serving.generation, "action": action}
+    return append(connection, project, "alias", as_payload(facts), at)
+
+
+def _adopt(connection: Connection, serving: Champion, version: int, at: datetime) -> bool:
+    """Makes the version that a person chose champion, if a verdict has ever allowed it and nobody has refused it."""
+    chosen = verdict_of_version(serving.model.project, version)
+    if chosen is None or not _is_allowed(connection, chosen):
+        return False
+    champion = Champion(chosen.model, version, serving.generation + 1, begins(at, serving), chosen.judged)
+    followed = find_once(connection, serving.model.project, "promotion", str(chosen.verdict_id))
+    once = f"alias {champion.generation}" if followed else str(chosen.verdict_id)
+    enthrone(connection, "promotion", champion, serving, {"verdict_id": chosen.verdict_id, "by": "alias"}, once)
+    return True
+
+
+def _is_allowed(connection: Connection, chosen: Challenger) -> bool:
+    judgement = judgement_of(chosen)
+    if judgement is None or not chosen.verdict.promote:
+        return False
+    try:
+        check_approval(connection, chosen, judgement)
+    except NotApproved:
+        return False
+    return True

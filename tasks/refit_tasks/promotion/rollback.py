@@ -1,0 +1,101 @@
+"""The way back: a former champion serves again, by one ledger entry. Needs neither Prefect nor a project file."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from refit.errors import PromotionError, StaleChampion
+from refit.records.references import Champion
+from refit_tasks.ledger.database import writing
+from refit_tasks.ledger.generations import begins, champion_of, current_champion, enthrone, newest_champion, successions
+from refit_tasks.ledger.transactions import find_once
+from refit_tasks.registry.alias import follow_ledger
+
+log = logging.getLogger(__name__)
+
+
+def roll_back(
+    project: str,
+    reason: str,
+    by: str,
+    at: datetime,
+    *,
+    to: int | None = None,
+    over: int | None = None,
+    decision: int | None = None,
+) -> Champion:
+    """Makes a former champion serve again; MLflow's alias follows.
+
+    Args:
+        project: The project's name.
+        reason: Why, for the record.
+        by: Who or what does it.
+        at: When this happens, UTC.
+        to: The version to return to, one that has been champion; by default the one before that which serves.
+        over: The generation that is taken back; whichever serves, if left out.
+        decision: The ledger entry of the decision behind it, which is carried out once.
+
+    Returns:
+        The champion, of a new generation.
+
+    Raises:
+        PromotionError: If nothing serves, or there is nobody to return to.
+        StaleChampion: If another generation serves than the one that is to be taken back.
+    """
+    facts = {"reason": reason, "by": by, "decision": decision}
+    try:
+        champion = _settled(project, at, to, over, facts)
+    except PromotionError:
+        if current_champion(project):
+            follow_ledger(project)  # a former rollback may have been killed before the alias followed
+        raise
+    follow_ledger(project)
+    return champion
+
+
+def _settled(project: str, at: datetime, to: int | None, over: int | None, facts: dict[str, Any]) -> Champion:
+    """Finds the rollback of a decision that is carried out already, or makes one."""
+    once = None if facts["decision"] is None else f"decision {facts['decision']}"
+    with writing() as connection:
+        serving = newest_champion(connection, project)
+        done = find_once(connection, project, "rollback", once) if once else None
+        if serving is not None and done is not None and serving == champion_of(done):
+            return serving
+        former = _checked(project, serving, over)
+        target = _target(connection, former, to)
+        champion = Champion(target.model, target.version, former.generation + 1, begins(at, former), target.judged)
+        enthrone(connection, "rollback", champion, former, facts, once)
+        log.info("%s: version %d serves again, generation %d", project, champion.version, champion.generation)
+        return champion
+
+
+def _checked(project: str, serving: Champion | None, over: int | None) -> Champion:
+    if serving is None:
+        raise PromotionError(f"{project} has no champion that could be rolled back: `refit status` names the projects")
+    if over is not None and serving.generation != over:
+        raise StaleChampion(
+            f"generation {over} of {project} was to be rolled back, but version {serving.version} serves by now "
+            f"(generation {serving.generation}): look at `refit status {project}`"
+        )
+    return serving
+
+
+def _target(connection: Connection, serving: Champion, to: int | None) -> Champion:
+    """Finds whom to return to: by default the one whose place the serving version took when it first did."""
+    project, seen = serving.model.project, list(successions(connection, serving.model.project))
+    if to == serving.version:
+        raise PromotionError(f"version {to} of {project} serves already: name another one with --to")
+    if to is not None:
+        found = next((champion for _, champion in seen if champion.version == to), None)
+        if found is None:
+            known = ", ".join(str(version) for version in sorted({champion.version for _, champion in seen}))
+            raise PromotionError(f"version {to} of {project} was never champion: return to one of {known}")
+        return found
+    first = max(place for place, (_, champion) in enumerate(seen) if champion.version == serving.version)
+    if first + 1 == len(seen):
+        raise PromotionError(f"version {serving.version} of {project} is its first champion: there is none before it")
+    return seen[first + 1][1]

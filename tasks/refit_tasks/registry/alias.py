@@ -1,0 +1,179 @@
+"""MLflow's alias `champion`: it follows the ledger, and tells whether a person has moved it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from refit.errors import StateError
+from refit.records.references import Champion
+from refit_tasks.ledger.generations import current_champion
+from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.mlflow_tags import PROMOTED, VERDICT
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.exceptions import MlflowException
+
+log = logging.getLogger(__name__)
+
+GENERATION = "refit.generation"
+"""The tag of a version that names the generation for which the alias has been set. An alias that points elsewhere
+although that tag is there was moved by hand; without the tag, a crash came before it."""
+SETTLED = "refit.settled"
+"""The tag of a version that names the ledger entry of the newest move of the alias that was put right."""
+
+
+class Moved(NamedTuple):
+    """An alias that a person has moved."""
+
+    found: int
+    """The version it points to now; 0 where it was removed."""
+    settled: int
+    """The ledger entry of the newest move that was put right before; 0 if there was none."""
+
+
+def follow_ledger(project: str) -> Champion | None:
+    """Points MLflow's alias `champion` to the ledger's newest generation, until no newer one came in between.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The champion that the alias points to, or `None` while there is none.
+
+    Raises:
+        StateError: If MLflow no longer has the champion's version.
+    """
+    client, serving = open_mlflow(), current_champion(project)
+    while serving:
+        aliased = aliased_version(client, project)
+        if aliased is None or int(aliased.version) != serving.version:
+            set_alias(client, project, "champion", serving.version)
+            log.info("%s: MLflow's alias champion now points to version %d", project, serving.version)
+        elif aliased.tags.get(GENERATION) == str(serving.generation):
+            return serving
+        tag_version(client, project, serving.version, VERDICT, PROMOTED)
+        tag_version(client, project, serving.version, GENERATION, serving.generation)
+        serving = current_champion(project)
+    return serving
+
+
+def moved_alias(project: str, serving: Champion) -> Moved | None:
+    """Tells whether a person has moved the alias.
+
+    Args:
+        project: The project's name.
+        serving: The champion by the ledger.
+
+    Returns:
+        Where to; `None` where nobody has moved it.
+    """
+    client = open_mlflow()
+    aliased, tags = aliased_version(client, project), _tags_of(client, project, serving.version)
+    found = int(aliased.version) if aliased else 0
+    if found == serving.version or tags.get(GENERATION) != str(serving.generation):
+        return None
+    return Moved(found, int(tags.get(SETTLED, 0)))
+
+
+def note_settled(project: str, champion: Champion, entry_id: int) -> None:
+    """Notes that a move is put right, so that the next one to the same place is told from it.
+
+    Args:
+        project: The project's name.
+        champion: The version that serves.
+        entry_id: The ledger entry of the move.
+    """
+    tag_version(open_mlflow(), project, champion.version, SETTLED, entry_id)
+
+
+def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> None:
+    """Points an alias of a registered model to a version.
+
+    Args:
+        client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
+        project: The project's name, which is the registered model's too.
+        alias: `champion` or `challenger`.
+        version: The version.
+
+    Raises:
+        StateError: If MLflow does not have that version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _again_if_raced(lambda: client.set_registered_model_alias(project, alias, str(version)))
+    except MlflowException as error:
+        if not _is_missing(error):
+            raise
+        raise StateError(
+            f"the ledger names version {version} of {project} as its {alias}, but MLflow has no such version: "
+            f"restore MLflow's database from the same backup as the ledger's"
+        ) from error
+
+
+def aliased_version(client: MlflowClient, project: str, alias: str = "champion") -> ModelVersion | None:
+    """Finds the version that an alias points to.
+
+    Args:
+        client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
+        project: The project's name.
+        alias: `champion` or `challenger`.
+
+    Returns:
+        The version, or `None` where there is no such alias.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(project, alias)
+    except MlflowException as error:
+        if _is_missing(error):
+            return None
+        raise
+
+
+def tag_version(client: MlflowClient, project: str, version: int, tag: str, value: str | int) -> None:
+    """Tags a version, whoever else is writing the same tag.
+
+    Args:
+        client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
+        project: The project's name.
+        version: The version.
+        tag: The tag's name.
+        value: Its value.
+    """
+    _again_if_raced(lambda: client.set_model_version_tag(project, str(version), tag, str(value)))
+
+
+def _again_if_raced(write: Callable[[], object]) -> None:
+    """Writes once more where another process was first to insert the row: now it is there to be updated.
+
+    A server words that as a bad request like any other, so every refusal but a missing version gets a second try.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        write()
+    except MlflowException as error:
+        if _is_missing(error):
+            raise
+        write()
+
+
+def _tags_of(client: MlflowClient, project: str, version: int) -> dict[str, str]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client.get_model_version(project, str(version)).tags)
+    except MlflowException as error:
+        if _is_missing(error):
+            return {}
+        raise
+
+
+def _is_missing(error: MlflowException) -> bool:
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")

@@ -1,0 +1,61 @@
+"""The versions that want to serve, by the ledger: those that the gate found fit and that wait for a person."""
+
+from __future__ import annotations
+
+from refit.gate.judgements import Judgement
+from refit.project import Project
+from refit.records.ledger import Entry, from_payload
+from refit.records.references import Challenger
+from refit_tasks.ledger.generations import current_champion, generation_of
+from refit_tasks.ledger.record import entries, entry_once
+
+NEWEST = 100
+"""Among so many verdicts the pending ones are looked for: an older one was compared with a champion long gone."""
+
+
+def find_challenger(definition: Project) -> Challenger | None:
+    """Finds the version that answers beside the champion, as the project's `ServingPolicy` says.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        The newest one that waits for approval; `None` where none does, or the policy is off.
+    """
+    if definition.serving.challenger == "off":
+        return None
+    return next(iter(pending(definition.name)), None)
+
+
+def pending(project: str) -> list[Challenger]:
+    """Finds the challengers that wait for a person.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Those that the gate found fit, whose policy asks for approval, which nobody has approved or refused, and whose
+        champion still serves; the newest first.
+    """
+    generation = generation_of(current_champion(project))
+    found = []
+    for made in entries(project, "verdict", newest=NEWEST):
+        judgement = from_payload(Judgement, made.payload)
+        asks = judgement.verdict.promote and judgement.policy.promotion == "approve"
+        if asks and judgement.generation == generation and not entry_once(project, "approval", str(made.id)):
+            found.append(recorded_challenger(made))
+    return found
+
+
+def recorded_challenger(judged: Entry) -> Challenger:
+    """Reads a challenger from the ledger.
+
+    Args:
+        judged: An entry of the kind `verdict`.
+
+    Returns:
+        The challenger.
+    """
+    judgement = from_payload(Judgement, judged.payload)
+    version, judged_model = judged.payload["version"], judgement.model if judgement.served else None
+    return Challenger(judgement.serving, version, judgement.verdict, judged.id, judged_model)

@@ -1,0 +1,178 @@
+"""The MLflow database and its clients: created whole or not at all, and always named by an absolute URI."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from filelock import FileLock, Timeout
+
+from refit_infra.settings import Settings
+from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.ledger.restore_marker import insist_restored
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.store.entities import PagedList
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_CREATION_TIMEOUT = 300
+"""How many seconds to wait for another process that creates the database; it takes about 2, on a busy machine 20."""
+
+_DRAFTS = "mlflow.draft*"
+
+_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""The tag by which MLflow's UI takes an experiment for the training of models instead of agents."""
+
+
+def open_mlflow() -> MlflowClient:
+    """Gives a client for tracking and registry, and points MLflow's fluent functions to the same place.
+
+    The embedded database is created at first use, by one process while the others wait.
+
+    Returns:
+        The client.
+
+    Raises:
+        StateError: If the embedded database cannot be created, or is half restored.
+    """
+    import mlflow
+
+    settings = Settings()
+    insist_restored()
+    if settings.mlflow_database and not settings.mlflow_database.exists():
+        _create_database(settings, settings.mlflow_database)
+    with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        mlflow.set_tracking_uri(settings.mlflow)
+        mlflow.set_registry_uri(settings.mlflow)
+    return mlflow.MlflowClient(settings.mlflow, settings.mlflow)
+
+
+def experiment_of(client: MlflowClient, project: str) -> str:
+    """Finds or creates a project's experiment.
+
+    Args:
+        client: From `open_mlflow`.
+        project: The project's name, which is the experiment's too.
+
+    Returns:
+        The experiment's id.
+    """
+    found = client.get_experiment_by_name(project)
+    if found is None:
+        _create_experiment(client, project)
+        return experiment_of(client, project)
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def projects_in_mlflow() -> set[str]:
+    """Names the projects that MLflow knows.
+
+    Returns:
+        The names of the experiments that were made for training; none where there is no database yet.
+    """
+    database = Settings().mlflow_database
+    if database and not database.exists():
+        return set()
+    experiments = open_mlflow().search_experiments()
+    return {one.name for one in experiments if _TRAINING.items() <= one.tags.items()}
+
+
+@contextmanager
+def drafts() -> Iterator[list[Path]]:
+    """Finds what is left of databases whose creation was killed; none is created meanwhile.
+
+    Yields:
+        The files; none while another process creates one.
+    """
+    database = Settings().home / "mlflow.db"
+    if not list(database.parent.glob(_DRAFTS)):
+        yield []
+        return
+    lock = FileLock(f"{database}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield []
+        return
+    try:
+        yield sorted(database.parent.glob(_DRAFTS))
+    finally:
+        lock.release()
+
+
+def _create_experiment(client: MlflowClient, project: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_experiment(project, _artifact_location(project), _TRAINING)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _artifact_location(project: str) -> str | None:
+    settings = Settings()
+    return f"{settings.mlflow_artifacts}/{project}" if settings.mlflow_database else None
+
+
+def _create_database(settings: Settings, database: Path) -> None:
+    """Creates the database beside its place and renames it: MLflow's own creation does not survive a kill or a race."""
+    open_home(settings)
+    with (
+        naming_the_fix(f"the MLflow database {database}", "REFIT_HOME"),
+        FileLock(f"{database}.lock", timeout=_CREATION_TIMEOUT),
+    ):
+        if database.exists():
+            return
+        for leftover in database.parent.glob(_DRAFTS):
+            leftover.unlink()
+        _write_draft(database.with_suffix(".draft"), settings.mlflow_artifacts).rename(database)
+        log.info("created the MLflow database %s", database)
+
+
+def _write_draft(draft: Path, artifacts: str) -> Path:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(f"sqlite:///{draft}", artifacts).engine.dispose()
+    with closing(sqlite3.connect(draft)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    return draft
+
+
+@contextmanager
+def _environment_kept(*names: str) -> Iterator[None]:
+    """Undoes what MLflow exports: `Settings` would take the embedded database for a server that the user has set."""
+    before = {name: os.environ.get(name) for name in names}
+    yield
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def every_page(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+    """Goes through all that a search of MLflow finds; it gives one page at a time.
+
+    Args:
+        search: Asks for the page that a token names, the first one for `None`.
+
+    Yields:
+        What was found.
+    """
+    token: str | None = None
+    while token is None or token:
+        page = search(token)
+        yield from page
+        token = page.token or ""

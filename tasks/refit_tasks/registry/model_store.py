@@ -1,0 +1,172 @@
+"""How a fitted model is kept: as a skops file, loaded through an allow-list of our own.
+
+Nothing is ever unpickled, and the list of trusted types that MLflow stores beside a model is not read: whoever can
+change the model can change that list too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import struct
+import tempfile
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from zipfile import BadZipFile
+
+import pandas as pd
+from sklearn.base import BaseEstimator
+
+from refit.errors import ModelError, UntrustedModel
+from refit.inference.feature_schema import kinds_of
+from refit.project import Project
+from refit.records.references import ModelRef
+from refit_tasks.registry.model_signature import KINDS, fetched
+from refit_tasks.registry.provenance import requirements
+from refit_tasks.registry.tracking import TrackedRun
+from refit_tasks.registry.trusted_types import TRUSTED
+
+FILE = "model.skops"
+"""The file in a model's directory, by the name that MLflow gives it."""
+
+_DAMAGE = (
+    BadZipFile,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What skops raises on a file that is no whole model; it has no error of its own for that."""
+
+
+def save_model(model: BaseEstimator, directory: Path) -> None:
+    """Writes a fitted model.
+
+    Args:
+        model: The fitted estimator.
+        directory: Where to write it; made if it does not exist.
+
+    Raises:
+        ModelError: If the model holds something that skops cannot write.
+    """
+    from skops.io import dump
+
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        dump(model, directory / FILE)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"the model cannot be stored ({error}): build the estimator without that object") from error
+
+
+def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator:
+    """Reads a model back, refusing every type outside the allow-list before anything of it is made.
+
+    Args:
+        directory: Where `save_model` or MLflow wrote it.
+        trusted_types: Full names of the project's own types, trusted beside ours.
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        UntrustedModel: If the file holds a type outside the allow-list.
+        ModelError: If there is no skops file, or it is damaged.
+    """
+    from skops.io import get_untrusted_types, load
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    file = directory / FILE
+    if not file.is_file():
+        raise ModelError(f"{directory} holds no {FILE}, and no other format is ever loaded: retrain the project")
+    trusted = [*TRUSTED, *trusted_types]
+    try:
+        return load(file, trusted=trusted)
+    except UntrustedTypesFoundException as error:
+        unknown = sorted(set(get_untrusted_types(file=file)) - set(trusted))
+        raise UntrustedModel(
+            f"the model holds types outside the allow-list: {', '.join(unknown)}; if you know them to be harmless, "
+            f"add trusted_types=({', '.join(map(repr, unknown))},) to the project file"
+        ) from error
+    except _DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ModelError(f"{file} is damaged or cannot be loaded here ({reason}): retrain the project") from error
+
+
+def fetch_model(definition: Project, model: ModelRef) -> BaseEstimator:
+    """Brings a model from the artifact store and loads it.
+
+    Args:
+        definition: The project, for its trusted types.
+        model: Which model.
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        ModelError: If the artifact is gone, damaged or of another format.
+        UntrustedModel: If it holds a type outside the allow-list.
+    """
+    with fetched(model) as directory:
+        return load_model(directory, definition.trusted_types)
+
+
+def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample: pd.DataFrame) -> str:
+    """Stores a fitted model in MLflow, with its signature and the exact packages it needs.
+
+    Args:
+        run: The run that trained it.
+        definition: The project, for its trusted types.
+        model: The fitted estimator.
+        sample: A few rows of features, for the signature.
+
+    Returns:
+        The artifact's URI.
+
+    Raises:
+        UntrustedModel: If the model holds a type outside the allow-list, so that it could never be loaded.
+        ModelError: If it holds something that cannot be stored.
+    """
+    import mlflow.sklearn
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import infer_signature
+
+    logged = run.client.create_logged_model(run.experiment, "model", source_run_id=run.id)
+    try:
+        with _without_advice():
+            mlflow.sklearn.log_model(
+                model,
+                model_id=logged.model_id,
+                run_id=run.id,
+                serialization_format="skops",
+                skops_trusted_types=[*TRUSTED, *definition.trusted_types],
+                signature=infer_signature(sample, model.predict(sample)),
+                pip_requirements=requirements(model),
+                metadata={KINDS: json.dumps(list(kinds_of(sample).items()))},
+            )
+    except MlflowException:
+        # MLflow says only that something went wrong; our own door says what, if it was the model.
+        with tempfile.TemporaryDirectory() as scratch:
+            save_model(model, Path(scratch))
+            load_model(Path(scratch), definition.trusted_types)
+        raise
+    return f"models:/{logged.model_id}"
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silences what nobody can act on: whole numbers that might miss values, MLflow's own type hints, a missing pip."""
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column", UserWarning)
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType", UserWarning)
+        yield

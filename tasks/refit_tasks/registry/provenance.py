@@ -1,0 +1,180 @@
+"""What determines a model beside its rows: code, configuration, installed packages; and the key made of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distributions, packages_distributions, version
+from pathlib import Path
+
+from sklearn.base import BaseEstimator
+
+import refit
+from refit.project import Project
+from refit.records.recipes import UNKNOWN
+from refit.records.snapshots import Split
+
+_ALWAYS = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
+"""What every stored model needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeState:
+    """Where the project's code stands."""
+
+    commit: str
+    """The git commit of the repository that holds the project file; `unknown` outside one."""
+    dirty: bool | None
+    """Whether anything in that repository is not committed; `None` outside one."""
+    file_hash: str
+    """SHA-256 of the project file and of the `_*.py` beside it, which it may import; `unknown` without a file."""
+
+
+def code_state(definition: Project) -> CodeState:
+    """Says where the project's code stands.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        Commit, dirty flag and the project file's hash.
+    """
+    if definition.file is None:
+        return CodeState(UNKNOWN, None, UNKNOWN)
+    commit = _git(definition.file.parent, "rev-parse", "HEAD")
+    changes = _git(definition.file.parent, "status", "--porcelain")
+    dirty = None if changes is None else bool(changes)
+    return CodeState((commit or UNKNOWN).strip(), dirty, _file_hash(definition))
+
+
+def _file_hash(definition: Project) -> str:
+    if definition.file is None:
+        return UNKNOWN
+    return hash_of(definition.file)
+
+
+def code_files(file: Path) -> list[Path]:
+    """Names the files that a project's code is made of.
+
+    Args:
+        file: The project file.
+
+    Returns:
+        The file, and the `_*.py` beside it, which it may import.
+    """
+    return [file, *sorted(file.parent.glob("_*.py"))]
+
+
+def hash_of(file: Path) -> str:
+    """Hashes a project's code.
+
+    Args:
+        file: The project file.
+
+    Returns:
+        SHA-256 over its files, in hexadecimal.
+    """
+    return hashlib.sha256(b"\0".join(one.read_bytes() for one in code_files(file))).hexdigest()
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """Asks git a question about a folder; `None` where git has no answer: no repository, no git, too slow a disk."""
+    try:
+        answer = subprocess.run(  # noqa: S603 - no shell, and every word is ours
+            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607 - git lies elsewhere on each system
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (subprocess.SubprocessError, OSError):
+        return None
+    return answer.stdout
+
+
+@cache
+def lock_text() -> str:
+    """Names every package that is installed, or should be.
+
+    Returns:
+        The text of `uv.lock` at the root of the distribution where it is there, as in a clone; else the installed
+        packages with their versions, one a line, sorted.
+    """
+    lock = Path(refit.__file__).parents[1] / "uv.lock"
+    if lock.is_file():
+        return lock.read_text(encoding="utf-8")
+    return "\n".join(sorted(f"{package.name}=={package.version}" for package in distributions())) + "\n"
+
+
+def lock_hash() -> str:
+    """Hashes the packages.
+
+    Returns:
+        SHA-256 of `lock_text`, in hexadecimal.
+    """
+    return hashlib.sha256(lock_text().encode()).hexdigest()
+
+
+def requirements(model: BaseEstimator) -> list[str]:
+    """Names the packages that a stored model needs, each with the version that is installed.
+
+    Args:
+        model: The fitted estimator.
+
+    Returns:
+        Pinned requirements, sorted: those of every model, and those that define the estimator and its parts.
+    """
+    parts = [model, *model.get_params(deep=True).values()]
+    modules = {type(part).__module__.partition(".")[0] for part in parts}
+    packages = {package for module in modules for package in _packages().get(module, ())}
+    return [f"{name}=={version(name)}" for name in sorted(packages | _ALWAYS)]
+
+
+_packages = cache(packages_distributions)
+
+
+def installed(names: Iterable[str]) -> str:
+    """Looks up which versions of packages are installed.
+
+    Args:
+        names: The packages.
+
+    Returns:
+        One `name==version` a line, in the order of the names; `absent` is the version of what is not installed.
+    """
+    return "\n".join(f"{name}=={_installed(name)}" for name in names)
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
+    """Hashes all that determines a model and its verdict; the same key means the same run.
+
+    Args:
+        definition: The project.
+        parts: The rows to train and to judge on.
+        attempt: Tells apart runs that are to differ though nothing has changed.
+
+    Returns:
+        The first 32 hexadecimal digits of a SHA-256.
+    """
+    without = {"load", "build", "expectations", "file", "description", "monitoring", "serving"}
+    said = definition.model_dump(mode="json", exclude=without)
+    ingredients = {
+        "project": said,
+        "file": _file_hash(definition),
+        "train": parts.train.fingerprint,
+        "holdout": parts.holdout.fingerprint,
+        "lock": lock_hash(),
+        "attempt": attempt,
+    }
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,180 @@
+"""A model's recipe: what it was made with beside its rows, as its run in MLflow tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from refit.project import Project
+from refit.records.recipes import UNKNOWN, Recipe, versions_in
+from refit.records.references import ModelRef
+from refit_tasks.registry.machine import machine
+from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.provenance import code_files, code_state, installed, lock_hash
+from refit_tasks.registry.tracking import TrackedRun
+
+PACKAGES = "refit.packages"
+"""The tag that names the packages a model needs, as they were installed: a lock file only says what should be."""
+
+_TUNED = "tuned.json"
+_LOCK = "lock.txt"
+_CODE = "code"
+"""The folder of a run that keeps the project file and what lies beside it."""
+
+
+def keep_tuned(run: TrackedRun, tuned: Mapping[str, Any]) -> None:
+    """Stores the hyperparameters that tuning found, so that the same recipe can be fitted again.
+
+    Args:
+        run: The training's run.
+        tuned: By name, as `set_params` takes them; empty without tuning.
+    """
+    run.client.log_dict(run.id, dict(tuned), _TUNED)
+
+
+def tuned_of(model: ModelRef) -> dict[str, Any]:
+    """Reads the hyperparameters that tuning found for a model.
+
+    Args:
+        model: The model.
+
+    Returns:
+        By name, as `set_params` takes them; empty without tuning.
+    """
+    from mlflow.artifacts import load_dict
+
+    open_mlflow()
+    tuned: dict[str, Any] = load_dict(f"runs:/{model.run_id}/{_TUNED}")
+    return tuned
+
+
+def recipe_tags(definition: Project) -> dict[str, str]:
+    """Says what code and packages a model is made with now.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        The tags of a training's run that tell.
+    """
+    return {"refit.file_hash": code_state(definition).file_hash, "refit.lock_hash": lock_hash()}
+
+
+def recipe_changed(definition: Project, model: ModelRef) -> bool:
+    """Tells whether the project's code or packages are others than those that a model was made with.
+
+    Args:
+        definition: The project as it is now.
+        model: The model.
+
+    Returns:
+        Whether a fit on the very same rows might give another model.
+    """
+    tags = open_mlflow().get_run(model.run_id).data.tags
+    return any(tags.get(name) != value for name, value in recipe_tags(definition).items())
+
+
+def keep_code(run: TrackedRun, definition: Project) -> None:
+    """Stores the project file and the `_*.py` beside it, so that the same code can be run again.
+
+    Args:
+        run: The training's run.
+        definition: The project.
+    """
+    for file in code_files(definition.file) if definition.file else ():
+        run.client.log_artifact(run.id, str(file), _CODE)
+    if definition.file:
+        run.client.set_tag(run.id, "refit.file", definition.file.name)
+
+
+def kept_code(model: ModelRef, directory: Path) -> Path | None:
+    """Brings the code that a model was made with; nobody has checked yet that it is what it was.
+
+    Args:
+        model: The model.
+        directory: Where to put it.
+
+    Returns:
+        The project file; `None` where the run has kept none.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    name = open_mlflow().get_run(model.run_id).data.tags.get("refit.file")
+    if name is None:
+        return None
+    try:
+        folder = Path(download_artifacts(f"runs:/{model.run_id}/{_CODE}", dst_path=str(directory)))
+    except (MlflowException, OSError):
+        return None
+    file = folder / Path(name).name
+    return file if file.is_file() else None
+
+
+def kept_lock(model: ModelRef) -> str:
+    """Reads the packages that a model was made with.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The text of the lock; empty where the run has kept none.
+    """
+    from mlflow.artifacts import load_text
+    from mlflow.exceptions import MlflowException
+
+    open_mlflow()
+    try:
+        return str(load_text(f"runs:/{model.run_id}/{_LOCK}"))
+    except (MlflowException, OSError):
+        return ""
+
+
+def recipe_of(model: ModelRef) -> Recipe:
+    """Reads what a model was made with from its run, right after it was made.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The recipe, for the ledger: the run's tags can be changed by anybody, the ledger cannot.
+    """
+    tags = open_mlflow().get_run(model.run_id).data.tags
+    names = {"file_hash": "file_hash", "lock_hash": "lock_hash", "commit": "code_commit", "dirty": "code_dirty"}
+    found = {field: tags.get(f"refit.{name}", UNKNOWN) for field, name in names.items()}
+    machines = {name: tags.get(f"refit.{name}", UNKNOWN) for name in ("cpu", "threads", "blas", "python")}
+    kept = {"tuned": _tuned_text(model), "packages": tags.get(PACKAGES, "")}
+    return Recipe(seed=int(tags.get("refit.seed", 0)), **found, **machines, **kept)
+
+
+def _tuned_text(model: ModelRef) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return json.dumps(tuned_of(model), sort_keys=True)
+    except (MlflowException, OSError):
+        return ""
+
+
+def recipe_now(definition: Project, packages: str = "") -> Recipe:
+    """Says what a model would be made with now.
+
+    Args:
+        definition: The project.
+        packages: The pinned packages of a former recipe, to be looked up again.
+
+    Returns:
+        The recipe.
+    """
+    code = code_state(definition)
+    return Recipe(
+        file_hash=code.file_hash,
+        lock_hash=lock_hash(),
+        seed=definition.training.seed,
+        commit=code.commit,
+        dirty=str(code.dirty),
+        **machine(),
+        packages=installed(versions_in(packages)),
+    )

@@ -1,0 +1,189 @@
+"""What a training leaves in MLflow: one run with its parameters, inputs, lineage and metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import TypeAdapter
+
+from refit.gate.evaluations import Comparison
+from refit.records.references import ModelRef
+from refit.records.snapshots import SnapshotRef
+from refit.records.verdicts import Verdict
+from refit_infra.settings import Settings
+from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.mlflow_tags import verdict_tags
+from refit_tasks.registry.model_signature import stored_id
+from refit_tasks.registry.unfinished_runs import close_training, open_trainings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import LoggedModelOutput, Metric, Run
+
+RUN_KEY = "refit.run_key"
+"""The tag by which a run is found again."""
+TRAINED_ON = "refit.trained_on"
+"""The tag that holds the training rows' reference as JSON."""
+
+_LONGEST = 250
+"""Parameters with a longer text are left out: nested estimators and lists, which the stored model shows."""
+
+_REFUSED = re.compile(r"[^\w.\- ]")
+"""What MLflow refuses in a parameter's name; the steps of a pipeline may be called anything."""
+
+_reference = TypeAdapter(SnapshotRef)
+
+
+class TrackedRun(NamedTuple):
+    """A run that is open for writing."""
+
+    client: MlflowClient
+    experiment: str
+    """The id of the project's experiment."""
+    id: str
+
+
+def find_trained(client: MlflowClient, experiment: str, project: str, key: str) -> ModelRef | None:
+    """Finds the model that a finished run trained, and closes the runs that a killed process left open.
+
+    Args:
+        client: The MLflow client.
+        experiment: The id of the project's experiment.
+        project: The project's name.
+        key: The run key.
+
+    Returns:
+        The model, or `None` if it has yet to be trained.
+    """
+    for run in open_trainings(client, experiment):  # a training or a trial, whatever its rows
+        close_training(client, run)
+    runs = client.search_runs([experiment], f"tags.`{RUN_KEY}` = '{key}'", order_by=["attributes.start_time ASC"])
+    finished = [run for run in runs if run.info.status == "FINISHED"]
+    return _model_of(finished[0], project, key) if finished else None
+
+
+def _outputs(run: Run) -> list[LoggedModelOutput]:
+    return run.outputs.model_outputs if run.outputs else []
+
+
+def _model_of(run: Run, project: str, key: str) -> ModelRef:
+    uri = f"models:/{_outputs(run)[0].model_id}"
+    return ModelRef(project, run.info.run_id, uri, _reference.validate_json(run.data.tags[TRAINED_ON]), key)
+
+
+@contextmanager
+def open_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
+    """Opens a run that ends `FINISHED`, or `FAILED` when an exception leaves it.
+
+    Args:
+        client: The MLflow client.
+        experiment: The id of the project's experiment.
+        name: What people see.
+        tags: Written together with the run.
+
+    Yields:
+        The run.
+    """
+    run_id = client.create_run(experiment, tags=dict(tags), run_name=name).info.run_id
+    status = "FAILED"
+    try:
+        yield TrackedRun(client, experiment, run_id)
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run_id, status)
+
+
+def log_values(
+    run: TrackedRun,
+    params: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Logs parameters, metrics and tags in one request.
+
+    Args:
+        run: The run.
+        params: By name; those with a long text are left out.
+        metrics: By name.
+        tags: By name.
+    """
+    from mlflow.entities import Param, RunTag
+
+    texts = {_REFUSED.sub("_", name)[:_LONGEST]: str(value) for name, value in (params or {}).items()}
+    run.client.log_batch(
+        run.id,
+        metrics=[_metric(name, value) for name, value in (metrics or {}).items()],
+        params=[Param(name, text) for name, text in texts.items() if len(text) <= _LONGEST],
+        tags=[RunTag(name, text) for name, text in (tags or {}).items()],
+    )
+
+
+def _metric(name: str, value: float) -> Metric:
+    from mlflow.entities import Metric
+
+    return Metric(name, value, int(time.time() * 1000), 0)
+
+
+def log_rows(run: TrackedRun, rows: SnapshotRef, use: str) -> None:
+    """Logs rows as an input of a run: by our own fingerprint, since MLflow's digest looks at the first 10,000 only.
+
+    Args:
+        run: The run.
+        rows: The rows.
+        use: What they are used for: `training` or `holdout`.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = {"path": f"{Settings().tables}/{rows.project}", "delta_table_version": rows.version}
+    profile = {"num_rows": rows.rows, "start": rows.window.start.isoformat(), "end": rows.window.end.isoformat()}
+    dataset = Dataset(rows.project, rows.fingerprint, "delta_table", json.dumps(source), profile=json.dumps(profile))
+    run.client.log_inputs(run.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", use)])])
+
+
+def log_evaluation(model: ModelRef, comparison: Comparison, verdict: Verdict) -> None:
+    """Adds to a training's run how its model did on the holdout.
+
+    Args:
+        model: The model.
+        comparison: What it, the baseline and the champion scored.
+        verdict: What the gate concluded.
+    """
+    client = open_mlflow()
+    run = TrackedRun(client, client.get_run(model.run_id).info.experiment_id, model.run_id)
+    run.client.log_batch(run.id, metrics=_scores(model, comparison), tags=[])
+    gate = {f"gate_{reason.check}": reason.value for reason in verdict.reasons if reason.value is not None}
+    log_values(
+        run, metrics={name: value for name, value in gate.items() if isfinite(value)}, tags=verdict_tags(verdict)
+    )
+    log_rows(run, comparison.holdout, "holdout")
+
+
+def _scores(model: ModelRef, comparison: Comparison) -> list[Metric]:
+    """Names the scores, the model's own tied to it and to the rows, so that MLflow shows them on the model's page."""
+    from mlflow.entities import Metric
+
+    holdout, stored = comparison.holdout, stored_id(model)
+    own = _metric(f"holdout_{comparison.metric}", comparison.challenger.value)
+    if stored:
+        tied = (stored, holdout.project, holdout.fingerprint, model.run_id)
+        own = Metric(own.key, own.value, own.timestamp, own.step, *tied)
+    others = {"baseline": comparison.baseline, "champion": comparison.champion}
+    return [own, *(_metric(f"{who}_{comparison.metric}", one.value) for who, one in others.items() if one)]
+
+
+def reference_json(rows: SnapshotRef) -> str:
+    """Writes a reference as a tag holds it.
+
+    Args:
+        rows: The reference.
+
+    Returns:
+        JSON.
+    """
+    return _reference.dump_json(rows).decode()

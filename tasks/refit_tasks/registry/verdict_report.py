@@ -1,0 +1,141 @@
+"""The verdict as one readable page, for Prefect's artifacts and the description of MLflow's version."""
+
+from __future__ import annotations
+
+from prefect.artifacts import create_markdown_artifact
+
+from refit.gate.judgements import Judgement
+from refit.project import Project
+from refit.records.references import Challenger
+from refit.records.snapshots import Ingestion, SnapshotRef
+from refit.records.verdicts import Verdict
+from refit_tasks.presentation.markdown import artifact_key, number, plain, sentences, table
+from refit_tasks.runs.links import deciding_run, linked, model_links, publish_version_link, run_page
+
+LONGEST = 600
+"""The most characters of a sentence."""
+
+
+def verdict_page(judgement: Judgement) -> str:
+    """Writes a verdict as markdown.
+
+    Args:
+        judgement: The verdict and what it rests on.
+
+    Returns:
+        A headline, the scores, every rule with its value and limit and in words, the rows and where they came from.
+    """
+    parts = (
+        [f"## {plain(judgement.model.project)}: {headline(judgement)}"],
+        _scores(judgement),
+        _rules(judgement.verdict),
+        sentences((plain(one.check), plain(one.sentence, LONGEST)) for one in judgement.verdict.reasons),
+        _rows(judgement),
+        _ingested(judgement.ingestion),
+        *(
+            [[f"{plain(judgement.bound.sentence, LONGEST)}: the {_who_serves(judgement)} one serves."]]
+            if judgement.bound
+            else []
+        ),
+        [
+            f"MLflow run `{judgement.serving.run_id}`, where `card.md` is the model card; "
+            f"run key `{judgement.model.run_key}`"
+        ],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def headline(judgement: Judgement) -> str:
+    """Says in words what the verdict is.
+
+    Args:
+        judgement: The verdict and what it rests on.
+
+    Returns:
+        One line of markdown: what the challenger is to take the place of, or which rules reject it.
+    """
+    verdict, over = judgement.verdict, judgement.over
+    if verdict.promote:
+        return f"promote over version {over.version}" if over else "promote as the first champion"
+    return "rejected: " + "; ".join(plain(reason.sentence, LONGEST) for reason in verdict.reasons if not reason.passed)
+
+
+def publish_verdict(
+    definition: Project, judgement: Judgement, challenger: Challenger, decision: int | None = None
+) -> None:
+    """Shows the verdict, with what belongs to it, as artifacts of the flow run that this is called in.
+
+    Args:
+        definition: The project.
+        judgement: The verdict and what it rests on.
+        challenger: The version that was judged.
+        decision: The ledger entry of the decision that started the retrain, if one did.
+    """
+    create_markdown_artifact(
+        f"{verdict_page(judgement)}\n\n{_links(challenger, decision)}",
+        key=artifact_key(definition.name, "verdict"),
+        description=f"version {challenger.version}: {headline(judgement)}",
+    )
+    publish_version_link(challenger)
+
+
+def _links(challenger: Challenger, decision: int | None) -> str:
+    run = deciding_run(decision)
+    decided = [linked(f"decision {decision}, the run of the monitor", run_page(run))] if run else []
+    return ". ".join([model_links(challenger), *decided]) + "."
+
+
+def _rules(verdict: Verdict) -> list[str]:
+    rows = [
+        (
+            plain(reason.check),
+            "passed" if reason.passed else "**failed**",
+            number(reason.value),
+            number(reason.limit),
+        )
+        for reason in verdict.reasons
+    ]
+    return table(("rule", "outcome", "value", "limit"), rows, numeric=(2, 3))
+
+
+def _scores(judgement: Judgement) -> list[str]:
+    comparison = judgement.comparison
+    scored = {"challenger": comparison.challenger, "trivial baseline": comparison.baseline}
+    if judgement.over and comparison.champion:
+        as_judged = ", as it was judged" if comparison.stand_in else ""
+        scored[f"champion, version {judgement.over.version}{as_judged}"] = comparison.champion
+    rows = [(name, number(evaluation.value)) for name, evaluation in scored.items()]
+    return table(("on the same unseen rows", plain(comparison.metric)), rows, numeric=(1,))
+
+
+def _rows(judgement: Judgement) -> list[str]:
+    refs = {"trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
+    if judgement.served:
+        refs = {**refs, "fitted again on": judgement.served.trained_on}
+    head = ("rows", "count", "from", "until", "table version", "fingerprint")
+    return table(head, [(name, *window_cells(ref)) for name, ref in refs.items()], numeric=(1, 4))
+
+
+def window_cells(ref: SnapshotRef) -> tuple[str, ...]:
+    """Writes a snapshot as cells of a table.
+
+    Args:
+        ref: The snapshot.
+
+    Returns:
+        How many rows, from when until when, of which version of the table, and the beginning of their fingerprint.
+    """
+    start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in (ref.window.start, ref.window.end))
+    return f"{ref.rows:,}", start, end, str(ref.version), f"`{ref.fingerprint[:12]}`"
+
+
+def _ingested(ingestion: Ingestion) -> list[str]:
+    counts = (
+        f"Ingested before: {ingestion.rows_in:,} rows in, {ingestion.accepted:,} accepted, "
+        f"{ingestion.quarantined:,} quarantined; {ingestion.added:,} added, {ingestion.corrected:,} corrected."
+    )
+    return [counts, *(f"- {plain(warning, LONGEST)}" for warning in ingestion.warnings)]
+
+
+def _who_serves(judgement: Judgement) -> str:
+    return "fitted again" if judgement.served else "judged"

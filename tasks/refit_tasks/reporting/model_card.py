@@ -1,0 +1,154 @@
+"""The model card of a version: filled from the record, for people who have to answer for what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prefect.artifacts import create_markdown_artifact
+
+from refit.errors import StateError
+from refit.gate.judgements import Judgement
+from refit.project import Project
+from refit.records.references import Challenger
+from refit_tasks.ledger.generations import current_champion
+from refit_tasks.presentation.markdown import artifact_key, image, plain
+from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.register import judgement_of, verdict_of_version
+from refit_tasks.reporting.card_picture import scores_picture
+from refit_tasks.reporting.card_scores import fairness_part, scores_part, slices_part
+from refit_tasks.reporting.model_card_sections import (
+    data_part,
+    features_part,
+    lineage_part,
+    purpose_part,
+    serving_part,
+    verdict_part,
+)
+from refit_tasks.runs.links import model_links
+
+
+def publish_card(definition: Project, challenger: Challenger) -> None:
+    """Keeps the card with the model in MLflow, and shows it as an artifact of the flow run that this is called in.
+
+    Args:
+        definition: The project.
+        challenger: The version, on record.
+    """
+    judgement = _on_record(definition, challenger)
+    text = card(definition, judgement, challenger)
+    open_mlflow().log_text(challenger.model.run_id, text, "card.md")
+    create_markdown_artifact(
+        f"{text}\n{model_links(challenger)}\n{_drawn(judgement)}",
+        key=artifact_key(definition.name, "card"),
+        description=f"Model card of version {challenger.version}: {_said(judgement)}",
+    )
+
+
+def _said(judgement: Judgement) -> str:
+    return "fit to serve" if judgement.verdict.promote else "not fit to serve"
+
+
+def _drawn(judgement: Judgement) -> str:
+    """Adds the picture for people with a browser; on a terminal it would be pages of letters."""
+    picture = scores_picture(judgement)
+    return f"\n{image('the scores in each block of time', picture)}\n" if picture else ""
+
+
+def _on_record(definition: Project, challenger: Challenger) -> Judgement:
+    judgement = judgement_of(challenger)
+    if judgement is None:
+        raise _without_verdict(definition, challenger.version)
+    return judgement
+
+
+def _without_verdict(definition: Project, version: int) -> StateError:
+    return StateError(f"the ledger has no verdict on version {version} of {definition.name}: name another one")
+
+
+def card_of_version(definition: Project, version: int | None) -> tuple[int, str]:
+    """Writes the card of a registered version.
+
+    Args:
+        definition: The project.
+        version: Its number; the champion's, if `None`.
+
+    Returns:
+        The number and the card.
+
+    Raises:
+        StateError: If there is no such version, or no champion.
+    """
+    serving = current_champion(definition.name)
+    if version is None and serving is None:
+        raise StateError(f"{definition.name} has no champion yet: run `refit retrain {definition.name}`")
+    wanted = version or (serving.version if serving else 0)
+    challenger = verdict_of_version(definition.name, wanted)
+    if challenger is None:
+        raise _without_verdict(definition, wanted)
+    return wanted, card(definition, _on_record(definition, challenger), challenger)
+
+
+def card(definition: Project, judgement: Judgement, challenger: Challenger) -> str:
+    """Writes a card as markdown.
+
+    Args:
+        definition: The project.
+        judgement: What the verdict rests on.
+        challenger: The version and its verdict's entry.
+
+    Returns:
+        What the model is for, its data, features, scores with intervals, slices, fairness, how it serves, the verdict,
+        where it comes from, and its limits.
+    """
+    parts = (
+        [f"# {plain(definition.name)} version {challenger.version}: {_said(judgement)}"],
+        [plain(definition.description, 1_000), "", purpose_part(definition, judgement)],
+        data_part(judgement),
+        features_part(judgement.comparison.evidence),
+        scores_part(judgement),
+        slices_part(judgement),
+        fairness_part(judgement.comparison.evidence),
+        serving_part(judgement),
+        verdict_part(judgement, challenger),
+        lineage_part(judgement),
+        ["## Limits", "", *(f"- {plain(limit, 500)}" for limit in limits(definition, judgement))],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
+
+
+def limits(definition: Project, judgement: Judgement) -> Iterator[str]:
+    """Says what the evidence does not cover.
+
+    Args:
+        definition: The project.
+        judgement: What the verdict rests on.
+
+    Yields:
+        Sentences.
+    """
+    holdout, evidence = judgement.comparison.holdout, judgement.comparison.evidence
+    yield (
+        f"Judged on {holdout.rows:,} rows from {holdout.window.start:%Y-%m-%d} until {holdout.window.end:%Y-%m-%d} "
+        f"alone; nothing is known about other times."
+    )
+    if judgement.served:
+        yield (
+            "The version that serves was fitted again on all mature rows, those it would be judged on included: its "
+            "scores are those of the same recipe before that."
+        )
+    if judgement.over is None:
+        yield "There was no champion to compare with."
+    if not evidence.slices:
+        yield "No slice was large enough to be judged by itself."
+    else:
+        yield f"Slices with fewer than {judgement.policy.slice_rows:,} rows were not judged by themselves."
+    if evidence.calibration is None:
+        yield "It gives no probabilities whose calibration could be measured."
+    if (judgement.rehearsal if judgement.served else evidence.rehearsal) is None:
+        yield "It was not asked in a fresh process, as it would serve."
+    if evidence.fairness is None:
+        yield "No sensitive column is named, so that fairness between groups was not measured."
+    yield "What rows more than one block of time apart have in common is not in the intervals."
+    if definition.label_delay:
+        delay = str(definition.label_delay).removesuffix(", 0:00:00")
+        yield f"Labels are known {delay} after the event: newer rows were left out."

@@ -1,0 +1,152 @@
+"""The parts of a model card, each from its own part of the evidence."""
+
+from __future__ import annotations
+
+from refit.gate.evidence import Evidence, Rehearsal
+from refit.gate.judgements import Judgement
+from refit.project import Project
+from refit.records.references import Challenger
+from refit.records.snapshots import SnapshotRef
+from refit_tasks.maintenance.erasure_records import missing_from
+from refit_tasks.presentation.markdown import number, plain, sentences, table
+from refit_tasks.registry.verdict_report import window_cells
+
+
+def purpose_part(definition: Project, judgement: Judgement) -> str:
+    """Says what the model is for.
+
+    Args:
+        definition: The project.
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown.
+    """
+    return (
+        f"A {definition.kind} of `{plain(definition.target)}`; metric {plain(judgement.comparison.metric)}, higher is "
+        f"better. The retrain was started as: {plain(judgement.reason)}."
+    )
+
+
+def data_part(judgement: Judgement) -> list[str]:
+    """Lists the rows that it was trained and judged on.
+
+    Args:
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    refs = {"judged model trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
+    if judgement.served:
+        refs["version trained on"] = judgement.served.trained_on
+    rows = [(name, *window_cells(ref)) for name, ref in refs.items()]
+    quarantined = judgement.ingestion.quarantined
+    head = ("rows", "count", "from", "until", "table version", "fingerprint")
+    return [
+        "## Data",
+        "",
+        *table(head, rows, numeric=(1, 4)),
+        "",
+        f"In the ingest before, {quarantined:,} of {judgement.ingestion.rows_in:,} rows went to the quarantine.",
+        *_erased(refs),
+    ]
+
+
+def _erased(refs: dict[str, SnapshotRef]) -> list[str]:
+    missing = {name: missing_from(ref) for name, ref in refs.items()}
+    told = (
+        f"- {name}: {one.rows:,} rows were erased by {one.last:%Y-%m-%d} (`refit why {one.entry}`)"
+        for name, one in missing.items()
+        if one
+    )
+    return ["", "These rows cannot be had in full any more:", "", *lines] if (lines := list(told)) else []
+
+
+def features_part(evidence: Evidence) -> list[str]:
+    """Names what it looks at.
+
+    Args:
+        evidence: What was measured.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    found = evidence.inputs
+    if found is None:
+        return []
+    names = ", ".join(plain(name, 60) for name in found.features[:100])
+    strongest = (
+        f" By itself {plain(found.strongest, 60)} removes {found.strength:.1%} of a trivial model's loss."
+        if found.strongest is not None and found.strength is not None
+        else ""
+    )
+    return ["## Features", "", f"{len(found.features)} columns: {names}.{strongest}"]
+
+
+def serving_part(judgement: Judgement) -> list[str]:
+    """Says how it serves.
+
+    Args:
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    found: Rehearsal | None = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
+    if found is None:
+        return []
+    said = (
+        f"In a fresh process it loads in {number(found.load_seconds)} s, answers one row in {number(found.latency_ms)} "
+        f"ms and takes {found.size_bytes / 1e6:.2f} MB; its answers differ from the judged ones by "
+        f"{number(found.difference)}."
+    )
+    if found.fault:
+        said = f"In a fresh process it did not serve: {plain(found.fault, 500)}."
+    cases = [f"- {plain(one.name)}: {plain(one.sentence, 500)}" for one in found.cases]
+    return ["## Serving", "", said, *(["", *cases] if cases else [])]
+
+
+def verdict_part(judgement: Judgement, challenger: Challenger) -> list[str]:
+    """Lists every rule of the gate.
+
+    Args:
+        judgement: What the verdict rests on.
+        challenger: The version, for its entry.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    said = (
+        (f"{plain(one.check)} {'passed' if one.passed else 'failed'}", plain(one.sentence, 500))
+        for one in judgement.verdict.reasons
+    )
+    return [f"## Verdict (`refit why {challenger.verdict_id}`)", "", *sentences(said)]
+
+
+def lineage_part(judgement: Judgement) -> list[str]:
+    """Says where it comes from.
+
+    Args:
+        judgement: What the verdict rests on.
+
+    Returns:
+        Markdown, a line each; nothing where there is nothing to say.
+    """
+    recipe, model = judgement.recipe, judgement.serving
+    lines = [f"- MLflow run `{model.run_id}`, model `{model.uri}`, run key `{judgement.model.run_key}`"]
+    if judgement.served:
+        lines.append(f"- judged as run `{judgement.model.run_id}`")
+    if judgement.bound:
+        lines.append(f"- the fit on all mature rows: {plain(judgement.bound.sentence, 500)}")
+    if judgement.over:
+        lines.append(f"- compared with version {judgement.over.version}, generation {judgement.over.generation}")
+    if recipe:
+        lines += [
+            f"- code `{recipe.file_hash[:16]}` at commit `{plain(recipe.commit)}`, lock `{recipe.lock_hash[:16]}`, "
+            f"seed {recipe.seed}",
+            f"- made on {plain(recipe.cpu)}, {plain(recipe.threads)} threads, {plain(recipe.blas)}, Python "
+            f"{plain(recipe.python)}",
+            *([f"- hyperparameters {plain(recipe.tuned, 1_000)}"] if recipe.tuned.strip("{}") else []),
+        ]
+    return ["## Lineage", "", *lines]

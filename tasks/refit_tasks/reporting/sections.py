@@ -1,0 +1,179 @@
+"""The parts of the page about a project, as plain values of bounded size that the template only lays out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refit.gate.judgements import Judgement
+from refit.monitoring.decisions import Decision, Finding
+from refit.monitoring.evidence import Evidence
+from refit.monitoring.replay import Retrained
+from refit.records.ledger import Entry, from_payload
+from refit.records.references import Champion
+from refit_tasks.ledger.history import NEWEST, Record, marks, points, seen_from
+from refit_tasks.presentation.markdown import data_uri, number, shortened
+from refit_tasks.presentation.monitor_words import performance_words, probe_words
+from refit_tasks.presentation.performance_picture import performance_picture
+
+SHARP = 2.0
+"""Pixels of a picture's file per pixel of the browser."""
+
+MOST_FIRED = 6
+"""The most reasons that are told of a former decision or verdict."""
+
+Part = dict[str, Any]
+
+
+def champion_part(champion: Champion | None) -> Part | None:
+    """Says who serves.
+
+    Args:
+        champion: The champion, or `None` while there is none.
+
+    Returns:
+        Its version, age and training rows.
+    """
+    if champion is None:
+        return None
+    rows = champion.model.trained_on
+    return {
+        "version": champion.version,
+        "generation": champion.generation,
+        "since": f"{champion.since:%Y-%m-%d %H:%M}",
+        "rows": f"{rows.rows:,}",
+        "start": f"{rows.window.start:%Y-%m-%d %H:%M}",
+        "end": f"{rows.window.end:%Y-%m-%d %H:%M}",
+    }
+
+
+def newest_part(record: Record) -> Part | None:
+    """Tells the newest decision with every reason.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        The decision, its findings and what was measured; `None` where nothing was decided yet.
+    """
+    if not record.decisions:
+        return None
+    entry = record.decisions[0]
+    evidence = from_payload(Evidence, entry.payload["evidence"])
+    decision = from_payload(Decision, entry.payload["decision"])
+    measured = (*performance_words(evidence.performance), *probe_words(evidence.probe), *evidence.withheld)
+    return {
+        **_decision(entry, decision),
+        "window": f"{evidence.window.start:%Y-%m-%d %H:%M} to {evidence.window.end:%Y-%m-%d %H:%M}",
+        "rows": f"{evidence.rows:,}",
+        "findings": [_finding(found) for found in decision.findings],
+        "measured": [shortened(sentence, 600) for sentence in measured],
+    }
+
+
+def performance_part(record: Record) -> Part | None:
+    """Draws the realised scores over time.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        The picture and what it shows; `None` where no window was scored yet.
+    """
+    metric, scored = points(record)
+    if not scored:
+        return None
+    drawn = performance_picture(metric, scored, marks(record), SHARP)
+    return {
+        "metric": shortened(metric, 60),
+        "count": len(scored),
+        "decided": record.decided,
+        "read": len(record.sampled),
+        "newest": number(scored[-1].score),
+        "interval": [number(edge) for edge in scored[-1].interval or ()],
+        "baseline": number(scored[-1].reference),
+        "end": f"{scored[-1].at:%Y-%m-%d %H:%M}",
+        "uri": data_uri(drawn),
+    }
+
+
+def decisions_part(record: Record) -> list[Part]:
+    """Lists the newest decisions.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        One part each, the newest first, with the findings that fired.
+    """
+    return [_decision(entry, from_payload(Decision, entry.payload["decision"])) for entry in record.decisions]
+
+
+def retrains_part(record: Record) -> list[Part]:
+    """Lists how the newest retrains ended.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        One part each, the newest first.
+    """
+    return [_retrain(entry) for entry in record.retrains[:NEWEST]]
+
+
+def verdicts_part(record: Record) -> list[Part]:
+    """Lists the newest verdicts.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        One part each, the newest first, with the rules that decided.
+    """
+    return [_verdict(entry) for entry in record.verdicts]
+
+
+def _decision(entry: Entry, decision: Decision) -> Part:
+    fired = [shortened(found.sentence, 200) for found in decision.findings if found.fired]
+    return {
+        "id": entry.id,
+        "seen_from": f"{seen_from(entry):%Y-%m-%d %H:%M}",
+        "action": decision.action,
+        "trigger": decision.trigger or "",
+        "fired": fired[:MOST_FIRED] or ["nothing fired"],
+    }
+
+
+def _retrain(entry: Entry) -> Part:
+    ended = from_payload(Retrained, entry.payload)
+    return {
+        "id": entry.id,
+        "at": f"{entry.at:%Y-%m-%d %H:%M}",
+        "ending": ended.ending,
+        "decision": ended.decision,
+        "verdict": ended.verdict,
+        "minutes": f"{ended.minutes:.1f}",
+        "sentence": shortened(ended.error or (f"version {ended.version}" if ended.version else ""), 300),
+    }
+
+
+def _finding(found: Finding) -> Part:
+    return {
+        "check": shortened(found.check, 40),
+        "fired": found.fired,
+        "value": number(found.value),
+        "limit": number(found.limit),
+        "sentence": shortened(found.sentence, 300),
+    }
+
+
+def _verdict(entry: Entry) -> Part:
+    judgement = from_payload(Judgement, entry.payload)
+    decisive = [reason.sentence for reason in judgement.verdict.reasons if reason.passed == judgement.verdict.promote]
+    return {
+        "id": entry.id,
+        "at": f"{entry.at:%Y-%m-%d %H:%M}",
+        "version": entry.payload["version"],
+        "promote": judgement.verdict.promote,
+        "reason": shortened(judgement.reason, 120),
+        "sentences": [shortened(sentence, 200) for sentence in decisive[:MOST_FIRED]],
+    }

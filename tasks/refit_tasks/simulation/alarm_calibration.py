@@ -1,0 +1,182 @@
+"""How often a project's drift alarms fire without drift, and with one: measured on the champion's own reference."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.data.thinning import thinned
+from refit.drift.anchors import anchor_of, blocks_of
+from refit.drift.comparison import Reference, compare, reference_of
+from refit.drift.power import CalibrationResult, alarmed, plant, plantable
+from refit.drift.profile import Profile, profile
+from refit.errors import NotEnoughData, ProjectError
+from refit.monitoring.spans import window_length
+from refit.policies.monitoring import DriftPolicy
+from refit.project import Project
+from refit.records.drift_findings import Drift
+from refit.records.references import Champion
+from refit.windows import Window
+from refit_tasks.storage.delta import schema_of
+from refit_tasks.storage.snapshot_rows import pinned
+from refit_tasks.storage.streaming import chunks
+
+log = logging.getLogger(__name__)
+
+ROWS = 300_000
+"""The most rows of a reference that are looked at; of a longer one a uniform sample stands for all."""
+STRETCHES = 24
+"""The most stretches of two windows that are held out of the reference in turn."""
+PLANTED = 6
+"""Of those, so many get planted changes, column by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The reference without two neighbouring windows, and those two."""
+
+    rest: pa.Table
+    windows: tuple[tuple[Window, pa.Table], ...]
+
+
+def calibrate(definition: Project, champion: Champion, seed: int) -> CalibrationResult:
+    """Measures false-alarm rate and power at the project's window size.
+
+    Two neighbouring windows at a time are held out of the reference and compared with the rest of it, which has not
+    drifted by definition; then changes are planted in them.
+
+    Args:
+        definition: The project.
+        champion: The version that serves; the rows it was trained on are the reference.
+        seed: Draws the rows of planted changes.
+
+    Returns:
+        Both, and whether the reference is large enough to know its own movement.
+
+    Raises:
+        ProjectError: If the project does not watch drift.
+        NotEnoughData: If the reference has fewer rows than two windows need.
+    """
+    policy = definition.monitoring.drift
+    if policy is None:
+        raise ProjectError(f"{definition.name} does not watch drift: set monitoring.drift to calibrate its alarms")
+    parts = _parts(definition, champion, policy)
+    found = []
+    for place, part in enumerate(parts, start=1):
+        found.append(_unchanged(definition, part, policy))
+        log.info("%s: %d of %d stretches without a change judged", definition.name, place, len(parts))
+    fired = sum(alarmed(windows, policy) for windows in found)
+    calibrated = all(drift.calibrated for windows in found for drift in windows)
+    power = _power(definition, parts[:: max(1, len(parts) // PLANTED)][:PLANTED], policy, np.random.default_rng(seed))
+    return CalibrationResult(
+        project=definition.name,
+        length=parts[0].windows[0][0].length,
+        window_rows=int(np.median([rows.num_rows for part in parts for _, rows in part.windows])),
+        reference_rows=int(np.median([part.rest.num_rows for part in parts])),
+        windows=len(found),
+        alarms=fired,
+        calibrated=calibrated,
+        found=power,
+    )
+
+
+def _parts(definition: Project, champion: Champion, policy: DriftPolicy) -> list[_Part]:
+    rows = _rows(definition, champion)
+    trained = champion.model.trained_on.window
+    length = window_length(definition.monitoring.window, trained)
+    steps = max(1, int((trained.length - 2 * length) / (length / 2)) + 1)
+    starts = [trained.start + place * length / 2 for place in range(steps)]
+    parts = [_without(definition.timestamp, rows, start, length) for start in starts[:: -(-steps // STRETCHES)]]
+    least = policy.min_rows
+    enough = [part for part in parts if min(part.rest.num_rows, *(each.num_rows for _, each in part.windows)) >= least]
+    if not enough:
+        raise NotEnoughData(
+            f"{definition.name}: no two windows of {length} in the champion's reference hold {least} rows each: "
+            f"set a longer monitoring.window or a smaller monitoring.drift.min_rows"
+        )
+    return enough
+
+
+def _rows(definition: Project, champion: Champion) -> pa.Table:
+    ref = champion.model.trained_on
+    names = schema_of(pinned(definition, ref.version)).names
+    identity = list(definition.key or names)
+    columns = [definition.timestamp, *definition.features_of(names)]
+    rows = thinned(chunks(definition, ref, [*columns, *identity]), identity, ROWS)
+    if rows is None:
+        raise NotEnoughData(f"the rows that {definition.name}'s champion was trained on are gone: retrain it")
+    return rows.select(dict.fromkeys(columns))
+
+
+def _without(timestamp: str, rows: pa.Table, start: datetime, length: timedelta) -> _Part:
+    times, kind = rows.column(timestamp), rows.column(timestamp).type
+
+    def since(moment: datetime) -> pa.ChunkedArray:
+        aware = getattr(kind, "tz", None) is not None
+        return pc.greater_equal(times, pa.scalar(moment if aware else moment.replace(tzinfo=None), kind))
+
+    first, second, after = (since(start + place * length) for place in range(3))
+    windows = tuple(
+        (Window(start + place * length, start + (place + 1) * length), rows.filter(pc.and_(begun, pc.invert(over))))
+        for place, (begun, over) in enumerate(((first, second), (second, after)))
+    )
+    return _Part(rows.filter(pc.or_(pc.invert(first), after)), windows)
+
+
+def _unchanged(definition: Project, part: _Part, policy: DriftPolicy) -> list[Drift]:
+    columns = [name for name in part.rest.column_names if name != definition.timestamp]
+    data = _profile(definition, part.rest, columns)
+    reference = reference_of(data, None, 0)
+    cells = data.anchors.unblocked()
+    return [
+        compare(reference, profile([rows], cells, definition.timestamp), None, window, policy)
+        for window, rows in part.windows
+    ]
+
+
+def _profile(definition: Project, rows: pa.Table, columns: list[str]) -> Profile:
+    times = rows.column(definition.timestamp).cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
+    return profile([rows], anchor_of(rows, columns, times, blocks_of(rows.num_rows)), definition.timestamp)
+
+
+def _power(
+    definition: Project, parts: list[_Part], policy: DriftPolicy, rng: np.random.Generator
+) -> dict[str, dict[str, float]]:
+    """Plants each change in each column; Holm's correction asks the most of a single changed column."""
+    columns = [name for name in parts[0].rest.column_names if name != definition.timestamp]
+    alone = policy.model_copy(update={"significance": policy.significance / len(columns), "rules": ()})
+    hits: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for place, name in enumerate(columns, start=1):
+        for part in parts:
+            reference = Reference(_profile(definition, part.rest, [name]), None, 0.5, 1.0)
+            for change in plantable(part.rest.column(name)):
+                found = alarmed(_changed(definition, reference, part, name, change, alone, rng), alone)
+                hits[change][name].append(found)
+        log.info("%s: changes planted in %d of %d columns", definition.name, place, len(columns))
+    return {
+        change: {name: sum(found) / len(found) for name, found in by_name.items()} for change, by_name in hits.items()
+    }
+
+
+def _changed(
+    definition: Project,
+    reference: Reference,
+    part: _Part,
+    name: str,
+    change: str,
+    policy: DriftPolicy,
+    rng: np.random.Generator,
+) -> list[Drift]:
+    found = []
+    for window, rows in part.windows:
+        values = plant(rows.column(name), change, part.rest.column(name), rng)
+        changed = rows.set_column(rows.column_names.index(name), name, values)
+        current = profile([changed], reference.data.anchors.unblocked(), definition.timestamp)
+        found.append(compare(reference, current, None, window, policy))
+    return found

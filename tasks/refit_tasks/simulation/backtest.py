@@ -1,0 +1,140 @@
+"""The backtest: the project's history is read once, and every policy lives through it in parallel processes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from time import perf_counter
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import ValidationError
+
+from refit.backtest.policies import DEFAULT, OWN, PRESETS, Preset, own
+from refit.backtest.replay import Progress, replay
+from refit.backtest.results import BacktestResult
+from refit.errors import ProjectError
+from refit.policies.monitoring import MonitoringPolicy
+from refit.project import Project
+from refit_tasks.catalog import find_project
+from refit_tasks.runs.progress import Gauge
+from refit_tasks.simulation.past import past_rows
+from refit_tasks.training.fit import foreign_code
+
+log = logging.getLogger(__name__)
+
+USUAL = ("never", "every_4th", "fixed_psi", "performance_drop", DEFAULT)
+"""What is compared where nobody names a policy."""
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""Each process keeps to one core: more threads would only wait for each other."""
+
+
+@task(task_run_name="backtest {definition.name}", cache_policy=NO_CACHE)
+def run_backtest(definition: Project, policies: list[str], windows: int, until: datetime) -> BacktestResult:
+    """Replays the project's history under several policies. Neither the ledger nor MLflow is touched.
+
+    Args:
+        definition: The project.
+        policies: Names of presets or paths of JSON files; the usual ones if there are none.
+        windows: Into how many windows the history is cut.
+        until: Later rows are left out, UTC.
+
+    Returns:
+        What each policy lost and did.
+
+    Raises:
+        ProjectError: If there is no policy of that name.
+        NotEnoughData: If the history is too short.
+        TrainingFailed: If the project's code raises.
+    """
+    presets, started = choose_presets(definition, policies), perf_counter()
+    rows = past_rows(definition, until)
+    log.info("%s: %s rows of history, %d policies", definition.name, f"{len(rows):,}", len(presets))
+    result = _replayed(definition, rows, presets, windows)
+    return replace(result, seconds=perf_counter() - started)
+
+
+def choose_presets(definition: Project, names: Iterable[str]) -> dict[str, Preset]:
+    """Finds policies by name or file.
+
+    Args:
+        definition: The project, whose own policy is `project`.
+        names: Names of presets, `project`, or paths of JSON files with the fields of `MonitoringPolicy`; if there are
+            none, the usual ones, and the project's own where it is not the default.
+
+    Returns:
+        The policies by name; a file's is its name without the ending.
+
+    Raises:
+        ProjectError: If a name is neither, or a file is no policy.
+    """
+    changed = definition.monitoring != MonitoringPolicy()
+    wanted = list(names) or [*USUAL, *([OWN] if changed else [])]
+    found = [_preset(definition, name) for name in wanted]
+    twice = {name for name, _ in found if sum(name == other for other, _ in found) > 1}
+    taken = {Path(given).stem for given in wanted if given not in {*PRESETS, OWN}} & {*PRESETS, OWN}
+    if twice or taken:
+        names = ", ".join(sorted(twice | taken))
+        raise ProjectError(f"several policies would be called {names}: give each file a name of its own")
+    return dict(found)
+
+
+def _preset(definition: Project, name: str) -> tuple[str, Preset]:
+    if name == OWN:
+        return name, own(definition.monitoring)
+    if name in PRESETS:
+        return name, PRESETS[name]
+    file = Path(name)
+    if not file.is_file():
+        known = ", ".join([*PRESETS, OWN])
+        raise ProjectError(f"{name!r} is no policy: use one of {known}, or the path of a JSON file with one")
+    try:
+        return file.stem, own(MonitoringPolicy.model_validate(json.loads(file.read_text())))
+    except (ValidationError, ValueError, OSError) as fault:
+        reason = _first_mistake(fault) if isinstance(fault, ValidationError) else str(fault)
+        raise ProjectError(f"{name} holds no policy ({reason}): give JSON with fields of MonitoringPolicy") from fault
+
+
+def _first_mistake(fault: ValidationError) -> str:
+    mistake = fault.errors()[0]
+    return f"{'.'.join(map(str, mistake['loc'])) or 'the whole'}: {mistake['msg']}"
+
+
+def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Preset], windows: int) -> BacktestResult:
+    from joblib import cpu_count
+    from joblib.externals.loky import get_reusable_executor
+
+    # Each process imports the project's file itself: what the file defines cannot be sent otherwise.
+    executor = get_reusable_executor(
+        max_workers=cpu_count(), env=_ONE_THREAD, initializer=find_project, initargs=(definition.name,)
+    )
+    try:
+        with foreign_code(definition):
+            return replay(definition, rows, presets, windows, executor, _telling(definition, len(presets)))
+    finally:
+        executor.shutdown()
+
+
+def _telling(definition: Project, policies: int) -> Progress:
+    """Tells how far all policies are together, once for each tenth."""
+    done, told, lock = dict[str, int](), [0], Lock()
+    gauge = Gauge(definition.name, "backtest")
+
+    def tell(name: str, number: int, of: int) -> None:
+        with lock:
+            done[name] = number
+            whole = of * max(policies, len(done))
+            gauge.show(sum(done.values()), whole)
+            tenths = 10 * sum(done.values()) // whole
+            if tenths > told[0]:
+                told[0] = tenths
+                where = ", ".join(f"{each} {count}" for each, count in done.items())
+                log.info("%s: %d %% replayed; of %d windows: %s", definition.name, 10 * tenths, of, where)
+
+    return tell

@@ -1,0 +1,166 @@
+"""The challengers of the self-test: what each is made of, and which rules of the gate should stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier, DummyRegressor
+
+from refit.gate.slices import cut
+from refit.project import Project
+from refit_tasks.simulation.bench import Bench, Plant
+from refit_tasks.simulation.faulty_models import Broken, Overconfident, Ruined, Slow, Swapped
+from refit_tasks.training.fit import fit
+
+LEAK = "leaked_target"
+"""The feature that gives the label away."""
+UNKNOWN = "unknown_column"
+"""A column that no project has."""
+
+
+def shuffled_labels(bench: Bench) -> Plant | None:
+    """Was fitted on labels in a random order."""
+    target, rng = bench.definition.target, np.random.default_rng(0)
+    mixed = bench.train.assign(**{target: bench.train[target].to_numpy()[rng.permutation(len(bench.train))]})
+    return _plant(bench, bench.fitted(mixed.astype({target: bench.train[target].dtype})))
+
+
+def leaked_target(bench: Bench) -> Plant | None:
+    """Has a feature that holds the label."""
+    definition = bench.definition
+    features = (*definition.features_of(bench.train.columns), LEAK)
+    leaky = replace(
+        bench,
+        definition=definition.model_copy(update={"features": features}),
+        train=_with_leak(definition, bench.train),
+        holdout=_with_leak(definition, bench.holdout),
+    )
+    return _plant(leaky, _tree_on(leaky, list(features)))
+
+
+def _tree_on(bench: Bench, columns: list[str]) -> BaseEstimator:
+    """Fits on the leak alone among numbers: the project's own estimator may name its columns and not look at it."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+    kind = DecisionTreeClassifier if bench.definition.kind == "classification" else DecisionTreeRegressor
+    only_leak = ColumnTransformer([("leak", "passthrough", [LEAK])])
+    tree = make_pipeline(only_leak, kind(min_samples_leaf=5, random_state=0))
+    return tree.fit(bench.train[columns], bench.train[bench.definition.target])
+
+
+def _with_leak(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
+    target = rows[definition.target]
+    return rows.assign(**{LEAK: pd.factorize(target, sort=True)[0] if definition.kind == "classification" else target})
+
+
+def ruined_slice(bench: Bench) -> Plant | None:
+    """Says the opposite in one slice of a category."""
+    slices = cut(bench.definition, bench.holdout)
+    texts = [name.partition(" = ") for name in slices if " = " in name]
+    named = [
+        (column, value) for column, _, value in texts if column in bench.definition.features_of(bench.holdout.columns)
+    ]
+    known = [one for one in named if (bench.holdout[one[0]].astype(str) == one[1]).any()]
+    if not known:
+        return None
+    column, value = known[-1]
+    middle = _middle(bench) if bench.definition.kind == "regression" else 0.0
+    return _plant(bench, Ruined(bench.fitted(bench.train), column, value, middle))
+
+
+def _middle(bench: Bench) -> float:
+    return float(bench.train[bench.definition.target].mean())
+
+
+def swapped_columns(bench: Bench) -> Plant | None:
+    """Looks at each number in the place of another."""
+    features = bench.definition.features_of(bench.train.columns)
+    if len(bench.train[features].select_dtypes("number").columns) < 2:  # noqa: PLR2004 - two can be swapped
+        return None
+    return _plant(bench, Swapped(bench.fitted(bench.train)))
+
+
+def constant(bench: Bench) -> Plant | None:
+    """Gives every row the same answer."""
+    kind = DummyClassifier() if bench.definition.kind == "classification" else DummyRegressor()
+    features = bench.definition.features_of(bench.train.columns)
+    return _plant(bench, kind.fit(bench.train[features], bench.train[bench.definition.target]))
+
+
+def stale(bench: Bench) -> Plant | None:
+    """Was fitted on older rows than the champion."""
+    rows = bench.old.iloc[: len(bench.old) * 9 // 10]
+    return replace(_plant(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
+
+
+def trained_on_the_holdout(bench: Bench) -> Plant | None:
+    """Has seen the rows it is judged on."""
+    rows = pd.concat([bench.train, bench.holdout], ignore_index=True)
+    return replace(_plant(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
+
+
+def champion_itself(bench: Bench) -> Plant | None:
+    """Is the champion under another name."""
+    return _plant(bench, bench.champion)
+
+
+def slow(bench: Bench) -> Plant | None:
+    """Takes half as long again as the budget allows."""
+    limit = bench.definition.gate.budgets.latency_ms
+    return None if limit is None else _plant(bench, Slow(bench.fitted(bench.train), 1.5 * limit / 1_000))
+
+
+def huge(bench: Bench) -> Plant | None:
+    """Takes more disk space than the budget allows."""
+    limit = bench.definition.gate.budgets.size_mb
+    return None if limit is None else replace(_plant(bench, bench.fitted(bench.train)), padding=int(limit * 1e6) + 1)
+
+
+def badly_calibrated(bench: Bench) -> Plant | None:
+    """Is far too sure of itself, or says numbers that are too high by a standard deviation of the target."""
+    regression = bench.definition.kind == "regression"
+    shift = float(bench.train[bench.definition.target].std()) if regression else 0.0
+    return _plant(bench, Overconfident(bench.fitted(bench.train), shift))
+
+
+def wrong_signature(bench: Bench) -> Plant | None:
+    """Was fitted on a column that the project does not have."""
+    definition = bench.definition
+    features = tuple(definition.features_of(bench.train.columns))
+    wider = definition.model_copy(update={"features": (*features, UNKNOWN)})
+    model = fit(wider, bench.train.assign(**{UNKNOWN: 0.0}), {})
+    expected = definition.model_copy(update={"features": features})
+    return _plant(replace(bench, definition=expected, holdout=bench.holdout.assign(**{UNKNOWN: 0.0})), model)
+
+
+def no_answers(bench: Bench) -> Plant | None:
+    """Answers NaN to every tenth row."""
+    return _plant(bench, Broken(bench.fitted(bench.train)))
+
+
+def _plant(bench: Bench, model: BaseEstimator) -> Plant:
+    return Plant(model, bench.ref(bench.train), bench)
+
+
+BAD: dict[str, tuple[Callable[[Bench], Plant | None], frozenset[str]]] = {
+    "shuffled labels": (shuffled_labels, frozenset({"beats_baseline", "not_worse_than_champion"})),
+    "leaked target": (leaked_target, frozenset({"leakage"})),
+    "ruined slice": (ruined_slice, frozenset({"slices", "not_worse_than_champion"})),
+    "swapped columns": (swapped_columns, frozenset({"not_worse_than_champion"})),
+    "constant": (constant, frozenset({"answers"})),
+    "stale": (stale, frozenset({"newer_rows"})),
+    "trained on the holdout": (trained_on_the_holdout, frozenset({"unseen_rows"})),
+    "the champion itself": (champion_itself, frozenset({"not_the_champion"})),
+    "slow": (slow, frozenset({"latency"})),
+    "huge": (huge, frozenset({"size"})),
+    "badly calibrated": (badly_calibrated, frozenset({"calibration", "not_worse_than_champion"})),
+    "wrong signature": (wrong_signature, frozenset({"inputs"})),
+    "no answers": (no_answers, frozenset({"answers"})),
+}
+"""Every bad challenger: how it is made, and the rules of which one at least should stop it."""

@@ -1,0 +1,130 @@
+"""The self-test of a project's gate: challengers that are bad on purpose, and honest ones, before the very same judge.
+
+Nothing is recorded: neither the table nor the ledger nor MLflow is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from refit.errors import NotEnoughData
+from refit.gate.comparison import Contender, Ground, compare
+from refit.gate.decide import decide
+from refit.project import Project
+from refit.records.verdicts import Verdict
+from refit_tasks.evaluation.serving_check import rehearse_directory
+from refit_tasks.registry.model_store import load_model, save_model
+from refit_tasks.simulation.bench import Bench, Plant
+from refit_tasks.simulation.faulty_challengers import BAD
+from refit_tasks.simulation.faulty_models import TYPES
+from refit_tasks.simulation.past import past_rows
+from refit_tasks.storage.staging import staging_area
+from refit_tasks.training.fit import fit, foreign_code
+
+log = logging.getLogger(__name__)
+
+MOST_ROWS = 10_000
+"""The most rows that a model of the self-test is fitted on, the newest."""
+HOLDOUT = 2_000
+"""The most rows that it is judged on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One challenger and what the gate said of it."""
+
+    name: str
+    good: bool
+    """Whether it is an honest one."""
+    expected: tuple[str, ...]
+    """The rules of which one at least should stop it; none for an honest one."""
+    verdict: Verdict | None
+    """`None` where the project leaves no way to make it, such as a limit that is not set."""
+
+    @property
+    def right(self) -> bool:
+        """Whether an honest one passed, or a bad one was stopped by a rule that is there for it."""
+        if self.verdict is None or self.good:
+            return self.verdict is None or self.verdict.promote
+        return bool({reason.check for reason in self.verdict.reasons if not reason.passed} & set(self.expected))
+
+
+def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[Tried]:
+    """Puts bad and honest challengers before the project's gate.
+
+    Args:
+        definition: The project.
+        as_of: Later rows are left out, UTC.
+        rounds: How many honest challengers, each at another moment of the history.
+
+    Yields:
+        One after the other as they are judged, the bad ones first.
+
+    Raises:
+        NotEnoughData: If the history is too short.
+        TrainingFailed: If the project's code raises.
+    """
+    trusting = definition.model_copy(update={"trusted_types": (*definition.trusted_types, *TYPES)})
+    rows = _labelled(definition, as_of)
+    with foreign_code(definition):
+        newest = _bench(trusting, rows, 0, rounds)
+        for name, (make, expected) in BAD.items():
+            plant = make(newest)
+            verdict = _judged(plant, newest) if plant else None
+            log.info("%s: %s: %s", definition.name, name, verdict or "cannot be made here")
+            yield Tried(name, good=False, expected=tuple(sorted(expected)), verdict=verdict)
+        for number in range(rounds):
+            bench = _bench(trusting, rows, number, rounds)
+            verdict = _judged(Plant(bench.fitted(bench.train), bench.ref(bench.train), bench), bench)
+            log.info("%s: honest challenger %d of %d: %s", definition.name, number + 1, rounds, verdict)
+            yield Tried(f"honest {number + 1}", good=True, expected=(), verdict=verdict)
+
+
+def _labelled(definition: Project, as_of: datetime) -> pd.DataFrame:
+    rows = past_rows(definition, as_of)
+    rows = rows[rows[definition.target].notna()]
+    return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True)
+
+
+def _bench(definition: Project, rows: pd.DataFrame, number: int, rounds: int) -> Bench:
+    """Cuts the history at one of several moments: a holdout, and a champion that knows as many rows less."""
+    size = min(HOLDOUT, len(rows) // 10)
+    least = 2 * definition.training.min_rows
+    end = len(rows) - number * (len(rows) // 2) // max(1, rounds)
+    if size < definition.gate.min_rows or end - 3 * size < least:
+        raise NotEnoughData(
+            f"{definition.name} has {len(rows):,} labelled rows, too few for a self-test: wait for more rows"
+        )
+    times = rows[definition.timestamp]
+    train = rows[: end - size][times[: end - size] < times.iloc[end - size] - definition.label_delay]
+    old = train[: max(least, len(train) - 2 * size)]
+    holdout = rows[end - size : end].reset_index(drop=True)
+    old, train = (part.tail(MOST_ROWS).reset_index(drop=True) for part in (old, train))
+    return Bench(definition, old, train, holdout, fit(definition, old, {}))
+
+
+def _judged(plant: Plant, honest: Bench) -> Verdict:
+    """Stores a challenger, brings it back as serving would, and has the gate judge it."""
+    bench, definition = plant.bench, plant.bench.definition
+    with staging_area(definition.name) as scratch:
+        directory = scratch / "model"
+        save_model(plant.model, directory)
+        _pad(directory, plant.padding)
+        challenger = Contender("the challenger", load_model(directory, definition.trusted_types), plant.trained_on)
+        rehearsal = rehearse_directory(definition, directory, bench.holdout)
+    champion = Contender("the champion", honest.champion, honest.ref(honest.old))
+    ground = Ground(bench.ref(bench.holdout), bench.holdout, bench.train[definition.target], bench.train, rehearsal)
+    return decide(compare(definition, challenger, champion, ground), definition.gate)
+
+
+def _pad(directory: Path, size: int) -> None:
+    """Lays a file of that size beside the model; it takes no room on disk, since it holds nothing."""
+    if size:
+        with (directory / "padding").open("wb") as file:
+            file.truncate(size)

@@ -1,0 +1,194 @@
+"""Delta tables: opened, read and written to in one place.
+
+A write is a compare-and-set: it fails where somebody else has written since the table was opened, and `redo` then
+reads and decides again. What was not known when the write was decided is so never overwritten.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+
+from refit.errors import StateError
+from refit.windows import Window
+from refit_infra.settings import Settings
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Transaction
+
+KEPT = {
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+}
+"""A pinned version stays readable: neither the log nor a file is cleaned up within a century."""
+
+ROW_GROUP, FILE_BYTES = 65_536, 64 << 20
+"""The writer holds a row group per column and more in memory; its own defaults take a gigabyte."""
+
+TRIES = 20
+LONGEST_WAIT_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+def open_table(name: str) -> DeltaTable | None:
+    """Opens a table at its newest version.
+
+    Args:
+        name: The project's name, or that of a table beside it.
+
+    Returns:
+        The table, or `None` while there is none.
+    """
+    from deltalake import DeltaTable
+
+    uri = uri_of(name)
+    return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+
+
+def schema_of(table: DeltaTable) -> pa.Schema:
+    """Gives a table's columns with their types and metadata.
+
+    Args:
+        table: An open table.
+
+    Returns:
+        Its schema in Arrow's terms.
+    """
+    return pa.schema(table.schema())
+
+
+def read(table: DeltaTable, columns: list[str] | None = None, where: str | None = None) -> Iterator[pa.Table]:
+    """Streams rows in the types of the table's schema; the order is any.
+
+    Args:
+        table: An open table, at any version.
+        columns: The columns wanted; all of them by default.
+        where: An SQL condition on the rows.
+
+    Yields:
+        Some thousand rows at a time.
+    """
+    schema = schema_of(table)
+    schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    for batch in table.scan(columns=schema.names, predicate=where):
+        yield pa.Table.from_batches([pa.record_batch(batch)]).cast(schema)
+
+
+def write(
+    name: str,
+    table: DeltaTable | None,
+    rows: Iterable[pa.Table],
+    schema: pa.Schema,
+    replacing: str | None = None,
+    marks: Iterable[Transaction] = (),
+) -> int:
+    """Adds rows in one commit, which creates the table if there is none.
+
+    Args:
+        name: The table's name.
+        table: The table as it was when the rows were decided on. The rows must not be read from it on the way, since
+            its engine cannot read while it writes.
+        rows: The rows, of that schema.
+        schema: The table's schema; columns that the table does not have yet are added to it.
+        replacing: An SQL condition: the rows that fulfil it are removed in the same commit, and all new ones must.
+        marks: Application transactions to record with the commit.
+
+    Returns:
+        The version that the commit made.
+
+    Raises:
+        deltalake.exceptions.CommitFailedError: If somebody else has written since `table` was opened.
+    """
+    from deltalake import CommitProperties, WriterProperties, write_deltalake
+
+    batches = (batch for part in rows for batch in part.to_batches())
+    widened = table is not None and schema.names != schema_of(table).names
+    stream = pa.RecordBatchReader.from_batches(schema, batches)
+    how: dict[str, Any] = {
+        "schema_mode": "merge" if widened else None,
+        "target_file_size": FILE_BYTES,
+        "writer_properties": WriterProperties(max_row_group_size=ROW_GROUP),
+        "commit_properties": CommitProperties(max_commit_retries=0, app_transactions=list(marks)),
+    }
+    if table is None:
+        write_deltalake(uri_of(name), stream, mode="error", configuration=KEPT, **how)
+    elif replacing:
+        write_deltalake(table, stream, mode="overwrite", predicate=replacing, **how)
+    else:
+        write_deltalake(table, stream, mode="append", **how)
+    return 0 if table is None else table.version()
+
+
+def redo(step: Callable[[], T], name: str) -> T:
+    """Repeats a step that reads and then writes, as long as somebody else writes in between.
+
+    Args:
+        step: Opens the table, decides, and writes to what it opened.
+        name: The table's name, for the message.
+
+    Returns:
+        What the step returned.
+
+    Raises:
+        StateError: If others were faster every time.
+    """
+    from deltalake.exceptions import CommitFailedError, DeltaError
+
+    for attempt in range(TRIES):
+        try:
+            return step()
+        except CommitFailedError:
+            # As long as chance has it: who waited equally long would meet again.
+            time.sleep(random.uniform(0, min(LONGEST_WAIT_SECONDS, 0.05 * 2**attempt)))  # noqa: S311 - no secret
+        except DeltaError as error:
+            if "already exists" not in str(error):  # somebody else has created the table
+                raise
+    raise StateError(f"the table {name!r} was changed by others {TRIES} times while it was written: try again later")
+
+
+def quoted(column: str) -> str:
+    """Writes a column's name the way SQL conditions want it.
+
+    Args:
+        column: Any name.
+
+    Returns:
+        The name in double quotes.
+    """
+    return '"' + column.replace('"', '""') + '"'
+
+
+def within(column: str, window: Window) -> str:
+    """Writes the SQL condition that an event time lies in a window.
+
+    Args:
+        column: The column of event times.
+        window: The window.
+
+    Returns:
+        A condition that the engine uses to skip files, too.
+    """
+    return f"{quoted(column)} >= {_literal(window.start)} AND {quoted(column)} < {_literal(window.end)}"
+
+
+def uri_of(name: str) -> str:
+    """Says where a table lies.
+
+    Args:
+        name: The project's name, or that of a table beside it.
+
+    Returns:
+        A path or an object store's URI.
+    """
+    return f"{Settings().tables}/{name}"
+
+
+def _literal(moment: datetime) -> str:
+    """Writes a time in the table's own unit; the engine refuses to compare times of different units."""
+    return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"

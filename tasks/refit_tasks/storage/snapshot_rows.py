@@ -1,0 +1,112 @@
+"""A project's table as the models see it: the rows of a snapshot, the same ones in the same order at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+from refit.data.schema import CATEGORY
+from refit.errors import NotEnoughData
+from refit.project import Project
+from refit.records.snapshots import SnapshotRef
+from refit_tasks.storage.delta import quoted, read, schema_of, uri_of, within
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+
+def rows_of(definition: Project, ref: SnapshotRef) -> str:
+    """Writes the SQL condition for the rows of a snapshot.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+
+    Returns:
+        A condition for the table at the snapshot's version.
+    """
+    labelled = f" AND {quoted(definition.target)} IS NOT NULL" if ref.labelled else ""
+    return within(definition.timestamp, ref.window) + labelled
+
+
+def scan(definition: Project, ref: SnapshotRef) -> Iterator[pa.RecordBatch]:
+    """Streams the rows of a snapshot, in any order.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+
+    Yields:
+        Some thousand rows at a time.
+    """
+    for part in read(pinned(definition, ref.version), where=rows_of(definition, ref)):
+        yield from part.to_batches()
+
+
+def read_rows(definition: Project, ref: SnapshotRef, columns: list[str] | None = None) -> pd.DataFrame:
+    """Reads the rows of a snapshot, the same rows in the same order whenever and wherever.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+        columns: The columns wanted, in that order; all of them by default.
+
+    Returns:
+        The rows sorted by the key; without a key by event time and then by all columns. Texts are `str`, columns that
+        were categories are again, times are in UTC, whole numbers with gaps are floats, and so are truth values.
+    """
+    table = pinned(definition, ref.version)
+    schema = schema_of(table)
+    wanted = columns or schema.names
+    order = list(definition.key) or [definition.timestamp, *(n for n in schema.names if n != definition.timestamp)]
+    needed = [name for name in schema.names if name in {*wanted, *order}]
+    parts = read(table, needed, rows_of(definition, ref))
+    rows = pa.Table.from_batches([batch for part in parts for batch in part.to_batches()], _only(schema, needed))
+    return frame(rows.sort_by([(name, "ascending") for name in order]).select(wanted))
+
+
+def frame(rows: pa.Table) -> pd.DataFrame:
+    """Turns rows of a table into the frame that projects and models see.
+
+    Args:
+        rows: Rows with the field metadata of the table's schema.
+
+    Returns:
+        The frame, with the types that `read_rows` describes.
+    """
+    for place, field in enumerate(rows.schema):
+        if pa.types.is_boolean(field.type) and rows.column(place).null_count:
+            numbers = rows.column(place).cast(pa.uint8()).cast(pa.float64())
+            rows = rows.set_column(place, field.name, numbers)
+    categories = [field.name for field in rows.schema if field.metadata and CATEGORY.items() <= field.metadata.items()]
+    plain: pd.DataFrame = rows.to_pandas()
+    return plain.astype(dict.fromkeys(categories, "category"))
+
+
+def pinned(definition: Project, version: int) -> DeltaTable:
+    """Opens a project's table as it was.
+
+    Args:
+        definition: The project.
+        version: The version of its table.
+
+    Returns:
+        The table at that version.
+
+    Raises:
+        NotEnoughData: If the project has no table.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return DeltaTable(uri_of(definition.name), version=version)
+    except TableNotFoundError:
+        raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows first") from None
+
+
+def _only(schema: pa.Schema, names: list[str]) -> pa.Schema:
+    return pa.schema([schema.field(name) for name in names])

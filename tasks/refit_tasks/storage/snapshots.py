@@ -1,0 +1,191 @@
+"""Snapshots: rows of a project's table pinned by version, window and fingerprint, and their split by time."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.data.fingerprint import fingerprint
+from refit.data.split import TICK, Times, holdout_start, training_window, unseen
+from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
+from refit.project import Project
+from refit.records.references import Champion
+from refit.records.snapshots import SnapshotRef, Split
+from refit.windows import BEGINNING, Window
+from refit_tasks.storage.delta import open_table, read, schema_of, within
+from refit_tasks.storage.snapshot_rows import pinned, rows_of
+from refit_tasks.storage.watermark import watermark
+
+log = logging.getLogger(__name__)
+
+
+@task(task_run_name="take a snapshot of {definition.name}", cache_policy=NO_CACHE)
+def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
+    """Pins all rows that a project's table holds now, up to a time.
+
+    Args:
+        definition: The project.
+        until: The first instant that is left out, UTC.
+
+    Returns:
+        The rows from the earliest event time on; the fingerprint covers every cell.
+
+    Raises:
+        NotEnoughData: If there is no table, or no row before that time.
+    """
+    table = open_table(definition.name)
+    window = Window(min(BEGINNING, until), until)
+    times = () if table is None else read(table, [definition.timestamp], within(definition.timestamp, window))
+    first = min((pc.min(part.column(0)).as_py() for part in times if part.num_rows), default=None)
+    if table is None or first is None:
+        raise NotEnoughData(
+            f"{definition.name} has no rows before {until.isoformat()}: let its load deliver some, or give a later time"
+        )
+    snapshot = _pin(definition, table.version(), Window(first, until), labelled=False)
+    log.info("%s: %s rows at table version %d", definition.name, f"{snapshot.rows:,}", snapshot.version)
+    return snapshot
+
+
+@task(task_run_name="split {snapshot.rows} rows of {definition.name} by time", cache_policy=NO_CACHE)
+def split(
+    definition: Project,
+    snapshot: SnapshotRef,
+    as_of: datetime,
+    champion: Champion | None = None,
+    *,
+    again: bool = False,
+) -> Split:
+    """Cuts a snapshot's mature rows into training rows and, a label delay later, a holdout.
+
+    Args:
+        definition: The project, for its label delay and policies.
+        snapshot: The rows.
+        as_of: The instant looked from, UTC: later labels are not known yet.
+        champion: The one that serves, if any: it must not have seen the holdout.
+        again: Whether rows that the champion has seen may be judged on where too few others are there, with the model
+            in its place that was judged before it saw them.
+
+    Returns:
+        Both parts, labelled rows only.
+
+    Raises:
+        NotEnoughData: If one of them has fewer rows than the policies ask for.
+        NoNewData: If the champion has seen all rows.
+        LeakyHoldout: If the champion has seen rows that were not known at that instant.
+    """
+    known = min(snapshot.window.end, max(snapshot.window.start, as_of - definition.label_delay + TICK))
+    mature = Window(snapshot.window.start, known)
+    times = _times(definition, snapshot.version, mature)
+    if not len(times):
+        raise NotEnoughData(
+            f"{definition.name} has no row with a known {definition.target} before {known.isoformat()}: wait for labels"
+        )
+    if champion:
+        _check_not_behind(champion, as_of)
+    cut = _cut(definition, times, champion, again=again)
+    window = training_window(snapshot.window.start, cut, definition.label_delay, definition.training)
+    parts = Split(
+        train=narrow(definition, snapshot, window, labelled=True),
+        holdout=narrow(definition, snapshot, Window(cut, known), labelled=True),
+    )
+    _require_enough(definition, parts)
+    log.info(
+        "%s: %s rows to train on, %s held out from %s on",
+        definition.name,
+        f"{parts.train.rows:,}",
+        f"{parts.holdout.rows:,}",
+        cut.isoformat(),
+    )
+    return parts
+
+
+def _check_not_behind(champion: Champion, as_of: datetime) -> None:
+    seen_until = champion.model.trained_on.window.end
+    if as_of + TICK < seen_until:
+        raise LeakyHoldout(
+            f"champion version {champion.version} of {champion.model.project} was trained on rows until "
+            f"{seen_until.isoformat()}, and nothing later than {as_of.isoformat()} is seen: retrain at a later --as-of"
+        )
+
+
+def _cut(definition: Project, times: Times, champion: Champion | None, *, again: bool) -> datetime:
+    """Finds where the holdout begins, so that the champion, or what stands in for it, has seen none of it."""
+    if champion is None:
+        return holdout_start(times, definition.training)
+    seen_until = champion.model.trained_on.window.end
+    new, least = unseen(times, seen_until), 2 * definition.gate.min_rows
+    if new >= least:
+        return holdout_start(times, definition.training, seen_until)
+    if again and champion.judged:
+        return max(holdout_start(times, definition.training), champion.judged.trained_on.window.end)
+    what = f"{definition.name} has {new:,} mature rows that champion version {champion.version} has not seen"
+    remedies = (
+        "wait for rows, or give a later --as-of"
+        if champion.judged is None
+        else ("wait for rows, give a later --as-of, or add --force to judge on those it was judged on before")
+    )
+    if new:
+        raise NotEnoughData(f"{what}, {least - new:,} fewer than twice the gate.min_rows of {least // 2:,}: {remedies}")
+    raise NoNewData(f"{what}: {remedies}")
+
+
+def narrow(definition: Project, ref: SnapshotRef, window: Window, labelled: bool) -> SnapshotRef:
+    """Names a part of a snapshot.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+        window: The event times wanted, inside those of the snapshot.
+        labelled: Whether rows without a label are left out.
+
+    Returns:
+        The part with its own row count and fingerprint.
+    """
+    return _pin(definition, ref.version, window, labelled=labelled)
+
+
+def last_ingested(project: str) -> datetime | None:
+    """Tells up to when a project's rows have been ingested.
+
+    Args:
+        project: Its name.
+
+    Returns:
+        Just after the newest event time that was ingested, UTC; `None` before the first ingest.
+    """
+    table = open_table(project)
+    return None if table is None else watermark(table)
+
+
+def _pin(definition: Project, version: int, window: Window, *, labelled: bool) -> SnapshotRef:
+    ref = SnapshotRef(definition.name, version, window, 0, "", labelled)
+    table = pinned(definition, version)
+    content = fingerprint(read(table, where=rows_of(definition, ref)), schema_of(table))
+    return SnapshotRef(definition.name, version, window, content.rows, str(content), labelled)
+
+
+def _times(definition: Project, version: int, window: Window) -> Times:
+    """Reads the event times of the labelled rows of a window, sorted."""
+    ref = SnapshotRef(definition.name, version, window, 0, "", labelled=True)
+    parts = read(pinned(definition, version), [definition.timestamp], rows_of(definition, ref))
+    times = [part.column(0).cast(pa.int64()).to_numpy() for part in parts]
+    return np.sort(np.concatenate(times)) if times else np.empty(0, np.int64)
+
+
+def _require_enough(definition: Project, parts: Split) -> None:
+    few = [
+        f"{found:,} mature rows to {purpose} where {setting} asks for {least:,}"
+        for purpose, found, setting, least in (
+            ("train on", parts.train.rows, "training.min_rows", definition.training.min_rows),
+            ("judge on", parts.holdout.rows, "gate.min_rows", definition.gate.min_rows),
+        )
+        if found < least
+    ]
+    if few:
+        raise NotEnoughData(f"{definition.name} has {' and '.join(few)}: wait for more rows, or lower the policy")

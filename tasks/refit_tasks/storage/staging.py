@@ -1,0 +1,138 @@
+"""Scratch space for rows on their way: a directory per ingest, gone with it, and with the next one after a crash."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+
+from refit_infra.settings import Settings
+from refit_tasks.errors import naming_the_fix
+
+
+class Pieces:
+    """Tables in the order in which they were added, on disk, so that only one at a time is in memory."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self._directory = directory
+        self._count = 0
+        self.rows = 0
+
+    def add(self, piece: pa.Table) -> None:
+        """Writes one more table.
+
+        Args:
+            piece: Any rows; pieces may differ in their columns.
+        """
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with (
+            naming_the_fix(str(self._directory), "REFIT_HOME"),
+            pa.ipc.new_stream(self._file(self._count), piece.schema, options=options) as stream,
+        ):
+            stream.write_table(piece)
+        self._count += 1
+        self.rows += piece.num_rows
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        for number in range(self._count):
+            with pa.ipc.open_stream(self._file(number)) as stream:
+                yield stream.read_all()
+
+    def _file(self, number: int) -> str:
+        return str(self._directory / f"{number:06}.arrow")
+
+
+@contextmanager
+def staging_area(name: str) -> Iterator[Path]:
+    """Makes an empty directory and removes it afterwards, whatever happens.
+
+    A lock is held on it meanwhile. A directory without one was left by a process that died, and is removed first.
+
+    Args:
+        name: The project's name.
+
+    Yields:
+        The directory.
+    """
+    from filelock import FileLock
+
+    root = Settings().staging
+    directory = root / f"{name}-{uuid4().hex}"
+    held, alone = FileLock(directory / "lock"), FileLock(root / "lock")
+    with naming_the_fix(str(root), "REFIT_HOME"):
+        root.mkdir(parents=True, exist_ok=True)
+        with alone:
+            _remove_abandoned(root)
+            directory.mkdir()
+            held.acquire()
+    try:
+        yield directory
+    finally:
+        with alone:
+            shutil.rmtree(directory)
+        held.release()
+
+
+@contextmanager
+def abandoned() -> Iterator[list[Path]]:
+    """Finds directories that were left by processes that died; none is made or removed by others meanwhile.
+
+    Yields:
+        The directories.
+    """
+    with _looking() as root:
+        yield [path for path in _areas(root) if not _is_held(path)]
+
+
+@contextmanager
+def nobody_writing() -> Iterator[bool]:
+    """Keeps ingests on this machine from beginning.
+
+    Yields:
+        Whether none is under way either.
+    """
+    with _looking() as root:
+        yield not any(_is_held(path) for path in _areas(root))
+
+
+@contextmanager
+def _looking() -> Iterator[Path]:
+    from filelock import FileLock
+
+    root = Settings().staging
+    with naming_the_fix(str(root), "REFIT_HOME"):
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / "lock"):
+            yield root
+
+
+def _areas(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir())
+
+
+def _is_held(directory: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    if not (directory / "lock").exists():
+        return False
+    try:
+        with FileLock(directory / "lock", blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
+def _remove_abandoned(root: Path) -> None:
+    from filelock import FileLock, Timeout
+
+    for directory in _areas(root):
+        try:
+            with FileLock(directory / "lock", blocking=False):
+                shutil.rmtree(directory)
+        except Timeout:  # its process lives
+            continue

@@ -1,0 +1,4 @@
+"""Fitting, tuning, the final fit, and rebuilding a version.
+
+Does not belong here: judging a model (`evaluation`).
+"""

@@ -1,0 +1,92 @@
+"""The fit after the gate: the recipe that passed is fitted again on all mature rows, and bound to what was judged."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from refit.errors import ModelError
+from refit.gate.decide import rehearsed
+from refit.gate.evidence import Rehearsal
+from refit.gate.judgements import Judgement
+from refit.gate.refitted import bound_refit
+from refit.project import Project
+from refit.records.references import ModelRef
+from refit.records.snapshots import Split
+from refit.records.verdicts import Reason
+from refit.windows import Window
+from refit_tasks.evaluation.evaluate import evaluate_again
+from refit_tasks.evaluation.serving_check import rehearse
+from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.recipe import tuned_of
+from refit_tasks.registry.tracking import TrackedRun, log_values
+from refit_tasks.storage.snapshots import narrow
+from refit_tasks.training.train import choose_and_fit, run_name, train_once
+
+log = logging.getLogger(__name__)
+
+
+@task(task_run_name="fit {definition.name} again", cache_policy=NO_CACHE)
+def fit_again(definition: Project, judgement: Judgement, parts: Split) -> Judgement:
+    """Fits a recipe that passed the gate again, on all mature rows, unless the policy says to serve what was judged.
+
+    Hyperparameters and seed are those of the judged model. The window is chosen anew by the same rule: the holdout has
+    the newest rows, and they may show that the world has changed, which the older ones could not. What comes of it
+    serves if the gate's paired test does not find it worse on the holdout, which it has seen.
+
+    Args:
+        definition: The project.
+        judgement: The verdict.
+        parts: What was trained and judged on: together all mature rows.
+
+    Returns:
+        The judgement with the model that serves and, in `bound`, why; as it was where nothing is to be fitted.
+    """
+    if not (judgement.verdict.promote and definition.training.refit):
+        return judgement
+    try:
+        served = _fitted_again(definition, judgement, parts)
+        rehearsal = rehearse.fn(definition, served, parts.holdout)
+        bound = _bound(definition, served, rehearsal, judgement)
+    except ModelError as fault:  # the judged model is fit to serve, whatever became of the other one
+        return replace(judgement, bound=_failed(fault))
+    _record(served, bound)
+    log.info("%s: %s", definition.name, bound.sentence)
+    return replace(judgement, served=served if bound.passed else None, bound=bound, rehearsal=rehearsal)
+
+
+def _bound(definition: Project, served: ModelRef, rehearsal: Rehearsal, judgement: Judgement) -> Reason:
+    """Holds the model against the judged one, and its stored form against the rules on serving."""
+    compared = judgement.comparison
+    bound = bound_refit(evaluate_again(definition, served, compared), compared, judgement.policy)
+    failed = [reason for reason in rehearsed(rehearsal, judgement.policy) if not reason.passed]
+    if not failed:
+        return bound
+    sentence = f"fitted again on all rows, it may not serve: {failed[0].sentence}"
+    return replace(bound, passed=False, value=failed[0].value, limit=failed[0].limit, sentence=sentence)
+
+
+def _fitted_again(definition: Project, judgement: Judgement, parts: Split) -> ModelRef:
+    judged, window = judgement.model, Window(parts.train.window.start, parts.holdout.window.end)
+    key = f"{judged.run_key}-served"
+
+    def fit_all(run: TrackedRun) -> ModelRef:
+        log_values(run, tags={"refit.judged_run": judged.run_id})
+        rows = narrow(definition, parts.holdout, window, labelled=True)
+        return choose_and_fit(definition, rows, key, run, tuned_of(judged))
+
+    return train_once(definition, key, f"{run_name(definition, window)} served", fit_all)
+
+
+def _record(served: ModelRef, bound: Reason) -> None:
+    client = open_mlflow()
+    run = TrackedRun(client, client.get_run(served.run_id).info.experiment_id, served.run_id)
+    log_values(run, tags={"refit.bound": bound.sentence})
+
+
+def _failed(fault: ModelError) -> Reason:
+    sentence = f"the fit on all rows came to nothing ({fault})"
+    return Reason("refit_not_worse", passed=False, value=None, limit=None, sentence=sentence)

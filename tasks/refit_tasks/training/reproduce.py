@@ -1,0 +1,138 @@
+"""A registered version made once more from what is on record, and held against the stored one."""
+
+from __future__ import annotations
+
+import json
+import logging
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import pandas as pd
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from sklearn.base import BaseEstimator
+
+from refit.errors import CannotReproduce
+from refit.gate.comparison import Contender, answers_of
+from refit.gate.judgements import Judgement
+from refit.gate.serving_parity import AGREEMENT
+from refit.modelling.predictions import Predictions, distance
+from refit.project import Project
+from refit.records.recipes import Cause, Recipe, Reproduction, changes
+from refit.records.references import ModelRef
+from refit.records.snapshots import SnapshotRef
+from refit_tasks.evaluation.serving_check import fingerprint_of
+from refit_tasks.presentation.markdown import artifact_key, plain, table
+from refit_tasks.registry.former_recipe import former_recipe
+from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.provenance import lock_text
+from refit_tasks.registry.recipe import kept_lock, recipe_now, tuned_of
+from refit_tasks.registry.register import judgement_of, verdict_of_version
+from refit_tasks.training.fit import fit
+from refit_tasks.training.recorded_inputs import as_it_was
+from refit_tasks.training.recorded_rows import held_out, rows_on_record
+
+log = logging.getLogger(__name__)
+
+
+class _Made(NamedTuple):
+    """The model made once more, beside the stored one."""
+
+    difference: float | None
+    """`None` where the rows are not what they were, so that nothing was fitted."""
+    rows: int
+    """How many rows both were asked about."""
+    code: str
+    differs: tuple[Cause, ...]
+
+
+@task(task_run_name="reproduce version {version} of {definition.name}", cache_policy=NO_CACHE)
+def reproduce_version(definition: Project, version: int) -> Reproduction:
+    """Fits a version again as it was fitted, and compares what both say of the rows it was judged on.
+
+    Nothing is registered or recorded.
+
+    Args:
+        definition: The project as it is now.
+        version: The version's number.
+
+    Returns:
+        Whether they agree, and what is different from the record.
+
+    Raises:
+        CannotReproduce: If the ledger has no such version, or what the record needs is gone or was tampered with.
+        ModelError: If the stored model cannot be loaded, or the estimator cannot be fitted.
+    """
+    started, judgement = perf_counter(), _judgement_of(definition, version)
+    made = _made(definition, judgement, judgement.recipe or former_recipe(definition, judgement.serving))
+    same = made.difference is not None and made.difference <= AGREEMENT
+    log.info("%s: version %d %s", definition.name, version, "is reproduced" if same else "differs")
+    return Reproduction(
+        project=definition.name,
+        version=version,
+        reproduced=same,
+        difference=made.difference,
+        rows=made.rows,
+        used_code=made.code,
+        differs=made.differs,
+        seconds=perf_counter() - started,
+    )
+
+
+def publish_reproduction(found: Reproduction) -> None:
+    """Shows the outcome as an artifact of the flow run that this is called in.
+
+    Args:
+        found: What came of it.
+    """
+    rows = [(plain(one.what), plain(one.recorded, 600), plain(one.now, 600)) for one in found.differs]
+    said = "is reproduced" if found.reproduced else "differs"
+    head = f"version {found.version} of {found.project} {said}: largest difference {found.difference} on {found.rows:,}"
+    lines = [f"## {plain(head)} rows", "", *table(("what", "recorded", "now"), rows)]
+    key = artifact_key(found.project, "reproduction")
+    create_markdown_artifact("\n".join(lines), key=key, description=plain(head))
+
+
+def _judgement_of(definition: Project, version: int) -> Judgement:
+    challenger = verdict_of_version(definition.name, version)
+    judgement = judgement_of(challenger) if challenger else None
+    if judgement is None:
+        raise CannotReproduce(f"the ledger has no verdict on version {version} of {definition.name}: name another one")
+    return judgement
+
+
+def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
+    model, ref = judgement.serving, judgement.comparison.holdout
+    with as_it_was(definition, model, recipe) as (then, code):
+        holdout, replaced = held_out(then, ref)
+        stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
+        surroundings = changes(recipe, recipe_now(definition, recipe.packages), (kept_lock(model), lock_text()))
+        other = () if replaced else _model(judgement, stored, surroundings)
+        rows, data = rows_on_record(then, model.trained_on)
+        differs = (*replaced, *data, *other, *surroundings)
+        if rows is None:
+            return _Made(None, len(holdout), code, differs)
+        again = _asked(then, fit(then, rows, _tuned(recipe, model)), model.trained_on, holdout)
+        return _Made(distance(again, stored), len(holdout), code, differs)
+
+
+def _tuned(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
+    """Takes the hyperparameters from the ledger, since anybody can change those in MLflow."""
+    tuned: dict[str, Any] = json.loads(recipe.tuned) if recipe.tuned else tuned_of(model)
+    return tuned
+
+
+def _model(judgement: Judgement, stored: Predictions, differs: tuple[Cause, ...]) -> tuple[Cause, ...]:
+    """Tells whether the stored model still says what it said; on another machine the last digits may differ."""
+    rehearsal = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
+    if rehearsal is None or not rehearsal.fingerprint or any(one.what in ("machine", "lock") for one in differs):
+        return ()
+    now = fingerprint_of(stored)
+    if now == rehearsal.fingerprint:
+        return ()
+    return (Cause("model", f"answers {rehearsal.fingerprint[:12]}", f"answers {now[:12]}"),)
+
+
+def _asked(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:
+    return answers_of(definition, Contender("the model", model, trained_on), rows)

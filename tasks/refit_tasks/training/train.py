@@ -1,0 +1,202 @@
+"""Training: one fit on one window of rows, kept as one MLflow run, once per run key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import pandas as pd
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from sklearn.base import BaseEstimator
+
+from refit.modelling.preparation import prepare
+from refit.modelling.training_window import WindowChoice, choose_window
+from refit.project import Project
+from refit.records.references import ModelRef
+from refit.records.snapshots import SnapshotRef
+from refit.windows import Window
+from refit_tasks.registry.machine import machine
+from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.model_store import log_model
+from refit_tasks.registry.provenance import code_state, lock_text, requirements
+from refit_tasks.registry.recipe import PACKAGES, keep_code, keep_tuned, recipe_tags
+from refit_tasks.registry.source_tags import flow_run_tags, source_tags
+from refit_tasks.registry.tracking import (
+    RUN_KEY,
+    TRAINED_ON,
+    TrackedRun,
+    find_trained,
+    log_rows,
+    log_values,
+    open_run,
+    reference_json,
+)
+from refit_tasks.storage.snapshot_rows import read_rows
+from refit_tasks.storage.snapshots import narrow
+from refit_tasks.training.fit import fit, foreign_code
+from refit_tasks.training.tuning import tune
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 100
+"""How many rows the model's signature is taken from."""
+
+
+@task(task_run_name="train {definition.name} on {rows.rows} rows at most", cache_policy=NO_CACHE)
+def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
+    """Fits the project's estimator on the window that its policy says, unless a run with this key already did.
+
+    Args:
+        definition: The project.
+        rows: The rows it may be trained on, all labelled.
+        key: The run key.
+
+    Returns:
+        The model, in MLflow.
+
+    Raises:
+        NotEnoughData: If the target has one value, or tuning leaves too few rows to fit on.
+        TrainingFailed: If the estimator cannot be built or fitted.
+        UntrustedModel: If the fitted model holds a type outside the allow-list.
+    """
+    name = run_name(definition, rows.window)
+    return train_once(definition, key, name, lambda run: choose_and_fit(definition, rows, key, run))
+
+
+def run_name(definition: Project, window: Window) -> str:
+    """Names a training for people: by its project and by how far its rows reach.
+
+    Args:
+        definition: The project.
+        window: The event times of the rows that it may be trained on.
+
+    Returns:
+        Such as `bike_demand 2026-03-01 14:00`.
+    """
+    return f"{definition.name} {window.end:%Y-%m-%d %H:%M}"
+
+
+def train_once(definition: Project, key: str, name: str, training: Callable[[TrackedRun], ModelRef]) -> ModelRef:
+    """Trains a model in a run of its own, unless a finished run with this key has done it.
+
+    Args:
+        definition: The project.
+        key: The run key.
+        name: What people see of the run.
+        training: Fits a model and keeps it in the run that it is given.
+
+    Returns:
+        The model, in MLflow.
+    """
+    client = open_mlflow()
+    experiment = experiment_of(client, definition.name)
+    trained = find_trained(client, experiment, definition.name, key)
+    if trained:
+        log.info("%s: run %s has trained this model already", definition.name, trained.run_id)
+        return trained
+    with open_run(client, experiment, name, _lineage(definition, key)) as run:
+        return training(run)
+
+
+def choose_and_fit(
+    definition: Project, rows: SnapshotRef, key: str, run: TrackedRun, tuned: Mapping[str, Any] | None = None
+) -> ModelRef:
+    """Chooses the training window and the hyperparameters by the project's policy, fits and keeps the model.
+
+    Args:
+        definition: The project.
+        rows: The rows it may be trained on, all labelled.
+        key: The run key.
+        run: The run, open.
+        tuned: Hyperparameters that were found before; without them they are searched for, where the policy says so.
+
+    Returns:
+        The model, in MLflow.
+
+    Raises:
+        NotEnoughData: If the target has one value, or tuning leaves too few rows to fit on.
+        TrainingFailed: If the estimator cannot be built or fitted.
+        UntrustedModel: If the fitted model holds a type outside the allow-list.
+    """
+    frame = read_rows(definition, rows)
+    with foreign_code(definition):
+        choice = choose_window(definition, frame)
+    run.client.log_dict(run.id, asdict(choice), "window.json")
+    chosen, frame = _narrowed(definition, rows, frame, choice)
+    tuning = definition.training.tuning
+    if tuned is None:
+        tuned = tune(definition, tuning, frame, run, key) if tuning else {}
+    return _fit_and_keep(definition, _Training(chosen, frame, tuned, key), run)
+
+
+class _Training(NamedTuple):
+    """What one fit takes."""
+
+    rows: SnapshotRef
+    frame: pd.DataFrame
+    """Those rows."""
+    tuned: Mapping[str, Any]
+    """Hyperparameters to set on the estimator."""
+    key: str
+    """The run key."""
+
+
+def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> ModelRef:
+    rows, frame, tuned, key = training
+    start = perf_counter()
+    model = fit(definition, frame, tuned)
+    seconds = perf_counter() - start
+    log.info("%s: fitted on %d rows of %s in %.2f s", definition.name, rows.rows, rows.window, seconds)
+    tags = {**_trained_on(rows), PACKAGES: "\n".join(requirements(model))}
+    log_values(run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, tags)
+    log_rows(run, rows, "training")
+    keep_tuned(run, tuned)
+    keep_code(run, definition)
+    run.client.log_text(run.id, lock_text(), "lock.txt")
+    sample = prepare(frame, definition.features_of(frame.columns)).head(SAMPLE)
+    return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)
+
+
+def _narrowed(
+    definition: Project, rows: SnapshotRef, frame: pd.DataFrame, choice: WindowChoice
+) -> tuple[SnapshotRef, pd.DataFrame]:
+    window = Window(choice.window.start, rows.window.end)
+    inside = window.holds(frame[definition.timestamp])
+    if inside.all():
+        return rows, frame
+    return narrow(definition, rows, window, labelled=rows.labelled), frame[inside]
+
+
+def _lineage(definition: Project, key: str) -> dict[str, str]:
+    code = code_state(definition)
+    return {
+        RUN_KEY: key,
+        "refit.project": definition.name,
+        "refit.code_commit": code.commit,
+        "refit.code_dirty": str(code.dirty),
+        **recipe_tags(definition),
+        "refit.seed": str(definition.training.seed),
+        **{f"refit.{name}": text for name, text in machine().items()},
+        **source_tags(definition, code),
+        **flow_run_tags(),
+    }
+
+
+def _trained_on(chosen: SnapshotRef) -> dict[str, str]:
+    return {TRAINED_ON: reference_json(chosen), "refit.fingerprint": chosen.fingerprint}
+
+
+def _params(definition: Project, training: _Training, model: BaseEstimator) -> dict[str, Any]:
+    window = training.rows.window
+    return {
+        "window_start": window.start.isoformat(),
+        "window_end": window.end.isoformat(),
+        "features": len(definition.features_of(training.frame.columns)),
+        **{f"training.{name}": value for name, value in definition.training.model_dump(exclude={"tuning"}).items()},
+        **{f"tuned.{name}": value for name, value in training.tuned.items()},
+        **{f"estimator.{name}": value for name, value in model.get_params(deep=True).items()},
+    }

@@ -1,0 +1,158 @@
+"""The search over hyperparameters: seeded, resumable, every trial a run in MLflow, judged without the holdout."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from refit.errors import BrokenProject, ModelError, NotEnoughData, TrainingFailed
+from refit.modelling.predictions import predict_once
+from refit.modelling.preparation import pick
+from refit.modelling.scoring import metric_of, score
+from refit.policies.tuning import Choice, Dimension, IntRange, Tuning
+from refit.project import Project
+from refit_tasks.registry.tracking import TrackedRun, log_values, open_run
+from refit_tasks.runs.progress import Gauge
+from refit_tasks.training.fit import fit
+from refit_tasks.training.study import REASON, open_study, trials
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import Trial
+
+log = logging.getLogger(__name__)
+
+_STUDY = "refit.study"
+"""The tag of a trial's run that names its study."""
+
+
+class Fold(NamedTuple):
+    """Training rows in two parts, a label delay apart."""
+
+    fit: pd.DataFrame
+    judge: pd.DataFrame
+    """The newest of them."""
+
+
+def tune(definition: Project, space: Tuning, frame: pd.DataFrame, run: TrackedRun, key: str) -> dict[str, Any]:
+    """Searches the space for the hyperparameters that score best on the newest part of the training rows.
+
+    A search that was killed goes on where it stopped when the same run is tried again, and ends as if it had not been
+    interrupted: its study is kept under `REFIT_HOME`, and each trial's seed follows from its place in the search.
+
+    Args:
+        definition: The project.
+        space: What to search, and for how long.
+        frame: The training rows, labelled.
+        run: The training's run, the parent of the trials' runs.
+        key: The run key, which names the study.
+
+    Returns:
+        The best hyperparameters, as `set_params` takes them.
+
+    Raises:
+        NotEnoughData: If too few rows remain to fit on.
+        ProjectError: If the space does not suit the estimator, or Optuna is not installed.
+        TrainingFailed: If no trial could be scored.
+    """
+    parts, defaults = fold(definition, frame), _defaults(definition, space)
+    with open_study(f"{definition.name}-{key}", defaults) as study:
+        _adopt(run, study.study_name)
+        gauge = Gauge(definition.name, "tuning")
+        for trial in trials(study, space, definition.training.seed):
+            _judge(definition, parts, study, trial, run)
+            gauge.show(min(trial.number + 1, space.trials), space.trials)  # killed ones have a number, too
+        return _best(definition, study)
+
+
+def fold(definition: Project, frame: pd.DataFrame) -> Fold:
+    """Sets the newest training rows apart, as many of them as the policy would give the holdout.
+
+    Args:
+        definition: The project.
+        frame: The training rows, labelled.
+
+    Returns:
+        The rows to fit trials on and the rows to judge them on.
+
+    Raises:
+        NotEnoughData: If fewer rows than the policy's `min_rows` remain to fit on.
+    """
+    policy, times = definition.training, frame[definition.timestamp]
+    judged = max(1, min(int(len(frame) * policy.holdout_share), policy.holdout_rows))
+    boundary = times.sort_values().iloc[-judged]
+    parts = Fold(frame[times < boundary - definition.label_delay], frame[times >= boundary])
+    if len(parts.fit) < policy.min_rows:
+        raise NotEnoughData(
+            f"{definition.name} has {len(parts.fit)} rows to fit trials on, a label delay before {boundary}, and "
+            f"training.min_rows asks for {policy.min_rows}: bring more history, or leave training.tuning out"
+        )
+    return parts
+
+
+def _defaults(definition: Project, space: Tuning) -> dict[str, Any]:
+    """Gives the estimator's own hyperparameters where they lie in the space: the first trial."""
+    params = definition.build().get_params(deep=True)
+    unknown = sorted(set(space.space) - set(params))
+    if unknown:
+        raise BrokenProject(
+            f"training.tuning of {definition.name} names {', '.join(map(repr, unknown))}, which the estimator does not "
+            f"have: use names that build().get_params() gives"
+        )
+    return {name: params[name] for name, dimension in space.space.items() if _lies_in(params[name], dimension)}
+
+
+def _lies_in(value: object, dimension: Dimension) -> bool:
+    if isinstance(dimension, Choice):
+        return any(type(value) is type(option) and value == option for option in dimension.options)
+    if isinstance(value, bool) or not isinstance(value, int if isinstance(dimension, IntRange) else int | float):
+        return False
+    return dimension.low <= value <= dimension.high
+
+
+def _adopt(run: TrackedRun, study: str) -> None:
+    """Moves the trials of a killed training under the one that goes on."""
+    for trial in run.client.search_runs([run.experiment], f"tags.`{_STUDY}` = '{study}'"):
+        run.client.set_tag(trial.info.run_id, "mlflow.parentRunId", run.id)
+        if trial.info.status == "RUNNING":
+            run.client.set_terminated(trial.info.run_id, "KILLED")
+
+
+def _judge(definition: Project, parts: Fold, study: Study, trial: Trial, run: TrackedRun) -> None:
+    from optuna.trial import TrialState
+
+    tags = {_STUDY: study.study_name, "mlflow.parentRunId": run.id}
+    try:
+        with open_run(run.client, run.experiment, f"trial {trial.number}", tags) as tracked:
+            log_values(tracked, params={f"tuned.{name}": value for name, value in trial.params.items()})
+            metric, value = _score(definition, parts, trial.params)
+            log_values(tracked, metrics={f"tuning_{metric}": value})
+    except ModelError as fault:  # hyperparameters that do not go together
+        trial.set_user_attr(REASON, str(fault))
+        study.tell(trial, state=TrialState.FAIL)
+        log.warning("trial %d with %s failed: %s", trial.number, trial.params, fault)
+    else:
+        study.tell(trial, value)
+
+
+def _score(definition: Project, parts: Fold, params: dict[str, Any]) -> tuple[str, float]:
+    model = fit(definition, parts.fit, params)
+    truth, features = parts.judge[definition.target], definition.features_of(parts.judge.columns)
+    metric = metric_of(definition, parts.fit[definition.target].unique())
+    value = score(metric, predict_once(model, pick(parts.judge, features)), truth)
+    if math.isnan(value):
+        raise ModelError(f"the newest training rows allow no {metric}: they hold one class")
+    return metric, value
+
+
+def _best(definition: Project, study: Study) -> dict[str, Any]:
+    from optuna.trial import TrialState
+
+    if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        log.info("%s: the best of its trials scored %.6g with %s", definition.name, study.best_value, study.best_params)
+        return study.best_params
+    reason = study.get_trials(deepcopy=False)[-1].user_attrs[REASON]
+    raise TrainingFailed(f"no trial of {definition.name} could be scored ({reason}): change training.tuning")

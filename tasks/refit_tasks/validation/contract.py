@@ -1,0 +1,184 @@
+"""A project's data contract: where it comes from, and what it says about rows and batches."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from refit.data.batches import Batch, problems
+from refit.data.contract import Contract, Fault, RowFindings, Rule
+from refit.data.derived_contract import derive
+from refit.errors import BrokenProject, ContractViolation
+from refit.project import Project
+from refit.records.references import Champion
+from refit_tasks.ledger.record import entry_once, latest, record
+from refit_tasks.validation.great_expectations import Outcome, is_row_rule, validate
+from refit_tasks.validation.own_expectations import rules_of
+
+Pieces = Callable[[], Iterator[pa.Table]]
+"""Gives the rows of a batch, piece by piece, as often as it is called."""
+
+log = logging.getLogger(__name__)
+
+
+def contract_of(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contract:
+    """Finds the contract that a batch must keep.
+
+    Args:
+        definition: The project.
+        schema: The table's schema.
+        pieces: The batch, conformed to the schema; it is the reference where there is no contract yet.
+
+    Returns:
+        The project's own contract, else the newest in the ledger, else one derived from the batch: give that to
+        `record_contract` once the batch is committed.
+
+    Raises:
+        BrokenProject: If the project's expectations cannot be made, or name columns that the table does not have.
+    """
+    if definition.expectations is not None:
+        contract = Contract(rules_of(definition, definition.expectations, schema), origin="project")
+    else:
+        entry = latest(definition.name, "contract")
+        contract = Contract.from_json(entry.payload) if entry else derive(definition, pieces())
+    return replace(contract, pii=definition.pii)
+
+
+def record_contract(definition: Project, contract: Contract, at: datetime, once: str | None = None) -> None:
+    """Records a derived contract in the ledger, from where later batches take it.
+
+    Args:
+        definition: The project.
+        contract: What `contract_of` gave; one that is already elsewhere is not recorded.
+        at: When, UTC.
+        once: Names what must not be recorded twice.
+    """
+    if contract.origin == "derived":
+        record(definition.name, "contract", contract.to_json(), at, once)
+        log.info("%s: a contract of %d rules was derived and recorded", definition.name, len(contract.rules))
+
+
+def renew_contract(definition: Project, champion: Champion, at: datetime) -> None:
+    """Derives the contract again from a champion's training rows, so that ranges and categories follow them.
+
+    It is done once for each champion: a run that was killed after its promotion leaves it to the next one.
+
+    Args:
+        definition: The project; one with expectations of its own keeps them.
+        champion: The champion.
+        at: When, UTC.
+    """
+    from refit_tasks.storage.snapshot_rows import scan
+
+    once = f"generation {champion.generation}"
+    if definition.expectations is None and entry_once(definition.name, "contract", once) is None:
+        pieces = (pa.Table.from_batches([batch]) for batch in scan(definition, champion.model.trained_on))
+        record_contract(definition, derive(definition, pieces), at, once)
+
+
+def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
+    """Judges the rows of one piece by the rules that look at one row at a time.
+
+    A critical rule with `mostly` is broken, and its rows are faults, only where too many rows of the piece break it.
+
+    Args:
+        contract: The contract.
+        piece: The rows, conformed to the table's schema.
+
+    Returns:
+        The faults of critical rules, and how many rows break each of the others.
+
+    Raises:
+        BrokenProject: If an expectation cannot be judged on such columns.
+    """
+    rules = [rule for rule in contract.rules if is_row_rule(rule) and not _surely_kept(rule, piece)]
+    if not rules or not piece.num_rows:
+        return RowFindings([])
+    frame = piece.select(_needed(rules, piece.column_names)).to_pandas()
+    broken = [outcome for outcome in validate(rules, frame, listing=True) if not outcome.success]
+    for outcome in broken:
+        if outcome.error:
+            told = contract.observed(outcome.rule, outcome.observed)
+            raise BrokenProject(f"the expectation {outcome.rule} cannot be judged ({told}): correct it")
+    critical = [outcome for outcome in broken if outcome.rule.severity == "critical"]
+    warned = Counter({str(outcome.rule): len(outcome.rows) for outcome in broken if outcome not in critical})
+    return RowFindings([fault for outcome in critical for fault in _faults(outcome, frame)], warned)
+
+
+def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: Batch) -> tuple[str, ...]:
+    """Judges the accepted rows of a whole batch, once all of its rows are judged.
+
+    Args:
+        definition: The project, for its contract policy.
+        contract: The contract.
+        pieces: The accepted rows; only the columns that a rule about the whole batch names are held at once.
+        batch: The count of rows and findings.
+
+    Returns:
+        One sentence for each broken rule that is not critical, those about rows included.
+
+    Raises:
+        ContractViolation: If a critical rule about the whole batch is broken; it names each with value and limit.
+    """
+    rules = [rule for rule in contract.rules if not is_row_rule(rule)]
+    broken = [outcome for outcome in _judge_whole(rules, pieces) if not outcome.success]
+    told = [(one.rule, f"{one.rule}: {contract.observed(one.rule, one.observed)}") for one in broken]
+    critical = [words for rule, words in told if rule.severity == "critical"]
+    critical = [*problems(batch, definition.contract, _empty(batch, pieces)), *critical]
+    if critical:
+        raise ContractViolation(
+            f"the rows of {definition.name!r} up to {batch.until.isoformat()} break the data contract: "
+            f"{'; '.join(critical)}: correct the source or the load, or change the contract in the project file"
+        )
+    others = [words for rule, words in told if rule.severity != "critical"]
+    return (*(f"{rule}: {count:,} rows" for rule, count in batch.warned.items()), *others)
+
+
+def _surely_kept(rule: Rule, piece: pa.Table) -> bool:
+    """Tells whether a rule asks for no nulls of columns that have none: Arrow knows that for nothing."""
+    return rule.type == "expect_column_values_to_not_be_null" and not any(piece[c].null_count for c in rule.columns)
+
+
+def _needed(rules: Sequence[Rule], columns: Sequence[str]) -> list[str]:
+    """Names the columns whose values must be at hand: a row condition or a rule of one's own may ask for any."""
+    if any(rule.kwargs.get("row_condition") or not (rule.columns or _about_table(rule)) for rule in rules):
+        return list(columns)
+    named = {column for rule in rules for column in rule.columns}
+    return [column for column in columns if column in named]
+
+
+def _about_table(rule: Rule) -> bool:
+    return rule.type.startswith("expect_table_")
+
+
+def _faults(outcome: Outcome, frame: pd.DataFrame) -> Iterator[Fault]:
+    columns = list(outcome.rule.columns)
+    for row, values in zip(outcome.rows, frame.loc[list(outcome.rows), columns].itertuples(index=False), strict=True):
+        shown = ["missing" if pd.isna(value) else str(value) for value in values]
+        yield Fault(row, outcome.rule.type, ",".join(columns), ", ".join(shown)[:200])
+
+
+def _judge_whole(rules: Sequence[Rule], pieces: Pieces) -> list[Outcome]:
+    parts = [_thin(piece, _needed(rules, piece.column_names)) for piece in pieces()] if rules else []
+    return validate(rules, pa.concat_tables(parts).to_pandas(), listing=False) if parts else []
+
+
+def _thin(piece: pa.Table, needed: Collection[str]) -> pa.Table:
+    """Empties the columns whose values no rule asks for; their names and the number of rows remain."""
+    nothing = pa.array(np.zeros(piece.num_rows, dtype=bool))
+    return pa.table({name: piece[name] if name in needed else nothing for name in piece.column_names})
+
+
+def _empty(batch: Batch, pieces: Pieces) -> set[str]:
+    """Finds the columns with misfits in which no accepted row has a value."""
+    suspects = {column for rule, column in batch.faults if rule == "type"}
+    for piece in pieces() if suspects else ():
+        suspects -= {column for column in suspects if piece[column].null_count < piece.num_rows}
+    return suspects

@@ -1,0 +1,142 @@
+"""Great Expectations at work: rules judged on a frame, one validation at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from refit.data.contract import Rule
+from refit.errors import BrokenProject
+from refit_infra.settings import QUIET
+
+if TYPE_CHECKING:
+    from great_expectations import ExpectationSuite
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Great Expectations keeps the current context in the process; validations that share one get each other's data."""
+
+_NEED_ALL_ROWS = {
+    "expect_column_values_to_be_unique",
+    "expect_compound_columns_to_be_unique",
+    "expect_column_values_to_be_increasing",
+    "expect_column_values_to_be_decreasing",
+    "expect_column_values_to_be_of_type",
+    "expect_column_values_to_be_in_type_list",
+    "expect_column_values_to_not_be_outliers",
+    "expect_column_value_z_scores_to_be_less_than",
+}
+"""Expectations that list rows but judge each by the others: on a piece they would say something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one rule came out."""
+
+    rule: Rule
+    success: bool
+    """Whether it is kept, its `mostly` considered."""
+    observed: str
+    """What was measured, or why nothing could be."""
+    error: bool = False
+    """Whether it could not be judged at all."""
+    rows: tuple[int, ...] = ()
+    """The positions of the rows that break it, where they were asked for; a kept rule may have some."""
+
+
+def is_row_rule(rule: Rule) -> bool:
+    """Tells whether a rule judges each row by itself.
+
+    Args:
+        rule: The rule; its type is known to Great Expectations.
+
+    Returns:
+        True for a rule whose broken rows can go to the quarantine, False for one about the whole batch.
+    """
+    _prepare()
+    from great_expectations.expectations import expectation
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    kinds = (
+        expectation.ColumnMapExpectation,
+        expectation.ColumnPairMapExpectation,
+        expectation.MulticolumnMapExpectation,
+    )
+    return rule.type not in _NEED_ALL_ROWS and issubclass(get_expectation_impl(rule.type), kinds)
+
+
+def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> list[Outcome]:
+    """Judges rules on a frame, in a context that nothing else uses.
+
+    Args:
+        rules: What to judge, at least one rule.
+        frame: The rows, with a plain range for its index.
+        listing: Whether the positions of broken rows are wanted.
+
+    Returns:
+        One outcome for each rule.
+
+    Raises:
+        BrokenProject: If Great Expectations cannot judge at all, as where a parameter has no value.
+    """
+    _prepare()
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
+
+    level: dict[str, Any] = {"result_format": "COMPLETE" if listing else "BASIC", "exclude_unexpected_values": True}
+    with _ONE_AT_A_TIME:
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+        asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
+        batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+        try:
+            result: ExpectationSuiteValidationResult = batch.validate(_suite(rules), result_format=level)
+        except GreatExpectationsError as error:
+            raise BrokenProject(f"the contract cannot be judged ({error}): correct the expectations") from error
+    return [_outcome(rules, single) for single in result.results]
+
+
+def _prepare() -> None:
+    """Keeps Great Expectations from phoning home, for which it looks when imported, and from telling every step."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", QUIET["GX_ANALYTICS_ENABLED"])
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+
+
+def _suite(rules: Sequence[Rule]) -> ExpectationSuite:
+    """Builds the expectations, each marked with its rule's position, since results come in an order of their own."""
+    from great_expectations import ExpectationSuite
+    from great_expectations.expectations.metadata_types import FailureSeverity
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    expectations = [
+        get_expectation_impl(rule.type)(**rule.kwargs, severity=FailureSeverity(rule.severity), meta={"rule": position})
+        for position, rule in enumerate(rules)
+    ]
+    return ExpectationSuite(name="contract", expectations=expectations)
+
+
+def _outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> Outcome:
+    rule = rules[cast("ExpectationConfiguration", result.expectation_config).meta["rule"]]
+    measured = result.result
+    if {"unexpected_count", "element_count"} <= measured.keys():  # one about all distinct values has no second one
+        observed = f"{measured['unexpected_count']} of {measured['element_count']} rows"
+    else:
+        observed = str(measured.get("observed_value"))
+    error = _error(result.exception_info or {})
+    rows = tuple(measured.get("unexpected_index_list") or ())
+    return Outcome(rule, bool(result.success), error or observed, bool(error), rows)
+
+
+def _error(info: dict[str, Any]) -> str:
+    """Finds the message of what was raised; Great Expectations nests it by metric where several were."""
+    if "raised_exception" in info:
+        return str(info.get("exception_message") or "") if info["raised_exception"] else ""
+    return next((str(single["exception_message"]) for single in info.values() if single["raised_exception"]), "")

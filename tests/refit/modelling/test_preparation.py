@@ -1,0 +1,90 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.feature_selection import SelectFromModel
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+
+from refit.errors import ModelError
+from refit.modelling.preparation import fit_seeded, pick, prepare, seeded, trivial
+
+DTYPES = [
+    "float64",
+    "Int64",
+    "boolean",
+    "str",
+    "object",
+    "category",
+    pd.CategoricalDtype(["a", "b"]),
+    "datetime64[us, UTC]",
+    "datetime64[ns]",
+    "timedelta64[us]",
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_column_without_a_value_gets_a_constant_one(dtype):
+    frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "gone": pd.Series([None] * 3, dtype=dtype)}, index=[3, 5, 9])
+    frame["gone"] = pd.Series([None] * 3, dtype=dtype, index=frame.index)
+    prepared = prepare(frame, ["gone", "x"])
+    assert prepared["gone"].nunique(dropna=False) == 1
+    assert prepared["gone"].notna().all()
+    assert list(prepared.columns) == ["gone", "x"]
+    assert frame["gone"].isna().all(), "the caller's frame is left alone"
+    if dtype not in {"object", "category"}:
+        assert prepared["gone"].dtype == frame["gone"].dtype
+
+
+def test_other_columns_are_left_as_they_are():
+    frame = pd.DataFrame({"x": [1.0, np.nan], "constant": [7, 7], "text": pd.Series(["a", None], dtype="category")})
+    prepared = prepare(frame.assign(y=1), ["text", "constant", "x"])
+    pd.testing.assert_frame_equal(prepared, frame[["text", "constant", "x"]])
+
+
+def test_boosting_fits_what_it_raised_on():
+    frame = pd.DataFrame({"x": np.arange(50.0), "gone": np.full(50, np.nan)})
+    model = HistGradientBoostingRegressor().fit(prepare(frame, ["x", "gone"]), frame["x"])
+    assert np.isfinite(model.predict(frame[["x", "gone"]])).all()
+
+
+def test_a_missing_feature_is_named():
+    with pytest.raises(ModelError, match="feature 'z' is not among the columns x, y"):
+        pick(pd.DataFrame({"x": [1], "y": [2]}), ["x", "z"])
+
+
+def test_random_states_are_seeded_at_any_depth_where_unset():
+    inner = SelectFromModel(LogisticRegression())
+    pipeline = seeded(make_pipeline(inner, Ridge(random_state=3)), 11)
+    params = pipeline.get_params(deep=True)
+    assert params["selectfrommodel__estimator__random_state"] == 11
+    assert params["ridge__random_state"] == 3
+
+
+def test_a_seeded_boosting_predicts_the_same_twice():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"x": rng.normal(size=11_000)})
+    target = rows["x"] + rng.normal(size=11_000)
+    first, second = (seeded(HistGradientBoostingRegressor(max_iter=20), 5).fit(rows, target) for _ in range(2))
+    assert (first.predict(rows) == second.predict(rows)).all()
+
+
+def test_what_has_no_parameter_for_a_seed_draws_the_same_twice():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(80, 30)), columns=[f"x{i}" for i in range(30)])
+    target = rows["x0"] + rng.normal(size=80)
+    search = GridSearchCV(Ridge(), {"alpha": [0.1, 1, 3, 10, 30, 100, 300]}, cv=KFold(5, shuffle=True))
+    state = np.random.get_state()[1].copy()
+    scores = [fit_seeded(clone(search), rows, target, 5).cv_results_["mean_test_score"] for _ in range(2)]
+    assert (scores[0] == scores[1]).all()
+    assert (np.random.get_state()[1] == state).all()
+
+
+def test_the_trivial_models_ignore_the_features():
+    rows = np.zeros((4, 1))
+    assert trivial("regression").fit(rows, [1, 2, 3, 6]).predict(rows).tolist() == [3] * 4
+    classifier = trivial("classification").fit(rows, ["a", "b", "b", "b"])
+    assert classifier.predict(rows).tolist() == ["b"] * 4
+    assert classifier.predict_proba(rows)[0].tolist() == [0.25, 0.75]

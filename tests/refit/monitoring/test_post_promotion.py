@@ -1,0 +1,92 @@
+"""The watch after a promotion: its rule, and how often it takes back a champion that is as good, or worse."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from refit import MonitoringPolicy, WatchPolicy, Window
+from refit.gate.evaluations import Evaluation
+from refit.monitoring.evidence import Watched
+from refit.monitoring.post_promotion import look_due, worse_than_former
+from tests.support.decision_situations import DAY, START, decided, finding, probe_at, quiet
+
+END = START + timedelta(weeks=10)
+
+
+def watched(champion: list[float], former: list[float], rows: int = 1_000, look: int = 1) -> Watched:
+    both = [Evaluation(float(np.mean(blocks)), tuple(blocks)) for blocks in (champion, former)]
+    return Watched("accuracy", look, Window(START, START + look * DAY), rows, 1, *both)
+
+
+BETTER, WORSE = [0.9, 0.91, 0.89, 0.9, 0.92, 0.9], [0.8, 0.82, 0.79, 0.81, 0.8, 0.8]
+
+
+def test_a_worse_champion_is_taken_back_before_anything_else() -> None:
+    decision, _ = decided(quiet(watched=watched(WORSE, BETTER), probe=probe_at(END)))
+    assert (decision.action, decision.trigger) == ("alert", "watch")
+    told = finding(decision, "watch").sentence
+    assert "accuracy is 0.8033 against the 0.9033 of the former champion, version 1, on 1,000 rows" in told
+    assert "look 1 of 4" in told
+
+
+def test_without_the_rollback_it_is_an_alert_beside_which_a_retrain_goes_on() -> None:
+    policy = MonitoringPolicy(watch=WatchPolicy(rollback=False))
+    assert decided(quiet(watched=watched(WORSE, BETTER), probe=probe_at(END)), policy)[0].trigger == "probe"
+    assert decided(quiet(watched=watched(WORSE, BETTER)), policy)[0].trigger == "watch"
+
+
+@pytest.mark.parametrize(
+    ("found", "policy"),
+    [
+        (watched(BETTER, WORSE), MonitoringPolicy()),
+        (watched(WORSE, WORSE), MonitoringPolicy()),
+        (watched(WORSE[:4], BETTER[:4]), MonitoringPolicy()),
+        (watched(WORSE, BETTER, rows=99), MonitoringPolicy()),
+        (watched(WORSE, BETTER), MonitoringPolicy(watch=None)),
+        (None, MonitoringPolicy()),
+    ],
+    ids=["better", "equal", "few blocks", "few rows", "switched off", "nothing to watch"],
+)
+def test_nothing_is_taken_back_without_proof(found: Watched | None, policy: MonitoringPolicy) -> None:
+    assert decided(quiet(watched=found), policy)[0].action == "wait"
+
+
+@pytest.mark.parametrize(("days", "look"), [(0.9, None), (1, 1), (1.9, 1), (3, 3), (4, 4), (40, 4)])
+def test_a_look_is_due_with_every_window_and_the_last_one_stays(days: float, look: int | None) -> None:
+    due = look_due(START, START + days * DAY, DAY, looks=4)
+    assert (due and due[0]) == look
+    assert due is None or due[1] == Window(START, START + due[0] * DAY)
+
+
+def taken_back(rng: np.random.Generator, worse: float, wander: float) -> bool:
+    """Plays one watch of four looks at growing rows, whose paired differences wander in time."""
+    rows, policy = 4 * 500, MonitoringPolicy()
+    steps = rng.normal(size=rows)
+    drifting = np.empty(rows)
+    drifting[0] = steps[0]
+    for at in range(1, rows):
+        drifting[at] = wander * drifting[at - 1] + np.sqrt(1 - wander**2) * steps[at]
+    differences = drifting - worse
+    for look in range(1, 5):
+        seen = differences[: look * 500]
+        blocks = seen.reshape(min(50, len(seen) // 50), -1).mean(axis=1)
+        one = watched([float(value) for value in blocks], [0.0] * len(blocks), len(seen), look)
+        if worse_than_former(quiet(watched=one), policy).fired:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("wander", [0.0, 0.7], ids=["independent rows", "rows that hang together"])
+def test_an_equal_champion_is_taken_back_in_at_most_five_percent_of_watches(wander: float) -> None:
+    rng, repeats = np.random.default_rng(20260401), 1_000
+    false_alarms = sum(taken_back(rng, 0.0, wander) for _ in range(repeats))
+    # 5 % and three standard deviations of a share of 1,000 repetitions.
+    assert false_alarms <= repeats * (0.05 + 3 * np.sqrt(0.05 * 0.95 / repeats))
+
+
+def test_a_champion_that_is_clearly_worse_is_taken_back() -> None:
+    rng, repeats = np.random.default_rng(20260402), 200
+    assert sum(taken_back(rng, 0.15, 0.0) for _ in range(repeats)) >= 0.95 * repeats

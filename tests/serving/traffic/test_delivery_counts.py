@@ -1,0 +1,49 @@
+"""Counts of rows that a killed process has taken and not settled; those of one that lives are its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refit.errors import StateError
+from refit_serving.traffic.delivery_counts import Receipts, lost_by_the_dead
+
+DYING = """
+import os, signal
+from refit_serving.traffic.delivery_counts import Receipts
+parcels, letters = Receipts("parcels", "serve-1"), Receipts("letters", "serve-1")
+parcels.count(taken=100)
+parcels.count(settled=60)
+parcels.count(taken=2)
+letters.count(taken=5, settled=5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_had_not_settled_is_counted_once() -> None:
+    died = subprocess.run([sys.executable, "-c", DYING], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert lost_by_the_dead() == {"parcels": 42}
+    assert lost_by_the_dead() == {}
+
+
+def test_who_lives_has_lost_nothing_and_who_ends_in_peace_leaves_nothing(home: Path) -> None:
+    mine = Receipts("parcels", "serve-2")
+    mine.count(taken=7)
+    assert lost_by_the_dead() == {}
+    mine.close()
+    assert lost_by_the_dead() == {}
+    assert list((home / "serving").iterdir()) == []
+
+
+def test_a_place_that_cannot_be_is_a_sentence(home: Path) -> None:
+    home.mkdir()
+    (home / "serving").write_text("in the way")
+    with pytest.raises(StateError, match="REFIT_HOME"):
+        lost_by_the_dead()
+    with pytest.raises(StateError, match="REFIT_HOME"):
+        Receipts("parcels", "serve-3")

@@ -1,0 +1,129 @@
+"""Versions that serve as ONNX: chosen, kept and tagged when they are rehearsed, asked first, and never needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from refit.errors import ModelError
+from refit.inference.onnx_choice import ONNX, SKLEARN, difference
+from refit.inference.predictor import Answerer, Said
+from refit.inference.request_rows import received_rows
+from refit.records.references import Champion
+from refit_infra.settings import QUIET
+from refit_serving.rows.loaded_model import Served, prepared
+from refit_tasks.catalog import find_project
+from refit_tasks.evaluation import serving_runtime as onnx_making
+from refit_tasks.evaluation.serving_runtime import make_form
+from refit_tasks.onnx_export.serving_forms import recorded_form
+from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.model_signature import fetched, stored_id
+from tests.support.serving_home import FEATURES, Depot
+
+
+@pytest.fixture(scope="module")
+def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
+    directory = tmp_path_factory.mktemp("depot")
+    settings = {**QUIET, "REFIT_HOME": str(directory / "home"), "REFIT_PROJECTS": str(directory / "projects")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        Path(os.environ["REFIT_HOME"]).mkdir(mode=0o700)
+        yield Depot(directory, "parcels")
+
+
+@pytest.fixture(scope="module")
+def champion(depot: Depot) -> Champion:
+    return depot.promoted("parcels", 0.0, with_form=True)
+
+
+@pytest.fixture(scope="module")
+def served(champion: Champion) -> Served:
+    return prepared(champion)
+
+
+def asked(served: Served, rows: list[dict[str, Any]]) -> Said:
+    return served.model.say(received_rows(served.wanted, rows))
+
+
+def by_sklearn(served: Served, rows: list[dict[str, Any]]) -> Said:
+    return Answerer(served.model.model).say(received_rows(served.wanted, rows))
+
+
+def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
+    form = recorded_form("parcels", champion.version)
+    assert form is not None
+    assert form.name == ONNX, form.why
+    tags = open_mlflow().get_model_version("parcels", str(champion.version)).tags
+    assert tags["refit.serving_form"] == ONNX
+    assert tags["refit.serving_form_sha256"] == form.sha256
+    assert tags["refit.serving_form_why"] == form.why
+    assert float(tags["refit.serving_form_faster"]) > 2
+    assert float(tags["refit.serving_form_difference"]) < 1e-12
+    assert recorded_form("parcels", 99) is None
+
+
+def test_it_answers_first_and_says_the_same(served: Served, depot: Depot) -> None:
+    rows = depot.rows[FEATURES].head(20).to_dict("records")
+    assert served.model.form is not None
+    received = received_rows(served.wanted, rows)
+    assert received.cells is not None
+    first = served.model.form.say(received.cells)
+    assert first is not None
+    assert difference(first, by_sklearn(served, rows)) < 1e-12
+    assert served.quick
+
+
+@pytest.mark.parametrize("carrier", ["unseen", None, "nan", ""])
+def test_what_it_does_not_know_is_answered_as_ever(served: Served, carrier: str | None) -> None:
+    rows = [{"weight": 3.5, "distance": 400.0, "carrier": carrier}]
+    assert difference(asked(served, rows), by_sklearn(served, rows)) < 1e-12
+
+
+def test_a_refusal_reads_as_ever(served: Served) -> None:
+    rows = [{"weight": None, "distance": 400.0, "carrier": "swift"}]
+    with pytest.raises(ModelError) as theirs:
+        by_sklearn(served, rows)
+    with pytest.raises(ModelError) as ours:
+        asked(served, rows)
+    assert str(ours.value) == str(theirs.value)
+    assert "'weight'" in str(ours.value)
+
+
+def test_a_file_that_was_changed_or_a_setting_leaves_scikit_learn(
+    champion: Champion, depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("REFIT_SERVING_FORM", "scikit-learn")
+        assert prepared(champion).model.form is None
+    form = recorded_form("parcels", champion.version)
+    assert form is not None
+    (file,) = Path(os.environ["REFIT_HOME"]).rglob(f"{form.sha256}.onnx")
+    content = file.read_bytes()
+    try:
+        file.write_bytes(content.replace(b"swift", b"shift"))
+        tampered = prepared(champion)
+    finally:
+        file.write_bytes(content)
+    assert tampered.model.form is None
+    assert asked(tampered, depot.rows[FEATURES].head(2).to_dict("records")).predictions.shape == (2,)
+
+
+def test_a_converter_that_hangs_is_ended_and_scikit_learn_serves(
+    champion: Champion, depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition, model = find_project("parcels"), champion.model
+    kept = open_mlflow().list_logged_model_artifacts(stored_id(model), "onnx")
+    with fetched(model) as directory:
+        monkeypatch.setattr(onnx_making, "MOST_SECONDS", 0.0)
+        late = make_form(definition, model, directory, depot.rows)
+        strange = make_form(definition, model, directory, depot.rows.assign(weight=pd.Timestamp(0)))
+    assert (late.name, strange.name) == (SKLEARN, SKLEARN)
+    assert "not made within 0 s" in late.why
+    assert "'weight' holds" in strange.why
+    assert open_mlflow().list_logged_model_artifacts(stored_id(model), "onnx") == kept

@@ -1,0 +1,112 @@
+"""The log: bounded, counted, and each row once though the table cannot be written to for a while."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from refit.inference.received_arrow import received_table
+from refit.inference.request_rows import received_rows
+from refit_serving.metrics.server_metrics import Metrics
+from refit_serving.rows.limits import Limits
+from refit_serving.rows.loaded_model import Served, prepared
+from refit_serving.traffic.prediction_log import PredictionLog
+from refit_serving.traffic.prediction_rows import Record
+from refit_tasks.ledger.generations import current_champion
+from refit_tasks.storage.predictions_table import predictions_of
+from tests.support.serving_home import FEATURES, Depot, logged
+
+
+@pytest.fixture(scope="module")
+def served(depot: Depot) -> Served:
+    champion = current_champion("parcels")
+    assert champion
+    return prepared(champion)
+
+
+def record(served: Served, depot: Depot, name: str, rows: int = 1, key: int | None = None) -> Record:
+    sent = depot.rows[FEATURES].head(rows).to_dict("records")
+    asked = received_rows(served.wanted, [row if key is None else {**row, "parcel": key} for row in sent])
+    return Record(served, asked, served.model.say(asked.features), name, datetime.now(UTC), 100)
+
+
+def value(metrics: Metrics, line: str) -> float:
+    found = [one for one in metrics.page().decode().splitlines() if one.startswith(f"refit_serving_{line} ")]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+
+def test_a_full_queue_drops_and_counts(served: Served, depot: Depot) -> None:
+    metrics = Metrics()
+    log = PredictionLog(Limits(log_rows=10, log_bytes=350), metrics)
+    for number in range(3):
+        log.put(record(served, depot, f"full-{number}", 3))
+    assert value(metrics, "log_waiting_rows") == 9
+    log.put(record(served, depot, "too many rows", 2))
+    log.put(record(served, depot, "too many bytes", 1))
+    assert value(metrics, 'log_dropped_rows_total{project="parcels",why="full"}') == 3
+    log.start()
+    assert log.close(30) == 0
+    written = list(logged("parcels")["request_id"])
+    assert [written.count(f"full-{number}") for number in range(3)] == [3, 3, 3]
+    assert not {"too many rows", "too many bytes"} & set(written)
+    assert value(metrics, "log_waiting_rows") == 0
+
+
+def test_a_batch_that_failed_is_written_once(served: Served, depot: Depot) -> None:
+    metrics = Metrics()
+    table = Path(os.environ["REFIT_HOME"]) / "tables" / predictions_of("parcels")
+    away = table.with_name("away")
+    if table.exists():
+        table.rename(away)
+    table.write_text("in the way")
+    log = PredictionLog(Limits(), metrics)
+    log.start()
+    log.put(record(served, depot, "late", 2))
+    deadline = time.monotonic() + 30
+    while not value(metrics, 'log_failures_total{project="parcels"}'):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    log.put(record(served, depot, "later", 1))
+    table.unlink()
+    if away.exists():
+        away.rename(table)
+    assert log.close(30) == 0
+    written = list(logged("parcels")["request_id"])
+    assert (written.count("late"), written.count("later")) == (2, 1)
+
+
+def test_what_cannot_be_written_at_the_end_is_told(served: Served, depot: Depot) -> None:
+    table = Path(os.environ["REFIT_HOME"]) / "tables" / predictions_of("parcels")
+    away = table.with_name("away")
+    table.rename(away)
+    table.write_text("in the way")
+    try:
+        log = PredictionLog(Limits(), Metrics())
+        log.start()
+        log.put(record(served, depot, "lost", 3))
+        assert log.close(1.5) == 3
+    finally:
+        table.unlink()
+        away.rename(table)
+
+
+def test_json_and_arrow_with_and_without_keys_share_a_batch(served: Served, depot: Depot) -> None:
+    import pyarrow as pa
+
+    table = pa.Table.from_pandas(depot.rows[[*FEATURES, "parcel", "sent_at"]].head(4), preserve_index=False)
+    table = table.set_column(2, "carrier", table["carrier"].dictionary_encode())
+    asked = received_table(served.wanted, table)
+    log = PredictionLog(Limits(), Metrics())
+    log.put(record(served, depot, "keyless"))
+    log.put(record(served, depot, "keyed", key=2**60 + 1))
+    log.put(Record(served, asked, served.model.say(asked.features), "arrow", datetime.now(UTC), 100))
+    log.start()
+    assert log.close(30) == 0
+    written = logged("parcels").set_index("request_id")
+    assert list(written.loc["arrow", "key__parcel"]) == list(depot.rows["parcel"].head(4))
+    assert list(written.loc["arrow", "event_time"]) == list(depot.rows["sent_at"].head(4))
+    assert not [name for name in written.columns if ":" in name], "a column changed its type"

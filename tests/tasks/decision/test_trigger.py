@@ -1,0 +1,95 @@
+"""What starts a retrain remotely: a real server, a deployment on it, and keys that start each retrain once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from refit import Project, Window
+from refit.monitoring.decisions import Decision
+from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.replay import Retrained
+from refit_tasks.decision.decide import RecordedDecision, record_outcome, settle_decision
+from refit_tasks.decision.trigger import idempotency_key, parameters_of, start_remotely
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture
+def evidence() -> Evidence:
+    return Evidence("rentals", AT, 0, Window(AT - WEEK, AT), WEEK, 10, 1, None, 10, AT)
+
+
+@pytest.fixture
+def deployed(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A deployment of the flow `retrain`, which nobody serves, and a process that runs as a deployment itself."""
+    from refit_flows.retrain import retrain
+
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid4()))
+    return str(retrain.to_deployment("rentals").apply())
+
+
+def decide(rentals: Project, evidence: Evidence, at: datetime = AT) -> RecordedDecision:
+    recorded = settle_decision.fn(rentals, evidence, at)
+    assert recorded.decision.action == "retrain"
+    return recorded
+
+
+def test_one_decision_starts_one_run_however_often_it_is_repeated(
+    deployed: str, rentals: Project, evidence: Evidence
+) -> None:
+    recorded = decide(rentals, evidence)
+    asked = parameters_of(evidence, recorded, gone_on=False)
+    started = {start_remotely.fn(evidence, asked) for _ in range(3)}
+    assert len(started) == 1
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(started.pop())
+    assert str(run.deployment_id) == deployed
+    assert run.parent_task_run_id is None
+    assert (run.parameters["project"], run.parameters["decision"]) == ("rentals", recorded.id)
+    assert datetime.fromisoformat(run.parameters["as_of"]) == AT
+
+
+def test_a_retrain_that_has_ended_frees_its_name(deployed: str, rentals: Project, evidence: Evidence) -> None:
+    """More labels may lead to another retrain of the same champion and window, and a killed one is gone on with."""
+    first = decide(rentals, evidence)
+    before = start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=False))
+    record_outcome("rentals", Retrained(first.id, "failed", 1.0), AT)
+    after = start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=True))
+    assert after != before
+    assert start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=True)) == after
+
+
+def test_it_runs_here_where_there_is_no_deployment(
+    prefect_server: None, rentals: Project, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = parameters_of(evidence, decide(rentals, evidence), gone_on=False)
+    assert start_remotely.fn(evidence, asked) is None
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid4()))
+    assert start_remotely.fn(replace(evidence, project="unknown"), asked) is None
+
+
+def test_keys_tell_deployments_champions_windows_and_tries_apart(evidence: Evidence) -> None:
+    keys = [
+        idempotency_key("retrain/rentals", evidence),
+        idempotency_key("retrain/others", evidence),
+        idempotency_key("retrain/rentals", replace(evidence, project="others")),
+        idempotency_key("retrain/rentals", replace(evidence, generation=1)),
+        idempotency_key("retrain/rentals", replace(evidence, window=Window(AT - WEEK, AT + WEEK))),
+        idempotency_key("retrain/rentals", evidence, 1),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert idempotency_key("retrain/rentals", replace(evidence, as_of=AT + WEEK, table_version=9)) == keys[0]
+
+
+def test_what_a_person_forced_is_forced_when_it_is_gone_on_with(rentals: Project, evidence: Evidence) -> None:
+    asked = replace(evidence, request=Request("manual", "test", force=True))
+    parameters = parameters_of(asked, decide(rentals, asked), gone_on=True)
+    assert parameters["force"]
+    assert "gone on with" in parameters["reason"]
+    assert not parameters_of(evidence, RecordedDecision(1, Decision("retrain", "first", ())), gone_on=False)["force"]

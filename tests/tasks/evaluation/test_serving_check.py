@@ -1,0 +1,189 @@
+"""The rehearsal: a stored model is loaded and asked in a fresh process, however the rows are written down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+
+from refit import Project
+from refit.gate.serving_parity import parity
+from refit_tasks.evaluation import rehearsal_process
+from refit_tasks.evaluation import serving_check as rehearse_module
+from refit_tasks.evaluation.serving_check import rehearse_directory
+from refit_tasks.registry.model_store import save_model
+from refit_tasks.simulation.faulty_models import TYPES
+from tests.support.strange_models import Chatty, Crashing, Moody, Sleepy, Terse
+
+ROWS = pd.DataFrame(
+    {
+        "town": pd.array(["north", "south", None, "north"] * 50, dtype="str"),
+        "size": pd.Categorical(["s", "m", "s", "m"] * 50),
+        "count": np.arange(200) % 7,
+        "weight": np.linspace(0, 1, 200),
+        "at": pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC"),
+    }
+)
+STRANGE = (Crashing, Moody, Chatty, Sleepy, Terse)
+TARGET = (ROWS["count"] + 2 * ROWS["weight"] > 4).map({True: "late", False: "soon"})
+
+
+def definition(*features: str) -> Project:
+    return Project(
+        name="parcels",
+        kind="classification",
+        target="late",
+        timestamp="at",
+        features=features,
+        load=pd.DataFrame,
+        build=LogisticRegression,
+        trusted_types=(*TYPES, *(f"tests.support.strange_models.{kind.__name__}" for kind in STRANGE)),
+    )
+
+
+def pipeline():
+    codes = OneHotEncoder(handle_unknown="ignore")
+    return make_pipeline(
+        make_column_transformer((codes, make_column_selector(dtype_exclude="number")), remainder="passthrough"),
+        LogisticRegression(),
+    )
+
+
+def hours_of(times: pd.DataFrame) -> pd.DataFrame:
+    return times.apply(lambda column: column.dt.hour)
+
+
+def wait_for(happened):
+    for _ in range(200):
+        if found := happened():
+            return found
+        time.sleep(0.05)
+    pytest.fail("it did not happen within 10 s")
+
+
+FEATURES = ("town", "size", "count", "weight")
+
+
+def test_a_good_model_serves_the_same_in_a_fresh_process(tmp_path: Path) -> None:
+    features = ROWS[list(FEATURES)]
+    save_model(pipeline().fit(features, TARGET), tmp_path / "model")
+    found = rehearse_directory(definition(*FEATURES), tmp_path / "model", ROWS)
+    assert parity(found).passed, found
+    assert found.difference is not None
+    assert found.difference <= 1e-12
+    assert [case.name for case in found.cases] == [
+        "column order",
+        "an extra column",
+        "types",
+        "missing column",
+        "unseen category",
+        "single rows",
+    ]
+    assert found.latency_ms is not None
+    assert found.size_bytes == sum(file.stat().st_size for file in (tmp_path / "model").iterdir())
+
+
+def test_a_model_that_looks_at_places_instead_of_names_is_given_them_by_name(tmp_path: Path) -> None:
+    numbers = ROWS[["count", "weight"]]
+    save_model(LinearRegression().fit(numbers, ROWS["count"]), tmp_path / "model")
+    regression = definition("count", "weight").model_copy(update={"kind": "regression"})
+    assert parity(rehearse_directory(regression, tmp_path / "model", ROWS)).passed
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [(Crashing, "code 3"), (Moody, "answers differ by up to"), (Terse, "answers differ by up to inf")],
+)
+def test_what_goes_wrong_there_is_a_verdict(kind: type, told: str, tmp_path: Path) -> None:
+    features = ROWS[["count", "weight"]]
+    save_model(kind(LogisticRegression().fit(features, TARGET)), tmp_path / "model")
+    reason = parity(rehearse_directory(definition("count", "weight"), tmp_path / "model", ROWS))
+    assert not reason.passed
+    assert told in reason.sentence
+
+
+def test_what_a_model_prints_is_no_answer_of_the_room(tmp_path: Path) -> None:
+    save_model(Chatty(LogisticRegression().fit(ROWS[["count"]], TARGET)), tmp_path / "model")
+    for _ in range(2):
+        assert parity(rehearse_directory(definition("count"), tmp_path / "model", ROWS)).passed
+
+
+def test_a_room_that_is_killed_leaves_nothing_behind_and_another_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = LogisticRegression().fit(ROWS[["count"]], TARGET)
+    save_model(Sleepy(fitted), tmp_path / "sleepy")
+    save_model(fitted, tmp_path / "good")
+    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+    room = rehearsal_process.ROOM.pid
+    monkeypatch.setattr(rehearse_module, "MOST_SECONDS", 2.0)
+    with ThreadPoolExecutor(1) as pool:
+        asleep = pool.submit(rehearse_directory, definition("count"), tmp_path / "sleepy", ROWS)
+        child = wait_for(lambda: Path(f"/proc/{room}/task/{room}/children").read_text().strip())
+        os.kill(room, signal.SIGKILL)
+        assert asleep.result().fault == "the process died"
+    wait_for(lambda: not Path(f"/proc/{child}").exists())
+    monkeypatch.undo()
+    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+    assert rehearsal_process.ROOM.pid != room
+
+
+def test_times_of_another_zone_and_categories_that_a_model_refuses(tmp_path: Path) -> None:
+    hours = FunctionTransformer(hours_of)
+    codes = OneHotEncoder(handle_unknown="error")
+    model = make_pipeline(make_column_transformer((hours, ["at"]), (codes, ["town"])), LogisticRegression())
+    save_model(model.fit(ROWS[["at", "town"]], TARGET), tmp_path / "model")
+    asked = definition("at", "town").model_copy(
+        update={"trusted_types": ("tests.tasks.evaluation.test_serving_check.hours_of",)}
+    )
+    found = rehearse_directory(asked, tmp_path / "model", ROWS)
+    assert parity(found).passed, found
+    told = {case.name: case.sentence for case in found.cases}
+    assert told["time zone"] == "the same answers"
+    assert told["unseen category"].startswith("it refuses: the model cannot predict these rows")
+
+
+def test_a_model_that_cannot_be_loaded_or_takes_too_long_is_a_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model").mkdir()
+    assert "holds no model.skops" in str(rehearse_directory(definition("count"), tmp_path / "model", ROWS).fault)
+    save_model(LogisticRegression().fit(ROWS[["count"]], TARGET), tmp_path / "good")
+    monkeypatch.setattr(rehearse_module, "MOST_SECONDS", 0.0)
+    assert "had not answered" in str(rehearse_directory(definition("count"), tmp_path / "good", ROWS).fault)
+    monkeypatch.undo()
+    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+
+
+def test_the_room_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
+    save_model(LogisticRegression().fit(ROWS[["count"]], TARGET), tmp_path / "model")
+    script = textwrap.dedent(f"""
+        import os, signal
+        from pathlib import Path
+        from refit_tasks.evaluation import serving_check as rehearse
+        from refit_tasks.evaluation import rehearsal_process
+        from tests.tasks.evaluation.test_serving_check import ROWS, definition
+        found = rehearse.rehearse_directory(definition("count"), Path({str(tmp_path / "model")!r}), ROWS)
+        print(rehearsal_process.ROOM.pid, found.fault, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    root = Path(__file__).parents[3]
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=120, check=False
+    )
+    pid, fault = run.stdout.split()
+    assert fault == "None", run.stderr
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())

@@ -1,0 +1,97 @@
+"""The recorded code runs in place of today's, with what lies beside it, and only if it is what the ledger names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from refit import Project, Window
+from refit.errors import CannotReproduce
+from refit.records.recipes import Recipe
+from refit.records.references import ModelRef
+from refit.records.snapshots import SnapshotRef
+from refit_tasks.catalog import read_project
+from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.recipe import keep_code, recipe_now
+from refit_tasks.registry.tracking import TrackedRun
+from refit_tasks.training.recorded_inputs import as_it_was
+from tests.tasks.conftest import AT
+
+FILE = """
+import sys
+from pathlib import Path
+
+from sklearn.linear_model import Ridge
+
+if PATH:
+    sys.path.insert(0, str(Path(__file__).parent))
+
+from _strength import ALPHA
+from refit import Project
+
+project = Project(name="tides", kind="regression", target="height", timestamp="at", load=lambda window: None,
+                  build=lambda: Ridge(ALPHA))
+"""
+
+
+@pytest.fixture(params=["itself", "a path"])
+def directory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that imports a file beside it, whose directory it, or somebody else, has put on the path."""
+    folder = tmp_path / "projects"
+    folder.mkdir()
+    (folder / "tides.py").write_text(FILE.replace("PATH", str(request.param == "itself")))
+    (folder / "_strength.py").write_text("ALPHA = 1.0\n")
+    monkeypatch.setattr(sys, "path", [*([str(folder)] if request.param == "a path" else []), *sys.path])
+    yield folder
+    sys.modules.pop("_strength", None)
+
+
+@pytest.fixture
+def kept(directory: Path, mlflow_home: Path) -> tuple[ModelRef, Recipe]:
+    """A model of alpha 1, whose code is on record."""
+    definition, client = read_project(directory / "tides.py"), open_mlflow()
+    experiment = experiment_of(client, "tides")
+    run = TrackedRun(client, experiment, client.create_run(experiment).info.run_id)
+    keep_code(run, definition)
+    rows = SnapshotRef("tides", 0, Window(AT, AT.replace(day=2)), 1, "f" * 32)
+    return ModelRef("tides", run.id, "models:/none", rows, "key"), recipe_now(definition)
+
+
+def artifacts(model: ModelRef) -> Path:
+    return Path(open_mlflow().get_run(model.run_id).info.artifact_uri.removeprefix("file://"))
+
+
+def changed(directory: Path) -> Project:
+    """What a process has read before it reproduces: today's files."""
+    (directory / "_strength.py").write_text("ALPHA = 22.0\n")
+    sys.modules.pop("_strength", None)
+    (directory / "tides.py").write_text((directory / "tides.py").read_text() + "\n")
+    definition = read_project(directory / "tides.py")
+    assert definition.build().alpha == 22
+    return definition
+
+
+def test_what_lies_beside_the_file_is_the_recorded_one_too(directory: Path, kept: tuple[ModelRef, Recipe]) -> None:
+    today = changed(directory)
+    path, ours = list(sys.path), (sys.modules["_strength"], sys.modules["refit_project_tides"])
+    with as_it_was(today, *kept) as (then, code):
+        assert (code, then.build().alpha) == ("recorded", 1)
+    assert sys.path == path
+    assert (sys.modules["_strength"], sys.modules["refit_project_tides"]) == ours
+
+
+def test_the_same_file_is_not_fetched(directory: Path, kept: tuple[ModelRef, Recipe]) -> None:
+    today = read_project(directory / "tides.py")
+    with as_it_was(today, *kept) as (then, code):
+        assert (then, code) == (today, "today's")
+
+
+@pytest.mark.parametrize("name", ["lightgbm.py", "_strength.py", "tides.py", "_more.py", "deep/_more.py"])
+def test_files_that_no_hash_covers_are_not_run(directory: Path, kept: tuple[ModelRef, Recipe], name: str) -> None:
+    today, run = changed(directory), artifacts(kept[0]) / "code" / name
+    run.parent.mkdir(exist_ok=True)
+    run.write_text("raise SystemExit('this must not run')\n")
+    with pytest.raises(CannotReproduce, match="is not the one that the ledger names"), as_it_was(today, *kept):
+        pass
