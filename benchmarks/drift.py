@@ -121,7 +121,7 @@ def store(place: Path, name: str) -> None:
     """Profiles the reference once, as training does."""
     import pyarrow as pa
 
-    from refit.drift.anchors import anchor_of
+    from refit.drift.binning import anchor_of
     from refit.drift.profile import profile
     from refit.drift.serialization import to_bytes
 
@@ -136,7 +136,7 @@ def refit(place: Path, name: str) -> dict:
     import numpy as np
 
     from refit.drift import distances as measures
-    from refit.drift.changes import change
+    from refit.drift.comparison import change
     from refit.drift.profile import profile
     from refit.drift.serialization import from_bytes
 
@@ -214,7 +214,7 @@ def _imports(who: str) -> None:
     if who in ("refit", "store"):
         import pyarrow.parquet  # noqa: F401
 
-        import refit.drift.changes
+        import refit.drift.comparison
         import refit.drift.serialization  # noqa: F401
     elif who == "scan":
         import duckdb  # noqa: F401

@@ -18,7 +18,7 @@ import pyarrow as pa
 from scipy import stats
 
 from refit.drift.alarms import lasting
-from refit.drift.anchors import anchor_of, blocks_of
+from refit.drift.binning import anchor_of, blocks_of
 from refit.drift.comparison import Reference, compare, reference_of
 from refit.drift.profile import Profile, profile
 from refit.policies.monitoring import DriftPolicy

@@ -25,9 +25,19 @@ if TYPE_CHECKING:
         ProbePolicy,
         WatchPolicy,
     )
-    from refit.policies.schedules import DeploymentPolicy, NotificationPolicy, Schedule
-    from refit.policies.training import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
-    from refit.policies.tuning import Choice, FloatRange, IntRange, Tuning
+    from refit.policies.training import (
+        Choice,
+        ContractPolicy,
+        DeploymentPolicy,
+        FloatRange,
+        IngestionPolicy,
+        IntRange,
+        NotificationPolicy,
+        Schedule,
+        ServingPolicy,
+        TrainingPolicy,
+        Tuning,
+    )
     from refit.project import Project
     from refit.windows import Window
 
@@ -66,10 +76,20 @@ _HOMES = {
         "ProbePolicy",
         "WatchPolicy",
     ),
-    "refit.policies.training": ("ContractPolicy", "IngestionPolicy", "ServingPolicy", "TrainingPolicy"),
+    "refit.policies.training": (
+        "Choice",
+        "ContractPolicy",
+        "DeploymentPolicy",
+        "FloatRange",
+        "IngestionPolicy",
+        "IntRange",
+        "NotificationPolicy",
+        "Schedule",
+        "ServingPolicy",
+        "TrainingPolicy",
+        "Tuning",
+    ),
     "refit.project": ("Project",),
-    "refit.policies.schedules": ("DeploymentPolicy", "NotificationPolicy", "Schedule"),
-    "refit.policies.tuning": ("Choice", "FloatRange", "IntRange", "Tuning"),
     "refit.windows": ("Window",),
 }
 """Where each name is defined."""

@@ -27,7 +27,11 @@ sentence that says what is wrong, shows the value, and names the fix.
     │   └── NotApproved             a person has to approve it first, or has refused it
     └── StateError              Refit's own state cannot be read or written
         └── LedgerBroken            the ledger's hash chain does not hold
+
+Faults in one line, for the log and for those who ask who answers.
 """
+
+from __future__ import annotations
 
 
 class RefitError(Exception):
@@ -112,3 +116,19 @@ class StateError(RefitError):
 
 class LedgerBroken(StateError):
     """The ledger's hash chain does not hold."""
+
+
+LONGEST = 500
+
+
+def told(fault: Exception) -> str:
+    """Says what was wrong.
+
+    Args:
+        fault: What was raised.
+
+    Returns:
+        One line: the sentence of an error of ours, of another one its kind as well.
+    """
+    line = " ".join(str(fault).split())[:LONGEST]
+    return line if isinstance(fault, RefitError) else f"{type(fault).__name__}: {line}"

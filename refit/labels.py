@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from refit.data.casting import conform
 from refit.data.fingerprint import Index, identities, row_hashes
-from refit.data.pii import shown
+from refit.data.rejected_rows import shown
 from refit.errors import ContractViolation, DataError
-from refit.inference.row_keys import known_by
+from refit.inference.json_columns import known_by
 from refit.project import Project
 
 

@@ -14,8 +14,15 @@ from sklearn.base import BaseEstimator
 
 from refit.policies.gate import GatePolicy
 from refit.policies.monitoring import MonitoringPolicy
-from refit.policies.schedules import DeploymentPolicy, NotificationPolicy, Schedule
-from refit.policies.training import ContractPolicy, IngestionPolicy, ServingPolicy, TrainingPolicy
+from refit.policies.training import (
+    ContractPolicy,
+    DeploymentPolicy,
+    IngestionPolicy,
+    NotificationPolicy,
+    Schedule,
+    ServingPolicy,
+    TrainingPolicy,
+)
 from refit.windows import Window
 
 Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch

@@ -21,8 +21,7 @@ from zoneinfo import ZoneInfo
 import pyarrow.dataset as ds
 
 from refit.data.databases import engine_of, insist_no_password
-from refit.data.event_times import within
-from refit.data.readers import MARGIN, csv_pieces, dataset_pieces, explaining, files, query_pieces
+from refit.data.readers import MARGIN, csv_pieces, dataset_pieces, explaining, files, query_pieces, within
 from refit.errors import LoadFailed
 from refit.project import Frame
 from refit.windows import Window

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from refit_deployments.cli import champion_commands as succeeding
-from refit_deployments.cli import gate_commands as gating
-from refit_deployments.cli import governing, metering, rebuilding, safekeeping, serving
-from refit_deployments.cli import monitor_commands as watching
-from refit_deployments.cli import server_commands as hosting
-from refit_deployments.cli import state_commands as tidying
+from refit_deployments.cli import (
+    champion_commands,
+    gate_commands,
+    monitor_commands,
+    server_commands,
+    state_commands,
+)
 from refit_deployments.cli.options import AsOf, Debug, Json, ProjectName
 from refit_deployments.output import answering
 
@@ -27,16 +28,21 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-watching.add_to(app)
-succeeding.add_to(app)
-gating.add_to(app)
-rebuilding.add_to(app)
-tidying.add_to(app)
-safekeeping.add_to(app)
-governing.add_to(app)
-hosting.add_to(app)
-serving.add_to(app)
-metering.add_to(app)
+COMMANDS = (
+    *(monitor_commands.monitor, monitor_commands.score, monitor_commands.compare, monitor_commands.labels),
+    *(monitor_commands.report, monitor_commands.backtest, monitor_commands.calibrate),
+    *(champion_commands.champion, champion_commands.rollback, champion_commands.approve, champion_commands.ledger),
+    *(champion_commands.reproduce, champion_commands.card),
+    *(state_commands.doctor, state_commands.prune, state_commands.backup, state_commands.restore),
+    *(state_commands.forget, state_commands.log),
+    *(server_commands.up, server_commands.deploy, server_commands.serve, server_commands.metrics),
+)
+"""The commands that other files define."""
+
+for command in COMMANDS:
+    app.command()(command)
+app.command("serve-key")(server_commands.serve_key)
+app.add_typer(gate_commands.gate, name="gate")
 
 WRONG_USAGE = 2
 """The exit code of a command line that cannot be understood."""
@@ -135,7 +141,7 @@ def quarantine(
 ) -> None:
     """List the rows that broke the data contract, or replay them against today's contract."""
     with answering(json, debug, f"{action.value} the quarantine of {project}") as output:
-        from refit_deployments.actions.quarantining import list_quarantine, replay_quarantine
+        from refit_deployments.actions.check import list_quarantine, replay_quarantine
         from refit_tasks.runs.audit_log import noted
 
         replaying = action is QuarantineAction.replay

@@ -13,7 +13,7 @@ from pydantic import Field
 from refit.records.references import Champion
 from refit_flows.parameters import ProjectName, VersionNumber
 from refit_tasks.notifications.messages import tell_approved
-from refit_tasks.prediction.challenger_report import where_compared
+from refit_tasks.prediction.compare import where_compared
 from refit_tasks.presentation.summaries import answered
 from refit_tasks.promotion.approve import judgement_behind, settle_approval, waiting
 from refit_tasks.registry.verdict_report import verdict_page

@@ -12,29 +12,26 @@ from prefect import flow, tags
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from refit.records.references import Champion
-from refit.results.flows import RetrainOutcome
-from refit.results.outcomes import MonitorOutcome
+from refit.results.flows import MonitorOutcome, RetrainOutcome
 from refit.windows import as_past
 from refit_flows.parameters import Instant, ProjectName, Words
 from refit_flows.retrain import retrain
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.decide import RecordedDecision, settle_decision
-from refit_tasks.decision.left_behind import claim_left_behind
+from refit_tasks.decision.lock import claim_left_behind
 from refit_tasks.decision.trigger import announce, parameters_of, start_remotely
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.waiting_labels import join_waiting
-from refit_tasks.maintenance.doctor_runs import mark_killed
+from refit_tasks.ingestion.label_inbox import join_waiting
+from refit_tasks.maintenance.doctor import mark_killed
 from refit_tasks.monitoring.evidence import find_known, gather, look
 from refit_tasks.monitoring.monitor_report import publish_monitor
 from refit_tasks.notifications.messages import tell_failure, tell_monitor
-from refit_tasks.prediction.challenger_report import publish_challenger
+from refit_tasks.prediction.compare import publish_challenger
 from refit_tasks.presentation.summaries import monitored
-from refit_tasks.promotion.champion import find_champion
-from refit_tasks.promotion.take_back import follow_watch
-from refit_tasks.runs.flow_runs import completed, newest_missed_once, refused_in_words
+from refit_tasks.promotion.champion import find_champion, follow_watch
+from refit_tasks.runs.flow_runs import completed, named_by_event, newest_missed_once, refused_in_words
 from refit_tasks.runs.links import publish_run_link
 from refit_tasks.runs.liveness import living
-from refit_tasks.runs.run_names import named_by_event
 from refit_tasks.validation.contract_report import publish_contract
 
 log = logging.getLogger(__name__)

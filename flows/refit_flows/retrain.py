@@ -12,23 +12,22 @@ from prefect.runtime import flow_run
 
 from refit.errors import StaleChampion
 from refit.gate.decide import decide
+from refit.gate.evaluations import Judgement
 from refit.gate.evidence import Rehearsal
-from refit.gate.judgements import Judgement
 from refit.monitoring.evidence import Request
 from refit.project import Project
-from refit.records.references import Challenger, Champion, ModelRef
-from refit.records.snapshots import Ingestion, Split
+from refit.records.references import Challenger, Champion, Ingestion, ModelRef, Split
 from refit.results.flows import RetrainOutcome
 from refit.windows import as_past
 from refit_flows.parameters import EntryId, Instant, ProjectName, Words
 from refit_tasks.catalog import find_project
-from refit_tasks.decision.turn import ask_for_turn
+from refit_tasks.decision.admission import ask_for_turn
 from refit_tasks.evaluation.evaluate import can_judge, evaluate
 from refit_tasks.evaluation.serving_check import rehearse
 from refit_tasks.evaluation.serving_runtime import choose_form
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.waiting_labels import join_waiting
-from refit_tasks.monitoring.profiles import profile_reference
+from refit_tasks.ingestion.label_inbox import join_waiting
+from refit_tasks.monitoring.drift import profile_reference
 from refit_tasks.notifications.messages import tell_failure, tell_retrain
 from refit_tasks.presentation.summaries import retrained
 from refit_tasks.promotion.approve import ask_for_approval
@@ -38,14 +37,12 @@ from refit_tasks.registry.register import register
 from refit_tasks.registry.tracking import log_evaluation
 from refit_tasks.registry.verdict_report import publish_verdict
 from refit_tasks.reporting.model_card import publish_card
-from refit_tasks.runs.flow_runs import completed, newest_missed_once, refused_in_words
+from refit_tasks.runs.audit_log import asked_by
+from refit_tasks.runs.flow_runs import completed, named_by_reason, newest_missed_once, refused_in_words
 from refit_tasks.runs.liveness import living
-from refit_tasks.runs.people import asked_by
-from refit_tasks.runs.run_names import named_by_reason
 from refit_tasks.storage.snapshots import split, take_snapshot
 from refit_tasks.training.final_fit import fit_again
-from refit_tasks.training.repeat import may_repeat, open_run_key
-from refit_tasks.training.train import train
+from refit_tasks.training.train import may_repeat, open_run_key, train
 from refit_tasks.validation.contract import renew_contract
 from refit_tasks.validation.contract_report import publish_contract
 

@@ -10,10 +10,9 @@ from refit.records.references import Champion
 from refit_flows.parameters import ProjectName, VersionNumber, Words
 from refit_tasks.notifications.messages import tell_failure, tell_rollback
 from refit_tasks.presentation.summaries import rolled_back
-from refit_tasks.promotion.take_back import publish_rollback, take_back
-from refit_tasks.runs.flow_runs import completed, refused_in_words
+from refit_tasks.promotion.champion import publish_rollback, take_back
+from refit_tasks.runs.flow_runs import completed, named_by_reason, refused_in_words
 from refit_tasks.runs.liveness import living
-from refit_tasks.runs.run_names import named_by_reason
 
 
 @flow(name="rollback", flow_run_name=named_by_reason, on_failure=[tell_failure], on_crashed=[tell_failure])

@@ -14,14 +14,12 @@ from refit.windows import as_past
 from refit_flows.parameters import Instant, Place, ProjectName
 from refit_tasks.catalog import find_project
 from refit_tasks.notifications.messages import tell_failure
+from refit_tasks.prediction.input_rows import seek
 from refit_tasks.prediction.score import score_rows
-from refit_tasks.prediction.score_report import publish_score
-from refit_tasks.prediction.score_words import scored
+from refit_tasks.prediction.score_report import publish_score, scored
 from refit_tasks.prediction.scorers import find_shadow, require_champion
-from refit_tasks.prediction.sought import seek
-from refit_tasks.runs.flow_runs import completed, newest_missed_once, refused_in_words
+from refit_tasks.runs.flow_runs import completed, named_by_source, newest_missed_once, refused_in_words
 from refit_tasks.runs.liveness import living
-from refit_tasks.runs.run_names import named_by_source
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from refit_infra.secrets import from_files
-from refit_infra.tracking_password import take_apart
+from refit_infra.secrets import from_files, take_apart
 
 QUIET = {
     "DO_NOT_TRACK": "1",

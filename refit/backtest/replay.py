@@ -1,27 +1,31 @@
-"""The replay: every policy lives through the project's history, window by window, and sees only what was known."""
+"""The replay: every policy lives through the project's history, window by window, and sees only what was known.
+
+What the policies' lives add up to: losses, and how they compare.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from refit.backtest.history import FIRST_WINDOWS, Past
 from refit.backtest.measurement import Monitor
 from refit.backtest.policies import NEVER, PRESETS, Preset
-from refit.backtest.results import BacktestResult, Event, Happening
+from refit.backtest.results import BacktestResult, Event, Happening, PolicyResult
 from refit.backtest.retraining import Attempted, Serving, Trainer
-from refit.backtest.scoreboard import Life, compare_lives
 from refit.backtest.work_cache import Workshop
 from refit.errors import NotEnoughData
 from refit.gate.evaluations import Evaluation
 from refit.modelling.scoring import metric_of
 from refit.monitoring.decide import decide
 from refit.monitoring.evidence import Request
-from refit.monitoring.forgetting import PERIOD_WINDOWS
-from refit.monitoring.history import History
+from refit.monitoring.history import PERIOD_WINDOWS, History
 from refit.policies.monitoring import MonitoringPolicy
 from refit.project import Project
 from refit.windows import Window
@@ -157,3 +161,71 @@ def _request(preset: Preset, number: int) -> Request | None:
     if preset.every is None or (number - FIRST_WINDOWS + 1) % preset.every:
         return None
     return Request("manual", f"every {preset.every} windows", force=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What one policy lived through."""
+
+    served: tuple[Window, ...]
+    """The training rows of the model that served each scored window."""
+    generations: tuple[int, ...]
+    events: tuple[Event, ...]
+
+
+def compare_lives(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult:
+    """Scores what served in each window, and holds the policies against each other.
+
+    Args:
+        trainer: For the models.
+        lives: By policy; `never` is among them.
+
+    Returns:
+        The comparison.
+    """
+    longest = max(len(life.served) for life in lives.values())
+    windows = trainer.past.windows[len(trainer.past.windows) - longest :]
+    lost = _losses(trainer, lives, windows)
+    losses = {
+        name: [lost[trained][number] for number, trained in enumerate(life.served)] for name, life in lives.items()
+    }
+    best = _best(lost, longest)
+    mean = {name: _mean(each) for name, each in losses.items()}
+    policies = {
+        name: PolicyResult(
+            loss=mean[name],
+            relative_loss=mean[name] / mean[NEVER] if mean[NEVER] > 0 else math.nan,
+            regret=_mean([one - least for one, least in zip(losses[name], best, strict=True)]),
+            trainings=sum(event.what == "retrain" for event in life.events),
+            promotions=sum(event.what == "promotion" for event in life.events),
+            losses=tuple(losses[name]),
+            champions=life.generations,
+            events=life.events,
+        )
+        for name, life in lives.items()
+    }
+    fits = trainer.workshop.count("fit")
+    past = trainer.past
+    return BacktestResult(trainer.definition.name, trainer.metric, past.windows, len(past.rows), policies, fits)
+
+
+def _losses(trainer: Trainer, lives: Mapping[str, Life], windows: tuple[Window, ...]) -> dict[Window, dict[int, float]]:
+    """Gives what each model that served any policy loses in each window from its first service on, by number."""
+    begins: dict[Window, int] = {}
+    for life in lives.values():
+        for number, trained in enumerate(life.served):
+            begins[trained] = min(number, begins.get(trained, number))
+    ordered = {trained: trainer.order_losses(trained, windows[begin:]) for trained, begin in begins.items()}
+    return {trained: dict(enumerate(ordered[trained].result(), start=begins[trained])) for trained in ordered}
+
+
+def _best(lost: Mapping[Window, Mapping[int, float]], windows: int) -> list[float]:
+    """Gives the least loss in each window among all models that had served any policy by then."""
+    return [
+        min((each[number] for each in lost.values() if number in each), default=math.nan) for number in range(windows)
+    ]
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if math.isfinite(value)]
+    return float(np.mean(defined)) if defined else math.nan

@@ -11,18 +11,18 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from refit.backtest.history import Past
-from refit.backtest.scores import evaluate_model, evaluate_trivial, losses_of
 from refit.backtest.work_cache import Workshop
+from refit.backtest.worker_functions import evaluate_model, evaluate_trivial, losses_of
 from refit.data.split import holdout_start, training_window, unseen
 from refit.errors import RefitError
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.refitted import bound_refit
+from refit.gate.paired_tests import bound_refit
 from refit.modelling.predictions import FAULTS
 from refit.modelling.training_window import choose_window
 from refit.modelling.trials import fit_rows
 from refit.project import Project
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 from refit.windows import Window
 
 

@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refit.data.casting import family_of
 from refit.data.contract import Contract, Rule, Severity
-from refit.data.families import family_of
 from refit.project import Project
 
 Value = bool | int | float | str

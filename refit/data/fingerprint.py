@@ -4,6 +4,8 @@ A row gets two independent 64-bit hashes. Each cell's bits are mixed with seeds 
 (splitmix64, Steele et al. 2014; texts are hashed by SipHash first), the cells are added up modulo 2**64, so that the
 order of the columns does not matter, and the sum is mixed again. Adding up the hashes of all rows modulo 2**64 makes a
 fingerprint that depends on neither the order of the rows nor on how they are cut into parts.
+
+A bounded number of rows that stand for all of them, from one pass, whatever order they come in.
 """
 
 from __future__ import annotations
@@ -196,3 +198,29 @@ def _mix(words: Hashes) -> Hashes:
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: Hashes = words ^ (words >> np.uint64(31))
     return mixed
+
+
+def thinned(batches: Iterable[pa.Table], identity: Sequence[str], most: int) -> pa.Table | None:
+    """Keeps the rows whose hashes are smallest: a uniform sample (bottom-k, Cohen and Kaplan 2007, PODC).
+
+    Args:
+        batches: The rows, some thousand at a time.
+        identity: The columns that tell one row from another; only they are hashed.
+        most: How many rows to keep at most.
+
+    Returns:
+        The same rows in the same order whatever the order and the parts they came in, all of them where they are few
+        enough; `None` where there are none.
+    """
+    kept, marks = None, np.empty(0, np.uint64)
+    for batch in batches:
+        both = batch if kept is None else pa.concat_tables([kept, batch])
+        hashes = np.concatenate([marks, _hashes(batch, identity)])
+        smallest = np.argsort(hashes, kind="stable")[:most]
+        kept, marks = both.take(pa.array(smallest)), hashes[smallest]
+    return kept
+
+
+def _hashes(batch: pa.Table, identity: Sequence[str]) -> npt.NDArray[np.uint64]:
+    rows = batch.select(list(identity)).to_pandas()
+    return np.asarray(pd.util.hash_pandas_object(rows, index=False), dtype=np.uint64)

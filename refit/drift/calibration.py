@@ -15,8 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from refit.drift.grouping import KEPT, MIN_GROUPS, common_cells, grouped, merged
-from refit.drift.null_distribution import Expected, Floats, Movement
+from refit.drift.null_distribution import KEPT, MIN_GROUPS, Expected, Floats, Movement, common_cells, grouped, merged
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 

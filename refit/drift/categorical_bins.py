@@ -3,6 +3,8 @@
 The reference may hold categories that the sample for the anchors missed. They fall into one of 4,096 hash cells. A
 current category is unseen when its hash cell is empty in the reference: some new ones may hide behind an old one that
 way, but counts add up exactly and take bounded memory, whatever comes.
+
+A column's values as plain numbers, whatever type they come in.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from refit.errors import DataError
 
 Counts = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
@@ -167,3 +171,45 @@ def hashes_of(texts: pa.Array) -> npt.NDArray[np.uint64]:
         return np.zeros(0, np.uint64)
     values = pc.fill_null(texts, "").to_numpy(zero_copy_only=False)
     return np.asarray(pd.util.hash_array(values, hash_key=_KEY, categorize=False))
+
+
+Floats = npt.NDArray[np.float64]
+
+
+def numbers_of(values: pa.Array, name: str) -> Floats:
+    """Gives a column's values as numbers.
+
+    Args:
+        values: Numbers, truth values, dates or times.
+        name: The column, for the message.
+
+    Returns:
+        One number for each row, NaN where it is missing; times are microseconds.
+
+    Raises:
+        DataError: If the values are no numbers.
+    """
+    if pa.types.is_float64(values.type) and not values.null_count:
+        return np.asarray(values.to_numpy())
+    try:
+        numbers = pc.cast(_whole(values), pa.float64(), safe=False)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"column {name!r} is of type {values.type}, where the reference holds numbers: give it its old type back, "
+            "or retrain the model on the new one"
+        ) from error
+    return np.asarray(numbers.to_numpy(zero_copy_only=False))
+
+
+def _whole(values: pa.Array) -> pa.Array:
+    """Makes whole numbers of dates, times and truth values."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _whole(values.dictionary_decode())
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return pc.cast(pc.cast(values, pa.timestamp("us", getattr(kind, "tz", None)), safe=False), pa.int64())
+    if pa.types.is_duration(kind) or pa.types.is_time64(kind):
+        return pc.cast(values, pa.int64())
+    if pa.types.is_time32(kind) or pa.types.is_boolean(kind):
+        return pc.cast(values, pa.int32())
+    return values

@@ -8,10 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.drift.anchors import Anchors
-from refit.drift.binning import Cells
-from refit.drift.categorical_bins import CategoryCells
-from refit.drift.numbers import numbers_of
+from refit.drift.binning import Anchors, Cells
+from refit.drift.categorical_bins import CategoryCells, numbers_of
 from refit.drift.numeric_bins import Counts, Places
 from refit.drift.row_sample import SIZE, Codes, Sample, Words, empty, mixed, odd, united
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from refit.drift.anchors import Anchors
-from refit.drift.binning import Cells
+from refit.drift.binning import Anchors, Cells
 from refit.drift.categorical_bins import CategoryCells
 from refit.drift.counting import Tally
 from refit.drift.numeric_bins import Counts, Floats, NumberCells

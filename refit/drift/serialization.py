@@ -1,6 +1,8 @@
 """A profile as bytes, to be kept with a model: a header in JSON and the counts, compressed, with a digest.
 
 Nothing in it is code. Equal profiles give equal bytes.
+
+A reference profile as bytes: what is kept with a model.
 """
 
 from __future__ import annotations
@@ -15,13 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refit.drift.anchors import Anchors
-from refit.drift.binning import Cells
+from refit.drift.binning import Anchors, Cells
 from refit.drift.categorical_bins import CategoryCells
-from refit.drift.numeric_bins import NumberCells
+from refit.drift.comparison import Reference
+from refit.drift.numeric_bins import NumberCells, Scale
 from refit.drift.profile import Profile
 from refit.drift.row_sample import Sample
-from refit.drift.scales import Scale
 from refit.errors import ModelError
 
 _MAGIC = b"refit profile 1\n"
@@ -119,3 +120,38 @@ def _cells(fields: dict[str, Any]) -> Cells:
     if kind == CategoryCells.__name__:
         return CategoryCells(**{**fields, **lists})
     return NumberCells(**{**fields, **lists, "scale": Scale(**fields["scale"])})
+
+
+_LENGTH = 8
+"""Bytes that tell how long the first profile is."""
+
+
+def pack(reference: Reference) -> bytes:
+    """Writes a reference: the profile of the features, with its numbers, and that of the scores behind it.
+
+    Args:
+        reference: The reference.
+
+    Returns:
+        The same bytes for the same reference.
+    """
+    numbers = {"domain_mean": reference.domain_mean, "domain_limit": reference.domain_limit}
+    data = to_bytes(reference.data, numbers)
+    return len(data).to_bytes(_LENGTH, "little") + data + (to_bytes(reference.scores) if reference.scores else b"")
+
+
+def unpack(stored: bytes) -> Reference:
+    """Reads what `pack` wrote.
+
+    Args:
+        stored: The bytes.
+
+    Returns:
+        The reference.
+
+    Raises:
+        ModelError: If they are damaged.
+    """
+    end = _LENGTH + int.from_bytes(stored[:_LENGTH], "little")
+    data, numbers = from_bytes(stored[_LENGTH:end])
+    return Reference(data, from_bytes(stored[end:])[0] if stored[end:] else None, **numbers)

@@ -9,11 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from refit.data.blocks import MIN_BLOCKS
+from refit.data.split import MIN_BLOCKS
 from refit.gate.evidence import Calibration
 from refit.modelling.predictions import BINARY, Predictions
-from refit.policies.gate import GatePolicy
-from refit.policies.spending import CALIBRATION
+from refit.policies.gate import CALIBRATION, GatePolicy
 from refit.records.verdicts import Reason
 
 Array = npt.NDArray[np.float64]

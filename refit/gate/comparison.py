@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.data.blocks import blocks
+from refit.data.split import blocks
 from refit.errors import ModelError
 from refit.gate import calibration, slices
-from refit.gate.answers import measure_answers
-from refit.gate.cuts import cut
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import UNMEASURED, Answers, Evidence, Rehearsal, Standing
 from refit.gate.fairness import measure_fairness
 from refit.gate.leakage import measure_inputs
+from refit.gate.sanity import measure_answers
+from refit.gate.slices import cut
 from refit.modelling.predictions import Predictions, distance, predict_once
 from refit.modelling.preparation import pick, seen_by, trivial
 from refit.modelling.scoring import metric_of, score
 from refit.project import Project
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from refit.gate.answers import answers
 from refit.gate.calibration import calibrated
 from refit.gate.evaluations import Comparison
 from refit.gate.evidence import Rehearsal
 from refit.gate.fairness import fairness
-from refit.gate.floors import enough_rows, floor
 from refit.gate.leakage import forbidden_features, inputs, leakage
 from refit.gate.paired_tests import against_champion, beats_baseline, no_champion_yet
-from refit.gate.sanity import newer_rows, not_the_champion, unseen_rows
+from refit.gate.sanity import answers, enough_rows, floor, newer_rows, not_the_champion, unseen_rows
 from refit.gate.serving_parity import latency, load_time, parity, size
 from refit.gate.slices import slices_not_worse
 from refit.policies.gate import GatePolicy

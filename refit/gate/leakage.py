@@ -14,10 +14,9 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from refit.gate.evidence import Inputs
-from refit.modelling.losses import loss
 from refit.modelling.predictions import predict_once
 from refit.modelling.preparation import seen_by, trivial
-from refit.modelling.scoring import score
+from refit.modelling.scoring import loss, score
 from refit.policies.gate import GatePolicy
 from refit.project import Project
 from refit.records.verdicts import Reason

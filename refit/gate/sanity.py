@@ -1,11 +1,25 @@
-"""Rules on what a challenger may know and be: it has not seen the holdout, and it is neither the champion nor older."""
+"""Rules on what a challenger may know and be: it has not seen the holdout, and it is neither the champion nor older.
+
+Absolute rules: enough rows, and a score that may serve whoever the champion is.
+
+Whether a challenger's answers are sane as numbers: all there, within their range, and not all the same.
+"""
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
+from typing import Any
 
-from refit.gate.evidence import Standing
-from refit.records.verdicts import Reason
+import numpy as np
+import pandas as pd
+
+from refit.gate.evaluations import Comparison
+from refit.gate.evidence import Answers, Standing
+from refit.modelling.predictions import Predictions
+from refit.policies.gate import GatePolicy
+from refit.project import Project
+from refit.records.verdicts import Reason, digits, number
 
 HOUR = timedelta(hours=1)
 
@@ -65,3 +79,103 @@ def not_the_champion(standing: Standing) -> Reason:
     else:
         sentence = "it is another model than the champion: some answers differ"
     return Reason("not_the_champion", not standing.same_answers, None, None, sentence)
+
+
+def enough_rows(comparison: Comparison, policy: GatePolicy) -> Reason:
+    """Asks for a holdout large enough to conclude anything from.
+
+    Args:
+        comparison: For its number of rows.
+        policy: For the fewest.
+
+    Returns:
+        The reason.
+    """
+    rows, limit = comparison.holdout.rows, policy.min_rows
+    sentence = f"judged on {rows:,} unseen rows, at least {limit:,} are asked for"
+    return Reason("enough_rows", rows >= limit, float(rows), float(limit), sentence)
+
+
+def floor(comparison: Comparison, policy: GatePolicy) -> Reason:
+    """Asks for a score that is a number, and at or above the floor where one is set.
+
+    Args:
+        comparison: For the challenger's score.
+        policy: For the floor.
+
+    Returns:
+        The reason.
+    """
+    value, limit = comparison.challenger.value, policy.floor
+    measured = f"{comparison.metric} is {digits(value)}"
+    if limit is None or not math.isfinite(value):
+        # A block with an infinite error is left out of the paired tests, so it has to fail here.
+        sentence = f"{measured}, and no floor is set" if limit is None else measured
+        return Reason("floor", math.isfinite(value), number(value), limit, sentence)
+    passed = value >= limit
+    sentence = f"{measured}, {'at or above' if passed else 'not at or above'} the floor of {digits(limit)}"
+    return Reason("floor", passed, number(value), limit, sentence)
+
+
+ROUNDING = 1e-9
+"""How far a probability may lie outside 0 to 1 by the arithmetic."""
+
+
+def measure_answers(definition: Project, predictions: Predictions, target: pd.Series[Any]) -> Answers:
+    """Counts the answers that are missing or out of range, and the different ones.
+
+    Args:
+        definition: The project, for its kind and range.
+        predictions: What the challenger says of the holdout; probabilities count where it gives them.
+        target: The target of the rows it was trained on, for the range of a regression.
+
+    Returns:
+        The counts, in rows.
+
+    Raises:
+        ModelError: If the model cannot predict these rows.
+    """
+    said = predictions.raw(predictions.finest)
+    rows = said.reshape(len(said), -1)
+    low, high = _range(definition, predictions, target)
+    if rows.dtype.kind not in "fiu":
+        return Answers(len(rows), 0, 0, len(pd.unique(rows[:, 0])), low, high)
+    whole = np.isfinite(rows).all(axis=1)
+    beyond = (rows < _or(low, -np.inf) - ROUNDING) | (rows > _or(high, np.inf) + ROUNDING)
+    outside = whole & beyond.any(axis=1)
+    distinct = len(np.unique(rows[whole], axis=0))
+    return Answers(len(rows), int((~whole).sum()), int(outside.sum()), distinct, low, high)
+
+
+def answers(found: Answers) -> Reason:
+    """Asks for answers to all rows, within the range, of which at least two differ.
+
+    Args:
+        found: The counts.
+
+    Returns:
+        The reason; its value is the number of rows without a usable answer.
+    """
+    wrong = found.invalid + found.outside
+    constant = found.distinct <= 1
+    complaints = [
+        *([f"{found.invalid:,} are NaN or infinite"] if found.invalid else []),
+        *([f"{found.outside:,} lie outside {found.low:.4g} to {found.high:.4g}"] if found.outside else []),
+        *(["all are the same"] if constant else []),
+    ]
+    fine = f"all are numbers within their range, {found.distinct:,} different ones"
+    sentence = f"of {found.rows:,} answers, {', '.join(complaints) or fine}"
+    return Reason("answers", not complaints, float(wrong), 0.0, sentence)
+
+
+def _or(end: float | None, none: float) -> float:
+    return none if end is None else end
+
+
+def _range(definition: Project, predictions: Predictions, target: pd.Series[Any]) -> tuple[float | None, float | None]:
+    if definition.kind == "classification":
+        return (0.0, 1.0) if hasattr(predictions, "predict_proba") else (None, None)
+    if definition.gate.prediction_range is not None:
+        return definition.gate.prediction_range
+    low, high = float(target.min()), float(target.max())
+    return low - (high - low), high + (high - low)

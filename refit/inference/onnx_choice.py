@@ -104,8 +104,7 @@ def holds(form: OtherForm, model: Answerer, kinds: Mapping[str, str], rows: pd.D
     Returns:
         Whether both say the same of every row that the form answers.
     """
-    from refit.inference.predictor import Said
-    from refit.inference.proven import columns_of
+    from refit.inference.predictor import Said, columns_of
 
     together = model.say(rows)
     for place in range(len(rows)):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from refit.data.blocks import MIN_BLOCKS
+from refit.data.split import MIN_BLOCKS
 from refit.modelling.scoring import metric_of
 from refit.modelling.trials import sample, trial
 from refit.project import Project

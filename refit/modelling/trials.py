@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.data.blocks import blocks
+from refit.data.split import blocks
 from refit.errors import ModelError
 from refit.modelling.predictions import FAULTS, predict_once
 from refit.modelling.preparation import fit_seeded, pick, prepare
@@ -87,7 +87,7 @@ def trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFr
         judge: Labelled rows to score, sorted by event time.
 
     Returns:
-        One score per block of `refit.data.blocks.blocks`; all NaN where no model comes about. A retrain on the chosen
+        One score per block of `refit.data.split.blocks`; all NaN where no model comes about. A retrain on the chosen
         rows that fails as well will say what is wrong.
     """
     features, parts = definition.features_of(judge.columns), blocks(judge[definition.timestamp])

@@ -13,9 +13,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from refit.data.blocks import MIN_BLOCKS
-from refit.modelling.losses import loss
-from refit.modelling.scoring import metric_of
+from refit.data.split import MIN_BLOCKS
+from refit.modelling.scoring import loss, metric_of
 from refit.modelling.training_window import choose
 from refit.modelling.trials import Scores, drawn_alike, trial
 from refit.monitoring.evidence import Probe

@@ -1,8 +1,12 @@
-"""What the monitor concluded, with every reason: a non-event is a decision too."""
+"""What the monitor concluded, with every reason: a non-event is a decision too.
+
+What is remembered of former decisions: retrains that were tried, minutes spent, gains that added up.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 Action = Literal["retrain", "wait", "alert"]
@@ -45,3 +49,70 @@ class Decision:
     def __str__(self) -> str:
         spoken = [finding.sentence for finding in self.findings if finding.fired] or ["nothing fired"]
         return f"{self.action}: " + "; ".join(spoken)
+
+
+Ending = Literal["promoted", "pending", "rejected", "failed", "refused"]
+"""How a retrain ended; `pending` is one whose challenger waits for a person, `refused` one that found nothing to train
+on, so that nothing was fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A retrain that was decided on."""
+
+    decision: int
+    """The decision's ledger entry; 0 in a backtest."""
+    decided_at: datetime
+    """The instant the evidence looked from, UTC."""
+    started: datetime
+    """When it was decided by the clock, UTC; the same in a backtest."""
+    trigger: Trigger
+    generation: int
+    """The champion's at that time."""
+    window_end: datetime
+    """The end of the current window at that time."""
+    mature_until: datetime | None
+    """How far labels were known at that time."""
+    ending: Ending | None = None
+    """`None` while it has not ended, or nobody was left to say so."""
+    minutes: float = 0.0
+    """How long it took."""
+    turn: str | None = None
+    """The turn it was decided in, where a turn was taken first: names a dead one."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether it takes from the budget: the first champion does not, nor what found nothing to train on."""
+        return self.trigger != "first" and self.ending != "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Minutes of probing within about one monitoring window."""
+
+    since: datetime
+    until: datetime
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gained:
+    """What retraining would have gained since the last promotion: a running sum that never falls below zero."""
+
+    loss: float = 0.0
+    """In units of the loss, times windows."""
+    errors: float = 0.0
+    """In units of the loss, times rows."""
+    until: datetime | None = None
+    """The end of the newest judged window that is in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The decision before."""
+
+    id: int
+    as_of: datetime
+    length: timedelta
+    action: Action
+    trigger: Trigger | None

@@ -1,18 +1,20 @@
-"""What holds a retrain back: one that is under way, the cooldown, former rejections, the budget."""
+"""What holds a retrain back: one that is under way, the cooldown, former rejections, the budget.
+
+How a budget is spread over its period: a quick start must not leave the rest of it without any retrain.
+
+What the budget and the cooldown still allow, told for the newest decision.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from refit.monitoring.attempts import Attempt
-from refit.monitoring.decisions import Finding, Trigger
+from refit.monitoring.decisions import Attempt, Finding, Trigger
 from refit.monitoring.evidence import Evidence
-from refit.monitoring.forgetting import period_of
-from refit.monitoring.history import History
-from refit.monitoring.pacing import saved_up
-from refit.monitoring.spans import in_words
-from refit.policies.monitoring import MonitoringPolicy
+from refit.monitoring.history import History, period_of
+from refit.monitoring.label_maturity import in_words
+from refit.policies.monitoring import BudgetPolicy, MonitoringPolicy
 
 MOST_DOUBLINGS = 4
 """After so many rejections in a row the wait grows no further."""
@@ -187,3 +189,60 @@ def _budget(evidence: Evidence, policy: MonitoringPolicy, history: History, *, p
         full = full or spent >= allowed.minutes or spent + expected > allowed.minutes
         spoken += f", and {spent:.1f} of {allowed.minutes:g} minutes, where a retrain takes {expected:.1f}"
     return Finding("budget", full and not passed, float(retrains), float(allowed.retrains), spoken)
+
+
+ROUNDING = 1e-6
+"""So much of a retrain may be missing for reasons of arithmetic."""
+
+
+def saved_up(history: History, as_of: datetime, period: timedelta, budget: BudgetPolicy) -> float:
+    """Tells how many retrains may begin now, by a token bucket (Turner 1986): spent one by one, refilled evenly.
+
+    Args:
+        history: For former retrains.
+        as_of: The instant looked from.
+        period: How long the budget lasts.
+        budget: How much it allows, and how many at once.
+
+    Returns:
+        A number up to the budget's burst; one retrain takes 1.
+    """
+    saved, since = float(budget.burst), as_of - period
+    for one in sorted(history.attempts, key=lambda attempt: attempt.decided_at):
+        if one.decided_at <= since or not one.counted:
+            continue
+        saved = min(budget.burst, saved + budget.retrains * ((one.decided_at - since) / period)) - 1
+        since = one.decided_at
+    refilled = saved + budget.retrains * ((as_of - since) / period) if as_of > since else saved
+    return min(float(budget.burst), refilled) + ROUNDING
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left."""
+
+    retrains: int
+    """How many retrains the budget's period leaves."""
+    minutes: float | None
+    """How many minutes of retraining and probing; `None` without a limit."""
+    cooldown_until: datetime | None
+    """UTC; `None` before the first retrain."""
+
+
+def allowance(history: History, policy: MonitoringPolicy) -> Allowance | None:
+    """Tells what is left at the instant that the newest decision looked from.
+
+    Args:
+        history: What went before.
+        policy: The project's rules.
+
+    Returns:
+        What is left; `None` before the first decision.
+    """
+    former = history.former
+    if former is None:
+        return None
+    begin, budget = former.as_of - period_of(policy, former.length), policy.budget
+    minutes = None if budget.minutes is None else max(0.0, budget.minutes - minutes_within(history, begin))
+    retrains = max(0, budget.retrains - retrains_within(history, begin))
+    return Allowance(retrains, minutes, cooldown_until(policy, history, former.length))

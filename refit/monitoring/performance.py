@@ -11,15 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from refit.data.blocks import MIN_BLOCKS
+from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Evaluation
 from refit.gate.paired_tests import margin
-from refit.modelling.losses import loss
 from refit.modelling.predictions import Predictions
-from refit.modelling.scoring import metric_of
+from refit.modelling.scoring import loss, metric_of
 from refit.monitoring.evidence import Estimate, Performance
+from refit.monitoring.label_correction import Realised, realised
 from refit.monitoring.label_maturity import MatureWindow
-from refit.monitoring.realised import Realised, realised
 from refit.policies.monitoring import PerformancePolicy
 from refit.project import Project
 

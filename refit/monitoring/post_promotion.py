@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from refit.data.blocks import MIN_BLOCKS
+from refit.data.split import MIN_BLOCKS
 from refit.gate.paired_tests import margin, pairs_of
 from refit.monitoring.decisions import Finding
 from refit.monitoring.evidence import Evidence

@@ -1,13 +1,72 @@
-"""A project's policies: what it asks of its data and its training. Every one has a default."""
+"""A project's policies: what it asks of its data and its training. Every one has a default.
+
+What a project may say about tuning: a space of hyperparameters and how many trials to spend on it.
+
+When a project's flows run, how they are deployed, and who hears of what came of them.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from refit.policies.tuning import Tuning
+
+class _Dimension(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IntRange(_Dimension):
+    """Whole numbers from `low` to `high`, both included."""
+
+    kind: Literal["int"] = "int"
+    low: int
+    high: int
+    log: bool = False
+    """Whether to search on a logarithmic scale."""
+
+
+class FloatRange(_Dimension):
+    """Numbers from `low` to `high`, both included."""
+
+    kind: Literal["float"] = "float"
+    low: float
+    high: float
+    log: bool = False
+    """Whether to search on a logarithmic scale."""
+
+
+class Choice(_Dimension):
+    """One of a few values."""
+
+    kind: Literal["choice"] = "choice"
+    options: tuple[bool | int | float | str | None, ...] = Field(min_length=1)
+
+
+Dimension = Annotated[IntRange | FloatRange | Choice, Field(discriminator="kind")]
+
+
+class Tuning(BaseModel):
+    """A search over the hyperparameters of the project's estimator; needs the extra `refit[tune]`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space: dict[str, Dimension]
+    """From a parameter's name, as `set_params` takes it (`model__max_depth`), to its dimension."""
+    trials: int = Field(20, ge=1, le=10_000)
+    """How many trials the whole study has, resumed runs included."""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Tuning:
+        for name, dimension in self.space.items():
+            if not isinstance(dimension, Choice) and dimension.low > dimension.high:
+                raise ValueError(
+                    f"tuning.space[{name!r}] runs from {dimension.low} down to {dimension.high}: swap them"
+                )
+        return self
 
 
 class Policy(BaseModel):
@@ -81,3 +140,93 @@ class ServingPolicy(Policy):
     In a batch a canary shadows: there every row is answered by both."""
     share: float = Field(0.1, gt=0, le=0.5)
     """The share of the requests that a canary answers, by a hash of the first row's key."""
+
+
+CRON_FIELDS = 5
+"""Minute, hour, day of the month, month, day of the week."""
+
+SHORTEST = timedelta(seconds=10)
+"""A run that starts more often than this would still be busy when the next one is due."""
+
+
+def _rhythm(given: str | timedelta) -> str | timedelta:
+    if isinstance(given, timedelta):
+        if given < SHORTEST:
+            raise ValueError(f"a schedule's interval is at least {SHORTEST.total_seconds():.0f} seconds")
+        return given
+    if not given.startswith("@") and len(given.split()) != CRON_FIELDS:
+        raise ValueError(f"{given!r} is no cron line: it has five fields, such as '0 3 * * 1' for Mondays at three")
+    return given
+
+
+Rhythm = Annotated[str | timedelta, AfterValidator(_rhythm)]
+"""A cron line (minute, hour, day of the month, month, day of the week), or how long from one run to the next."""
+
+
+class Schedule(Policy):
+    """When the project's flows run by themselves; never, by default."""
+
+    retrain: Rhythm | None = None
+    """When to train a challenger, whatever the monitor says; most projects leave that to the monitor."""
+    monitor: Rhythm | None = None
+    """When to look at the champion and decide."""
+    score: Rhythm | None = None
+    """When to score what has come in since the last time."""
+    timezone: str = "UTC"
+    """The zone that cron lines are read in."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is no time zone such as 'Europe/Berlin'")
+        return name
+
+
+class DeploymentPolicy(Policy):
+    """How the project's flows are deployed to a Prefect server."""
+
+    tags: tuple[str, ...] = ()
+    """Tags of the deployments and their runs, beside `refit` and the project's name."""
+    when_busy: Literal["refuse", "queue"] = "refuse"
+    """What happens to a retrain that is started while another one of the project runs: it is cancelled with a sentence,
+    or waits for its turn."""
+    work_queue: str | None = None
+    """The queue of the work pool; the pool's default one, if left out."""
+    job_variables: dict[str, Any] = Field(default_factory=dict)
+    """What the project's jobs need beyond the work pool's template, such as `{"image": ..., "env": {...}}`. Everybody
+    who can see the Prefect server can read them: secrets belong in the worker's environment."""
+
+
+Occasion = Literal["promotion", "rejection", "approval", "alert", "rollback", "failure"]
+"""What may be told: a promotion, a rejected challenger, one that waits for approval, an alert of the monitor, a
+champion taken back, a run that failed."""
+
+
+class NotificationPolicy(Policy):
+    """Who hears of what came of a run; nobody, by default."""
+
+    blocks: tuple[str, ...] = ()
+    """Prefect notification blocks by type and name, such as `slack-webhook/ml-team`; their addresses and secrets stay
+    with Prefect."""
+    on: tuple[Occasion, ...] = ("promotion", "approval", "alert", "rollback", "failure")
+    """What is told. A rejected challenger is business as usual, so that it is left out unless named."""
+
+    @field_validator("blocks")
+    @classmethod
+    def _named(cls, blocks: tuple[str, ...]) -> tuple[str, ...]:
+        for block in blocks:
+            if not re.fullmatch(r"[a-z0-9-]+/[a-zA-Z0-9-]+", block):
+                raise ValueError(f"{block!r} is no Prefect block such as 'slack-webhook/ml-team': type, slash, name")
+        return blocks
+
+    def tells(self, occasion: Occasion) -> bool:
+        """Whether somebody is to hear of that.
+
+        Args:
+            occasion: What has happened.
+
+        Returns:
+            True if there is a block to tell and the occasion is one that is told.
+        """
+        return bool(self.blocks) and occasion in self.on

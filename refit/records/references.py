@@ -1,11 +1,14 @@
-"""References to models. What may be done with one depends on its type: only a judged `Challenger` can be promoted."""
+"""References to models. What may be done with one depends on its type: only a judged `Challenger` can be promoted.
+
+References to rows: what tasks hand to each other instead of frames.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from refit.records.snapshots import SnapshotRef
 from refit.records.verdicts import Verdict
 from refit.windows import Window
 
@@ -65,3 +68,85 @@ class Champion:
         if judged is None or served.trained_on.window.end <= rows.start:
             return served
         return judged if judged.trained_on.window.end <= rows.start else served
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRef:
+    """Names the rows of a project's table at one table version and in one window; they never change."""
+
+    project: str
+    """The project's name."""
+    version: int
+    """The version of the project's table."""
+    window: Window
+    """The event times covered."""
+    rows: int
+    """How many rows the window holds at that version."""
+    fingerprint: str
+    """A content hash over all the rows, independent of their order; at most 36 characters."""
+    labelled: bool = False
+    """Whether the rows without a label are left out."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives the reference as JSON values, as other programs rely on them.
+
+        Returns:
+            Table version, count of rows, window and fingerprint.
+        """
+        return {
+            "version": self.version,
+            "rows": self.rows,
+            "start": self.window.start.isoformat(),
+            "end": self.window.end.isoformat(),
+            "fingerprint": self.fingerprint,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A snapshot's mature rows in two parts that are a label delay apart."""
+
+    train: SnapshotRef
+    """The older rows, to train on."""
+    holdout: SnapshotRef
+    """The newest rows, which no training sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A row rule of the data contract, and how many rows of one ingest broke it."""
+
+    rule: str
+    column: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """What one ingest did: `rows_in = accepted + quarantined`, always."""
+
+    project: str
+    window: Window
+    """The window that was loaded."""
+    version: int
+    """The version of the project's table afterwards."""
+    rows_in: int
+    """Rows that the load gave."""
+    accepted: int
+    """Rows that keep the contract, those that the table already held included."""
+    quarantined: int
+    """Rows that broke a critical row rule or were superseded by a later row with the same key."""
+    added: int
+    """Accepted rows that the table did not hold before."""
+    corrected: int
+    """Accepted rows that replaced an older row with the same key."""
+    warnings: tuple[str, ...] = ()
+    """One sentence for each rule that was broken without being critical."""
+    broken: tuple[Broken, ...] = ()
+    """The rules that put rows into quarantine, the one with most rows first; a row may break several."""
+
+    def __post_init__(self) -> None:
+        if self.rows_in != self.accepted + self.quarantined:
+            raise ValueError(
+                f"{self.rows_in} rows in are not {self.accepted} accepted + {self.quarantined} quarantined"
+            )

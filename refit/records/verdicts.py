@@ -1,7 +1,11 @@
-"""The outcome of a gate: every rule with its number, its limit and a sentence."""
+"""The outcome of a gate: every rule with its number, its limit and a sentence.
+
+Numbers as the reasons of a gate write them.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -39,3 +43,27 @@ class Verdict:
     def __str__(self) -> str:
         decisive = [reason for reason in self.reasons if reason.passed == self.promote]
         return f"{'promote' if self.promote else 'reject'}: " + "; ".join(reason.sentence for reason in decisive)
+
+
+def number(value: float) -> float | None:
+    """Leaves out what JSON has no number for.
+
+    Args:
+        value: Any number.
+
+    Returns:
+        The number, or `None` where it is NaN or infinite.
+    """
+    return value if math.isfinite(value) else None
+
+
+def digits(value: float) -> str:
+    """Writes a score.
+
+    Args:
+        value: The score; NaN where it is not defined.
+
+    Returns:
+        Four digits, or words.
+    """
+    return "not defined on these rows" if math.isnan(value) else f"{value:.4g}"

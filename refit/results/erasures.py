@@ -11,11 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.casting import conform
-from refit.data.families import family_of
+from refit.data.casting import conform, family_of
 from refit.errors import ProjectError
 from refit.project import Project
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 
 Keys: TypeAlias = Mapping[str, tuple[str, ...]]
 """From columns of a project's key to values as text: a row is meant that has one of them in each of these columns."""

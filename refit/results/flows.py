@@ -1,4 +1,7 @@
-"""What a flow concluded, in the JSON keys that other programs rely on."""
+"""What a flow concluded, in the JSON keys that other programs rely on.
+
+What one run of the monitor concluded, in the JSON keys that other programs rely on.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from refit.gate.judgements import Judgement
-from refit.records.references import Challenger, Champion
-from refit.records.snapshots import Ingestion, SnapshotRef
+from refit.gate.evaluations import Judgement
+from refit.monitoring.decisions import Decision
+from refit.monitoring.evidence import Evidence, Performance, Watched
+from refit.records.drift_findings import Drift
+from refit.records.references import Challenger, Champion, Ingestion, SnapshotRef
+from refit.records.verdicts import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +100,126 @@ class RetrainOutcome:
             "judged_trained_on": judged.trained_on.as_json(),
             "judged_on": holdout.as_json() if holdout else None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorOutcome:
+    """What one run of the monitor found, decided and started."""
+
+    evidence: Evidence
+    ingestion: Ingestion
+    champion: Champion | None
+    """The one that was judged; `None` while there was none."""
+    decision_id: int
+    """The ledger entry."""
+    decision: Decision
+    nothing_new: bool
+    """Whether nothing has come in since that decision, so that it stands and nothing was measured again."""
+    retrain: RetrainOutcome | None
+    """What the retrain did, where one ran here."""
+    started_run: str | None
+    """The flow run of the retrain, wherever it runs; `None` where none was started."""
+    seconds: float
+    """Wall-clock time of the whole flow, a retrain here included."""
+    rolled_back: Champion | None = None
+    """The former champion, where it came back since the one that was judged is worse."""
+
+    @property
+    def as_of(self) -> datetime:
+        """The instant the monitor looked from, UTC."""
+        return self.evidence.as_of
+
+    def as_json(self) -> dict[str, Any]:
+        """Gives the outcome as JSON values.
+
+        Returns:
+            The keys of `refit monitor --json`.
+        """
+        found = self.evidence
+        return {
+            "project": found.project,
+            "as_of": found.as_of.isoformat(),
+            "champion": {"version": self.champion.version, "generation": found.generation} if self.champion else None,
+            "window": {
+                "start": found.window.start.isoformat(),
+                "end": found.window.end.isoformat(),
+                "rows": found.rows,
+            },
+            "ingested": {"in": self.ingestion.rows_in, "added": self.ingestion.added},
+            "drift": drift_json(found.drift),
+            "performance": performance_json(found.performance) if found.performance else None,
+            "probe": {**asdict(found.probe), "share": found.probe.share, "window": str(found.probe.window)}
+            if found.probe
+            else None,
+            "watch": _watch_json(found.watched) if found.watched else None,
+            "rollback": {"version": self.rolled_back.version, "generation": self.rolled_back.generation}
+            if self.rolled_back
+            else None,
+            "withheld": list(found.withheld),
+            "decision": {"id": self.decision_id, **self.decision.as_json()},
+            "nothing_new": self.nothing_new,
+            "retrain": self._retrain(),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def _retrain(self) -> dict[str, Any] | None:
+        if self.started_run is None:
+            return None
+        return {"run_id": self.started_run, "outcome": self.retrain.as_json() if self.retrain else None}
+
+
+def drift_json(found: Drift | None) -> dict[str, Any]:
+    """Gives what a comparison found as JSON values.
+
+    Args:
+        found: The comparison; `None` where there was nothing to compare.
+
+    Returns:
+        Every column, the share that drifted, and the largest PSI of the predictions (null without any).
+    """
+    columns = found.columns if found else ()
+    scores = found.scores if found else ()
+    return {
+        "columns": {column.column: column.as_json() for column in columns},
+        "share": found.share if found else 0.0,
+        "score_psi": max((score.psi for score in scores), default=None),
+        "scores": {score.column: score.as_json() for score in scores},
+        "domain": asdict(found.domain) if found and found.domain else None,
+        "calibrated": found.calibrated if found else None,
+    }
+
+
+def performance_json(found: Performance) -> dict[str, Any]:
+    """Gives a realised score as JSON values.
+
+    Args:
+        found: The score, or why it is withheld.
+
+    Returns:
+        Its fields, the window as its start and end, and the coverage.
+    """
+    return {
+        "metric": found.metric,
+        "window": {"start": found.window.start.isoformat(), "end": found.window.end.isoformat(), "rows": found.rows},
+        "reference": found.reference,
+        "current": found.current,
+        "rows_mature": found.rows_mature,
+        "coverage": found.coverage,
+        "change": found.change,
+        "interval": list(found.interval) if found.interval else None,
+        "p_value": found.p_value,
+        "dropped": found.dropped,
+        "withheld": found.withheld,
+        "estimate": asdict(found.estimate) if found.estimate else None,
+    }
+
+
+def _watch_json(found: Watched) -> dict[str, Any]:
+    return {
+        "metric": found.metric,
+        "look": found.look,
+        "window": {"start": found.window.start.isoformat(), "end": found.window.end.isoformat()},
+        "rows": found.rows,
+        "champion": number(found.champion.value),
+        "former": {"version": found.former_version, "value": number(found.former.value)},
+    }

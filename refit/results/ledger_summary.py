@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from refit.monitoring.replay import Decided
+from refit.monitoring.decide import Decided
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Champion
 

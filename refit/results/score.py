@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from refit.inference.spreads import Spread
+from refit.inference.prediction_summary import Spread
 from refit.records.drift_findings import Drift
-from refit.records.references import Challenger, Champion
-from refit.records.snapshots import Broken
-from refit.results.outcomes import drift_json
+from refit.records.references import Broken, Challenger, Champion
+from refit.results.flows import drift_json
 from refit.windows import BEGINNING, Window
 
 END = datetime(9999, 1, 1, tzinfo=UTC)

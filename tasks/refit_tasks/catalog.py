@@ -1,4 +1,7 @@
-"""Finds the project files. A file is foreign code: what it raises becomes one sentence, and stops only its project."""
+"""Finds the project files. A file is foreign code: what it raises becomes one sentence, and stops only its project.
+
+A project as its file has it becomes one of this installation: its environment, and where its rows lie.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from types import CodeType, ModuleType
 from refit.errors import BrokenProject, ProjectError, UnknownProject
 from refit.project import Project
 from refit_infra.settings import Settings
-from refit_tasks.bound import bound
+from refit_tasks.ingestion.load import with_requests
 from refit_tasks.project_code import blame
 
 _importing = threading.Lock()
@@ -198,3 +201,20 @@ def _unknown(name: str, directory: Path, catalog: Catalog) -> str:
         f"; these files cannot be read: {', '.join(str(file) for file in catalog.broken)}" if catalog.broken else ""
     )
     return f"no file in {directory} (REFIT_PROJECTS) defines a project {name[:80]!r}: {hint}{holds}{broken}"
+
+
+def bound(definition: Project) -> Project:
+    """Gives a project what only an installation knows.
+
+    Args:
+        definition: The project, as its file has it.
+
+    Returns:
+        The project, whose gate promotes as it is to in this environment; a load that takes requests for rows knows
+        where they lie.
+    """
+    gate = definition.gate
+    promotion = gate.environments.get(Settings().environment, gate.promotion)
+    if promotion != gate.promotion:
+        definition = definition.model_copy(update={"gate": gate.model_copy(update={"promotion": promotion})})
+    return with_requests(definition)

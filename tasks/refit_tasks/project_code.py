@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from refit.data.pii import unseen
+from refit.data.rejected_rows import unseen
 from refit.errors import LoadFailed, RefitError
 
 

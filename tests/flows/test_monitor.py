@@ -75,7 +75,7 @@ def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot
 
 def test_labels_that_come_later_change_the_evidence(depot: Depot, tmp_path: Path) -> None:
     from refit_tasks.catalog import find_project
-    from refit_tasks.ingestion.labels import join_labels
+    from refit_tasks.ingestion.label_join import join_labels
 
     rows = rows_of(80, turned=40)
     depot.deliver(rows.assign(late=rows["late"].where(rows["sent_at"] < START + 40 * DAY)))

@@ -13,7 +13,7 @@ from prefect.utilities.schema_tools.validation import ValidationError
 
 from refit.errors import UnusableTime
 from refit.project import Project
-from refit_deployments.faults import sentence
+from refit_deployments.output import sentence
 
 
 def flows() -> list[Any]:

@@ -15,8 +15,8 @@ from prefect.client.schemas.sorting import ArtifactSort
 
 from refit.errors import LedgerBroken
 from refit.gate.decide import decide
-from refit.gate.judgements import Judgement
-from refit.monitoring.replay import Decided, again
+from refit.gate.evaluations import Judgement
+from refit.monitoring.decide import Decided, again
 from refit.records.ledger import from_payload
 from tests.support.watched_project import Depot
 

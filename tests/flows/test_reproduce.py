@@ -43,7 +43,7 @@ def test_the_same_model_comes_out_whatever_became_of_the_table(depot: Depot, tmp
 
     from refit_infra.settings import Settings
     from refit_tasks.catalog import find_project
-    from refit_tasks.ingestion.labels import join_labels
+    from refit_tasks.ingestion.label_join import join_labels
 
     found = reproduced()
     assert (found.reproduced, found.difference, found.used_code, found.differs) == (True, 0.0, "today's", ())

@@ -81,7 +81,7 @@ def shop(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) 
 
 
 def form_of(version: int) -> ServingForm | None:
-    from refit_tasks.onnx_export.serving_forms import recorded_form
+    from refit_tasks.onnx_export.session import recorded_form
 
     return recorded_form("parcels", version)
 

@@ -99,7 +99,7 @@ def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path
 
 
 def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: Depot) -> None:
-    from refit_deployments.actions.contesting import compare_versions
+    from refit_deployments.actions.predictions import compare_versions
     from refit_deployments.actions.status import status
     from refit_tasks.promotion.approve import settle_approval
     from refit_tasks.promotion.approve import waiting as waiting_for

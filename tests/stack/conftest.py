@@ -10,7 +10,7 @@ from sys import executable
 
 import pytest
 
-from refit_deployments.production.cluster import programs
+from refit_deployments.production.postgres import programs
 from tests.deployments.local.test_up import HOURLY
 from tests.support.running_stack import Standing, standing
 

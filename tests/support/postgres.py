@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from refit_deployments.production.cluster import as_its_user
-from refit_deployments.production.cluster import programs as binaries
+from refit_deployments.production.postgres import as_its_user
+from refit_deployments.production.postgres import programs as binaries
 
 ABSENT = "no PostgreSQL is installed: `apt-get install postgresql` brings one"
 

@@ -15,14 +15,11 @@ import mlflow.sklearn
 import mlflow.store.tracking.sqlalchemy_store
 import skops.io
 
-import refit_deployments.actions.approving
 import refit_deployments.actions.champion
 import refit_deployments.actions.check
-import refit_deployments.actions.labelling
 import refit_deployments.actions.maintenance
 import refit_deployments.actions.monitor
 import refit_deployments.actions.predictions
-import refit_deployments.actions.reporting
 import refit_deployments.actions.retrain
 import refit_deployments.actions.status
 import refit_deployments.main

@@ -45,10 +45,8 @@ def rentals(promotion: str = "auto") -> Any:
 def judged(definition: Any, run_key: str, over: Any) -> Any:
     """Registers a challenger that is fit to serve, compared with a champion."""
     from refit import Window
-    from refit.gate.evaluations import Comparison, Evaluation
-    from refit.gate.judgements import Judgement
-    from refit.records.references import ModelRef
-    from refit.records.snapshots import Ingestion, SnapshotRef
+    from refit.gate.evaluations import Comparison, Evaluation, Judgement
+    from refit.records.references import Ingestion, ModelRef, SnapshotRef
     from refit.records.verdicts import Reason, Verdict
     from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
     from refit_tasks.registry.register import register

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from refit_deployments.production.layout import DOORS
-from refit_deployments.production.sockets import DIRECTORY
+from refit_deployments.production.object_store import DIRECTORY
 from refit_infra.secrets import from_files
 from tests.support.running_up import Hosted, until_now
 from tests.support.watched_project import Depot

@@ -20,11 +20,9 @@ import pandas as pd
 import pyarrow as pa
 
 from refit import Project, Window
-from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Comparison, Evaluation, Judgement
 from refit.inference.onnx_choice import ServingForm
-from refit.records.references import Challenger, Champion, ModelRef
-from refit.records.snapshots import Ingestion, SnapshotRef
+from refit.records.references import Challenger, Champion, Ingestion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from tests.support.watched_project import COMMAND, rows_of
 

@@ -12,13 +12,13 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from refit import GatePolicy, Window
-from refit.data.blocks import blocks
+from refit.data.split import blocks
 from refit.gate import calibration, slices
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import UNMEASURED, Evidence
 from refit.modelling.predictions import Predictions
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 
 Array = npt.NDArray[np.float64]
 

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from refit.results.flows import RetrainOutcome
-from refit.results.outcomes import MonitorOutcome
+from refit.results.flows import MonitorOutcome, RetrainOutcome
 from tests.support import forked_commands as commands
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pandas as pd
 
-from refit.results.outcomes import MonitorOutcome
+from refit.results.flows import MonitorOutcome
 from refit_flows.monitor import monitor
 
 NAME, KEY, TARGET = "bike_requests", "observed_at", "rentals"

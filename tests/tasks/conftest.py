@@ -13,10 +13,8 @@ import pytest
 from sklearn.dummy import DummyRegressor
 
 from refit import Project, Window
-from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.judgements import Judgement
-from refit.records.references import Challenger, Champion, ModelRef
-from refit.records.snapshots import Ingestion, SnapshotRef
+from refit.gate.evaluations import Comparison, Evaluation, Judgement
+from refit.records.references import Challenger, Champion, Ingestion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from tests.support.forked_commands import starter
 from tests.support.registered_models import with_runs

@@ -124,7 +124,7 @@ def test_blocks_that_are_to_tell_people_are_looked_up(projects: Path, prefect_se
 
     text = FILE.replace("load=load", 'load=load, notifications=NotificationPolicy(blocks=("slack-webhook/nobody",))')
     named = text.replace(
-        "import GatePolicy, Project", "import GatePolicy, Project\nfrom refit.policies.schedules import *"
+        "import GatePolicy, Project", "import GatePolicy, Project\nfrom refit.policies.training import *"
     )
     missing = checked(projects, named)["notifications"]
     assert not missing.passed

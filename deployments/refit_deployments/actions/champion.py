@@ -10,7 +10,7 @@ from refit_deployments.output import Answer
 from refit_tasks.ledger.generations import champion_at, current_champion
 from refit_tasks.ledger.record import known_projects
 from refit_tasks.promotion.rollback import roll_back
-from refit_tasks.runs.people import whoever
+from refit_tasks.runs.audit_log import whoever
 
 
 def champion(project: str, at: datetime | None = None) -> Answer:

@@ -1,14 +1,19 @@
-"""`refit check`: every check of one project, or of all of them."""
+"""`refit check`: every check of one project, or of all of them.
+
+`refit quarantine`: the rows that broke the data contract, listed or replayed.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from refit.data.rejected_rows import masked
 from refit.errors import BrokenProject
 from refit.project import Project
 from refit_deployments.output import Answer
-from refit_tasks.catalog import choose_projects
+from refit_tasks.catalog import choose_projects, find_project
 from refit_tasks.check_project import Check, check
+from refit_tasks.ingestion.quarantine import count_quarantined, quarantined, replay
 
 
 def check_projects(project: str | None, as_of: datetime | None) -> Answer:
@@ -61,3 +66,36 @@ def _schedule(definition: Project) -> tuple[Check, ...]:
         f"{flow} {rhythm if isinstance(rhythm, str) else f'every {rhythm}'}" for flow, rhythm in kept.items()
     )
     return (Check("schedule", passed=True, sentence=f"{told}, {definition.schedule.timezone}"),)
+
+
+def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Answer:
+    """Lists quarantined rows.
+
+    Args:
+        project: The project's name.
+        limit: The most rows to list, the newest first.
+        show_pii: Whether values of columns that identify a person are shown.
+
+    Returns:
+        The rows with the rule each broke and the value that broke it.
+    """
+    definition = find_project(project)
+    total, rows = count_quarantined(definition), quarantined(definition, limit)
+    if not show_pii:
+        rows = [masked(definition.pii, row) for row in rows]
+    facts = {"project": project, "quarantined": total, "rows": [row.as_json() for row in rows]}
+    return Answer(facts, [f"{project}: {total:,} rows in quarantine", *(f"  {row}" for row in rows)])
+
+
+def replay_quarantine(project: str) -> Answer:
+    """Judges the quarantined rows again, and admits those that keep today's contract.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        How many rows were re-admitted and how many remain.
+    """
+    done = replay(find_project(project), datetime.now(UTC))
+    facts = {"project": project, "readmitted": done.readmitted, "remaining": done.remaining}
+    return Answer(facts, [f"{project}: {done.readmitted:,} rows re-admitted, {done.remaining:,} remain in quarantine"])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from refit.errors import NoNewData
-from refit.results.outcomes import MonitorOutcome
+from refit.results.flows import MonitorOutcome
 from refit_deployments.output import Answer
 from refit_flows.monitor import monitor
 from refit_infra.settings import Settings

@@ -10,7 +10,7 @@ from refit.results.erasures import Erasure, parse_keys
 from refit_deployments.output import Answer
 from refit_tasks.catalog import find_project
 from refit_tasks.maintenance.erase import find_rows, forget_rows
-from refit_tasks.runs.people import whoever
+from refit_tasks.runs.audit_log import whoever
 
 
 def forget_here(project: str, keys: list[str], why: str, *, dry_run: bool) -> Answer:

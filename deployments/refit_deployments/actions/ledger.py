@@ -1,16 +1,22 @@
-"""`refit ledger verify`, `refit ledger export` and `refit ledger roles`."""
+"""`refit ledger verify`, `refit ledger export` and `refit ledger roles`.
+
+`refit log`: who did what, and when.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from refit.errors import StateError
 from refit_deployments.output import Answer
+from refit_tasks.ledger.database import ROLES
 from refit_tasks.ledger.export import export_ledger, export_lines
-from refit_tasks.ledger.ledger_roles import ROLES
 from refit_tasks.ledger.record import verify_ledger
+from refit_tasks.runs.audit_log import Deed, deeds
 
 
 def verify() -> Answer:
@@ -67,3 +73,24 @@ def print_ledger(project: str | None) -> None:
         raise StateError(
             f"the ledger was not written to its end ({error.strerror}): give a file with `--out`"
         ) from error
+
+
+def show_deeds(project: str | None, since: datetime | None) -> Answer:
+    """Lists what people have done.
+
+    Args:
+        project: Only what is about this project; all, if `None`.
+        since: Only from then on.
+
+    Returns:
+        The deeds, the oldest first.
+    """
+    found = deeds(project, since)
+    facts = {"project": project, "deeds": [asdict(deed) for deed in found]}
+    return Answer(facts, [_line(deed) for deed in found] or ["nobody has done anything that was to be noted"])
+
+
+def _line(deed: Deed) -> str:
+    who = f"{deed.who}@{deed.host}" if deed.host else deed.who
+    more = f"  refit why {deed.entry}" if deed.entry else "" if deed.outcome == "done" else f"  {deed.outcome}"
+    return f"{deed.at[:19]}  {who:<24}  {deed.action} {deed.project}".rstrip() + more

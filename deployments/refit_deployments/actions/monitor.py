@@ -9,12 +9,12 @@ from prefect import tags
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from refit.records.drift_findings import Drift
-from refit.results.outcomes import MonitorOutcome
+from refit.results.flows import MonitorOutcome
 from refit_deployments.actions.retrain import describe as describe_retrain
 from refit_deployments.output import Answer
 from refit_flows.monitor import monitor
 from refit_tasks.catalog import find_project
-from refit_tasks.presentation.monitor_words import columns_by_size, drift_words, performance_words, probe_words
+from refit_tasks.presentation.summaries import columns_by_size, drift_words, performance_words, probe_words
 
 SHOWN = 5
 """The most drifted columns that are named one by one."""

@@ -1,19 +1,29 @@
-"""`refit score`: runs the flow in this process and words its outcome."""
+"""`refit score`: runs the flow in this process and words its outcome.
+
+`refit labels`: labels that have arrived find the rows they belong to.
+
+`refit compare`: the challenger beside the champion, on production rows whose labels have come.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from prefect import tags
 
 from refit.errors import ProjectError
+from refit.gate.online_comparison import Compared, Met
+from refit.labels import Labelling
 from refit.results.score import Counted, ScoreOutcome
 from refit_deployments.actions.monitor import SHOWN, drift_lines, without_heartbeats
 from refit_deployments.output import Answer
 from refit_flows.score import score
 from refit_tasks.catalog import find_project
-from refit_tasks.prediction.score_words import scored
+from refit_tasks.ingestion.label_inbox import join_waiting
+from refit_tasks.ingestion.label_join import join_labels
+from refit_tasks.prediction.compare import compare_beside
+from refit_tasks.prediction.score_report import scored
 
 
 def score_here(
@@ -46,10 +56,10 @@ def score_here(
     source = str(file.expanduser().absolute()) if file else table
     with without_heartbeats(), tags(project):
         outcome = score(project, start=start, end=end, source=source, as_of=as_of)
-    return Answer(outcome.as_json(), describe(outcome))
+    return Answer(outcome.as_json(), describe_score(outcome))
 
 
-def describe(outcome: ScoreOutcome) -> list[str]:
+def describe_score(outcome: ScoreOutcome) -> list[str]:
     """Words the outcome of a batch.
 
     Args:
@@ -74,3 +84,99 @@ def describe(outcome: ScoreOutcome) -> list[str]:
 
 def _counted(version: int, found: Counted) -> str:
     return f"version {version}: {found.scored:,} predictions written, {found.already:,} were there"
+
+
+NOTHING = Labelling(rows=0, arrived=0, corrected=0, unchanged=0, unknown=0, empty=0, repeated=0, ignored=(), version=-1)
+
+
+def add_labels(project: str, file: Path) -> Answer:
+    """Joins the labels of a file to a project's rows.
+
+    Args:
+        project: The project's name.
+        file: A CSV or Parquet file with the key columns and the target.
+
+    Returns:
+        What came of each row of the file.
+    """
+    done = join_labels(find_project(project), file)
+    return Answer({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
+
+
+def add_waiting(project: str) -> Answer:
+    """Joins the labels that were sent over HTTP; a run that ingests does so by itself.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        What came of each of them.
+    """
+    done = join_waiting.fn(find_project(project), datetime.now(UTC))
+    if done is None:
+        return Answer({"project": project, **NOTHING.as_json()}, [f"{project}: no labels wait"])
+    return Answer({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
+
+
+def _change(done: Labelling) -> str:
+    if not done.arrived and not done.corrected:
+        return f"nothing changed, {done.unchanged:,} labels were there already"
+    return f"{done.arrived:,} labels arrived, {done.corrected:,} corrected, {done.unchanged:,} were there already"
+
+
+def _notes(done: Labelling) -> list[str]:
+    notes = {
+        f"{done.unknown:,} rows have a key that the table does not hold": done.unknown,
+        f"{done.empty:,} rows have no label": done.empty,
+        f"{done.repeated:,} rows say the same as an earlier one": done.repeated,
+        f"{done.refused:,} labels break the contract: see `refit quarantine`": done.refused,
+        f"columns left out: {', '.join(done.ignored)}": done.ignored,
+    }
+    return [f"  {note}" for note, said in notes.items() if said]
+
+
+def compare_versions(project: str, start: datetime | None, end: datetime | None) -> Answer:
+    """Compares the version that waits with the one that serves.
+
+    Args:
+        project: The project's name.
+        start: The first answer that counts; by default all since the challenger was judged.
+        end: Just after the last one; now, by default.
+
+    Returns:
+        What was found; that no version waits is an answer, too.
+
+    Raises:
+        ProjectError: If there is no such project, or it has no key.
+    """
+    found = compare_beside(find_project(project), datetime.now(UTC), start, end)
+    if found is None:
+        return Answer(
+            {"project": project, "challenger": None}, [f"{project}: no challenger stands beside the champion"]
+        )
+    return Answer(found.as_json(), describe_comparison(found))
+
+
+def describe_comparison(found: Compared) -> list[str]:
+    """Words a comparison.
+
+    Args:
+        found: What was found.
+
+    Returns:
+        Lines for a person.
+    """
+    window = f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M} UTC"
+    sampled = [f"  sample    {found.looked_at:.2%} of the keys stand for all"] if found.looked_at < 1 else []
+    return [
+        f"{found.project}: {found.words}",
+        f"  answers   of {window}, beside version {found.champion}",
+        *sampled,
+        *(line for met in found.met for line in _met(met)),
+    ]
+
+
+def _met(met: Met) -> list[str]:
+    said = met.contest.sentence if met.contest else met.withheld
+    rows = f"{met.answered:,} rows answered, {met.mature:,} mature, {met.labelled:,} labelled"
+    return [f"  {met.role:9} {rows}", f"            {met.metric}: {said}" if met.contest else f"            {said}"]

@@ -1,25 +1,30 @@
-"""The commands that read the record: who serves, since when, and why."""
+"""The commands that read the record: who serves, since when, and why.
+
+`refit report`: the page about a project.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from refit.errors import StateError
-from refit.monitoring.allowance import allowance
-from refit.monitoring.replay import Decided
+from refit.monitoring.decide import Decided
+from refit.monitoring.guards import allowance
 from refit.project import Project
 from refit.records.ledger import Entry, from_payload
 from refit_deployments.actions.champion import champion_facts
 from refit_deployments.output import Answer
-from refit_tasks.catalog import choose_projects
+from refit_tasks.catalog import choose_projects, find_project
 from refit_tasks.decision.decide import read_history
-from refit_tasks.ingestion.quarantine_part import count_quarantined
+from refit_tasks.ingestion.quarantine import count_quarantined
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, entry, latest
 from refit_tasks.prediction.write_predictions import scored_until
 from refit_tasks.registry.challengers import pending
 from refit_tasks.reporting.entry_story import story
+from refit_tasks.reporting.report import report_page, save_page
 
 
 def status(project: str | None) -> Answer:
@@ -137,3 +142,22 @@ def _entry(found: Entry) -> dict[str, Any]:
         "payload": found.payload,
         "hash": found.hash,
     }
+
+
+def write_report(project: str, out: Path | None) -> Answer:
+    """Writes one self-contained HTML page.
+
+    Args:
+        project: The project's name.
+        out: The file; by default `PROJECT.html` in the current directory.
+
+    Returns:
+        Where it lies and how large it is.
+
+    Raises:
+        StateError: If the ledger cannot be read or the file cannot be written.
+    """
+    definition = find_project(project)
+    file = (out or Path(f"{definition.name}.html")).expanduser().absolute()
+    size = save_page(report_page(definition, datetime.now(UTC)), file)
+    return Answer({"project": project, "file": str(file), "bytes": size}, [f"{file} ({size / 1000:,.0f} kB)"])

@@ -18,22 +18,15 @@ TOLERATED = 0.05
 """The share of honest challengers that may be rejected: what the gate's error budget allows by default."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds these commands to the command line.
-
-    Args:
-        app: The command line.
-    """
-    gate = typer.Typer(help="The gate: what stops a challenger.", no_args_is_help=True)
-    gate.command("selftest")(selftest)
-    gate.callback()(_gate)  # so that a single command keeps its name
-    app.add_typer(gate, name="gate")
+gate = typer.Typer(help="The gate: what stops a challenger.", no_args_is_help=True)
 
 
+@gate.callback()  # so that a single command keeps its name
 def _gate() -> None:
     """The gate: what stops a challenger."""
 
 
+@gate.command("selftest")
 def selftest(
     project: ProjectName,
     rounds: Annotated[

@@ -11,16 +11,6 @@ from refit_deployments.cli.options import AsOf, Debug, From, Json, ProjectName, 
 from refit_deployments.output import answering
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds these commands to the command line.
-
-    Args:
-        app: The command line.
-    """
-    for command in (monitor, score, compare, labels, report, backtest, calibrate):
-        app.command()(command)
-
-
 def monitor(
     project: ProjectName,
     as_of: AsOf = None,
@@ -61,7 +51,7 @@ def score(
 def compare(project: ProjectName, start: From = None, end: To = None, json: Json = False, debug: Debug = False) -> None:
     """Hold a challenger that shadows, or answers a share of the requests, against the champion on labels that came."""
     with answering(json, debug, f"compare {project}: reading the predictions") as output:
-        from refit_deployments.actions.contesting import compare_versions
+        from refit_deployments.actions.predictions import compare_versions
 
         output.show(compare_versions(project, start, end))
 
@@ -76,7 +66,7 @@ def labels(
 ) -> None:
     """Join labels that have arrived to the rows they belong to, by key: those of a file, or those sent over HTTP."""
     with answering(json, debug, f"labels {project}: reading {file or 'those that wait'}") as output:
-        from refit_deployments.actions.labelling import add_labels, add_waiting
+        from refit_deployments.actions.predictions import add_labels, add_waiting
         from refit_tasks.runs.audit_log import noted
 
         with noted("labels", project):
@@ -94,7 +84,7 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: drift, performance over time, and the decisions."""
     with answering(json, debug, f"report {project}: reading the record") as output:
-        from refit_deployments.actions.reporting import write_report
+        from refit_deployments.actions.status import write_report
 
         output.show(write_report(project, out))
 
@@ -123,6 +113,6 @@ def backtest(
 def calibrate(project: ProjectName, json: Json = False, debug: Debug = False) -> None:
     """Measure how often the project's drift alarms fire without drift, and how often with one."""
     with answering(json, debug, f"calibrate {project}: reading the reference") as output:
-        from refit_deployments.actions.calibrating import calibrate_here
+        from refit_deployments.actions.simulate import calibrate_here
 
         output.show(calibrate_here(project))

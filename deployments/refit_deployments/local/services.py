@@ -14,9 +14,15 @@ from urllib.parse import urlsplit
 
 from prefect.client.orchestration import get_client
 
-from refit_deployments.guarding import MLFLOW, MLFLOW_SIGNING, PREFECT, PREFECT_CLIENT, signing_key, without_secrets
-from refit_deployments.local.ports import EVERYWHERE, HOST, address_of
-from refit_deployments.local.processes import Child
+from refit_deployments.local.processes import EVERYWHERE, HOST, Child, address_of
+from refit_deployments.local_instance import (
+    MLFLOW,
+    MLFLOW_SIGNING,
+    PREFECT,
+    PREFECT_CLIENT,
+    signing_key,
+    without_secrets,
+)
 from refit_deployments.prefect_server.plan import HEARTBEAT_SECONDS
 from refit_infra.loopback import is_loopback
 from refit_infra.secrets import SECRETS

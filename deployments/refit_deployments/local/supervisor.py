@@ -14,7 +14,7 @@ from refit.errors import StateError
 from refit_deployments import local_instance as already_up
 from refit_deployments.local.services import WORKER, Service
 from refit_deployments.local_instance import Note
-from refit_tasks.maintenance.doctor_runs import mark_killed
+from refit_tasks.maintenance.doctor import mark_killed
 
 log = logging.getLogger("refit_deployments.local.up")
 

@@ -15,16 +15,13 @@ import psutil
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from refit_deployments import local_instance as already_up
-from refit_deployments.guarding import MLFLOW, insist_guarded
-from refit_deployments.local.ports import address_of, insist_free
-from refit_deployments.local.processes import end
+from refit_deployments.local.processes import address_of, end, insist_free
 from refit_deployments.local.services import Service, is_online, mlflow_server, prefect_server, worker
 from refit_deployments.local.supervisor import Stack, Stopped
-from refit_deployments.local_instance import Note
+from refit_deployments.local_instance import MLFLOW, Note, insist_guarded
 from refit_deployments.prefect_server.deploy import Following, bring_about
 from refit_infra.settings import Settings, page_address
-from refit_tasks.registry.mlflow_accounts import open_accounts
-from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.mlflow_client import open_accounts, open_mlflow
 
 log = logging.getLogger("refit_deployments.local.up")
 

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from refit_deployments.local.ports import HOST, address_of
+from refit_deployments.local.processes import HOST, address_of
 from refit_deployments.production.layout import TABLES, Places
 from refit_deployments.production.object_store import REGION
 from refit_infra.settings import Settings

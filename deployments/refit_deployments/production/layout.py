@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from refit_deployments.local.ports import HOST, insist_free
+from refit_deployments.local.processes import HOST, insist_free
 
 DOORS = ("s3", "master", "filer", "volume")
 """What the object store listens for, each at a port of its own and, for its own parts, at another."""

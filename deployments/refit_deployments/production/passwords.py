@@ -10,7 +10,7 @@ import os
 import secrets
 from pathlib import Path
 
-from refit_deployments.local.ports import HOST
+from refit_deployments.local.processes import HOST
 from refit_deployments.production.layout import Places
 
 LOGINS = {"refit_owner": "refit", "refit": "refit", "refit_metrics": "refit", "prefect": "prefect", "mlflow": "mlflow"}

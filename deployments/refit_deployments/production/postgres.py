@@ -1,15 +1,23 @@
-"""PostgreSQL for the stack."""
+"""PostgreSQL for the stack.
+
+A database cluster of PostgreSQL, by Debian's programs, with the logins of `infra/compose/postgres/roles.sh`.
+
+What runs Refit does not own the ledger's tables: `refit` appends and reads, `refit_metrics` reads.
+"""
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
+from pathlib import Path
 
 from refit.errors import StateError
-from refit_deployments.local.ports import HOST
-from refit_deployments.local.processes import Child
+from refit_deployments.local.processes import HOST, Child
 from refit_deployments.local.services import Service
-from refit_deployments.production.cluster import INSTALLED, as_its_user, make_cluster, programs, settings_of_postgres
 from refit_deployments.production.layout import Places
 from refit_deployments.production.passwords import LOGINS, read_secret
 
@@ -38,3 +46,127 @@ def postgres(places: Places) -> Service:
     child = Child("PostgreSQL", command, settings_of_postgres(), places.home / "logs" / "postgres.log", signal.SIGINT)
     ready = [str(found / "pg_isready"), "--quiet", f"--host={HOST}", f"--port={places.database}"]
     return Service(child, f"{HOST}:{places.database}", lambda: not subprocess.run(ready, check=False).returncode)  # noqa: S603
+
+
+INSTALLED = Path("/usr/lib/postgresql")
+OWNERS = {"refit": "refit_owner", "prefect": "prefect", "mlflow": "mlflow"}
+RIGHTS = (
+    "CREATE ROLE refit_writer NOLOGIN",
+    "CREATE ROLE refit_reader NOLOGIN",
+    "GRANT refit_writer TO refit",
+    "GRANT refit_reader TO refit_metrics",
+    "GRANT CONNECT ON DATABASE refit TO refit_writer, refit_reader",
+    "GRANT USAGE ON SCHEMA public TO refit_writer, refit_reader",
+    *(
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE refit_owner IN SCHEMA public GRANT {rights} ON TABLES TO {role}"
+        for role, rights in {"refit_writer": "SELECT, INSERT", "refit_reader": "SELECT"}.items()
+    ),
+)
+SYSTEM_USER = "postgres"
+"""Who runs it where root starts the stack: PostgreSQL refuses to run as root."""
+
+
+def programs() -> Path | None:
+    """Finds PostgreSQL's programs.
+
+    Returns:
+        The directory of the newest version that is installed; `None` if there is none.
+    """
+    found = sorted(INSTALLED.glob("*/bin/initdb"), key=lambda file: int(file.parts[-3]))
+    return found[-1].parent if found else None
+
+
+def make_cluster(found: Path, root: Path, passwords: Mapping[str, str]) -> Path:
+    """Makes a cluster, unless there is one.
+
+    It is made beside its place and renamed: one whose making was killed is begun anew.
+
+    Args:
+        found: From `programs`.
+        root: The directory to make it in, made if it is not there.
+        passwords: Of each login.
+
+    Returns:
+        Its directory.
+
+    Raises:
+        StateError: If it cannot be made.
+    """
+    _let_in(root)
+    if not (root / "data").exists():
+        _make(found, root, passwords)
+    return root / "data"
+
+
+def as_its_user(*command: str) -> list[str]:
+    """Gives the command that runs one of its programs.
+
+    Args:
+        command: The program and its arguments.
+
+    Returns:
+        The same; where root asks, for PostgreSQL's own user.
+    """
+    if os.geteuid():
+        return list(command)
+    return ["setpriv", f"--reuid={SYSTEM_USER}", f"--regid={SYSTEM_USER}", "--clear-groups", *command]
+
+
+def settings_of_postgres() -> dict[str, str]:
+    """Gives what it needs of our environment: nothing that says how to connect, and no secret.
+
+    Returns:
+        From variable to value.
+    """
+    return {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TZ")} | {"LC_ALL": "C.UTF-8"}
+
+
+def _let_in(root: Path) -> None:
+    """Makes the directory that its user owns, and lets that user pass through those above it that are ours."""
+    root.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid():
+        return
+    user = pwd.getpwnam(SYSTEM_USER)
+    os.chown(root, user.pw_uid, user.pw_gid)
+    for directory in (root.parent, root.parent.parent):
+        if not directory.stat().st_mode & 0o001:
+            os.chown(directory, -1, user.pw_gid)
+            directory.chmod(0o710)
+
+
+def _make(found: Path, root: Path, passwords: Mapping[str, str]) -> None:
+    draft = root / "draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    ways = [
+        "--auth-local=reject",
+        "--auth-host=scram-sha-256",
+        "--data-checksums",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+    ]
+    _run(as_its_user(str(found / "initdb"), "--pgdata", str(draft), f"--username={SYSTEM_USER}", *ways), "")
+    # So no password stands on a command line, and its administrator has none: nobody signs in as that one.
+    for database, lines in (("postgres", _logins(passwords)), ("refit", RIGHTS)):
+        alone = ["--single", "-D", str(draft), "-c", "exit_on_error=on", database]
+        _run(as_its_user(str(found / "postgres"), *alone), "".join(f"{line}\n" for line in lines))
+    draft.rename(root / "data")
+
+
+def _logins(passwords: Mapping[str, str]) -> list[str]:
+    may_not = "NOSUPERUSER NOCREATEDB NOCREATEROLE"
+    made = [f"CREATE ROLE {login} LOGIN {may_not} PASSWORD '{word}'" for login, word in passwords.items()]
+    for database, owner in OWNERS.items():
+        made += [f"CREATE DATABASE {database} OWNER {owner}", f"REVOKE ALL ON DATABASE {database} FROM PUBLIC"]
+    return made
+
+
+def _run(command: list[str], said: str) -> None:
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, no shell
+        command, input=said, capture_output=True, text=True, cwd="/", env=settings_of_postgres(), check=False
+    )
+    if done.returncode:
+        words = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
+        raise StateError(
+            f"PostgreSQL's files cannot be made ({words}): see that REFIT_HOME has space, and that where root starts "
+            f"it, the user {SYSTEM_USER} may pass through the directories above"
+        )

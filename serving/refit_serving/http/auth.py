@@ -2,20 +2,28 @@
 
 It stands before the application, so that no address can be forgotten. What it lets in by key,
 and what it refuses, it notes.
+
+How fast one asker may go on: so many requests at once, and as many in each second after that.
+
+The access log: one line of JSON for each request, of who asked for what; no header and no body is in it.
+
+The lines are written without the logging of Python, which takes longer than the answer of a quick model.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+from dataclasses import dataclass, field
 from math import ceil
 
+import orjson
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from refit_infra.loopback import is_loopback
-from refit_serving.http.access import AccessLog
 from refit_serving.http.api_keys import LABEL, LOOK, PREDICT, Key, Keyring
-from refit_serving.http.pace import Pace
 
 OPEN = frozenset({"/healthz", "/v2/health/live", "/v2/health/ready"})
 """What anybody may ask: whether it runs and whether it can answer, and not for whom."""
@@ -118,3 +126,75 @@ def _host(value: bytes) -> str:
 def _too_fast(wait: float) -> ASGIApp:
     sentence = f"there are too many requests by this key: send the next one in {wait:.3g} seconds"
     return JSONResponse({"error": sentence}, 429, {"Retry-After": str(ceil(wait))})
+
+
+@dataclass(slots=True)
+class Pace:
+    """A bucket of tokens: it is full at first, a request takes one, and time fills it again."""
+
+    per_second: float
+    _left: float = field(default=-1.0, init=False)
+    _at: float = field(default=0.0, init=False)
+
+    def wait(self, now: float) -> float:
+        """Takes a token.
+
+        Args:
+            now: A clock that never goes back, in seconds.
+
+        Returns:
+            0 if there was one, else the seconds until there will be.
+
+        Example:
+            >>> pace = Pace(per_second=2)
+            >>> [pace.wait(now) for now in (0.0, 0.0, 0.0, 0.25, 0.5)]
+            [0.0, 0.0, 0.5, 0.25, 0.0]
+        """
+        full = max(1.0, self.per_second)
+        grown = full if self._left < 0 else self._left + (now - self._at) * self.per_second
+        self._left, self._at = min(full, grown), now
+        if self._left < 1.0:
+            return (1.0 - self._left) / self.per_second
+        self._left -= 1.0
+        return 0.0
+
+
+log = logging.getLogger(__name__)
+
+STANDARD_ERROR = 2
+LONGEST = 200
+"""The most characters of an address."""
+
+
+class AccessLog:
+    """Where the lines go."""
+
+    def __init__(self, descriptor: int = STANDARD_ERROR) -> None:
+        self._descriptor = descriptor
+        self._failed = False
+
+    def note(self, key: str | None, scope: Scope, status: int, seconds: float) -> None:
+        """Writes a line; where that fails, who is asked goes on answering.
+
+        Args:
+            key: The name of the key; `None` for a stranger.
+            scope: What was asked.
+            status: How it was answered.
+            seconds: How long that took.
+        """
+        client = scope.get("client")
+        facts = {
+            "at": time.time(),
+            "key": key,
+            "client": client[0] if client else None,
+            "method": scope["method"],
+            "path": scope["path"][:LONGEST],
+            "status": status,
+            "ms": round(1_000 * seconds, 3),
+        }
+        try:
+            os.write(self._descriptor, orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
+        except OSError as fault:
+            if not self._failed:
+                log.error("the access log cannot be written (%s): requests go unnoted", fault)  # noqa: TRY400
+            self._failed = True

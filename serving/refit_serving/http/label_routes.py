@@ -15,12 +15,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from refit.labels import label_rows
 from refit_serving.http.openapi import LABELS
-from refit_serving.http.predicting import JSON, form_of
-from refit_serving.rows.bodies import Desk
-from refit_serving.rows.json_rows import JSON_ROWS, named
-from refit_serving.rows.json_values import read_object
-from refit_serving.rows.limits import Limits
-from refit_serving.rows.request import identified, require_count
+from refit_serving.http.predict_routes import JSON, form_of
+from refit_serving.rows.json_rows import JSON_ROWS, named, read_object
+from refit_serving.rows.request import Desk, Limits, identified, require_count
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import label_kinds, put_in

@@ -1,18 +1,22 @@
-"""`/v2`: the Open Inference Protocol, which clients of KServe, MLServer and Triton speak."""
+"""`/v2`: the Open Inference Protocol, which clients of KServe, MLServer and Triton speak.
+
+`/v1`: rows in, predictions out.
+"""
 
 from __future__ import annotations
 
 from importlib.metadata import version as version_of
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from refit_serving.http.openapi import INFER, NOT_HERE
-from refit_serving.http.predicting import JSON, form_of
-from refit_serving.rows.binary_tensors import EXTENSION, binary_form
+from refit_serving.http.openapi import INFER, NOT_HERE, PREDICT
+from refit_serving.rows.arrow_rows import ARROW_ROWS, STREAM
+from refit_serving.rows.json_rows import JSON_ROWS
 from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.tensors import DATATYPES, TENSORS, datatype_of
+from refit_serving.rows.request import Form
+from refit_serving.rows.tensors import BINARY, DATATYPES, EXTENSION, TENSORS, binary_form, datatype_of
 from refit_serving.traffic.canary import Trial
 from refit_serving.traffic.service import Service
 
@@ -90,3 +94,47 @@ def _metadata(served: Served) -> dict[str, Any]:
         "inputs": inputs,
         "outputs": outputs,
     }
+
+
+JSON = "application/json"
+_FORMS = {JSON: JSON_ROWS, STREAM: ARROW_ROWS}
+
+
+def predictions(service: Service) -> APIRouter:
+    """Makes the routes.
+
+    Args:
+        service: Who answers.
+
+    Returns:
+        The routes.
+    """
+    router = APIRouter(prefix="/v1", tags=["predictions"])
+
+    @router.post("/models/{name}/predict", openapi_extra=PREDICT, response_class=Response)
+    async def predict(name: str, request: Request) -> Response:
+        """Answer rows with the champion of a project, all of them by one version."""
+        return await service.answer(name, request, form_of(request, _FORMS))
+
+    return router
+
+
+def form_of(request: Request, forms: dict[str, Form]) -> Form:
+    """Chooses the form of a body by its content type.
+
+    Args:
+        request: The request.
+        forms: From content type to form.
+
+    Returns:
+        The form.
+
+    Raises:
+        HTTPException: With 415 for another content type.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    # Whoever announces bytes after the JSON has not sent what the content type says.
+    if given not in forms or BINARY in request.headers:
+        named = f"is {given[:100]!r}" if given else "is missing"
+        raise HTTPException(415, f"the content type {named}, or not the body's own: send {' or '.join(forms)}")
+    return forms[given]

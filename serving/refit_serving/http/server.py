@@ -12,11 +12,10 @@ import uvicorn
 
 from refit.errors import StateError
 from refit_infra.loopback import is_loopback
-from refit_serving.http.access import AccessLog
 from refit_serving.http.api_keys import Keyring
 from refit_serving.http.app import make_app
-from refit_serving.http.auth import Door
-from refit_serving.rows.limits import Limits
+from refit_serving.http.auth import AccessLog, Door
+from refit_serving.rows.request import Limits
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
 

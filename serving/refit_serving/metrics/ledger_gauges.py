@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from refit.monitoring.allowance import Allowance, allowance
+from refit.monitoring.decide import history_of
 from refit.monitoring.evidence import Evidence, Performance
-from refit.monitoring.replay import history_of
+from refit.monitoring.guards import Allowance, allowance
 from refit.records.ledger import Entry
 from refit.records.references import Champion
 from refit.results.ledger_summary import Tally

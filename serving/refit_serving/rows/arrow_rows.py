@@ -12,10 +12,9 @@ import pyarrow as pa
 from fastapi import HTTPException
 
 from refit.inference.predictor import Said
-from refit.inference.received_arrow import received_table
-from refit_serving.rows.limits import Limits
+from refit.inference.request_rows import received_table
 from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import Asked, Form, identified, require_count
+from refit_serving.rows.request import Asked, Form, Limits, identified, require_count
 
 STREAM = "application/vnd.apache.arrow.stream"
 _RECORD_BATCH, _DICTIONARY_BATCH = "record batch", "dictionary"

@@ -13,11 +13,9 @@ from refit.inference.predictor import Answerer
 from refit.inference.request_rows import Wanted, made_up
 from refit.records.references import Champion
 from refit_tasks.catalog import find_project
-from refit_tasks.onnx_export.serving_forms import load_form, recorded_form
-from refit_tasks.onnx_export.session import OnnxForm
-from refit_tasks.registry.model_signature import fetched, kinds_beside
+from refit_tasks.onnx_export.session import OnnxForm, load_form, recorded_form
+from refit_tasks.registry.model_signature import fetched, kinds_beside, others_of, recorded_features, recorded_kinds
 from refit_tasks.registry.model_store import load_model
-from refit_tasks.registry.recorded_features import others_of, recorded_features, recorded_kinds
 
 log = logging.getLogger(__name__)
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event, Thread
 
-from refit.one_line_faults import told
+from refit.errors import told
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import Served, prepared
 from refit_serving.traffic.canary import Trial
-from refit_serving.traffic.follower import EVERY_SECONDS, Seat
-from refit_serving.traffic.pausing import Pause
+from refit_serving.traffic.follower import EVERY_SECONDS, Pause, Seat
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.record import entries
 from refit_tasks.registry.challengers import find_challenger

@@ -1,20 +1,61 @@
-"""The thread that follows the ledger: who is champion answers within seconds, and never before it has warmed up."""
+"""The thread that follows the ledger: who is champion answers within seconds, and never before it has warmed up.
+
+Waits between tries of what has failed: twice as long each time, up to a bound.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
-from refit.one_line_faults import told
+from refit.errors import told
 from refit.records.references import Champion
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import Served, prepared
 from refit_serving.traffic.canary import Trial
-from refit_serving.traffic.pausing import Pause
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.generations import newest_champion
+
+FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
+
+
+@dataclass(slots=True)
+class Pause:
+    """What has failed, and when it is tried again."""
+
+    about: int = 0
+    """Names what has failed; 0 if nothing has."""
+    again_at: float = 0.0
+    """By the monotonic clock."""
+    seconds: float = FIRST_SECONDS
+
+    def holds(self, about: int) -> bool:
+        """Tells whether something has failed and its time has not come yet.
+
+        Args:
+            about: What is to be tried.
+
+        Returns:
+            Whether it has to wait.
+        """
+        return about == self.about and time.monotonic() < self.again_at
+
+    def begin(self, about: int) -> None:
+        """Notes that something has failed.
+
+        Args:
+            about: What; a second failure of the same waits twice as long.
+        """
+        self.seconds = min(2 * self.seconds, LONGEST_SECONDS) if about == self.about else FIRST_SECONDS
+        self.about, self.again_at = about, time.monotonic() + self.seconds
+
+    def end(self) -> None:
+        """Notes that nothing has to wait any more."""
+        self.about, self.seconds = 0, FIRST_SECONDS
+
 
 log = logging.getLogger(__name__)
 

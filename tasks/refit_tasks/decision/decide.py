@@ -10,11 +10,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection, select
 
-from refit.monitoring.decide import decide
+from refit.monitoring.decide import Decided, Retrained, decide, history_of
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.history import History
-from refit.monitoring.replay import Decided, Retrained, history_of
 from refit.project import Project
 from refit.records.ledger import Entry, as_payload
 from refit_tasks.ledger.database import ledger, reading, writing

@@ -1,15 +1,30 @@
-"""The lock behind a turn: a file that says whose turn it is. The operating system frees it when its holder dies."""
+"""The lock behind a turn: a file that says whose turn it is. The operating system frees it when its holder dies.
+
+What a retrain leaves behind whose process was killed: a decision that nobody has carried out.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from refit.monitoring.decide import Decided, Retrained
+from refit.monitoring.decisions import Attempt
+from refit.monitoring.evidence import Evidence
+from refit.project import Project
+from refit.records.ledger import from_payload
 from refit_infra.settings import Settings
+from refit_tasks.decision.decide import RecordedDecision, read_history, record_outcome
 from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.ledger.generations import current_champion, generation_of
+from refit_tasks.ledger.record import entry
+from refit_tasks.runs.liveness import claim, dead_runs
 
 
 @contextmanager
@@ -98,3 +113,90 @@ def projects_with_turns() -> set[str]:
 
 def _lock(project: str) -> FileLock:
     return FileLock(turn_file(project).with_suffix(".lock"))
+
+
+log = logging.getLogger(__name__)
+
+
+def claim_left_behind(definition: Project, as_of: datetime) -> tuple[Evidence, RecordedDecision] | None:
+    """Finds the decision whose retrain was killed on this machine, and gives it to one caller, to go on with it.
+
+    So it does where the monitor was killed that had decided, before it could start a retrain. What was killed twice is
+    given to nobody: what kills every retrain should not be repeated for ever.
+
+    Args:
+        definition: The project.
+        as_of: The instant looked from, UTC.
+
+    Returns:
+        What the decision rests on, seen from now, and the decision; `None` if there is no such retrain, or its champion
+        serves no longer.
+
+    Raises:
+        StateError: If the ledger cannot be read or written, or the lock cannot be used.
+    """
+    if not written_by_holder(definition.name) and not dead_runs(definition.name):
+        return None
+    with holding(definition.name, seconds=0) as free:
+        left = (bury(definition.name) or _never_begun(definition.name)) if free else []
+    found = entry(left[-1].decision) if left else None
+    if found is None:
+        return None
+    decided = from_payload(Decided, found.payload)
+    log.info("%s: going on with decision %d, which was left behind by a kill", definition.name, found.id)
+    return replace(decided.evidence, as_of=as_of), RecordedDecision(found.id, decided.decision)
+
+
+def _never_begun(project: str) -> list[Attempt]:
+    """Claims the retrains that a monitor had decided on when it was killed; the retrain itself leaves a turn."""
+    generation = generation_of(current_champion(project))
+    attempts = read_history(project, datetime.now(UTC)).attempts
+    waiting = [one for one in attempts if one.ending is None and one.generation == generation and one.turn]
+    claimed = claim(project, {str(one.turn) for one in waiting})
+    return [one for one in waiting if one.turn in claimed]
+
+
+def left_open(project: str) -> list[Attempt]:
+    """Finds the retrains without an end that nobody alive is at; only who holds the project's turn may ask.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Those that died with the turn, and those that a monitor had decided on which was killed.
+
+    Raises:
+        StateError: If the ledger cannot be read.
+    """
+    died = _died_with(project, written_by_holder(project))
+    monitors = {run.id for run in dead_runs(project)}
+    attempts = read_history(project, datetime.now(UTC)).attempts if monitors else ()
+    return [*died, *(one for one in attempts if one.ending is None and one.turn in monitors and one not in died)]
+
+
+def bury(project: str) -> list[Attempt]:
+    """Records the end of the retrain whose process died with the turn; only who holds the turn now may.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The retrain, if it died before the promotion.
+
+    Raises:
+        StateError: If the ledger cannot be read or written.
+    """
+    dead, generation = _died_with(project, written_by_holder(project)), generation_of(current_champion(project))
+    failed = [one for one in dead if one.generation == generation]
+    for one in dead:
+        ended = Retrained(one.decision, "failed" if one in failed else "promoted", 0.0, error="its process was killed")
+        record_outcome(project, ended, datetime.now(UTC))
+        log.info("%s: the retrain of decision %d was killed", project, one.decision)
+    turn_file(project).unlink(missing_ok=True)
+    return failed
+
+
+def _died_with(project: str, left: list[str]) -> list[Attempt]:
+    """Picks the retrains without an end that the dead holder of a turn was at."""
+    attempts = read_history(project, datetime.now(UTC)).attempts if left else ()
+    return [one for one in attempts if one.ending is None and (one.turn == left[0] or str(one.decision) in left[1:])]

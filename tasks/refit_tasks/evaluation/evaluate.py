@@ -14,12 +14,10 @@ from refit.gate.comparison import Contender, Ground, answers_of, cannot_be_judge
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import Rehearsal
 from refit.project import Project
-from refit.records.references import Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import pinned, read_rows
-from refit_tasks.storage.streaming import sampled
+from refit_tasks.storage.snapshot_rows import pinned, read_rows, sampled
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,22 @@
-"""The rehearsal: a stored model answers in a fresh process, as it would when it serves, before it may."""
+"""The rehearsal: a stored model answers in a fresh process, as it would when it serves, before it may.
+
+The process of the room in which models rehearse: started when it is first needed, ended with its owner.
+"""
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import logging
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,12 +31,17 @@ from refit.gate.serving_parity import AGREEMENT
 from refit.inference.feature_schema import answer, kinds_of
 from refit.modelling.predictions import Predictions
 from refit.project import Project
-from refit.records.references import ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.evaluation.rehearsal_process import ROOM
-from refit_tasks.evaluation.rehearsal_rows import difference_of, plain, variants, write_frame
-from refit_tasks.evaluation.sandbox_worker import METHODS, TIME_OVER, Orders
+from refit_tasks.evaluation.sandbox_worker import (
+    METHODS,
+    TIME_OVER,
+    Orders,
+    difference_of,
+    plain,
+    variants,
+    write_frame,
+)
 from refit_tasks.registry.model_signature import fetched, kinds_beside
 from refit_tasks.registry.model_store import load_model
 
@@ -180,3 +194,70 @@ def _rehearsed(orders: Orders) -> dict[str, Any]:
     if code == TIME_OVER:
         return {"fault": f"it had not answered after {orders.seconds:g} s"}
     return {"fault": "the process died" if code is None else f"the process ended with code {code}"}
+
+
+_START = "from refit_tasks.evaluation.sandbox_worker import serve; serve()"
+
+
+class Room:
+    """One process for all rehearsals of this one, which take turns."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._owner = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process, where it has been started."""
+        return self._process.pid if self._process else None
+
+    def rehearse(self, orders: Orders) -> int | None:
+        """Has a model rehearse in a fresh process of the room.
+
+        Args:
+            orders: What to rehearse.
+
+        Returns:
+            The exit code of the fresh process; `None` where the room itself died. The next rehearsal starts another.
+        """
+        with self._lock:
+            process = self._open()
+            line = _told(process, json.dumps(asdict(orders)) + "\n")
+            if not line:
+                self._process = None
+                process.kill()
+                process.communicate()
+            return int(line) if line else None
+
+    def close(self) -> None:
+        """Ends the process by closing what it reads from."""
+        if self._process and self._owner == os.getpid():
+            self._process.communicate()
+            self._process = None
+
+    def _open(self) -> subprocess.Popen[str]:
+        # A process that was forked from one with a room shares its pipes, and must not use them.
+        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and words of ours
+                [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            self._owner = os.getpid()
+        return self._process
+
+
+def _told(process: subprocess.Popen[str], line: str) -> str:
+    """Sends one line and gives the one that comes back; nothing where the process is gone."""
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+    except BrokenPipeError:
+        return ""
+    return process.stdout.readline()
+
+
+ROOM = Room()
+"""The room of this process."""
+atexit.register(ROOM.close)

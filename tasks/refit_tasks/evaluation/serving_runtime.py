@@ -14,16 +14,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.inference.feature_schema import conformed
 from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm
 from refit.project import Project
-from refit.records.references import ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.evaluation.rehearsal_process import ROOM
-from refit_tasks.evaluation.rehearsal_rows import write_frame
-from refit_tasks.evaluation.sandbox_worker import TIME_OVER, Orders
+from refit_tasks.evaluation.sandbox_worker import TIME_OVER, Orders, write_frame
+from refit_tasks.evaluation.serving_check import ROOM
 from refit_tasks.onnx_export.verify import FILE
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import FORMS, fetched, kinds_beside, stored_id

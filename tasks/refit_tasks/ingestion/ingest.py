@@ -16,7 +16,7 @@ from refit.data.schema import differences, unfit_names, unify
 from refit.data.split import Times
 from refit.errors import ContractViolation
 from refit.project import Project
-from refit.records.snapshots import Ingestion
+from refit.records.references import Ingestion
 from refit.windows import Window
 from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
@@ -24,8 +24,8 @@ from refit_tasks.ingestion.row_filter import TIME, Sieve
 from refit_tasks.ingestion.upsert import Committed, Delivery, commit, require_cover
 from refit_tasks.retries import not_ours
 from refit_tasks.storage.delta import open_table, schema_of
+from refit_tasks.storage.snapshots import load_window
 from refit_tasks.storage.staging import staging_area
-from refit_tasks.storage.watermark import load_window
 from refit_tasks.validation.contract import contract_of, judge_batch, record_contract
 
 if TYPE_CHECKING:

@@ -3,31 +3,44 @@
 A label may come before the row it belongs to is ingested, and a server must not rewrite a project's table for each one.
 So labels are only appended here, and the next run that ingests gives them to their rows, all of them in one commit.
 A label is kept as text, since the columns of the project's table may have other types by then.
+
+Labels that wait in a project's inbox find their rows.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from prefect import task
+from prefect.cache_policies import NO_CACHE
 
 from refit.data.casting import conform
-from refit.data.rejected_rows import decode, encode
+from refit.data.fingerprint import Index, identities
+from refit.data.rejected_rows import decode, encode, reasons_of
 from refit.errors import NotEnoughData
 from refit.inference.json_columns import kind_of
+from refit.labels import Labelling, Labels
 from refit.project import Project
-from refit_tasks.ingestion.label_join import require_key
-from refit_tasks.storage.delta import open_table, read, redo, schema_of, uri_of
+from refit_tasks.ingestion.label_join import Broken, Joined, Refuse, require_key, settle
+from refit_tasks.ingestion.quarantine import keep_rejected
+from refit_tasks.ingestion.row_filter import REASONS, TIME
+from refit_tasks.retries import not_ours
+from refit_tasks.storage.delta import LABELS, open_table, read, redo, schema_of, uri_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
-from refit_tasks.storage.table_names import LABELS
+from refit_tasks.storage.staging import Pieces, staging_area
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+
 
 SCHEMA = pa.schema([("arrived_at", pa.timestamp("us", tz="UTC")), ("row", pa.string())])
 _KEPT = {
@@ -140,3 +153,131 @@ def leave_in(table: DeltaTable, held: pa.Table) -> None:
     with suppress(CommitFailedError):
         write_deltalake(table, held, mode="overwrite")
         table.vacuum(READERS_HOURS, dry_run=False, enforce_retention_duration=False)
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """What an inbox holds."""
+
+    held: pa.Table
+    """As it is stored."""
+    whole: npt.NDArray[np.intp]
+    """The places of rows whose cells are still of the table's types; others go on waiting."""
+    of: npt.NDArray[np.intp]
+    """Which label each of those is, or was corrected by."""
+    last: npt.NDArray[np.bool_]
+    """Which of those no later one has corrected."""
+    labels: Labels
+    """The last label of each key."""
+
+
+@task(
+    task_run_name="join labels of {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=not_ours,
+)
+def join_waiting(definition: Project, until: datetime) -> Labelling | None:
+    """Gives rows the labels that were sent for them over HTTP, the last one of each key.
+
+    A label whose row is not ingested yet goes on waiting. One that breaks the contract goes to the quarantine with its
+    row. Killed at any moment, the next run finds the labels where they were.
+
+    Args:
+        definition: The project.
+        until: The end of the ingest that went before, UTC.
+
+    Returns:
+        What came of the labels; `None` where none waits, or the project has no table.
+
+    Raises:
+        StateError: If others keep writing to the table.
+    """
+    inbox = open_table(labels_of(definition.name))
+    table = open_table(definition.name) if inbox else None
+    if inbox is None or table is None:
+        return None
+    waiting = _waiting(definition, inbox, table)
+    if not waiting.held.num_rows:
+        return None
+    with staging_area(definition.name) as area:
+        labels, joined = redo(lambda: _settle(definition, waiting.labels, area, until), definition.name)
+    done = _take_out(inbox, waiting, labels, joined)
+    log.info("%s: %s", definition.name, in_words(done))
+    return done
+
+
+def in_words(done: Labelling) -> str:
+    """Says what came of labels.
+
+    Args:
+        done: What came of them.
+
+    Returns:
+        A line of words.
+    """
+    told = f"{done.arrived:,} labels arrived, {done.corrected:,} corrected, {done.unchanged:,} were there already"
+    waiting = f", {done.unknown:,} wait for their rows" if done.unknown else ""
+    return told + waiting + (f", {done.refused:,} broke the contract: see the quarantine" if done.refused else "")
+
+
+def _waiting(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _Waiting:
+    schema = schema_of(table)
+    held = all_in(inbox)
+    columns = [*definition.key, definition.target]
+    rows, whole = typed(held, pa.schema([schema.field(name) for name in columns]))
+    places = np.flatnonzero(whole)
+    usable = rows.take(pa.array(places))
+    last = ~Index(identities(usable, definition.key)).superseded()
+    labels = Labels(usable.filter(pa.array(last)), definition.key, definition.target)
+    return _Waiting(held, places, labels.find(usable), last, labels)
+
+
+def _settle(definition: Project, labels: Labels, area: Path, until: datetime) -> tuple[Labels, Joined]:
+    table = open_table(definition.name)
+    assert table is not None  # noqa: S101 - it was there, and nothing removes one
+    return settle(definition, table, labels, area, _set_aside(definition, area, until))
+
+
+def _set_aside(definition: Project, area: Path, until: datetime) -> Refuse:
+    def refuse(labels: Labels, broken: list[Broken]) -> Labels:
+        rejected, keep = Pieces(area / f"refused-{labels.rows.num_rows}"), np.ones(labels.rows.num_rows, np.bool_)
+        for one in broken:
+            rows = sorted({fault.row for fault in one.faults})
+            bad = one.rows.take(pa.array(rows))
+            keep[labels.find(bad)] = False
+            reasons = [reasons_of(fault for fault in one.faults if fault.row == row) for row in rows]
+            times = bad[definition.timestamp]
+            rejected.add(bad.append_column(TIME, times).append_column(REASONS, pa.array(reasons)))
+        keep_rejected(definition, rejected, until, one.rows.schema)
+        return Labels(labels.rows.filter(pa.array(keep)), labels.key, labels.target)
+
+    return refuse
+
+
+def _take_out(inbox: DeltaTable, waiting: _Waiting, labels: Labels, joined: Joined) -> Labelling:
+    """Empties the inbox of labels that have found their rows, were refused, or were corrected by later ones."""
+    at = labels.find(waiting.labels.rows)
+    refused, unknown = at < 0, np.zeros(len(at), np.bool_)
+    unknown[~refused] = ~joined.found[at[~refused]]
+    stays = np.ones(waiting.held.num_rows, np.bool_)
+    # What a refused label was to correct is tried once more by itself.
+    stays[waiting.whole] = np.where(waiting.last, unknown[waiting.of], refused[waiting.of])
+    if not stays.all():
+        leave_in(inbox, waiting.held.filter(pa.array(stays)))
+    return Labelling(
+        rows=waiting.held.num_rows,
+        arrived=joined.arrived,
+        corrected=joined.corrected,
+        unchanged=joined.unchanged,
+        unknown=int(stays.sum()),
+        empty=0,
+        repeated=int((~waiting.last & ~refused[waiting.of]).sum()),
+        refused=int(refused.sum()),
+        ignored=(),
+        version=joined.version,
+    )

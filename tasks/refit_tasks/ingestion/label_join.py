@@ -1,8 +1,14 @@
-"""Labels that have arrived are put into a project's table, by key, in one commit."""
+"""Labels that have arrived are put into a project's table, by key, in one commit.
+
+Files of labels, read whole: a label is a key and a value.
+
+How labels that have arrived get into a project's table: all of a file or nothing, in one commit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,13 +19,14 @@ import pyarrow as pa
 
 from refit.data.chunks import join
 from refit.data.contract import Fault
+from refit.data.rejected_rows import shown, unseen
 from refit.data.split import span
-from refit.errors import ProjectError
-from refit.labels import Labels
+from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectError
+from refit.labels import Labelling, Labels, read_labels
 from refit.project import Project
 from refit.windows import Window
-from refit_tasks.storage.delta import ROW_GROUP, read, schema_of, within, write
-from refit_tasks.storage.staging import Pieces
+from refit_tasks.storage.delta import ROW_GROUP, open_table, read, redo, schema_of, within, write
+from refit_tasks.storage.staging import Pieces, staging_area
 from refit_tasks.validation.contract import contract_of, judge_rows
 
 if TYPE_CHECKING:
@@ -151,3 +158,105 @@ def _broken(definition: Project, table: DeltaTable, labels: Labels, staged: Piec
         if faults:
             found.append(Broken(rows, faults))
     return found
+
+
+def read_label_file(file: Path, pii: Collection[str] = ()) -> pa.Table:
+    """Reads all rows of a file; the cells of a CSV file stay text, so that only the table says what they are.
+
+    Args:
+        file: A CSV or Parquet file.
+        pii: The columns that identify a person: where there are any, no row of the file is shown.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        LoadFailed: If it cannot be read.
+    """
+    from pyarrow import parquet
+
+    try:
+        if file.suffix.lower() in (".parquet", ".pq"):
+            return parquet.ParquetFile(file).read()
+        return _read_csv(file)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        told = unseen(pii, error) if pii else str(error).splitlines()[0]
+        cause = None if pii else error  # it would be printed, with its message
+        raise LoadFailed(f"{file} cannot be read ({told}): give a CSV or Parquet file with a header") from cause
+
+
+def _read_csv(file: Path) -> pa.Table:
+    from pyarrow import csv
+
+    with csv.open_csv(file) as opened:
+        names = opened.schema.names
+    texts = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True)
+    return csv.read_csv(file, convert_options=texts)
+
+
+log = logging.getLogger(__name__)
+
+
+def join_labels(definition: Project, file: Path) -> Labelling:
+    """Gives rows of a project's table the labels of a file, by key.
+
+    It is a compare-and-set, so it may run beside an ingest. The ingest's watermark stays where it is. A source that
+    delivers such a row again without its label does not erase it; one that delivers it with another label corrects it.
+    Older versions of the table stay as they were.
+
+    Args:
+        definition: The project.
+        file: A CSV or Parquet file with the key columns and the target; other columns are left out.
+
+    Returns:
+        What came of each row of the file. The same file once more changes nothing.
+
+    Raises:
+        ProjectError: If the project has no key.
+        NotEnoughData: If it has no table.
+        LoadFailed: If the file cannot be read.
+        ContractViolation: If the file is not fit; nothing was changed then.
+        StateError: If others keep writing to the table.
+    """
+    require_key(definition)
+    rows = read_label_file(file, definition.pii)
+    with staging_area(definition.name) as area:
+        done = redo(lambda: _join(definition, str(file), rows, area), definition.name)
+    log.info("%s: %d labels arrived, %d corrected", definition.name, done.arrived, done.corrected)
+    return done
+
+
+def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelling:
+    table = open_table(definition.name)
+    if table is None:
+        raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows first")
+    labels, ignored = read_labels(definition, file, rows, schema_of(table))
+    _, joined = settle(definition, table, labels, area, _refuse_all(definition))
+    if labels.rows.num_rows and not joined.found.any():
+        raise ContractViolation(
+            f"none of the {labels.rows.num_rows:,} keys in {file} is in the table of {definition.name}: nothing was "
+            f"changed; check the columns {', '.join(definition.key)}, and the time zone where one is a time"
+        )
+    return Labelling(
+        rows=rows.num_rows,
+        arrived=joined.arrived,
+        corrected=joined.corrected,
+        unchanged=joined.unchanged,
+        unknown=joined.unknown,
+        empty=labels.empty,
+        repeated=labels.repeated,
+        ignored=ignored,
+        version=joined.version,
+    )
+
+
+def _refuse_all(definition: Project) -> Refuse:
+    def refuse(_labels: Labels, broken: list[Broken]) -> Labels:
+        first, count = broken[0].faults[0], sum(len(one.faults) for one in broken)
+        value = shown(definition.pii, first.column, first.value)
+        raise ContractViolation(
+            f"the label {value!r} breaks the data contract of {definition.name} ({first.rule} on "
+            f"{first.column}, {count:,} rows): nothing was changed; correct the file or the contract"
+        )
+
+    return refuse

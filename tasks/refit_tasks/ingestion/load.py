@@ -1,19 +1,35 @@
-"""Runs a load, and puts what it gives on disk as it comes, whatever its size."""
+"""Runs a load, and puts what it gives on disk as it comes, whatever its size.
+
+What a server was asked, read from the predictions' table as the rows of a project.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from refit.data.chunks import FRAMES, cut, join
+from refit.data.fingerprint import Index, identities
 from refit.errors import LoadFailed
+from refit.inference.prediction_rows import FEATURE, INSTANT, KEY
 from refit.project import Frame, Project, Rows
+from refit.requests import Requests
 from refit.windows import Window
 from refit_tasks.project_code import blame
+from refit_tasks.storage.delta import open_table, read, schema_of, within
+from refit_tasks.storage.predictions_table import predictions_of
 from refit_tasks.storage.staging import Pieces
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 
 log = logging.getLogger(__name__)
 
@@ -88,3 +104,100 @@ def _frames(definition: Project, load: Callable[[Window], Rows], window: Window)
                 f"Arrow table, or an iterator of them"
             )
         yield frame
+
+
+def with_requests(definition: Project) -> Project:
+    """Gives a project that takes requests for its rows a load that knows where they lie.
+
+    Args:
+        definition: The project, as its file has it.
+
+    Returns:
+        The project; its load gives the history's rows, and then those that were asked about. Another one as it is.
+    """
+    asked = definition.load
+    if not isinstance(asked, Requests):
+        return definition
+
+    def load(window: Window) -> Iterator[Frame]:
+        if asked.history is not None:
+            rows = asked.history(window)
+            frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
+            yield from frames
+        yield from requested(definition, window)
+
+    return definition.model_copy(update={"load": load})
+
+
+def requested(definition: Project, window: Window) -> Iterator[pa.Table]:
+    """Reads what was asked about rows of a window.
+
+    Args:
+        definition: The project.
+        window: The event times.
+
+    Yields:
+        Rows with the project's columns, the target missing; of each key the last one.
+    """
+    table = open_table(predictions_of(definition.name))
+    if table is None:
+        return
+    where = f"source = 'http' AND role <> 'shadow' AND {_inside(window)}"
+    columns = [name for name in schema_of(table).names if name.startswith((FEATURE, KEY)) and ":" not in name]
+    last, own = _Last(definition, table, where) if definition.key else None, open_table(definition.name)
+    held = schema_of(own) if own else pa.schema([])
+    for part in read(table, [*columns, "event_time", "scored_at"], where):
+        rows = _as_project(definition, part, columns, held)
+        rows = rows.filter(pa.array(last.of(rows, part["scored_at"]))) if last else rows
+        if rows.num_rows:
+            yield rows
+
+
+class _Last:
+    """Picks the last request of each key; memory holds 24 bytes for each request."""
+
+    def __init__(self, definition: Project, table: DeltaTable, where: str) -> None:
+        self._key, names = list(definition.key), [KEY + name for name in definition.key]
+        found, moments = [np.empty(0, "S16")], [np.empty(0, np.int64)]
+        # A server that was never told the key has no column of it.
+        for part in read(table, [*names, "scored_at"], where) if set(names) <= set(schema_of(table).names) else ():
+            found.append(identities(part.select(names).rename_columns(self._key), self._key))
+            moments.append(_micros(part["scored_at"]))
+        keys, at = np.concatenate(found), np.concatenate(moments)
+        order = np.lexsort((at, keys))
+        final = np.append(keys[order][1:] != keys[order][:-1], [True] * bool(len(keys)))
+        self._index, self._at = Index(keys[order][final]), at[order][final]
+        self._given = np.zeros(len(self._at), np.bool_)
+
+    def of(self, rows: pa.Table, scored_at: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+        if not set(self._key) <= set(rows.column_names):
+            return np.zeros(rows.num_rows, np.bool_)
+        place = self._index.find(identities(rows, self._key))
+        last = (place >= 0) & (self._at[place] == _micros(scored_at)) & ~self._given[place]
+        for name in self._key:
+            last &= np.asarray(rows[name].is_valid())
+        # Two rows of one request have the same moment.
+        _, first = np.unique(place[last], return_index=True)
+        once = np.zeros(len(place), np.bool_)
+        once[np.flatnonzero(last)[first]] = True
+        self._given[place[once]] = True
+        return once
+
+
+def _as_project(definition: Project, part: pa.Table, columns: list[str], held: pa.Schema) -> pa.Table:
+    times = pc.coalesce(part["event_time"], part["scored_at"]).cast(INSTANT)
+    cells = {name.removeprefix(FEATURE).removeprefix(KEY): part[name] for name in columns}
+    truths = [name for name in cells if name in held.names and pa.types.is_boolean(held.field(name).type)]
+    cells |= {name: cells[name].cast(pa.bool_()) for name in truths}
+    kind = held.field(definition.target).type if definition.target in held.names else pa.null()
+    return pa.table({**cells, definition.timestamp: times, definition.target: pa.nulls(part.num_rows, kind)})
+
+
+def _inside(window: Window) -> str:
+    given, answered = within("event_time", window), within("scored_at", window)
+    return f"(({given}) OR (event_time IS NULL AND {answered}))"
+
+
+def _micros(moments: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    found: npt.NDArray[np.int64] = moments.cast(pa.int64()).to_numpy()
+    return found

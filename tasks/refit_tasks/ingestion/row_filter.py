@@ -11,15 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.batches import Batch
 from refit.data.chunks import join
-from refit.data.contract import Contract, Fault
+from refit.data.contract import Batch, Contract, Fault
 from refit.data.fingerprint import Identities, Index, identities
 from refit.data.rejected_rows import SUPERSEDED, reasons_of
 from refit.data.schema import conform
 from refit.data.split import moment
 from refit.project import Project
-from refit.records.snapshots import Broken
+from refit.records.references import Broken
 from refit.windows import Window
 from refit_tasks.runs.progress import Gauge
 from refit_tasks.storage.staging import Pieces

@@ -20,8 +20,8 @@ from refit.errors import ContractViolation, StateError
 from refit.project import Project
 from refit.windows import Window
 from refit_tasks.storage.delta import ROW_GROUP, open_table, read, redo, schema_of, within, write
+from refit_tasks.storage.snapshots import mark
 from refit_tasks.storage.staging import Pieces
-from refit_tasks.storage.watermark import mark
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

@@ -2,6 +2,13 @@
 
 SQLite under `REFIT_HOME` by default, PostgreSQL by `REFIT_DATABASE_URL`. Both tables are append-only: triggers refuse
 what would change or remove a row.
+
+The triggers that keep both tables of the ledger append-only, and the one who may go past them.
+
+Who may do what to a ledger on PostgreSQL: roles that append or read, and can change or remove nothing.
+
+The tables belong to whoever made them. That role alone can take entries away, as the archive of `refit prune` does, and
+runs nothing else.
 """
 
 from __future__ import annotations
@@ -25,14 +32,12 @@ from sqlalchemy import (
     event,
     inspect,
 )
-from sqlalchemy.exc import NoSuchModuleError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from refit.data.databases import FORM, as_url
 from refit.errors import StateError
 from refit_infra.settings import Settings
 from refit_tasks.errors import naming_the_fix, open_home
-from refit_tasks.ledger.append_only import APPEND_ONLY
-from refit_tasks.ledger.ledger_roles import naming_the_role
 from refit_tasks.ledger.restore_marker import insist_restored
 
 _metadata = MetaData()
@@ -165,3 +170,102 @@ def _create_tables(engine: Engine) -> None:
         _metadata.create_all(connection)
         for statement in APPEND_ONLY[engine.dialect.name]:
             connection.exec_driver_sql(statement)
+
+
+APPEND_ONLY = {
+    "sqlite": [
+        f"CREATE TRIGGER {table}_refuses_{change} BEFORE {change} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, 'the {table} table is append-only'); END"
+        for table in ("ledger", "champions")
+        for change in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the table is append-only'; END $$",
+        *(
+            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION refit_append_only()"
+            for table in ("ledger", "champions")
+        ),
+    ],
+}
+"""The statements that make the triggers, by dialect."""
+
+
+@contextmanager
+def unlocked(connection: Connection) -> Iterator[None]:
+    """Lets rows be removed within a transaction: for the archive alone, which keeps what it takes away.
+
+    Args:
+        connection: From `writing`.
+
+    Yields:
+        Nothing; afterwards the tables are append-only again, before anybody else can see them.
+    """
+    if connection.engine.dialect.name == "sqlite":
+        for name in [statement.split()[2] for statement in APPEND_ONLY["sqlite"]]:
+            connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        yield
+        for statement in APPEND_ONLY["sqlite"]:
+            connection.exec_driver_sql(statement)
+        return
+    for table in ("ledger", "champions"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER append_only")
+    yield
+    for table in ("ledger", "champions"):
+        connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER append_only")
+
+
+_PERMISSION_DENIED = "42501"
+
+ROLES = """\
+-- Roles for the ledger in this database, by its name: DATABASE_writer appends and reads, DATABASE_reader reads.
+-- Run as the owner of the tables with the right to make roles; a second time changes nothing. Then give each login one:
+--   CREATE ROLE refit LOGIN PASSWORD '...'; GRANT "DATABASE_writer" TO refit;
+DO $$
+DECLARE
+  writer text := current_database() || '_writer';
+  reader text := current_database() || '_reader';
+  one text;
+BEGIN
+  IF octet_length(writer) > 63 THEN
+    RAISE EXCEPTION 'the name of the database is too long to name roles by it';
+  END IF;
+  EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
+  FOREACH one IN ARRAY ARRAY[writer, reader] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = one) THEN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', one);
+    END IF;
+    EXECUTE format('REVOKE ALL ON ledger, champions FROM PUBLIC, %I', one);
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), one);
+    EXECUTE format('GRANT SELECT ON ledger, champions TO %I', one);
+  END LOOP;
+  EXECUTE format('GRANT INSERT ON ledger, champions TO %I', writer);
+END
+$$;
+"""
+"""SQL for `psql`."""
+
+
+@contextmanager
+def naming_the_role(place: str) -> Iterator[None]:
+    """Turns what a role may not do into a `StateError`.
+
+    Args:
+        place: The database's URL without its password.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StateError: If PostgreSQL refuses a statement to the role of the URL.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _PERMISSION_DENIED:
+            raise
+        raise StateError(
+            f"the role in REFIT_DATABASE_URL may not do this in {place} ({str(error.orig).splitlines()[0]}): writers "
+            f"append, and the owner alone makes the tables and archives; `refit ledger roles` says who is who"
+        ) from error

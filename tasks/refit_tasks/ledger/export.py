@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from refit.errors import StateError
 from refit.records.ledger import Entry, canonical
+from refit_tasks.errors import writable
 from refit_tasks.ledger.database import ledger, reading
 from refit_tasks.ledger.transactions import as_entry
-from refit_tasks.saving import writable
 
 
 def export_ledger(project: str | None, out: Path) -> tuple[Path, int]:

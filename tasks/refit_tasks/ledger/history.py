@@ -15,7 +15,7 @@ from refit.records.references import Champion
 from refit_tasks.ledger.database import ledger, reading
 from refit_tasks.ledger.generations import newest_champion
 from refit_tasks.ledger.transactions import as_entry
-from refit_tasks.presentation.performance_picture import Event, Mark, Point
+from refit_tasks.presentation.charts import Event, Mark, Point
 
 NEWEST = 40
 """How many decisions, retrains and verdicts are told one by one."""

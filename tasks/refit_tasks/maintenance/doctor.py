@@ -1,19 +1,33 @@
-"""Finds what a crash has left, and puts it right: never what a living process or a registered version needs."""
+"""Finds what a crash has left, and puts it right: never what a living process or a registered version needs.
+
+What a crash leaves of flow runs: a state in Prefect that says running, a lock file, a turn, a decision.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
 
-from refit.results.upkeep import Finding
-from refit_tasks.decision.lock import holding, projects_with_turns
+from refit.monitoring.decide import Retrained
+from refit.monitoring.decisions import Attempt
+from refit.results.maintenance import Finding
+from refit_tasks.decision.decide import read_history, record_outcome
+from refit_tasks.decision.lock import bury, holding, left_open, projects_with_turns, turn_file, written_by_holder
 from refit_tasks.ledger.record import known_projects
 from refit_tasks.maintenance.doctor_models import mend_models
-from refit_tasks.maintenance.doctor_runs import mend_runs, mend_turn
 from refit_tasks.maintenance.doctor_tables import mend_drafts, mend_staging, mend_tables
 from refit_tasks.maintenance.erasure_records import unfinished
 from refit_tasks.maintenance.lock import removing
 from refit_tasks.registry.mlflow_client import projects_in_mlflow
+from refit_tasks.runs.liveness import DeadRun, dead_runs, forget
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
 
 log = logging.getLogger(__name__)
 
@@ -54,3 +68,115 @@ def _mended(project: str | None, dry_run: bool) -> Iterator[Finding]:
     yield from unfinished(project)
     # Last, since the lock files of dead runs tell the other repairs who is dead.
     yield from mend_runs(project, quiet, dry_run)
+
+
+KILLED = "its process was killed on the machine where it ran"
+
+
+def mend_turn(project: str, dry_run: bool) -> Iterator[Finding]:
+    """Buries what died with a turn, and decisions whose monitor died; only who holds the project's turn may.
+
+    Args:
+        project: The project's name.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was found.
+
+    Raises:
+        StateError: If the ledger cannot be read or written.
+    """
+    dead, file = left_open(project), turn_file(project)
+    for attempt in dead:
+        sentence = f"decision {attempt.decision} of {project} was left open by a killed process: recorded as ended"
+        yield Finding("decision", f"{project} {attempt.decision}", "recorded", sentence)
+    if written_by_holder(project):
+        yield Finding("turn", project, "removed", f"a killed retrain of {project} left its turn in {file}: removed")
+    if not dry_run:
+        bury(project)
+        for attempt in _never_begun(project, dead):
+            ended = Retrained(attempt.decision, "failed", 0.0, error="the monitor that decided on it was killed")
+            record_outcome(project, ended, datetime.now(UTC))
+
+
+def _never_begun(project: str, dead: list[Attempt]) -> list[Attempt]:
+    still_open = {one.decision for one in read_history(project, datetime.now(UTC)).attempts if one.ending is None}
+    return [one for one in dead if one.decision in still_open]
+
+
+def mend_runs(project: str | None, quiet: set[str], dry_run: bool) -> Iterator[Finding]:
+    """Says of killed runs in Prefect that they crashed, which frees their concurrency slots.
+
+    Prefect is asked only where a lock file was left, since without a server one has to be started for it.
+
+    Args:
+        project: Only this project's; all, if `None`.
+        quiet: The projects whose decisions have been put right; what died in others is left for another time.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was found.
+
+    Raises:
+        StateError: If a lock file cannot be removed.
+    """
+    from prefect.client.orchestration import get_client
+
+    with ExitStack() as stack:
+        dead = [run for run in dead_runs(project) if run.project in {*quiet, ""}]
+        client = stack.enter_context(get_client(sync_client=True)) if dead else None
+        for run in dead:
+            crashed = client is not None and _crash(client, run, dry_run)
+            if not dry_run:
+                forget(run)
+            what = f"the run {run.id} ({run.flow or 'a flow'} of {run.project or 'some project'})"
+            told = "marked Crashed in Prefect, and its" if crashed else "its"
+            yield Finding("run", run.id, "crashed" if crashed else "removed", f"{what} was killed: {told} lock removed")
+
+
+def mark_killed(marked: set[str] | None = None) -> list[DeadRun]:
+    """Says in Prefect of runs that were killed on this machine that they crashed; all else is left to who comes next.
+
+    Args:
+        marked: The ids of runs that were looked at before; they are passed over, and the new ones are added. Whoever
+            looks only once has none.
+
+    Returns:
+        The runs of which that was said.
+    """
+    from prefect.client.orchestration import get_client
+
+    marked = set() if marked is None else marked
+    dead = [run for run in dead_runs() if run.id not in marked]
+    if not dead:
+        return []
+    with get_client(sync_client=True) as client:
+        told = [run for run in dead if _crash(client, run, dry_run=False)]
+    marked.update(run.id for run in dead)
+    return told
+
+
+def _crash(client: SyncPrefectClient, run: DeadRun, dry_run: bool) -> bool:
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    try:
+        known = client.read_flow_run(UUID(run.id))
+    except (ObjectNotFound, ValueError):
+        return False
+    if known.state is None or known.state.is_final() or known.state.is_scheduled():
+        return False
+    if not dry_run:
+        _crash_tasks(client, known.id)
+        client.set_flow_run_state(known.id, Crashed(message=KILLED), force=True)
+    return True
+
+
+def _crash_tasks(client: SyncPrefectClient, run_id: UUID) -> None:
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.states import Crashed
+
+    tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])))
+    for task in tasks:
+        if task.state and not task.state.is_final():
+            client.set_task_run_state(task.id, Crashed(message=KILLED), force=True)

@@ -1,4 +1,7 @@
-"""What a crash leaves in MLflow: trainings that count as running, versions without a verdict, files of nothing."""
+"""What a crash leaves in MLflow: trainings that count as running, versions without a verdict, files of nothing.
+
+MLflow's alias `champion` held against the ledger.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refit.results.upkeep import Finding
+from refit.errors import ProjectError
+from refit.records.references import Champion
+from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
+from refit_tasks.catalog import find_project
+from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import EVERY, entries
-from refit_tasks.maintenance.doctor_alias import mend_alias
-from refit_tasks.maintenance.kept import OURS
+from refit_tasks.maintenance.prune_models import OURS
+from refit_tasks.promotion.champion import find_champion
+from refit_tasks.registry.alias import GENERATION, aliased_version, follow_ledger
 from refit_tasks.registry.mlflow_client import every_page, open_mlflow
 from refit_tasks.registry.unfinished_runs import (
     began,
@@ -26,6 +34,8 @@ from refit_tasks.registry.unfinished_runs import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
+    from mlflow.entities.model_registry import ModelVersion
+
 
 ELSEWHERE = timedelta(days=1)
 """On a server that others train on, too, a run counts as dead after so long: their locks cannot be seen from here."""
@@ -129,3 +139,51 @@ def _owned(client: MlflowClient, experiment: str) -> set[str]:
     runs = every_page(lambda token: client.search_runs([experiment], "", ViewType.ALL, page_token=token))
     models = every_page(lambda token: client.search_logged_models([experiment], page_token=token))
     return {run.info.run_id for run in runs} | {model.model_id for model in models}
+
+
+def mend_alias(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Finding]:
+    """Brings the alias back to the champion that the ledger names.
+
+    Where a person has moved it, the project's own policy settles that, as at the beginning of every flow.
+
+    Args:
+        client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
+        project: The project's name.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was found.
+
+    Raises:
+        StateError: If MLflow no longer has the champion's version.
+    """
+    serving, aliased = current_champion(project), aliased_version(client, project)
+    if serving is None or (aliased and _agree(serving.version, serving.generation, aliased.version, aliased.tags)):
+        return
+    if not dry_run:
+        _follow(project)
+    yield Finding("alias", project, "moved", _sentence(project, serving, aliased))
+
+
+def _agree(version: int, generation: int, aliased: str, tags: dict[str, str]) -> bool:
+    return int(aliased) == version and tags.get(GENERATION) == str(generation)
+
+
+def _sentence(project: str, serving: Champion, aliased: ModelVersion | None) -> str:
+    champion = f"version {serving.version}, generation {serving.generation}"
+    if aliased and int(aliased.version) == serving.version:  # a crash came before the tag, or the first release did
+        return f"MLflow's alias champion of {project} points to {champion}, without a note of that: noted"
+    found = f"version {aliased.version}" if aliased else "nothing"
+    return (
+        f"MLflow's alias champion of {project} pointed to {found}, and the ledger's champion is {champion}: "
+        "brought together"
+    )
+
+
+def _follow(project: str) -> None:
+    try:
+        definition = find_project(project)
+    except ProjectError:  # a project whose file is gone has no policy, and the ledger is the authority
+        follow_ledger(project)
+    else:
+        find_champion.fn(definition)

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from refit.results.upkeep import Finding
+from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import drafts
-from refit_tasks.storage.delta import open_table
+from refit_tasks.storage.delta import APPENDED, open_table, tables_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
 from refit_tasks.storage.staging import abandoned, nobody_writing
-from refit_tasks.storage.table_names import APPENDED, tables_of
 
 HOURS_ELSEWHERE = 1
 """On an object store others may be writing whose locks cannot be seen from here: a file is left alone for so long."""

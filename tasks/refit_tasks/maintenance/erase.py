@@ -1,23 +1,52 @@
-"""Erases somebody's rows: from every table of a project, and from every former version of these that is kept."""
+"""Erases somebody's rows: from every table of a project, and from every former version of these that is kept.
+
+What an erasure is going to take: counts by table, and which rows on record and which models it touches.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from refit.data.fingerprint import fingerprint
 from refit.errors import StateError
+from refit.gate.evaluations import Judgement
 from refit.project import Project
-from refit.results.erasures import Erasure, Keys
+from refit.records.ledger import from_payload
+from refit.records.references import ModelRef, SnapshotRef
+from refit.results.erasures import Erasure, Keys, Shrunk
 from refit_tasks.decision.lock import holding
+from refit_tasks.ledger.database import reading
+from refit_tasks.ledger.generations import successions
+from refit_tasks.ledger.record import EVERY, entries
 from refit_tasks.maintenance.doctor_tables import mend_staging, mend_tables
-from refit_tasks.maintenance.erase_table import erase_from_table
-from refit_tasks.maintenance.erasure_plan import plan_erasure
-from refit_tasks.maintenance.erasure_records import begun, ended, erasure_of, hash_of, was_begun
-from refit_tasks.maintenance.key_holders import holders_of
+from refit_tasks.maintenance.erase_table import Held, erase_from_table, find_in_table, paths_of
+from refit_tasks.maintenance.erasure_records import (
+    Holder,
+    Mask,
+    begun,
+    ended,
+    erasure_of,
+    hash_of,
+    holders_of,
+    was_begun,
+)
 from refit_tasks.maintenance.lock import removing
+from refit_tasks.storage.delta import open_table, read, schema_of
+from refit_tasks.storage.snapshot_rows import pinned, rows_of
 from refit_tasks.storage.staging import nobody_writing
+from refit_tasks.storage.table_files import TableFiles
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 
 log = logging.getLogger(__name__)
 
@@ -84,3 +113,109 @@ def _alone(project: str) -> Iterator[None]:
                     yield
                     return
     raise StateError(f"a retrain or an ingest of {project} is under way: run again when it has ended")
+
+
+def plan_erasure(definition: Project, holders: list[Holder], key: str) -> Erasure:
+    """Looks through all tables of a project for somebody's rows, and changes nothing.
+
+    Args:
+        definition: The project.
+        holders: Its tables, and whose rows.
+        key: The hash of the keys.
+
+    Returns:
+        What is there to be erased.
+    """
+    held = {one.name: find_in_table(one) for one in holders}
+    found = {name: one.rows for name, one in held.items() if one.files}
+    shrunk, versions = tuple[Shrunk, ...](), set[int]()
+    own = next((one for one in holders if one.name == definition.name), None)
+    if own and held[own.name].files:
+        on_record = _on_record(definition.name)
+        shrunk = _shrunk(definition, own, held[own.name], list(on_record))
+        versions = {version for one in shrunk for version in on_record[one.rows]}
+    return Erasure(
+        key=key,
+        tables=found,
+        files=sum(len(one.files) for one in held.values()),
+        snapshots=shrunk,
+        versions=tuple(sorted(versions)),
+        unique=_unique(definition, own) if own else {},
+    )
+
+
+def _on_record(project: str) -> dict[SnapshotRef, set[int]]:
+    """Lists the rows that models were trained or judged on, each with the versions of these models."""
+    found = defaultdict[SnapshotRef, set[int]](set)
+    for made in entries(project, "verdict", newest=EVERY):
+        judgement = from_payload(Judgement, made.payload)
+        for model in (judgement.model, judgement.served):
+            _note(found, model, made.payload["version"])
+        found[judgement.comparison.holdout].add(made.payload["version"])
+    with reading() as connection:
+        for _, champion in successions(connection, project):
+            for model in (champion.model, champion.judged):
+                _note(found, model, champion.version)
+    return dict(found)
+
+
+def _note(found: Mapping[SnapshotRef, set[int]], model: ModelRef | None, version: int) -> None:
+    if model:
+        found[model.trained_on].add(version)
+
+
+def _shrunk(definition: Project, own: Holder, held: Held, refs: list[SnapshotRef]) -> tuple[Shrunk, ...]:
+    """Counts the rows that go from each of those on record, and hashes those that stay."""
+    there = {one.path for one in TableFiles(own.name).there()}
+    files = {version: _files_of(definition, version) for version in {ref.version for ref in refs}}
+    # What retention has let go nobody can rebuild anyhow.
+    alive = [ref for ref in refs if files[ref.version] & set(held.files) and files[ref.version] <= there]
+    return tuple(one for one in (_without(definition, own, ref) for ref in alive) if one.erased)
+
+
+def _files_of(definition: Project, version: int) -> set[str]:
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return paths_of(pinned(definition, version))
+    except DeltaError:  # its log is gone
+        return set()
+
+
+def _without(definition: Project, own: Holder, ref: SnapshotRef) -> Shrunk:
+    table, gone = pinned(definition, ref.version), 0
+
+    def left() -> Iterator[pa.Table]:
+        nonlocal gone
+        for part in read(table, where=rows_of(definition, ref)):
+            mask = own.meant(part)
+            gone += int(mask.sum())
+            yield part.filter(pa.array(~mask))
+
+    content = fingerprint(left(), schema_of(table))
+    return Shrunk(ref, gone, str(content))
+
+
+def _masked(table: DeltaTable, own: Holder, texts: list[str]) -> Iterator[tuple[pa.Table, Mask]]:
+    names = list(dict.fromkeys([*own.needed(schema_of(table).names), *texts]))
+    for part in read(table, names) if texts else ():
+        yield part, own.meant(part)
+
+
+def _unique(definition: Project, own: Holder) -> dict[str, int]:
+    """Counts, for each feature of text, the values that nobody else has: a model may know them by name."""
+    table = open_table(own.name)
+    if table is None:
+        return {}
+    schema = schema_of(table)
+    texts = [name for name in definition.features_of(schema.names) if pa.types.is_string(schema.field(name).type)]
+    theirs: dict[str, set[str]] = {name: set() for name in texts}
+    for part, mask in _masked(table, own, texts):
+        for name in texts:
+            theirs[name] |= set(pc.unique(part[name].filter(pa.array(mask))).drop_null().to_pylist())
+    theirs = {name: values for name, values in theirs.items() if values}
+    for part, mask in _masked(table, own, texts) if theirs else ():
+        others = part.filter(pa.array(~mask))
+        for name, values in theirs.items():
+            values -= set(pc.unique(others[name]).drop_null().to_pylist())
+    return {name: len(values) for name, values in theirs.items() if values}

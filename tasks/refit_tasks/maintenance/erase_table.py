@@ -20,10 +20,9 @@ import pyarrow.parquet as pq
 
 from refit.errors import StateError
 from refit_tasks.maintenance.erase_delta_log import Other, clean, exchange, named_in_log
-from refit_tasks.maintenance.key_holders import Holder
-from refit_tasks.storage.delta import ROW_GROUP, TRIES, open_table, quoted, read, redo, schema_of
+from refit_tasks.maintenance.erasure_records import Holder
+from refit_tasks.storage.delta import APPENDED, ROW_GROUP, TRIES, open_table, quoted, read, redo, schema_of
 from refit_tasks.storage.table_files import LOG, TableFiles
-from refit_tasks.storage.table_names import APPENDED
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable

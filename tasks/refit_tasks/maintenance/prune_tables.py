@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from refit.errors import StateError
-from refit.results.upkeep import Finding
-from refit_tasks.maintenance.kept import Kept
+from refit.results.maintenance import Finding
+from refit_tasks.maintenance.prune_models import Kept
 from refit_tasks.storage.delta import FILE_BYTES, open_table, redo, uri_of
 from refit_tasks.storage.predictions_table import PARTITION, predictions_of
 

@@ -1,25 +1,36 @@
-"""How far the current window is from the rows that the champion was trained on."""
+"""How far the current window is from the rows that the champion was trained on.
+
+The reference profile of a model: made once, when it is registered, kept with it, and never read from rows again.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 
 import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.drift.anchors import Anchors
-from refit.drift.comparison import Reference, compare
+from refit.data.fingerprint import thinned
+from refit.drift.binning import Anchors, anchor_of, blocks_of
+from refit.drift.comparison import Reference, compare, reference_of
 from refit.drift.profile import Profile, merge, profile
+from refit.drift.serialization import pack, unpack
+from refit.errors import NotEnoughData
 from refit.modelling.preparation import seen_by
 from refit.project import Project
 from refit.records.drift_findings import Drift
-from refit.records.references import Champion
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
 from refit.windows import Window
-from refit_tasks.monitoring.profiles import load_reference
+from refit_infra.settings import Settings
+from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_store import fetch_model
-from refit_tasks.storage.streaming import chunks, said_of
+from refit_tasks.storage.delta import schema_of
+from refit_tasks.storage.snapshot_rows import chunks, pinned, said_of
 
 log = logging.getLogger(__name__)
 
@@ -90,3 +101,91 @@ def added(former: Profile | None, rows: pa.Table, cells: Anchors, timestamp: str
     """
     new = profile([rows], cells, timestamp)
     return new if former is None else merge([former, new])
+
+
+FOLDER, FILE = "reference", "profile.bin"
+"""Where the profile lies among the artifacts of the model's run."""
+SAMPLE = 50_000
+"""So many rows of the reference, spread over all of it, fix the cells of its profile."""
+
+
+@task(task_run_name="profile the reference of version {challenger.version}", cache_policy=NO_CACHE)
+def profile_reference(definition: Project, challenger: Challenger, holdout: SnapshotRef) -> None:
+    """Stores what the rows that a model was trained on look like, and what the judged model says of unseen ones.
+
+    It is done once for each model.
+
+    Args:
+        definition: The project.
+        challenger: The registered model, and the one that the gate judged.
+        holdout: The rows it was judged on. Scores are profiled there, since a model is too sure of rows it has seen.
+
+    Raises:
+        ModelError: If the judged model cannot be loaded or cannot predict.
+    """
+    model, judged = challenger.model, challenger.judged or challenger.model
+    if _stored(model):
+        return
+    reference = reference_of(_data(definition, model.trained_on), _scores(definition, judged, holdout), 0)
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / FILE
+        file.write_bytes(pack(reference))
+        open_mlflow().log_artifact(model.run_id, str(file), FOLDER)
+        log.info("%s: the reference profile takes %d bytes", definition.name, file.stat().st_size)
+
+
+def load_reference(model: ModelRef) -> Reference | None:
+    """Reads the reference profile of a model, from `REFIT_HOME` after the first time.
+
+    Args:
+        model: The model.
+
+    Returns:
+        The profile; `None` for a model that was registered without one.
+
+    Raises:
+        ModelError: If it is damaged.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    cached = Settings().home / "references" / f"{model.run_id}.bin"
+    if not cached.exists():
+        if not _stored(model):
+            return None
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
+            uri = f"runs:/{model.run_id}/{FOLDER}/{FILE}"
+            Path(download_artifacts(artifact_uri=uri, dst_path=scratch)).replace(cached)
+    return unpack(cached.read_bytes())
+
+
+def _data(definition: Project, ref: SnapshotRef) -> Profile:
+    names = schema_of(pinned(definition, ref.version)).names
+    features, identity = definition.features_of(names), list(definition.key or names)
+    columns = [definition.timestamp, *features]
+    sample = thinned(chunks(definition, ref, [*columns, *identity]), identity, SAMPLE)
+    return _anchored(definition, sample, features, ref.rows, chunks(definition, ref, columns))
+
+
+def _scores(definition: Project, judged: ModelRef, holdout: SnapshotRef) -> Profile:
+    estimator = fetch_model(definition, judged)
+    names = schema_of(pinned(definition, holdout.version)).names
+    columns = [definition.timestamp, *seen_by(estimator, definition.features_of(names))]
+    said = pa.concat_tables(said_of(estimator, definition, rows) for rows in chunks(definition, holdout, columns))
+    names = [name for name in said.column_names if name != definition.timestamp]
+    return _anchored(definition, said, names, holdout.rows, [said])
+
+
+def _anchored(
+    definition: Project, sample: pa.Table | None, columns: list[str], rows: int, batches: Iterable[pa.Table]
+) -> Profile:
+    """Counts rows in cells that a sample of them fixes."""
+    if sample is None:
+        raise NotEnoughData(f"{definition.name} has no rows to profile: its table has changed since they were counted")
+    times = sample.column(definition.timestamp).cast(pa.int64()).to_pylist()
+    anchors = anchor_of(sample, columns, times, blocks_of(rows))
+    return profile(batches, anchors, definition.timestamp, threads=os.cpu_count() or 1)
+
+
+def _stored(model: ModelRef) -> bool:
+    return any(found.path == f"{FOLDER}/{FILE}" for found in open_mlflow().list_artifacts(model.run_id, FOLDER))

@@ -15,10 +15,9 @@ from prefect.cache_policies import NO_CACHE
 
 from refit.data.split import microseconds
 from refit.errors import ModelError
+from refit.monitoring.decide import Decided
 from refit.monitoring.evidence import Evidence, Request
-from refit.monitoring.label_maturity import mature_until
-from refit.monitoring.replay import Decided
-from refit.monitoring.spans import current_window, window_length
+from refit.monitoring.label_maturity import current_window, mature_until, window_length
 from refit.project import Project
 from refit.records.ledger import from_payload
 from refit.records.references import Champion
@@ -28,11 +27,9 @@ from refit_tasks.decision.lock import is_taken
 from refit_tasks.ledger.generations import generation_of
 from refit_tasks.ledger.record import latest
 from refit_tasks.monitoring.drift import measure_drift
-from refit_tasks.monitoring.performance import measure_performance
-from refit_tasks.monitoring.probe import run_probe
-from refit_tasks.monitoring.watch import run_watch
+from refit_tasks.monitoring.performance import measure_performance, run_probe, run_watch
 from refit_tasks.storage.delta import open_table, read, within
-from refit_tasks.storage.watermark import watermark
+from refit_tasks.storage.snapshots import watermark
 
 log = logging.getLogger(__name__)
 

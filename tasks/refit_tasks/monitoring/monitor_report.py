@@ -13,7 +13,7 @@ from refit.records.drift_findings import ColumnDrift, Drift
 from refit.records.references import Champion
 from refit_tasks.ledger.history import Record, marks, points, read_record
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
-from refit_tasks.presentation.monitor_words import (
+from refit_tasks.presentation.summaries import (
     COLUMN_WORDS,
     columns_by_size,
     drift_words,
@@ -112,7 +112,7 @@ def _findings(decision: Decision) -> list[str]:
 
 
 def _scores(past: Record) -> list[str]:
-    from refit_tasks.presentation.performance_picture import performance_picture
+    from refit_tasks.presentation.charts import performance_picture
 
     metric, scored = points(past)
     if not scored:

@@ -1,10 +1,17 @@
-"""How well the champion really does: its predictions against the labels that have come by now."""
+"""How well the champion really does: its predictions against the labels that have come by now.
+
+The benefit probe on the table's mature rows.
+
+The former champion in shadow: both models on the rows that have matured since the promotion, and the way back.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,31 +21,35 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.data.split import Times
-from refit.gate.evaluations import Evaluation
-from refit.gate.judgements import Judgement
+from refit.data.split import TICK, Times
+from refit.gate.evaluations import Evaluation, Judgement
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import pick, seen_by
 from refit.modelling.scoring import metric_of
+from refit.monitoring.benefit_probe import MOST_ROWS, probe
+from refit.monitoring.decide import Decided
 from refit.monitoring.estimated_performance import calibrated, estimate, probabilities_of
-from refit.monitoring.evidence import Estimate, Performance
+from refit.monitoring.evidence import Estimate, Performance, Probe, Watched
+from refit.monitoring.label_correction import in_kind
 from refit.monitoring.label_maturity import MatureWindow, mature_until, newest_mature
 from refit.monitoring.performance import baseline, measure
-from refit.monitoring.realised import in_kind
+from refit.monitoring.post_promotion import look_due
 from refit.policies.monitoring import PerformancePolicy
 from refit.project import Project
 from refit.records.ledger import from_payload
-from refit.records.references import Champion
-from refit.records.snapshots import SnapshotRef
-from refit.windows import Window
-from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.ledger.record import entries, entry
+from refit.records.references import Champion, SnapshotRef
+from refit.windows import BEGINNING, Window
+from refit_tasks.evaluation.evaluate import contender, in_time, scored_on
+from refit_tasks.ledger.generations import champion_of
+from refit_tasks.ledger.record import entries, entry, latest
 from refit_tasks.registry.model_store import fetch_model
-from refit_tasks.storage.delta import open_table, read, within
-from refit_tasks.storage.snapshot_rows import pinned
+from refit_tasks.storage.delta import open_table, read, schema_of, within
+from refit_tasks.storage.snapshot_rows import pinned, sampled
+from refit_tasks.training.fit import foreign_code
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
+
 
 log = logging.getLogger(__name__)
 
@@ -139,3 +150,109 @@ def _labels(definition: Project, version: int, window: Window) -> tuple[Times, n
 
 def _said(found: Performance) -> str:
     return f"{found.metric} is withheld" if found.current is None else f"{found.metric} = {found.current:.4g}"
+
+
+@task(task_run_name="probe the benefit of a retrain of {definition.name}", cache_policy=NO_CACHE)
+def run_probe(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Probe | None:
+    """Asks whether a small fresh model would beat the champion's equally small twin on the newest mature rows.
+
+    Args:
+        definition: The project.
+        champion: The version that serves.
+        as_of: The instant looked from, UTC.
+        length: Of one monitoring window.
+
+    Returns:
+        The gain, with the seconds that it took to find; `None` where the probe is switched off, no row has matured
+        since the champion was trained, or too few have.
+
+    Raises:
+        TrainingFailed: If the project's estimator cannot be built.
+    """
+    start, policy, table = perf_counter(), definition.monitoring.probe, open_table(definition.name)
+    trained, until = champion.model.trained_on.window, min(mature_until(as_of, definition.label_delay), as_of)
+    if policy is None or table is None or until <= trained.end:
+        return None
+    known = SnapshotRef(definition.name, table.version(), Window(BEGINNING, until), 0, "", labelled=True)
+    history = _history(definition, known, schema_of(table).names)
+    newest = history[definition.timestamp].max().to_pydatetime() + TICK if len(history) else trained.end
+    if newest <= trained.end:
+        return None
+    with foreign_code(definition):
+        found = probe(definition, history, trained, Window(newest - length, newest), policy)
+    if found is None:
+        return None
+    log.info("%s: a fresh model would gain %+.2g (%+.1f %%)", definition.name, found.gain, 100 * found.share)
+    return replace(found, seconds=perf_counter() - start)
+
+
+def _history(definition: Project, known: SnapshotRef, names: list[str]) -> pd.DataFrame:
+    identity = list(definition.key or names)
+    columns = [definition.timestamp, definition.target, *definition.features_of(names)]
+    rows = sampled(definition, known, columns, identity, MOST_ROWS)
+    return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True) if len(rows) else rows
+
+
+@task(task_run_name="watch version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
+def run_watch(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Watched | None:
+    """Scores the champion and the one that it took the place of on the rows that neither has seen.
+
+    Each look is made once: until the next window has matured, what the newest decision rests on is given again.
+
+    Args:
+        definition: The project.
+        champion: The version that serves.
+        as_of: The instant looked from, UTC.
+        length: Of one monitoring window.
+
+    Returns:
+        The scores; `None` where the watch is switched off, there is no former champion, or no window has matured.
+
+    Raises:
+        ModelError: If one of the two cannot be loaded, or cannot predict these rows.
+    """
+    policy, former = definition.monitoring.watch, former_champion(champion)
+    if policy is None or former is None:
+        return None
+    start = max(champion.model.trained_on.window.end, former.model.trained_on.window.end)
+    due = look_due(start, min(as_of, mature_until(as_of, definition.label_delay)), length, policy.looks)
+    known = _known(definition.name, champion.generation)
+    if due is None or (known and known.look == due[0]):
+        return known if due else None
+    return _watched(definition, champion, former, *due)
+
+
+def former_champion(champion: Champion) -> Champion | None:
+    """Finds the champion whose place another one took by a verdict.
+
+    Args:
+        champion: The version that serves.
+
+    Returns:
+        The one before it; `None` where it was the first, or came back by a rollback.
+    """
+    promotion = latest(champion.model.project, "promotion")
+    if promotion is None or promotion.payload["former"] is None:
+        return None
+    return from_payload(Champion, promotion.payload["former"]) if champion_of(promotion) == champion else None
+
+
+def _known(project: str, generation: int) -> Watched | None:
+    newest = latest(project, "decision")
+    evidence = from_payload(Decided, newest.payload).evidence if newest else None
+    return evidence.watched if evidence and evidence.generation == generation else None
+
+
+def _watched(definition: Project, champion: Champion, former: Champion, look: int, window: Window) -> Watched | None:
+    table = open_table(definition.name)
+    if table is None:
+        return None
+    rows = in_time(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True))
+    if not len(rows):
+        return None
+    serving = contender(definition, f"champion version {champion.version}", champion.model)
+    before = contender(definition, f"former champion version {former.version}", former.model)
+    metric = metric_of(definition, list(getattr(serving.model, "classes_", [])))
+    scores = [scored_on(definition, metric, one, rows) for one in (serving, before)]
+    log.info("%s: %s is %.4g, the former champion's %.4g", definition.name, metric, *(one.value for one in scores))
+    return Watched(metric, look, window, len(rows), former.version, *scores)

@@ -1,9 +1,13 @@
-"""What people are told of a run: each flow says in one line what has come of it, and by its hook that it failed."""
+"""What people are told of a run: each flow says in one line what has come of it, and by its hook that it failed.
+
+The words of a message to people, which is plain text: nothing in it calls a whole channel or tells a password.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,23 +15,24 @@ from typing import TYPE_CHECKING
 from prefect.runtime import flow_run as running
 
 from refit.errors import NoNewData, RefitError, RetrainRefused
-from refit.gate.judgements import Judgement
-from refit.policies.schedules import Occasion
+from refit.gate.evaluations import Judgement
+from refit.policies.training import Occasion
 from refit.project import Project
 from refit.records.references import Challenger, Champion
-from refit.results.flows import RetrainOutcome
-from refit.results.outcomes import MonitorOutcome
+from refit.results.flows import MonitorOutcome, RetrainOutcome
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, latest
-from refit_tasks.notifications.notice_words import body_of, link, look_up, verdict_lines
 from refit_tasks.notifications.notify import Notice, notify
-from refit_tasks.presentation.monitor_words import performance_words
+from refit_tasks.presentation.markdown import number, shortened
+from refit_tasks.presentation.summaries import performance_words
 from refit_tasks.registry.register import judgement_of, verdict_of_version
+from refit_tasks.runs.links import run_page
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.schemas.objects import FlowRun, State
+
 
 log = logging.getLogger(__name__)
 
@@ -178,3 +183,87 @@ def _unharmed(project: str, run_id: str | None = None) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - what the run did is on record, and stays done whatever comes here
         said = str(error) if isinstance(error, RefitError) else type(error).__name__
         log.warning("%s: nobody was told: %s", project, said, extra={"flow_run_id": run_id} if run_id else None)
+
+
+LONGEST_LINE = 600
+"""The most characters of a line: what a project's code raises may be long."""
+
+_CALLS = re.compile(r"<(?=[!@#])|@(?=everyone\b|here\b|channel\b)")
+"""What makes chat services call everybody; names and messages come from data."""
+_LOGIN = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+"""Who logs in where, in the address of a service."""
+
+
+def body_of(lines: Iterable[str], run_id: str | None) -> str:
+    """Writes the body of a message.
+
+    Args:
+        lines: What to say; empty ones are left out.
+        run_id: The flow run that it is about, if any.
+
+    Returns:
+        The lines, and a link to the run in the Prefect UI where that is known.
+
+    Example:
+        >>> body_of(["no rows from postgresql://me:pw@depot/rows", ""], None)
+        'no rows from postgresql://***@depot/rows'
+    """
+    written = [_LOGIN.sub("***", _CALLS.sub("\\g<0>\u200b", shortened(line, LONGEST_LINE))) for line in lines if line]
+    return "\n".join((*written, *link("run", run_id)))
+
+
+def link(what: str, run_id: str | None) -> list[str]:
+    """Points to a flow run in the Prefect UI.
+
+    Args:
+        what: What people find there.
+        run_id: The flow run, if any.
+
+    Returns:
+        One line; none where there is no run, or nobody knows where the UI is.
+    """
+    address = run_page(run_id) if run_id else ""
+    return [f"The {what}: {address}"] if address else []
+
+
+def look_up(entry_id: int) -> str:
+    """Names the command that tells more.
+
+    Args:
+        entry_id: An entry of the ledger.
+
+    Returns:
+        One line.
+    """
+    return f"To look it up: refit why {entry_id}"
+
+
+def verdict_lines(challenger: Challenger, judgement: Judgement) -> list[str]:
+    """Says how a challenger was judged.
+
+    Args:
+        challenger: The version and its verdict.
+        judgement: What the verdict rests on.
+
+    Returns:
+        What the gate said, the scores, the fit on all rows if there was one, and why it was trained.
+    """
+    bound = [judgement.bound.sentence] if judgement.bound else []
+    return [_rules(challenger), _scores(judgement), *bound, f"Started as: {judgement.reason}"]
+
+
+def _rules(challenger: Challenger) -> str:
+    reasons = challenger.verdict.reasons
+    failed = [reason.sentence for reason in reasons if not reason.passed]
+    return "Failed: " + "; ".join(failed) if failed else f"It passed all {len(reasons)} rules of the gate."
+
+
+def _scores(judgement: Judgement) -> str:
+    compared = judgement.comparison
+    champion = f"champion {number(compared.champion.value)}, " if compared.champion else ""
+    window = compared.holdout.window
+    return (
+        f"{compared.metric} (higher is better): challenger {number(compared.challenger.value)}, {champion}trivial "
+        f"baseline {number(compared.baseline.value)}, on {compared.holdout.rows:,} unseen rows from "
+        f"{window.start:%Y-%m-%d %H:%M} until {window.end:%Y-%m-%d %H:%M} UTC."
+    )

@@ -22,7 +22,7 @@ from prefect.runtime import flow_run
 from sqlalchemy.exc import SQLAlchemyError
 
 from refit.errors import RefitError
-from refit.policies.schedules import Occasion
+from refit.policies.training import Occasion
 from refit.project import Project
 from refit_tasks.ledger.record import entries, entry_once, record
 from refit_tasks.presentation.markdown import artifact_key, plain

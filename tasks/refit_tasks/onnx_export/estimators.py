@@ -14,8 +14,7 @@ from sklearn import ensemble, linear_model, tree
 
 from refit.errors import ModelError
 from refit.modelling.predictions import BINARY
-from refit_tasks.onnx_export.graph import Graph
-from refit_tasks.onnx_export.onnx_trees import Tree, boosted_tree_of, tree_of
+from refit_tasks.onnx_export.graph import Graph, Tree, boosted_tree_of, tree_of
 
 Head = Callable[[Any, Graph, str], str]
 """Adds an estimator to a graph: takes the name of its rows, and gives that of its answers."""

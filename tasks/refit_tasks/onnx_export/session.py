@@ -2,6 +2,8 @@
 
 The file comes back from the registry, and is data: it is held against the hash in the ledger before anything reads it,
 and a graph that names another file or operators of somebody else's is refused all the same.
+
+The form in which a version serves: what the ledger says of it, and the file that fits.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +20,14 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError, UntrustedModel
-from refit.inference.predictor import Said
-from refit.inference.proven import NUMBERS, TEXTS, Columns, Proven
+from refit.inference.onnx_choice import ONNX, ServingForm
+from refit.inference.predictor import NUMBERS, TEXTS, Columns, Proven, Said
+from refit_infra.settings import Settings
 from refit_tasks.onnx_export.estimators import head_of
 from refit_tasks.onnx_export.graph import OPSETS
 from refit_tasks.onnx_export.pipeline_steps import written
+from refit_tasks.registry.model_signature import FORMS
+from refit_tasks.registry.register import judgement_of, verdict_of_version
 
 _PROVEN = "refit.proven"
 """Under this name the file holds what the form is proven on."""
@@ -164,3 +170,44 @@ def _tensors(graph: Any) -> list[Any]:  # noqa: ANN401
     attributes = [attribute for node in graph.node for attribute in node.attribute]
     inner = [tensor for attribute in attributes if attribute.HasField("g") for tensor in _tensors(attribute.g)]
     return [*graph.initializer, *(attribute.t for attribute in attributes if attribute.HasField("t")), *inner]
+
+
+def recorded_form(project: str, version: int) -> ServingForm | None:
+    """Finds the form of a version.
+
+    Args:
+        project: The project's name.
+        version: The version's number.
+
+    Returns:
+        The choice, by the ledger, which nobody changes unseen; `None` where none is on record.
+    """
+    challenger = verdict_of_version(project, version)
+    judgement = judgement_of(challenger) if challenger else None
+    return judgement.form if judgement else None
+
+
+def load_form(directory: Path, form: ServingForm | None, labels: list[Any]) -> OnnxForm | None:
+    """Reads the ONNX form that is to serve.
+
+    Args:
+        directory: The model's files.
+        form: The choice, by the ledger.
+        labels: The model's classes; none of a regression.
+
+    Returns:
+        The form; `None` where scikit-learn serves, by that choice or by the setting.
+
+    Raises:
+        UntrustedModel: If the file is not the one that was tried.
+        ModelError: If it is gone, or cannot be read.
+    """
+    if form is None or form.name != ONNX or Settings().serving_form != "measured":
+        return None
+    file = directory / FORMS / f"{form.sha256}.onnx"
+    if not file.is_file():
+        raise ModelError(f"its ONNX form {file.name} is gone: retrain the project")
+    content = file.read_bytes()
+    if digest(content) != form.sha256:
+        raise UntrustedModel(f"its ONNX form {file.name} is not what the ledger says was tried: retrain the project")
+    return OnnxForm(content, labels)

@@ -18,8 +18,7 @@ from threadpoolctl import threadpool_limits
 from refit.errors import ModelError
 from refit.inference.feature_schema import conformed
 from refit.inference.onnx_choice import AGREEMENT, choose, difference
-from refit.inference.predictor import Answerer, Said
-from refit.inference.proven import GAP, TEXTS, Proven, columns_of
+from refit.inference.predictor import GAP, TEXTS, Answerer, Proven, Said, columns_of
 from refit_tasks.onnx_export.pipeline_steps import ENCODERS
 from refit_tasks.onnx_export.session import OnnxForm, converted, digest, packed
 

@@ -1,29 +1,43 @@
-"""How the challenger of a project does beside its champion: what both said, held against the labels that have come."""
+"""How the challenger of a project does beside its champion: what both said, held against the labels that have come.
+
+How a challenger does beside the champion, as a page for Prefect's artifacts.
+
+The picture of a challenger beside the champion: the difference of their scores, with its interval.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError, ProjectError
-from refit.gate.compared import Compared, Met, Role
-from refit.gate.online_comparison import Side, of_canary, of_shadow
-from refit.inference.recorded import classes_in, recorded
+from refit.gate.online_comparison import Compared, Met, Role, Side, Word, of_canary, of_shadow
+from refit.inference.prediction_rows import classes_in, recorded
 from refit.modelling.scoring import metric_of, score
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit.windows import Window
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entry
-from refit_tasks.prediction.arrived import with_labels
-from refit_tasks.prediction.labelled_predictions import Answered, read_answers
+from refit_tasks.prediction.labelled_predictions import Answered, read_answers, with_labels
+from refit_tasks.presentation.charts import BAD, CURRENT, GOOD, INK, REFERENCE, blank, png, tidy, written
+from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
 from refit_tasks.registry.challengers import find_challenger
+from refit_tasks.retries import not_ours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 log = logging.getLogger(__name__)
 
@@ -121,3 +135,129 @@ def _sides(definition: Project, labelled: list[pa.Table], by: str) -> tuple[str,
 def _in_order(rows: pa.Table, by: str) -> pa.Table:
     """Sorts by time; rows of one time stay in the order of their keys, so that both sides of a shadow agree."""
     return rows.take(pa.array(np.argsort(rows[by].cast(pa.int64()).to_numpy(), kind="stable")))
+
+
+ONE_LOOK = (
+    "An interval holds for one look: who looks every day and stops at the first that pleases is wrong more often. "
+    "Rows answered twice count by their newest answer; rows whose label delay has not passed do not count."
+)
+
+
+@task(
+    task_run_name="compare the challenger of {definition.name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=1,
+    retry_condition_fn=not_ours,
+)
+def publish_challenger(definition: Project, as_of: datetime) -> Compared | None:
+    """Compares the challenger that waits with the champion, and shows it as an artifact of the flow run.
+
+    Args:
+        definition: The project.
+        as_of: The instant looked from, UTC.
+
+    Returns:
+        What was found; `None` where no version waits, or the project has no key by which labels find their answers.
+    """
+    found = compare_beside(definition, as_of) if definition.key else None
+    if found:
+        key = artifact_key(definition.name, "challenger")
+        create_markdown_artifact(challenger_markdown(found), key=key, description=plain(found.words, 600))
+    return found
+
+
+def challenger_markdown(found: Compared) -> str:
+    """Writes a comparison as markdown.
+
+    Args:
+        found: What was found.
+
+    Returns:
+        What came of it in words, the numbers, and a picture.
+    """
+    drawn = contest_picture(found.met)
+    start, end = found.window.start, found.window.end
+    parts = (
+        [f"## {plain(found.project)}: {plain(found.words, 600)}"],
+        [f"Answers of {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, beside version {found.champion}."],
+        _numbers(found),
+        [image("the difference of the scores with its interval", drawn)] if drawn else [],
+        sentences(
+            (met.role, plain(met.contest.sentence if met.contest else met.withheld or "", 600)) for met in found.met
+        ),
+        [plain(ONE_LOOK, 600)],
+        [f"`refit approve {found.project} {found.challenger}` lets it serve; with `--refuse` it goes."],
+    )
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def where_compared(project: str) -> str:
+    """Says where a person who is to approve a version finds how it does.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Markdown to follow a page.
+    """
+    key = artifact_key(project, "challenger")
+    return (
+        f"\n\nHow it does beside the champion on rows in production: the artifact `{key}`, which every run of the "
+        f"monitor makes anew, or `refit compare {project}`."
+    )
+
+
+def _numbers(found: Compared) -> list[str]:
+    head = ("as", "metric", "challenger", "champion", "difference", "interval", "answered", "mature", "labelled")
+    return table(head, map(_row, found.met), numeric=(2, 3, 4, 6, 7, 8)) if found.met else []
+
+
+def _row(met: Met) -> tuple[str, ...]:
+    contest = met.contest
+    counts = tuple(f"{count:,}" for count in (met.answered, met.mature, met.labelled))
+    if contest is None:
+        return (met.role, "", "", "", "", "", *counts)
+    low, high = contest.interval or (None, None)
+    interval = "" if low is None else f"{number(low)} to {number(high)}"
+    scores = (number(contest.challenger), number(contest.champion), number(contest.difference))
+    return (met.role, plain(met.metric or "", 60), *scores, interval, *counts)
+
+
+COLOURS: dict[Word, str] = {"better": GOOD, "worse": BAD, "not yet known": CURRENT}
+
+
+def contest_picture(met: Sequence[Met], scale: float = 1.0) -> bytes | None:
+    """Draws the differences of the scores; what lies right of the line is better than the champion.
+
+    Args:
+        met: The ways in which both have met.
+        scale: Pixels of the file per pixel of the browser.
+
+    Returns:
+        PNG, 480 pixels wide; `None` where no difference is known.
+    """
+    drawn = [one for one in met if one.contest and one.contest.interval]
+    if not drawn:
+        return None
+    figure = blank(480, 80 + 40 * len(drawn))
+    axes = figure.add_subplot()
+    tidy(axes, 8)
+    axes.axvline(0, color=REFERENCE, lw=1.6, ls="--")
+    for place, one in enumerate(drawn):
+        _interval(axes, place, one)
+    axes.set_yticks(range(len(drawn)), [f"{one.role}, {one.labelled:,} rows" for one in drawn])
+    axes.set_ylim(len(drawn) - 0.4, -0.6)
+    axes.set_xlabel(
+        written(f"{drawn[0].metric}, challenger minus champion", 60), fontsize=8, color=INK, parse_math=False
+    )
+    return png(figure, scale)
+
+
+def _interval(axes: Axes, place: int, one: Met) -> None:
+    found = one.contest
+    if found is None or found.interval is None or found.difference is None:
+        return
+    colour = COLOURS[found.verdict]
+    axes.hlines(place, *found.interval, color=colour, lw=3, alpha=0.5)
+    axes.plot([found.difference], [place], color=colour, marker="o", ms=6)

@@ -1,15 +1,29 @@
-"""What a batch of predictions was and how it differs from the training rows, as a page for Prefect's artifacts."""
+"""What a batch of predictions was and how it differs from the training rows, as a page for Prefect's artifacts.
+
+What came of a batch of predictions in one sentence, for the state that its run ends in.
+
+The picture of what versions said of a batch: how their predictions are spread, side by side.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from prefect.artifacts import create_markdown_artifact
 
+from refit.inference.prediction_summary import Spread
 from refit.project import Project
 from refit.results.score import Counted, ScoreOutcome
 from refit_tasks.monitoring.monitor_report import drift_parts
-from refit_tasks.prediction.score_words import scored
-from refit_tasks.presentation.markdown import artifact_key, image, plain, table
+from refit_tasks.presentation.charts import CURRENT, INK, REFERENCE, blank, png, tidy, written
+from refit_tasks.presentation.markdown import artifact_key, image, plain, shortened, table
+from refit_tasks.presentation.summaries import LONGEST
 from refit_tasks.runs.links import model_links
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 MOST_RULES = 20
 """The most broken rules in the table."""
@@ -72,7 +86,6 @@ def _counted(role: str, version: int, found: Counted) -> tuple[str, ...]:
 
 
 def _picture(outcome: ScoreOutcome) -> list[str]:
-    from refit_tasks.prediction.spread_picture import spread_picture
 
     drawn = outcome.scored.spreads
     return [image("how the predictions are spread", spread_picture(drawn))] if drawn else []
@@ -87,3 +100,78 @@ def _skew_words(outcome: ScoreOutcome) -> str:
     if outcome.scored.skew is None:
         return "Nothing was compared: drift is not watched, there are too few rows, or the version has no profile."
     return "The rows that were scored, beside those that the champion was trained on."
+
+
+def scored(outcome: ScoreOutcome) -> str:
+    """Says what came of a batch.
+
+    Args:
+        outcome: What was done.
+
+    Returns:
+        How many rows the champion scored, what became of the others, and whether they look like the training rows.
+    """
+    done, version = outcome.scored, outcome.champion.version
+    if not done.rows_in:
+        return shortened(f"nothing to score: no rows in {outcome.sought.source}", LONGEST)
+    others = {
+        "were scored before": done.champion.already,
+        "quarantined": done.quarantined,
+        f"scored by the shadow, version {outcome.shadow.version}" if outcome.shadow else "": (
+            done.shadow.scored if done.shadow else 0
+        ),
+    }
+    parts = [f"{count:,} {what}" for what, count in others.items() if count]
+    skew = f"; {len(done.skew.drifted)} columns differ from the training" if done.skew and done.skew.drifted else ""
+    said = ", ".join((f"{done.champion.scored:,} rows scored by version {version}", *parts))
+    return shortened(said + skew, LONGEST)
+
+
+COLOURS = (CURRENT, REFERENCE)
+
+
+def spread_picture(spreads: Sequence[tuple[str, Spread]], scale: float = 1.0) -> bytes:
+    """Draws how predictions are spread.
+
+    Args:
+        spreads: Of each version, by its name, in the same cells.
+        scale: Pixels of the file per pixel of the browser.
+
+    Returns:
+        PNG, 480 pixels wide and 240 high.
+    """
+    figure = blank(480, 240)
+    axes = figure.add_subplot()
+    tidy(axes)
+    _, first = spreads[0]
+    if first.ends:
+        _steps(axes, spreads)
+    else:
+        _bars(axes, spreads)
+    axes.set_ylabel("rows", fontsize=7.5, color=INK)
+    axes.set_xlabel(first.what, fontsize=7.5, color=INK)
+    figure.legend(loc="outside upper right", ncols=2, fontsize=7, frameon=False)
+    return png(figure, scale)
+
+
+def _steps(axes: Axes, spreads: Sequence[tuple[str, Spread]]) -> None:
+    for (name, spread), colour in zip(spreads, COLOURS, strict=False):
+        low, high = spread.ends or (0.0, 1.0)
+        width = (high - low) / len(spread.counts)
+        edges = [low + place * width for place in range(len(spread.counts) + 1)]
+        axes.stairs(spread.counts, edges, label=name, color=colour, fill=colour == CURRENT, alpha=0.8, linewidth=1.6)
+
+
+def _bars(axes: Axes, spreads: Sequence[tuple[str, Spread]]) -> None:
+    cells = list(dict.fromkeys(cell for _, spread in spreads for cell in spread.cells))
+    for place, ((name, spread), colour) in enumerate(zip(spreads, COLOURS, strict=False)):
+        counts = dict(zip(spread.cells, spread.counts, strict=True))
+        shift = 0.2 * (2 * place + 1 - len(spreads))
+        axes.bar(
+            [at + shift for at in range(len(cells))],
+            [counts.get(cell, 0) for cell in cells],
+            0.38,
+            label=name,
+            color=colour,
+        )
+    axes.set_xticks(range(len(cells)), [written(cell, 14) for cell in cells], parse_math=False)

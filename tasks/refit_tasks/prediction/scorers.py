@@ -19,9 +19,8 @@ from refit.project import Project
 from refit.records.references import Challenger, Champion, ModelRef
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
-from refit_tasks.registry.model_signature import fetched, kinds_beside
+from refit_tasks.registry.model_signature import fetched, kinds_beside, kinds_in
 from refit_tasks.registry.model_store import load_model
-from refit_tasks.registry.recorded_features import kinds_in
 from refit_tasks.retries import not_ours
 from refit_tasks.storage.snapshot_rows import frame
 

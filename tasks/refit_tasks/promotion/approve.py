@@ -15,8 +15,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
 from refit.errors import NotApproved
-from refit.gate.judgements import Judgement
-from refit.monitoring.replay import Decided, Retrained
+from refit.gate.evaluations import Judgement
+from refit.monitoring.decide import Decided, Retrained
 from refit.records.ledger import from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of

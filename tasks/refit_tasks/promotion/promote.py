@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from refit.errors import NotApproved, PromotionError, StaleChampion
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.records.ledger import as_payload, from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.database import writing

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from refit.errors import StateError
 from refit.records.references import Champion
 from refit_tasks.ledger.generations import current_champion
-from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.mlflow_tags import PROMOTED, VERDICT
+from refit_tasks.registry.mlflow_client import PROMOTED, VERDICT, open_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

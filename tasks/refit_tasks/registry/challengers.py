@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.project import Project
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Challenger

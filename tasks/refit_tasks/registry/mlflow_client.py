@@ -1,7 +1,15 @@
-"""The MLflow database and its clients: created whole or not at all, and always named by an absolute URI."""
+"""The MLflow database and its clients: created whole or not at all, and always named by an absolute URI.
+
+The tags by which runs and versions are found in MLflow: short, exact values, the same names for every project.
+
+Nothing of Prefect is imported here: a rollback writes one of them and needs none.
+
+Who may open MLflow's pages where they ask for a name: the administrator, who lets others in there.
+"""
 
 from __future__ import annotations
 
+import configparser
 import logging
 import os
 import sqlite3
@@ -12,6 +20,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 
+from refit.inference.onnx_choice import SKLEARN, ServingForm
+from refit.records.verdicts import Verdict
 from refit_infra.settings import Settings
 from refit_tasks.errors import naming_the_fix, open_home
 from refit_tasks.ledger.restore_marker import insist_restored
@@ -19,6 +29,7 @@ from refit_tasks.ledger.restore_marker import insist_restored
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.store.entities import PagedList
+
 
 log = logging.getLogger(__name__)
 
@@ -176,3 +187,94 @@ def every_page(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
         page = search(token)
         yield from page
         token = page.token or ""
+
+
+VERDICT = "refit.verdict"
+"""`rejected`, or `fit` to serve; a version that has been champion is `promoted`."""
+REJECTED, FIT, PROMOTED = "rejected", "fit", "promoted"
+FAILED = "refit.failed"
+"""The names of the rules that failed, joined by commas; `none`."""
+ENTRY = "refit.entry"
+"""The ledger entry of the verdict: `refit why` tells more."""
+FORM = "refit.serving_form"
+"""In which form a version serves: `onnx` or `scikit-learn`."""
+LONGEST = 200
+"""The most characters of a value: longer ones are cut off."""
+
+
+def verdict_tags(verdict: Verdict) -> dict[str, str]:
+    """Says what the gate concluded, on a run and on a version alike.
+
+    Args:
+        verdict: The outcome of all rules.
+
+    Returns:
+        One word, and the rules that failed.
+
+    Example:
+        >>> from refit.records.verdicts import Reason
+        >>> verdict_tags(Verdict((Reason("beats_baseline", False, 0.5, 0.6, "0.5 is less than 0.6"),)))
+        {'refit.verdict': 'rejected', 'refit.failed': 'beats_baseline'}
+    """
+    failed = ",".join(reason.check for reason in verdict.reasons if not reason.passed)
+    return {VERDICT: FIT if verdict.promote else REJECTED, FAILED: failed[:LONGEST] or "none"}
+
+
+def form_tags(form: ServingForm | None) -> dict[str, str]:
+    """Says in which form a version serves, and by which measurement.
+
+    Args:
+        form: The choice; `None` where none was made.
+
+    Returns:
+        The form and why; where both were compared the largest difference, and how many times as fast ONNX is.
+
+    Example:
+        >>> form_tags(ServingForm("scikit-learn", "there is no ONNX form: it is ours"))
+        {'refit.serving_form': 'scikit-learn', 'refit.serving_form_why': 'there is no ONNX form: it is ours'}
+    """
+    if form is None:
+        return {FORM: SKLEARN}
+    measured = {
+        f"{FORM}_difference": None if form.difference is None else f"{form.difference:.3g}",
+        f"{FORM}_faster": None if form.faster is None else f"{form.faster:.1f}",
+        f"{FORM}_sha256": form.sha256 or None,
+    }
+    told = {name: value for name, value in measured.items() if value is not None}
+    return {FORM: form.name, f"{FORM}_why": form.why[:LONGEST], **told}
+
+
+ADMINISTRATOR = "admin"
+
+
+def open_accounts(password: str) -> Path:
+    """Makes the administrator's password the one that is set now, also where MLflow knows another one.
+
+    Args:
+        password: The administrator's.
+
+    Returns:
+        The configuration for MLflow's server, which holds no secret.
+    """
+    from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
+
+    home = Settings().home
+    database, store = f"sqlite:///{home / 'mlflow-accounts.db'}", SqlAlchemyStore()
+    store.init_db(database)  # type: ignore[no-untyped-call]
+    if store.has_user(ADMINISTRATOR):
+        store.update_user(ADMINISTRATOR, password, is_admin=True)
+    else:
+        store.create_user(ADMINISTRATOR, password, is_admin=True)
+    store.engine.dispose()
+    return _write(home / "mlflow-accounts.ini", {"default_permission": "READ", "database_uri": database})
+
+
+def _write(file: Path, settings: dict[str, str]) -> Path:
+    configuration = configparser.ConfigParser(interpolation=None)
+    # MLflow reads a percent sign as the beginning of a name.
+    configuration["mlflow"] = {
+        name: value.replace("%", "%%") for name, value in {**settings, "admin_username": ADMINISTRATOR}.items()
+    }
+    with file.open("w", encoding="utf-8") as stream:
+        configuration.write(stream)
+    return file

@@ -1,9 +1,14 @@
-"""What determines a model beside its rows: code, configuration, installed packages; and the key made of it."""
+"""What determines a model beside its rows: code, configuration, installed packages; and the key made of it.
+
+The machine that a model is made on.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import platform
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +21,7 @@ from sklearn.base import BaseEstimator
 import refit
 from refit.project import Project
 from refit.records.recipes import UNKNOWN
-from refit.records.snapshots import Split
+from refit.records.references import Split
 
 _ALWAYS = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
 """What every stored model needs."""
@@ -178,3 +183,30 @@ def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
         "attempt": attempt,
     }
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@cache
+def machine() -> dict[str, str]:
+    """Says what changes the last digits of a fit beside the code: processor, threads, BLAS library, interpreter.
+
+    Returns:
+        `cpu`, `threads`, `blas` and `python`.
+    """
+    from threadpoolctl import threadpool_info
+
+    libraries = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    blas = sorted({f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in libraries})
+    return {
+        "cpu": _processor(),
+        "threads": str(os.cpu_count()),
+        "blas": ", ".join(blas) or UNKNOWN,
+        "python": platform.python_version(),
+    }
+
+
+def _processor() -> str:
+    """Names the processor's type; `platform.processor` is empty on most Linux systems."""
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import TypeAdapter
 
 from refit.gate.evaluations import Comparison
-from refit.records.references import ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import ModelRef, SnapshotRef
 from refit.records.verdicts import Verdict
 from refit_infra.settings import Settings
-from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.mlflow_tags import verdict_tags
+from refit_tasks.registry.mlflow_client import open_mlflow, verdict_tags
 from refit_tasks.registry.model_signature import stored_id
 from refit_tasks.registry.unfinished_runs import close_training, open_trainings
 

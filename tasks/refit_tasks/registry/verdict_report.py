@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from prefect.artifacts import create_markdown_artifact
 
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.project import Project
-from refit.records.references import Challenger
-from refit.records.snapshots import Ingestion, SnapshotRef
+from refit.records.references import Challenger, Ingestion, SnapshotRef
 from refit.records.verdicts import Verdict
 from refit_tasks.presentation.markdown import artifact_key, number, plain, sentences, table
 from refit_tasks.runs.links import deciding_run, linked, model_links, publish_version_link, run_page

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from refit.gate.judgements import Judgement
-from refit.monitoring.replay import Decided, Retrained
+from refit.gate.evaluations import Judgement
+from refit.monitoring.decide import Decided, Retrained
 from refit.records.ledger import Entry, EntryKind, from_payload
-from refit.records.references import Champion
-from refit.records.snapshots import SnapshotRef
-from refit_tasks.presentation.monitor_words import drift_words, performance_words, probe_words
+from refit.records.references import Champion, SnapshotRef
+from refit_tasks.presentation.summaries import drift_words, performance_words, probe_words
 
 
 def story(entry: Entry) -> list[str]:

@@ -1,30 +1,39 @@
-"""The model card of a version: filled from the record, for people who have to answer for what serves."""
+"""The model card of a version: filled from the record, for people who have to answer for what serves.
+
+The picture of a model card: what each model scored in each block of time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from prefect.artifacts import create_markdown_artifact
 
 from refit.errors import StateError
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Evaluation, Judgement
 from refit.project import Project
 from refit.records.references import Challenger
 from refit_tasks.ledger.generations import current_champion
+from refit_tasks.presentation.charts import CURRENT, INK, NOTE, REFERENCE, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, plain
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.register import judgement_of, verdict_of_version
-from refit_tasks.reporting.card_picture import scores_picture
-from refit_tasks.reporting.card_scores import fairness_part, scores_part, slices_part
 from refit_tasks.reporting.model_card_sections import (
     data_part,
+    fairness_part,
     features_part,
     lineage_part,
     purpose_part,
+    scores_part,
     serving_part,
+    slices_part,
     verdict_part,
 )
 from refit_tasks.runs.links import model_links
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def publish_card(definition: Project, challenger: Challenger) -> None:
@@ -152,3 +161,43 @@ def limits(definition: Project, judgement: Judgement) -> Iterator[str]:
     if definition.label_delay:
         delay = str(definition.label_delay).removesuffix(", 0:00:00")
         yield f"Labels are known {delay} after the event: newer rows were left out."
+
+
+FEWEST = 2
+"""Blocks; one would be a dot."""
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "this model": {"color": CURRENT, "marker": "o", "ms": 3, "lw": 1.4, "zorder": 3},
+    "champion": {"color": NOTE, "marker": "s", "ms": 5.5, "mfc": "none", "lw": 1.2},
+    "trivial model": {"color": REFERENCE, "marker": "", "lw": 1.2, "ls": "--"},
+}
+"""They differ in more than colour, and equal scores do not hide each other."""
+
+
+def scores_picture(judgement: Judgement, scale: float = 1.0) -> bytes | None:
+    """Draws the metric of the challenger, the champion and the trivial model in each block of the holdout.
+
+    Args:
+        judgement: What the verdict rests on.
+        scale: Pixels of the file per pixel of the browser.
+
+    Returns:
+        PNG, 560 by 220 pixels; `None` where there are too few blocks.
+    """
+    compared = judgement.comparison
+    if len(compared.challenger.blocks) < FEWEST:
+        return None
+    figure = blank(560, 220)
+    axes = figure.add_subplot()
+    tidy(axes)
+    for name, one in zip(LOOKS, (compared.challenger, compared.champion, compared.baseline), strict=True):
+        _line(axes, name, one)
+    axes.set_xlabel("consecutive blocks of the rows that it was judged on", fontsize=7.5, color=INK)
+    axes.set_ylabel(written(compared.metric, 34) + "\nhigher is better", fontsize=7.5, color=INK, parse_math=False)
+    figure.legend(loc="outside lower center", ncols=len(LOOKS), fontsize=7, frameon=False)
+    return png(figure, scale)
+
+
+def _line(axes: Axes, name: str, one: Evaluation | None) -> None:
+    if one is not None and one.blocks:
+        axes.plot(range(1, len(one.blocks) + 1), one.blocks, label=name, **LOOKS[name])

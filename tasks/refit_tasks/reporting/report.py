@@ -1,15 +1,25 @@
-"""The page about a project: one HTML file that needs no network and no script."""
+"""The page about a project: one HTML file that needs no network and no script.
+
+The part of the page about a project that shows which columns drifted, and how.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
 
+from refit.monitoring.evidence import Evidence
 from refit.project import Project
+from refit.records.drift_findings import ColumnDrift
+from refit.records.ledger import from_payload
+from refit_tasks.errors import save
 from refit_tasks.ledger.history import Record, read_record
-from refit_tasks.presentation.markdown import shortened
-from refit_tasks.reporting.report_drift import drift_part
+from refit_tasks.monitoring.monitor_report import MOST_COLUMNS
+from refit_tasks.presentation.markdown import data_uri, shortened
+from refit_tasks.presentation.summaries import COLUMN_WORDS, columns_by_size, drift_words
 from refit_tasks.reporting.sections import (
+    SHARP,
+    Part,
     champion_part,
     decisions_part,
     newest_part,
@@ -17,7 +27,6 @@ from refit_tasks.reporting.sections import (
     retrains_part,
     verdicts_part,
 )
-from refit_tasks.saving import save
 
 
 def report_page(definition: Project, at: datetime) -> str:
@@ -85,3 +94,55 @@ def save_page(page: str, file: Path) -> int:
         StateError: If it cannot be written there.
     """
     return save(page.encode(), file, "--out")
+
+
+MOST_PICTURES = 24
+"""The most columns of which the page has a picture."""
+
+
+def drift_part(record: Record) -> Part | None:
+    """Shows the columns at the newest decision that compared any.
+
+    Args:
+        record: The project's past.
+
+    Returns:
+        A row for every column, the largest changes first, and the pictures; `None` without a comparison.
+    """
+    entry = next((entry for entry in record.decisions if entry.payload["evidence"]["drift"]), None)
+    drift = from_payload(Evidence, entry.payload["evidence"]).drift if entry else None
+    if entry is None or drift is None:
+        return None
+    found = columns_by_size(drift)
+    drifted = [column for column in found if column.drifted]
+    return {
+        "id": entry.id,
+        "window": f"{drift.window.start:%Y-%m-%d %H:%M} to {drift.window.end:%Y-%m-%d %H:%M}",
+        "rows": f"{drift.rows:,}",
+        "sentence": shortened(drift_words(drift), 900),
+        "columns": [_column(column) for column in found[:MOST_COLUMNS]],
+        "more": max(0, len(found) - MOST_COLUMNS),
+        "words": COLUMN_WORDS,
+        "drifted": len(drifted),
+        "pictures": _pictures(drifted[:MOST_PICTURES]),
+    }
+
+
+def _column(found: ColumnDrift) -> Part:
+    return {
+        "name": shortened(found.column, 60),
+        "psi": f"{found.psi:.4f}",
+        "excess": f"{found.excess:.4f}",
+        "distance": f"{found.distance:.3f}",
+        "missing": f"{100 * found.missing_change:+.1f}",
+        "unseen": f"{100 * found.unseen:.1f}",
+        "p": f"{found.p_value:.2g}",
+        "drifted": "huge" if found.huge else "yes" if found.drifted else "no",
+    }
+
+
+def _pictures(found: list[ColumnDrift]) -> list[Part]:
+    from refit_tasks.presentation.charts import column_picture
+
+    drawn = ((shortened(column.column, 60), column_picture(column, SHARP)) for column in found)
+    return [{"name": name, "uri": data_uri(png)} for name, png in drawn if png]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
+from refit.monitoring.decide import Retrained
 from refit.monitoring.decisions import Decision, Finding
 from refit.monitoring.evidence import Evidence
-from refit.monitoring.replay import Retrained
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Champion
 from refit_tasks.ledger.history import NEWEST, Record, marks, points, seen_from
+from refit_tasks.presentation.charts import performance_picture
 from refit_tasks.presentation.markdown import data_uri, number, shortened
-from refit_tasks.presentation.monitor_words import performance_words, probe_words
-from refit_tasks.presentation.performance_picture import performance_picture
+from refit_tasks.presentation.summaries import performance_words, probe_words
 
 SHARP = 2.0
 """Pixels of a picture's file per pixel of the browser."""

@@ -2,6 +2,8 @@
 
 The file is `REFIT_HOME/access.jsonl`, for its owner's eyes only, one object a line. No argument of a command is in it
 but the project's name: a key, a reason or a path may be what identifies somebody.
+
+Who is at the keyboard, and who asked for a run.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 
 from refit.errors import StateError
@@ -20,7 +23,6 @@ from refit.records.ledger import Entry
 from refit_infra.settings import Settings
 from refit_tasks.errors import naming_the_fix, open_home
 from refit_tasks.ledger.record import EVERY, entries
-from refit_tasks.runs.people import whoever
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +128,32 @@ def _note(action: str, project: str | None, outcome: str) -> None:
 
 def _file() -> Path:
     return Settings().home / "access.jsonl"
+
+
+ASKED_BY = "asked by "
+"""What stands before a name in the tag of a run that somebody has started for a worker to do."""
+
+
+def whoever() -> str:
+    """Names the person at the command line, for the record.
+
+    Returns:
+        The login name; the user's number where a container gives it no name.
+    """
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+def asked_by() -> str:
+    """Names the person who asked for the flow run that this is called in.
+
+    Returns:
+        The login name of whoever runs it here, or of whoever has started its deployment from a command line; nothing
+        where Prefect's own pages, a schedule or an automation did.
+    """
+    from prefect.runtime import deployment, flow_run
+
+    tagged = [tag.removeprefix(ASKED_BY) for tag in flow_run.tags or () if tag.startswith(ASKED_BY)]
+    return tagged[0] if tagged else "" if deployment.id else whoever()

@@ -1,4 +1,9 @@
-"""How a flow run ends: in a state whose message says in words what came of it, for people who read a list of runs."""
+"""How a flow run ends: in a state whose message says in words what came of it, for people who read a list of runs.
+
+Whether a run of a schedule still has work to do: after a downtime all that were missed are due at once.
+
+What a flow run is called: the project, and why it was started.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,23 @@ import inspect
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
+from uuid import UUID
 
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from prefect.exceptions import Pause
 from prefect.logging import get_run_logger
@@ -16,7 +35,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from refit.errors import RefitError
-from refit_tasks.runs.superseded import SKIPPED, superseded
+from refit_tasks.presentation.markdown import shortened
 
 WAITS = "refit.run.waits"
 """The event by which a suspended run says that it has not died."""
@@ -106,3 +125,110 @@ def _with_parameters(told: Callable[P, T], run: Callable[P, T]) -> Callable[P, T
     """Keeps the types of the parameters: Prefect would look for the names of annotations in this module."""
     told.__signature__ = inspect.signature(run, eval_str=True)  # type: ignore[attr-defined]
     return told
+
+
+A_MOMENT = timedelta(microseconds=1)
+SCHEDULER = "auto-scheduled"
+"""The tag that Prefect's scheduler gives the runs it makes."""
+
+SKIPPED = "Skipped"
+"""The name of the Completed state of a run that left its work to a newer one."""
+
+BEGUN = (StateType.RUNNING, StateType.COMPLETED)
+"""What a newer run does that takes the work over, whenever it was due: this one has waited longer for a free slot."""
+WAITING = (StateType.SCHEDULED, StateType.PENDING)
+
+MOST = 200
+"""The most newer runs that are looked at: what Prefect's API gives at once."""
+
+
+def superseded() -> datetime | None:
+    """Tells whether a newer run of the same schedule is due, or has begun, so that this one has nothing to add.
+
+    A run that a person or an event started is never superseded, and neither is one that is tried again. A newer run
+    that came due only while this one was starting takes nothing over: else, where starting takes longer than from one
+    run to the next, none would ever work.
+
+    Returns:
+        When the newest such run was to start, UTC; `None` where this run is to do the work.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    # A run that is tried again was asked for by a person, or has begun its work before.
+    if run is None or not run.auto_scheduled or run.deployment_id is None or run.run_count > 1:
+        return None
+    with get_client(sync_client=True) as client:
+        newer = _newer(client, run, datetime.now(UTC))
+        started = _picked_up(client, run) if newer else None
+    due = [other for other in newer if other.state_type in BEGUN or (started and _due(other) <= started)]
+    return max(map(_due, due), default=None)
+
+
+def _newer(client: SyncPrefectClient, run: FlowRun, now: datetime) -> list[FlowRun]:
+    chosen = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=_due(run) + A_MOMENT, before_=now),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*WAITING, *BEGUN])),
+        tags=FlowRunFilterTags(all_=[SCHEDULER]),
+    )
+    found = client.read_flow_runs(flow_run_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=MOST)
+    # A deployment may have several schedules, each with parameters of its own.
+    return [one for one in found if _schedule_of(one) == _schedule_of(run) and one.state_name != SKIPPED]
+
+
+def _picked_up(client: SyncPrefectClient, run: FlowRun) -> datetime:
+    """Gives the time at which a worker began to start the run."""
+    states = client.read_flow_run_states(run.id)
+    return max((state.timestamp for state in states if state.type == StateType.PENDING), default=_due(run))
+
+
+def _due(run: FlowRun) -> datetime:
+    return run.expected_start_time or datetime.now(UTC)
+
+
+def _schedule_of(run: FlowRun) -> UUID | None:
+    return run.created_by.id if run.created_by else None
+
+
+BY_HAND, BY_SCHEDULE = "manual", "scheduled"
+MINUTES = len("2026-01-01 00:00")
+LONGEST = 120
+"""The most characters of a name."""
+
+
+def named_by_reason() -> str:
+    """Names a retrain or a rollback.
+
+    Returns:
+        Such as `parcels: drift, decision 12`.
+    """
+    return _name(flow_run.parameters.get("reason") or BY_HAND)
+
+
+def named_by_event() -> str:
+    """Names a run of the monitor.
+
+    Returns:
+        Such as `parcels: scheduled`, or the event that asks for a retrain.
+    """
+    return _name(flow_run.parameters.get("event") or BY_HAND)
+
+
+def named_by_source() -> str:
+    """Names a run that scores rows.
+
+    Returns:
+        Such as `parcels: scheduled`, or what is scored.
+    """
+    given = flow_run.parameters
+    # A time is text where a server has started the run.
+    window = " until ".join(str(given[name])[:MINUTES] for name in ("start", "end") if given.get(name))
+    return _name(given.get("source") or window or BY_HAND)
+
+
+def _name(reason: str) -> str:
+    """Says of a schedule's run that it is one, also where the schedule gives no reason."""
+    context = FlowRunContext.get()
+    scheduled = context is not None and context.flow_run is not None and context.flow_run.auto_scheduled
+    why = BY_SCHEDULE if scheduled and reason == BY_HAND else reason
+    return shortened(f"{flow_run.parameters.get('project')}: {why}", LONGEST)

@@ -1,9 +1,12 @@
-"""The challengers of the self-test: what each is made of, and which rules of the gate should stop it."""
+"""The challengers of the self-test: what each is made of, and which rules of the gate should stop it.
+
+Where challengers of the self-test are tried: rows, a champion, and a challenger on them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,8 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from refit.gate.slices import cut
 from refit.project import Project
-from refit_tasks.simulation.bench import Bench, Plant
+from refit.records.references import SnapshotRef
+from refit.windows import Window
 from refit_tasks.simulation.faulty_models import Broken, Overconfident, Ruined, Slow, Swapped
 from refit_tasks.training.fit import fit
 
@@ -164,3 +168,53 @@ BAD: dict[str, tuple[Callable[[Bench], Plant | None], frozenset[str]]] = {
     "no answers": (no_answers, frozenset({"answers"})),
 }
 """Every bad challenger: how it is made, and the rules of which one at least should stop it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The rows and the champion that challengers are tried against."""
+
+    definition: Project
+    old: pd.DataFrame
+    """What the champion was fitted on."""
+    train: pd.DataFrame
+    """What an honest challenger is fitted on: newer rows as well."""
+    holdout: pd.DataFrame
+    """Rows that neither has seen, in the order of their event times."""
+    champion: BaseEstimator
+
+    def fitted(self, rows: pd.DataFrame) -> BaseEstimator:
+        """Fits the project's estimator.
+
+        Args:
+            rows: Labelled rows.
+
+        Returns:
+            The model.
+        """
+        return fit(self.definition, rows, {})
+
+    def ref(self, rows: pd.DataFrame) -> SnapshotRef:
+        """Names rows as a snapshot that no table holds.
+
+        Args:
+            rows: In the order of their event times.
+
+        Returns:
+            The reference: project, window and count.
+        """
+        times = rows[self.definition.timestamp]
+        window = Window(times.iloc[0].to_pydatetime(), times.iloc[-1].to_pydatetime() + pd.Timedelta(microseconds=1))
+        return SnapshotRef(self.definition.name, 0, window, len(rows), "", labelled=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Plant:
+    """One challenger, ready to be judged."""
+
+    model: BaseEstimator
+    trained_on: SnapshotRef
+    bench: Bench
+    """What it is judged on; another one than the honest one where a column was added."""
+    padding: int = 0
+    """How many bytes lie beside the stored model."""

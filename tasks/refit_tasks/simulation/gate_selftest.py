@@ -20,10 +20,9 @@ from refit.project import Project
 from refit.records.verdicts import Verdict
 from refit_tasks.evaluation.serving_check import rehearse_directory
 from refit_tasks.registry.model_store import load_model, save_model
-from refit_tasks.simulation.bench import Bench, Plant
-from refit_tasks.simulation.faulty_challengers import BAD
+from refit_tasks.simulation.backtest import past_rows
+from refit_tasks.simulation.faulty_challengers import BAD, Bench, Plant
 from refit_tasks.simulation.faulty_models import TYPES
-from refit_tasks.simulation.past import past_rows
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.training.fit import fit, foreign_code
 

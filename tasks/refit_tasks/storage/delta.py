@@ -2,6 +2,8 @@
 
 A write is a compare-and-set: it fails where somebody else has written since the table was opened, and `redo` then
 reads and decides again. What was not known when the write was decided is so never overwritten.
+
+Which Delta tables there are: a project's own, and those beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -17,9 +20,11 @@ import pyarrow as pa
 from refit.errors import StateError
 from refit.windows import Window
 from refit_infra.settings import Settings
+from refit_tasks.ledger.record import known_projects
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
+
 
 KEPT = {
     "delta.logRetentionDuration": "interval 36500 days",
@@ -192,3 +197,30 @@ def uri_of(name: str) -> str:
 def _literal(moment: datetime) -> str:
     """Writes a time in the table's own unit; the engine refuses to compare times of different units."""
     return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
+
+
+PREDICTIONS = "__predictions"
+"""What follows the project's name in that of its predictions' table, which other processes append to at any time."""
+LABELS = "__labels"
+"""What follows it in that of the inbox of labels, which servers append to at any time as well."""
+APPENDED = (PREDICTIONS, LABELS)
+BESIDE = ("", "__quarantine", *APPENDED)
+"""What follows the project's name; on an object store, whose directories are not listed."""
+
+
+def tables_of(project: str | None = None) -> list[str]:
+    """Names the tables.
+
+    Args:
+        project: Only this project's; all, if `None`.
+
+    Returns:
+        Their names, some of tables that may not be there yet.
+    """
+    settings = Settings()
+    if settings.store_uri:
+        projects = [project] if project else sorted(known_projects())
+        return [f"{name}{suffix}" for name in projects for suffix in BESIDE]
+    root = Path(settings.tables)
+    names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    return [name for name in names if project is None or name.partition("__")[0] == project]

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from refit.inference.prediction_rows import stored
-from refit_tasks.storage.delta import FILE_BYTES, ROW_GROUP, open_table, redo, schema_of, uri_of
-from refit_tasks.storage.table_names import PREDICTIONS
+from refit_tasks.storage.delta import FILE_BYTES, PREDICTIONS, ROW_GROUP, open_table, redo, schema_of, uri_of
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction

@@ -1,4 +1,7 @@
-"""A project's table as the models see it: the rows of a snapshot, the same ones in the same order at any time."""
+"""A project's table as the models see it: the rows of a snapshot, the same ones in the same order at any time.
+
+Rows of a project's table a piece at a time, and what a model says of them: memory does not grow with the rows.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,19 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
+from refit.data.fingerprint import thinned
 from refit.data.schema import CATEGORY
 from refit.errors import NotEnoughData
+from refit.inference.prediction_summary import outputs
+from refit.modelling.predictions import predict_once
+from refit.modelling.preparation import pick, seen_by
 from refit.project import Project
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 from refit_tasks.storage.delta import quoted, read, schema_of, uri_of, within
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+    from sklearn.base import BaseEstimator
 
 
 def rows_of(definition: Project, ref: SnapshotRef) -> str:
@@ -110,3 +118,64 @@ def pinned(definition: Project, version: int) -> DeltaTable:
 
 def _only(schema: pa.Schema, names: list[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
+
+
+CHUNK = 100_000
+"""So many rows are held at a time."""
+
+
+def chunks(definition: Project, ref: SnapshotRef, columns: list[str]) -> Iterator[pa.Table]:
+    """Streams some columns of a snapshot's rows.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+        columns: Their names.
+
+    Yields:
+        About 100,000 rows at a time, in any order.
+    """
+    waiting: list[pa.Table] = []
+    for part in read(pinned(definition, ref.version), list(dict.fromkeys(columns)), rows_of(definition, ref)):
+        waiting.append(part)
+        if sum(table.num_rows for table in waiting) >= CHUNK:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa.Table:
+    """Gives a model's answers for rows of the table.
+
+    Args:
+        estimator: The fitted estimator.
+        definition: The project.
+        rows: The rows, with the columns that it was fitted on.
+
+    Returns:
+        One column per output, and the event time.
+
+    Raises:
+        ModelError: If it cannot predict these rows.
+    """
+    columns = seen_by(estimator, definition.features_of(rows.column_names))
+    answers = outputs(predict_once(estimator, pick(frame(rows), columns)))
+    return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
+
+
+def sampled(definition: Project, ref: SnapshotRef, columns: list[str], identity: list[str], most: int) -> pd.DataFrame:
+    """Reads some of a snapshot's rows that stand for all of them, the same ones whenever.
+
+    Args:
+        definition: The project.
+        ref: The snapshot.
+        columns: Those to read.
+        identity: Those that tell one row from another, which are read, too.
+        most: How many rows at most.
+
+    Returns:
+        The rows, in any order; no columns where there are none.
+    """
+    rows = thinned(chunks(definition, ref, [*columns, *identity]), identity, most)
+    return pd.DataFrame() if rows is None else frame(rows)

@@ -1,9 +1,13 @@
-"""Snapshots: rows of a project's table pinned by version, window and fingerprint, and their split by time."""
+"""Snapshots: rows of a project's table pinned by version, window and fingerprint, and their split by time.
+
+Up to when a project's rows have been ingested: kept in the data's own commits, so the two cannot disagree.
+"""
 
 from __future__ import annotations
 
 import logging
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +16,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.data.fingerprint import fingerprint
-from refit.data.split import TICK, Times, holdout_start, training_window, unseen
+from refit.data.split import TICK, Times, holdout_start, microseconds, moment, training_window, unseen
 from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.project import Project
-from refit.records.references import Champion
-from refit.records.snapshots import SnapshotRef, Split
+from refit.records.references import Champion, SnapshotRef, Split
 from refit.windows import BEGINNING, Window
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.snapshot_rows import pinned, rows_of
-from refit_tasks.storage.watermark import watermark
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Transaction
+
 
 log = logging.getLogger(__name__)
 
@@ -189,3 +195,52 @@ def _require_enough(definition: Project, parts: Split) -> None:
     ]
     if few:
         raise NotEnoughData(f"{definition.name} has {' and '.join(few)}: wait for more rows, or lower the policy")
+
+
+APPLICATION = "refit-ingest"
+
+
+def watermark(table: DeltaTable) -> datetime | None:
+    """Reads it.
+
+    Args:
+        table: The project's table.
+
+    Returns:
+        Just after the newest event time that was ingested, UTC; `None` before the first ingest.
+    """
+    version = table.transaction_version(APPLICATION)
+    return None if version is None else moment(version)
+
+
+def mark(table: DeltaTable | None, until: datetime) -> Transaction:
+    """Makes the mark that a commit of data carries.
+
+    Args:
+        table: The table before the commit.
+        until: Just after the newest event time of the batch, and not its load's end: who asks for rows up to 2062 has
+            not seen those of tomorrow. A look back into the past does not move the watermark.
+
+    Returns:
+        What Delta calls an application transaction.
+    """
+    from deltalake import Transaction
+
+    before = watermark(table) if table else None
+    return Transaction(APPLICATION, microseconds(max(before or until, until)))
+
+
+def load_window(definition: Project, table: DeltaTable | None, until: datetime) -> Window:
+    """Says which event times an ingest asks the project for.
+
+    Args:
+        definition: The project, for its lookback.
+        table: Its table; `None` before the first ingest.
+        until: The end.
+
+    Returns:
+        Everything before the first ingest; later what is new, and the lookback for late and corrected rows.
+    """
+    before = watermark(table) if table else None
+    start = min(BEGINNING, until) if before is None else min(before, until) - definition.lookback
+    return Window(start, until)

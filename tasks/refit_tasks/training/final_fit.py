@@ -10,12 +10,11 @@ from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
 from refit.gate.decide import rehearsed
+from refit.gate.evaluations import Judgement
 from refit.gate.evidence import Rehearsal
-from refit.gate.judgements import Judgement
-from refit.gate.refitted import bound_refit
+from refit.gate.paired_tests import bound_refit
 from refit.project import Project
-from refit.records.references import ModelRef
-from refit.records.snapshots import Split
+from refit.records.references import ModelRef, Split
 from refit.records.verdicts import Reason
 from refit.windows import Window
 from refit_tasks.evaluation.evaluate import evaluate_again

@@ -1,4 +1,7 @@
-"""The code that a version was made with, run in place of today's once it is sure that it is what the ledger names."""
+"""The code that a version was made with, run in place of today's once it is sure that it is what the ledger names.
+
+The rows that the record of a version names, as they are now: the same ones, other ones, or none.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
+
 from refit.errors import CannotReproduce
 from refit.project import Project
-from refit.records.recipes import Recipe
-from refit.records.references import ModelRef
+from refit.records.recipes import Cause, Recipe
+from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
+from refit_tasks.evaluation.evaluate import in_time
+from refit_tasks.maintenance.erasure_records import missing_from
 from refit_tasks.registry.provenance import code_files, hash_of
 from refit_tasks.registry.recipe import kept_code
+from refit_tasks.storage.snapshot_rows import read_rows
+from refit_tasks.storage.snapshots import narrow
 
 
 @contextmanager
@@ -79,3 +88,62 @@ def _modules_of(files: list[Path]) -> dict[str, ModuleType]:
     named = {str(file.resolve()) for file in files}
     loaded = {name: (module, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())}
     return {name: module for name, (module, file) in loaded.items() if file and str(Path(file).resolve()) in named}
+
+
+def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[Cause, ...]]:
+    """Reads the rows that a version was judged on.
+
+    Args:
+        definition: The project.
+        ref: The rows.
+
+    Returns:
+        The rows in the order of their event times; and what is to be said if they are not what they were.
+
+    Raises:
+        CannotReproduce: If they cannot be read any more.
+    """
+    try:
+        rows, now = in_time(definition, ref), _fingerprint(definition, ref)
+    except Exception as fault:  # the table's engine raises bare exceptions where a file is gone
+        raise CannotReproduce(
+            f"data: the rows of version {ref.version} of the table {ref.project} cannot be read ({_said(fault)}): "
+            f"restore the table's files from a backup"
+        ) from fault
+    return rows, () if now == ref.fingerprint else (_changed(ref, now, "the rows that it was judged on"),)
+
+
+def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame | None, tuple[Cause, ...]]:
+    """Reads the rows that a version was trained on, or what an erasure has left of them; no other ones.
+
+    Args:
+        definition: The project.
+        ref: The rows.
+
+    Returns:
+        The rows, and what is to be said if some were erased; or `None`, and why.
+    """
+    try:
+        now = _fingerprint(definition, ref)
+        missing = missing_from(ref)
+        same = now == ref.fingerprint or (missing is not None and now == missing.left)
+        rows = read_rows(definition, ref) if same else None
+    except Exception as fault:  # noqa: BLE001 - as above
+        return None, (Cause("data", f"table version {ref.version}", f"cannot be read: {_said(fault)}"),)
+    return rows, () if now == ref.fingerprint else (_changed(ref, now, "its training data"),)
+
+
+def _fingerprint(definition: Project, ref: SnapshotRef) -> str:
+    return narrow(definition, ref, ref.window, labelled=ref.labelled).fingerprint
+
+
+def _changed(ref: SnapshotRef, now: str, what: str) -> Cause:
+    missing = missing_from(ref)
+    if missing and now == missing.left:
+        said = f"{missing.rows:,} rows of {what} were erased on {missing.last:%Y-%m-%d} (refit why {missing.entry})"
+        return Cause("data", f"{ref.rows:,} rows", said)
+    return Cause("data", f"fingerprint {ref.fingerprint}", f"fingerprint {now}")
+
+
+def _said(fault: Exception) -> str:
+    return " ".join(str(fault).split())[:200]

@@ -15,23 +15,20 @@ from sklearn.base import BaseEstimator
 
 from refit.errors import CannotReproduce
 from refit.gate.comparison import Contender, answers_of
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.gate.serving_parity import AGREEMENT
 from refit.modelling.predictions import Predictions, distance
 from refit.project import Project
 from refit.records.recipes import Cause, Recipe, Reproduction, changes
-from refit.records.references import ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.serving_check import fingerprint_of
 from refit_tasks.presentation.markdown import artifact_key, plain, table
-from refit_tasks.registry.former_recipe import former_recipe
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.registry.provenance import lock_text
-from refit_tasks.registry.recipe import kept_lock, recipe_now, tuned_of
+from refit_tasks.registry.recipe import former_recipe, kept_lock, recipe_now, tuned_of
 from refit_tasks.registry.register import judgement_of, verdict_of_version
 from refit_tasks.training.fit import fit
-from refit_tasks.training.recorded_inputs import as_it_was
-from refit_tasks.training.recorded_rows import held_out, rows_on_record
+from refit_tasks.training.recorded_inputs import as_it_was, held_out, rows_on_record
 
 log = logging.getLogger(__name__)
 

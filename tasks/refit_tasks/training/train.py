@@ -1,10 +1,14 @@
-"""Training: one fit on one window of rows, kept as one MLflow run, once per run key."""
+"""Training: one fit on one window of rows, kept as one MLflow run, once per run key.
+
+Whether there is anything to retrain: the same rows, code and settings are judged once.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from itertools import count
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -13,17 +17,17 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
+from refit.errors import NoNewData
 from refit.modelling.preparation import prepare
 from refit.modelling.training_window import WindowChoice, choose_window
 from refit.project import Project
-from refit.records.references import ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Champion, ModelRef, SnapshotRef, Split
 from refit.windows import Window
-from refit_tasks.registry.machine import machine
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.model_store import log_model
-from refit_tasks.registry.provenance import code_state, lock_text, requirements
-from refit_tasks.registry.recipe import PACKAGES, keep_code, keep_tuned, recipe_tags
+from refit_tasks.registry.provenance import code_state, lock_text, machine, requirements, run_key
+from refit_tasks.registry.recipe import PACKAGES, keep_code, keep_tuned, recipe_changed, recipe_tags
+from refit_tasks.registry.register import find_verdict, is_settled, was_overtaken
 from refit_tasks.registry.source_tags import flow_run_tags, source_tags
 from refit_tasks.registry.tracking import (
     RUN_KEY,
@@ -200,3 +204,44 @@ def _params(definition: Project, training: _Training, model: BaseEstimator) -> d
         **{f"tuned.{name}": value for name, value in training.tuned.items()},
         **{f"estimator.{name}": value for name, value in model.get_params(deep=True).items()},
     }
+
+
+def may_repeat(definition: Project, champion: Champion | None, force: bool) -> bool:
+    """Tells whether it makes sense to judge on rows that the champion has been judged on before.
+
+    Args:
+        definition: The project.
+        champion: The one that serves, if any.
+        force: Whether a person asks for it.
+
+    Returns:
+        Whether a person does, or the project's code or packages have changed since the champion was trained.
+    """
+    return force or (champion is not None and recipe_changed(definition, champion.model))
+
+
+def open_run_key(definition: Project, parts: Split, force: bool) -> str:
+    """Finds the key of the run to do: a new one, or one that a crash left before its promotion.
+
+    Args:
+        definition: The project.
+        parts: The rows to train and to judge on.
+        force: Whether to train again where the verdict on these rows stands.
+
+    Returns:
+        A run key whose verdict is not settled yet; a new one where another champion came before the last promotion.
+
+    Raises:
+        NoNewData: If rows, code and settings are those of a settled verdict, and `force` is not set.
+    """
+    for attempt in count():
+        key = run_key(definition, parts, attempt)
+        verdict = find_verdict(definition, key)
+        if verdict is None or not is_settled(verdict):
+            return key
+        if not force and not was_overtaken(verdict):
+            raise NoNewData(
+                f"{definition.name} has no new data since version {verdict.version} was judged: wait for rows, "
+                f"give a later --as-of, or add --force to train again on the same ones"
+            )
+    raise AssertionError("count() ends never")

@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from refit.data.batches import Batch, problems
-from refit.data.contract import Contract, Fault, RowFindings, Rule
+from refit.data.contract import Batch, Contract, Fault, RowFindings, Rule, problems
 from refit.data.derived_contract import derive
 from refit.errors import BrokenProject, ContractViolation
 from refit.project import Project
 from refit.records.references import Champion
 from refit_tasks.ledger.record import entry_once, latest, record
-from refit_tasks.validation.great_expectations import Outcome, is_row_rule, validate
-from refit_tasks.validation.own_expectations import rules_of
+from refit_tasks.validation.great_expectations import Outcome, is_row_rule, rules_of, validate
 
 Pieces = Callable[[], Iterator[pa.Table]]
 """Gives the rows of a batch, piece by piece, as often as it is called."""

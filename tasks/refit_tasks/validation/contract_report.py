@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect.artifacts import create_markdown_artifact
 
 from refit.project import Project
-from refit.records.snapshots import Ingestion
+from refit.records.references import Ingestion
 from refit.windows import BEGINNING
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 

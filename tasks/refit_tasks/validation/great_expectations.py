@@ -1,24 +1,32 @@
-"""Great Expectations at work: rules judged on a frame, one validation at a time."""
+"""Great Expectations at work: rules judged on a frame, one validation at a time.
+
+The expectations that a project file gives, read as rules.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
+import pyarrow as pa
 
 from refit.data.contract import Rule
 from refit.errors import BrokenProject
+from refit.project import Project
 from refit_infra.settings import QUIET
+from refit_tasks.project_code import blame
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+    from great_expectations.expectations.expectation import Expectation
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
 
 _ONE_AT_A_TIME = threading.Lock()
 """Great Expectations keeps the current context in the process; validations that share one get each other's data."""
@@ -140,3 +148,54 @@ def _error(info: dict[str, Any]) -> str:
     if "raised_exception" in info:
         return str(info.get("exception_message") or "") if info["raised_exception"] else ""
     return next((str(single["exception_message"]) for single in info.values() if single["raised_exception"]), "")
+
+
+_MISTAKES = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    SystemExit,
+    TypeError,
+    ValueError,
+)
+"""What a mistake in a project's own function raises; a full disk or a lost connection is no mistake."""
+
+
+def rules_of(definition: Project, expectations: Callable[[], list[Any]], schema: pa.Schema) -> tuple[Rule, ...]:
+    """Reads a project's own expectations.
+
+    Args:
+        definition: The project, for the message.
+        expectations: Its function of that name.
+        schema: The table's schema.
+
+    Returns:
+        One rule for each expectation, with its severity.
+
+    Raises:
+        BrokenProject: If the function fails, gives something else, or names a column that the table does not have.
+    """
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
+
+    try:
+        rules = tuple(_rule(expectation) for expectation in expectations())
+    except (*_MISTAKES, GreatExpectationsError) as error:
+        raise BrokenProject(f"expectations() fails in {blame(error, definition.file)}: correct it") from error
+    unknown = [f"{column!r} in {rule.type}" for rule in rules for column in rule.columns if column not in schema.names]
+    if unknown:
+        known = ", ".join(schema.names)
+        where = definition.file or definition.name
+        raise BrokenProject(f"expectations() in {where} names {'; '.join(unknown)}: the table has the columns {known}")
+    return rules
+
+
+def _rule(expectation: Expectation) -> Rule:
+    from great_expectations.expectations.expectation import Expectation
+
+    if not isinstance(expectation, Expectation):
+        raise TypeError(f"{expectation!r} is not a Great Expectations object")
+    configuration = expectation.configuration
+    return Rule(configuration.type, dict(configuration.kwargs), expectation.severity.value)

@@ -13,11 +13,10 @@ import pytest
 from fastapi import FastAPI
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 
+from refit_deployments.actions.check import list_quarantine
 from refit_deployments.actions.maintenance import doctor_here
-from refit_deployments.actions.quarantining import list_quarantine
-from refit_deployments.cli.rebuilding import card_here
-from refit_tasks.runs.audit_log import deeds
-from refit_tasks.runs.people import whoever
+from refit_deployments.cli.champion_commands import card_here
+from refit_tasks.runs.audit_log import deeds, whoever
 from tests.support.forked_commands import refit
 from tests.support.text_search import traces
 from tests.support.watched_project import on_the_server
@@ -125,7 +124,7 @@ def prefects_database() -> Path:
 def asked() -> list[str]:
     """What a server answers to rows of the person, fit ones and others."""
     from refit_serving.http.app import make_app
-    from refit_serving.rows.limits import Limits
+    from refit_serving.rows.request import Limits
     from refit_serving.traffic.service import Service
 
     service = Service(["visits"], Limits())

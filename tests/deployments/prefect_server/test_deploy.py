@@ -107,7 +107,7 @@ def test_only_what_refit_made_in_that_pool_is_removed_and_nothing_while_a_file_i
 def test_an_exported_prefect_yaml_deploys_the_same(hours: Path, client: Any, tmp_path: Path) -> None:
     from prefect.settings import PREFECT_API_URL
 
-    from refit_deployments.prefect_server.prefect_yaml import export
+    from refit_deployments.prefect_server.deploy import export
 
     extended(hours, "schedule=Schedule(monitor='0 * * * *', retrain='0 3 * * 1')")
     deploy("exported")

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from refit.errors import StateError
-from refit_deployments.production import cluster, postgres, sockets
+from refit_deployments.production import object_store as sockets
+from refit_deployments.production import postgres
+from refit_deployments.production import postgres as cluster
 from refit_deployments.production.environment import settings_of, settings_of_server, take_effect, write_environment
 from refit_deployments.production.layout import DOORS, Places
 from refit_deployments.production.passwords import WORDS, make_secrets, read_secret

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from refit.data.batches import Batch, problems
+from refit.data.contract import Batch, problems
 from refit.policies.training import ContractPolicy
 
 UNTIL = datetime(2026, 1, 2, tzinfo=UTC)

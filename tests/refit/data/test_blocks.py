@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.data.blocks import blocks
+from refit.data.split import blocks
 
 
 def hours(counts):

@@ -3,7 +3,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.data.thinning import thinned
+from refit.data.fingerprint import thinned
 
 ROWS = pa.table({"id": np.arange(500), "x": np.random.default_rng(0).normal(size=500)})
 

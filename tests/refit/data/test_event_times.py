@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from refit.data.event_times import utc_times
+from refit.data.readers import utc_times
 
 
 @pytest.mark.parametrize(

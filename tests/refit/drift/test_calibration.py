@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from refit.drift.calibration import change, expect, roots
-from refit.drift.grouping import common_cells, grouped
+from refit.drift.null_distribution import common_cells, grouped
 from tests.support.simulated_drift import BLOCKS, drawn, number, wander
 
 STILL = number(np.zeros(1))

@@ -10,11 +10,10 @@ import pytest
 from scipy import stats
 
 from benchmarks.false_alarms import PLANTED, with_drift, without_drift
-from refit.drift.anchors import anchor_of, blocks_of
+from refit.drift.binning import anchor_of, blocks_of
 from refit.drift.comparison import compare, reference_of
-from refit.drift.domain_classifier import sampling_noise
+from refit.drift.domain_classifier import raked, sampling_noise
 from refit.drift.null_distribution import Expected
-from refit.drift.pairs import raked
 from refit.drift.profile import profile
 from refit.policies.monitoring import DriftPolicy
 from refit.records.drift_findings import Drift

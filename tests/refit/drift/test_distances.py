@@ -7,8 +7,8 @@ from scipy import stats
 from scipy.spatial import distance
 
 from refit.drift import distances as measures
-from refit.drift.anchors import anchor_of
-from refit.drift.changes import change
+from refit.drift.binning import anchor_of
+from refit.drift.comparison import change
 from refit.drift.profile import profile
 
 DRAWS = {

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refit.drift.anchors import anchor_of, blocks_of
-from refit.drift.changes import change
+from refit.drift.binning import anchor_of, blocks_of
+from refit.drift.comparison import change
 from refit.drift.numeric_bins import TAIL
 from refit.drift.profile import merge, profile
 from refit.drift.serialization import from_bytes, to_bytes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.drift.anchors import anchor_of, blocks_of
+from refit.drift.binning import anchor_of, blocks_of
 from refit.drift.profile import profile
 from refit.drift.serialization import from_bytes, to_bytes
 from refit.errors import ModelError

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import LinearSVC
 
 from refit import GatePolicy
-from refit.data.blocks import blocks
+from refit.data.split import blocks
 from refit.gate.calibration import calibrated, error, measure
 from refit.gate.evidence import Calibration
 from refit.modelling.predictions import Predictions

@@ -8,7 +8,7 @@ import pytest
 from refit import GatePolicy, Window
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 
 CHECKS = ["enough_rows", "floor", "beats_baseline", "not_worse_than_champion"]
 

@@ -11,11 +11,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from refit import GatePolicy, Project
 from refit.errors import ProjectError
-from refit.gate.answers import answers, measure_answers
 from refit.gate.evidence import Case, Rehearsal, Standing
 from refit.gate.fairness import fairness, measure_fairness
 from refit.gate.leakage import forbidden_features, inputs, leakage, measure_inputs
-from refit.gate.sanity import newer_rows, not_the_champion, unseen_rows
+from refit.gate.sanity import answers, measure_answers, newer_rows, not_the_champion, unseen_rows
 from refit.gate.serving_parity import latency, load_time, parity, size
 from refit.modelling.predictions import Predictions
 from refit.policies.gate import Budgets, FairnessPolicy

@@ -11,8 +11,8 @@ import pytest
 from refit import GatePolicy, Window
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.paired_tests import against_champion, margin
-from refit.policies.spending import CALIBRATION, CHANGE, SLICES
-from refit.records.snapshots import SnapshotRef
+from refit.policies.gate import CALIBRATION, CHANGE, SLICES
+from refit.records.references import SnapshotRef
 from refit.records.verdicts import Reason
 
 CHAMPION = (0.80, 0.82, 0.79, 0.81, 0.83, 0.80)

@@ -10,11 +10,11 @@ from scipy.signal import lfilter
 from scipy.stats import rankdata
 
 from refit import GatePolicy, Window
-from refit.data.blocks import blocks
+from refit.data.split import blocks
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.refitted import bound_refit
-from refit.records.snapshots import SnapshotRef
+from refit.gate.paired_tests import bound_refit
+from refit.records.references import SnapshotRef
 
 REPEATS = 1_000
 AT_MOST = 0.05 + 3 * math.sqrt(0.05 * 0.95 / REPEATS)

@@ -13,9 +13,8 @@ from sklearn.svm import LinearSVC
 
 from refit import GatePolicy, Project
 from refit.errors import ProjectError
-from refit.gate.cuts import cut
 from refit.gate.evidence import Slice
-from refit.gate.slices import measure, paired_losses, row_losses, slices_not_worse
+from refit.gate.slices import cut, measure, paired_losses, row_losses, slices_not_worse
 from refit.modelling.predictions import Predictions
 
 ROWS = 1_200

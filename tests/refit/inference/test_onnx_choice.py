@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 
 from refit.inference.onnx_choice import AGREEMENT, ONNX, SKLEARN, choose, difference
-from refit.inference.predictor import Said
-from refit.inference.proven import Proven, columns_of
+from refit.inference.predictor import Proven, Said, columns_of
 
 KINDS = {"carrier": "text", "weight": "number", "items": "integer"}
 PROVEN = Proven(KINDS, {"carrier": frozenset({"swift", None})}, frozenset({"weight"}))

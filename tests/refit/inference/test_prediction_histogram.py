@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from refit.inference.spreads import CELLS, MOST_CLASSES, spread_of
+from refit.inference.prediction_summary import CELLS, MOST_COUNTED_CLASSES, spread_of
 
 
 def pieces(*columns, scores=None):
@@ -41,5 +41,5 @@ def test_classes_are_counted_and_the_rare_ones_together() -> None:
     found = spread_of(pieces(names[:100], names[100:]))
     assert found.cells[0] == "class 29"
     assert (found.cells[-1], found.counts[-1]) == ("others", sum(range(1, 11)))
-    assert len(found.cells) == MOST_CLASSES + 1
+    assert len(found.cells) == MOST_COUNTED_CLASSES + 1
     assert sum(found.counts) == len(names)

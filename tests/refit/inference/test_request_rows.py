@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 
 from refit.errors import DataError, ModelError
 from refit.inference.feature_schema import conformed, kinds_of
-from refit.inference.received_arrow import MOST_UNPACKED, received_table
-from refit.inference.request_rows import Wanted, joined, made_up, received_cells, received_rows
+from refit.inference.request_rows import (
+    MOST_UNPACKED,
+    Wanted,
+    joined,
+    made_up,
+    received_cells,
+    received_rows,
+    received_table,
+)
 
 KINDS = {
     "whole": "integer",

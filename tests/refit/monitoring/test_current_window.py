@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from refit import Window
-from refit.monitoring.spans import current_window, window_length
+from refit.monitoring.label_maturity import current_window, window_length
 from tests.support.decision_situations import DAY, HOUR, START, WEEK
 
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from refit import MonitoringPolicy
-from refit.monitoring.decide import decide
+from refit.monitoring.decide import Decided, Retrained, again, decide, history_of
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.history import History
-from refit.monitoring.replay import Decided, Retrained, again, history_of
 from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy
 from refit.records.ledger import Entry, EntryKind, as_payload, from_payload
 from tests.support.decision_situations import HOUR, START, WEEK, decided, drift_at, probe_at, quiet, score

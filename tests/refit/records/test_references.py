@@ -3,8 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from refit import Window
-from refit.records.references import Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Champion, ModelRef, SnapshotRef
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

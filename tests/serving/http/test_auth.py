@@ -13,9 +13,8 @@ import pytest
 from fastapi import FastAPI
 
 from refit.errors import StateError
-from refit_serving.http.access import AccessLog
 from refit_serving.http.api_keys import Keyring, add_key, read_keys
-from refit_serving.http.auth import Door
+from refit_serving.http.auth import AccessLog, Door
 from refit_serving.http.server import serve
 
 
@@ -126,7 +125,7 @@ def test_a_file_that_anybody_may_write_to_opens_no_door(file: Path) -> None:
 
 
 def test_a_host_that_others_reach_needs_keys() -> None:
-    from refit_serving.rows.limits import Limits
+    from refit_serving.rows.request import Limits
 
     for host in ("0.0.0.0", "::", "", "192.0.2.7", "ml.example.org"):  # noqa: S104
         with pytest.raises(StateError, match="serve-key NAME"):

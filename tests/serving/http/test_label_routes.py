@@ -11,10 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from refit_deployments.actions.labelling import add_waiting
+from refit_deployments.actions.predictions import add_waiting
 from refit_tasks.catalog import find_project
-from refit_tasks.ingestion.label_inbox import all_in, labels_of
-from refit_tasks.ingestion.waiting_labels import join_waiting
+from refit_tasks.ingestion.label_inbox import all_in, join_waiting, labels_of
 from refit_tasks.storage.delta import open_table, read
 from tests.support.serving_home import Depot, Server, serving
 

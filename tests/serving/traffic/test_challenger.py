@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from refit_serving.rows.arrow_rows import STREAM
-from refit_serving.traffic.draws import drawn
+from refit_serving.traffic.canary import drawn
 from refit_tasks.catalog import find_project
 from refit_tasks.prediction.compare import compare_beside
 from refit_tasks.registry.model_store import FILE, fetch_model

@@ -20,7 +20,7 @@ from refit_serving.rows.loaded_model import Served, prepared
 from refit_tasks.catalog import find_project
 from refit_tasks.evaluation import serving_runtime as onnx_making
 from refit_tasks.evaluation.serving_runtime import make_form
-from refit_tasks.onnx_export.serving_forms import recorded_form
+from refit_tasks.onnx_export.session import recorded_form
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import fetched, stored_id
 from tests.support.serving_home import FEATURES, Depot

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from refit.inference.received_arrow import received_table
-from refit.inference.request_rows import received_rows
+from refit.inference.request_rows import received_rows, received_table
 from refit_serving.metrics.server_metrics import Metrics
-from refit_serving.rows.limits import Limits
 from refit_serving.rows.loaded_model import Served, prepared
+from refit_serving.rows.request import Limits
 from refit_serving.traffic.prediction_log import PredictionLog
 from refit_serving.traffic.prediction_rows import Record
 from refit_tasks.ledger.generations import current_champion

@@ -18,8 +18,7 @@ import pytest
 from refit.errors import LedgerBroken, StateError
 from refit.results.maintenance import Manifest, Stamp
 from refit_tasks.backup.archive import MANIFEST, stamp_of
-from refit_tasks.backup.backup import back_up, restore
-from refit_tasks.backup.ledger_copy import LEDGER
+from refit_tasks.backup.backup import LEDGER, back_up, restore
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, known_projects, record, verify_ledger
 from refit_tasks.ledger.restore_marker import unfinished_restore

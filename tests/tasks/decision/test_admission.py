@@ -13,12 +13,11 @@ import pytest
 
 from refit import DeploymentPolicy, Project, Window
 from refit.errors import NotEnoughData, RetrainRefused, StateError
+from refit.monitoring.decide import Retrained
 from refit.monitoring.evidence import Evidence, Request
-from refit.monitoring.replay import Retrained
+from refit_tasks.decision.admission import ask_for_turn
 from refit_tasks.decision.decide import read_history, record_outcome, settle_decision
-from refit_tasks.decision.left_behind import claim_left_behind
-from refit_tasks.decision.lock import is_taken, turn_file
-from refit_tasks.decision.turn import ask_for_turn
+from refit_tasks.decision.lock import claim_left_behind, is_taken, turn_file
 from refit_tasks.ledger.record import entries, verify_ledger
 from tests.tasks.conftest import Race
 
@@ -32,7 +31,7 @@ import pandas as pd
 from sklearn.dummy import DummyRegressor
 from refit import Project
 from refit.monitoring.evidence import Request
-from refit_tasks.decision.turn import ask_for_turn
+from refit_tasks.decision.admission import ask_for_turn
 
 project = Project(
     name="rentals", kind="regression", target="rentals", timestamp="observed_at",

@@ -12,16 +12,15 @@ import pytest
 
 from refit import MonitoringPolicy, Project, Window
 from refit.errors import RetrainRefused
-from refit.monitoring.decide import decide
+from refit.monitoring.decide import Decided, Retrained, again, decide
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.history import History
-from refit.monitoring.replay import Decided, Retrained, again
 from refit.policies.monitoring import DriftPolicy, PerformancePolicy
 from refit.records.ledger import from_payload
 from refit.records.references import Champion, ModelRef
+from refit_tasks.decision.admission import ask_for_turn
 from refit_tasks.decision.decide import read_history, record_outcome, settle_decision
 from refit_tasks.decision.lock import is_taken
-from refit_tasks.decision.turn import ask_for_turn
 from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import enthrone
 from refit_tasks.ledger.record import entries, verify_ledger

@@ -10,9 +10,9 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from refit import Project, Window
+from refit.monitoring.decide import Retrained
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence, Request
-from refit.monitoring.replay import Retrained
 from refit_tasks.decision.decide import RecordedDecision, record_outcome, settle_decision
 from refit_tasks.decision.trigger import idempotency_key, parameters_of, start_remotely
 

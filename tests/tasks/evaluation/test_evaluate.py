@@ -20,8 +20,7 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 from refit import GatePolicy, Project, Window
 from refit.errors import LeakyHoldout, ModelError, ProjectError
 from refit.gate.decide import decide
-from refit.records.references import Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_infra.settings import Settings
 from refit_tasks.evaluation.evaluate import evaluate
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow

@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from refit import Project
 from refit.gate.serving_parity import parity
-from refit_tasks.evaluation import rehearsal_process
+from refit_tasks.evaluation import serving_check as rehearsal_process
 from refit_tasks.evaluation import serving_check as rehearse_module
 from refit_tasks.evaluation.serving_check import rehearse_directory
 from refit_tasks.registry.model_store import save_model
@@ -174,7 +174,7 @@ def test_the_room_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
         import os, signal
         from pathlib import Path
         from refit_tasks.evaluation import serving_check as rehearse
-        from refit_tasks.evaluation import rehearsal_process
+        from refit_tasks.evaluation import serving_check as rehearsal_process
         from tests.tasks.evaluation.test_serving_check import ROWS, definition
         found = rehearse.rehearse_directory(definition("count"), Path({str(tmp_path / "model")!r}), ROWS)
         print(rehearsal_process.ROOM.pid, found.fault, flush=True)

@@ -12,9 +12,8 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.label_inbox import all_in, labels_of, leave_in, put_in
-from refit_tasks.ingestion.quarantine_part import quarantined
-from refit_tasks.ingestion.waiting_labels import join_waiting
+from refit_tasks.ingestion.label_inbox import all_in, join_waiting, labels_of, leave_in, put_in
+from refit_tasks.ingestion.quarantine import quarantined
 from refit_tasks.storage.delta import open_table, read
 from refit_tasks.storage.snapshots import last_ingested
 

@@ -11,9 +11,9 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project, Window
 from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectError
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.labels import join_labels
+from refit_tasks.ingestion.label_join import join_labels
 from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import last_ingested
@@ -175,7 +175,7 @@ import sys; sys.path.insert(0, {str(__file__.rsplit("/", 1)[0])!r})
 from pathlib import Path
 from test_label_join import project, UNTIL, timedelta, rows
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.labels import join_labels
+from refit_tasks.ingestion.label_join import join_labels
 if number < 3:
     results.put(join_labels(project(), Path(paths[number])).arrived)
 else:

@@ -19,8 +19,7 @@ from refit.data.contract import Contract, Rule
 from refit.errors import ContractViolation, DataError, LoadFailed
 from refit.inference.request_rows import Wanted, received_cells
 from refit.labels import Labels, label_rows, read_labels
-from refit_tasks.ingestion.label_files import read_label_file
-from refit_tasks.ingestion.labels import join_labels
+from refit_tasks.ingestion.label_join import join_labels, read_label_file
 from refit_tasks.ingestion.load import stage
 
 EMAIL = "planted@example.org"

@@ -16,10 +16,10 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from refit.errors import StateError
+from refit_tasks.ledger.database import ROLES
 from refit_tasks.ledger.generations import current_champion
-from refit_tasks.ledger.ledger_roles import ROLES
 from refit_tasks.ledger.record import entries, record, verify_ledger
-from refit_tasks.maintenance.ledger_archive import archive_ledger
+from refit_tasks.maintenance.prune import archive_ledger
 from refit_tasks.promotion.promote import promote
 from tests.support.postgres import ABSENT, Postgres, binaries
 from tests.support.watched_project import COMMAND

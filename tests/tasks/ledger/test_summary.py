@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from refit import GatePolicy, Project
+from refit.monitoring.decide import Retrained
 from refit.monitoring.evidence import Request
 from refit.monitoring.guards import cooldown_until
-from refit.monitoring.replay import Retrained
 from refit_serving.metrics.ledger_metrics import EVERY_SECONDS, LedgerCollector
 from refit_tasks.decision.decide import read_history, record_outcome, settle_decision
 from refit_tasks.ledger.record import record

@@ -39,7 +39,7 @@ from refit import Project
 from refit.monitoring.evidence import Request
 from refit_tasks.runs.liveness import living
 from refit_tasks.storage.staging import staging_area
-from refit_tasks.decision.turn import ask_for_turn
+from refit_tasks.decision.admission import ask_for_turn
 
 project = Project(
     name="rentals", kind="regression", target="rentals", timestamp="observed_at",

@@ -16,7 +16,7 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project, Window
 from refit.errors import ProjectError, StateError
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.inference.prediction_rows import Asked, prediction_rows, said_by
 from refit.modelling.predictions import predict_once
 from refit.records.ledger import as_payload
@@ -27,15 +27,14 @@ from refit_tasks.ingestion.quarantine import SCHEMA
 from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.maintenance.doctor import mend
 from refit_tasks.maintenance.erase import find_rows, forget_rows
-from refit_tasks.maintenance.erasure_records import missing_from
-from refit_tasks.maintenance.key_holders import Holder, holders_of
+from refit_tasks.maintenance.erasure_records import Holder, holders_of, missing_from
 from refit_tasks.reporting.entry_story import story
 from refit_tasks.storage.delta import open_table, read, uri_of, within, write
 from refit_tasks.storage.predictions_table import append
 from refit_tasks.storage.snapshots import narrow, take_snapshot
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.storage.table_files import TableFiles
-from refit_tasks.training.recorded_rows import held_out, rows_on_record
+from refit_tasks.training.recorded_inputs import held_out, rows_on_record
 from tests.support.text_search import traces
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

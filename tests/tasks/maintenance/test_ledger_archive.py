@@ -15,7 +15,7 @@ from refit.errors import LedgerBroken
 from refit.records.ledger import Entry, verify
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, entry, latest, record, verify_ledger
-from refit_tasks.maintenance.ledger_archive import archive_ledger
+from refit_tasks.maintenance.prune import archive_ledger
 from refit_tasks.promotion.promote import promote
 from tests.support.postgres import ABSENT, binaries
 from tests.support.races import place

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from refit.errors import StateError
 from refit.records.references import Champion
-from refit.results.retention import kept_versions
+from refit.results.maintenance import kept_versions
 from refit_tasks.decision.lock import holding
 from refit_tasks.ledger.record import record, verify_ledger
 from refit_tasks.maintenance.doctor import mend

@@ -11,10 +11,9 @@ from deltalake import write_deltalake
 from sklearn.linear_model import LinearRegression
 
 from refit import MonitoringPolicy, Project, Window
-from refit.records.references import Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_infra.settings import Settings
-from refit_tasks.monitoring.probe import run_probe
+from refit_tasks.monitoring.performance import run_probe
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

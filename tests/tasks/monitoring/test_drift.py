@@ -14,16 +14,14 @@ from deltalake import write_deltalake
 from sklearn.linear_model import LinearRegression
 
 from refit import MonitoringPolicy, Project, Window
-from refit.drift.reference_bytes import pack, unpack
+from refit.drift.serialization import pack, unpack
 from refit.errors import ModelError
 from refit.records.drift_findings import Drift
-from refit.records.references import Challenger, Champion
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Challenger, Champion, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from refit_infra.settings import Settings
-from refit_tasks.monitoring.drift import measure_drift
-from refit_tasks.monitoring.profiles import load_reference, profile_reference
-from refit_tasks.storage import streaming
+from refit_tasks.monitoring.drift import load_reference, measure_drift, profile_reference
+from refit_tasks.storage import snapshot_rows as streaming
 from refit_tasks.training.train import train
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -87,7 +85,7 @@ def test_the_profile_is_small_and_cached_and_made_once(champion: Champion, monke
     assert pack(unpack(stored)) == stored
     assert [file.read_bytes() for file in (Settings().home / "references").glob("*.bin")] == [stored]
     found = measured(champion)
-    monkeypatch.setattr("refit_tasks.monitoring.profiles.open_mlflow", None)  # it is not asked any more
+    monkeypatch.setattr("refit_tasks.monitoring.drift.open_mlflow", None)  # it is not asked any more
     assert measured(champion) == found
 
 

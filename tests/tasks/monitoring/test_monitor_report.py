@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from refit import Project
+from refit.monitoring.decide import Decided
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.history import History
-from refit.monitoring.replay import Decided
 from refit.records.ledger import as_payload
 from refit_tasks.ledger.history import read_record
 from refit_tasks.ledger.record import record

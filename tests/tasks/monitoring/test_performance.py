@@ -11,8 +11,7 @@ from deltalake import write_deltalake
 from sklearn.linear_model import LogisticRegression
 
 from refit import Project, Window
-from refit.records.references import Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_infra.settings import Settings
 from refit_tasks.monitoring.performance import measure_performance, promoted_scores
 from refit_tasks.promotion.promote import promote

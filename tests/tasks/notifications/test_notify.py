@@ -20,11 +20,10 @@ from prefect.states import Crashed, Failed
 
 from refit import Project
 from refit.errors import LoadFailed, RetrainRefused
-from refit.policies.schedules import NotificationPolicy
+from refit.policies.training import NotificationPolicy
 from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.notifications import notify as module
-from refit_tasks.notifications.messages import tell_failure
-from refit_tasks.notifications.notice_words import LONGEST_LINE, body_of
+from refit_tasks.notifications.messages import LONGEST_LINE, body_of, tell_failure
 from refit_tasks.notifications.notify import Notice, block_fault, notify
 from refit_tasks.reporting.entry_story import story
 from tests.support.webhook import SECRET, Webhook, webhook
@@ -188,7 +187,7 @@ def test_a_run_that_failed_is_told_of(
 ) -> None:
     hook.save_block("team")
     (tmp_path / "rentals.py").write_text(
-        "from refit import Project\nfrom refit.policies.schedules import NotificationPolicy\n"
+        "from refit import Project\nfrom refit.policies.training import NotificationPolicy\n"
         "project = Project(name='rentals', kind='regression', target='y', timestamp='t', load=list, build=list,\n"
         "    notifications=NotificationPolicy(blocks=('custom-webhook/team',)))\n"
     )

@@ -20,10 +20,8 @@ from sklearn.tree import DecisionTreeClassifier
 from refit.errors import ModelError, UntrustedModel
 from refit.inference.feature_schema import kinds_of
 from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm, difference
-from refit.inference.predictor import Answerer
-from refit.inference.proven import Proven, columns_of
-from refit_tasks.onnx_export.serving_forms import load_form
-from refit_tasks.onnx_export.session import OnnxForm, converted, digest, packed
+from refit.inference.predictor import Answerer, Proven, columns_of
+from refit_tasks.onnx_export.session import OnnxForm, converted, digest, load_form, packed
 from refit_tasks.onnx_export.verify import FILE, try_form
 from refit_tasks.registry.model_signature import FORMS
 

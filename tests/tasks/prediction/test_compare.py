@@ -12,11 +12,10 @@ import pytest
 
 from refit import GatePolicy, Project, ServingPolicy
 from refit.errors import ProjectError
-from refit.gate.compared import Compared
-from refit_deployments.actions.contesting import describe
+from refit.gate.online_comparison import Compared
+from refit_deployments.actions.predictions import describe_comparison
 from refit_tasks.prediction import labelled_predictions as reading
-from refit_tasks.prediction.challenger_report import challenger_markdown
-from refit_tasks.prediction.compare import compare_beside
+from refit_tasks.prediction.compare import challenger_markdown, compare_beside
 from refit_tasks.promotion.approve import settle_approval
 from refit_tasks.storage.delta import write
 from refit_tasks.storage.predictions_table import append
@@ -201,4 +200,4 @@ def test_a_comparison_is_a_page_with_a_picture(waiting: Project) -> None:
     assert "## rentals: version 2 shadows: as a shadow better" in page
     assert "| shadow | neg\\_mean\\_absolute\\_error | -0 | -0.5 | 0.5 |" in page
     assert "data:image/png;base64," in page
-    assert describe(compared)[0].startswith("rentals: version 2 shadows: as a shadow better")
+    assert describe_comparison(compared)[0].startswith("rentals: version 2 shadows: as a shadow better")

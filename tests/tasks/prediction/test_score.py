@@ -16,12 +16,11 @@ from sklearn.linear_model import LinearRegression
 
 from refit import MonitoringPolicy, Project, Window
 from refit.errors import ContractViolation, LoadFailed, NotEnoughData
-from refit.records.references import Challenger, Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from refit.results.score import EVERYTHING, Sought
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.quarantine_part import quarantined, replay
+from refit_tasks.ingestion.quarantine import quarantined, replay
 from refit_tasks.prediction import write_predictions as scored_commit
 from refit_tasks.prediction.score import score_rows
 from refit_tasks.prediction.write_predictions import scored_until
@@ -103,7 +102,8 @@ import os, random, signal, sys
 from pathlib import Path
 import deltalake, great_expectations, mlflow, skops.io
 from refit_tasks.ingestion import quarantine
-from refit_tasks.prediction import score as scoring, scored_batch, write_predictions
+from refit_tasks.prediction import score as scored_batch
+from refit_tasks.prediction import score as scoring, write_predictions
 from tests.support.killed_work import after, attempt, before
 from tests.tasks.prediction.test_score import definition, score, sought
 

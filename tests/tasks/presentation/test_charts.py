@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refit_tasks.presentation.charts import CURRENT, REFERENCE, column_picture, shown_cells, written
-from refit_tasks.presentation.performance_picture import SHAPES, Mark, Point, performance_picture
-from refit_tasks.simulation.backtest_picture import backtest_picture, trained_at
-from refit_tasks.simulation.calibration_picture import calibration_picture
+from refit_tasks.presentation.charts import (
+    CURRENT,
+    REFERENCE,
+    SHAPES,
+    Mark,
+    Point,
+    column_picture,
+    performance_picture,
+    shown_cells,
+    written,
+)
+from refit_tasks.simulation.alarm_calibration import calibration_picture
+from refit_tasks.simulation.backtest_report import backtest_picture, trained_at
 from tests.support.monitored_champion import HOSTILE, START, WEEK, backtest, column
 
 

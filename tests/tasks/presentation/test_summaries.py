@@ -6,14 +6,12 @@ from datetime import UTC, datetime
 import pytest
 
 from refit import Project
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.monitoring.decisions import Decision, Finding
 from refit.records.recipes import Cause, Reproduction
-from refit.records.references import Challenger, Champion
-from refit.records.snapshots import Ingestion
+from refit.records.references import Challenger, Champion, Ingestion
 from refit.records.verdicts import Reason, Verdict
-from refit.results.flows import RetrainOutcome
-from refit.results.outcomes import MonitorOutcome
+from refit.results.flows import MonitorOutcome, RetrainOutcome
 from refit.windows import Window
 from refit_tasks.presentation.summaries import (
     LONGEST,

@@ -12,8 +12,8 @@ from prefect.client.orchestration import get_client
 
 from refit import GatePolicy, Project, Window
 from refit.errors import NotApproved, StaleChampion
+from refit.monitoring.decide import Retrained
 from refit.monitoring.evidence import Evidence, Request
-from refit.monitoring.replay import Retrained
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.decide import record_outcome, settle_decision
 from refit_tasks.ledger.generations import current_champion

@@ -14,9 +14,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from refit import GatePolicy, Project, TrainingPolicy, Window
-from refit.records.snapshots import SnapshotRef, Split
-from refit_tasks.registry.machine import machine
-from refit_tasks.registry.provenance import UNKNOWN, code_state, installed, lock_hash, lock_text, requirements, run_key
+from refit.records.references import SnapshotRef, Split
+from refit_tasks.registry.provenance import (
+    UNKNOWN,
+    code_state,
+    installed,
+    lock_hash,
+    lock_text,
+    machine,
+    requirements,
+    run_key,
+)
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 WINDOW = Window(DAY, DAY + timedelta(days=9))

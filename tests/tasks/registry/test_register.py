@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from refit import Project
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit.records.ledger import as_payload, from_payload
 from refit.records.references import Champion
 from refit_tasks.ledger.record import entries, entry
@@ -20,7 +20,7 @@ REGISTER = """
 import signal
 from datetime import UTC, datetime
 from refit import Project
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
 from refit_tasks.registry import register
 if killed_before:
     setattr(register, killed_before, lambda *arguments, **names: os.kill(os.getpid(), signal.SIGKILL))

@@ -10,7 +10,7 @@ import pytest
 from refit import Project
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.registered_model import describe
+from refit_tasks.registry.register import describe
 from tests.tasks.conftest import Judge
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)

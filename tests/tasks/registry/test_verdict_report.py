@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from refit import Project
-from refit.gate.evaluations import Evaluation
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Evaluation, Judgement
 from refit.records.references import Champion
 from refit.records.verdicts import Reason, Verdict
 from refit_tasks.registry.verdict_report import headline, verdict_page

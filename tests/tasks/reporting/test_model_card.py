@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 
 from refit import Project
-from refit.gate.evaluations import Evaluation
+from refit.gate.evaluations import Evaluation, Judgement
 from refit.gate.evidence import Calibration, Evidence, Fairness, Group, Inputs, Rehearsal, Slice
-from refit.gate.judgements import Judgement
 from refit.records.recipes import Recipe
 from refit.records.references import Challenger, Champion
 from refit.records.verdicts import Reason
-from refit_tasks.reporting.card_picture import scores_picture
-from refit_tasks.reporting.model_card import card
+from refit_tasks.reporting.model_card import card, scores_picture
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 HOSTILE = "a|b <script>alert(1)</script> [c](http://d)"

@@ -9,15 +9,14 @@ import pytest
 
 from refit import Project
 from refit.errors import StateError
-from refit.gate.judgements import Judgement
+from refit.gate.evaluations import Judgement
+from refit.monitoring.decide import Decided, Retrained
 from refit.monitoring.history import History
-from refit.monitoring.replay import Decided, Retrained
 from refit.records.ledger import as_payload
 from refit.records.references import Champion
 from refit_tasks.ledger.history import NEWEST, SAMPLED, marks, points, read_record, spread
 from refit_tasks.ledger.record import record
-from refit_tasks.reporting.report import page_of, report_page, save_page
-from refit_tasks.reporting.report_drift import MOST_PICTURES
+from refit_tasks.reporting.report import MOST_PICTURES, page_of, report_page, save_page
 from tests.support.monitored_champion import HOSTILE, START, WEEK, column, decision, evidence
 
 NOW = START + 400 * WEEK

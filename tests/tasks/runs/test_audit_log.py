@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 from refit.errors import NotApproved, StateError
 from refit_deployments.main import app
 from refit_tasks.ledger.record import record
-from refit_tasks.runs.audit_log import deeds, noted
-from refit_tasks.runs.people import whoever
+from refit_tasks.runs.audit_log import deeds, noted, whoever
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ import pytest
 from refit import Project, Window
 from refit.monitoring.evidence import Evidence, Request
 from refit_tasks.decision.decide import settle_decision
-from refit_tasks.decision.left_behind import claim_left_behind
+from refit_tasks.decision.lock import claim_left_behind
 from refit_tasks.runs.liveness import claim, dead_runs, forget, living
 from tests.tasks.conftest import Race
 

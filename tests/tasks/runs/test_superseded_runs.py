@@ -16,8 +16,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Completed, Failed, Pending, Running, Scheduled
 
-from refit_tasks.runs.flow_runs import completed, newest_missed_once
-from refit_tasks.runs.superseded import SKIPPED
+from refit_tasks.runs.flow_runs import SKIPPED, completed, newest_missed_once
 
 HOUR = timedelta(hours=1)
 worked: list[str] = []

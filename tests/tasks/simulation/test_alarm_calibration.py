@@ -14,9 +14,8 @@ from sklearn.dummy import DummyRegressor
 from refit import MonitoringPolicy, Project, Window
 from refit.drift.power import CHANGES, CalibrationResult, plant
 from refit.errors import NotEnoughData, ProjectError
-from refit.records.references import Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
-from refit_deployments.actions.calibrating import lines_of
+from refit.records.references import Champion, ModelRef, SnapshotRef
+from refit_deployments.actions.simulate import lines_of
 from refit_infra.settings import Settings
 from refit_tasks.simulation import alarm_calibration as measured
 from refit_tasks.training.train import train

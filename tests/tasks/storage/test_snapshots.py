@@ -11,8 +11,7 @@ from sklearn.dummy import DummyRegressor
 from refit import Project, Window
 from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.project import Project as Definition
-from refit.records.references import Champion, ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_tasks.storage.delta import open_table, schema_of, write
 from refit_tasks.storage.snapshot_rows import read_rows, scan
 from refit_tasks.storage.snapshots import narrow, split, take_snapshot

@@ -16,8 +16,8 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from refit import FloatRange, GatePolicy, Project, TrainingPolicy, Tuning, Window
 from refit.gate.decide import decide
-from refit.gate.judgements import Judgement
-from refit.records.snapshots import Ingestion, SnapshotRef, Split
+from refit.gate.evaluations import Judgement
+from refit.records.references import Ingestion, SnapshotRef, Split
 from refit.records.verdicts import Reason, Verdict
 from refit_infra.settings import Settings
 from refit_tasks.evaluation.evaluate import evaluate

@@ -10,8 +10,7 @@ import pytest
 from refit import Project, Window
 from refit.errors import CannotReproduce
 from refit.records.recipes import Recipe
-from refit.records.references import ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.recipe import keep_code, recipe_now

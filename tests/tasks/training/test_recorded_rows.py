@@ -14,10 +14,10 @@ from sklearn.dummy import DummyRegressor
 from refit import Project
 from refit.errors import CannotReproduce
 from refit.records.recipes import Cause
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 from refit_tasks.storage.delta import open_table, write
 from refit_tasks.storage.snapshots import take_snapshot
-from refit_tasks.training.recorded_rows import held_out, rows_on_record
+from refit_tasks.training.recorded_inputs import held_out, rows_on_record
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TIDES = Project(

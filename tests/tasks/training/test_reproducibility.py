@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from refit import Project, Window
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import SnapshotRef
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.training.train import train

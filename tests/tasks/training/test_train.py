@@ -25,8 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from refit import Project, TrainingPolicy, Window
 from refit.errors import ModelError, NotEnoughData, TrainingFailed, UntrustedModel
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.records.references import ModelRef
-from refit.records.snapshots import SnapshotRef
+from refit.records.references import ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow

@@ -12,8 +12,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from refit import ContractPolicy, Project
-from refit.data.batches import Batch
-from refit.data.contract import Contract, Fault, Rule
+from refit.data.contract import Batch, Contract, Fault, Rule
 from refit.data.derived_contract import derive
 from refit.errors import BrokenProject, ContractViolation
 from refit.records.references import Champion, ModelRef

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from refit.records.snapshots import Broken, Ingestion
+from refit.records.references import Broken, Ingestion
 from refit.windows import BEGINNING, Window
 from refit_tasks.validation.contract_report import MOST_RULES, contract_line, contract_page
 from tests.support.monitored_champion import HOSTILE
