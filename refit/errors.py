@@ -121,7 +121,7 @@ class LedgerBroken(StateError):
 LONGEST = 500
 
 
-def told(fault: Exception) -> str:
+def describe_error(fault: Exception) -> str:
     """Says what was wrong.
 
     Args:

@@ -37,7 +37,7 @@ class Note:
 
 
 @contextmanager
-def alone() -> Iterator[Note | None]:
+def single_instance() -> Iterator[Note | None]:
     """Takes the home's one place for a `refit up`.
 
     Yields:
@@ -123,7 +123,7 @@ SHORTEST = 12
 """So few characters of a password can be guessed by asking."""
 
 
-def insist_guarded(host: str, *, prefect: bool, mlflow: bool) -> None:
+def require_passwords(host: str, *, prefect: bool, mlflow: bool) -> None:
     """Makes sure that nobody reaches a server from elsewhere without saying who he is.
 
     Args:

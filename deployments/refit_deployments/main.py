@@ -17,7 +17,7 @@ from refit_deployments.cli import (
     state_commands,
 )
 from refit_deployments.cli.options import AsOf, Debug, Json, ProjectName
-from refit_deployments.output import answering
+from refit_deployments.output import command_output
 
 app = typer.Typer(
     name="refit",
@@ -58,7 +58,7 @@ class QuarantineAction(StrEnum):
 @app.command()
 def demo(json: Json = False, debug: Debug = False) -> None:
     """Show the whole loop on generated data: first champion, quiet weeks, drift, decision, retrain, promotion."""
-    with answering(json, debug, "demo: starting Prefect") as output:
+    with command_output(json, debug, "demo: starting Prefect") as output:
         from refit_deployments.actions.demo import demo as run
 
         output.show(run())
@@ -72,7 +72,7 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Load, build, fit on a sample and round-trip every project: find errors before 3 a.m. does."""
-    with answering(json, debug, "check: importing the project files") as output:
+    with command_output(json, debug, "check: importing the project files") as output:
         from refit_deployments.actions.check import check_projects
 
         output.show(check_projects(project, as_of))
@@ -91,11 +91,11 @@ def retrain(
     debug: Debug = False,
 ) -> None:
     """Train a challenger here, judge it, and promote it if it is fit to serve."""
-    with answering(json, debug, f"retrain {project}: starting Prefect") as output:
+    with command_output(json, debug, f"retrain {project}: starting Prefect") as output:
         from refit_deployments.actions.retrain import retrain_here, retrain_remotely
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("retrain", project, recorded=True):
+        with audited("retrain", project, recorded=True):
             answer = (retrain_remotely if remote else retrain_here)(project, as_of, reason, force)
         output.show(answer)
 
@@ -107,7 +107,7 @@ def status(
     debug: Debug = False,
 ) -> None:
     """Show who serves, since when, trained on what, and how many rows wait in quarantine."""
-    with answering(json, debug, "status: reading the record") as output:
+    with command_output(json, debug, "status: reading the record") as output:
         from refit_deployments.actions.status import status as read
 
         output.show(read(project))
@@ -122,7 +122,7 @@ def why(
     debug: Debug = False,
 ) -> None:
     """Tell the story of one ledger entry in sentences."""
-    with answering(json, debug, f"why {identifier}: reading the record") as output:
+    with command_output(json, debug, f"why {identifier}: reading the record") as output:
         from refit_deployments.actions.status import why as read
 
         output.show(read(identifier))
@@ -140,15 +140,15 @@ def quarantine(
     debug: Debug = False,
 ) -> None:
     """List the rows that broke the data contract, or replay them against today's contract."""
-    with answering(json, debug, f"{action.value} the quarantine of {project}") as output:
+    with command_output(json, debug, f"{action.value} the quarantine of {project}") as output:
         from refit_deployments.actions.check import list_quarantine, replay_quarantine
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
         replaying = action is QuarantineAction.replay
         if not replaying and not show_pii:
             output.show(list_quarantine(project, limit))
             return
-        with noted("quarantine replay" if replaying else "quarantine list --show-pii", project):
+        with audited("quarantine replay" if replaying else "quarantine list --show-pii", project):
             answer = replay_quarantine(project) if replaying else list_quarantine(project, limit, show_pii=show_pii)
         output.show(answer)
 

@@ -20,7 +20,7 @@ from refit_infra.settings import Settings, settle
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Result:
     """What a command found: the same facts twice, for programs and for people."""
 
     facts: dict[str, Any]
@@ -38,7 +38,7 @@ class Output:
         self._write = write
         self._progress = progress
 
-    def show(self, answer: Answer) -> None:
+    def show(self, answer: Result) -> None:
         """Prints an answer, and ends the command with its exit code if that is not 0.
 
         Args:
@@ -83,7 +83,7 @@ class Output:
 
 
 @contextmanager
-def answering(as_json: bool, debug: bool, doing: str = "") -> Iterator[Output]:
+def command_output(as_json: bool, debug: bool, doing: str = "") -> Iterator[Output]:
     """Settles the environment around a command; what the command needs is imported inside the block.
 
     Args:

@@ -14,11 +14,11 @@ from refit.records.references import Champion
 from refit_flows.parameters import ProjectName, VersionNumber
 from refit_tasks.notifications.messages import tell_approved
 from refit_tasks.prediction.compare import where_compared
-from refit_tasks.presentation.summaries import answered
-from refit_tasks.promotion.approve import judgement_behind, settle_approval, waiting
+from refit_tasks.presentation.summaries import summarize_approval
+from refit_tasks.promotion.approve import judgement_behind, record_approval, waiting
 from refit_tasks.registry.verdict_report import verdict_page
-from refit_tasks.runs.flow_runs import completed, refused_in_words, suspended_alive
-from refit_tasks.runs.liveness import living
+from refit_tasks.runs.flow_runs import completed, fail_with_message, suspended_heartbeat
+from refit_tasks.runs.liveness import run_lock
 
 WAITS_SECONDS = 30 * 24 * 3_600
 """So long a run waits, suspended, before it ends; `refit approve` works afterwards, too."""
@@ -35,7 +35,7 @@ class Approval(RunInput):
 
 
 @flow(name="approve", flow_run_name="{project}: approve version {version}")
-@refused_in_words
+@fail_with_message
 def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
     """Waits until a person approves or refuses a version; meanwhile no process runs.
 
@@ -49,12 +49,12 @@ def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
     Raises:
         RefitError: If that version waits for nobody, or another champion serves by now.
     """
-    with living("approve", project):
+    with run_lock("approve", project):
         page = verdict_page(judgement_behind(waiting(project, version)))
         form = Approval.with_initial_data(description=page + where_compared(project))
-        with suspended_alive():
+        with suspended_heartbeat():
             answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
         approved, now = answer.decision == "approve", datetime.now(UTC)
-        champion = settle_approval(project, version, approved, answer.who, answer.why, now)
+        champion = record_approval(project, version, approved, answer.who, answer.why, now)
     tell_approved(project, champion)
-    return completed(champion, answered(version, champion, answer.who))
+    return completed(champion, summarize_approval(version, champion, answer.who))

@@ -12,8 +12,8 @@ from refit.windows import as_past
 from refit_flows.parameters import Instant, ProjectName, Windows
 from refit_tasks.catalog import find_project
 from refit_tasks.presentation.summaries import backtested
-from refit_tasks.runs.flow_runs import completed, refused_in_words
-from refit_tasks.runs.liveness import living
+from refit_tasks.runs.flow_runs import completed, fail_with_message
+from refit_tasks.runs.liveness import run_lock
 from refit_tasks.simulation.backtest import run_backtest
 from refit_tasks.simulation.backtest_report import headline, publish_backtest
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @flow(name="backtest", flow_run_name="{project}: {windows} windows")
-@refused_in_words
+@fail_with_message
 def backtest(
     project: ProjectName, policies: list[str] | None = None, windows: Windows = 30, as_of: Instant = None
 ) -> BacktestResult:
@@ -43,7 +43,7 @@ def backtest(
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: replaying its history in %d windows", project, windows)
-    with living("backtest", project):
+    with run_lock("backtest", project):
         result = run_backtest(definition, policies or [], windows, until)
         publish_backtest(definition, result)
     return completed(result, backtested(result, headline(result)))

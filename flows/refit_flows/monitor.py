@@ -17,8 +17,8 @@ from refit.windows import as_past
 from refit_flows.parameters import Instant, ProjectName, Words
 from refit_flows.retrain import retrain
 from refit_tasks.catalog import find_project
-from refit_tasks.decision.decide import RecordedDecision, settle_decision
-from refit_tasks.decision.lock import claim_left_behind
+from refit_tasks.decision.decide import RecordedDecision, decide_and_record
+from refit_tasks.decision.lock import claim_killed_retrain
 from refit_tasks.decision.trigger import announce, parameters_of, start_remotely
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting
@@ -28,18 +28,18 @@ from refit_tasks.monitoring.monitor_report import publish_monitor
 from refit_tasks.notifications.messages import tell_failure, tell_monitor
 from refit_tasks.prediction.compare import publish_challenger
 from refit_tasks.presentation.summaries import monitored
-from refit_tasks.promotion.champion import find_champion, follow_watch
-from refit_tasks.runs.flow_runs import completed, named_by_event, newest_missed_once, refused_in_words
+from refit_tasks.promotion.champion import find_champion, rollback_if_worse
+from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_event, skip_superseded_runs
 from refit_tasks.runs.links import publish_run_link
-from refit_tasks.runs.liveness import living
+from refit_tasks.runs.liveness import run_lock
 from refit_tasks.validation.contract_report import publish_contract
 
 log = logging.getLogger(__name__)
 
 
 @flow(name="monitor", flow_run_name=named_by_event, on_failure=[tell_failure], on_crashed=[tell_failure])
-@newest_missed_once
-@refused_in_words
+@skip_superseded_runs
+@fail_with_message
 def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = None) -> MonitorOutcome:
     """Decides whether the champion should be retrained, whether a person should look, or neither.
 
@@ -60,7 +60,7 @@ def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = N
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: monitoring as of %s", project, until.isoformat(timespec="minutes"))
-    with living("monitor", project) as run:
+    with run_lock("monitor", project) as run:
         outcome = _monitored(definition, until, now, event, run)
     tell_monitor(definition, outcome)
     return completed(outcome, monitored(outcome))
@@ -75,12 +75,14 @@ def _monitored(
     join_waiting(definition, until)
     if ingestion.rows_in:
         publish_contract(definition, ingestion)
-    left = claim_left_behind(definition, until)
+    left = claim_killed_retrain(definition, until)
     if left:
         mark_killed()  # the slot that the killed run holds in Prefect would have the next one cancelled
     evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
     publish_challenger(definition, until)
-    rolled_back = follow_watch(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
+    rolled_back = (
+        rollback_if_worse(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
+    )
     run_id, outcome = None, None
     if recorded.decision.action == "retrain":
         run_id, outcome = _retrained(evidence, parameters_of(evidence, recorded, gone_on=left is not None))
@@ -104,7 +106,7 @@ def _judged(
     current = look(definition, champion, until, event)
     known = find_known(definition, current)
     evidence = known[0] if known else gather(definition, champion, current)
-    recorded = settle_decision(definition, evidence, now, turn=run, unless=known[1] if known else None)
+    recorded = decide_and_record(definition, evidence, now, turn=run, unless=known[1] if known else None)
     nothing_new = known is not None and recorded == known[1]
     if not nothing_new:
         publish_monitor(definition, evidence, recorded, champion)

@@ -8,13 +8,13 @@ from refit.records.recipes import Reproduction
 from refit_flows.parameters import ProjectName, VersionNumber
 from refit_tasks.catalog import find_project
 from refit_tasks.presentation.summaries import reproduced
-from refit_tasks.runs.flow_runs import completed, refused_in_words
-from refit_tasks.runs.liveness import living
+from refit_tasks.runs.flow_runs import completed, fail_with_message
+from refit_tasks.runs.liveness import run_lock
 from refit_tasks.training.reproduce import publish_reproduction, reproduce_version
 
 
 @flow(name="reproduce", flow_run_name="{project}: reproduce version {version}")
-@refused_in_words
+@fail_with_message
 def reproduce(project: ProjectName, version: VersionNumber) -> Reproduction:
     """Rebuilds a registered version from the recorded rows, code, packages and seed, and compares what both say.
 
@@ -28,7 +28,7 @@ def reproduce(project: ProjectName, version: VersionNumber) -> Reproduction:
     Raises:
         RefitError: If the record has no such version, or what it needs is gone or was tampered with.
     """
-    with living("reproduce", project):
+    with run_lock("reproduce", project):
         found = reproduce_version(find_project(project), version)
         publish_reproduction(found)
     return completed(found, reproduced(found))

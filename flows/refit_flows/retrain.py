@@ -21,7 +21,7 @@ from refit.results.flows import RetrainOutcome
 from refit.windows import as_past
 from refit_flows.parameters import EntryId, Instant, ProjectName, Words
 from refit_tasks.catalog import find_project
-from refit_tasks.decision.admission import ask_for_turn
+from refit_tasks.decision.admission import retrain_slot
 from refit_tasks.evaluation.evaluate import can_judge, evaluate
 from refit_tasks.evaluation.serving_check import rehearse
 from refit_tasks.evaluation.serving_runtime import choose_form
@@ -38,10 +38,10 @@ from refit_tasks.registry.tracking import log_evaluation
 from refit_tasks.registry.verdict_report import publish_verdict
 from refit_tasks.reporting.model_card import publish_card
 from refit_tasks.runs.audit_log import asked_by
-from refit_tasks.runs.flow_runs import completed, named_by_reason, newest_missed_once, refused_in_words
-from refit_tasks.runs.liveness import living
+from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_reason, skip_superseded_runs
+from refit_tasks.runs.liveness import run_lock
 from refit_tasks.storage.snapshots import split, take_snapshot
-from refit_tasks.training.final_fit import fit_again
+from refit_tasks.training.final_fit import final_fit
 from refit_tasks.training.train import may_repeat, open_run_key, train
 from refit_tasks.validation.contract import renew_contract
 from refit_tasks.validation.contract_report import publish_contract
@@ -53,8 +53,8 @@ RACES = 3
 
 
 @flow(name="retrain", flow_run_name=named_by_reason, on_failure=[tell_failure], on_crashed=[tell_failure])
-@newest_missed_once
-@refused_in_words
+@skip_superseded_runs
+@fail_with_message
 def retrain(
     project: ProjectName,
     as_of: Instant = None,
@@ -83,7 +83,7 @@ def retrain(
     definition = find_project(project)
     log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
     asked = Request("manual", reason, force, asked_by())
-    with living("retrain", project), ask_for_turn(definition, asked, until, decision) as turn:
+    with run_lock("retrain", project), retrain_slot(definition, asked, until, decision) as turn:
         outcome = turn.outcome = _retrained(definition, until, now, _Asked(reason, force, decision))
     tell_retrain(definition, outcome)
     return completed(outcome, retrained(outcome))
@@ -172,7 +172,7 @@ def _judged(definition: Project, run: _Run, champion: Champion | None) -> tuple[
     verdict = decide(comparison, definition.gate)
     log_evaluation(run.model, comparison, verdict)
     judged = Judgement(run.model, comparison, definition.gate, verdict, champion, run.ingestion, run.reason)
-    judgement = choose_form(definition, fit_again(definition, judged, run.parts), run.parts.holdout)
+    judgement = choose_form(definition, final_fit(definition, judged, run.parts), run.parts.holdout)
     challenger = register(definition, judgement, run.now)
     profile_reference(definition, challenger, run.parts.holdout)
     publish_card(definition, challenger)

@@ -10,13 +10,13 @@ from refit.records.references import Champion
 from refit_flows.parameters import ProjectName, VersionNumber, Words
 from refit_tasks.notifications.messages import tell_failure, tell_rollback
 from refit_tasks.presentation.summaries import rolled_back
-from refit_tasks.promotion.champion import publish_rollback, take_back
-from refit_tasks.runs.flow_runs import completed, named_by_reason, refused_in_words
-from refit_tasks.runs.liveness import living
+from refit_tasks.promotion.champion import publish_rollback, rollback_task
+from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_reason
+from refit_tasks.runs.liveness import run_lock
 
 
 @flow(name="rollback", flow_run_name=named_by_reason, on_failure=[tell_failure], on_crashed=[tell_failure])
-@refused_in_words
+@fail_with_message
 def rollback(project: ProjectName, to: VersionNumber | None = None, reason: Words = "manual") -> Champion:
     """Makes a former champion serve again, in one entry of the ledger.
 
@@ -31,8 +31,8 @@ def rollback(project: ProjectName, to: VersionNumber | None = None, reason: Word
     Raises:
         RefitError: If nothing serves, or there is nobody to return to.
     """
-    with living("rollback", project):
-        champion = take_back(project, to, reason, datetime.now(UTC))
+    with run_lock("rollback", project):
+        champion = rollback_task(project, to, reason, datetime.now(UTC))
         publish_rollback(champion, reason)
     tell_rollback(project, champion, reason)
     return completed(champion, rolled_back(champion, reason))

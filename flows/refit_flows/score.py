@@ -14,19 +14,19 @@ from refit.windows import as_past
 from refit_flows.parameters import Instant, Place, ProjectName
 from refit_tasks.catalog import find_project
 from refit_tasks.notifications.messages import tell_failure
-from refit_tasks.prediction.input_rows import seek
+from refit_tasks.prediction.input_rows import select_rows
 from refit_tasks.prediction.score import score_rows
 from refit_tasks.prediction.score_report import publish_score, scored
 from refit_tasks.prediction.scorers import find_shadow, require_champion
-from refit_tasks.runs.flow_runs import completed, named_by_source, newest_missed_once, refused_in_words
-from refit_tasks.runs.liveness import living
+from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_source, skip_superseded_runs
+from refit_tasks.runs.liveness import run_lock
 
 log = logging.getLogger(__name__)
 
 
 @flow(name="score", flow_run_name=named_by_source, on_failure=[tell_failure], on_crashed=[tell_failure])
-@newest_missed_once
-@refused_in_words
+@skip_superseded_runs
+@fail_with_message
 def score(
     project: ProjectName,
     start: Instant = None,
@@ -54,9 +54,9 @@ def score(
     started, now = time.monotonic(), datetime.now(UTC)
     until = as_past(as_of, now) if as_of else now
     definition = find_project(project)
-    with living("score", project) as run:
+    with run_lock("score", project) as run:
         champion = require_champion(definition)
-        sought = seek(definition, champion, until, start=start, end=end, source=source)
+        sought = select_rows(definition, champion, until, start=start, end=end, source=source)
         log.info("%s: scoring %s with version %d", project, sought.source, champion.version)
         shadow = find_shadow(definition)
         done = score_rows(definition, sought, champion, shadow, now, run)

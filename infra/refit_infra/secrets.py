@@ -56,7 +56,7 @@ def _content(name: str, path: str) -> str:
 ADDRESS, NAME, PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 
 
-def take_apart(environment: MutableMapping[str, str]) -> None:
+def split_credentials(environment: MutableMapping[str, str]) -> None:
     """Moves name and password from the address into the variables that MLflow has for them, unless those are set.
 
     Args:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from refit_infra.secrets import from_files, take_apart
+from refit_infra.secrets import from_files, split_credentials
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -190,4 +190,4 @@ def settle(settings: Settings) -> None:
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, value in {**environment(settings), **from_files(os.environ)}.items():
         os.environ.setdefault(name, value)
-    take_apart(os.environ)
+    split_credentials(os.environ)

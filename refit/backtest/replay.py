@@ -19,7 +19,7 @@ from refit.backtest.measurement import Monitor
 from refit.backtest.policies import NEVER, PRESETS, Preset
 from refit.backtest.results import BacktestResult, Event, Happening, PolicyResult
 from refit.backtest.retraining import Attempted, Serving, Trainer
-from refit.backtest.work_cache import Workshop
+from refit.backtest.work_cache import WorkCache
 from refit.errors import NotEnoughData
 from refit.gate.evaluations import Evaluation
 from refit.modelling.scoring import metric_of
@@ -67,12 +67,12 @@ def replay(
         NotEnoughData: If there are too few rows for that, or no first champion comes about.
     """
     past = Past.of(definition, rows, windows)
-    metric, workshop = metric_of(definition, past.rows[definition.target].unique()), Workshop(executor)
+    metric, workshop = metric_of(definition, past.rows[definition.target].unique()), WorkCache(executor)
     everyone = {NEVER: PRESETS[NEVER], **presets}
     begin, first = _first(Trainer(definition, past, workshop, metric))
     told = progress or (lambda _name, _done, _of: None)
 
-    def live(item: tuple[str, Preset]) -> Life:
+    def live(item: tuple[str, Preset]) -> PolicyRun:
         name, preset = item
         tell = _telling(told, name, len(past.windows), begin)
         return _live(_trainer(definition, preset, past, workshop, metric), preset, begin, first, tell)
@@ -96,7 +96,7 @@ def _first(trainer: Trainer) -> tuple[int, Serving]:
     )
 
 
-def _trainer(definition: Project, preset: Preset, past: Past, workshop: Workshop, metric: str) -> Trainer:
+def _trainer(definition: Project, preset: Preset, past: Past, workshop: WorkCache, metric: str) -> Trainer:
     policy = definition.training
     chosen = policy if preset.window is None else policy.model_copy(update={"window": preset.window})
     return Trainer(definition.model_copy(update={"training": chosen}), past, workshop, metric)
@@ -106,7 +106,7 @@ def _telling(told: Progress, name: str, windows: int, begin: int) -> Callable[[i
     return lambda number: told(name, number - begin + 1, windows - begin)
 
 
-def _live(trainer: Trainer, preset: Preset, begin: int, first: Serving, told: Callable[[int], None]) -> Life:
+def _live(trainer: Trainer, preset: Preset, begin: int, first: Serving, told: Callable[[int], None]) -> PolicyRun:
     champion, history, former = first, History(), [first.evaluation]
     served, generations, events = list[Window](), list[int](), list[Event]()
     last = len(trainer.past.windows) - 1
@@ -117,7 +117,7 @@ def _live(trainer: Trainer, preset: Preset, begin: int, first: Serving, told: Ca
             champion, history, happened = _turn(trainer, preset, number, champion, history, former)
             events.extend(happened)
         told(number)
-    return Life(tuple(served), tuple(generations), tuple(events))
+    return PolicyRun(tuple(served), tuple(generations), tuple(events))
 
 
 def _turn(
@@ -164,7 +164,7 @@ def _request(preset: Preset, number: int) -> Request | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class PolicyRun:
     """What one policy lived through."""
 
     served: tuple[Window, ...]
@@ -173,7 +173,7 @@ class Life:
     events: tuple[Event, ...]
 
 
-def compare_lives(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult:
+def compare_lives(trainer: Trainer, lives: Mapping[str, PolicyRun]) -> BacktestResult:
     """Scores what served in each window, and holds the policies against each other.
 
     Args:
@@ -209,7 +209,9 @@ def compare_lives(trainer: Trainer, lives: Mapping[str, Life]) -> BacktestResult
     return BacktestResult(trainer.definition.name, trainer.metric, past.windows, len(past.rows), policies, fits)
 
 
-def _losses(trainer: Trainer, lives: Mapping[str, Life], windows: tuple[Window, ...]) -> dict[Window, dict[int, float]]:
+def _losses(
+    trainer: Trainer, lives: Mapping[str, PolicyRun], windows: tuple[Window, ...]
+) -> dict[Window, dict[int, float]]:
     """Gives what each model that served any policy loses in each window from its first service on, by number."""
     begins: dict[Window, int] = {}
     for life in lives.values():

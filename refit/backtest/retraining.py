@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from refit.backtest.history import Past
-from refit.backtest.work_cache import Workshop
+from refit.backtest.work_cache import WorkCache
 from refit.backtest.worker_functions import evaluate_model, evaluate_trivial, losses_of
 from refit.data.split import holdout_start, training_window, unseen
 from refit.errors import RefitError
@@ -53,7 +53,7 @@ class Trainer:
 
     definition: Project
     past: Past
-    workshop: Workshop
+    workshop: WorkCache
     metric: str
 
     def retrain(self, as_of: datetime, champion: Serving | None) -> Attempted:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 Answer = TypeVar("Answer")
 
 
-class Workshop:
+class WorkCache:
     """Answers questions by key, once each.
 
     Policies ask from threads of their own and wait; the executor's processes do the work. Without an executor the

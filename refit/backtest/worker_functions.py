@@ -19,7 +19,7 @@ from refit.drift.comparison import Reference, compare, reference_of
 from refit.drift.profile import profile
 from refit.gate.evaluations import Evaluation
 from refit.modelling.predictions import Predictions, predict_once
-from refit.modelling.preparation import pick, trivial
+from refit.modelling.preparation import baseline_model, pick
 from refit.modelling.scoring import loss, score
 from refit.monitoring.evidence import Performance
 from refit.monitoring.label_maturity import newest_mature
@@ -169,7 +169,7 @@ def evaluate_trivial(definition: Project, metric: str, train: pd.DataFrame, rows
     Returns:
         The scores.
     """
-    model = trivial(definition.kind).fit(np.zeros((len(train), 1)), train[definition.target])
+    model = baseline_model(definition.kind).fit(np.zeros((len(train), 1)), train[definition.target])
     return _evaluation(definition, metric, predict_once(model, rows), rows)
 
 

@@ -104,7 +104,7 @@ def common(one: Identities, other: Identities) -> int:
     return int(np.minimum(counts[at >= 0], other_counts[at[at >= 0]]).sum())
 
 
-def beyond(new: Identities, known: Identities) -> npt.NDArray[np.bool_]:
+def not_in(new: Identities, known: Identities) -> npt.NDArray[np.bool_]:
     """Tells which rows come on top of known ones, equal rows as often as there are more of them than known.
 
     Args:
@@ -200,7 +200,7 @@ def _mix(words: Hashes) -> Hashes:
     return mixed
 
 
-def thinned(batches: Iterable[pa.Table], identity: Sequence[str], most: int) -> pa.Table | None:
+def bottom_k_sample(batches: Iterable[pa.Table], identity: Sequence[str], most: int) -> pa.Table | None:
     """Keeps the rows whose hashes are smallest: a uniform sample (bottom-k, Cohen and Kaplan 2007, PODC).
 
     Args:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from refit.drift.binning import Anchors, Cells
 from refit.drift.categorical_bins import CategoryCells, numbers_of
 from refit.drift.numeric_bins import Counts, Places
-from refit.drift.row_sample import SIZE, Codes, Sample, Words, empty, mixed, odd, united
+from refit.drift.row_sample import SIZE, Codes, Sample, Words, column_factor, empty, merge_samples, splitmix64
 
 _SLICE = 32_768
 """Rows that are counted at a time, which bounds the memory whatever the batches are."""
@@ -37,7 +37,7 @@ class Tally:
     def sample(self) -> Sample:
         """The rows with the smallest hashes so far."""
         if len(self._samples) > 1:
-            self._samples = [united(self._samples)]
+            self._samples = [merge_samples(self._samples)]
         return self._samples[0]
 
     def add(self, batch: pa.RecordBatch | pa.Table) -> None:
@@ -101,11 +101,11 @@ class Tally:
         """Hashes what tells rows apart: a sum of words times odd factors, mixed (multilinear hashing)."""
         words = np.zeros(rows, np.uint64)
         if len(times):
-            words += times.view(np.uint64) * odd(0)
+            words += times.view(np.uint64) * column_factor(0)
         by_name = {cells.name: cells for cells in self._anchors.columns}
         for place, name in enumerate(self._anchors.identity, start=1):
-            words += _words(by_name[name], arrays[name]) * odd(place)
-        return mixed(words)
+            words += _words(by_name[name], arrays[name]) * column_factor(place)
+        return splitmix64(words)
 
     def _chosen(self, hashes: Words) -> Places:
         """Finds the rows that may be among the sampled ones, by what has been sampled until some batches ago."""

@@ -55,7 +55,7 @@ def tell_apart(reference: Codes, current: Codes, seed: int) -> float:
         return 0.5
     rng = np.random.default_rng(seed)
     columns = np.sort(rng.permutation(reference.shape[1])[:MAX_COLUMNS])
-    rows, new = levelled(reference[:, columns], current[:, columns])
+    rows, new = equalize_margins(reference[:, columns], current[:, columns])
     one, other = pair_tables(rows, _folds(len(rows), rng), FOLDS), pair_tables(new, _folds(len(new), rng), FOLDS)
     return float(np.mean([_fold_auc(one, other, fold) for fold in range(FOLDS)]))
 
@@ -116,7 +116,7 @@ def _fold_auc(one: Tables, other: Tables, fold: int) -> float:
 def _learned(old: Floats, new: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
     """Finds the pairs of columns whose tables differ beyond their margins, and the log odds of their cells."""
     size_old, size_new = old[0].sum(), new[0].sum()
-    expected = raked(old + 0.5 / LEVELS**2, new)
+    expected = iterative_proportional_fit(old + 0.5 / LEVELS**2, new)
     observed = new / size_new
     noise = 1 / size_old + 1 / size_new
     far = np.square(observed - expected) / np.maximum(expected, 1 / size_new)
@@ -172,7 +172,7 @@ class Tables:
         return scores
 
 
-def levelled(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
+def equalize_margins(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
     """Puts neighbouring cells together to a few levels.
 
     Args:
@@ -208,7 +208,7 @@ def pair_tables(levels: Codes, folds: npt.NDArray[np.intp], count: int) -> Table
     return Tables(levels, folds, np.concatenate(tables, axis=1).astype(np.float64))
 
 
-def raked(tables: Floats, margins: Floats) -> Floats:
+def iterative_proportional_fit(tables: Floats, margins: Floats) -> Floats:
     """Fits tables to the margins of others and keeps their odds ratios (Deming and Stephan 1940).
 
     Args:

@@ -12,7 +12,7 @@ from refit.drift.binning import Anchors, Cells
 from refit.drift.categorical_bins import CategoryCells
 from refit.drift.counting import Tally
 from refit.drift.numeric_bins import Counts, Floats, NumberCells
-from refit.drift.row_sample import Codes, Sample, united
+from refit.drift.row_sample import Codes, Sample, merge_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ def merge(parts: Sequence[Profile]) -> Profile:
         _added([part.counts for part in parts]),
         _added([part.sums for part in parts]),
         _added([part.blocked for part in parts]),
-        united([part.sample for part in parts]),
+        merge_samples([part.sample for part in parts]),
     )
 
 

@@ -56,7 +56,7 @@ def empty(columns: int) -> Sample:
     return Sample(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros((0, columns + 1), np.uint8))
 
 
-def united(samples: Sequence[Sample]) -> Sample:
+def merge_samples(samples: Sequence[Sample]) -> Sample:
     """Merges samples of parts.
 
     Args:
@@ -77,7 +77,7 @@ def united(samples: Sequence[Sample]) -> Sample:
     return Sample(smallest[:SIZE], together[:SIZE], codes[first[:SIZE]])
 
 
-def mixed(words: Words) -> Words:
+def splitmix64(words: Words) -> Words:
     """Mixes the bits of words (splitmix64, Steele et al. 2014).
 
     Args:
@@ -92,7 +92,7 @@ def mixed(words: Words) -> Words:
     return mixed
 
 
-def odd(place: int) -> np.uint64:
+def column_factor(place: int) -> np.uint64:
     """Gives the factor by which a column's words enter a row's hash.
 
     Args:
@@ -101,4 +101,4 @@ def odd(place: int) -> np.uint64:
     Returns:
         An odd word.
     """
-    return np.uint64(mixed(np.array([place + 1], np.uint64) * np.uint64(0x9E3779B97F4A7C15))[0] | np.uint64(1))
+    return np.uint64(splitmix64(np.array([place + 1], np.uint64) * np.uint64(0x9E3779B97F4A7C15))[0] | np.uint64(1))

@@ -20,14 +20,14 @@ from refit.gate.leakage import measure_inputs
 from refit.gate.sanity import measure_answers
 from refit.gate.slices import cut
 from refit.modelling.predictions import Predictions, distance, predict_once
-from refit.modelling.preparation import pick, seen_by, trivial
+from refit.modelling.preparation import baseline_model, features_seen_by, pick
 from refit.modelling.scoring import metric_of, score
 from refit.project import Project
 from refit.records.references import SnapshotRef
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class Candidate:
     """A fitted model that is to be judged, or that one is judged against."""
 
     name: str
@@ -37,7 +37,7 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class HoldoutData:
     """The rows that models are compared on."""
 
     holdout: SnapshotRef
@@ -51,7 +51,7 @@ class Ground:
     """How the challenger serves in a fresh process; `None` where that was not tried."""
 
 
-def compare(definition: Project, challenger: Contender, champion: Contender | None, ground: Ground) -> Comparison:
+def compare(definition: Project, challenger: Candidate, champion: Candidate | None, ground: HoldoutData) -> Comparison:
     """Scores the models and a trivial baseline on the holdout, whole and in blocks of time.
 
     Args:
@@ -92,7 +92,7 @@ def compare(definition: Project, challenger: Contender, champion: Contender | No
 
 
 def _measured(
-    definition: Project, said: Predictions, rival: Predictions | None, trivially: Predictions, ground: Ground
+    definition: Project, said: Predictions, rival: Predictions | None, trivially: Predictions, ground: HoldoutData
 ) -> Evidence:
     """Measures what takes an answer to every row."""
     rows, truth, times = ground.rows, ground.rows[definition.target], ground.rows[definition.timestamp]
@@ -105,7 +105,9 @@ def _measured(
     )
 
 
-def _standing(challenger: Contender, champion: Contender | None, ground: Ground, *, same_answers: bool) -> Standing:
+def _standing(
+    challenger: Candidate, champion: Candidate | None, ground: HoldoutData, *, same_answers: bool
+) -> Standing:
     return Standing(
         trained_until=challenger.trained_on.window.end,
         champion_until=champion.trained_on.window.end if champion else None,
@@ -114,19 +116,19 @@ def _standing(challenger: Contender, champion: Contender | None, ground: Ground,
     )
 
 
-def _answers(definition: Project, challenger: Contender, said: Predictions, ground: Ground) -> Answers:
+def _answers(definition: Project, challenger: Candidate, said: Predictions, ground: HoldoutData) -> Answers:
     try:
         return measure_answers(definition, said, ground.target)
     except ModelError as fault:
         raise cannot_be_judged(definition, challenger.name, fault) from fault
 
 
-def _without_scores(definition: Project, ground: Ground) -> Evaluation:
+def _without_scores(definition: Project, ground: HoldoutData) -> Evaluation:
     """Stands for the scores of a model that does not answer to every row."""
     return Evaluation(math.nan, (math.nan,) * len(blocks(ground.rows[definition.timestamp])))
 
 
-def answers_of(definition: Project, contender: Contender, rows: pd.DataFrame) -> Predictions:
+def answers_of(definition: Project, contender: Candidate, rows: pd.DataFrame) -> Predictions:
     """Asks a model for its answers to rows, by the columns that it was fitted on.
 
     Args:
@@ -140,7 +142,7 @@ def answers_of(definition: Project, contender: Contender, rows: pd.DataFrame) ->
     Raises:
         ModelError: If a column that it was fitted on is gone.
     """
-    columns = seen_by(contender.model, definition.features_of(rows.columns))
+    columns = features_seen_by(contender.model, definition.features_of(rows.columns))
     try:
         return predict_once(contender.model, pick(rows, columns))
     except ModelError as fault:
@@ -187,6 +189,6 @@ def cannot_be_judged(definition: Project, name: str, fault: ModelError) -> Model
     return type(fault)(f"{name} of {definition.name} cannot be judged: {fault}")
 
 
-def _trivial(definition: Project, ground: Ground) -> Predictions:
-    model = trivial(definition.kind).fit(np.zeros((len(ground.target), 1)), ground.target)
+def _trivial(definition: Project, ground: HoldoutData) -> Predictions:
+    model = baseline_model(definition.kind).fit(np.zeros((len(ground.target), 1)), ground.target)
     return predict_once(model, ground.rows)

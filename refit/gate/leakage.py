@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from refit.gate.evidence import Inputs
 from refit.modelling.predictions import predict_once
-from refit.modelling.preparation import seen_by, trivial
+from refit.modelling.preparation import baseline_model, features_seen_by
 from refit.modelling.scoring import loss, score
 from refit.policies.gate import GatePolicy
 from refit.project import Project
@@ -45,7 +45,7 @@ def measure_inputs(
         The features, and how much of the trivial model's loss the strongest one removes on the holdout by itself.
     """
     expected = definition.features_of(holdout.columns)
-    features = seen_by(model, expected)
+    features = features_seen_by(model, expected)
     looked_at = [name for name in features if name in holdout.columns and name in training.columns]
     rows = training.sample(min(MOST_ROWS, len(training)), random_state=definition.training.seed)
     strengths = {name: _strength(definition, rows, holdout, name, metric) for name in looked_at}
@@ -117,7 +117,7 @@ def _strength(definition: Project, training: pd.DataFrame, holdout: pd.DataFrame
     truth, target = holdout[definition.target], training[definition.target]
     least, lost = (
         min(loss(metric, score(metric, predict_once(model.fit(seen, target), asked), truth)) for model in models)
-        for models in (_small(definition, len(training)), [trivial(definition.kind)])
+        for models in (_small(definition, len(training)), [baseline_model(definition.kind)])
     )
     share = 1 - least / lost if lost > 0 else 0.0
     return share if np.isfinite(share) else 0.0

@@ -32,7 +32,7 @@ MOST_PARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class Arm:
     """What one version said of some rows, in the order of their times."""
 
     times: pd.Series[pd.Timestamp]
@@ -49,7 +49,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class OnlineComparison:
     """What came of it."""
 
     challenger: float | None
@@ -67,7 +67,7 @@ class Contest:
     """What was found, in words."""
 
 
-def of_shadow(challenger: Side, champion: Side, significance: float, least: int) -> Contest:
+def compare_paired(challenger: Arm, champion: Arm, significance: float, least: int) -> OnlineComparison:
     """Compares two versions that have answered the same rows.
 
     Args:
@@ -85,7 +85,7 @@ def of_shadow(challenger: Side, champion: Side, significance: float, least: int)
     return _settled(scores[0], scores[1], significance, f"{len(challenger):,} rows", len(challenger) >= least)
 
 
-def of_canary(challenger: Side, champion: Side, significance: float, least: int) -> Contest:
+def compare_blocked(challenger: Arm, champion: Arm, significance: float, least: int) -> OnlineComparison:
     """Compares two versions that have answered different rows at the same time, drawn by chance.
 
     Times are cut into blocks by the rows of whoever answered fewer; rows of one time, as of one request, stay together.
@@ -113,15 +113,15 @@ def of_canary(challenger: Side, champion: Side, significance: float, least: int)
     return _settled(first, second, significance, told, len(fewer) >= least)
 
 
-def _scores(side: Side, parts: Sequence[slice]) -> Evaluation:
+def _scores(side: Arm, parts: Sequence[slice]) -> Evaluation:
     return Evaluation(side.whole, tuple(map(side.score, parts)))
 
 
-def _averaged(fewer: Side, more: Side, parts: Sequence[slice]) -> Evaluation:
+def _averaged(fewer: Arm, more: Arm, parts: Sequence[slice]) -> Evaluation:
     return Evaluation(more.whole, tuple(_average(more, at, size) for at, size in _beside(fewer, more, parts)))
 
 
-def _beside(fewer: Side, more: Side, parts: Sequence[slice]) -> Iterator[tuple[Positions, int]]:
+def _beside(fewer: Arm, more: Arm, parts: Sequence[slice]) -> Iterator[tuple[Positions, int]]:
     """Finds the larger side's rows in the time of each block, and how many the smaller side has there."""
     if not parts:
         return
@@ -131,7 +131,7 @@ def _beside(fewer: Side, more: Side, parts: Sequence[slice]) -> Iterator[tuple[P
         yield np.arange(start, stop), part.stop - part.start
 
 
-def _average(side: Side, at: Positions, size: int) -> float:
+def _average(side: Arm, at: Positions, size: int) -> float:
     if not len(at):
         return float("nan")
     count = max(1, round(len(at) / size))
@@ -141,28 +141,30 @@ def _average(side: Side, at: Positions, size: int) -> float:
     return float(found[np.isfinite(found)].mean()) if np.isfinite(found).any() else float("nan")
 
 
-def _settled(challenger: Evaluation, champion: Evaluation, significance: float, told: str, enough: bool) -> Contest:
+def _settled(
+    challenger: Evaluation, champion: Evaluation, significance: float, told: str, enough: bool
+) -> OnlineComparison:
     pairs = pairs_of(challenger, champion)
     scores = number(challenger.value), number(champion.value)
     if not enough or len(pairs) < MIN_BLOCKS:
         sentence = (
             f"too few to tell: {told}, and both have a score in {len(pairs)} blocks of time of {MIN_BLOCKS} at least"
         )
-        return Contest(*scores, None, None, len(pairs), "not yet known", sentence)
+        return OnlineComparison(*scores, None, None, len(pairs), "not yet known", sentence)
     mean, half = float(pairs.mean()), margin(pairs, significance / 2)
     verdict: Word = "better" if mean > half else "worse" if mean < -half else "not yet known"
     sentence = (
         f"{digits(challenger.value)} against the champion's {digits(champion.value)} on {told}, {verdict} "
         f"({mean:+.3g} on average over {len(pairs)} blocks of time, {mean - half:+.3g} to {mean + half:+.3g})"
     )
-    return Contest(*scores, mean, (mean - half, mean + half), len(pairs), verdict, sentence)
+    return OnlineComparison(*scores, mean, (mean - half, mean + half), len(pairs), verdict, sentence)
 
 
 Role = Literal["shadow", "canary"]
 
 
 @dataclass(frozen=True, slots=True)
-class Met:
+class RoleComparison:
     """A challenger and the champion, by one way in which they met."""
 
     role: Role
@@ -175,7 +177,7 @@ class Met:
     """Those of the mature ones whose labels are there."""
     metric: str | None
     """The scorer's name; `None` where nothing can be scored."""
-    contest: Contest | None
+    contest: OnlineComparison | None
     """`None` where nothing can be scored."""
     withheld: str | None = None
     """Why not, in a sentence."""
@@ -235,7 +237,7 @@ class Compared:
     """The share of the requests that a canary answers."""
     looked_at: float
     """The share of the keys that was looked at: of many rows some stand for all."""
-    met: tuple[Met, ...]
+    met: tuple[RoleComparison, ...]
     """The ways in which they met; none where they have not."""
 
     def as_json(self) -> dict[str, Any]:

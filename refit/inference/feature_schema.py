@@ -28,7 +28,7 @@ def kinds_of(features: pd.DataFrame) -> dict[str, str]:
     return {str(name): _kind(features[name]) for name in features.columns}
 
 
-def answer(model: BaseEstimator, kinds: Mapping[str, str], rows: pd.DataFrame, method: str) -> npt.NDArray[Any]:
+def predict_rows(model: BaseEstimator, kinds: Mapping[str, str], rows: pd.DataFrame, method: str) -> npt.NDArray[Any]:
     """Has a model answer to rows from outside.
 
     Args:
@@ -44,12 +44,12 @@ def answer(model: BaseEstimator, kinds: Mapping[str, str], rows: pd.DataFrame, m
     Raises:
         ModelError: If a column is missing or of another kind, or the model cannot predict these rows.
     """
-    predictions = predict_once(model, conformed(kinds, rows))
+    predictions = predict_once(model, cast_features(kinds, rows))
     predictions.all_of(method)  # refuses what is not a number
     return predictions.raw(method)
 
 
-def conformed(kinds: Mapping[str, str], rows: pd.DataFrame) -> pd.DataFrame:
+def cast_features(kinds: Mapping[str, str], rows: pd.DataFrame) -> pd.DataFrame:
     """Makes rows from outside into what a model was fitted on, where nothing is lost by it.
 
     Args:

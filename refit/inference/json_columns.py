@@ -1,6 +1,6 @@
 """The cells of a column as JSON brings them, made into what a model was fitted on; one sentence on the first wrong one.
 
-The column that comes out is the one that `refit.inference.feature_schema.conformed` makes of the same values. It is
+The column that comes out is the one that `refit.inference.feature_schema.cast_features` makes of the same values. It is
 made directly, since a request of one row spends more time in pandas than in most models.
 
 What a row that somebody sends is known by: the cells of the project's key.
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from refit.data.casting import Family, family_of
 from refit.errors import DataError
-from refit.inference.feature_schema import EXACT, conformed
+from refit.inference.feature_schema import EXACT, cast_features
 
 _KINDS: dict[Family, str] = {
     "number": "number",
@@ -122,7 +122,7 @@ def _zoneless_times(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
 
 
 def _others(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
-    return conformed({name: "other value"}, pd.DataFrame({name: pd.Series(values, dtype=object)}))[name]
+    return cast_features({name: "other value"}, pd.DataFrame({name: pd.Series(values, dtype=object)}))[name]
 
 
 _MAKERS: dict[str, Callable[[str, Sequence[Any]], Any]] = {

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from refit.inference.predictor import Answerer, OtherForm, Said
+    from refit.inference.predictor import OtherForm, Prediction, Predictor
 
 ONNX, SKLEARN = "onnx", "scikit-learn"
 AGREEMENT = 1e-9
@@ -71,7 +71,7 @@ def choose(rows: int, difference: float, faster: float, sha256: str) -> ServingF
     return ServingForm(ONNX, why, rows, difference, faster, sha256)
 
 
-def difference(one: Said, other: Said) -> float:
+def difference(one: Prediction, other: Prediction) -> float:
     """Tells how far two forms' answers to the same rows lie apart.
 
     Args:
@@ -82,17 +82,17 @@ def difference(one: Said, other: Said) -> float:
         The largest difference of a probability, or of a number, of numbers beyond 1 as a share of them; infinite where
         a class differs.
     """
-    from refit.modelling.predictions import apart
+    from refit.modelling.predictions import max_abs_difference
 
     if other.probabilities is None:
         scale = np.maximum(1.0, np.abs(other.predictions.astype(float)))
-        return apart(one.predictions / scale, other.predictions / scale)
+        return max_abs_difference(one.predictions / scale, other.predictions / scale)
     if not np.array_equal(one.predictions, other.predictions) or one.probabilities is None:
         return float("inf")
-    return apart(one.probabilities, other.probabilities)
+    return max_abs_difference(one.probabilities, other.probabilities)
 
 
-def holds(form: OtherForm, model: Answerer, kinds: Mapping[str, str], rows: pd.DataFrame) -> bool:
+def runtimes_agree(form: OtherForm, model: Predictor, kinds: Mapping[str, str], rows: pd.DataFrame) -> bool:
     """Holds a form against its model once more, where it is to serve.
 
     Args:
@@ -104,12 +104,12 @@ def holds(form: OtherForm, model: Answerer, kinds: Mapping[str, str], rows: pd.D
     Returns:
         Whether both say the same of every row that the form answers.
     """
-    from refit.inference.predictor import Said, columns_of
+    from refit.inference.predictor import Prediction, columns_of
 
     together = model.say(rows)
     for place in range(len(rows)):
         said, told = form.say(columns_of(rows.iloc[[place]], kinds)), together.probabilities
-        one = Said(together.predictions[[place]], None if told is None else told[[place]])
+        one = Prediction(together.predictions[[place]], None if told is None else told[[place]])
         if said is not None and difference(said, one) > AGREEMENT:
             return False
     return True

@@ -24,7 +24,7 @@ from sklearn.utils.metaestimators import available_if
 
 from refit.data.casting import STORED, Family, family_of, value_type
 from refit.data.chunks import column_of
-from refit.inference.predictor import Given, Said
+from refit.inference.predictor import Prediction, RecordedPredictions
 from refit.modelling.predictions import BINARY, Array, Predictions
 
 Role = Literal["champion", "shadow", "canary"]
@@ -249,7 +249,7 @@ def recorded(said: pa.Table, classes: Sequence[Any]) -> Predictions:
     given = said["prediction"].to_numpy()
     probabilities = _probabilities(said, classes)
     model = _Classifier(classes, tells=probabilities is not None) if classes else _Regressor()
-    return Given(model, pd.DataFrame(index=range(len(given))), Said(given, probabilities))
+    return RecordedPredictions(model, pd.DataFrame(index=range(len(given))), Prediction(given, probabilities))
 
 
 def _probabilities(said: pa.Table, classes: Sequence[Any]) -> npt.NDArray[np.float64] | None:

@@ -19,12 +19,12 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError
-from refit.inference.request_rows import Received
-from refit.modelling.predictions import BINARY, FAULTS, Predictions, apart, predict_once
+from refit.inference.request_rows import RequestRows
+from refit.modelling.predictions import BINARY, FAULTS, Predictions, max_abs_difference, predict_once
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Prediction:
     """A model's answers, one for each row."""
 
     predictions: npt.NDArray[Any]
@@ -42,14 +42,14 @@ class Said:
 class OtherForm(Protocol):
     """Another form of a model, which answers some rows as it does."""
 
-    def say(self, columns: Columns) -> Said | None:
+    def say(self, columns: Columns) -> Prediction | None:
         """Answers rows; `None` where one of them is not of those."""
 
 
-class Given(Predictions):
+class RecordedPredictions(Predictions):
     """Answers that were given before, for those who read them as what a model says."""
 
-    def __init__(self, model: BaseEstimator, features: pd.DataFrame, said: Said) -> None:
+    def __init__(self, model: BaseEstimator, features: pd.DataFrame, said: Prediction) -> None:
         super().__init__(model, features)
         self._said = {"predict": said.predictions}
         if said.probabilities is not None:
@@ -66,7 +66,7 @@ class WarmUp(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Answerer:
+class Predictor:
     """A fitted model that is asked about rows as they come."""
 
     model: BaseEstimator
@@ -83,12 +83,12 @@ class Answerer:
         """Numpy's letter for the kind of the predictions."""
         return np.asarray(self.labels).dtype.kind if self.labels else "f"
 
-    def say(self, rows: Received | pd.DataFrame) -> Said:
+    def say(self, rows: RequestRows | pd.DataFrame) -> Prediction:
         """Has the model answer.
 
         Args:
             rows: What it was fitted on, from `refit.inference.request_rows` or
-                `refit.inference.feature_schema.conformed`. The other form is asked
+                `refit.inference.feature_schema.cast_features`. The other form is asked
                 about rows that came as JSON: a frame that is made already costs more than it would save.
 
         Returns:
@@ -102,7 +102,7 @@ class Answerer:
         said = self.form.say(rows.cells) if self.form and rows.cells else None
         return self._said(rows.features) if said is None else said
 
-    def _said(self, features: pd.DataFrame) -> Said:
+    def _said(self, features: pd.DataFrame) -> Prediction:
         """The steps of a pipeline before the last see the rows once for both kinds of answer."""
         try:
             answers = predict_once(*_before_the_last(self.model, features))
@@ -113,9 +113,9 @@ class Answerer:
             answers.all_of("predict")
         except ModelError as fault:
             raise _with_gaps(fault, features) from fault
-        return Said(answers.raw("predict"), probabilities)
+        return Prediction(answers.raw("predict"), probabilities)
 
-    def given(self, features: pd.DataFrame, parts: Sequence[Said]) -> Predictions:
+    def given(self, features: pd.DataFrame, parts: Sequence[Prediction]) -> Predictions:
         """Reads answers that it gave before, one after the other, as its predictions.
 
         Args:
@@ -126,8 +126,8 @@ class Answerer:
             The predictions; the model is not asked again.
         """
         told = [part.probabilities for part in parts if part.probabilities is not None]
-        said = Said(np.concatenate([part.predictions for part in parts]), np.concatenate(told) if told else None)
-        return Given(self.model, features, said)
+        said = Prediction(np.concatenate([part.predictions for part in parts]), np.concatenate(told) if told else None)
+        return RecordedPredictions(self.model, features, said)
 
     def warm_up(self, features: pd.DataFrame, singly: int) -> WarmUp:
         """Has the model answer rows that it knows, all together and some of them one by one.
@@ -147,7 +147,7 @@ class Answerer:
             row, start = features.iloc[[place]], perf_counter()
             alone = self.say(row).predictions
             taken.append(perf_counter() - start)
-            worst = max(worst, apart(alone, together[place : place + 1]))
+            worst = max(worst, max_abs_difference(alone, together[place : place + 1]))
         return WarmUp(worst, float(np.median(taken)))
 
 
@@ -186,7 +186,7 @@ text of these letters is ever proven."""
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
+class VerifiedDomain:
     """The rows that an ONNX form answers as scikit-learn does."""
 
     kinds: Mapping[str, str]

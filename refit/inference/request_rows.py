@@ -20,14 +20,14 @@ import pyarrow.compute as pc
 
 from refit.data.casting import family_of, value_type
 from refit.errors import DataError
-from refit.inference.feature_schema import conformed
+from refit.inference.feature_schema import cast_features
 from refit.inference.json_columns import cells_of, check_cells, known_by
 
 Cells = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FeatureSpec:
     """What a model's rows consist of."""
 
     features: Mapping[str, str]
@@ -42,7 +42,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Received:
+class RequestRows:
     """Rows that a model can be asked about."""
 
     made: pd.DataFrame | None
@@ -66,7 +66,7 @@ class Received:
         return pd.DataFrame({name: cells_of(kind, name, cells[name]) for name, kind in self.kinds.items()}, copy=False)
 
 
-def received_rows(wanted: Wanted, rows: Sequence[Mapping[str, Any]]) -> Received:
+def received_rows(wanted: FeatureSpec, rows: Sequence[Mapping[str, Any]]) -> RequestRows:
     """Takes rows as JSON objects.
 
     Args:
@@ -86,7 +86,7 @@ def received_rows(wanted: Wanted, rows: Sequence[Mapping[str, Any]]) -> Received
     return received_cells(wanted, cells)
 
 
-def received_cells(wanted: Wanted, cells: Cells) -> Received:
+def received_cells(wanted: FeatureSpec, cells: Cells) -> RequestRows:
     """Takes columns of JSON values.
 
     Args:
@@ -105,10 +105,10 @@ def received_cells(wanted: Wanted, cells: Cells) -> Received:
     others = {
         name: known_by(kind, name, cells[name], wanted.pii) for name, kind in wanted.others.items() if name in cells
     }
-    return Received(None, others, cells, wanted.features)
+    return RequestRows(None, others, cells, wanted.features)
 
 
-def joined(wanted: Wanted, parts: Sequence[Cells]) -> Received:
+def joined(wanted: FeatureSpec, parts: Sequence[Cells]) -> RequestRows:
     """Joins rows that were sent as JSON: of many small requests, one frame is made once.
 
     Args:
@@ -131,7 +131,7 @@ def joined(wanted: Wanted, parts: Sequence[Cells]) -> Received:
     return received_cells(wanted, together)
 
 
-def made_up(wanted: Wanted) -> Received:
+def dummy_row(wanted: FeatureSpec) -> RequestRows:
     """Makes one row up.
 
     Args:
@@ -188,7 +188,7 @@ MOST_UNPACKED = 64 << 20
 """The most bytes of text of one column, when each row has its own."""
 
 
-def received_table(wanted: Wanted, table: pa.Table) -> Received:
+def received_table(wanted: FeatureSpec, table: pa.Table) -> RequestRows:
     """Takes an Arrow table.
 
     Args:
@@ -208,7 +208,7 @@ def received_table(wanted: Wanted, table: pa.Table) -> Received:
     try:
         frame = pa.table(columns).to_pandas(ignore_metadata=True)
         others = {name: known_by(kind, name, columns[name].to_pylist(), wanted.pii) for name, kind in given.items()}
-        return Received(conformed(wanted.features, frame), others, None)
+        return RequestRows(cast_features(wanted.features, frame), others, None)
     except (pa.ArrowException, ValueError, OverflowError) as fault:
         raise DataError(f"the rows hold values that no model takes ({fault}): send numbers, texts and times") from fault
 

@@ -154,7 +154,7 @@ def predict_once(model: BaseEstimator, X: pd.DataFrame) -> Predictions:  # noqa:
     return Predictions(model, X)
 
 
-def apart(one: Array, other: Array) -> float:
+def max_abs_difference(one: Array, other: Array) -> float:
     """Tells how far two answers to the same rows lie apart.
 
     Args:
@@ -183,4 +183,4 @@ def distance(one: Predictions, other: Predictions) -> float:
         As `apart`, of probabilities where both give them.
     """
     method = one.finest if one.finest == other.finest else "predict"
-    return apart(one.raw(method), other.raw(method))
+    return max_abs_difference(one.raw(method), other.raw(method))

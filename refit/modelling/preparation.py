@@ -37,7 +37,7 @@ def pick(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     return frame.loc[:, list(features)]
 
 
-def seen_by(model: BaseEstimator, features: Sequence[str]) -> list[str]:
+def features_seen_by(model: BaseEstimator, features: Sequence[str]) -> list[str]:
     """Names the columns that a model was fitted on, which need not be what the project's features are by now.
 
     Args:
@@ -130,7 +130,7 @@ def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], see
         np.random.set_state(before)
 
 
-def trivial(kind: Kind) -> BaseEstimator:
+def baseline_model(kind: Kind) -> BaseEstimator:
     """Gives the model that looks at no feature.
 
     Args:

@@ -103,7 +103,7 @@ def history_of(entries: Iterable[Entry], now: datetime | None = None) -> History
     return replace(history, now=now)
 
 
-def again(entry: Entry) -> Decision:
+def replay_decision(entry: Entry) -> Decision:
     """Decides again from what an entry holds.
 
     Args:

@@ -181,7 +181,7 @@ def _budget(evidence: Evidence, policy: MonitoringPolicy, history: History, *, p
     retrains = retrains_within(history, begin)
     spoken = f"{retrains} of {allowed.retrains} retrains in {in_words(period)} are used"
     full = retrains >= allowed.retrains
-    if not full and saved_up(history, evidence.as_of, period, allowed) < 1:
+    if not full and accrued_budget(history, evidence.as_of, period, allowed) < 1:
         full, spoken = True, f"{spoken}, and {allowed.burst} of them followed each other closely: the next comes later"
     if allowed.minutes is not None:
         spent = minutes_within(history, begin) + (evidence.probe.seconds / 60 if evidence.probe else 0.0)
@@ -195,7 +195,7 @@ ROUNDING = 1e-6
 """So much of a retrain may be missing for reasons of arithmetic."""
 
 
-def saved_up(history: History, as_of: datetime, period: timedelta, budget: BudgetPolicy) -> float:
+def accrued_budget(history: History, as_of: datetime, period: timedelta, budget: BudgetPolicy) -> float:
     """Tells how many retrains may begin now, by a token bucket (Turner 1986): spent one by one, refilled evenly.
 
     Args:

@@ -21,7 +21,7 @@ Keys: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Shrunk:
+class RowsAfterErasure:
     """Rows on record of which some were erased."""
 
     rows: SnapshotRef
@@ -42,7 +42,7 @@ class Erasure:
     """From each table to the rows of its newest version that go."""
     files: int
     """How many files of these tables, former versions' included, hold such rows."""
-    snapshots: tuple[Shrunk, ...] = ()
+    snapshots: tuple[RowsAfterErasure, ...] = ()
     """The rows that models were trained or judged on."""
     versions: tuple[int, ...] = ()
     """Those models' versions."""
@@ -110,7 +110,7 @@ def values_of(texts: Iterable[str], kind: pa.DataType) -> pa.Array:
     return fitted["value"].combine_chunks().drop_null()
 
 
-def meant(rows: pa.Table, keys: Keys, columns: Mapping[str, Iterable[str]]) -> npt.NDArray[np.bool_]:
+def matches_key(rows: pa.Table, keys: Keys, columns: Mapping[str, Iterable[str]]) -> npt.NDArray[np.bool_]:
     """Tells which rows are meant.
 
     Args:

@@ -21,7 +21,7 @@ _OUTCOMES: Mapping[str, Callable[[dict[str, Any]], str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class LedgerSummary:
     """One project's entries, added up in the order they were recorded in; small however many there were."""
 
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Tally:
     waiting: frozenset[int] = frozenset()
     """The verdicts that a person has yet to answer: approvals of challengers of the champion that serves."""
 
-    def after(self, entry: Entry) -> Tally:
+    def after(self, entry: Entry) -> LedgerSummary:
         """Adds an entry.
 
         Args:

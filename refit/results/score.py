@@ -18,7 +18,7 @@ EVERYTHING = Window(BEGINNING, END)
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class ScoreRequest:
     """Which rows are to be scored."""
 
     kind: Literal["load", "file", "table"]
@@ -75,7 +75,7 @@ class ScoreOutcome:
     project: str
     run_id: str
     """The Prefect flow run."""
-    sought: Sought
+    sought: ScoreRequest
     champion: Champion
     shadow: Challenger | None
     scored: Scored

@@ -19,7 +19,7 @@ from refit.errors import BrokenProject, ProjectError, UnknownProject
 from refit.project import Project
 from refit_infra.settings import Settings
 from refit_tasks.ingestion.load import with_requests
-from refit_tasks.project_code import blame
+from refit_tasks.project_code import describe_project_error
 
 _importing = threading.Lock()
 """Another thread must not see a module that is only half there."""
@@ -140,7 +140,7 @@ def _imported(file: Path) -> ModuleType:
             return former
         return _import(name, file, source)
     except (Exception, SystemExit) as error:  # the door to foreign code, which may raise anything
-        raise BrokenProject(f"{blame(error, file)}: correct the file") from error
+        raise BrokenProject(f"{describe_project_error(error, file)}: correct the file") from error
 
 
 def _import(name: str, file: Path, source: bytes) -> ModuleType:

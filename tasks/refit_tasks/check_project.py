@@ -29,7 +29,7 @@ from refit.modelling.scoring import metric_of, score
 from refit.project import Project, Rows
 from refit.windows import BEGINNING, Window
 from refit_tasks.notifications.notify import block_fault
-from refit_tasks.project_code import blame
+from refit_tasks.project_code import describe_project_error
 from refit_tasks.registry.model_store import load_model, save_model
 from refit_tasks.storage.snapshot_rows import frame
 from refit_tasks.storage.staging import staging_area
@@ -82,7 +82,9 @@ def _tried(trial: _Trial, name: str) -> Check:
     try:
         return Check(name, passed=True, sentence=getattr(trial, name)())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the door to foreign code, which may raise anything
-        return Check(name, passed=False, sentence=blame(error, trial.definition.file, trial.definition.pii))
+        return Check(
+            name, passed=False, sentence=describe_project_error(error, trial.definition.file, trial.definition.pii)
+        )
 
 
 _STEPS: dict[str, tuple[str, ...]] = {

@@ -48,7 +48,7 @@ _SYSTEM = {
 
 
 @contextmanager
-def naming_the_fix(place: str, setting: str) -> Iterator[None]:
+def translate_store_errors(place: str, setting: str) -> Iterator[None]:
     """Turns the faults of local state into a `StateError`; those of a database server pass as they are.
 
     Args:
@@ -79,7 +79,7 @@ def open_home(settings: Settings) -> None:
     Raises:
         StateError: If it cannot be created.
     """
-    with naming_the_fix(str(settings.home), "REFIT_HOME"):
+    with translate_store_errors(str(settings.home), "REFIT_HOME"):
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

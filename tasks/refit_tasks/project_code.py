@@ -12,7 +12,7 @@ from refit.data.rejected_rows import unseen
 from refit.errors import LoadFailed, RefitError
 
 
-def blame(error: BaseException, file: Path | None, pii: Collection[str] = ()) -> str:
+def describe_project_error(error: BaseException, file: Path | None, pii: Collection[str] = ()) -> str:
     """Names the line of a project file that an error came from, and the error.
 
     Args:

@@ -10,7 +10,7 @@ from prefect.tasks import Task
 from refit.errors import RefitError
 
 
-def not_ours(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     """Decides, as a task's `retry_condition_fn`, whether to try it again.
 
     Args:

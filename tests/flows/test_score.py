@@ -101,7 +101,7 @@ def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path
 def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: Depot) -> None:
     from refit_deployments.actions.predictions import compare_versions
     from refit_deployments.actions.status import status
-    from refit_tasks.promotion.approve import settle_approval
+    from refit_tasks.promotion.approve import record_approval
     from refit_tasks.promotion.approve import waiting as waiting_for
 
     depot.retrain(30)
@@ -128,7 +128,7 @@ def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: 
     assert told.facts["projects"]["parcels"]["challenger"]["comparisons"]["shadow"] == shadow
     assert "; version 2 shadows: as a shadow " in told.lines[0]
     assert waiting_for("parcels", 2)
-    settle_approval("parcels", 2, approved=False, who="Ada", why="no", at=START + 46 * DAY)
+    record_approval("parcels", 2, approved=False, who="Ada", why="no", at=START + 46 * DAY)
     assert score(45, start=START + 41 * DAY).shadow is None
 
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from refit import Project, Window
 from refit.errors import ProjectError
-from refit.modelling.preparation import trivial
+from refit.modelling.preparation import baseline_model
 from refit.modelling.scoring import metric_of
 from refit.synthetic import Drift
 from refit.windows import BEGINNING
@@ -122,7 +122,7 @@ def test_a_hundred_thousand_rows_in_about_a_second(project: Project) -> None:
 def test_the_model_beats_the_trivial_one_clearly(project: Project) -> None:
     seen = labelled(project, JANUARY, 60)
     scorer = get_scorer(metric_of(project, seen[1].unique()))
-    model, baseline = project.build().fit(*seen), trivial(project.kind).fit(*seen)
+    model, baseline = project.build().fit(*seen), baseline_model(project.kind).fit(*seen)
     unseen = labelled(project, JANUARY + timedelta(days=65), 14)
     gain = scorer(model, *unseen) - scorer(baseline, *unseen)
     assert gain > (0.2 if project.kind == "classification" else -0.4 * scorer(baseline, *unseen))

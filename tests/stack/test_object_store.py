@@ -19,12 +19,12 @@ SCHEMA = pa.schema([("writer", pa.int64()), ("commit", pa.int64())])
 def write_all(places: dict[str, str], start: Any, writer: int) -> None:
     """What one process does: it creates the table if it is first, and adds to what the others have written."""
     os.environ.update(places)
-    from refit_tasks.storage.delta import open_table, redo, write
+    from refit_tasks.storage.delta import open_table, retry_on_conflict, write
 
     start.wait(120)
     for commit in range(COMMITS):
         row = pa.table({"writer": [writer], "commit": [commit]}, SCHEMA)
-        redo(lambda row=row: write(NAME, open_table(NAME), [row], SCHEMA), NAME)
+        retry_on_conflict(lambda row=row: write(NAME, open_table(NAME), [row], SCHEMA), NAME)
 
 
 def test_racing_writers_lose_no_row(stack: Standing) -> None:

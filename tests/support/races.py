@@ -68,7 +68,7 @@ def act(places: dict[str, str], start: Any, results: Any, kind: str, challenger:
     """What one process does when all have come to the line; it says who won, or why it lost."""
     os.environ.update(places)  # the server that forks may have begun with other ones
     from refit.errors import PromotionError
-    from refit_tasks.promotion.approve import settle_approval
+    from refit_tasks.promotion.approve import record_approval
     from refit_tasks.promotion.promote import promote
     from refit_tasks.promotion.rollback import roll_back
 
@@ -78,7 +78,7 @@ def act(places: dict[str, str], start: Any, results: Any, kind: str, challenger:
         if kind == "rollback":
             champion = roll_back(PROJECT, "raced", "a racer", now, over=over.generation)
         elif kind == "approve":
-            champion = settle_approval.fn(PROJECT, challenger.version, approved=True, who="a racer", why="", at=now)
+            champion = record_approval.fn(PROJECT, challenger.version, approved=True, who="a racer", why="", at=now)
         else:
             champion = promote.fn(challenger, over, now)
         results.put((champion.generation, champion.version, kind))

@@ -5,11 +5,11 @@ import sqlite3
 import pytest
 
 from refit.errors import StateError
-from refit_tasks.errors import naming_the_fix
+from refit_tasks.errors import translate_store_errors
 
 
 def fail_with(error: Exception) -> str:
-    with pytest.raises(StateError) as raised, naming_the_fix("/data/ledger.db", "REFIT_HOME"):
+    with pytest.raises(StateError) as raised, translate_store_errors("/data/ledger.db", "REFIT_HOME"):
         raise error
     assert raised.value.__cause__ is error
     return str(raised.value)
@@ -35,7 +35,10 @@ def test_a_full_database_says_so(tmp_path) -> None:
     connection = sqlite3.connect(tmp_path / "small.db")
     connection.execute("PRAGMA max_page_count = 2")
     connection.execute("CREATE TABLE t (x)")
-    with pytest.raises(StateError, match="has no space left: free some"), naming_the_fix("small.db", "REFIT_HOME"):
+    with (
+        pytest.raises(StateError, match="has no space left: free some"),
+        translate_store_errors("small.db", "REFIT_HOME"),
+    ):
         connection.execute("INSERT INTO t VALUES (zeroblob(100000))")
     connection.close()
 
@@ -44,7 +47,7 @@ def test_a_full_database_says_so(tmp_path) -> None:
     "error", [ConnectionRefusedError(111, "refused"), sqlite3.ProgrammingError("closed"), KeyError("x")]
 )
 def test_what_is_no_fault_of_local_state_passes_as_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)), naming_the_fix("/data/ledger.db", "REFIT_HOME"):
+    with pytest.raises(type(error)), translate_store_errors("/data/ledger.db", "REFIT_HOME"):
         raise error
 
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from refit.records.references import Champion
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_tasks.ledger.generations import champion_at, current_champion
 from refit_tasks.ledger.record import known_projects
 from refit_tasks.promotion.rollback import roll_back
-from refit_tasks.runs.audit_log import whoever
+from refit_tasks.runs.audit_log import current_user
 
 
-def champion(project: str, at: datetime | None = None) -> Answer:
+def champion(project: str, at: datetime | None = None) -> Result:
     """Shows the version that serves.
 
     Args:
@@ -35,9 +35,9 @@ def champion(project: str, at: datetime | None = None) -> Answer:
     if serving is None:
         _check_known(project)
         when = f" at {at.isoformat()}" if at else " yet"
-        return Answer(facts, [f"{project} has no champion{when}: run `refit retrain {project}`"])
+        return Result(facts, [f"{project} has no champion{when}: run `refit retrain {project}`"])
     rows = serving.model.trained_on
-    return Answer(
+    return Result(
         facts,
         [
             f"{project} version {serving.version}, generation {serving.generation}, since {serving.since.isoformat()}",
@@ -47,7 +47,7 @@ def champion(project: str, at: datetime | None = None) -> Answer:
     )
 
 
-def rollback(project: str, to: int | None, reason: str) -> Answer:
+def rollback(project: str, to: int | None, reason: str) -> Result:
     """Makes a former champion serve again.
 
     Args:
@@ -58,9 +58,9 @@ def rollback(project: str, to: int | None, reason: str) -> Answer:
     Returns:
         Who serves now.
     """
-    serving = roll_back(project, reason, whoever(), datetime.now(UTC), to=to)
+    serving = roll_back(project, reason, current_user(), datetime.now(UTC), to=to)
     said = f"{project}: version {serving.version} serves again, generation {serving.generation}"
-    return Answer({"project": project, "champion": champion_facts(serving), "reason": reason}, [said])
+    return Result({"project": project, "champion": champion_facts(serving), "reason": reason}, [said])
 
 
 def champion_facts(serving: Champion) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from refit.data.rejected_rows import masked
 from refit.errors import BrokenProject
 from refit.project import Project
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_tasks.catalog import choose_projects, find_project
 from refit_tasks.check_project import Check, check
 from refit_tasks.ingestion.quarantine import count_quarantined, quarantined, replay
 
 
-def check_projects(project: str | None, as_of: datetime | None) -> Answer:
+def check_projects(project: str | None, as_of: datetime | None) -> Result:
     """Checks one project, or all of them and the files that define none.
 
     Args:
@@ -46,7 +46,7 @@ def check_projects(project: str | None, as_of: datetime | None) -> Answer:
         ),
         *(f"FAILED  {reason}" for reason in dict.fromkeys(broken.values())),
     ]
-    return Answer(facts, lines or ["no projects"], exit_code=0 if sound else 1)
+    return Result(facts, lines or ["no projects"], exit_code=0 if sound else 1)
 
 
 def _schedule(definition: Project) -> tuple[Check, ...]:
@@ -68,7 +68,7 @@ def _schedule(definition: Project) -> tuple[Check, ...]:
     return (Check("schedule", passed=True, sentence=f"{told}, {definition.schedule.timezone}"),)
 
 
-def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Answer:
+def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Result:
     """Lists quarantined rows.
 
     Args:
@@ -84,10 +84,10 @@ def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Answ
     if not show_pii:
         rows = [masked(definition.pii, row) for row in rows]
     facts = {"project": project, "quarantined": total, "rows": [row.as_json() for row in rows]}
-    return Answer(facts, [f"{project}: {total:,} rows in quarantine", *(f"  {row}" for row in rows)])
+    return Result(facts, [f"{project}: {total:,} rows in quarantine", *(f"  {row}" for row in rows)])
 
 
-def replay_quarantine(project: str) -> Answer:
+def replay_quarantine(project: str) -> Result:
     """Judges the quarantined rows again, and admits those that keep today's contract.
 
     Args:
@@ -98,4 +98,4 @@ def replay_quarantine(project: str) -> Answer:
     """
     done = replay(find_project(project), datetime.now(UTC))
     facts = {"project": project, "readmitted": done.readmitted, "remaining": done.remaining}
-    return Answer(facts, [f"{project}: {done.readmitted:,} rows re-admitted, {done.remaining:,} remain in quarantine"])
+    return Result(facts, [f"{project}: {done.readmitted:,} rows re-admitted, {done.remaining:,} remain in quarantine"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from refit.errors import NoNewData
 from refit.results.flows import MonitorOutcome
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_flows.monitor import monitor
 from refit_infra.settings import Settings
 from refit_tasks.storage.snapshots import last_ingested
@@ -25,7 +25,7 @@ STEP = timedelta(days=7)
 STEPS = 7
 
 
-def demo() -> Answer:
+def demo() -> Result:
     """Runs the monitor week by week: a first champion, quiet windows, a drift, a decision, a retrain, a promotion.
 
     Returns:
@@ -43,7 +43,7 @@ def demo() -> Answer:
         "home": str(Settings().home),
     }
     told = [line for outcome in outcomes for line in _week(outcome)]
-    return Answer(facts, [f"{PROJECT}, with the drift {drift} in its data:", *told, *_where_to_look(drift)])
+    return Result(facts, [f"{PROJECT}, with the drift {drift} in its data:", *told, *_where_to_look(drift)])
 
 
 def _begin(ingested: datetime | None, now: datetime) -> datetime:

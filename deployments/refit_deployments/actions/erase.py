@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from refit.project import Project
 from refit.results.erasures import Erasure, parse_keys
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_tasks.catalog import find_project
 from refit_tasks.maintenance.erase import find_rows, forget_rows
-from refit_tasks.runs.audit_log import whoever
+from refit_tasks.runs.audit_log import current_user
 
 
-def forget_here(project: str, keys: list[str], why: str, *, dry_run: bool) -> Answer:
+def forget_here(project: str, keys: list[str], why: str, *, dry_run: bool) -> Result:
     """Erases rows by their key.
 
     Args:
@@ -30,7 +30,7 @@ def forget_here(project: str, keys: list[str], why: str, *, dry_run: bool) -> An
     if dry_run:
         erasure, entry = find_rows(definition, wanted), None
     else:
-        erasure, entry = forget_rows(definition, wanted, whoever(), why, datetime.now(UTC))
+        erasure, entry = forget_rows(definition, wanted, current_user(), why, datetime.now(UTC))
     facts = {
         "project": project,
         "key_hash": erasure.key,
@@ -41,7 +41,7 @@ def forget_here(project: str, keys: list[str], why: str, *, dry_run: bool) -> An
         "entry": entry,
         "dry_run": dry_run,
     }
-    return Answer(facts, _lines(definition, erasure, entry, dry_run=dry_run))
+    return Result(facts, _lines(definition, erasure, entry, dry_run=dry_run))
 
 
 def given(keys: list[str]) -> list[str]:

@@ -12,14 +12,14 @@ from datetime import datetime
 from pathlib import Path
 
 from refit.errors import StateError
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_tasks.ledger.database import ROLES
 from refit_tasks.ledger.export import export_ledger, export_lines
 from refit_tasks.ledger.record import verify_ledger
-from refit_tasks.runs.audit_log import Deed, deeds
+from refit_tasks.runs.audit_log import AuditEntry, deeds
 
 
-def verify() -> Answer:
+def verify() -> Result:
     """Follows the hash chain, and holds every champion against its promotion or rollback.
 
     Returns:
@@ -29,19 +29,19 @@ def verify() -> Answer:
         LedgerBroken: If an entry is not as it was recorded.
     """
     count = verify_ledger()
-    return Answer({"entries": count, "intact": True}, [f"the ledger is intact: {count:,} entries, each follows"])
+    return Result({"entries": count, "intact": True}, [f"the ledger is intact: {count:,} entries, each follows"])
 
 
-def roles() -> Answer:
+def roles() -> Result:
     """Gives the SQL that makes the roles of a ledger on PostgreSQL.
 
     Returns:
         It; no database is asked.
     """
-    return Answer({"sql": ROLES}, [ROLES.rstrip()])
+    return Result({"sql": ROLES}, [ROLES.rstrip()])
 
 
-def export(project: str | None, out: Path) -> Answer:
+def export(project: str | None, out: Path) -> Result:
     """Writes all entries as JSON lines.
 
     Args:
@@ -52,7 +52,7 @@ def export(project: str | None, out: Path) -> Answer:
         How many entries were written where.
     """
     file, count = export_ledger(project, out)
-    return Answer({"file": str(file), "entries": count}, [f"{file} ({count:,} entries)"])
+    return Result({"file": str(file), "entries": count}, [f"{file} ({count:,} entries)"])
 
 
 def print_ledger(project: str | None) -> None:
@@ -75,7 +75,7 @@ def print_ledger(project: str | None) -> None:
         ) from error
 
 
-def show_deeds(project: str | None, since: datetime | None) -> Answer:
+def show_audit_log(project: str | None, since: datetime | None) -> Result:
     """Lists what people have done.
 
     Args:
@@ -87,10 +87,10 @@ def show_deeds(project: str | None, since: datetime | None) -> Answer:
     """
     found = deeds(project, since)
     facts = {"project": project, "deeds": [asdict(deed) for deed in found]}
-    return Answer(facts, [_line(deed) for deed in found] or ["nobody has done anything that was to be noted"])
+    return Result(facts, [_line(deed) for deed in found] or ["nobody has done anything that was to be noted"])
 
 
-def _line(deed: Deed) -> str:
+def _line(deed: AuditEntry) -> str:
     who = f"{deed.who}@{deed.host}" if deed.host else deed.who
     more = f"  refit why {deed.entry}" if deed.entry else "" if deed.outcome == "done" else f"  {deed.outcome}"
     return f"{deed.at[:19]}  {who:<24}  {deed.action} {deed.project}".rstrip() + more

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from refit.results.maintenance import Finding, Manifest
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_tasks.backup.backup import back_up, restore
 from refit_tasks.maintenance.doctor import mend
 from refit_tasks.maintenance.prune import prune
 
 
-def doctor_here(project: str | None, *, dry_run: bool) -> Answer:
+def doctor_here(project: str | None, *, dry_run: bool) -> Result:
     """Finds what a crash has left, and repairs it.
 
     Args:
@@ -34,7 +34,7 @@ def doctor_here(project: str | None, *, dry_run: bool) -> Answer:
     return answer_of(findings, project, dry_run, f"the store{whose} is healthy: a crash has left nothing")
 
 
-def answer_of(findings: list[Finding], project: str | None, dry_run: bool, nothing: str) -> Answer:
+def answer_of(findings: list[Finding], project: str | None, dry_run: bool, nothing: str) -> Result:
     """Words findings.
 
     Args:
@@ -50,10 +50,10 @@ def answer_of(findings: list[Finding], project: str | None, dry_run: bool, nothi
     lines = [finding.sentence for finding in findings] or [nothing]
     if dry_run and findings:
         lines.append("nothing was changed: this was a dry run")
-    return Answer(facts, lines)
+    return Result(facts, lines)
 
 
-def prune_here(project: str | None, keep: int | None, *, dry_run: bool) -> Answer:
+def prune_here(project: str | None, keep: int | None, *, dry_run: bool) -> Result:
     """Applies retention.
 
     Args:
@@ -67,7 +67,7 @@ def prune_here(project: str | None, keep: int | None, *, dry_run: bool) -> Answe
     return answer_of(prune(project, keep=keep, dry_run=dry_run), project, dry_run, "there is nothing to let go")
 
 
-def back_up_here(directory: Path) -> Answer:
+def back_up_here(directory: Path) -> Result:
     """Makes a backup.
 
     Args:
@@ -81,10 +81,10 @@ def back_up_here(directory: Path) -> Answer:
     left = (
         ["MLflow's server is not in it: back up its database and its artifacts now"] if made.artifacts is None else []
     )
-    return Answer(_facts(place, made), [f"{place}: {_contents(made)}", *(f"  {line}" for line in left)])
+    return Result(_facts(place, made), [f"{place}: {_contents(made)}", *(f"  {line}" for line in left)])
 
 
-def restore_here(directory: Path, *, dry_run: bool) -> Answer:
+def restore_here(directory: Path, *, dry_run: bool) -> Result:
     """Puts a backup back.
 
     Args:
@@ -101,7 +101,7 @@ def restore_here(directory: Path, *, dry_run: bool) -> Answer:
         f"{done}: {_contents(found)}, as of {found.made_at:%Y-%m-%d %H:%M} UTC",
         "  rows that were erased since (`refit forget`) are back: erase them again",
     ]
-    return Answer({**_facts(place, found), "dry_run": dry_run}, lines)
+    return Result({**_facts(place, found), "dry_run": dry_run}, lines)
 
 
 def _facts(place: Path, manifest: Manifest) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from refit.records.drift_findings import Drift
 from refit.results.flows import MonitorOutcome
 from refit_deployments.actions.retrain import describe as describe_retrain
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_flows.monitor import monitor
 from refit_tasks.catalog import find_project
 from refit_tasks.presentation.summaries import columns_by_size, drift_words, performance_words, probe_words
@@ -20,7 +20,7 @@ SHOWN = 5
 """The most drifted columns that are named one by one."""
 
 
-def monitor_here(project: str, as_of: datetime | None, event: str | None) -> Answer:
+def monitor_here(project: str, as_of: datetime | None, event: str | None) -> Result:
     """Runs the monitor flow in this process.
 
     Args:
@@ -34,7 +34,7 @@ def monitor_here(project: str, as_of: datetime | None, event: str | None) -> Ans
     find_project(project)  # a misspelt name should not wait for Prefect's start
     with without_heartbeats(), tags(project):
         outcome = monitor(project, as_of=as_of, event=event)
-    return Answer(outcome.as_json(), describe(outcome))
+    return Result(outcome.as_json(), describe(outcome))
 
 
 def without_heartbeats() -> AbstractContextManager[object]:

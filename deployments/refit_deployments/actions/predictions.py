@@ -13,11 +13,11 @@ from pathlib import Path
 from prefect import tags
 
 from refit.errors import ProjectError
-from refit.gate.online_comparison import Compared, Met
+from refit.gate.online_comparison import Compared, RoleComparison
 from refit.labels import Labelling
 from refit.results.score import Counted, ScoreOutcome
 from refit_deployments.actions.monitor import SHOWN, drift_lines, without_heartbeats
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_flows.score import score
 from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import join_waiting
@@ -33,7 +33,7 @@ def score_here(
     file: Path | None,
     table: str | None,
     as_of: datetime | None,
-) -> Answer:
+) -> Result:
     """Runs the score flow in this process.
 
     Args:
@@ -56,7 +56,7 @@ def score_here(
     source = str(file.expanduser().absolute()) if file else table
     with without_heartbeats(), tags(project):
         outcome = score(project, start=start, end=end, source=source, as_of=as_of)
-    return Answer(outcome.as_json(), describe_score(outcome))
+    return Result(outcome.as_json(), describe_score(outcome))
 
 
 def describe_score(outcome: ScoreOutcome) -> list[str]:
@@ -89,7 +89,7 @@ def _counted(version: int, found: Counted) -> str:
 NOTHING = Labelling(rows=0, arrived=0, corrected=0, unchanged=0, unknown=0, empty=0, repeated=0, ignored=(), version=-1)
 
 
-def add_labels(project: str, file: Path) -> Answer:
+def add_labels(project: str, file: Path) -> Result:
     """Joins the labels of a file to a project's rows.
 
     Args:
@@ -100,10 +100,10 @@ def add_labels(project: str, file: Path) -> Answer:
         What came of each row of the file.
     """
     done = join_labels(find_project(project), file)
-    return Answer({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
+    return Result({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
 
 
-def add_waiting(project: str) -> Answer:
+def add_waiting(project: str) -> Result:
     """Joins the labels that were sent over HTTP; a run that ingests does so by itself.
 
     Args:
@@ -114,8 +114,8 @@ def add_waiting(project: str) -> Answer:
     """
     done = join_waiting.fn(find_project(project), datetime.now(UTC))
     if done is None:
-        return Answer({"project": project, **NOTHING.as_json()}, [f"{project}: no labels wait"])
-    return Answer({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
+        return Result({"project": project, **NOTHING.as_json()}, [f"{project}: no labels wait"])
+    return Result({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
 
 
 def _change(done: Labelling) -> str:
@@ -135,7 +135,7 @@ def _notes(done: Labelling) -> list[str]:
     return [f"  {note}" for note, said in notes.items() if said]
 
 
-def compare_versions(project: str, start: datetime | None, end: datetime | None) -> Answer:
+def compare_versions(project: str, start: datetime | None, end: datetime | None) -> Result:
     """Compares the version that waits with the one that serves.
 
     Args:
@@ -151,10 +151,10 @@ def compare_versions(project: str, start: datetime | None, end: datetime | None)
     """
     found = compare_beside(find_project(project), datetime.now(UTC), start, end)
     if found is None:
-        return Answer(
+        return Result(
             {"project": project, "challenger": None}, [f"{project}: no challenger stands beside the champion"]
         )
-    return Answer(found.as_json(), describe_comparison(found))
+    return Result(found.as_json(), describe_comparison(found))
 
 
 def describe_comparison(found: Compared) -> list[str]:
@@ -176,7 +176,7 @@ def describe_comparison(found: Compared) -> list[str]:
     ]
 
 
-def _met(met: Met) -> list[str]:
+def _met(met: RoleComparison) -> list[str]:
     said = met.contest.sentence if met.contest else met.withheld
     rows = f"{met.answered:,} rows answered, {met.mature:,} mature, {met.labelled:,} labelled"
     return [f"  {met.role:9} {rows}", f"            {met.metric}: {said}" if met.contest else f"            {said}"]

@@ -17,20 +17,20 @@ from prefect.settings import PREFECT_API_URL
 from refit.errors import StateError
 from refit.results.flows import RetrainOutcome
 from refit_deployments.actions.champion import champion_facts
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_flows.retrain import retrain
 from refit_infra.settings import page_address
 from refit_tasks.catalog import find_project
 from refit_tasks.notifications.messages import tell_approved
-from refit_tasks.promotion.approve import settle_approval
-from refit_tasks.runs.audit_log import ASKED_BY, whoever
+from refit_tasks.promotion.approve import record_approval
+from refit_tasks.runs.audit_log import ASKED_BY, current_user
 from refit_tasks.runs.links import run_page
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 
-def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool) -> Answer:
+def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool) -> Result:
     """Runs the retrain flow in this process.
 
     Args:
@@ -45,10 +45,10 @@ def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool)
     find_project(project)  # a misspelt name should not wait for Prefect's start
     with tags(project):
         outcome = retrain(project, as_of=as_of, reason=reason, force=force)
-    return Answer(outcome.as_json(), describe(outcome))
+    return Result(outcome.as_json(), describe(outcome))
 
 
-def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: bool) -> Answer:
+def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: bool) -> Result:
     """Starts the project's deployment `retrain/<project>`, and does not wait for it.
 
     Args:
@@ -69,7 +69,7 @@ def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: b
         raise StateError("no Prefect server is running here or named in PREFECT_API_URL: start one by `refit up`")
     parameters = {"project": project, "as_of": as_of, "reason": reason, "force": force}
     try:
-        who = [f"{ASKED_BY}{whoever()}"]
+        who = [f"{ASKED_BY}{current_user()}"]
         run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, tags=who))
     except ObjectNotFound as error:
         raise StateError(
@@ -77,7 +77,7 @@ def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: b
         ) from error
     address = run_page(str(run.id))
     facts = {"project": project, "run_id": str(run.id), "url": address}
-    return Answer(facts, [f"{name} is started as run {run.id}", f"  watch it  {address}"])
+    return Result(facts, [f"{name} is started as run {run.id}", f"  watch it  {address}"])
 
 
 def describe(outcome: RetrainOutcome) -> list[str]:
@@ -106,7 +106,7 @@ def describe(outcome: RetrainOutcome) -> list[str]:
     ]
 
 
-def approve_here(project: str, version: int, *, approved: bool, who: str | None, why: str) -> Answer:
+def approve_here(project: str, version: int, *, approved: bool, who: str | None, why: str) -> Result:
     """Records an answer, and promotes the version through the fence if it is yes.
 
     Args:
@@ -119,8 +119,8 @@ def approve_here(project: str, version: int, *, approved: bool, who: str | None,
     Returns:
         What came of it.
     """
-    person = who or whoever()
-    champion = settle_approval.fn(project, version, approved, person, why, datetime.now(UTC), whoever())
+    person = who or current_user()
+    champion = record_approval.fn(project, version, approved, person, why, datetime.now(UTC), current_user())
     if os.environ.get("PREFECT_API_URL"):  # else the next monitor run tells it, where there is a server to ask
         tell_approved(project, champion)
     facts = {
@@ -131,7 +131,7 @@ def approve_here(project: str, version: int, *, approved: bool, who: str | None,
         "champion": champion_facts(champion) if champion else None,
     }
     if champion is None:
-        return Answer(facts, [f"{project}: version {version} is refused by {person}"])
-    return Answer(
+        return Result(facts, [f"{project}: version {version} is refused by {person}"])
+    return Result(
         facts, [f"{project}: version {version} is approved by {person} and serves, generation {champion.generation}"]
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from refit.backtest.results import BacktestResult
 from refit.drift.power import LIMIT, CalibrationResult
 from refit.errors import NotEnoughData
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_flows.backtest import backtest
 from refit_tasks.catalog import find_project
 from refit_tasks.errors import save, writable
@@ -30,7 +30,7 @@ GAP = 2
 
 def backtest_here(
     project: str, policies: list[str], windows: int, as_of: datetime | None, picture: Path | None = None
-) -> Answer:
+) -> Result:
     """Runs the backtest flow in this process.
 
     Args:
@@ -50,9 +50,9 @@ def backtest_here(
     file = writable(picture, "--picture") if picture else None
     result = backtest(project, policies, windows, as_of)
     if file is None:
-        return Answer(result.as_json(), describe(result))
+        return Result(result.as_json(), describe(result))
     _draw(result, file)
-    return Answer({**result.as_json(), "picture": str(file)}, [*describe(result), f"  {'picture':<15}{file}"])
+    return Result({**result.as_json(), "picture": str(file)}, [*describe(result), f"  {'picture':<15}{file}"])
 
 
 def describe(result: BacktestResult) -> list[str]:
@@ -103,7 +103,7 @@ SEED = 0
 """The same reference gives the same answer."""
 
 
-def calibrate_here(project: str) -> Answer:
+def calibrate_here(project: str) -> Result:
     """Measures false-alarm rate and power of a project's alarms on its champion's reference.
 
     Args:
@@ -122,7 +122,7 @@ def calibrate_here(project: str) -> Answer:
             f"{project} has no champion whose alarms could be calibrated: run `refit retrain {project}`"
         )
     result = calibrate(definition, champion, SEED)
-    return Answer(result.as_json(), lines_of(result))
+    return Result(result.as_json(), lines_of(result))
 
 
 def lines_of(result: CalibrationResult) -> list[str]:

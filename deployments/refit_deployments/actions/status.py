@@ -15,7 +15,7 @@ from refit.monitoring.guards import allowance
 from refit.project import Project
 from refit.records.ledger import Entry, from_payload
 from refit_deployments.actions.champion import champion_facts
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_tasks.catalog import choose_projects, find_project
 from refit_tasks.decision.decide import read_history
 from refit_tasks.ingestion.quarantine import count_quarantined
@@ -27,7 +27,7 @@ from refit_tasks.reporting.entry_story import story
 from refit_tasks.reporting.report import report_page, save_page
 
 
-def status(project: str | None) -> Answer:
+def status(project: str | None) -> Result:
     """Shows one project's state, or every project's.
 
     Args:
@@ -39,7 +39,7 @@ def status(project: str | None) -> Answer:
     chosen, broken = choose_projects(project)
     states = {definition.name: _state(definition) for definition in chosen}
     lines = [line for name, state in states.items() for line in _state_lines(name, state)]
-    return Answer(
+    return Result(
         {"projects": states, "broken": broken},
         [*lines, *dict.fromkeys(broken.values())] or ["no projects"],
     )
@@ -115,7 +115,7 @@ def _state_lines(name: str, state: dict[str, Any]) -> list[str]:
     return [f"{name}: {who}; {state['quarantined']:,} rows in quarantine{judged}{decided}{scored}{waiting}{beside}"]
 
 
-def why(identifier: int) -> Answer:
+def why(identifier: int) -> Result:
     """Tells the story of a ledger entry.
 
     Args:
@@ -130,7 +130,7 @@ def why(identifier: int) -> Answer:
     found = entry(identifier)
     if found is None:
         raise StateError(f"the ledger has no entry {identifier}: `refit status` names the newest ones")
-    return Answer(_entry(found), story(found))
+    return Result(_entry(found), story(found))
 
 
 def _entry(found: Entry) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _entry(found: Entry) -> dict[str, Any]:
     }
 
 
-def write_report(project: str, out: Path | None) -> Answer:
+def write_report(project: str, out: Path | None) -> Result:
     """Writes one self-contained HTML page.
 
     Args:
@@ -160,4 +160,4 @@ def write_report(project: str, out: Path | None) -> Answer:
     definition = find_project(project)
     file = (out or Path(f"{definition.name}.html")).expanduser().absolute()
     size = save_page(report_page(definition, datetime.now(UTC)), file)
-    return Answer({"project": project, "file": str(file), "bytes": size}, [f"{file} ({size / 1000:,.0f} kB)"])
+    return Result({"project": project, "file": str(file), "bytes": size}, [f"{file} ({size / 1000:,.0f} kB)"])

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from refit_deployments.cli.options import Debug, Json, Moment, ProjectName
-from refit_deployments.output import Answer, answering
+from refit_deployments.output import Result, command_output
 
 
 class LedgerAction(StrEnum):
@@ -26,7 +26,7 @@ class LedgerAction(StrEnum):
 
 def champion(project: ProjectName, at: Moment = None, json: Json = False, debug: Debug = False) -> None:
     """Show the version that serves, or served at a moment, and where it came from."""
-    with answering(json, debug) as output:
+    with command_output(json, debug) as output:
         from refit_deployments.actions.champion import champion as read
 
         output.show(read(project, at))
@@ -41,11 +41,11 @@ def rollback(
 ) -> None:
     """Make a former champion serve again, in one entry of the ledger."""
     gc.disable()  # a quarter of the two seconds that the imports take; so short a command leaves no garbage that counts
-    with answering(json, debug) as output:
+    with command_output(json, debug) as output:
         from refit_deployments.actions.champion import rollback as run
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("rollback", project, recorded=True):
+        with audited("rollback", project, recorded=True):
             answer = run(project, to, reason)
         output.show(answer)
 
@@ -60,11 +60,11 @@ def approve(
     debug: Debug = False,
 ) -> None:
     """Approve, or refuse, a version that the gate found fit and that waits for a person."""
-    with answering(json, debug, f"approve {project} version {version}") as output:
+    with command_output(json, debug, f"approve {project} version {version}") as output:
         from refit_deployments.actions.retrain import approve_here
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("approve", project, recorded=True):
+        with audited("approve", project, recorded=True):
             answer = approve_here(project, version, approved=not refuse, who=who, why=why)
         output.show(answer)
 
@@ -83,7 +83,7 @@ def ledger(
     """Verify the ledger, export it (one JSON object a line, oldest first), or give the SQL of its PostgreSQL roles."""
     if action is LedgerAction.export and json and out is None:
         raise typer.BadParameter("one JSON object cannot hold them all: name a file with --out", param_hint="--json")
-    with answering(json, debug) as output:
+    with command_output(json, debug) as output:
         from refit_deployments.actions.ledger import export, print_ledger, roles, verify
 
         if action is LedgerAction.verify:
@@ -104,17 +104,17 @@ AnyVersion = Annotated[
 
 def reproduce(project: ProjectName, version: Version, json: Json = False, debug: Debug = False) -> None:
     """Make a version once more from what is on record, and tell whether it is the same, or what differs."""
-    with answering(json, debug, f"reproduce {project} version {version}: starting Prefect") as output:
+    with command_output(json, debug, f"reproduce {project} version {version}: starting Prefect") as output:
         output.show(reproduce_here(project, version))
 
 
 def card(project: ProjectName, version: AnyVersion = None, json: Json = False, debug: Debug = False) -> None:
     """Show the model card of a version: data, scores, slices, verdict, lineage and limits."""
-    with answering(json, debug, f"card of {project}: reading the record") as output:
+    with command_output(json, debug, f"card of {project}: reading the record") as output:
         output.show(card_here(project, version))
 
 
-def reproduce_here(project: str, version: int) -> Answer:
+def reproduce_here(project: str, version: int) -> Result:
     """Runs the flow in this process.
 
     Args:
@@ -135,10 +135,10 @@ def reproduce_here(project: str, version: int) -> Answer:
         f"{project} version {version}: {said}, with {found.used_code} code; {measured} on {found.rows:,} rows",
         *(f"  {one.what:<8}  recorded {one.recorded}; now {one.now}" for one in found.causes or found.differs),
     ]
-    return Answer(found.as_json(), lines)
+    return Result(found.as_json(), lines)
 
 
-def card_here(project: str, version: int | None) -> Answer:
+def card_here(project: str, version: int | None) -> Result:
     """Writes the card.
 
     Args:
@@ -152,4 +152,4 @@ def card_here(project: str, version: int | None) -> Answer:
     from refit_tasks.reporting.model_card import card_of_version
 
     number, text = card_of_version(find_project(project), version)
-    return Answer({"project": project, "version": number, "card": text}, [text])
+    return Result({"project": project, "version": number, "card": text}, [text])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refit_deployments.cli.options import AsOf, Debug, Json, ProjectName
-from refit_deployments.output import Answer, answering
+from refit_deployments.output import Result, command_output
 
 if TYPE_CHECKING:
-    from refit_tasks.simulation.gate_selftest import Tried
+    from refit_tasks.simulation.gate_selftest import SelfTestResult
 
 TOLERATED = 0.05
 """The share of honest challengers that may be rejected: what the gate's error budget allows by default."""
@@ -37,11 +37,11 @@ def selftest(
     debug: Debug = False,
 ) -> None:
     """Put bad challengers and honest ones before the project's gate, and tell who passed. Nothing is recorded."""
-    with answering(json, debug, f"gate selftest {project}: reading the rows") as output:
+    with command_output(json, debug, f"gate selftest {project}: reading the rows") as output:
         output.show(run_selftest(project, as_of, rounds))
 
 
-def run_selftest(project: str, as_of: datetime | None, rounds: int) -> Answer:
+def run_selftest(project: str, as_of: datetime | None, rounds: int) -> Result:
     """Runs the self-test.
 
     Args:
@@ -71,10 +71,10 @@ def run_selftest(project: str, as_of: datetime | None, rounds: int) -> Answer:
     stopped = sum(one.right for one in bad if one.verdict)
     planted = sum(one.verdict is not None for one in bad)
     summary = f"{project}: {stopped} of {planted} bad challengers stopped, {rounds - rejected} of {rounds} honest ones"
-    return Answer(facts, [f"{summary} accepted", *lines], exit_code=0 if passed else 1)
+    return Result(facts, [f"{summary} accepted", *lines], exit_code=0 if passed else 1)
 
 
-def _facts(one: Tried) -> dict[str, Any]:
+def _facts(one: SelfTestResult) -> dict[str, Any]:
     reasons = one.verdict.reasons if one.verdict else ()
     return {
         "promoted": one.verdict.promote if one.verdict else None,
@@ -84,7 +84,7 @@ def _facts(one: Tried) -> dict[str, Any]:
     }
 
 
-def _line(one: Tried) -> str:
+def _line(one: SelfTestResult) -> str:
     if one.verdict is None:
         return f"  left out  {one.name}: this project leaves no way to make it"
     failed = [reason for reason in one.verdict.reasons if not reason.passed]

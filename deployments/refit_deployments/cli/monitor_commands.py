@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from refit_deployments.cli.options import AsOf, Debug, From, Json, ProjectName, To
-from refit_deployments.output import answering
+from refit_deployments.output import command_output
 
 
 def monitor(
@@ -19,11 +19,11 @@ def monitor(
     debug: Debug = False,
 ) -> None:
     """Judge the production window against the champion's reference, and decide: retrain, wait or alert."""
-    with answering(json, debug, f"monitor {project}: starting Prefect") as output:
+    with command_output(json, debug, f"monitor {project}: starting Prefect") as output:
         from refit_deployments.actions.monitor import monitor_here
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("monitor", project):
+        with audited("monitor", project):
             answer = monitor_here(project, as_of, event)
         output.show(answer)
 
@@ -39,18 +39,18 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Score rows with the champion, and with a challenger that shadows it, and keep what they said: each row once."""
-    with answering(json, debug, f"score {project}: starting Prefect") as output:
+    with command_output(json, debug, f"score {project}: starting Prefect") as output:
         from refit_deployments.actions.predictions import score_here
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("score", project):
+        with audited("score", project):
             answer = score_here(project, start, end, file, table, as_of)
         output.show(answer)
 
 
 def compare(project: ProjectName, start: From = None, end: To = None, json: Json = False, debug: Debug = False) -> None:
     """Hold a challenger that shadows, or answers a share of the requests, against the champion on labels that came."""
-    with answering(json, debug, f"compare {project}: reading the predictions") as output:
+    with command_output(json, debug, f"compare {project}: reading the predictions") as output:
         from refit_deployments.actions.predictions import compare_versions
 
         output.show(compare_versions(project, start, end))
@@ -65,11 +65,11 @@ def labels(
     debug: Debug = False,
 ) -> None:
     """Join labels that have arrived to the rows they belong to, by key: those of a file, or those sent over HTTP."""
-    with answering(json, debug, f"labels {project}: reading {file or 'those that wait'}") as output:
+    with command_output(json, debug, f"labels {project}: reading {file or 'those that wait'}") as output:
         from refit_deployments.actions.predictions import add_labels, add_waiting
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("labels", project):
+        with audited("labels", project):
             answer = add_labels(project, file) if file else add_waiting(project)
         output.show(answer)
 
@@ -83,7 +83,7 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write one self-contained HTML page: drift, performance over time, and the decisions."""
-    with answering(json, debug, f"report {project}: reading the record") as output:
+    with command_output(json, debug, f"report {project}: reading the record") as output:
         from refit_deployments.actions.status import write_report
 
         output.show(write_report(project, out))
@@ -104,7 +104,7 @@ def backtest(
     debug: Debug = False,
 ) -> None:
     """Replay the project's history under several policies: loss, trainings, promotions and regret of each."""
-    with answering(json, debug, f"backtest {project}: starting Prefect") as output:
+    with command_output(json, debug, f"backtest {project}: starting Prefect") as output:
         from refit_deployments.actions.simulate import backtest_here
 
         output.show(backtest_here(project, policy or [], windows, as_of, picture))
@@ -112,7 +112,7 @@ def backtest(
 
 def calibrate(project: ProjectName, json: Json = False, debug: Debug = False) -> None:
     """Measure how often the project's drift alarms fire without drift, and how often with one."""
-    with answering(json, debug, f"calibrate {project}: reading the reference") as output:
+    with command_output(json, debug, f"calibrate {project}: reading the reference") as output:
         from refit_deployments.actions.simulate import calibrate_here
 
         output.show(calibrate_here(project))

@@ -16,7 +16,7 @@ import typer
 
 from refit_deployments.cli.options import Debug, Json
 from refit_deployments.local.processes import HOST
-from refit_deployments.output import Answer, answering
+from refit_deployments.output import Result, command_output
 
 if TYPE_CHECKING:
     from refit_serving.traffic.service import Service
@@ -41,7 +41,7 @@ def up(
 
     With PREFECT_API_URL or MLFLOW_TRACKING_URI, the server named there is used, and none is started.
     """
-    with answering(json, debug, "up: starting") as output:
+    with command_output(json, debug, "up: starting") as output:
         from refit_deployments.local.up import Places, Running, up
 
         def ready(running: Running) -> None:
@@ -57,7 +57,7 @@ def up(
                 f"  MLflow    {running.mlflow}",
                 f"  deployed  {', '.join(running.deployments) or 'nothing: there are no project files'}",
             ]
-            output.show(Answer(facts, lines))
+            output.show(Result(facts, lines))
             output.go_on("watching")
 
         up(Places(host, port, mlflow_port), pool, ready)
@@ -77,16 +77,16 @@ def deploy(
     debug: Debug = False,
 ) -> None:
     """Bring the Prefect server in PREFECT_API_URL to what the project files want: deployments, schedules, limits."""
-    with answering(json, debug, "deploy: reading the project files") as output:
+    with command_output(json, debug, "deploy: reading the project files") as output:
         if export:
             from refit_deployments.prefect_server.deploy import export as write
 
             output.show(write(pool, export))
             return
         from refit_deployments.prefect_server.deploy import deploy_here
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("deploy --dry-run" if dry_run else "deploy", None):
+        with audited("deploy --dry-run" if dry_run else "deploy", None):
             answer = deploy_here(pool, kind, dry_run=dry_run)
         output.show(answer)
 
@@ -125,7 +125,7 @@ def serve(
     """
     # Before numpy and scikit-learn are imported: a model that starts threads for one row only waits for them.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    with answering(json, debug, f"serve {', '.join(projects)}: loading") as output:
+    with command_output(json, debug, f"serve {', '.join(projects)}: loading") as output:
         from refit_serving.http.server import serve as run
         from refit_serving.rows.request import Limits
 
@@ -153,23 +153,23 @@ def serve_key(
 
     A server that runs reads the file again within seconds. To revoke a key, delete its line.
     """
-    with answering(json, debug) as output:
+    with command_output(json, debug) as output:
         from refit_serving.http.api_keys import add_key
-        from refit_tasks.runs.audit_log import noted
+        from refit_tasks.runs.audit_log import audited
 
-        with noted("serve-key", None):
+        with audited("serve-key", None):
             key = add_key(keys, name, may or Right)
         lines = [key, f"It is shown this once: send it as the header `Authorization: Bearer {key}`."]
-        output.show(Answer({"name": name, "key": key, "file": str(keys)}, lines))
+        output.show(Result({"name": name, "key": key, "file": str(keys)}, lines))
 
 
-def _started(service: Service, address: str) -> Answer:
+def _started(service: Service, address: str) -> Result:
     facts, lines = {}, [f"Refit answers at {address}. Ctrl-C stops it."]
     for name, seat in service.follower.seats.items():
         served = seat.served
         facts[name] = {"version": served.version, "generation": served.generation} if served else None
         lines.append(f"  {name}  " + (f"version {served.version}" if served else seat.trouble))
-    return Answer({"address": address, "projects": facts}, [*lines, f"  {address}/docs describes the addresses"])
+    return Result({"address": address, "projects": facts}, [*lines, f"  {address}/docs describes the addresses"])
 
 
 METRICS_PORT = 9108
@@ -185,10 +185,10 @@ def metrics(
 
     They are read from the ledger alone, each entry once, and nothing is ever written. Ctrl-C stops it.
     """
-    with answering(json, debug, "metrics: adding up the ledger") as output:
+    with command_output(json, debug, "metrics: adding up the ledger") as output:
         from refit_serving.metrics.ledger_metrics import serve_metrics
 
         def ready(address: str) -> None:
-            output.show(Answer({"address": address}, [f"Prometheus is answered at {address}. Ctrl-C stops it."]))
+            output.show(Result({"address": address}, [f"Prometheus is answered at {address}. Ctrl-C stops it."]))
 
         serve_metrics(host, port, ready)

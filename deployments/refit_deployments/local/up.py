@@ -18,8 +18,8 @@ from refit_deployments import local_instance as already_up
 from refit_deployments.local.processes import address_of, end, insist_free
 from refit_deployments.local.services import Service, is_online, mlflow_server, prefect_server, worker
 from refit_deployments.local.supervisor import Stack, Stopped
-from refit_deployments.local_instance import MLFLOW, Note, insist_guarded
-from refit_deployments.prefect_server.deploy import Following, bring_about
+from refit_deployments.local_instance import MLFLOW, Note, require_passwords
+from refit_deployments.prefect_server.deploy import Following, sync_deployments
 from refit_infra.settings import Settings, page_address
 from refit_tasks.registry.mlflow_client import open_accounts, open_mlflow
 
@@ -53,7 +53,7 @@ class Places:
     """Of MLflow's UI."""
 
 
-def nothing(_stack: Stack) -> None:
+def no_op(_stack: Stack) -> None:
     """Begins nothing: the databases are files, or others' business."""
 
 
@@ -61,7 +61,7 @@ def up(
     places: Places,
     pool: str,
     ready: Callable[[Running], None],
-    beneath: Callable[[Stack], None] = nothing,
+    beneath: Callable[[Stack], None] = no_op,
     workers: int = 1,
 ) -> None:
     """Starts all that is needed to watch models on this machine, and watches over it until somebody asks to stop.
@@ -78,8 +78,8 @@ def up(
         StateError: If one is running already, a port is taken, others could reach a server that asks nobody for a
             password, or a service does not start.
     """
-    insist_guarded(places.host, prefect=not PREFECT_API_URL.value(), mlflow=not Settings().tracking_uri)
-    with already_up.alone() as crashed:
+    require_passwords(places.host, prefect=not PREFECT_API_URL.value(), mlflow=not Settings().tracking_uri)
+    with already_up.single_instance() as crashed:
         if crashed:
             _sweep(crashed)
         joined = PREFECT_API_URL.value()
@@ -111,7 +111,7 @@ def _run(
     if server:
         stack.wait_for(server)
     files = Following(pool)
-    deployments = bring_about(pool, PROCESS)
+    deployments = sync_deployments(pool, PROCESS)
     working = [
         _begun(stack, worker(api, pool, mlflow, lambda name: is_online(pool, name), scratch, number + 1))
         for number in range(workers)

@@ -17,9 +17,9 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 from refit.errors import ProjectError, RefitError, StateError
-from refit_deployments.output import Answer
+from refit_deployments.output import Result
 from refit_deployments.prefect_server.plan import Planned, plan
-from refit_deployments.prefect_server.sync import Change, carry_out, compare, ensure_pool
+from refit_deployments.prefect_server.sync import Change, apply_changes, compare, ensure_pool
 from refit_infra.settings import Settings
 from refit_tasks.catalog import discover, project_files
 
@@ -28,7 +28,7 @@ log = logging.getLogger("refit_deployments.prefect_server.sync")
 MARKS = {"create": "+", "update": "~", "remove": "-", "keep": " "}
 
 
-def deploy_here(pool: str, kind: str, *, dry_run: bool) -> Answer:
+def deploy_here(pool: str, kind: str, *, dry_run: bool) -> Result:
     """Brings the Prefect server in PREFECT_API_URL to what the project files want.
 
     Args:
@@ -46,15 +46,15 @@ def deploy_here(pool: str, kind: str, *, dry_run: bool) -> Answer:
         raise StateError(
             "PREFECT_API_URL names no Prefect server: set it, or run `refit up`, which starts one and deploys to it"
         )
-    changes = bring_about(pool, kind, dry_run=dry_run)
+    changes = sync_deployments(pool, kind, dry_run=dry_run)
     facts = {"pool": pool, "dry_run": dry_run, "deployments": [asdict(change) for change in changes]}
     differ = sum(change.action != "keep" for change in changes)
     did = "would change: this was a dry run" if dry_run else "changed"
     lines = [f"{MARKS[change.action]} {_words(change)}" for change in changes]
-    return Answer(facts, [*lines, f"{differ} of {len(changes)} deployments in work pool {pool} {did}"])
+    return Result(facts, [*lines, f"{differ} of {len(changes)} deployments in work pool {pool} {did}"])
 
 
-def bring_about(pool: str, kind: str, *, dry_run: bool = False) -> list[Change]:
+def sync_deployments(pool: str, kind: str, *, dry_run: bool = False) -> list[Change]:
     """Makes the server have the deployments, schedules, limits and automations that the project files want.
 
     Args:
@@ -72,7 +72,7 @@ def bring_about(pool: str, kind: str, *, dry_run: bool = False) -> list[Change]:
             return wanted.changes()
         ensure_pool(client, pool, kind)
         done = []
-        for change in carry_out(client, wanted):
+        for change in apply_changes(client, wanted):
             done.append(change)
             if change.action != "keep":
                 log.info("%s", _words(change))
@@ -92,7 +92,7 @@ class Following:
             return
         log.info("the project files have changed: deploying again")
         try:
-            bring_about(self._pool, "process")
+            sync_deployments(self._pool, "process")
         except (RefitError, httpx.HTTPError) as fault:
             log.warning("deploying failed, and is tried again: %s", fault)
             return
@@ -118,7 +118,7 @@ HEAD = """\
 """
 
 
-def export(pool: str, file: Path) -> Answer:
+def export(pool: str, file: Path) -> Result:
     """Writes the file.
 
     Args:
@@ -142,7 +142,7 @@ def export(pool: str, file: Path) -> Answer:
         raise StateError(f"{file} cannot be written ({error.strerror}): name another file") from error
     names = [one.name for one in planned]
     did = f"{file}: {len(names)} deployments; `prefect deploy --all --prefect-file {file}` deploys them"
-    return Answer({"file": str(file), "deployments": names}, [did])
+    return Result({"file": str(file), "deployments": names}, [did])
 
 
 def as_yaml(planned: Iterable[Planned]) -> str:

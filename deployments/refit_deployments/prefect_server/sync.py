@@ -105,7 +105,7 @@ def _plans(catalog: Catalog, pool: str) -> tuple[dict[str, Planned], dict[Path, 
     return planned, broken
 
 
-def carry_out(client: SyncPrefectClient, deployed: Deployed) -> Iterator[Change]:
+def apply_changes(client: SyncPrefectClient, deployed: Deployed) -> Iterator[Change]:
     """Makes the server have what the project files want.
 
     Args:
@@ -128,7 +128,7 @@ def carry_out(client: SyncPrefectClient, deployed: Deployed) -> Iterator[Change]
 
 def _upsert(client: SyncPrefectClient, planned: Planned, found: dict[str, Any] | None) -> None:
     flow_id = str(client.create_flow_from_name(planned.flow))
-    payload = {**with_choices_kept(planned.wanted, found), "flow_id": flow_id}
+    payload = {**merge_ui_changes(planned.wanted, found), "flow_id": flow_id}
     made = client.request("POST", "/deployments/", json=payload).json()
     if planned.flow == "monitor":
         follow_events(client, made["id"], planned.project)
@@ -219,7 +219,7 @@ def is_managed(found: dict[str, Any]) -> bool:
     return (found.get("labels") or {}).get(MANAGED) is True
 
 
-def with_choices_kept(wanted: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]:
+def merge_ui_changes(wanted: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]:
     """Carries over what a person has chosen in the UI: a schedule that is switched off, and schedules of their own.
 
     Args:

@@ -21,8 +21,8 @@ from refit_deployments.local.processes import HOST, Child, address_of
 from refit_deployments.local.services import Service, answers
 from refit_deployments.local.supervisor import Stack
 from refit_deployments.local_instance import without_secrets
-from refit_deployments.output import Answer, answering
-from refit_deployments.production.environment import settings_of, take_effect, write_environment
+from refit_deployments.output import Result, command_output
+from refit_deployments.production.environment import apply_environment, settings_of, write_environment
 from refit_deployments.production.layout import MODELS, Places
 from refit_deployments.production.object_store import clear_sockets, make_buckets, objects
 from refit_deployments.production.passwords import make_secrets, read_secret
@@ -48,9 +48,9 @@ def main(
     """
     places = Places(Settings().home / "stack", port, mlflow_port, objects_port, database_port)
     make_secrets(places)
-    take_effect(places)
+    apply_environment(places)
     del os.environ["PREFECT_API_URL"]  # it is started here, and not joined
-    with answering(json, debug, "stack: starting") as output:
+    with command_output(json, debug, "stack: starting") as output:
         from refit_deployments.local.up import Places as Servers
         from refit_deployments.local.up import Running, up
         from refit_deployments.production.object_store import clear_sockets
@@ -60,12 +60,12 @@ def main(
             output.go_on("watching")
 
         servers = Servers("127.0.0.1", places.prefect, places.mlflow)
-        up(servers, "refit", ready, beneath=lambda stack: begin(stack, places), workers=workers)
+        up(servers, "refit", ready, beneath=lambda stack: start_base_services(stack, places), workers=workers)
         clear_sockets(places)
         output.say("The stack is down.")
 
 
-def _answer(places: Places, prefect: str, deployments: tuple[str, ...]) -> Answer:
+def _answer(places: Places, prefect: str, deployments: tuple[str, ...]) -> Result:
     settings, file = settings_of(places), write_environment(places)
     facts = {
         "prefect": prefect,
@@ -84,14 +84,14 @@ def _answer(places: Places, prefect: str, deployments: tuple[str, ...]) -> Answe
         f"  deployed      {', '.join(deployments) or 'nothing: there are no project files'}",
         f"  `. {file}` in a shell has `refit` use it there",
     ]
-    return Answer(facts, lines)
+    return Result(facts, lines)
 
 
 if __name__ == "__main__":
     typer.run(main)
 
 
-def begin(stack: Stack, places: Places) -> None:
+def start_base_services(stack: Stack, places: Places) -> None:
     """Starts them, and waits for those on which the next ones stand.
 
     Args:

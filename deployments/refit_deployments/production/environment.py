@@ -58,7 +58,7 @@ def settings_of_server(places: Places) -> dict[str, str]:
     }
 
 
-def take_effect(places: Places) -> None:
+def apply_environment(places: Places) -> None:
     """Sets all of them in this process, whatever else it was told.
 
     Args:

@@ -18,7 +18,7 @@ from pathlib import Path
 from stat import S_IWOTH
 
 from refit.errors import StateError
-from refit_tasks.errors import naming_the_fix
+from refit_tasks.errors import translate_store_errors
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def read_keys(file: Path) -> tuple[Key, ...]:
     Raises:
         StateError: If it cannot be read, anybody may write to it, or a line is no key.
     """
-    with naming_the_fix(str(file), "--keys"):
+    with translate_store_errors(str(file), "--keys"):
         text, anybody = file.read_text(errors="replace"), file.stat().st_mode & S_IWOTH
     if anybody:
         raise StateError(f"anybody may write to {file}, and so let anybody in: `chmod o-w {file}`")
@@ -127,7 +127,7 @@ def add_key(file: Path, name: str, rights: Iterable[str] = RIGHTS) -> str:
     key = f"refit-{secrets.token_urlsafe(32)}"
     line = f"{name} sha256:{sha256(key.encode()).hexdigest()} {','.join(rights)}\n"
     with (
-        naming_the_fix(str(file), "--keys"),
+        translate_store_errors(str(file), "--keys"),
         fdopen(open_file(file, O_CREAT | O_RDWR | O_APPEND, 0o600), "rb+") as kept,
     ):
         read_keys(file)

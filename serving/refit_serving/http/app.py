@@ -24,7 +24,7 @@ from refit.errors import RefitError
 from refit_serving.http.label_routes import labelling
 from refit_serving.http.predict_routes import inference_protocol, predictions
 from refit_serving.metrics.server_metrics import CONTENT_TYPE
-from refit_serving.traffic.follower import Seat
+from refit_serving.traffic.follower import ServingSlot
 from refit_serving.traffic.service import Service
 
 log = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ def health(service: Service) -> APIRouter:
     return router
 
 
-def _beside(seat: Seat) -> dict[str, Any] | None:
+def _beside(seat: ServingSlot) -> dict[str, Any] | None:
     trial = seat.trial_beside(seat.served) if seat.served else None
     if trial is None and not seat.trial_trouble:
         return None

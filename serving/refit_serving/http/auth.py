@@ -36,13 +36,13 @@ _NO_KEY = "a key is needed: send the header `Authorization: Bearer KEY`; `refit 
 _ELSEWHERE = "only programs on this machine are answered: start `refit serve` with --keys to let others in"
 
 
-class Door:
+class AuthMiddleware:
     """An application behind a door."""
 
     def __init__(self, app: ASGIApp, keys: Keyring | None, per_second: float, log: AccessLog) -> None:
         self._app, self._keys, self._per_second, self._log = app, keys, per_second, log
-        self._paces: dict[str, Pace] = {}
-        self._strangers = Pace(STRANGERS)
+        self._paces: dict[str, TokenBucket] = {}
+        self._strangers = TokenBucket(STRANGERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request in, or answers in the application's place.
@@ -83,7 +83,7 @@ class Door:
         right = _right(scope)
         if right not in key.rights:
             return JSONResponse({"error": f"this key is not for this: `refit serve-key NAME --may {right}`"}, 403)
-        wait = self._paces.setdefault(key.name, Pace(self._per_second)).wait(now)
+        wait = self._paces.setdefault(key.name, TokenBucket(self._per_second)).wait(now)
         return _too_fast(wait) if wait else self._app
 
     async def _stranger(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +129,7 @@ def _too_fast(wait: float) -> ASGIApp:
 
 
 @dataclass(slots=True)
-class Pace:
+class TokenBucket:
     """A bucket of tokens: it is full at first, a request takes one, and time fills it again."""
 
     per_second: float

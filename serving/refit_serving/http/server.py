@@ -14,7 +14,7 @@ from refit.errors import StateError
 from refit_infra.loopback import is_loopback
 from refit_serving.http.api_keys import Keyring
 from refit_serving.http.app import make_app
-from refit_serving.http.auth import AccessLog, Door
+from refit_serving.http.auth import AccessLog, AuthMiddleware
 from refit_serving.rows.request import Limits
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
@@ -70,7 +70,7 @@ def serve(
         find_project(project)
     service = Service(projects, limits)
     config = uvicorn.Config(
-        Door(make_app(service), keyring, limits.requests_per_second, AccessLog()),
+        AuthMiddleware(make_app(service), keyring, limits.requests_per_second, AccessLog()),
         host=host,
         port=port,
         log_config=None,

@@ -11,7 +11,7 @@ from refit.monitoring.evidence import Evidence, Performance
 from refit.monitoring.guards import Allowance, allowance
 from refit.records.ledger import Entry
 from refit.records.references import Champion
-from refit.results.ledger_summary import Tally
+from refit.results.ledger_summary import LedgerSummary
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ READINGS = (
 )
 
 
-def readings(tally: Tally) -> dict[str, float | None]:
+def readings(tally: LedgerSummary) -> dict[str, float | None]:
     """Reads every gauge of a project.
 
     Args:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from refit.errors import RefitError, StateError
 from refit.monitoring.decisions import Action, Ending
-from refit.results.ledger_summary import Tally
+from refit.results.ledger_summary import LedgerSummary
 from refit_serving.metrics.ledger_gauges import READINGS, readings
 from refit_tasks.ledger.summary import Tallies
 
@@ -90,7 +90,7 @@ class LedgerCollector(Collector):
         self._due = self._clock() + EVERY_SECONDS
 
 
-def _counters(projects: dict[str, Tally]) -> Iterator[Metric]:
+def _counters(projects: dict[str, LedgerSummary]) -> Iterator[Metric]:
     """Counts from zero: Prometheus cannot see that something rose which it sees for the first time."""
     for kind, name, about, label, outcomes in COUNTERS:
         counter = CounterMetricFamily(name, about, labels=["project", *([label] if label else [])])

@@ -11,7 +11,7 @@ import struct
 import pyarrow as pa
 from fastapi import HTTPException
 
-from refit.inference.predictor import Said
+from refit.inference.predictor import Prediction
 from refit.inference.request_rows import received_table
 from refit_serving.rows.loaded_model import Served
 from refit_serving.rows.request import Asked, Form, Limits, identified, require_count
@@ -51,7 +51,7 @@ def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
     return Asked(received_table(served.wanted, table), identified(None, header_id))
 
 
-def render(served: Served, asked: Asked, said: Said) -> bytes:
+def render(served: Served, asked: Asked, said: Prediction) -> bytes:
     """Writes the answer.
 
     Args:

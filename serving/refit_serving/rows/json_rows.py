@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from fastapi import HTTPException
 
-from refit.inference.predictor import Said
+from refit.inference.predictor import Prediction
 from refit.inference.request_rows import received_rows
 from refit_serving.rows.loaded_model import Served
 from refit_serving.rows.request import Asked, Form, Limits, identified, require_count
@@ -46,7 +46,7 @@ def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
     return Asked(received_rows(served.wanted, rows), identified(asked.get("request_id"), header_id))
 
 
-def render(served: Served, asked: Asked, said: Said) -> bytes:
+def render(served: Served, asked: Asked, said: Prediction) -> bytes:
     """Writes the answer.
 
     Args:

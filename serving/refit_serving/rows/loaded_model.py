@@ -8,9 +8,9 @@ from pathlib import Path
 
 from refit.errors import ModelError
 from refit.gate.serving_parity import AGREEMENT
-from refit.inference.onnx_choice import holds
-from refit.inference.predictor import Answerer
-from refit.inference.request_rows import Wanted, made_up
+from refit.inference.onnx_choice import runtimes_agree
+from refit.inference.predictor import Predictor
+from refit.inference.request_rows import FeatureSpec, dummy_row
 from refit.records.references import Champion
 from refit_tasks.catalog import find_project
 from refit_tasks.onnx_export.session import OnnxForm, load_form, recorded_form
@@ -33,12 +33,12 @@ class Served:
     project: str
     version: int
     generation: int
-    wanted: Wanted
+    wanted: FeatureSpec
     key: tuple[str, ...]
     """The project's key columns."""
     timestamp: str
     """The project's column of event times."""
-    model: Answerer
+    model: Predictor
     quick: bool = False
     """Whether it answers a row sooner than another thread would be asked and heard."""
 
@@ -61,13 +61,13 @@ def prepared(champion: Champion) -> Served:
         kinds = kinds_beside(directory) or recorded_kinds(definition, champion.model.trained_on, estimator)
         if not kinds:
             raise ModelError(f"version {champion.version} does not say what its features are: retrain the project")
-        model = Answerer(estimator)
+        model = Predictor(estimator)
         form = _form_beside(directory, champion, model)
     served = Served(
         project=definition.name,
         version=champion.version,
         generation=champion.generation,
-        wanted=Wanted(kinds, others_of(definition), definition.pii),
+        wanted=FeatureSpec(kinds, others_of(definition), definition.pii),
         key=definition.key,
         timestamp=definition.timestamp,
         model=model,
@@ -84,13 +84,13 @@ def prepared(champion: Champion) -> Served:
         )
     if form is None or seconds > BESIDE_SECONDS:
         return replace(served, quick=seconds < QUICK_SECONDS)
-    if not holds(form, model, kinds, rows):
+    if not runtimes_agree(form, model, kinds, rows):
         log.warning("%s: scikit-learn serves version %d: its ONNX form differs", served.project, served.version)
         return replace(served, quick=seconds < QUICK_SECONDS)
     return replace(served, model=replace(model, form=form), quick=True)
 
 
-def _form_beside(directory: Path, champion: Champion, model: Answerer) -> OnnxForm | None:
+def _form_beside(directory: Path, champion: Champion, model: Predictor) -> OnnxForm | None:
     """Reads the ONNX form; without it the version serves all the same."""
     try:
         return load_form(directory, recorded_form(champion.model.project, champion.version), model.labels)
@@ -102,6 +102,6 @@ def _form_beside(directory: Path, champion: Champion, model: Answerer) -> OnnxFo
 def _try_out(served: Served) -> None:
     """Asks for one row made up; that it is refused proves nothing, since it may hold a category that nobody knows."""
     try:
-        served.model.say(made_up(served.wanted).features)
+        served.model.say(dummy_row(served.wanted).features)
     except ModelError as refused:
         log.info("%s: version %d refuses a row made up: %s", served.project, served.version, refused)

@@ -17,8 +17,8 @@ from uuid import uuid4
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
-from refit.inference.predictor import Said
-from refit.inference.request_rows import Received
+from refit.inference.predictor import Prediction
+from refit.inference.request_rows import RequestRows
 from refit_infra.json_logging import REQUEST
 from refit_serving.rows.loaded_model import Served
 
@@ -29,7 +29,7 @@ LONGEST_ID = 128
 class Asked:
     """A request that a version can answer."""
 
-    rows: Received
+    rows: RequestRows
     request_id: str
     """The sender's, or one of ours."""
     wanted: frozenset[str] = frozenset()
@@ -44,7 +44,7 @@ class Form:
     """Of the answer."""
     parse: Callable[[bytes, str, Served, Limits], Asked]
     """Takes the body and the request id of the headers; raises `HTTPException` or `RefitError`."""
-    render: Callable[[Served, Asked, Said], bytes]
+    render: Callable[[Served, Asked, Prediction], bytes]
 
 
 def identified(given: object, header: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from fastapi import HTTPException, Request
 
-from refit.inference.predictor import Said
+from refit.inference.predictor import Prediction
 from refit.inference.request_rows import received_cells
 from refit_serving.rows.json_rows import read_object
 from refit_serving.rows.loaded_model import Served
@@ -89,7 +89,7 @@ def asked_of(asked: dict[str, Any], header_id: str, served: Served, limits: Limi
     return Asked(received_cells(served.wanted, known), identified(asked.get("id"), header_id), _outputs(asked))
 
 
-def render(served: Served, asked: Asked, said: Said) -> bytes:
+def render(served: Served, asked: Asked, said: Prediction) -> bytes:
     """Writes an inference response.
 
     Args:

@@ -35,7 +35,7 @@ class Trial:
         """
         challenger = self.served
         draw = f"{challenger.project} {challenger.version}"
-        return self.role == "canary" and drawn(draw, _name(challenger.key, asked), self.share)
+        return self.role == "canary" and in_traffic_share(draw, _name(challenger.key, asked), self.share)
 
 
 def _name(key: tuple[str, ...], asked: Asked) -> str:
@@ -48,7 +48,7 @@ def _name(key: tuple[str, ...], asked: Asked) -> str:
 BITS = 64
 
 
-def drawn(draw: str, name: str, share: float) -> bool:
+def in_traffic_share(draw: str, name: str, share: float) -> bool:
     """Tells whether a name is among the share that is drawn.
 
     A hash of both is taken for a number between 0 and 1: it is nearly uniform, and another draw asks another hash, so

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Event, Thread
 
-from refit.errors import told
+from refit.errors import describe_error
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import Served, prepared
 from refit_serving.traffic.canary import Trial
-from refit_serving.traffic.follower import EVERY_SECONDS, Pause, Seat
+from refit_serving.traffic.follower import EVERY_SECONDS, Backoff, ServingSlot
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.record import entries
 from refit_tasks.registry.challengers import find_challenger
@@ -30,13 +30,13 @@ class _Known:
     """The champion's."""
     entry: int = 0
     """The project's newest one in the ledger: while both stay, so does the challenger."""
-    pause: Pause = field(default_factory=Pause)
+    pause: Backoff = field(default_factory=Backoff)
 
 
 class Challengers:
     """Keeps the trials of some seats in step with the ledger, apart from the champions: what fails here stays here."""
 
-    def __init__(self, seats: Iterable[Seat], metrics: Metrics) -> None:
+    def __init__(self, seats: Iterable[ServingSlot], metrics: Metrics) -> None:
         self._seats = [(seat, _Known()) for seat in seats]
         self._metrics = metrics
         self._stopping = Event()
@@ -57,14 +57,14 @@ class Challengers:
                 self._bring(seat, known)
             except Exception as fault:  # noqa: BLE001 - a project file or a stored model may raise anything
                 known.pause.begin(known.entry)
-                self._end(seat, f"{seat.project}: the champion answers alone ({told(fault)})")
+                self._end(seat, f"{seat.project}: the champion answers alone ({describe_error(fault)})")
 
     def _follow(self) -> None:
         while not self._stopping.is_set():
             self.look()
             self._stopping.wait(EVERY_SECONDS)
 
-    def _bring(self, seat: Seat, known: _Known) -> None:
+    def _bring(self, seat: ServingSlot, known: _Known) -> None:
         champion, newest = seat.served, entries(seat.project, newest=1)
         entry = newest[0].id if newest else 0
         if champion is None or known.pause.holds(entry):
@@ -81,7 +81,7 @@ class Challengers:
         known.generation = champion.generation
         known.pause.end()
 
-    def _begin(self, seat: Seat, definition: Project, challenger: Challenger, champion: Served) -> None:
+    def _begin(self, seat: ServingSlot, definition: Project, challenger: Challenger, champion: Served) -> None:
         policy = definition.serving
         if policy.challenger == "off":
             return
@@ -92,7 +92,7 @@ class Challengers:
         self._metrics.challenger.labels(seat.project).set(served.version)
         self._metrics.share.labels(seat.project).set(share)
 
-    def _end(self, seat: Seat, trouble: str) -> None:
+    def _end(self, seat: ServingSlot, trouble: str) -> None:
         if trouble and trouble != seat.trial_trouble:
             log.warning("%s", trouble)
         seat.trial, seat.trial_trouble = None, trouble
@@ -100,7 +100,7 @@ class Challengers:
         self._metrics.share.labels(seat.project).set(0)
 
 
-def _sitting(seat: Seat, challenger: Challenger, champion: Served) -> Served | None:
+def _sitting(seat: ServingSlot, challenger: Challenger, champion: Served) -> Served | None:
     sitting = seat.trial_beside(champion)
     return sitting.served if sitting and sitting.served.version == challenger.version else None
 

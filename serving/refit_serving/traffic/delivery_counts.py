@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix
+from refit_tasks.errors import translate_store_errors
 
 _COUNTS = struct.Struct("<qq")
 _SUFFIX = ".receipts"
@@ -36,7 +36,7 @@ class Receipts:
             StateError: If there can be no such file.
         """
         self._path = _directory() / f"{project}-{writer}{_SUFFIX}"
-        with naming_the_fix(str(self._path), "REFIT_HOME"):
+        with translate_store_errors(str(self._path), "REFIT_HOME"):
             _directory().mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("w+b")
             # Locked before it has a size: until then it is nobody's.
@@ -61,7 +61,7 @@ class Receipts:
         self._file.close()
 
 
-def lost_by_the_dead() -> dict[str, int]:
+def count_lost_rows() -> dict[str, int]:
     """Finds what servers of this home had taken and not settled when they were killed, and forgets it.
 
     Returns:
@@ -71,7 +71,7 @@ def lost_by_the_dead() -> dict[str, int]:
         StateError: If there can be no such files.
     """
     lost = Counter[str]()
-    with naming_the_fix(str(_directory()), "REFIT_HOME"):
+    with translate_store_errors(str(_directory()), "REFIT_HOME"):
         _directory().mkdir(parents=True, exist_ok=True)
         for path, (taken, settled) in _left_behind():
             lost[path.stem.partition("-")[0]] += taken - settled

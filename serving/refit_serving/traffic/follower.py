@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
-from refit.errors import told
+from refit.errors import describe_error
 from refit.records.references import Champion
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import Served, prepared
@@ -23,7 +23,7 @@ FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 
 
 @dataclass(slots=True)
-class Pause:
+class Backoff:
     """What has failed, and when it is tried again."""
 
     about: int = 0
@@ -63,14 +63,14 @@ EVERY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class Seat:
+class ServingSlot:
     """Who answers for a project. `served` is only ever replaced as a whole."""
 
     project: str
     served: Served | None = None
     trouble: str = ""
     """Why the champion of the ledger does not answer, in one sentence."""
-    pause: Pause = field(default_factory=Pause)
+    pause: Backoff = field(default_factory=Backoff)
     """For the generation that failed its warm-up."""
     trial: Trial | None = None
     """Who stands beside the champion; only ever replaced as a whole, by `refit_serving.traffic.challengers`."""
@@ -94,7 +94,7 @@ class Follower:
     """Keeps the seats of some projects in step with the ledger."""
 
     def __init__(self, projects: Iterable[str], metrics: Metrics) -> None:
-        self.seats = {project: Seat(project) for project in projects}
+        self.seats = {project: ServingSlot(project) for project in projects}
         self.trouble = ""
         """Why the ledger cannot be asked, in one sentence."""
         self._metrics = metrics
@@ -117,7 +117,7 @@ class Follower:
                 champions = {project: newest_champion(connection, project) for project in self.seats}
         except Exception as fault:  # noqa: BLE001 - whoever answers goes on, whatever has become of the database
             self._metrics.ledger_failures.inc()
-            self._complain(f"the ledger cannot be read ({told(fault)})")
+            self._complain(f"the ledger cannot be read ({describe_error(fault)})")
             return
         self.trouble = ""
         for project, champion in champions.items():
@@ -127,7 +127,7 @@ class Follower:
         while not self._stopping.wait(EVERY_SECONDS):
             self.look()
 
-    def _bring(self, seat: Seat, champion: Champion | None) -> None:
+    def _bring(self, seat: ServingSlot, champion: Champion | None) -> None:
         if champion is None:
             seat.trouble = f"{seat.project} has no champion yet: run refit retrain {seat.project}"
         elif seat.served is None or champion.generation != seat.served.generation:
@@ -136,7 +136,7 @@ class Follower:
         else:
             seat.trouble = ""
 
-    def _replace(self, seat: Seat, champion: Champion) -> None:
+    def _replace(self, seat: ServingSlot, champion: Champion) -> None:
         """Loads the champion beside the version that answers, and lets it answer from one request to the next."""
         try:
             served = prepared(champion)
@@ -150,9 +150,9 @@ class Follower:
         self._metrics.refused.labels(seat.project).set(0)
         log.info("%s: version %d answers, generation %d", seat.project, served.version, served.generation)
 
-    def _refuse(self, seat: Seat, champion: Champion, fault: Exception) -> None:
+    def _refuse(self, seat: ServingSlot, champion: Champion, fault: Exception) -> None:
         goes_on = f"version {seat.served.version} goes on" if seat.served else "nobody answers"
-        sentence = f"{seat.project}: version {champion.version} failed its warm-up, {goes_on} ({told(fault)})"
+        sentence = f"{seat.project}: version {champion.version} failed its warm-up, {goes_on} ({describe_error(fault)})"
         if sentence != seat.trouble:
             log.error("%s", sentence)
         seat.trouble = sentence

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.request import Limits
-from refit_serving.traffic.delivery_counts import Receipts, lost_by_the_dead
+from refit_serving.traffic.delivery_counts import Receipts, count_lost_rows
 from refit_serving.traffic.prediction_rows import Record, grouped, table_of
 from refit_tasks.storage.predictions_table import append
 
@@ -53,7 +53,7 @@ class PredictionLog:
         Raises:
             StateError: If the counts of rows have no place on disk.
         """
-        for project, rows in lost_by_the_dead().items():
+        for project, rows in count_lost_rows().items():
             log.warning("%s: at most %d predictions were lost when a server was killed", project, rows)
             self._metrics.lost.labels(project).inc(rows)
         self._thread.start()

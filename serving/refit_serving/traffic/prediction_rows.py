@@ -11,8 +11,8 @@ from typing import TypeVar
 import pyarrow as pa
 
 from refit.inference.prediction_rows import Asked, Role, prediction_rows, said_by
-from refit.inference.predictor import Said
-from refit.inference.request_rows import Received, joined
+from refit.inference.predictor import Prediction
+from refit.inference.request_rows import RequestRows, joined
 from refit_serving.rows.loaded_model import Served
 
 T = TypeVar("T")
@@ -25,8 +25,8 @@ class Record:
     """One request and its answer."""
 
     served: Served
-    rows: Received
-    said: Said
+    rows: RequestRows
+    said: Prediction
     request_id: str
     at: datetime
     """When it was answered, UTC."""
@@ -78,7 +78,7 @@ def _parts(records: list[Record]) -> list[pa.Table]:
     return parts
 
 
-def _part(records: list[Record], rows: Received) -> pa.Table:
+def _part(records: list[Record], rows: RequestRows) -> pa.Table:
     served, counts = records[0].served, [len(record.rows) for record in records]
     said = said_by(served.model.given(rows.features, [record.said for record in records]))
     keys = {name: rows.others[name] for name in served.key if name in rows.others}

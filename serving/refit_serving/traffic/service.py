@@ -17,16 +17,16 @@ from functools import partial
 from fastapi import HTTPException, Request, Response
 from threadpoolctl import threadpool_limits
 
-from refit.errors import RefitError, told
+from refit.errors import RefitError, describe_error
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import Served
 from refit_serving.rows.request import Asked, Desk, Form, Limits
 from refit_serving.traffic.canary import Trial
 from refit_serving.traffic.challengers import Challengers
-from refit_serving.traffic.follower import Follower, Seat
+from refit_serving.traffic.follower import Follower, ServingSlot
 from refit_serving.traffic.prediction_log import PredictionLog
 from refit_serving.traffic.prediction_rows import Record
-from refit_serving.traffic.shadow import Heard, Shadows
+from refit_serving.traffic.shadow import ShadowRequest, Shadows
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Service:
         """Whether every project has a version that answers."""
         return all(seat.served is not None for seat in self.follower.seats.values())
 
-    def seat(self, project: str) -> Seat:
+    def seat(self, project: str) -> ServingSlot:
         """Finds who answers for a project.
 
         Args:
@@ -206,7 +206,7 @@ class Answers:
         self._log.put(Record(served, asked.rows, said, asked.request_id, now, len(body)))
         self._metrics.rows.labels(served.project, served.version).inc(len(asked.rows))
         if trial and trial.role == "shadow":
-            self.shadows.put(Heard(trial, form, body, asked, now))
+            self.shadows.put(ShadowRequest(trial, form, body, asked, now))
         return answer
 
     def _by_canary(self, trial: Trial, body: bytes, asked: Asked, form: Form) -> bytes | None:
@@ -217,7 +217,9 @@ class Answers:
             answer = form.render(served, own, said)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the champion answers
             self._metrics.faults.labels(served.project, served.version).inc()
-            log.warning("%s: the canary, version %d, cannot answer: %s", served.project, served.version, told(fault))
+            log.warning(
+                "%s: the canary, version %d, cannot answer: %s", served.project, served.version, describe_error(fault)
+            )
             return None
         self._log.put(Record(served, own.rows, said, own.request_id, datetime.now(UTC), len(body), trial.role))
         self._metrics.rows.labels(served.project, served.version).inc(len(own.rows))

@@ -16,9 +16,9 @@ from threading import Condition, Thread
 
 from threadpoolctl import threadpool_limits
 
-from refit.errors import told
-from refit.inference.predictor import Said
-from refit.inference.request_rows import Received, joined
+from refit.errors import describe_error
+from refit.inference.predictor import Prediction
+from refit.inference.request_rows import RequestRows, joined
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import Served
 from refit_serving.rows.request import MEGABYTE, Asked, Form, Limits
@@ -39,7 +39,7 @@ class Shadows:
 
     def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog) -> None:
         self._limits, self._metrics, self._log = limits, metrics, predictions
-        self._queue: deque[Heard] = deque()
+        self._queue: deque[ShadowRequest] = deque()
         self._rows = self._bytes = 0
         self._changed = Condition()
         self._end: float | None = None
@@ -50,7 +50,7 @@ class Shadows:
         """Begins to ask."""
         self._thread.start()
 
-    def put(self, heard: Heard) -> None:
+    def put(self, heard: ShadowRequest) -> None:
         """Leaves a request for the shadow; drops and counts it where too many wait.
 
         Args:
@@ -91,8 +91,8 @@ class Shadows:
     def _is_over(self) -> bool:
         return self._end is not None and (not self._queue or time.monotonic() > self._end)
 
-    def _take(self, most: int) -> list[Heard]:
-        taken, rows = list[Heard](), 0
+    def _take(self, most: int) -> list[ShadowRequest]:
+        taken, rows = list[ShadowRequest](), 0
         with self._changed:
             while self._queue and rows < most:
                 taken.append(self._queue.popleft())
@@ -100,30 +100,30 @@ class Shadows:
             self._rows, self._bytes = self._rows - rows, self._bytes - sum(len(one.body) for one in taken)
         return taken
 
-    def _ask(self, taken: list[Heard]) -> None:
-        groups = defaultdict[tuple[str, int, int], list[Heard]](list)
+    def _ask(self, taken: list[ShadowRequest]) -> None:
+        groups = defaultdict[tuple[str, int, int], list[ShadowRequest]](list)
         for heard in taken:
             served = heard.trial.served
             groups[served.project, served.version, served.generation].append(heard)
         for (project, version, _), group in groups.items():
-            for record in said_unheard(group, self._limits, self._failed):
+            for record in predict_shadow(group, self._limits, self._failed):
                 self._log.put(record)
                 self._metrics.tried.labels(project, version, record.role).inc(len(record.rows))
 
-    def _failed(self, heard: Heard, fault: Exception) -> None:
+    def _failed(self, heard: ShadowRequest, fault: Exception) -> None:
         served = heard.trial.served
         self._metrics.faults.labels(served.project, served.version).inc()
-        trouble = f"{served.project}: the shadow, version {served.version}, cannot answer: {told(fault)}"
+        trouble = f"{served.project}: the shadow, version {served.version}, cannot answer: {describe_error(fault)}"
         if trouble != self._trouble:
             log.warning("%s", trouble)
         self._trouble = trouble
 
-    def _drop(self, heard: Heard) -> None:
+    def _drop(self, heard: ShadowRequest) -> None:
         self._metrics.unheard.labels(heard.trial.served.project).inc(len(heard.asked.rows))
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ShadowRequest:
     """A request that a champion has answered."""
 
     trial: Trial
@@ -135,7 +135,9 @@ class Heard:
     """When it was answered, UTC."""
 
 
-def said_unheard(heard: Sequence[Heard], limits: Limits, failed: Callable[[Heard, Exception], None]) -> list[Record]:
+def predict_shadow(
+    heard: Sequence[ShadowRequest], limits: Limits, failed: Callable[[ShadowRequest, Exception], None]
+) -> list[Record]:
     """Has a shadow answer.
 
     Args:
@@ -160,35 +162,35 @@ def said_unheard(heard: Sequence[Heard], limits: Limits, failed: Callable[[Heard
     return records
 
 
-def _has_all(one: Heard) -> bool:
+def _has_all(one: ShadowRequest) -> bool:
     """Whether what the champion took holds all that the shadow wants to see."""
     cells = one.asked.rows.cells
     return cells is not None and all(name in cells for name in one.trial.served.wanted.features)
 
 
-def _together(heard: Sequence[Heard]) -> list[Record]:
+def _together(heard: Sequence[ShadowRequest]) -> list[Record]:
     served = heard[0].trial.served
     cells = [one.asked.rows.cells for one in heard]
     rows = joined(served.wanted, [each for each in cells if each is not None]).features
     said = served.model.say(rows)
     edges = pairwise(accumulate((len(one.asked.rows) for one in heard), initial=0))
     return [
-        _record(one, served, Received(rows.iloc[start:stop], {}, one.asked.rows.cells), _part(said, start, stop))
+        _record(one, served, RequestRows(rows.iloc[start:stop], {}, one.asked.rows.cells), _part(said, start, stop))
         for one, (start, stop) in zip(heard, edges, strict=True)
     ]
 
 
-def _alone(one: Heard, limits: Limits) -> Record:
+def _alone(one: ShadowRequest, limits: Limits) -> Record:
     """Reads the body once more, by the columns that the shadow wants."""
     served = one.trial.served
     rows = one.form.parse(one.body, one.asked.request_id, served, limits).rows
     return _record(one, served, rows, served.model.say(rows.features))
 
 
-def _record(one: Heard, served: Served, rows: Received, said: Said) -> Record:
+def _record(one: ShadowRequest, served: Served, rows: RequestRows, said: Prediction) -> Record:
     return Record(served, rows, said, one.asked.request_id, one.at, len(one.body), "shadow")
 
 
-def _part(said: Said, start: int, stop: int) -> Said:
+def _part(said: Prediction, start: int, stop: int) -> Prediction:
     told = said.probabilities
-    return Said(said.predictions[start:stop], None if told is None else told[start:stop])
+    return Prediction(said.predictions[start:stop], None if told is None else told[start:stop])

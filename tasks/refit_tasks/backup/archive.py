@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from refit.errors import StateError
 from refit.results.maintenance import FORMAT, Manifest, Stamp
-from refit_tasks.errors import naming_the_fix
+from refit_tasks.errors import translate_store_errors
 
 MANIFEST = "manifest.json"
 PIECE = 8 << 20
@@ -43,7 +43,7 @@ class Copies:
             pieces: What it holds, in order.
         """
         digest, size, file = hashlib.sha256(), 0, self.made(name)
-        with naming_the_fix(str(file), PLACE), file.open("wb") as stream:
+        with translate_store_errors(str(file), PLACE), file.open("wb") as stream:
             for piece in pieces:
                 digest.update(piece)
                 size += stream.write(piece)
@@ -68,7 +68,7 @@ class Copies:
         Returns:
             The file.
         """
-        with naming_the_fix(str(self.root / name), PLACE):
+        with translate_store_errors(str(self.root / name), PLACE):
             return private_file(self.root / name)
 
 
@@ -89,11 +89,11 @@ def drafted(directory: Path) -> Iterator[Copies]:
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise StateError(f"{directory} holds something already: name a new directory for each backup")
     shutil.rmtree(draft, ignore_errors=True)
-    with naming_the_fix(str(directory), PLACE):
+    with translate_store_errors(str(directory), PLACE):
         draft.mkdir(mode=0o700, parents=True)
     try:
         yield Copies(draft)
-        with naming_the_fix(str(directory), PLACE):
+        with translate_store_errors(str(directory), PLACE):
             draft.rename(directory)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -151,7 +151,7 @@ def insist_undamaged(directory: Path, manifest: Manifest) -> None:
         file = directory / name
         if not file.is_file():
             raise StateError(f"the backup {directory} is incomplete, {name} is gone: restore another one")
-        with naming_the_fix(str(file), PLACE):
+        with translate_store_errors(str(file), PLACE):
             found = stamp_of(file)
         if found != stamp:
             raise StateError(f"the backup {directory} is damaged, {name} is not what it was: restore another one")
@@ -166,7 +166,7 @@ def pieces_of(file: Path) -> Iterator[bytes]:
     Yields:
         Its bytes, in order.
     """
-    with naming_the_fix(str(file), "REFIT_HOME"), file.open("rb") as stream:
+    with translate_store_errors(str(file), "REFIT_HOME"), file.open("rb") as stream:
         while piece := stream.read(PIECE):
             yield piece
 

@@ -16,7 +16,7 @@ from refit.errors import StateError
 from refit.results.maintenance import Manifest
 from refit_infra.settings import Settings
 from refit_tasks.backup.archive import PIECE, Copies, pieces_of, private_file
-from refit_tasks.errors import naming_the_fix
+from refit_tasks.errors import translate_store_errors
 from refit_tasks.maintenance.erase_table import paths_of
 from refit_tasks.storage.delta import APPENDED, open_table, tables_of
 from refit_tasks.storage.table_files import LOG, TableFiles
@@ -104,7 +104,11 @@ def relocate(database: Path, former: str, now: str) -> None:
     Raises:
         StateError: If it cannot be written.
     """
-    with naming_the_fix(str(database), "REFIT_HOME"), closing(sqlite3.connect(database)) as connection, connection:
+    with (
+        translate_store_errors(str(database), "REFIT_HOME"),
+        closing(sqlite3.connect(database)) as connection,
+        connection,
+    ):
         for table, columns in _PLACES.items():
             for column in columns:
                 # The names are ours; a place begins with the former one or is left alone.
@@ -122,7 +126,7 @@ def _copy_database(database: Path, name: str, copies: Copies) -> None:
     """Copies a database as it is at one moment, while others write to it."""
     copy = copies.made(name)
     with (
-        naming_the_fix(str(database), "REFIT_HOME"),
+        translate_store_errors(str(database), "REFIT_HOME"),
         closing(sqlite3.connect(database)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
@@ -134,7 +138,7 @@ def _copy_database(database: Path, name: str, copies: Copies) -> None:
 
 
 def _put(file: Path, copy: Path) -> None:
-    with naming_the_fix(str(file), "REFIT_HOME"), private_file(file).open("wb") as stream:
+    with translate_store_errors(str(file), "REFIT_HOME"), private_file(file).open("wb") as stream:
         for piece in pieces_of(copy):
             stream.write(piece)
         stream.flush()
@@ -145,7 +149,7 @@ def _put_before(file: Path, former: bytes) -> None:
     """Puts the former access log before what was noted since; done twice, it is there once."""
     since = file.read_bytes() if file.exists() else b""
     if not since.startswith(former):
-        with naming_the_fix(str(file), "REFIT_HOME"):
+        with translate_store_errors(str(file), "REFIT_HOME"):
             private_file(file).write_bytes(former + since)
 
 
@@ -210,7 +214,7 @@ def _copy_files(files: TableFiles, name: str, paths: Iterable[str], copies: Copi
 
 
 def _pieces(stream: object, place: str) -> Iterator[bytes]:
-    with naming_the_fix(place, "REFIT_STORE_URI"):
+    with translate_store_errors(place, "REFIT_STORE_URI"):
         while piece := stream.read(PIECE):  # type: ignore[attr-defined]  # pyarrow has no type hints
             yield piece
 

@@ -25,12 +25,12 @@ from refit.monitoring.label_maturity import window_length
 from refit.project import Project
 from refit.results.flows import RetrainOutcome
 from refit.windows import Window
-from refit_tasks.decision.decide import RecordedDecision, read_history, record_outcome, settle_decision
-from refit_tasks.decision.lock import bury, holding, turn_file
+from refit_tasks.decision.decide import RecordedDecision, decide_and_record, read_history, record_outcome
+from refit_tasks.decision.lock import close_killed_retrain, holding, turn_file
 from refit_tasks.ledger.generations import current_champion, generation_of
 
 
-def still_open(project: str, decision: int) -> int:
+def require_open_decision(project: str, decision: int) -> int:
     """Makes sure that a number is a decision to retrain, about the champion that serves, and is carried out once.
 
     One about a former champion is recorded as refused: nothing was fitted for it, so that no budget is used up.
@@ -63,7 +63,7 @@ def still_open(project: str, decision: int) -> int:
     raise RetrainRefused(f"{why}: leave the decision out to ask for a retrain of your own")
 
 
-def allowed(definition: Project, request: Request, as_of: datetime, token: str) -> int:
+def admit_request(definition: Project, request: Request, as_of: datetime, token: str) -> int:
     """Asks the arbiter for a retrain that no decision has started.
 
     Args:
@@ -78,7 +78,7 @@ def allowed(definition: Project, request: Request, as_of: datetime, token: str) 
     Raises:
         RetrainRefused: If the arbiter says to wait.
     """
-    recorded: RecordedDecision = settle_decision.fn(
+    recorded: RecordedDecision = decide_and_record.fn(
         definition, _bare_evidence(definition, request, as_of), datetime.now(UTC), token
     )
     if recorded.decision.action != "retrain":
@@ -102,7 +102,7 @@ def _left_to_us(definition: Project, recorded: RecordedDecision) -> int | None:
     if not deployment.id or definition.deployment.when_busy != "refuse" or not _fired(recorded.decision, "under_way"):
         return None
     waiting = [one for one in read_history(definition.name, datetime.now(UTC)).attempts if one.ending is None]
-    return still_open(definition.name, waiting[-1].decision) if waiting else None
+    return require_open_decision(definition.name, waiting[-1].decision) if waiting else None
 
 
 def _fired(decision: Decision, check: str) -> bool:
@@ -154,7 +154,7 @@ class Turn:
 
 
 @contextmanager
-def ask_for_turn(definition: Project, request: Request, as_of: datetime, decision: int | None = None) -> Iterator[Turn]:
+def retrain_slot(definition: Project, request: Request, as_of: datetime, decision: int | None = None) -> Iterator[Turn]:
     """Lets a retrain run if the arbiter allows it, and records how it ended, also when it fails.
 
     Args:
@@ -170,12 +170,16 @@ def ask_for_turn(definition: Project, request: Request, as_of: datetime, decisio
         RetrainRefused: If another retrain is under way, the budget is used up, or the decision is not open.
         StateError: If the ledger or the lock cannot be used.
     """
-    with taking_turn(definition.name, A_LOOK_SECONDS if decision is None else A_REFUSAL_SECONDS) as token:
+    with acquire_slot(definition.name, A_LOOK_SECONDS if decision is None else A_REFUSAL_SECONDS) as token:
         if token is None:
             raise RetrainRefused(
                 f"a retrain of {definition.name} is under way on this machine: wait until it has ended"
             )
-        number = still_open(definition.name, decision) if decision else allowed(definition, request, as_of, token)
+        number = (
+            require_open_decision(definition.name, decision)
+            if decision
+            else admit_request(definition, request, as_of, token)
+        )
         turn_file(definition.name).write_text(f"{token} {number}")
         turn = Turn(definition.name, number)
         try:
@@ -187,7 +191,7 @@ def ask_for_turn(definition: Project, request: Request, as_of: datetime, decisio
 
 
 @contextmanager
-def taking_turn(project: str, seconds: float) -> Iterator[str | None]:
+def acquire_slot(project: str, seconds: float) -> Iterator[str | None]:
     """Takes the project's turn on this machine, and records the death of a holder that left without a word.
 
     What a holder that fails has begun is recorded by itself; a fault before that leaves its file for the next one.
@@ -207,7 +211,7 @@ def taking_turn(project: str, seconds: float) -> Iterator[str | None]:
             yield None
             return
         file, token = turn_file(project), uuid.uuid4().hex
-        bury(project)
+        close_killed_retrain(project)
         file.write_text(token)
         try:
             yield token

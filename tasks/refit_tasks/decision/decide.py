@@ -20,7 +20,7 @@ from refit_tasks.ledger.database import ledger, reading, writing
 from refit_tasks.ledger.generations import generation_of, newest_champion
 from refit_tasks.ledger.record import record
 from refit_tasks.ledger.transactions import append, as_entry
-from refit_tasks.retries import not_ours
+from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ class RecordedDecision:
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
-def settle_decision(
+def decide_and_record(
     definition: Project,
     evidence: Evidence,
     at: datetime,

@@ -21,7 +21,7 @@ from refit.project import Project
 from refit.records.ledger import from_payload
 from refit_infra.settings import Settings
 from refit_tasks.decision.decide import RecordedDecision, read_history, record_outcome
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import entry
 from refit_tasks.runs.liveness import claim, dead_runs
@@ -42,7 +42,7 @@ def holding(project: str, seconds: float) -> Iterator[bool]:
         StateError: If the lock cannot be used.
     """
     file = turn_file(project)
-    with naming_the_fix(str(file), "REFIT_HOME"):
+    with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         file.parent.mkdir(exist_ok=True)
     lock = _lock(project)
@@ -76,7 +76,7 @@ def is_taken(project: str) -> bool:
         return True
 
 
-def written_by_holder(project: str) -> list[str]:
+def read_lock_owner(project: str) -> list[str]:
     """Reads whose turn it is, or was: a holder that ends well leaves nothing.
 
     Args:
@@ -118,7 +118,7 @@ def _lock(project: str) -> FileLock:
 log = logging.getLogger(__name__)
 
 
-def claim_left_behind(definition: Project, as_of: datetime) -> tuple[Evidence, RecordedDecision] | None:
+def claim_killed_retrain(definition: Project, as_of: datetime) -> tuple[Evidence, RecordedDecision] | None:
     """Finds the decision whose retrain was killed on this machine, and gives it to one caller, to go on with it.
 
     So it does where the monitor was killed that had decided, before it could start a retrain. What was killed twice is
@@ -135,10 +135,10 @@ def claim_left_behind(definition: Project, as_of: datetime) -> tuple[Evidence, R
     Raises:
         StateError: If the ledger cannot be read or written, or the lock cannot be used.
     """
-    if not written_by_holder(definition.name) and not dead_runs(definition.name):
+    if not read_lock_owner(definition.name) and not dead_runs(definition.name):
         return None
     with holding(definition.name, seconds=0) as free:
-        left = (bury(definition.name) or _never_begun(definition.name)) if free else []
+        left = (close_killed_retrain(definition.name) or _never_begun(definition.name)) if free else []
     found = entry(left[-1].decision) if left else None
     if found is None:
         return None
@@ -168,13 +168,13 @@ def left_open(project: str) -> list[Attempt]:
     Raises:
         StateError: If the ledger cannot be read.
     """
-    died = _died_with(project, written_by_holder(project))
+    died = _died_with(project, read_lock_owner(project))
     monitors = {run.id for run in dead_runs(project)}
     attempts = read_history(project, datetime.now(UTC)).attempts if monitors else ()
     return [*died, *(one for one in attempts if one.ending is None and one.turn in monitors and one not in died)]
 
 
-def bury(project: str) -> list[Attempt]:
+def close_killed_retrain(project: str) -> list[Attempt]:
     """Records the end of the retrain whose process died with the turn; only who holds the turn now may.
 
     Args:
@@ -186,7 +186,7 @@ def bury(project: str) -> list[Attempt]:
     Raises:
         StateError: If the ledger cannot be read or written.
     """
-    dead, generation = _died_with(project, written_by_holder(project)), generation_of(current_champion(project))
+    dead, generation = _died_with(project, read_lock_owner(project)), generation_of(current_champion(project))
     failed = [one for one in dead if one.generation == generation]
     for one in dead:
         ended = Retrained(one.decision, "failed" if one in failed else "promoted", 0.0, error="its process was killed")

@@ -10,14 +10,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import LeakyHoldout, ModelError
-from refit.gate.comparison import Contender, Ground, answers_of, cannot_be_judged, compare, evaluation
+from refit.gate.comparison import Candidate, HoldoutData, answers_of, cannot_be_judged, compare, evaluation
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import Rehearsal
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import pinned, read_rows, sampled
+from refit_tasks.storage.snapshot_rows import open_at_version, read_rows, sampled
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,9 @@ def evaluate(
         definition,
         contender(definition, "the challenger", challenger),
         against,
-        Ground(holdout, in_time(definition, holdout), target, _sample(definition, challenger.trained_on), rehearsal),
+        HoldoutData(
+            holdout, in_time(definition, holdout), target, _sample(definition, challenger.trained_on), rehearsal
+        ),
     )
     scored = comparison.challenger.value
     logger.info("%s scores %s = %.4g on %d rows", definition.name, comparison.metric, scored, holdout.rows)
@@ -99,7 +101,7 @@ def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison)
     return scored_on(definition, comparison.metric, again, in_time(definition, comparison.holdout))
 
 
-def scored_on(definition: Project, metric: str, contender: Contender, rows: pd.DataFrame) -> Evaluation:
+def scored_on(definition: Project, metric: str, contender: Candidate, rows: pd.DataFrame) -> Evaluation:
     """Scores a model on rows.
 
     Args:
@@ -117,7 +119,7 @@ def scored_on(definition: Project, metric: str, contender: Contender, rows: pd.D
     return evaluation(definition, metric, contender.name, answers_of(definition, contender, rows), rows)
 
 
-def contender(definition: Project, name: str, model: ModelRef) -> Contender:
+def contender(definition: Project, name: str, model: ModelRef) -> Candidate:
     """Brings a model that is to be compared with others.
 
     Args:
@@ -132,7 +134,7 @@ def contender(definition: Project, name: str, model: ModelRef) -> Contender:
         ModelError: If it cannot be loaded.
     """
     try:
-        return Contender(name, fetch_model(definition, model), model.trained_on)
+        return Candidate(name, fetch_model(definition, model), model.trained_on)
     except ModelError as fault:
         raise cannot_be_judged(definition, name, fault) from fault
 
@@ -150,7 +152,7 @@ def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
     return read_rows(definition, ref).sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
-def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Contender:
+def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Candidate:
     """Brings the champion, or the model that was judged in its place where the one that serves is lost."""
     rival, judged = champion.rival_on(holdout.window), champion.judged
     try:
@@ -164,7 +166,7 @@ def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Con
 
 def _sample(definition: Project, trained_on: SnapshotRef) -> pd.DataFrame:
     """Reads some thousand of the training rows."""
-    names = schema_of(pinned(definition, trained_on.version)).names
+    names = schema_of(open_at_version(definition, trained_on.version)).names
     return sampled(definition, trained_on, names, list(definition.key or names), SAMPLE)
 
 

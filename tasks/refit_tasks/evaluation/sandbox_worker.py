@@ -27,8 +27,8 @@ import pandas as pd
 import pyarrow as pa
 
 from refit.errors import RefitError
-from refit.inference.feature_schema import EXACT, answer
-from refit.modelling.predictions import apart
+from refit.inference.feature_schema import EXACT, predict_rows
+from refit.modelling.predictions import max_abs_difference
 from refit_tasks.registry.model_store import load_model
 
 CALLS, CALLS_SECONDS = 20, 3.0
@@ -38,7 +38,7 @@ SINGLES = 3
 METHODS = ("predict", "predict_proba")
 TIME_OVER = 1_000
 """What stands for the exit code of a process that took too long."""
-FURNITURE = (
+PRELOADED_MODULES = (
     "skops.io",
     "sklearn.compose",
     "sklearn.ensemble",
@@ -52,7 +52,7 @@ FURNITURE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class SandboxJob:
     """What to rehearse; paths and plain values."""
 
     directory: str
@@ -75,10 +75,10 @@ def serve() -> None:
 
     Answers with one line each: how the fresh process ended, `0` where all went well.
     """
-    for name in FURNITURE:
+    for name in PRELOADED_MODULES:
         importlib.import_module(name)
     while line := sys.stdin.readline():
-        orders = Orders(**json.loads(line))
+        orders = SandboxJob(**json.loads(line))
         child = os.fork()
         if child == 0:
             _rehearse_and_leave(orders)
@@ -86,9 +86,9 @@ def serve() -> None:
         sys.stdout.flush()
 
 
-def _rehearse_and_leave(orders: Orders) -> None:
+def _rehearse_and_leave(orders: SandboxJob) -> None:
     """Does the work of a fresh process and ends it, whatever happens."""
-    _close_the_door(orders.seconds)
+    _detach_stdio(orders.seconds)
     try:
         found = _WORKS[orders.work](orders)
     except RefitError as refused:
@@ -101,7 +101,7 @@ def _rehearse_and_leave(orders: Orders) -> None:
         os._exit(0)
 
 
-def _close_the_door(seconds: float) -> None:
+def _detach_stdio(seconds: float) -> None:
     """Keeps what the model prints out of the room's answers, and ends this process in time even if the room is gone."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -124,7 +124,7 @@ def _await(child: int, deadline: float) -> int:
             return TIME_OVER
 
 
-def rehearse_here(orders: Orders) -> dict[str, Any]:
+def rehearse_here(orders: SandboxJob) -> dict[str, Any]:
     """Loads the model and asks it in every way.
 
     Args:
@@ -151,7 +151,7 @@ def rehearse_here(orders: Orders) -> dict[str, Any]:
     }
 
 
-def _form_here(orders: Orders) -> dict[str, Any]:
+def _form_here(orders: SandboxJob) -> dict[str, Any]:
     from refit_tasks.onnx_export.verify import try_form
 
     model = load_model(Path(orders.directory), orders.trusted_types)
@@ -163,7 +163,7 @@ _WORKS = {"rehearse": rehearse_here, "form": _form_here}
 
 def _ask(model: Any, kinds: dict[str, str], rows: pd.DataFrame, methods: list[str], stem: Path) -> str | None:  # noqa: ANN401
     try:
-        said = {method: answer(model, kinds, rows, method) for method in methods}
+        said = {method: predict_rows(model, kinds, rows, method) for method in methods}
     except RefitError as refused:
         return str(refused)
     for method, answers in said.items():
@@ -180,7 +180,7 @@ def _ask_singly(
 ) -> str | None:
     try:
         for method in methods:
-            parts = [plain(answer(model, kinds, one, method)) for one in singles]
+            parts = [plain(predict_rows(model, kinds, one, method)) for one in singles]
             np.save(f"{stem}.{method}.npy", np.concatenate(parts), allow_pickle=False)
     except RefitError as refused:
         return str(refused)
@@ -192,7 +192,7 @@ def _latency(model: Any, kinds: dict[str, str], rows: pd.DataFrame) -> float:  #
     taken, begun = list[float](), time.perf_counter()
     for place in range(CALLS + 1):
         one, start = rows.iloc[[place % len(rows)]], time.perf_counter()
-        answer(model, kinds, one, "predict")
+        predict_rows(model, kinds, one, "predict")
         taken.append((time.perf_counter() - start) * 1_000)
         if time.perf_counter() - begun > CALLS_SECONDS:
             break
@@ -295,5 +295,5 @@ def difference_of(results: Path, name: str, here: dict[str, Any]) -> float:
     for method, said in here.items():
         there = np.load(results / f"{name}.{method}.npy", allow_pickle=False)
         known = said[: len(there)] if name == SINGLY else said
-        worst = max(worst, apart(there, known) if len(there) else math.inf)
+        worst = max(worst, max_abs_difference(there, known) if len(there) else math.inf)
     return worst

@@ -25,10 +25,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
-from refit.gate.comparison import Contender, answers_of
+from refit.gate.comparison import Candidate, answers_of
 from refit.gate.evidence import Case, Rehearsal
 from refit.gate.serving_parity import AGREEMENT
-from refit.inference.feature_schema import answer, kinds_of
+from refit.inference.feature_schema import kinds_of, predict_rows
 from refit.modelling.predictions import Predictions
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
@@ -36,7 +36,7 @@ from refit_tasks.evaluation.evaluate import in_time
 from refit_tasks.evaluation.sandbox_worker import (
     METHODS,
     TIME_OVER,
-    Orders,
+    SandboxJob,
     difference_of,
     plain,
     variants,
@@ -91,14 +91,14 @@ def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame)
     size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     try:
         model = load_model(directory, definition.trusted_types)
-        expected = answers_of(definition, Contender("the challenger", model, _NOWHERE), rows)
+        expected = answers_of(definition, Candidate("the challenger", model, _NOWHERE), rows)
     except ModelError as fault:
         return Rehearsal(len(rows), None, (), None, None, size, fault=str(fault))
     features = expected.rows
     kinds = kinds_beside(directory) or kinds_of(features)
     with tempfile.TemporaryDirectory() as scratch:
         write_frame(features, Path(scratch) / "rows.arrow")
-        orders = Orders(
+        orders = SandboxJob(
             directory=str(directory),
             trusted_types=definition.trusted_types,
             rows=str(Path(scratch) / "rows.arrow"),
@@ -177,7 +177,7 @@ def _like_here(name: str, refusal: str | None, results: Path, expected: Predicti
     asked = dict(variants(expected.rows))[name]
     try:
         methods = [method for method in METHODS if hasattr(expected, method)]
-        here = {method: plain(answer(expected.model, kinds, asked, method)) for method in methods}
+        here = {method: plain(predict_rows(expected.model, kinds, asked, method)) for method in methods}
     except ModelError as fault:
         return Case(name, refusal is not None, f"it refuses: {fault}" if refusal else "it answers, and not so here")
     if refusal:
@@ -186,7 +186,7 @@ def _like_here(name: str, refusal: str | None, results: Path, expected: Predicti
     return Case(name, passed, "it answers, as it does here" if passed else "its answers are others than here")
 
 
-def _rehearsed(orders: Orders) -> dict[str, Any]:
+def _rehearsed(orders: SandboxJob) -> dict[str, Any]:
     code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
     if code == 0 and found.exists():
         told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
@@ -199,7 +199,7 @@ def _rehearsed(orders: Orders) -> dict[str, Any]:
 _START = "from refit_tasks.evaluation.sandbox_worker import serve; serve()"
 
 
-class Room:
+class Sandbox:
     """One process for all rehearsals of this one, which take turns."""
 
     def __init__(self) -> None:
@@ -212,7 +212,7 @@ class Room:
         """The process, where it has been started."""
         return self._process.pid if self._process else None
 
-    def rehearse(self, orders: Orders) -> int | None:
+    def rehearse(self, orders: SandboxJob) -> int | None:
         """Has a model rehearse in a fresh process of the room.
 
         Args:
@@ -258,6 +258,6 @@ def _told(process: subprocess.Popen[str], line: str) -> str:
     return process.stdout.readline()
 
 
-ROOM = Room()
+ROOM = Sandbox()
 """The room of this process."""
 atexit.register(ROOM.close)

@@ -15,12 +15,12 @@ from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
 from refit.gate.evaluations import Judgement
-from refit.inference.feature_schema import conformed
+from refit.inference.feature_schema import cast_features
 from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.evaluation.sandbox_worker import TIME_OVER, Orders, write_frame
+from refit_tasks.evaluation.sandbox_worker import TIME_OVER, SandboxJob, write_frame
 from refit_tasks.evaluation.serving_check import ROOM
 from refit_tasks.onnx_export.verify import FILE
 from refit_tasks.registry.mlflow_client import open_mlflow
@@ -97,10 +97,10 @@ def form_of(scratch: Path, definition: Project, directory: Path, rows: pd.DataFr
     if not kinds:
         return _none("the model does not say what its features are")
     try:
-        write_frame(conformed(kinds, rows), scratch / "rows.arrow")
+        write_frame(cast_features(kinds, rows), scratch / "rows.arrow")
     except ModelError as fault:
         return _none(str(fault))
-    orders = Orders(
+    orders = SandboxJob(
         directory=str(directory),
         trusted_types=definition.trusted_types,
         rows=str(scratch / "rows.arrow"),
@@ -112,7 +112,7 @@ def form_of(scratch: Path, definition: Project, directory: Path, rows: pd.DataFr
     return _found(orders)
 
 
-def _found(orders: Orders) -> ServingForm:
+def _found(orders: SandboxJob) -> ServingForm:
     code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
     if code == 0 and found.exists():
         told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))

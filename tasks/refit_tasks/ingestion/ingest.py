@@ -20,9 +20,9 @@ from refit.records.references import Ingestion
 from refit.windows import Window
 from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
-from refit_tasks.ingestion.row_filter import TIME, Sieve
+from refit_tasks.ingestion.row_filter import TIME, RowFilter
 from refit_tasks.ingestion.upsert import Committed, Delivery, commit, require_cover
-from refit_tasks.retries import not_ours
+from refit_tasks.retries import is_transient
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.snapshots import load_window
 from refit_tasks.storage.staging import staging_area
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=2,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def ingest(definition: Project, until: datetime) -> Ingestion:
     """Loads what is new and what may have changed, judges it, and commits it.
@@ -67,7 +67,7 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
         if not raw.rows:
             log.info("%s: nothing new in %s", definition.name, window)
             return Ingestion(definition.name, window, table.version() if table else -1, 0, 0, 0, 0, 0)
-        sieve = Sieve(definition, _schema(definition, table, schemas), window, area)
+        sieve = RowFilter(definition, _schema(definition, table, schemas), window, area)
         sieve.fit(raw)
         done = _settle(sieve, definition, window, area)
     log.info(
@@ -82,7 +82,7 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
     return done
 
 
-def _settle(sieve: Sieve, definition: Project, window: Window, area: Path) -> Ingestion:
+def _settle(sieve: RowFilter, definition: Project, window: Window, area: Path) -> Ingestion:
     """Judges and commits what fits the schema."""
     contract = contract_of(definition, sieve.schema, lambda: iter(sieve.fitting))
     sieve.judge(contract)
@@ -140,7 +140,7 @@ def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Sche
     return schema
 
 
-def _times(sieve: Sieve, definition: Project) -> Times:
+def _times(sieve: RowFilter, definition: Project) -> Times:
     """Reads the event times of all rows of the batch, rejected ones included."""
     accepted = (piece[definition.timestamp] for piece in sieve.accepted())
     rejected = (piece[TIME].drop_null() for piece in sieve.rejected)

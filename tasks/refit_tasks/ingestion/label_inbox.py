@@ -33,10 +33,10 @@ from refit.project import Project
 from refit_tasks.ingestion.label_join import Broken, Joined, Refuse, require_key, settle
 from refit_tasks.ingestion.quarantine import keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, TIME
-from refit_tasks.retries import not_ours
-from refit_tasks.storage.delta import LABELS, open_table, read, redo, schema_of, uri_of
+from refit_tasks.retries import is_transient
+from refit_tasks.storage.delta import LABELS, open_table, read, retry_on_conflict, schema_of, uri_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
-from refit_tasks.storage.staging import Pieces, staging_area
+from refit_tasks.storage.staging import SpilledTables, staging_area
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -103,10 +103,10 @@ def put_in(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> None:
         else:
             write_deltalake(table, kept, mode="append")
 
-    redo(step, name)
+    retry_on_conflict(step, name)
 
 
-def all_in(table: DeltaTable) -> pa.Table:
+def read_inbox(table: DeltaTable) -> pa.Table:
     """Reads an inbox.
 
     Args:
@@ -118,7 +118,7 @@ def all_in(table: DeltaTable) -> pa.Table:
     return pa.concat_tables([SCHEMA.empty_table(), *read(table)]).sort_by("arrived_at").combine_chunks()
 
 
-def typed(held: pa.Table, schema: pa.Schema) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+def cast_labels(held: pa.Table, schema: pa.Schema) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
     """Makes cells of an inbox's texts.
 
     Args:
@@ -139,7 +139,7 @@ def typed(held: pa.Table, schema: pa.Schema) -> tuple[pa.Table, npt.NDArray[np.b
     return labels, whole
 
 
-def leave_in(table: DeltaTable, held: pa.Table) -> None:
+def rewrite_inbox(table: DeltaTable, held: pa.Table) -> None:
     """Empties an inbox of all but some rows. What has arrived since it was read stays.
 
     Args:
@@ -179,7 +179,7 @@ class _Waiting:
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=2,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def join_waiting(definition: Project, until: datetime) -> Labelling | None:
     """Gives rows the labels that were sent for them over HTTP, the last one of each key.
@@ -205,7 +205,7 @@ def join_waiting(definition: Project, until: datetime) -> Labelling | None:
     if not waiting.held.num_rows:
         return None
     with staging_area(definition.name) as area:
-        labels, joined = redo(lambda: _settle(definition, waiting.labels, area, until), definition.name)
+        labels, joined = retry_on_conflict(lambda: _settle(definition, waiting.labels, area, until), definition.name)
     done = _take_out(inbox, waiting, labels, joined)
     log.info("%s: %s", definition.name, in_words(done))
     return done
@@ -227,9 +227,9 @@ def in_words(done: Labelling) -> str:
 
 def _waiting(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _Waiting:
     schema = schema_of(table)
-    held = all_in(inbox)
+    held = read_inbox(inbox)
     columns = [*definition.key, definition.target]
-    rows, whole = typed(held, pa.schema([schema.field(name) for name in columns]))
+    rows, whole = cast_labels(held, pa.schema([schema.field(name) for name in columns]))
     places = np.flatnonzero(whole)
     usable = rows.take(pa.array(places))
     last = ~Index(identities(usable, definition.key)).superseded()
@@ -245,7 +245,10 @@ def _settle(definition: Project, labels: Labels, area: Path, until: datetime) ->
 
 def _set_aside(definition: Project, area: Path, until: datetime) -> Refuse:
     def refuse(labels: Labels, broken: list[Broken]) -> Labels:
-        rejected, keep = Pieces(area / f"refused-{labels.rows.num_rows}"), np.ones(labels.rows.num_rows, np.bool_)
+        rejected, keep = (
+            SpilledTables(area / f"refused-{labels.rows.num_rows}"),
+            np.ones(labels.rows.num_rows, np.bool_),
+        )
         for one in broken:
             rows = sorted({fault.row for fault in one.faults})
             bad = one.rows.take(pa.array(rows))
@@ -268,7 +271,7 @@ def _take_out(inbox: DeltaTable, waiting: _Waiting, labels: Labels, joined: Join
     # What a refused label was to correct is tried once more by itself.
     stays[waiting.whole] = np.where(waiting.last, unknown[waiting.of], refused[waiting.of])
     if not stays.all():
-        leave_in(inbox, waiting.held.filter(pa.array(stays)))
+        rewrite_inbox(inbox, waiting.held.filter(pa.array(stays)))
     return Labelling(
         rows=waiting.held.num_rows,
         arrived=joined.arrived,

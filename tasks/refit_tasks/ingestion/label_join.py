@@ -25,8 +25,8 @@ from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectEr
 from refit.labels import Labelling, Labels, read_labels
 from refit.project import Project
 from refit.windows import Window
-from refit_tasks.storage.delta import ROW_GROUP, open_table, read, redo, schema_of, within, write
-from refit_tasks.storage.staging import Pieces, staging_area
+from refit_tasks.storage.delta import ROW_GROUP, open_table, read, retry_on_conflict, schema_of, within, write
+from refit_tasks.storage.staging import SpilledTables, staging_area
 from refit_tasks.validation.contract import contract_of, judge_rows
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def settle(definition: Project, table: DeltaTable, labels: Labels, area: Path, r
     if change.window is None:
         return labels, Joined(change.found, change.arrived, change.corrected, table.version())
     inside = within(definition.timestamp, change.window)
-    staged = Pieces(area / f"labelled-{table.version()}-{labels.rows.num_rows}")
+    staged = SpilledTables(area / f"labelled-{table.version()}-{labels.rows.num_rows}")
     for held in join(read(table, where=inside), ROW_GROUP):
         staged.add(labels.put(held))
     if broken := _broken(definition, table, labels, staged):
@@ -148,7 +148,7 @@ def _reach(definition: Project, labels: Labels) -> str | None:
     return within(definition.timestamp, span(times))
 
 
-def _broken(definition: Project, table: DeltaTable, labels: Labels, staged: Pieces) -> list[Broken]:
+def _broken(definition: Project, table: DeltaTable, labels: Labels, staged: SpilledTables) -> list[Broken]:
     """Judges the labels as an ingest would: by the critical rules about the target alone."""
     contract = contract_of(definition, schema_of(table), lambda: read(table))
     found = list[Broken]()
@@ -221,7 +221,7 @@ def join_labels(definition: Project, file: Path) -> Labelling:
     require_key(definition)
     rows = read_label_file(file, definition.pii)
     with staging_area(definition.name) as area:
-        done = redo(lambda: _join(definition, str(file), rows, area), definition.name)
+        done = retry_on_conflict(lambda: _join(definition, str(file), rows, area), definition.name)
     log.info("%s: %d labels arrived, %d corrected", definition.name, done.arrived, done.corrected)
     return done
 

@@ -22,10 +22,10 @@ from refit.inference.prediction_rows import FEATURE, INSTANT, KEY
 from refit.project import Frame, Project, Rows
 from refit.requests import Requests
 from refit.windows import Window
-from refit_tasks.project_code import blame
+from refit_tasks.project_code import describe_project_error
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.predictions_table import predictions_of
-from refit_tasks.storage.staging import Pieces
+from refit_tasks.storage.staging import SpilledTables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -56,7 +56,7 @@ _MISTAKES = (
 
 def stage(
     definition: Project, load: Callable[[Window], Rows], window: Window, area: Path
-) -> tuple[Pieces, list[pa.Schema]]:
+) -> tuple[SpilledTables, list[pa.Schema]]:
     """Writes what a load gives to disk.
 
     Args:
@@ -71,7 +71,7 @@ def stage(
     Raises:
         LoadFailed: If the load makes a mistake.
     """
-    raw, schemas = Pieces(area / "raw"), dict[pa.Schema, None]()
+    raw, schemas = SpilledTables(area / "raw"), dict[pa.Schema, None]()
     rows = definition.ingestion.piece_rows
     if window.start < window.end:
         pieces = (piece for frame in _load(definition, load, window) for piece in cut(frame, rows))
@@ -89,7 +89,7 @@ def _load(definition: Project, load: Callable[[Window], Rows], window: Window) -
     except (LoadFailed, *_MISTAKES) as error:
         if isinstance(error, LoadFailed) and not definition.pii:
             raise
-        told = blame(error, definition.file, definition.pii)
+        told = describe_project_error(error, definition.file, definition.pii)
         cause = None if definition.pii else error  # it would be printed, with its message
         raise LoadFailed(f"load fails in {told}: correct it, and try `refit check`") from cause
 

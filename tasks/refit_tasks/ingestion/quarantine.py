@@ -23,9 +23,9 @@ from refit.data.schema import conform
 from refit.data.split import span
 from refit.project import Project
 from refit.windows import BEGINNING, Window
-from refit_tasks.ingestion.row_filter import REASONS, TIME, misplaced
-from refit_tasks.storage.delta import open_table, read, redo, schema_of, within, write
-from refit_tasks.storage.staging import Pieces, staging_area
+from refit_tasks.ingestion.row_filter import REASONS, TIME, find_unplaceable_rows
+from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within, write
+from refit_tasks.storage.staging import SpilledTables, staging_area
 from refit_tasks.validation.contract import contract_of, judge_rows
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def all_rejected(table: DeltaTable) -> Iterator[Rejected]:
             yield Rejected(**row | {"reasons": tuple(json.loads(row["reasons"]))})
 
 
-def count_known(definition: Project, rejected: Pieces, schema: pa.Schema) -> int:
+def count_known(definition: Project, rejected: SpilledTables, schema: pa.Schema) -> int:
     """Counts the rejected rows without an event time that the quarantine holds: every load delivers those again.
 
     Args:
@@ -88,7 +88,7 @@ def count_known(definition: Project, rejected: Pieces, schema: pa.Schema) -> int
     return sum(pc.sum(pc.is_in(part, value_set=known)).as_py() or 0 for part in ids)
 
 
-def keep_rejected(definition: Project, rejected: Pieces, at: datetime, schema: pa.Schema) -> None:
+def keep_rejected(definition: Project, rejected: SpilledTables, at: datetime, schema: pa.Schema) -> None:
     """Puts the rejected rows of a batch into the quarantine; those that it already holds are not put in twice.
 
     Args:
@@ -106,7 +106,7 @@ def keep_rejected(definition: Project, rejected: Pieces, at: datetime, schema: p
         return write(name, table, fresh, SCHEMA) if fresh else -1
 
     if rejected.rows:
-        redo(step, name)
+        retry_on_conflict(step, name)
 
 
 def _ids(table: DeltaTable | None) -> pa.Array:
@@ -114,7 +114,7 @@ def _ids(table: DeltaTable | None) -> pa.Array:
     return pa.chunked_array(held, pa.string()).combine_chunks()
 
 
-def _as_kept(rejected: Pieces, at: datetime, known: pa.Array, schema: pa.Schema) -> Iterator[pa.Table]:
+def _as_kept(rejected: SpilledTables, at: datetime, known: pa.Array, schema: pa.Schema) -> Iterator[pa.Table]:
     naming = Naming()
     for piece in rejected:
         raw = piece.drop_columns([TIME, REASONS])
@@ -153,7 +153,7 @@ def forget(definition: Project, ids: pa.Array) -> None:
             ).when_matched_delete().execute()
 
     if len(ids):
-        redo(step, name)
+        retry_on_conflict(step, name)
 
 
 log = logging.getLogger(__name__)
@@ -206,7 +206,7 @@ def replay(definition: Project, at: datetime) -> Replay:
     if table and held:
         ids, rows = _passing(definition, table, list(all_rejected(held)), Window(BEGINNING, at))
         with staging_area(definition.name):  # tells the doctor that the table is being written
-            new, same = redo(lambda: _admit(definition, rows), definition.name)
+            new, same = retry_on_conflict(lambda: _admit(definition, rows), definition.name)
         forget(definition, ids.filter(pa.array(new | same)))
         done = Replay(int(new.sum()), count_quarantined(definition))
     else:
@@ -236,7 +236,7 @@ def _fitting(
 ) -> tuple[np.ndarray, pa.Table]:
     piece, faults = conform(raw, schema)
     good = np.ones(len(places), np.bool_)
-    good[[fault.row for fault in (*faults, *misplaced(definition, window, piece))]] = False
+    good[[fault.row for fault in (*faults, *find_unplaceable_rows(definition, window, piece))]] = False
     return np.array(places)[good], piece.filter(pa.array(good))
 
 

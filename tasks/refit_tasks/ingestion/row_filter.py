@@ -20,31 +20,31 @@ from refit.data.split import moment
 from refit.project import Project
 from refit.records.references import Broken
 from refit.windows import Window
-from refit_tasks.runs.progress import Gauge
-from refit_tasks.storage.staging import Pieces
+from refit_tasks.runs.progress import ProgressBar
+from refit_tasks.storage.staging import SpilledTables
 from refit_tasks.validation.contract import judge_rows
 
 TIME, REASONS = "_refit_time", "_refit_reasons"
 """Columns that a staged rejected row has beside its own."""
 
 
-class Sieve:
+class RowFilter:
     """Takes the raw pieces of a batch and ends with `accepted()` and `rejected`; every row is in one of them."""
 
     def __init__(self, definition: Project, schema: pa.Schema, window: Window, area: Path) -> None:
         self._definition = definition
         self._window = window
         self.schema = schema
-        self.fitting = Pieces(area / "fitting")
+        self.fitting = SpilledTables(area / "fitting")
         """Rows that fit the schema and have a key and an event time within the window."""
-        self.rejected = Pieces(area / "rejected")
+        self.rejected = SpilledTables(area / "rejected")
         """The other rows as they were delivered, each with its event time and reasons."""
         self._keep: list[np.ndarray] = []
         self._faults: Counter[tuple[str, str]] = Counter()
         self._warned: Counter[str] = Counter()
         self._superseded = 0
 
-    def fit(self, raw: Pieces) -> None:
+    def fit(self, raw: SpilledTables) -> None:
         """Conforms all pieces to the schema, and rejects the rows that cannot be placed.
 
         Args:
@@ -61,7 +61,7 @@ class Sieve:
         Args:
             contract: The contract.
         """
-        gauge, done = Gauge(self._definition.name, "validation"), 0
+        gauge, done = ProgressBar(self._definition.name, "validation"), 0
         for number, piece in enumerate(self.fitting):
             findings = judge_rows(contract, piece)
             done += piece.num_rows
@@ -116,7 +116,9 @@ class Sieve:
     def _fit_piece(self, raw: pa.Table) -> pa.Table:
         piece, faults = conform(raw, self.schema)
         faulty = {fault.row for fault in faults}
-        faults += [fault for fault in misplaced(self._definition, self._window, piece) if fault.row not in faulty]
+        faults += [
+            fault for fault in find_unplaceable_rows(self._definition, self._window, piece) if fault.row not in faulty
+        ]
         return piece.filter(pa.array(self._reject(raw, piece[self._definition.timestamp], faults)))
 
     def _reject_faulty(self, number: int, piece: pa.Table, faults: list[Fault]) -> None:
@@ -154,7 +156,7 @@ class Sieve:
         return Fault(row, SUPERSEDED, ",".join(key), ", ".join(str(piece[name][row].as_py()) for name in key)[:200])
 
 
-def misplaced(definition: Project, window: Window, piece: pa.Table) -> Iterator[Fault]:
+def find_unplaceable_rows(definition: Project, window: Window, piece: pa.Table) -> Iterator[Fault]:
     """Finds the rows that cannot be placed: without a key or an event time, or with one that was not asked for.
 
     Args:

@@ -19,9 +19,9 @@ from refit.data.upsert import Revision, Roles, remember
 from refit.errors import ContractViolation, StateError
 from refit.project import Project
 from refit.windows import Window
-from refit_tasks.storage.delta import ROW_GROUP, open_table, read, redo, schema_of, within, write
+from refit_tasks.storage.delta import ROW_GROUP, open_table, read, retry_on_conflict, schema_of, within, write
 from refit_tasks.storage.snapshots import mark
-from refit_tasks.storage.staging import Pieces
+from refit_tasks.storage.staging import SpilledTables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -76,7 +76,7 @@ def commit(batch: Delivery) -> Committed:
         _require_schema(batch, table)
         return _revise(batch, table) if batch.definition.key else _replace(batch, table)
 
-    return redo(step, batch.definition.name)
+    return retry_on_conflict(step, batch.definition.name)
 
 
 def require_cover(batch: Delivery) -> None:
@@ -140,7 +140,7 @@ def _revise(batch: Delivery, table: DeltaTable) -> Committed:
         return Committed(table.version(), 0, 0)
     rows, replacing = revision.changes(batch.accepted()), None
     if revision.corrected:
-        kept = Pieces(batch.area / f"kept-{table.version()}")
+        kept = SpilledTables(batch.area / f"kept-{table.version()}")
         for held in _held(batch, table, revision.window):
             kept.add(held.filter(pa.array(~revision.replaces(held))))
         rows, replacing = chain(kept, rows), within(batch.definition.timestamp, revision.window)

@@ -37,7 +37,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from refit.data.databases import FORM, as_url
 from refit.errors import StateError
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.restore_marker import insist_restored
 
 _metadata = MetaData()
@@ -124,7 +124,7 @@ def _ledger() -> Iterator[Engine]:
     engine = _engine(settings.ledger)
     setting = "REFIT_DATABASE_URL" if settings.database_url else "REFIT_HOME"
     place = engine.url.set(query={}).render_as_string(hide_password=True)
-    with naming_the_fix(f"the ledger {place}", setting), naming_the_role(place):
+    with translate_store_errors(f"the ledger {place}", setting), naming_the_role(place):
         _create_tables(engine)
         yield engine
 

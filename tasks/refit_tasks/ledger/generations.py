@@ -89,7 +89,7 @@ def champion_of(entry: Entry) -> Champion:
     return from_payload(Champion, entry.payload["champion"])
 
 
-def enthrone(
+def insert_generation(
     connection: Connection,
     kind: EntryKind,
     champion: Champion,
@@ -118,7 +118,7 @@ def enthrone(
     return entry
 
 
-def begins(at: datetime, former: Champion | None) -> datetime:
+def generation_start(at: datetime, former: Champion | None) -> datetime:
     """Says when a champion begins: never before the one whose place it takes, though clocks differ and runs take time.
 
     Args:

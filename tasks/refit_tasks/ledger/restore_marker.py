@@ -9,7 +9,7 @@ from pathlib import Path
 
 from refit.errors import StateError
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 
 _here: ContextVar[bool] = ContextVar("restoring", default=False)
 """Whether this is the process that restores."""
@@ -26,7 +26,7 @@ def restoring(directory: Path) -> Iterator[None]:
         Nothing; whoever is killed, or fails, leaves the mark.
     """
     file = _mark()
-    with naming_the_fix(str(file), "REFIT_HOME"):
+    with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         file.write_text(str(directory), encoding="utf-8")
     token = _here.set(True)
@@ -34,7 +34,7 @@ def restoring(directory: Path) -> Iterator[None]:
         yield
     finally:
         _here.reset(token)
-    with naming_the_fix(str(file), "REFIT_HOME"):
+    with translate_store_errors(str(file), "REFIT_HOME"):
         file.unlink()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 
-from refit.results.ledger_summary import Tally
+from refit.results.ledger_summary import LedgerSummary
 from refit_tasks.ledger.database import ledger, reading
 from refit_tasks.ledger.transactions import as_entry
 
@@ -16,7 +16,7 @@ class Tallies:
     """What the ledger adds up to, by project."""
 
     def __init__(self) -> None:
-        self.projects: dict[str, Tally] = {}
+        self.projects: dict[str, LedgerSummary] = {}
         self.newest = (0, "")
         """The id and the hash of the newest entry that is in it."""
 
@@ -41,6 +41,6 @@ class Tallies:
         query = select(ledger).where(ledger.c.id > self.newest[0]).order_by(ledger.c.id)
         for row in connection.execute(query.execution_options(yield_per=BATCH)):
             entry = as_entry(row)
-            before = self.projects.get(entry.project, Tally())
+            before = self.projects.get(entry.project, LedgerSummary())
             self.projects[entry.project] = before.after(entry)
             self.newest = (entry.id, entry.hash)

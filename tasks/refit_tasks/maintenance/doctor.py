@@ -16,7 +16,14 @@ from refit.monitoring.decide import Retrained
 from refit.monitoring.decisions import Attempt
 from refit.results.maintenance import Finding
 from refit_tasks.decision.decide import read_history, record_outcome
-from refit_tasks.decision.lock import bury, holding, left_open, projects_with_turns, turn_file, written_by_holder
+from refit_tasks.decision.lock import (
+    close_killed_retrain,
+    holding,
+    left_open,
+    projects_with_turns,
+    read_lock_owner,
+    turn_file,
+)
 from refit_tasks.ledger.record import known_projects
 from refit_tasks.maintenance.doctor_models import mend_models
 from refit_tasks.maintenance.doctor_tables import mend_drafts, mend_staging, mend_tables
@@ -90,10 +97,10 @@ def mend_turn(project: str, dry_run: bool) -> Iterator[Finding]:
     for attempt in dead:
         sentence = f"decision {attempt.decision} of {project} was left open by a killed process: recorded as ended"
         yield Finding("decision", f"{project} {attempt.decision}", "recorded", sentence)
-    if written_by_holder(project):
+    if read_lock_owner(project):
         yield Finding("turn", project, "removed", f"a killed retrain of {project} left its turn in {file}: removed")
     if not dry_run:
-        bury(project)
+        close_killed_retrain(project)
         for attempt in _never_begun(project, dead):
             ended = Retrained(attempt.decision, "failed", 0.0, error="the monitor that decided on it was killed")
             record_outcome(project, ended, datetime.now(UTC))

@@ -14,7 +14,7 @@ from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import drafts
 from refit_tasks.storage.delta import APPENDED, open_table, tables_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
-from refit_tasks.storage.staging import abandoned, nobody_writing
+from refit_tasks.storage.staging import abandoned, no_ingest_running
 
 HOURS_ELSEWHERE = 1
 """On an object store others may be writing whose locks cannot be seen from here: a file is left alone for so long."""
@@ -66,7 +66,7 @@ def mend_tables(project: str | None, dry_run: bool) -> Iterator[Finding]:
     Yields:
         What was found.
     """
-    with nobody_writing() as quiet:
+    with no_ingest_running() as quiet:
         for name in tables_of(project) if quiet else ():
             yield from _vacuum(name, dry_run)
 

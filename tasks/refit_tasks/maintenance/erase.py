@@ -21,7 +21,7 @@ from refit.gate.evaluations import Judgement
 from refit.project import Project
 from refit.records.ledger import from_payload
 from refit.records.references import ModelRef, SnapshotRef
-from refit.results.erasures import Erasure, Keys, Shrunk
+from refit.results.erasures import Erasure, Keys, RowsAfterErasure
 from refit_tasks.decision.lock import holding
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.generations import successions
@@ -40,8 +40,8 @@ from refit_tasks.maintenance.erasure_records import (
 )
 from refit_tasks.maintenance.lock import removing
 from refit_tasks.storage.delta import open_table, read, schema_of
-from refit_tasks.storage.snapshot_rows import pinned, rows_of
-from refit_tasks.storage.staging import nobody_writing
+from refit_tasks.storage.snapshot_rows import open_at_version, rows_of
+from refit_tasks.storage.staging import no_ingest_running
 from refit_tasks.storage.table_files import TableFiles
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _alone(project: str) -> Iterator[None]:
         if free:
             for _ in (*mend_staging(dry_run=False), *mend_tables(project, dry_run=False)):
                 pass
-            with nobody_writing() as quiet:
+            with no_ingest_running() as quiet:
                 if quiet:
                     yield
                     return
@@ -128,7 +128,7 @@ def plan_erasure(definition: Project, holders: list[Holder], key: str) -> Erasur
     """
     held = {one.name: find_in_table(one) for one in holders}
     found = {name: one.rows for name, one in held.items() if one.files}
-    shrunk, versions = tuple[Shrunk, ...](), set[int]()
+    shrunk, versions = tuple[RowsAfterErasure, ...](), set[int]()
     own = next((one for one in holders if one.name == definition.name), None)
     if own and held[own.name].files:
         on_record = _on_record(definition.name)
@@ -164,7 +164,7 @@ def _note(found: Mapping[SnapshotRef, set[int]], model: ModelRef | None, version
         found[model.trained_on].add(version)
 
 
-def _shrunk(definition: Project, own: Holder, held: Held, refs: list[SnapshotRef]) -> tuple[Shrunk, ...]:
+def _shrunk(definition: Project, own: Holder, held: Held, refs: list[SnapshotRef]) -> tuple[RowsAfterErasure, ...]:
     """Counts the rows that go from each of those on record, and hashes those that stay."""
     there = {one.path for one in TableFiles(own.name).there()}
     files = {version: _files_of(definition, version) for version in {ref.version for ref in refs}}
@@ -177,29 +177,29 @@ def _files_of(definition: Project, version: int) -> set[str]:
     from deltalake.exceptions import DeltaError
 
     try:
-        return paths_of(pinned(definition, version))
+        return paths_of(open_at_version(definition, version))
     except DeltaError:  # its log is gone
         return set()
 
 
-def _without(definition: Project, own: Holder, ref: SnapshotRef) -> Shrunk:
-    table, gone = pinned(definition, ref.version), 0
+def _without(definition: Project, own: Holder, ref: SnapshotRef) -> RowsAfterErasure:
+    table, gone = open_at_version(definition, ref.version), 0
 
     def left() -> Iterator[pa.Table]:
         nonlocal gone
         for part in read(table, where=rows_of(definition, ref)):
-            mask = own.meant(part)
+            mask = own.matches_key(part)
             gone += int(mask.sum())
             yield part.filter(pa.array(~mask))
 
     content = fingerprint(left(), schema_of(table))
-    return Shrunk(ref, gone, str(content))
+    return RowsAfterErasure(ref, gone, str(content))
 
 
 def _masked(table: DeltaTable, own: Holder, texts: list[str]) -> Iterator[tuple[pa.Table, Mask]]:
     names = list(dict.fromkeys([*own.needed(schema_of(table).names), *texts]))
     for part in read(table, names) if texts else ():
-        yield part, own.meant(part)
+        yield part, own.matches_key(part)
 
 
 def _unique(definition: Project, own: Holder) -> dict[str, int]:

@@ -35,7 +35,7 @@ class Other:
     rows: int
 
 
-def exchange(files: TableFiles, others: Mapping[str, Other | None]) -> None:
+def rewrite_log(files: TableFiles, others: Mapping[str, Other | None]) -> None:
     """Lets a table's whole log name other files in the place of some. Done twice, it changes nothing.
 
     Args:
@@ -48,7 +48,7 @@ def exchange(files: TableFiles, others: Mapping[str, Other | None]) -> None:
             _rewrite(files, path, others, step)
 
 
-def clean(files: TableFiles) -> None:
+def scrub_statistics(files: TableFiles) -> None:
     """Takes out what the log knows of files that are gone: their values, whoever they were of.
 
     That such a file was taken away goes, too, if nothing adds it any more: a vacuum would name it for ever.

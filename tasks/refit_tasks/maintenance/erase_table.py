@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refit.errors import StateError
-from refit_tasks.maintenance.erase_delta_log import Other, clean, exchange, named_in_log
+from refit_tasks.maintenance.erase_delta_log import Other, named_in_log, rewrite_log, scrub_statistics
 from refit_tasks.maintenance.erasure_records import Holder
-from refit_tasks.storage.delta import APPENDED, ROW_GROUP, TRIES, open_table, quoted, read, redo, schema_of
+from refit_tasks.storage.delta import APPENDED, ROW_GROUP, TRIES, open_table, quoted, read, retry_on_conflict, schema_of
 from refit_tasks.storage.table_files import LOG, TableFiles
 
 if TYPE_CHECKING:
@@ -86,18 +86,18 @@ def erase_from_table(holder: Holder, secret: str) -> None:
     files, held = TableFiles(holder.name), _only_former(holder)
     named = named_in_log(files) if held.files else set()
     others = {path: _without(files, path, holder, secret) for path in held.files if path in named}
-    exchange(files, others)
+    rewrite_log(files, others)
     moments = {one.path: one.changed_at for one in files.there()}
     for path in held.files:
         if path in named or _is_nobodys(holder.name, moments.get(path)):
             files.remove(path)
-    clean(files)
+    scrub_statistics(files)
 
 
 def _only_former(holder: Holder) -> Held:
     """Deletes the rows from the newest version, until only files of former ones hold any."""
     for _ in range(TRIES):
-        redo(lambda: _delete(holder), holder.name)
+        retry_on_conflict(lambda: _delete(holder), holder.name)
         held = find_in_table(holder)
         if not held.rows:
             return held
@@ -112,7 +112,7 @@ def _delete(holder: Holder) -> None:
     names = holder.needed(schema_of(table).names) if table else []
     if table is None or not names:
         return
-    gone = [part.filter(pa.array(holder.meant(part))) for part in read(table, names)]
+    gone = [part.filter(pa.array(holder.matches_key(part))) for part in read(table, names)]
     rows = pa.concat_tables([part for part in gone if part.num_rows]) if any(part.num_rows for part in gone) else None
     if rows is None:
         return
@@ -140,7 +140,7 @@ def _count(files: TableFiles, path: str, holder: Holder) -> int:
     if not names:
         return 0
     parts = file.iter_batches(ROW_GROUP, columns=names)
-    return sum(int(holder.meant(pa.Table.from_batches([part])).sum()) for part in parts)
+    return sum(int(holder.matches_key(pa.Table.from_batches([part])).sum()) for part in parts)
 
 
 def _without(files: TableFiles, path: str, holder: Holder, secret: str) -> Other | None:
@@ -152,7 +152,7 @@ def _without(files: TableFiles, path: str, holder: Holder, secret: str) -> Other
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in old.iter_batches(ROW_GROUP):
             part = pa.Table.from_batches([batch]).cast(schema)
-            kept = part.filter(pa.array(~holder.meant(part)))
+            kept = part.filter(pa.array(~holder.matches_key(part)))
             rows += kept.num_rows
             if kept.num_rows:
                 writer.write_table(kept)

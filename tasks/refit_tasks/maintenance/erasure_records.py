@@ -27,10 +27,10 @@ from refit.inference.prediction_rows import KEY
 from refit.project import Project
 from refit.records.ledger import Entry, as_payload, canonical, from_payload
 from refit.records.references import SnapshotRef
-from refit.results.erasures import Erasure, Keys, meant, values_of
+from refit.results.erasures import Erasure, Keys, matches_key, values_of
 from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ingestion.label_inbox import labels_of
 from refit_tasks.ingestion.quarantine import quarantine_of
 from refit_tasks.ledger.record import EVERY, entries, record
@@ -166,13 +166,13 @@ def _salt() -> bytes:
     file = Settings().home / "erasures" / "salt"
     if not file.exists():
         _put(file, secrets.token_hex(32))
-    with naming_the_fix(str(file), "REFIT_HOME"):
+    with translate_store_errors(str(file), "REFIT_HOME"):
         return file.read_bytes()
 
 
 def _put(file: Path, text: str) -> None:
     """Writes a file for its owner's eyes only, whole or not at all; the first one of two stands."""
-    with naming_the_fix(str(file), "REFIT_HOME"):
+    with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         file.parent.mkdir(mode=0o700, exist_ok=True)
         draft = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
@@ -206,7 +206,7 @@ class Holder:
     name: str
     needed: Callable[[list[str]], list[str]]
     """Of a file's columns, those that tell whose a row is."""
-    meant: Callable[[pa.Table], Mask]
+    matches_key: Callable[[pa.Table], Mask]
     """Which rows are meant; needs those columns alone."""
 
 
@@ -224,13 +224,15 @@ def holders_of(definition: Project, keys: Keys) -> list[Holder]:
         ProjectError: If a value is none that a column of the key can hold.
     """
     fields = _fields(definition, keys)
-    own = Holder(definition.name, lambda _: list(keys), lambda rows: meant(rows, keys, {name: [name] for name in keys}))
+    own = Holder(
+        definition.name, lambda _: list(keys), lambda rows: matches_key(rows, keys, {name: [name] for name in keys})
+    )
     texts = (quarantine_of(definition), labels_of(definition.name))
     inside = [Holder(name, lambda _: ["row"], lambda rows: _meant_inside(rows, keys, fields)) for name in texts]
     asked = Holder(
         predictions_of(definition.name),
         lambda names: [name for key in keys for name in _columns(key, names)],
-        lambda rows: meant(rows, keys, {key: _columns(key, rows.column_names) for key in keys}),
+        lambda rows: matches_key(rows, keys, {key: _columns(key, rows.column_names) for key in keys}),
     )
     return [one for one in (own, inside[0], asked, inside[1]) if open_table(one.name)]
 
@@ -263,5 +265,5 @@ def _meant_inside(rows: pa.Table, keys: Keys, fields: pa.Schema) -> Mask:
         fitted = conform(raw, fields)[0]
         both = pa.table({**columns, **{name: fitted[name] for name in keys}})
         of = {name: [one for one in (name, f"as it came {name}") if one in both.column_names] for name in keys}
-        mask[places] = meant(both, keys, of)
+        mask[places] = matches_key(both, keys, of)
     return mask

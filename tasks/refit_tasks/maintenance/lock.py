@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from refit.errors import StateError
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 
 PATIENCE_SECONDS = 600.0
 A_MOMENT = 0.2
@@ -59,7 +59,7 @@ def nothing_removed(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
 @contextmanager
 def _held(how: int, seconds: float) -> Iterator[bool]:
     file = Settings().home / "upkeep.lock"
-    with naming_the_fix(str(file), "REFIT_HOME"):
+    with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         stream = file.open("ab")
     with stream:

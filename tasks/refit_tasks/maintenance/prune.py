@@ -26,7 +26,7 @@ from refit.windows import BEGINNING, Window
 from refit_infra.settings import Settings
 from refit_tasks.catalog import discover
 from refit_tasks.decision.lock import holding
-from refit_tasks.errors import naming_the_fix
+from refit_tasks.errors import translate_store_errors
 from refit_tasks.ingestion.quarantine import quarantine_of
 from refit_tasks.ledger.database import champions, ledger, reading, unlocked, writing
 from refit_tasks.ledger.export import as_line
@@ -37,8 +37,8 @@ from refit_tasks.maintenance.lock import removing
 from refit_tasks.maintenance.prune_models import find_kept, prune_runs, prune_versions
 from refit_tasks.maintenance.prune_tables import compact, prune_predictions, prune_table, vacuumed
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.storage.delta import open_table, read, redo, tables_of, within
-from refit_tasks.storage.staging import nobody_writing
+from refit_tasks.storage.delta import open_table, read, retry_on_conflict, tables_of, within
+from refit_tasks.storage.staging import no_ingest_running
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _pruned(project: str, newest: int, hours: float, dry_run: bool) -> Iterator[
         yield from prune_versions(client, project, kept, dry_run)
         yield from prune_runs(client, project, kept, dry_run)
         yield from prune_predictions(project, Settings().keep_predictions_days, hours, dry_run)
-        with nobody_writing() as quiet:
+        with no_ingest_running() as quiet:
             if not quiet:
                 sentence = f"an ingest is under way: the tables of {project} are left for another time"
                 yield Finding("table", project, "left", sentence)
@@ -131,7 +131,7 @@ def _let_go(name: str, column: str, end: datetime, dry_run: bool) -> Iterator[Fi
     table = open_table(name)
     rows = sum(part.num_rows for part in read(table, [column], old)) if table else 0
     if rows and not dry_run:
-        redo(partial(_delete, name, old), name)
+        retry_on_conflict(partial(_delete, name, old), name)
     if rows:
         sentence = f"{rows:,} rows of {name} are from before {end:%Y-%m-%d}, longer ago than ingestion.keep: removed"
         yield Finding("table", name, "removed", sentence)
@@ -207,7 +207,7 @@ def _old(connection: Connection, needed: int, before: datetime) -> Iterator[Entr
 def _move(connection: Connection, old: list[Entry], file: Path, at: datetime) -> None:
     """Writes the file, then takes the entries out of the database; both or, after a crash, the file alone."""
     text = "".join(as_line(entry) + "\n" for entry in old)
-    with naming_the_fix(str(file), "REFIT_HOME"):
+    with translate_store_errors(str(file), "REFIT_HOME"):
         file.parent.mkdir(mode=0o700, exist_ok=True)
         draft = file.with_suffix(".draft")
         with draft.open("w", encoding="utf-8") as stream:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from refit.errors import StateError
 from refit.results.maintenance import Finding
 from refit_tasks.maintenance.prune_models import Kept
-from refit_tasks.storage.delta import FILE_BYTES, open_table, redo, uri_of
+from refit_tasks.storage.delta import FILE_BYTES, open_table, retry_on_conflict, uri_of
 from refit_tasks.storage.predictions_table import PARTITION, predictions_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def prune_predictions(project: str, keep_days: float | None, hours: float, dry_r
         first = (datetime.now(UTC) - timedelta(days=keep_days)).date()
         old = _older(table, first)
         if old and not dry_run:
-            redo(partial(_delete_before, name, first), name)
+            retry_on_conflict(partial(_delete_before, name, first), name)
             table.update_incremental()
         if old:
             yield Finding("table", name, "removed", f"{old:,} predictions of before {first} in {name}: removed")

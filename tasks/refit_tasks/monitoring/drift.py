@@ -15,13 +15,13 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.data.fingerprint import thinned
+from refit.data.fingerprint import bottom_k_sample
 from refit.drift.binning import Anchors, anchor_of, blocks_of
 from refit.drift.comparison import Reference, compare, reference_of
 from refit.drift.profile import Profile, merge, profile
 from refit.drift.serialization import pack, unpack
 from refit.errors import NotEnoughData
-from refit.modelling.preparation import seen_by
+from refit.modelling.preparation import features_seen_by
 from refit.project import Project
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
@@ -30,7 +30,7 @@ from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import chunks, pinned, said_of
+from refit_tasks.storage.snapshot_rows import chunks, open_at_version, said_of
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def _profiled(
     wanted = [
         definition.timestamp,
         *columns,
-        *(seen_by(estimator, definition.features_of(columns)) if estimator else ()),
+        *(features_seen_by(estimator, definition.features_of(columns)) if estimator else ()),
     ]
     cells = reference.data.anchors.unblocked()
     score_cells = reference.scores.anchors.unblocked() if reference.scores else None
@@ -160,17 +160,17 @@ def load_reference(model: ModelRef) -> Reference | None:
 
 
 def _data(definition: Project, ref: SnapshotRef) -> Profile:
-    names = schema_of(pinned(definition, ref.version)).names
+    names = schema_of(open_at_version(definition, ref.version)).names
     features, identity = definition.features_of(names), list(definition.key or names)
     columns = [definition.timestamp, *features]
-    sample = thinned(chunks(definition, ref, [*columns, *identity]), identity, SAMPLE)
+    sample = bottom_k_sample(chunks(definition, ref, [*columns, *identity]), identity, SAMPLE)
     return _anchored(definition, sample, features, ref.rows, chunks(definition, ref, columns))
 
 
 def _scores(definition: Project, judged: ModelRef, holdout: SnapshotRef) -> Profile:
     estimator = fetch_model(definition, judged)
-    names = schema_of(pinned(definition, holdout.version)).names
-    columns = [definition.timestamp, *seen_by(estimator, definition.features_of(names))]
+    names = schema_of(open_at_version(definition, holdout.version)).names
+    columns = [definition.timestamp, *features_seen_by(estimator, definition.features_of(names))]
     said = pa.concat_tables(said_of(estimator, definition, rows) for rows in chunks(definition, holdout, columns))
     names = [name for name in said.column_names if name != definition.timestamp]
     return _anchored(definition, said, names, holdout.rows, [said])

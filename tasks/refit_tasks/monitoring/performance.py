@@ -24,7 +24,7 @@ from prefect.cache_policies import NO_CACHE
 from refit.data.split import TICK, Times
 from refit.gate.evaluations import Evaluation, Judgement
 from refit.modelling.predictions import Predictions, predict_once
-from refit.modelling.preparation import pick, seen_by
+from refit.modelling.preparation import features_seen_by, pick
 from refit.modelling.scoring import metric_of
 from refit.monitoring.benefit_probe import MOST_ROWS, probe
 from refit.monitoring.decide import Decided
@@ -44,7 +44,7 @@ from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, entry, latest
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import open_table, read, schema_of, within
-from refit_tasks.storage.snapshot_rows import pinned, sampled
+from refit_tasks.storage.snapshot_rows import open_at_version, sampled
 from refit_tasks.training.fit import foreign_code
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _predicted(
     definition: Project, model: BaseEstimator, version: int, window: Window
 ) -> tuple[pd.DataFrame, Predictions]:
     rows = in_time(definition, SnapshotRef(definition.name, version, window, 0, ""))
-    return rows, predict_once(model, pick(rows, seen_by(model, definition.features_of(rows.columns))))
+    return rows, predict_once(model, pick(rows, features_seen_by(model, definition.features_of(rows.columns))))
 
 
 def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.Series[Any]) -> Estimate | None:
@@ -141,7 +141,7 @@ def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.S
 def _labels(definition: Project, version: int, window: Window) -> tuple[Times, npt.NDArray[np.bool_]]:
     """Reads which rows of a window have a label: their event times, sorted, and a mask."""
     columns = [definition.timestamp, definition.target]
-    parts = list(read(pinned(definition, version), columns, within(definition.timestamp, window)))
+    parts = list(read(open_at_version(definition, version), columns, within(definition.timestamp, window)))
     times = np.concatenate([np.empty(0, np.int64), *(part.column(0).cast(pa.int64()).to_numpy() for part in parts)])
     there = np.concatenate([np.empty(0, np.bool_), *(np.asarray(part.column(1).is_valid()) for part in parts)])
     order = np.argsort(times, kind="stable")

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError, UntrustedModel
 from refit.inference.onnx_choice import ONNX, ServingForm
-from refit.inference.predictor import NUMBERS, TEXTS, Columns, Proven, Said
+from refit.inference.predictor import NUMBERS, TEXTS, Columns, Prediction, VerifiedDomain
 from refit_infra.settings import Settings
 from refit_tasks.onnx_export.estimators import head_of
 from refit_tasks.onnx_export.graph import OPSETS
@@ -58,7 +58,7 @@ def converted(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noqa: A
     return graph.model(inputs, head(last, graph, rows))
 
 
-def packed(onnx_model: Any, proven: Proven) -> bytes:  # noqa: ANN401
+def packed(onnx_model: Any, proven: VerifiedDomain) -> bytes:  # noqa: ANN401
     """Puts what a form is proven on into its file.
 
     Args:
@@ -109,10 +109,10 @@ class OnnxForm:
         self._session = _session(content)
         kinds, texts, gaps = json.loads(self._session.get_modelmeta().custom_metadata_map[_PROVEN])
         known = {name: frozenset(each) for name, each in texts.items()}
-        self.proven = Proven(dict(kinds), known, frozenset(gaps))
+        self.proven = VerifiedDomain(dict(kinds), known, frozenset(gaps))
         self._labels = np.asarray(labels)
 
-    def say(self, columns: Columns) -> Said | None:
+    def say(self, columns: Columns) -> Prediction | None:
         """Answers rows.
 
         Args:
@@ -124,7 +124,7 @@ class OnnxForm:
         tensors = self.proven.tensors(columns)
         return None if tensors is None else self._said(tensors)
 
-    def _said(self, tensors: dict[str, npt.NDArray[Any]]) -> Said | None:
+    def _said(self, tensors: dict[str, npt.NDArray[Any]]) -> Prediction | None:
         try:
             (answers,) = self._session.run(None, tensors)
         except self._faults:  # such as an encoder that refuses a category: scikit-learn says it in words
@@ -132,8 +132,8 @@ class OnnxForm:
         if not np.isfinite(answers).all():
             return None
         if not len(self._labels):
-            return Said(answers[:, 0], None)
-        return Said(self._labels[answers.argmax(axis=1)], answers)
+            return Prediction(answers[:, 0], None)
+        return Prediction(self._labels[answers.argmax(axis=1)], answers)
 
 
 def _session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types

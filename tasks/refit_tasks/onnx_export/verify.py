@@ -16,9 +16,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from refit.errors import ModelError
-from refit.inference.feature_schema import conformed
+from refit.inference.feature_schema import cast_features
 from refit.inference.onnx_choice import AGREEMENT, choose, difference
-from refit.inference.predictor import GAP, TEXTS, Answerer, Proven, Said, columns_of
+from refit.inference.predictor import GAP, TEXTS, Prediction, Predictor, VerifiedDomain, columns_of
 from refit_tasks.onnx_export.pipeline_steps import ENCODERS
 from refit_tasks.onnx_export.session import OnnxForm, converted, digest, packed
 
@@ -34,12 +34,12 @@ MOST_TEXTS = 5_000
 class _Two:
     """Both forms of one model, and the rows to try them on."""
 
-    model: Answerer
+    model: Predictor
     onnx_model: Any
     kinds: Mapping[str, str]
     rows: pd.DataFrame
 
-    def form(self, proven: Proven) -> tuple[bytes, OnnxForm]:
+    def form(self, proven: VerifiedDomain) -> tuple[bytes, OnnxForm]:
         content = packed(self.onnx_model, proven)
         return content, OnnxForm(content, self.model.labels)
 
@@ -59,7 +59,7 @@ def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, re
     Raises:
         ModelError: If there is no such form; a converter, which is foreign code, may raise anything.
     """
-    two = _Two(Answerer(model), converted(model, kinds), kinds, conformed(kinds, rows))
+    two = _Two(Predictor(model), converted(model, kinds), kinds, cast_features(kinds, rows))
     expected = two.model.say(two.rows)
     proven = _proven(two)
     content, form = two.form(proven)
@@ -70,23 +70,25 @@ def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, re
     return asdict(choose(len(rows), apart, faster, digest(content)))
 
 
-def _apart(two: _Two, form: OnnxForm, proven: Proven, expected: Said) -> float:
+def _apart(two: _Two, form: OnnxForm, proven: VerifiedDomain, expected: Prediction) -> float:
     """Compares the forms on all rows; those that ONNX leaves to scikit-learn would not be told apart by asking it."""
-    everything = Proven(two.kinds, _texts_of(two.rows, two.kinds), frozenset(two.kinds))
+    everything = VerifiedDomain(two.kinds, _texts_of(two.rows, two.kinds), frozenset(two.kinds))
     said = form.say(columns_of(two.rows, two.kinds)) if proven == everything else None
     said = said or two.form(everything)[1].say(columns_of(two.rows, two.kinds))
     return float("inf") if said is None else difference(said, expected)
 
 
-def _proven(two: _Two) -> Proven:
+def _proven(two: _Two) -> VerifiedDomain:
     """Finds the texts and the gaps that both forms treat alike."""
     shown = _texts_of(two.rows, two.kinds)
-    everything = Proven(two.kinds, {name: known | _encoded(two) for name, known in shown.items()}, frozenset(two.kinds))
+    everything = VerifiedDomain(
+        two.kinds, {name: known | _encoded(two) for name, known in shown.items()}, frozenset(two.kinds)
+    )
     form = two.form(everything)[1]
     texts = {name: _proven_texts(two, form, name, everything.texts[name], known) for name, known in shown.items()}
     gaps = {name for name in two.kinds if _same(two, form, two.rows.head(GAPS_ROWS).assign(**{name: None}))}
     texts = {name: known | {None} if name in gaps else known - {None} for name, known in texts.items()}
-    return Proven(two.kinds, texts, frozenset(gaps - texts.keys()))
+    return VerifiedDomain(two.kinds, texts, frozenset(gaps - texts.keys()))
 
 
 def _texts_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, frozenset[str | None]]:
@@ -120,7 +122,7 @@ def _proven_texts(
 
 
 def _same(two: _Two, form: OnnxForm, rows: pd.DataFrame) -> bool:
-    rows = conformed(two.kinds, rows)
+    rows = cast_features(two.kinds, rows)
     try:
         expected = two.model.say(rows)
     except ModelError:  # scikit-learn refuses such rows, and is to say so

@@ -21,7 +21,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError, ProjectError
-from refit.gate.online_comparison import Compared, Met, Role, Side, Word, of_canary, of_shadow
+from refit.gate.online_comparison import Arm, Compared, Role, RoleComparison, Word, compare_blocked, compare_paired
 from refit.inference.prediction_rows import classes_in, recorded
 from refit.modelling.scoring import metric_of, score
 from refit.project import Project
@@ -33,7 +33,7 @@ from refit_tasks.prediction.labelled_predictions import Answered, read_answers, 
 from refit_tasks.presentation.charts import BAD, CURRENT, GOOD, INK, REFERENCE, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
 from refit_tasks.registry.challengers import find_challenger
-from refit_tasks.retries import not_ours
+from refit_tasks.retries import is_transient
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,9 @@ def _judged_at(challenger: Challenger) -> datetime:
     return judged.at if judged else challenger.model.trained_on.window.end
 
 
-def _met(definition: Project, champion: Champion, challenger: Challenger, answers: Answered) -> Iterator[Met]:
+def _met(
+    definition: Project, champion: Champion, challenger: Challenger, answers: Answered
+) -> Iterator[RoleComparison]:
     """Compares by each way in which the two have met."""
     own = [pc.equal(answers.rows["version"], one.version) for one in (challenger, champion)]
     serving = pc.and_(own[1], pc.equal(answers.rows["role"], "champion"))
@@ -105,11 +107,13 @@ def _met(definition: Project, champion: Champion, challenger: Challenger, answer
         yield _compared(definition, "canary", canary.rows, beside.rows)
 
 
-def _compared(definition: Project, role: Role, challenger: pa.Table, champion: pa.Table) -> Met:
+def _compared(definition: Project, role: Role, challenger: pa.Table, champion: pa.Table) -> RoleComparison:
     # Of a shadow both sides are the same rows; a canary's requests are told apart by when they came.
-    by, rule = ("happened_at", of_shadow) if role == "shadow" else ("scored_at", of_canary)
+    by, rule = ("happened_at", compare_paired) if role == "shadow" else ("scored_at", compare_blocked)
     labelled = [_in_order(rows.filter(rows["truth"].is_valid()), by) for rows in (challenger, champion)]
-    met = partial(Met, role, challenger.num_rows, pc.sum(challenger["mature"]).as_py() or 0, labelled[0].num_rows)
+    met = partial(
+        RoleComparison, role, challenger.num_rows, pc.sum(challenger["mature"]).as_py() or 0, labelled[0].num_rows
+    )
     if not labelled[0].num_rows or not labelled[1].num_rows:
         return met(None, None, "no row that both could be compared on is mature and has its label: wait for the labels")
     try:
@@ -120,13 +124,13 @@ def _compared(definition: Project, role: Role, challenger: pa.Table, champion: p
         return met(None, None, str(fault))
 
 
-def _sides(definition: Project, labelled: list[pa.Table], by: str) -> tuple[str, list[Side]]:
+def _sides(definition: Project, labelled: list[pa.Table], by: str) -> tuple[str, list[Arm]]:
     truths = [rows["truth"].to_pandas() for rows in labelled]
     found = definition.kind == "classification"
     classes = classes_in(labelled, (one for truth in truths for one in truth.unique())) if found else []
     metric = metric_of(definition, classes)
     sides = [
-        Side(rows[by].to_pandas(), partial(score, metric, recorded(rows, classes), truth))
+        Arm(rows[by].to_pandas(), partial(score, metric, recorded(rows, classes), truth))
         for rows, truth in zip(labelled, truths, strict=True)
     ]
     return metric, sides
@@ -148,7 +152,7 @@ ONE_LOOK = (
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def publish_challenger(definition: Project, as_of: datetime) -> Compared | None:
     """Compares the challenger that waits with the champion, and shows it as an artifact of the flow run.
@@ -213,7 +217,7 @@ def _numbers(found: Compared) -> list[str]:
     return table(head, map(_row, found.met), numeric=(2, 3, 4, 6, 7, 8)) if found.met else []
 
 
-def _row(met: Met) -> tuple[str, ...]:
+def _row(met: RoleComparison) -> tuple[str, ...]:
     contest = met.contest
     counts = tuple(f"{count:,}" for count in (met.answered, met.mature, met.labelled))
     if contest is None:
@@ -227,7 +231,7 @@ def _row(met: Met) -> tuple[str, ...]:
 COLOURS: dict[Word, str] = {"better": GOOD, "worse": BAD, "not yet known": CURRENT}
 
 
-def contest_picture(met: Sequence[Met], scale: float = 1.0) -> bytes | None:
+def contest_picture(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes | None:
     """Draws the differences of the scores; what lies right of the line is better than the champion.
 
     Args:
@@ -254,7 +258,7 @@ def contest_picture(met: Sequence[Met], scale: float = 1.0) -> bytes | None:
     return png(figure, scale)
 
 
-def _interval(axes: Axes, place: int, one: Met) -> None:
+def _interval(axes: Axes, place: int, one: RoleComparison) -> None:
     found = one.contest
     if found is None or found.interval is None or found.difference is None:
         return

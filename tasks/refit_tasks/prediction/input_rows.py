@@ -21,22 +21,22 @@ from refit.data.schema import differences, unfit_names
 from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectError, UnusableTime
 from refit.project import Project, Rows
 from refit.records.references import Champion
-from refit.results.score import EVERYTHING, Sought
+from refit.results.score import EVERYTHING, ScoreRequest
 from refit.windows import Window, as_past
 from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
-from refit_tasks.ingestion.row_filter import REASONS, Sieve
+from refit_tasks.ingestion.row_filter import REASONS, RowFilter
 from refit_tasks.prediction.write_predictions import scored_until
 from refit_tasks.storage.delta import open_table, read, schema_of
-from refit_tasks.storage.staging import Pieces
+from refit_tasks.storage.staging import SpilledTables
 from refit_tasks.validation.contract import contract_of, judge_batch
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class AcceptedRows:
     """The rows of a batch, sorted."""
 
-    sieve: Sieve
+    sieve: RowFilter
     warnings: tuple[str, ...]
 
     @property
@@ -63,9 +63,9 @@ def table_schema(definition: Project) -> pa.Schema:
     return schema_of(table)
 
 
-def admit(
-    definition: Project, sought: Sought, features: Collection[str], schema: pa.Schema, area: Path
-) -> Admitted | None:
+def load_and_validate(
+    definition: Project, sought: ScoreRequest, features: Collection[str], schema: pa.Schema, area: Path
+) -> AcceptedRows | None:
     """Loads and judges the rows of a batch; those that break the contract go to the quarantine.
 
     Args:
@@ -87,7 +87,7 @@ def admit(
     if not raw.rows:
         return None
     there = _there(definition, schema, found, {definition.timestamp, *definition.key, *features})
-    sieve = Sieve(definition, there, sought.window, area)
+    sieve = RowFilter(definition, there, sought.window, area)
     sieve.fit(raw)
     sieve.judge(_contract(definition, schema, there))
     known = count_known(definition, sieve.rejected, schema)
@@ -98,7 +98,7 @@ def admit(
     warnings = judge_batch(definition, contract, sieve.accepted, counted)
     rejected = sieve.rejected if sought.kind == "load" else _never_replayed(sieve.rejected, sought, area)
     keep_rejected(definition, rejected, sought.as_of, schema)
-    return Admitted(sieve, warnings)
+    return AcceptedRows(sieve, warnings)
 
 
 def _there(definition: Project, schema: pa.Schema, found: list[pa.Schema], needed: Collection[str]) -> pa.Schema:
@@ -126,9 +126,9 @@ def _contract(definition: Project, schema: pa.Schema, there: pa.Schema) -> Contr
     return contract.about(there.names, set(schema.names) - set(there.names))
 
 
-def _never_replayed(rejected: Pieces, sought: Sought, area: Path) -> Pieces:
+def _never_replayed(rejected: SpilledTables, sought: ScoreRequest, area: Path) -> SpilledTables:
     """Adds to the reasons where the rows came from: a replay must not let them into the project's table."""
-    marked, mark = Pieces(area / "not-loaded"), {"rule": NOT_LOADED, "column": "", "value": sought.source}
+    marked, mark = SpilledTables(area / "not-loaded"), {"rule": NOT_LOADED, "column": "", "value": sought.source}
     for piece in rejected:
         reasons = [json.dumps([*json.loads(text), mark], ensure_ascii=False) for text in piece[REASONS].to_pylist()]
         marked.add(piece.set_column(piece.column_names.index(REASONS), REASONS, pa.array(reasons)))
@@ -138,7 +138,7 @@ def _never_replayed(rejected: Pieces, sought: Sought, area: Path) -> Pieces:
 PARQUET, CSV = (".parquet", ".pq"), ".csv"
 
 
-def seek(
+def select_rows(
     definition: Project,
     champion: Champion,
     until: datetime,
@@ -146,7 +146,7 @@ def seek(
     start: datetime | None = None,
     end: datetime | None = None,
     source: str | None = None,
-) -> Sought:
+) -> ScoreRequest:
     """Says which rows are to be scored.
 
     Args:
@@ -170,15 +170,15 @@ def seek(
             raise ProjectError(
                 "a window is of the project's own rows, and a file or table is scored whole: leave it out"
             )
-        return Sought("file" if _is_file(source) else "table", source, EVERYTHING, until)
+        return ScoreRequest("file" if _is_file(source) else "table", source, EVERYTHING, until)
     last = min(until, as_past(end, until)) if end else until
     first = as_past(start, until) if start else min(_beginning(definition, champion), last)
     if start and first >= last:
         raise UnusableTime(f"the window from {first.isoformat()} until {last.isoformat()} is empty: end it later")
-    return Sought("load", "", Window(first, last), until)
+    return ScoreRequest("load", "", Window(first, last), until)
 
 
-def load_of(definition: Project, sought: Sought, schema: pa.Schema) -> Callable[[Window], Rows]:
+def load_of(definition: Project, sought: ScoreRequest, schema: pa.Schema) -> Callable[[Window], Rows]:
     """Gives what reads the rows.
 
     Args:
@@ -205,7 +205,7 @@ def load_of(definition: Project, sought: Sought, schema: pa.Schema) -> Callable[
     return sources.csv(escape(str(file)), definition.timestamp, piece_rows=rows, dtypes=texts)
 
 
-def finished_until(sought: Sought, definition: Project, newest: datetime) -> datetime | None:
+def finished_until(sought: ScoreRequest, definition: Project, newest: datetime) -> datetime | None:
     """Says how far the project's own rows are scored once a batch is written.
 
     Args:

@@ -25,14 +25,14 @@ from refit.modelling.predictions import Predictions
 from refit.project import Project
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion
-from refit.results.score import Counted, Scored, Sought
+from refit.results.score import Counted, Scored, ScoreRequest
 from refit.windows import Window
 from refit_tasks.monitoring.drift import added, load_reference
-from refit_tasks.prediction.input_rows import Admitted, admit, finished_until, table_schema
+from refit_tasks.prediction.input_rows import AcceptedRows, finished_until, load_and_validate, table_schema
 from refit_tasks.prediction.scorers import Scorer, load_scorer
 from refit_tasks.prediction.write_predictions import Staged, commit_scored
-from refit_tasks.retries import not_ours
-from refit_tasks.runs.progress import Gauge
+from refit_tasks.retries import is_transient
+from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.staging import staging_area
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ NOTHING = Counted(0, 0)
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=2,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def score_rows(
     definition: Project,
-    sought: Sought,
+    sought: ScoreRequest,
     champion: Champion,
     shadow: Challenger | None,
     at: datetime,
@@ -81,7 +81,7 @@ def score_rows(
     second, silent = _loaded(definition, champion, shadow, at, schema)
     with staging_area(definition.name) as area:
         # What a shadow wants to see beyond that may be missing: it is silent then.
-        admitted = admit(definition, sought, first.kinds, schema, area)
+        admitted = load_and_validate(definition, sought, first.kinds, schema, area)
         if admitted is None:
             log.info("%s: nothing to score in %s", definition.name, sought.source)
             return Scored(0, 0, NOTHING, None)
@@ -97,7 +97,7 @@ def _counts(done: Scored) -> tuple[int, int]:
     return done.champion.scored, done.champion.already
 
 
-def _settled(batch: Batch, sought: Sought, admitted: Admitted) -> Scored:
+def _settled(batch: Batch, sought: ScoreRequest, admitted: AcceptedRows) -> Scored:
     """Writes what was said, and gathers what there is to tell."""
     times, counts = batch.span, [NOTHING] * len(batch.said)
     if times:
@@ -147,7 +147,7 @@ class Batch:
     silent: tuple[str, ...] = ()
     """Why a shadow has not answered."""
 
-    def score(self, admitted: Admitted, first: Scorer, second: Scorer | None, run: str | None) -> None:
+    def score(self, admitted: AcceptedRows, first: Scorer, second: Scorer | None, run: str | None) -> None:
         """Has all versions answer; a shadow that cannot takes no other's answers with it.
 
         Args:
@@ -159,7 +159,7 @@ class Batch:
         Raises:
             ModelError: If the champion cannot answer.
         """
-        gauge, done = Gauge(self.definition.name, "scoring"), 0
+        gauge, done = ProgressBar(self.definition.name, "scoring"), 0
         self.said = [Staged.begun(one.asked, self.area) for one in (first, second) if one]
         for piece in admitted.sieve.accepted():
             answers = first.answer(piece)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from refit.data.fingerprint import row_hashes
 from refit.errors import NotEnoughData
-from refit.inference.feature_schema import conformed
+from refit.inference.feature_schema import cast_features
 from refit.inference.prediction_rows import Asked, prediction_rows, said_by
 from refit.modelling.predictions import Predictions, predict_once
 from refit.project import Project
@@ -21,7 +21,7 @@ from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
 from refit_tasks.registry.model_signature import fetched, kinds_beside, kinds_in
 from refit_tasks.registry.model_store import load_model
-from refit_tasks.retries import not_ours
+from refit_tasks.retries import is_transient
 from refit_tasks.storage.snapshot_rows import frame
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Scorer:
         Raises:
             ModelError: If it cannot predict these rows.
         """
-        return predict_once(self.model, conformed(self.kinds, frame(rows)))
+        return predict_once(self.model, cast_features(self.kinds, frame(rows)))
 
     def recorded(self, definition: Project, rows: pa.Table, answers: Predictions, run: str | None) -> pa.Table:
         """Makes rows of the predictions' table.
@@ -124,7 +124,7 @@ def require_champion(definition: Project) -> Champion:
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def find_shadow(definition: Project) -> Challenger | None:
     """Finds the version that answers beside the champion.

@@ -17,14 +17,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.fingerprint import Identities, beyond
+from refit.data.fingerprint import Identities, not_in
 from refit.data.split import microseconds, moment
 from refit.inference.prediction_rows import Asked, stored
 from refit.results.score import Counted
 from refit.windows import Window
-from refit_tasks.storage.delta import open_table, read, redo, schema_of, within
+from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within
 from refit_tasks.storage.predictions_table import predictions_of, tidy, write_rows
-from refit_tasks.storage.staging import Pieces
+from refit_tasks.storage.staging import SpilledTables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
@@ -37,7 +37,7 @@ class Staged:
     """What one version said, on disk."""
 
     asked: Asked
-    pieces: Pieces
+    pieces: SpilledTables
     schemas: dict[pa.Schema, None] = field(default_factory=dict)
     hashes: list[Identities] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Staged:
         Returns:
             To be added to.
         """
-        return cls(asked, Pieces(area / f"said-{asked.role}"))
+        return cls(asked, SpilledTables(area / f"said-{asked.role}"))
 
     def add(self, rows: pa.Table) -> None:
         """Adds rows.
@@ -105,13 +105,13 @@ def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: d
         table = open_table(name)
         known = _known(table, staged, span) if table else {}
         nothing: Identities = np.empty(0, "S16")
-        fresh = [beyond(one.identities, known.get(_named(one.asked), nothing)) for one in staged]
+        fresh = [not_in(one.identities, known.get(_named(one.asked), nothing)) for one in staged]
         if any(mask.any() for mask in fresh):
             schema = _schema(staged, schema_of(table) if table else pa.schema([]))
             tidy(name, write_rows(name, table, _rows(staged, fresh, schema), schema, _transaction(table, until)))
         return [Counted(int(mask.sum()), int((~mask).sum())) for mask in fresh]
 
-    return redo(step, name)
+    return retry_on_conflict(step, name)
 
 
 def _known(table: DeltaTable, staged: Sequence[Staged], span: Window) -> dict[tuple[int, str], Identities]:

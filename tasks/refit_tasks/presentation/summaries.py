@@ -108,7 +108,7 @@ def rolled_back(champion: Champion, reason: str) -> str:
     return shortened(f"version {champion.version} serves again, generation {champion.generation}: {reason}", LONGEST)
 
 
-def answered(version: int, champion: Champion | None, who: str) -> str:
+def summarize_approval(version: int, champion: Champion | None, who: str) -> str:
     """Says what a person answered.
 
     Args:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @task(task_run_name="settle the approval of version {version} of {project}", cache_policy=NO_CACHE)
-def settle_approval(
+def record_approval(
     project: str, version: int, approved: bool, who: str, why: str, at: datetime, login: str = ""
 ) -> Champion | None:
     """Records a person's answer, and promotes the version if it is yes.

@@ -20,14 +20,14 @@ from refit.records.ledger import Entry, as_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.decision.decide import RecordedDecision
 from refit_tasks.ledger.database import writing
-from refit_tasks.ledger.generations import begins, current_champion, enthrone, newest_champion
+from refit_tasks.ledger.generations import current_champion, generation_start, insert_generation, newest_champion
 from refit_tasks.ledger.transactions import append, find_once, newest_entry
 from refit_tasks.presentation.markdown import artifact_key, plain
 from refit_tasks.promotion.promote import check_approval
 from refit_tasks.promotion.rollback import roll_back
 from refit_tasks.registry.alias import Moved, follow_ledger, moved_alias, note_settled
 from refit_tasks.registry.register import judgement_of, verdict_of_version
-from refit_tasks.retries import not_ours
+from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def find_champion(definition: Project) -> Champion | None:
     """Finds the version that serves, and brings MLflow's alias and the ledger together again.
@@ -100,10 +100,12 @@ def _adopt(connection: Connection, serving: Champion, version: int, at: datetime
     chosen = verdict_of_version(serving.model.project, version)
     if chosen is None or not _is_allowed(connection, chosen):
         return False
-    champion = Champion(chosen.model, version, serving.generation + 1, begins(at, serving), chosen.judged)
+    champion = Champion(chosen.model, version, serving.generation + 1, generation_start(at, serving), chosen.judged)
     followed = find_once(connection, serving.model.project, "promotion", str(chosen.verdict_id))
     once = f"alias {champion.generation}" if followed else str(chosen.verdict_id)
-    enthrone(connection, "promotion", champion, serving, {"verdict_id": chosen.verdict_id, "by": "alias"}, once)
+    insert_generation(
+        connection, "promotion", champion, serving, {"verdict_id": chosen.verdict_id, "by": "alias"}, once
+    )
     return True
 
 
@@ -123,9 +125,9 @@ def _is_allowed(connection: Connection, chosen: Challenger) -> bool:
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
-def take_back(project: str, to: int | None, reason: str, at: datetime) -> Champion:
+def rollback_task(project: str, to: int | None, reason: str, at: datetime) -> Champion:
     """Rolls back as a person asks in Prefect.
 
     Args:
@@ -148,9 +150,11 @@ def take_back(project: str, to: int | None, reason: str, at: datetime) -> Champi
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
-def follow_watch(definition: Project, evidence: Evidence, recorded: RecordedDecision, at: datetime) -> Champion | None:
+def rollback_if_worse(
+    definition: Project, evidence: Evidence, recorded: RecordedDecision, at: datetime
+) -> Champion | None:
     """Rolls back where the watch has found the champion worse than the former one, once for each decision.
 
     Args:

@@ -14,12 +14,18 @@ from refit.gate.evaluations import Judgement
 from refit.records.ledger import as_payload, from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.database import writing
-from refit_tasks.ledger.generations import begins, champion_of, enthrone, generation_of, newest_champion
+from refit_tasks.ledger.generations import (
+    champion_of,
+    generation_of,
+    generation_start,
+    insert_generation,
+    newest_champion,
+)
 from refit_tasks.ledger.record import entry
 from refit_tasks.ledger.transactions import find_once
 from refit_tasks.registry.alias import follow_ledger
 from refit_tasks.registry.challengers import recorded_challenger
-from refit_tasks.retries import not_ours
+from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +35,7 @@ log = logging.getLogger(__name__)
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Champion:
     """Makes a challenger the champion, but only over the champion it was compared with.
@@ -116,7 +122,9 @@ def check_approval(connection: Connection, challenger: Challenger, judgement: Ju
 
 def _insert(connection: Connection, challenger: Challenger, former: Champion | None, at: datetime) -> Champion:
     generation = generation_of(former) + 1
-    champion = Champion(challenger.model, challenger.version, generation, begins(at, former), challenger.judged)
+    champion = Champion(
+        challenger.model, challenger.version, generation, generation_start(at, former), challenger.judged
+    )
     facts = {"verdict_id": challenger.verdict_id}
-    enthrone(connection, "promotion", champion, former, facts, once=str(challenger.verdict_id))
+    insert_generation(connection, "promotion", champion, former, facts, once=str(challenger.verdict_id))
     return champion

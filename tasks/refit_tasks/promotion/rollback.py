@@ -11,7 +11,14 @@ from sqlalchemy import Connection
 from refit.errors import PromotionError, StaleChampion
 from refit.records.references import Champion
 from refit_tasks.ledger.database import writing
-from refit_tasks.ledger.generations import begins, champion_of, current_champion, enthrone, newest_champion, successions
+from refit_tasks.ledger.generations import (
+    champion_of,
+    current_champion,
+    generation_start,
+    insert_generation,
+    newest_champion,
+    successions,
+)
 from refit_tasks.ledger.transactions import find_once
 from refit_tasks.registry.alias import follow_ledger
 
@@ -67,8 +74,10 @@ def _settled(project: str, at: datetime, to: int | None, over: int | None, facts
             return serving
         former = _checked(project, serving, over)
         target = _target(connection, former, to)
-        champion = Champion(target.model, target.version, former.generation + 1, begins(at, former), target.judged)
-        enthrone(connection, "rollback", champion, former, facts, once)
+        champion = Champion(
+            target.model, target.version, former.generation + 1, generation_start(at, former), target.judged
+        )
+        insert_generation(connection, "rollback", champion, former, facts, once)
         log.info("%s: version %d serves again, generation %d", project, champion.version, champion.generation)
         return champion
 

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from refit.inference.onnx_choice import SKLEARN, ServingForm
 from refit.records.verdicts import Verdict
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.restore_marker import insist_restored
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _create_database(settings: Settings, database: Path) -> None:
     """Creates the database beside its place and renames it: MLflow's own creation does not survive a kill or a race."""
     open_home(settings)
     with (
-        naming_the_fix(f"the MLflow database {database}", "REFIT_HOME"),
+        translate_store_errors(f"the MLflow database {database}", "REFIT_HOME"),
         FileLock(f"{database}.lock", timeout=_CREATION_TIMEOUT),
     ):
         if database.exists():

@@ -17,14 +17,14 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 
 from refit.errors import DataError, ModelError
-from refit.inference.feature_schema import conformed, kinds_of
+from refit.inference.feature_schema import cast_features, kinds_of
 from refit.inference.json_columns import kind_of
-from refit.modelling.preparation import pick, seen_by
+from refit.modelling.preparation import features_seen_by, pick
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.storage.delta import open_table, read, schema_of
-from refit_tasks.storage.snapshot_rows import frame, pinned, rows_of
+from refit_tasks.storage.snapshot_rows import frame, open_at_version, rows_of
 
 KINDS = "refit.kinds"
 """Under this name the model's description holds what each feature was in training, as JSON pairs in order."""
@@ -131,7 +131,7 @@ def kinds_in(schema: pa.Schema, definition: Project, estimator: BaseEstimator) -
     Raises:
         ModelError: If the table has lost one of them.
     """
-    features = seen_by(estimator, definition.features_of(schema.names))
+    features = features_seen_by(estimator, definition.features_of(schema.names))
     return kinds_of(pick(frame(schema.empty_table()), features))
 
 
@@ -149,7 +149,7 @@ def recorded_kinds(definition: Project, trained_on: SnapshotRef, estimator: Base
     from deltalake.exceptions import DeltaError
 
     try:
-        schema = schema_of(pinned(definition, trained_on.version))
+        schema = schema_of(open_at_version(definition, trained_on.version))
     except (DataError, DeltaError, OSError):
         return {}
     return kinds_in(schema, definition, estimator)
@@ -169,8 +169,8 @@ def recorded_features(definition: Project, trained_on: SnapshotRef, kinds: Mappi
     from deltalake.exceptions import DeltaError
 
     try:
-        table = pinned(definition, trained_on.version)
+        table = open_at_version(definition, trained_on.version)
         parts = list(islice(read(table, where=rows_of(definition, trained_on)), 1))
     except (DataError, DeltaError, OSError):
         return None
-    return conformed(kinds, frame(parts[0].slice(0, MOST))) if parts and parts[0].num_rows else None
+    return cast_features(kinds, frame(parts[0].slice(0, MOST))) if parts and parts[0].num_rows else None

@@ -28,7 +28,7 @@ from refit_tasks.registry.model_signature import stored_id
 from refit_tasks.registry.recipe import recipe_of
 from refit_tasks.registry.source_tags import flow_run_tags
 from refit_tasks.registry.verdict_report import verdict_page
-from refit_tasks.retries import not_ours
+from refit_tasks.retries import is_transient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=1,
-    retry_condition_fn=not_ours,
+    retry_condition_fn=is_transient,
 )
 def register(definition: Project, judgement: Judgement, at: datetime) -> Challenger:
     """Makes a judged model a version of the registered model, and records its verdict with all the evidence.
@@ -141,7 +141,7 @@ def was_refused(challenger: Challenger) -> bool:
     return answer is not None and not answer.payload["approved"]
 
 
-def was_overtaken(challenger: Challenger) -> bool:
+def lost_promotion_race(challenger: Challenger) -> bool:
     """Tells whether a model was fit to serve, and another became champion before it could.
 
     Args:

@@ -21,12 +21,12 @@ from pathlib import Path
 from refit.errors import StateError
 from refit.records.ledger import Entry
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.record import EVERY, entries
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class AuditEntry:
     """What somebody has done."""
 
     at: str
@@ -45,7 +45,7 @@ class Deed:
 
 
 @contextmanager
-def noted(action: str, project: str | None, *, recorded: bool = False) -> Iterator[None]:
+def audited(action: str, project: str | None, *, recorded: bool = False) -> Iterator[None]:
     """Notes that somebody does something.
 
     Args:
@@ -69,7 +69,7 @@ def noted(action: str, project: str | None, *, recorded: bool = False) -> Iterat
         _note(action, project, "done")
 
 
-def deeds(project: str | None = None, since: datetime | None = None) -> list[Deed]:
+def deeds(project: str | None = None, since: datetime | None = None) -> list[AuditEntry]:
     """Lists what people have done, by the file and by the ledger.
 
     Args:
@@ -88,7 +88,7 @@ def deeds(project: str | None = None, since: datetime | None = None) -> list[Dee
     return sorted(mine, key=lambda one: one.at)
 
 
-def _of(entry: Entry) -> Deed | None:
+def _of(entry: Entry) -> AuditEntry | None:
     """Reads who is behind an entry; nothing where no person is."""
     payload = entry.payload
     asked = (payload.get("evidence") or {}).get("request") or {}
@@ -103,21 +103,23 @@ def _of(entry: Entry) -> Deed | None:
         return None
     answer = "approve" if payload.get("approved") else "refuse"
     command = {"approval": answer, "erasure": "forget", "decision": "retrain"}.get(entry.kind, entry.kind)
-    return Deed(entry.at.astimezone(UTC).isoformat(), who, "", command, entry.project, "done", entry.id)
+    return AuditEntry(entry.at.astimezone(UTC).isoformat(), who, "", command, entry.project, "done", entry.id)
 
 
-def _noted() -> Iterator[Deed]:
+def _noted() -> Iterator[AuditEntry]:
     file = _file()
     if file.exists():
-        with naming_the_fix(str(file), "REFIT_HOME"):
+        with translate_store_errors(str(file), "REFIT_HOME"):
             for line in file.read_text(encoding="utf-8").splitlines():
-                yield Deed(**json.loads(line))
+                yield AuditEntry(**json.loads(line))
 
 
 def _note(action: str, project: str | None, outcome: str) -> None:
-    deed = Deed(datetime.now(UTC).isoformat(), whoever(), socket.gethostname(), action, (project or "")[:63], outcome)
+    deed = AuditEntry(
+        datetime.now(UTC).isoformat(), current_user(), socket.gethostname(), action, (project or "")[:63], outcome
+    )
     line = json.dumps({name: value for name, value in asdict(deed).items() if name != "entry"}) + "\n"
-    with naming_the_fix(str(_file()), "REFIT_HOME"):
+    with translate_store_errors(str(_file()), "REFIT_HOME"):
         open_home(Settings())
         descriptor = os.open(_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
@@ -134,7 +136,7 @@ ASKED_BY = "asked by "
 """What stands before a name in the tag of a run that somebody has started for a worker to do."""
 
 
-def whoever() -> str:
+def current_user() -> str:
     """Names the person at the command line, for the record.
 
     Returns:
@@ -156,4 +158,4 @@ def asked_by() -> str:
     from prefect.runtime import deployment, flow_run
 
     tagged = [tag.removeprefix(ASKED_BY) for tag in flow_run.tags or () if tag.startswith(ASKED_BY)]
-    return tagged[0] if tagged else "" if deployment.id else whoever()
+    return tagged[0] if tagged else "" if deployment.id else current_user()

@@ -59,7 +59,7 @@ def completed(outcome: T, message: str) -> T:
     return cast(T, Completed(data=outcome, message=message))
 
 
-def refused_in_words(run: Callable[P, T]) -> Callable[P, T]:
+def fail_with_message(run: Callable[P, T]) -> Callable[P, T]:
     """Makes a refused run end with our sentence alone, and without a trace of calls that tells nobody anything.
 
     Args:
@@ -81,7 +81,7 @@ def refused_in_words(run: Callable[P, T]) -> Callable[P, T]:
     return _with_parameters(told, run)
 
 
-def newest_missed_once(run: Callable[P, T]) -> Callable[P, T]:
+def skip_superseded_runs(run: Callable[P, T]) -> Callable[P, T]:
     """Lets a run of a schedule end at once where a newer one is due: after a downtime the newest does the work, once.
 
     Args:
@@ -103,7 +103,7 @@ def newest_missed_once(run: Callable[P, T]) -> Callable[P, T]:
 
 
 @contextmanager
-def suspended_alive() -> Iterator[None]:
+def suspended_heartbeat() -> Iterator[None]:
     """Keeps a run that is suspended within the block from being taken for dead.
 
     The server tells that it is suspended at once; its first heartbeat goes another way and arrives later, so that it

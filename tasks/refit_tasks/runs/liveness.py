@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from prefect.runtime import flow_run
 
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix, open_home
+from refit_tasks.errors import open_home, translate_store_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class DeadRun:
 
 
 @contextmanager
-def living(flow: str, project: str) -> Iterator[str | None]:
+def run_lock(flow: str, project: str) -> Iterator[str | None]:
     """Says on disk that the flow run is alive, for as long as the block lasts.
 
     Args:
@@ -143,7 +143,7 @@ def _is_held(file: Path) -> bool:
 def _alone() -> Iterator[None]:
     """Lets one process at a time make, look at or remove these files: one that is being made is no dead run's."""
     directory = _directory()
-    with naming_the_fix(str(directory), "REFIT_HOME"):
+    with translate_store_errors(str(directory), "REFIT_HOME"):
         open_home(Settings())
         directory.mkdir(exist_ok=True)
         with FileLock(directory / "alone"):

@@ -20,7 +20,7 @@ PAUSE_SECONDS = 1.0
 """Between two updates: nobody looks more often."""
 
 
-class Gauge:
+class ProgressBar:
     """A bar that appears once the work has taken some seconds, and moves once a second at most."""
 
     def __init__(self, project: str, what: str, clock: Callable[[], float] = time.monotonic) -> None:

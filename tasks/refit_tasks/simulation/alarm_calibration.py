@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.fingerprint import thinned
+from refit.data.fingerprint import bottom_k_sample
 from refit.drift.binning import anchor_of, blocks_of
 from refit.drift.comparison import Reference, compare, reference_of
 from refit.drift.power import CalibrationResult, alarmed, plant, plantable
@@ -30,7 +30,7 @@ from refit.records.references import Champion
 from refit.windows import Window
 from refit_tasks.presentation.charts import BAD, CURRENT, INK, blank, png, tidy, written
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import chunks, pinned
+from refit_tasks.storage.snapshot_rows import chunks, open_at_version
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,10 +114,10 @@ def _parts(definition: Project, champion: Champion, policy: DriftPolicy) -> list
 
 def _rows(definition: Project, champion: Champion) -> pa.Table:
     ref = champion.model.trained_on
-    names = schema_of(pinned(definition, ref.version)).names
+    names = schema_of(open_at_version(definition, ref.version)).names
     identity = list(definition.key or names)
     columns = [definition.timestamp, *definition.features_of(names)]
-    rows = thinned(chunks(definition, ref, [*columns, *identity]), identity, ROWS)
+    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity]), identity, ROWS)
     if rows is None:
         raise NotEnoughData(f"the rows that {definition.name}'s champion was trained on are gone: retrain it")
     return rows.select(dict.fromkeys(columns))

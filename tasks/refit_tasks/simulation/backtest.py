@@ -30,7 +30,7 @@ from refit.project import Frame, Project
 from refit.records.references import SnapshotRef
 from refit.windows import BEGINNING, Window
 from refit_tasks.catalog import find_project
-from refit_tasks.runs.progress import Gauge
+from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.snapshot_rows import frame, read_rows
 from refit_tasks.training.fit import foreign_code
@@ -132,7 +132,7 @@ def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Pre
 def _telling(definition: Project, policies: int) -> Progress:
     """Tells how far all policies are together, once for each tenth."""
     done, told, lock = dict[str, int](), [0], Lock()
-    gauge = Gauge(definition.name, "backtest")
+    gauge = ProgressBar(definition.name, "backtest")
 
     def tell(name: str, number: int, of: int) -> None:
         with lock:

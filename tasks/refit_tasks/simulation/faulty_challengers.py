@@ -17,7 +17,7 @@ from refit.gate.slices import cut
 from refit.project import Project
 from refit.records.references import SnapshotRef
 from refit.windows import Window
-from refit_tasks.simulation.faulty_models import Broken, Overconfident, Ruined, Slow, Swapped
+from refit_tasks.simulation.faulty_models import Broken, InvertsSlice, Overconfident, Slow, SwapsColumns
 from refit_tasks.training.fit import fit
 
 LEAK = "leaked_target"
@@ -26,14 +26,14 @@ UNKNOWN = "unknown_column"
 """A column that no project has."""
 
 
-def shuffled_labels(bench: Bench) -> Plant | None:
+def shuffled_labels(bench: SelfTestData) -> FaultyChallenger | None:
     """Was fitted on labels in a random order."""
     target, rng = bench.definition.target, np.random.default_rng(0)
     mixed = bench.train.assign(**{target: bench.train[target].to_numpy()[rng.permutation(len(bench.train))]})
     return _plant(bench, bench.fitted(mixed.astype({target: bench.train[target].dtype})))
 
 
-def leaked_target(bench: Bench) -> Plant | None:
+def leaked_target(bench: SelfTestData) -> FaultyChallenger | None:
     """Has a feature that holds the label."""
     definition = bench.definition
     features = (*definition.features_of(bench.train.columns), LEAK)
@@ -46,7 +46,7 @@ def leaked_target(bench: Bench) -> Plant | None:
     return _plant(leaky, _tree_on(leaky, list(features)))
 
 
-def _tree_on(bench: Bench, columns: list[str]) -> BaseEstimator:
+def _tree_on(bench: SelfTestData, columns: list[str]) -> BaseEstimator:
     """Fits on the leak alone among numbers: the project's own estimator may name its columns and not look at it."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
@@ -63,7 +63,7 @@ def _with_leak(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{LEAK: pd.factorize(target, sort=True)[0] if definition.kind == "classification" else target})
 
 
-def ruined_slice(bench: Bench) -> Plant | None:
+def ruined_slice(bench: SelfTestData) -> FaultyChallenger | None:
     """Says the opposite in one slice of a category."""
     slices = cut(bench.definition, bench.holdout)
     texts = [name.partition(" = ") for name in slices if " = " in name]
@@ -75,65 +75,65 @@ def ruined_slice(bench: Bench) -> Plant | None:
         return None
     column, value = known[-1]
     middle = _middle(bench) if bench.definition.kind == "regression" else 0.0
-    return _plant(bench, Ruined(bench.fitted(bench.train), column, value, middle))
+    return _plant(bench, InvertsSlice(bench.fitted(bench.train), column, value, middle))
 
 
-def _middle(bench: Bench) -> float:
+def _middle(bench: SelfTestData) -> float:
     return float(bench.train[bench.definition.target].mean())
 
 
-def swapped_columns(bench: Bench) -> Plant | None:
+def swapped_columns(bench: SelfTestData) -> FaultyChallenger | None:
     """Looks at each number in the place of another."""
     features = bench.definition.features_of(bench.train.columns)
     if len(bench.train[features].select_dtypes("number").columns) < 2:  # noqa: PLR2004 - two can be swapped
         return None
-    return _plant(bench, Swapped(bench.fitted(bench.train)))
+    return _plant(bench, SwapsColumns(bench.fitted(bench.train)))
 
 
-def constant(bench: Bench) -> Plant | None:
+def constant(bench: SelfTestData) -> FaultyChallenger | None:
     """Gives every row the same answer."""
     kind = DummyClassifier() if bench.definition.kind == "classification" else DummyRegressor()
     features = bench.definition.features_of(bench.train.columns)
     return _plant(bench, kind.fit(bench.train[features], bench.train[bench.definition.target]))
 
 
-def stale(bench: Bench) -> Plant | None:
+def stale(bench: SelfTestData) -> FaultyChallenger | None:
     """Was fitted on older rows than the champion."""
     rows = bench.old.iloc[: len(bench.old) * 9 // 10]
     return replace(_plant(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
 
 
-def trained_on_the_holdout(bench: Bench) -> Plant | None:
+def trained_on_the_holdout(bench: SelfTestData) -> FaultyChallenger | None:
     """Has seen the rows it is judged on."""
     rows = pd.concat([bench.train, bench.holdout], ignore_index=True)
     return replace(_plant(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
 
 
-def champion_itself(bench: Bench) -> Plant | None:
+def champion_itself(bench: SelfTestData) -> FaultyChallenger | None:
     """Is the champion under another name."""
     return _plant(bench, bench.champion)
 
 
-def slow(bench: Bench) -> Plant | None:
+def slow(bench: SelfTestData) -> FaultyChallenger | None:
     """Takes half as long again as the budget allows."""
     limit = bench.definition.gate.budgets.latency_ms
     return None if limit is None else _plant(bench, Slow(bench.fitted(bench.train), 1.5 * limit / 1_000))
 
 
-def huge(bench: Bench) -> Plant | None:
+def huge(bench: SelfTestData) -> FaultyChallenger | None:
     """Takes more disk space than the budget allows."""
     limit = bench.definition.gate.budgets.size_mb
     return None if limit is None else replace(_plant(bench, bench.fitted(bench.train)), padding=int(limit * 1e6) + 1)
 
 
-def badly_calibrated(bench: Bench) -> Plant | None:
+def badly_calibrated(bench: SelfTestData) -> FaultyChallenger | None:
     """Is far too sure of itself, or says numbers that are too high by a standard deviation of the target."""
     regression = bench.definition.kind == "regression"
     shift = float(bench.train[bench.definition.target].std()) if regression else 0.0
     return _plant(bench, Overconfident(bench.fitted(bench.train), shift))
 
 
-def wrong_signature(bench: Bench) -> Plant | None:
+def wrong_signature(bench: SelfTestData) -> FaultyChallenger | None:
     """Was fitted on a column that the project does not have."""
     definition = bench.definition
     features = tuple(definition.features_of(bench.train.columns))
@@ -143,16 +143,16 @@ def wrong_signature(bench: Bench) -> Plant | None:
     return _plant(replace(bench, definition=expected, holdout=bench.holdout.assign(**{UNKNOWN: 0.0})), model)
 
 
-def no_answers(bench: Bench) -> Plant | None:
+def no_answers(bench: SelfTestData) -> FaultyChallenger | None:
     """Answers NaN to every tenth row."""
     return _plant(bench, Broken(bench.fitted(bench.train)))
 
 
-def _plant(bench: Bench, model: BaseEstimator) -> Plant:
-    return Plant(model, bench.ref(bench.train), bench)
+def _plant(bench: SelfTestData, model: BaseEstimator) -> FaultyChallenger:
+    return FaultyChallenger(model, bench.ref(bench.train), bench)
 
 
-BAD: dict[str, tuple[Callable[[Bench], Plant | None], frozenset[str]]] = {
+BAD: dict[str, tuple[Callable[[SelfTestData], FaultyChallenger | None], frozenset[str]]] = {
     "shuffled labels": (shuffled_labels, frozenset({"beats_baseline", "not_worse_than_champion"})),
     "leaked target": (leaked_target, frozenset({"leakage"})),
     "ruined slice": (ruined_slice, frozenset({"slices", "not_worse_than_champion"})),
@@ -171,7 +171,7 @@ BAD: dict[str, tuple[Callable[[Bench], Plant | None], frozenset[str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class SelfTestData:
     """The rows and the champion that challengers are tried against."""
 
     definition: Project
@@ -209,12 +209,12 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
-class Plant:
+class FaultyChallenger:
     """One challenger, ready to be judged."""
 
     model: BaseEstimator
     trained_on: SnapshotRef
-    bench: Bench
+    bench: SelfTestData
     """What it is judged on; another one than the honest one where a column was added."""
     padding: int = 0
     """How many bytes lie beside the stored model."""

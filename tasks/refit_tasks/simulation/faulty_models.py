@@ -129,7 +129,7 @@ class Overconfident(Planted):
         return probabilities
 
 
-class Swapped(Planted):
+class SwapsColumns(Planted):
     """Looks at each number in the place of another."""
 
     def _rows(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803 - scikit-learn's name
@@ -138,7 +138,7 @@ class Swapped(Planted):
         return X.assign(**turned)
 
 
-class Ruined(Planted):
+class InvertsSlice(Planted):
     """Says the opposite for the rows of one category.
 
     Args:
@@ -176,6 +176,6 @@ def _next(names: list[str]) -> list[tuple[str, str]]:
 
 TYPES = tuple(
     f"refit_tasks.simulation.faulty_models.{kind.__name__}"
-    for kind in (Planted, Slow, Overconfident, Swapped, Ruined, Broken)
+    for kind in (Planted, Slow, Overconfident, SwapsColumns, InvertsSlice, Broken)
 )
 """What the self-test trusts beside the project's own types, in a store of its own."""

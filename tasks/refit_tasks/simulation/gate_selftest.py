@@ -14,14 +14,14 @@ from pathlib import Path
 import pandas as pd
 
 from refit.errors import NotEnoughData
-from refit.gate.comparison import Contender, Ground, compare
+from refit.gate.comparison import Candidate, HoldoutData, compare
 from refit.gate.decide import decide
 from refit.project import Project
 from refit.records.verdicts import Verdict
 from refit_tasks.evaluation.serving_check import rehearse_directory
 from refit_tasks.registry.model_store import load_model, save_model
 from refit_tasks.simulation.backtest import past_rows
-from refit_tasks.simulation.faulty_challengers import BAD, Bench, Plant
+from refit_tasks.simulation.faulty_challengers import BAD, FaultyChallenger, SelfTestData
 from refit_tasks.simulation.faulty_models import TYPES
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.training.fit import fit, foreign_code
@@ -35,7 +35,7 @@ HOLDOUT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class SelfTestResult:
     """One challenger and what the gate said of it."""
 
     name: str
@@ -54,7 +54,7 @@ class Tried:
         return bool({reason.check for reason in self.verdict.reasons if not reason.passed} & set(self.expected))
 
 
-def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[Tried]:
+def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[SelfTestResult]:
     """Puts bad and honest challengers before the project's gate.
 
     Args:
@@ -77,12 +77,12 @@ def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[Trie
             plant = make(newest)
             verdict = _judged(plant, newest) if plant else None
             log.info("%s: %s: %s", definition.name, name, verdict or "cannot be made here")
-            yield Tried(name, good=False, expected=tuple(sorted(expected)), verdict=verdict)
+            yield SelfTestResult(name, good=False, expected=tuple(sorted(expected)), verdict=verdict)
         for number in range(rounds):
             bench = _bench(trusting, rows, number, rounds)
-            verdict = _judged(Plant(bench.fitted(bench.train), bench.ref(bench.train), bench), bench)
+            verdict = _judged(FaultyChallenger(bench.fitted(bench.train), bench.ref(bench.train), bench), bench)
             log.info("%s: honest challenger %d of %d: %s", definition.name, number + 1, rounds, verdict)
-            yield Tried(f"honest {number + 1}", good=True, expected=(), verdict=verdict)
+            yield SelfTestResult(f"honest {number + 1}", good=True, expected=(), verdict=verdict)
 
 
 def _labelled(definition: Project, as_of: datetime) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def _labelled(definition: Project, as_of: datetime) -> pd.DataFrame:
     return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
-def _bench(definition: Project, rows: pd.DataFrame, number: int, rounds: int) -> Bench:
+def _bench(definition: Project, rows: pd.DataFrame, number: int, rounds: int) -> SelfTestData:
     """Cuts the history at one of several moments: a holdout, and a champion that knows as many rows less."""
     size = min(HOLDOUT, len(rows) // 10)
     least = 2 * definition.training.min_rows
@@ -105,20 +105,22 @@ def _bench(definition: Project, rows: pd.DataFrame, number: int, rounds: int) ->
     old = train[: max(least, len(train) - 2 * size)]
     holdout = rows[end - size : end].reset_index(drop=True)
     old, train = (part.tail(MOST_ROWS).reset_index(drop=True) for part in (old, train))
-    return Bench(definition, old, train, holdout, fit(definition, old, {}))
+    return SelfTestData(definition, old, train, holdout, fit(definition, old, {}))
 
 
-def _judged(plant: Plant, honest: Bench) -> Verdict:
+def _judged(plant: FaultyChallenger, honest: SelfTestData) -> Verdict:
     """Stores a challenger, brings it back as serving would, and has the gate judge it."""
     bench, definition = plant.bench, plant.bench.definition
     with staging_area(definition.name) as scratch:
         directory = scratch / "model"
         save_model(plant.model, directory)
         _pad(directory, plant.padding)
-        challenger = Contender("the challenger", load_model(directory, definition.trusted_types), plant.trained_on)
+        challenger = Candidate("the challenger", load_model(directory, definition.trusted_types), plant.trained_on)
         rehearsal = rehearse_directory(definition, directory, bench.holdout)
-    champion = Contender("the champion", honest.champion, honest.ref(honest.old))
-    ground = Ground(bench.ref(bench.holdout), bench.holdout, bench.train[definition.target], bench.train, rehearsal)
+    champion = Candidate("the champion", honest.champion, honest.ref(honest.old))
+    ground = HoldoutData(
+        bench.ref(bench.holdout), bench.holdout, bench.train[definition.target], bench.train, rehearsal
+    )
     return decide(compare(definition, challenger, champion, ground), definition.gate)
 
 

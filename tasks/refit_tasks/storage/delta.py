@@ -130,7 +130,7 @@ def write(
     return 0 if table is None else table.version()
 
 
-def redo(step: Callable[[], T], name: str) -> T:
+def retry_on_conflict(step: Callable[[], T], name: str) -> T:
     """Repeats a step that reads and then writes, as long as somebody else writes in between.
 
     Args:

@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from refit.inference.prediction_rows import stored
-from refit_tasks.storage.delta import FILE_BYTES, PREDICTIONS, ROW_GROUP, open_table, redo, schema_of, uri_of
+from refit_tasks.storage.delta import (
+    FILE_BYTES,
+    PREDICTIONS,
+    ROW_GROUP,
+    open_table,
+    retry_on_conflict,
+    schema_of,
+    uri_of,
+)
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
@@ -89,7 +97,7 @@ def append(project: str, rows: pa.Table, batch: str) -> int:
         count: int = rows.num_rows
         return count
 
-    return redo(step, name)
+    return retry_on_conflict(step, name)
 
 
 def write_rows(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pyarrow as pa
 
-from refit.data.fingerprint import thinned
+from refit.data.fingerprint import bottom_k_sample
 from refit.data.schema import CATEGORY
 from refit.errors import NotEnoughData
 from refit.inference.prediction_summary import outputs
 from refit.modelling.predictions import predict_once
-from refit.modelling.preparation import pick, seen_by
+from refit.modelling.preparation import features_seen_by, pick
 from refit.project import Project
 from refit.records.references import SnapshotRef
 from refit_tasks.storage.delta import quoted, read, schema_of, uri_of, within
@@ -50,7 +50,7 @@ def scan(definition: Project, ref: SnapshotRef) -> Iterator[pa.RecordBatch]:
     Yields:
         Some thousand rows at a time.
     """
-    for part in read(pinned(definition, ref.version), where=rows_of(definition, ref)):
+    for part in read(open_at_version(definition, ref.version), where=rows_of(definition, ref)):
         yield from part.to_batches()
 
 
@@ -66,7 +66,7 @@ def read_rows(definition: Project, ref: SnapshotRef, columns: list[str] | None =
         The rows sorted by the key; without a key by event time and then by all columns. Texts are `str`, columns that
         were categories are again, times are in UTC, whole numbers with gaps are floats, and so are truth values.
     """
-    table = pinned(definition, ref.version)
+    table = open_at_version(definition, ref.version)
     schema = schema_of(table)
     wanted = columns or schema.names
     order = list(definition.key) or [definition.timestamp, *(n for n in schema.names if n != definition.timestamp)]
@@ -94,7 +94,7 @@ def frame(rows: pa.Table) -> pd.DataFrame:
     return plain.astype(dict.fromkeys(categories, "category"))
 
 
-def pinned(definition: Project, version: int) -> DeltaTable:
+def open_at_version(definition: Project, version: int) -> DeltaTable:
     """Opens a project's table as it was.
 
     Args:
@@ -136,7 +136,7 @@ def chunks(definition: Project, ref: SnapshotRef, columns: list[str]) -> Iterato
         About 100,000 rows at a time, in any order.
     """
     waiting: list[pa.Table] = []
-    for part in read(pinned(definition, ref.version), list(dict.fromkeys(columns)), rows_of(definition, ref)):
+    for part in read(open_at_version(definition, ref.version), list(dict.fromkeys(columns)), rows_of(definition, ref)):
         waiting.append(part)
         if sum(table.num_rows for table in waiting) >= CHUNK:
             yield pa.concat_tables(waiting)
@@ -159,7 +159,7 @@ def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa
     Raises:
         ModelError: If it cannot predict these rows.
     """
-    columns = seen_by(estimator, definition.features_of(rows.column_names))
+    columns = features_seen_by(estimator, definition.features_of(rows.column_names))
     answers = outputs(predict_once(estimator, pick(frame(rows), columns)))
     return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
 
@@ -177,5 +177,5 @@ def sampled(definition: Project, ref: SnapshotRef, columns: list[str], identity:
     Returns:
         The rows, in any order; no columns where there are none.
     """
-    rows = thinned(chunks(definition, ref, [*columns, *identity]), identity, most)
+    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity]), identity, most)
     return pd.DataFrame() if rows is None else frame(rows)

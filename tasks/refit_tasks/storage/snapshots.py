@@ -22,7 +22,7 @@ from refit.project import Project
 from refit.records.references import Champion, SnapshotRef, Split
 from refit.windows import BEGINNING, Window
 from refit_tasks.storage.delta import open_table, read, schema_of, within
-from refit_tasks.storage.snapshot_rows import pinned, rows_of
+from refit_tasks.storage.snapshot_rows import open_at_version, rows_of
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
@@ -97,8 +97,8 @@ def split(
     cut = _cut(definition, times, champion, again=again)
     window = training_window(snapshot.window.start, cut, definition.label_delay, definition.training)
     parts = Split(
-        train=narrow(definition, snapshot, window, labelled=True),
-        holdout=narrow(definition, snapshot, Window(cut, known), labelled=True),
+        train=restrict(definition, snapshot, window, labelled=True),
+        holdout=restrict(definition, snapshot, Window(cut, known), labelled=True),
     )
     _require_enough(definition, parts)
     log.info(
@@ -141,7 +141,7 @@ def _cut(definition: Project, times: Times, champion: Champion | None, *, again:
     raise NoNewData(f"{what}: {remedies}")
 
 
-def narrow(definition: Project, ref: SnapshotRef, window: Window, labelled: bool) -> SnapshotRef:
+def restrict(definition: Project, ref: SnapshotRef, window: Window, labelled: bool) -> SnapshotRef:
     """Names a part of a snapshot.
 
     Args:
@@ -171,7 +171,7 @@ def last_ingested(project: str) -> datetime | None:
 
 def _pin(definition: Project, version: int, window: Window, *, labelled: bool) -> SnapshotRef:
     ref = SnapshotRef(definition.name, version, window, 0, "", labelled)
-    table = pinned(definition, version)
+    table = open_at_version(definition, version)
     content = fingerprint(read(table, where=rows_of(definition, ref)), schema_of(table))
     return SnapshotRef(definition.name, version, window, content.rows, str(content), labelled)
 
@@ -179,7 +179,7 @@ def _pin(definition: Project, version: int, window: Window, *, labelled: bool) -
 def _times(definition: Project, version: int, window: Window) -> Times:
     """Reads the event times of the labelled rows of a window, sorted."""
     ref = SnapshotRef(definition.name, version, window, 0, "", labelled=True)
-    parts = read(pinned(definition, version), [definition.timestamp], rows_of(definition, ref))
+    parts = read(open_at_version(definition, version), [definition.timestamp], rows_of(definition, ref))
     times = [part.column(0).cast(pa.int64()).to_numpy() for part in parts]
     return np.sort(np.concatenate(times)) if times else np.empty(0, np.int64)
 

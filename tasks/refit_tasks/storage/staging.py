@@ -11,10 +11,10 @@ from uuid import uuid4
 import pyarrow as pa
 
 from refit_infra.settings import Settings
-from refit_tasks.errors import naming_the_fix
+from refit_tasks.errors import translate_store_errors
 
 
-class Pieces:
+class SpilledTables:
     """Tables in the order in which they were added, on disk, so that only one at a time is in memory."""
 
     def __init__(self, directory: Path) -> None:
@@ -31,7 +31,7 @@ class Pieces:
         """
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with (
-            naming_the_fix(str(self._directory), "REFIT_HOME"),
+            translate_store_errors(str(self._directory), "REFIT_HOME"),
             pa.ipc.new_stream(self._file(self._count), piece.schema, options=options) as stream,
         ):
             stream.write_table(piece)
@@ -64,7 +64,7 @@ def staging_area(name: str) -> Iterator[Path]:
     root = Settings().staging
     directory = root / f"{name}-{uuid4().hex}"
     held, alone = FileLock(directory / "lock"), FileLock(root / "lock")
-    with naming_the_fix(str(root), "REFIT_HOME"):
+    with translate_store_errors(str(root), "REFIT_HOME"):
         root.mkdir(parents=True, exist_ok=True)
         with alone:
             _remove_abandoned(root)
@@ -90,7 +90,7 @@ def abandoned() -> Iterator[list[Path]]:
 
 
 @contextmanager
-def nobody_writing() -> Iterator[bool]:
+def no_ingest_running() -> Iterator[bool]:
     """Keeps ingests on this machine from beginning.
 
     Yields:
@@ -105,7 +105,7 @@ def _looking() -> Iterator[Path]:
     from filelock import FileLock
 
     root = Settings().staging
-    with naming_the_fix(str(root), "REFIT_HOME"):
+    with translate_store_errors(str(root), "REFIT_HOME"):
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / "lock"):
             yield root

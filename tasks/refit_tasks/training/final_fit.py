@@ -22,14 +22,14 @@ from refit_tasks.evaluation.serving_check import rehearse
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.recipe import tuned_of
 from refit_tasks.registry.tracking import TrackedRun, log_values
-from refit_tasks.storage.snapshots import narrow
+from refit_tasks.storage.snapshots import restrict
 from refit_tasks.training.train import choose_and_fit, run_name, train_once
 
 log = logging.getLogger(__name__)
 
 
 @task(task_run_name="fit {definition.name} again", cache_policy=NO_CACHE)
-def fit_again(definition: Project, judgement: Judgement, parts: Split) -> Judgement:
+def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgement:
     """Fits a recipe that passed the gate again, on all mature rows, unless the policy says to serve what was judged.
 
     Hyperparameters and seed are those of the judged model. The window is chosen anew by the same rule: the holdout has
@@ -74,7 +74,7 @@ def _fitted_again(definition: Project, judgement: Judgement, parts: Split) -> Mo
 
     def fit_all(run: TrackedRun) -> ModelRef:
         log_values(run, tags={"refit.judged_run": judged.run_id})
-        rows = narrow(definition, parts.holdout, window, labelled=True)
+        rows = restrict(definition, parts.holdout, window, labelled=True)
         return choose_and_fit(definition, rows, key, run, tuned_of(judged))
 
     return train_once(definition, key, f"{run_name(definition, window)} served", fit_all)

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from refit.errors import NotEnoughData, RefitError, TrainingFailed
 from refit.modelling.preparation import fit_seeded, prepare
 from refit.project import Project
-from refit_tasks.project_code import blame
+from refit_tasks.project_code import describe_project_error
 
 
 @contextmanager
@@ -34,8 +34,8 @@ def foreign_code(definition: Project) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:  # an estimator may raise anything
         raise TrainingFailed(
-            f"the estimator could not be built or fitted ({blame(error, definition.file)}): correct it, then run "
-            f"refit check {definition.name}"
+            f"the estimator could not be built or fitted ({describe_project_error(error, definition.file)}): "
+            f"correct it, then run refit check {definition.name}"
         ) from error
 
 

@@ -24,11 +24,11 @@ from refit_tasks.maintenance.erasure_records import missing_from
 from refit_tasks.registry.provenance import code_files, hash_of
 from refit_tasks.registry.recipe import kept_code
 from refit_tasks.storage.snapshot_rows import read_rows
-from refit_tasks.storage.snapshots import narrow
+from refit_tasks.storage.snapshots import restrict
 
 
 @contextmanager
-def as_it_was(definition: Project, model: ModelRef, recipe: Recipe) -> Iterator[tuple[Project, str]]:
+def load_recorded_project(definition: Project, model: ModelRef, recipe: Recipe) -> Iterator[tuple[Project, str]]:
     """Gives the project as it was when a model was made: today's file if it is the same, else the recorded one.
 
     Args:
@@ -134,7 +134,7 @@ def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame 
 
 
 def _fingerprint(definition: Project, ref: SnapshotRef) -> str:
-    return narrow(definition, ref, ref.window, labelled=ref.labelled).fingerprint
+    return restrict(definition, ref, ref.window, labelled=ref.labelled).fingerprint
 
 
 def _changed(ref: SnapshotRef, now: str, what: str) -> Cause:

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.errors import CannotReproduce
-from refit.gate.comparison import Contender, answers_of
+from refit.gate.comparison import Candidate, answers_of
 from refit.gate.evaluations import Judgement
 from refit.gate.serving_parity import AGREEMENT
 from refit.modelling.predictions import Predictions, distance
@@ -28,7 +28,7 @@ from refit_tasks.registry.provenance import lock_text
 from refit_tasks.registry.recipe import former_recipe, kept_lock, recipe_now, tuned_of
 from refit_tasks.registry.register import judgement_of, verdict_of_version
 from refit_tasks.training.fit import fit
-from refit_tasks.training.recorded_inputs import as_it_was, held_out, rows_on_record
+from refit_tasks.training.recorded_inputs import held_out, load_recorded_project, rows_on_record
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def _judgement_of(definition: Project, version: int) -> Judgement:
 
 def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
     model, ref = judgement.serving, judgement.comparison.holdout
-    with as_it_was(definition, model, recipe) as (then, code):
+    with load_recorded_project(definition, model, recipe) as (then, code):
         holdout, replaced = held_out(then, ref)
         stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
         surroundings = changes(recipe, recipe_now(definition, recipe.packages), (kept_lock(model), lock_text()))
@@ -132,4 +132,4 @@ def _model(judgement: Judgement, stored: Predictions, differs: tuple[Cause, ...]
 
 
 def _asked(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:
-    return answers_of(definition, Contender("the model", model, trained_on), rows)
+    return answers_of(definition, Candidate("the model", model, trained_on), rows)

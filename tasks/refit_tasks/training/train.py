@@ -27,7 +27,7 @@ from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.model_store import log_model
 from refit_tasks.registry.provenance import code_state, lock_text, machine, requirements, run_key
 from refit_tasks.registry.recipe import PACKAGES, keep_code, keep_tuned, recipe_changed, recipe_tags
-from refit_tasks.registry.register import find_verdict, is_settled, was_overtaken
+from refit_tasks.registry.register import find_verdict, is_settled, lost_promotion_race
 from refit_tasks.registry.source_tags import flow_run_tags, source_tags
 from refit_tasks.registry.tracking import (
     RUN_KEY,
@@ -40,7 +40,7 @@ from refit_tasks.registry.tracking import (
     reference_json,
 )
 from refit_tasks.storage.snapshot_rows import read_rows
-from refit_tasks.storage.snapshots import narrow
+from refit_tasks.storage.snapshots import restrict
 from refit_tasks.training.fit import fit, foreign_code
 from refit_tasks.training.tuning import tune
 
@@ -172,7 +172,7 @@ def _narrowed(
     inside = window.holds(frame[definition.timestamp])
     if inside.all():
         return rows, frame
-    return narrow(definition, rows, window, labelled=rows.labelled), frame[inside]
+    return restrict(definition, rows, window, labelled=rows.labelled), frame[inside]
 
 
 def _lineage(definition: Project, key: str) -> dict[str, str]:
@@ -239,7 +239,7 @@ def open_run_key(definition: Project, parts: Split, force: bool) -> str:
         verdict = find_verdict(definition, key)
         if verdict is None or not is_settled(verdict):
             return key
-        if not force and not was_overtaken(verdict):
+        if not force and not lost_promotion_race(verdict):
             raise NoNewData(
                 f"{definition.name} has no new data since version {verdict.version} was judged: wait for rows, "
                 f"give a later --as-of, or add --force to train again on the same ones"

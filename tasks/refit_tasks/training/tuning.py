@@ -24,7 +24,7 @@ from refit.project import Project
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home
 from refit_tasks.registry.tracking import TrackedRun, log_values, open_run
-from refit_tasks.runs.progress import Gauge
+from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.training.fit import fit
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def tune(definition: Project, space: Tuning, frame: pd.DataFrame, run: TrackedRu
     parts, defaults = fold(definition, frame), _defaults(definition, space)
     with open_study(f"{definition.name}-{key}", defaults) as study:
         _adopt(run, study.study_name)
-        gauge = Gauge(definition.name, "tuning")
+        gauge = ProgressBar(definition.name, "tuning")
         for trial in trials(study, space, definition.training.seed):
             _judge(definition, parts, study, trial, run)
             gauge.show(min(trial.number + 1, space.trials), space.trials)  # killed ones have a number, too

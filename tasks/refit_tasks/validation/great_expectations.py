@@ -19,7 +19,7 @@ from refit.data.contract import Rule
 from refit.errors import BrokenProject
 from refit.project import Project
 from refit_infra.settings import QUIET
-from refit_tasks.project_code import blame
+from refit_tasks.project_code import describe_project_error
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -183,7 +183,9 @@ def rules_of(definition: Project, expectations: Callable[[], list[Any]], schema:
     try:
         rules = tuple(_rule(expectation) for expectation in expectations())
     except (*_MISTAKES, GreatExpectationsError) as error:
-        raise BrokenProject(f"expectations() fails in {blame(error, definition.file)}: correct it") from error
+        raise BrokenProject(
+            f"expectations() fails in {describe_project_error(error, definition.file)}: correct it"
+        ) from error
     unknown = [f"{column!r} in {rule.type}" for rule in rules for column in rule.columns if column not in schema.names]
     if unknown:
         known = ", ".join(schema.names)

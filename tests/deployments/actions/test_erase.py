@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 from refit_deployments.actions.check import list_quarantine
 from refit_deployments.actions.maintenance import doctor_here
 from refit_deployments.cli.champion_commands import card_here
-from refit_tasks.runs.audit_log import deeds, whoever
+from refit_tasks.runs.audit_log import current_user, deeds
 from tests.support.forked_commands import refit
 from tests.support.text_search import traces
 from tests.support.watched_project import on_the_server
@@ -112,7 +112,7 @@ def test_persons_stay_in_the_tables_until_they_are_forgotten(
     assert "rows were erased by" in card_here("visits", 1).lines[0]
     run("monitor", "visits", "--as-of", "2026-02-19T01:00", "--json")
     assert doctor_here("visits", dry_run=False).facts["findings"] == []
-    done = {(deed.action, deed.who == whoever()) for deed in deeds("visits")}
+    done = {(deed.action, deed.who == current_user()) for deed in deeds("visits")}
     assert {("retrain", True), ("forget", True), ("labels", True), ("score", True)} <= done
 
 

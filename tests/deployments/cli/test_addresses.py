@@ -13,10 +13,10 @@ from refit_deployments.local_instance import Note
 
 def test_a_second_up_names_the_first_without_its_password(home: Path) -> None:
     home.mkdir()
-    with already_up.alone():
+    with already_up.single_instance():
         already_up.write(Note(7, "http://ada:secret@127.0.0.1:4200/api", None))
         with pytest.raises(StateError, match=r"running already at http://127\.0\.0\.1:4200 \(process 7\)"):
-            already_up.alone().__enter__()
+            already_up.single_instance().__enter__()
 
 
 def test_a_server_without_the_deployment_is_named_without_its_password(hours: Path, prefect_server: None) -> None:

@@ -56,7 +56,7 @@ def service(name: str, directory: Path) -> Service:
 def test_who_is_killed_while_it_starts_has_told_what_to_end(home: Path) -> None:
     home.mkdir()
     stack, one = Stack(), service("Prefect server", home / "logs")
-    with already_up.alone() as crashed:
+    with already_up.single_instance() as crashed:
         assert crashed is None
         stack.begin(one)
         assert already_up.running() is None, "there is nothing to join yet"

@@ -15,7 +15,12 @@ from refit.errors import StateError
 from refit_deployments.production import object_store as sockets
 from refit_deployments.production import postgres
 from refit_deployments.production import postgres as cluster
-from refit_deployments.production.environment import settings_of, settings_of_server, take_effect, write_environment
+from refit_deployments.production.environment import (
+    apply_environment,
+    settings_of,
+    settings_of_server,
+    write_environment,
+)
 from refit_deployments.production.layout import DOORS, Places
 from refit_deployments.production.passwords import WORDS, make_secrets, read_secret
 from refit_infra.secrets import from_files
@@ -75,7 +80,7 @@ def test_what_a_shell_holds_of_another_place_is_not_in_the_way(home: Path, monke
     script = f". {write_environment(places(home))}; env"
     shell = subprocess.run(["sh", "-ec", script], capture_output=True, text=True, check=True).stdout
     assert not any(line.startswith(other) and "_FILE" not in line for line in shell.splitlines())
-    take_effect(places(home))
+    apply_environment(places(home))
     assert not any(name in os.environ for name in other)
     assert os.environ["REFIT_DATABASE_URL_FILE"] == str(places(home).secrets / "refit_database_url")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.data.fingerprint import Fingerprint, Index, beyond, common, fingerprint, identities, row_hashes
+from refit.data.fingerprint import Fingerprint, Index, common, fingerprint, identities, not_in, row_hashes
 
 SCHEMA = pa.schema(
     [
@@ -102,7 +102,7 @@ def test_index_finds_repeats_and_common_rows(one: list[int], other: list[int]) -
 def test_rows_beyond_the_known_ones_are_counted_as_often_as_they_are(new: list[int], known: list[int]) -> None:
     schema = pa.schema([("k", pa.int64())])
     one, other = (identities(table([{"k": k} for k in found], schema)) for found in (new, known))
-    mask = beyond(one, other)
+    mask = not_in(one, other)
     left = Counter(k for k, fresh in zip(new, mask, strict=True) if fresh)
     assert left == Counter(new) - Counter(known)
     for k in set(new):  # of equal rows the first are the known ones

@@ -12,7 +12,7 @@ from scipy import stats
 from benchmarks.false_alarms import PLANTED, with_drift, without_drift
 from refit.drift.binning import anchor_of, blocks_of
 from refit.drift.comparison import compare, reference_of
-from refit.drift.domain_classifier import raked, sampling_noise
+from refit.drift.domain_classifier import iterative_proportional_fit, sampling_noise
 from refit.drift.null_distribution import Expected
 from refit.drift.profile import profile
 from refit.policies.monitoring import DriftPolicy
@@ -112,7 +112,7 @@ def test_the_noise_of_the_auc_is_that_of_the_test_of_mann_and_whitney() -> None:
 
 def test_raking_gives_the_margins_and_keeps_the_odds() -> None:
     old, margins = np.random.default_rng(9).integers(20, 200, (2, 1, 2, 2)).astype(float)
-    fitted = raked(old, margins)
+    fitted = iterative_proportional_fit(old, margins)
     for axis in (1, 2):
         assert fitted.sum(axis=axis) == pytest.approx((margins / margins.sum()).sum(axis=axis), abs=1e-6)
     odds = stats.contingency.odds_ratio(old[0].astype(int), kind="sample").statistic

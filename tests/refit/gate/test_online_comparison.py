@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.gate.online_comparison import Contest, Side, of_canary, of_shadow
+from refit.gate.online_comparison import Arm, OnlineComparison, compare_blocked, compare_paired
 from tests.support.simulated_challengers import Array, at_most, errors, wandering
 
 REPEATS = 500
@@ -27,15 +27,15 @@ def rmse(losses: Array) -> float:
     return -math.sqrt(float((losses**2).mean()))
 
 
-def side(losses: Array, metric: Metric = mae, moments: Array | None = None) -> Side:
+def side(losses: Array, metric: Metric = mae, moments: Array | None = None) -> Arm:
     ticks = np.arange(len(losses)) if moments is None else moments
     times = pd.Series(START + pd.to_timedelta(ticks, unit="s"))
-    return Side(times, lambda at: metric(losses[at]))
+    return Arm(times, lambda at: metric(losses[at]))
 
 
-def shadowed(rng: np.random.Generator, worse: float = 0.0) -> Contest:
+def shadowed(rng: np.random.Generator, worse: float = 0.0) -> OnlineComparison:
     challenger, champion = errors(rng, 0.6, worse)
-    return of_shadow(side(challenger), side(champion), 0.05, 50)
+    return compare_paired(side(challenger), side(champion), 0.05, 50)
 
 
 def drawn(
@@ -48,14 +48,16 @@ def drawn(
     losses = np.abs(hard[request] + rng.normal(size=len(request)))
     mine = (rng.random(requests) < share)[request]
     canary = side(losses[mine] * (1 + worse), metric, request[mine])
-    return of_canary(canary, side(losses[~mine], metric, request[~mine]), 0.05, 50)
+    return compare_blocked(canary, side(losses[~mine], metric, request[~mine]), 0.05, 50)
 
 
 @pytest.mark.parametrize(
     "one", [shadowed, drawn, lambda rng: drawn(rng, rmse), lambda rng: drawn(rng, rmse, 0.02, 8_000)],
     ids=["shadow", "canary", "canary by a root", "canary of two percent"],
 )  # fmt: skip
-def test_one_that_is_as_good_is_found_different_in_five_percent(one: Callable[[np.random.Generator], Contest]) -> None:
+def test_one_that_is_as_good_is_found_different_in_five_percent(
+    one: Callable[[np.random.Generator], OnlineComparison],
+) -> None:
     rng = np.random.default_rng(11)
     found = [one(rng) for _ in range(REPEATS)]
     assert all(contest.interval for contest in found)
@@ -72,7 +74,7 @@ def test_the_interval_misses_a_true_difference_in_five_percent() -> None:
 
 
 @pytest.mark.parametrize(("one", "worse"), [(shadowed, 0.07), (drawn, 0.15)], ids=["shadow", "canary"])
-def test_one_that_is_worse_is_found(one: Callable[..., Contest], worse: float) -> None:
+def test_one_that_is_worse_is_found(one: Callable[..., OnlineComparison], worse: float) -> None:
     """By shadow a loss near 0.8 that is higher by 0.07, by canary one that is higher by 15 %: other rows tell less."""
     rng = np.random.default_rng(13)
     assert np.mean([one(rng, worse=worse).verdict == "worse" for _ in range(200)]) >= 0.9
@@ -80,21 +82,21 @@ def test_one_that_is_worse_is_found(one: Callable[..., Contest], worse: float) -
 
 def test_a_known_case() -> None:
     noise = np.tile([0.01, -0.01], 200)
-    found = of_shadow(side(np.full(400, 1.0) + noise), side(np.full(400, 1.5)), 0.05, 50)
+    found = compare_paired(side(np.full(400, 1.0) + noise), side(np.full(400, 1.5)), 0.05, 50)
     assert (found.verdict, found.blocks) == ("better", 8)
     assert (found.challenger, found.champion) == pytest.approx((-1.0, -1.5))
     assert found.difference == pytest.approx(0.5)
-    turned = of_shadow(side(np.full(400, 1.5)), side(np.full(400, 1.0) + noise), 0.05, 50)
+    turned = compare_paired(side(np.full(400, 1.5)), side(np.full(400, 1.0) + noise), 0.05, 50)
     assert (turned.verdict, turned.difference) == ("worse", pytest.approx(-0.5))
 
 
 def test_few_rows_tell_nothing() -> None:
-    few = of_shadow(side(np.ones(49)), side(np.zeros(49)), 0.05, 50)
+    few = compare_paired(side(np.ones(49)), side(np.zeros(49)), 0.05, 50)
     assert (few.verdict, few.interval, few.challenger) == ("not yet known", None, -1.0)
     assert "too few to tell" in few.sentence
-    nobody = of_canary(side(np.ones(0)), side(np.zeros(500)), 0.05, 50)
+    nobody = compare_blocked(side(np.ones(0)), side(np.zeros(500)), 0.05, 50)
     assert (nobody.verdict, nobody.challenger, nobody.champion) == ("not yet known", None, 0.0)
-    at_once = of_shadow(*(side(np.ones(400), moments=np.zeros(400)) for _ in range(2)), 0.05, 50)
+    at_once = compare_paired(*(side(np.ones(400), moments=np.zeros(400)) for _ in range(2)), 0.05, 50)
     assert (at_once.blocks, at_once.interval) == (1, None), "one time is one block"
 
 
@@ -102,7 +104,7 @@ def test_rows_of_one_time_stay_in_one_block_and_the_champions_are_those_of_that_
     moments = np.repeat(np.arange(40), 10)
     calm, wild = np.where(moments < 20, 1.0, 5.0), np.where(np.arange(2_000) // 50 < 20, 1.0, 5.0)
     later = np.concatenate([wild, np.full(500, 100.0)])  # the champion alone, after the canary's last request
-    found = of_canary(
+    found = compare_blocked(
         side(calm, moments=moments),
         side(later, moments=np.concatenate([np.arange(2_000) // 50, np.full(500, 90)])),
         0.05,

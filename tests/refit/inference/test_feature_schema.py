@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from refit.errors import ModelError
-from refit.inference.feature_schema import answer, conformed, kinds_of
+from refit.inference.feature_schema import cast_features, kinds_of, predict_rows
 
 ROWS = pd.DataFrame(
     {
@@ -54,7 +54,7 @@ def test_kinds_are_named_for_a_person():
 )
 def test_the_door_refuses_what_it_cannot_make_fit(change, told):
     with pytest.raises(ModelError, match=told):
-        conformed(KINDS, change(ROWS))
+        cast_features(KINDS, change(ROWS))
 
 
 def test_the_door_makes_fit_what_it_can():
@@ -67,7 +67,7 @@ def test_the_door_makes_fit_what_it_can():
         express=ROWS["express"].astype(int),
         at=ROWS["at"].dt.tz_convert("+02:00"),
     )[["extra", *reversed(ROWS.columns)]]
-    got = conformed(KINDS, sent)
+    got = cast_features(KINDS, sent)
     pd.testing.assert_frame_equal(got, ROWS.assign(weight=1.0))
 
 
@@ -76,13 +76,13 @@ def test_answers_do_not_depend_on_how_rows_are_written():
     kinds = kinds_of(ROWS[FEATURES])
     sent = ROWS.assign(town=ROWS["town"].astype(object).where(ROWS["town"].notna(), None), count=ROWS["count"] * 1.0)
     for method in ("predict", "predict_proba"):
-        said = answer(model, kinds, sent[reversed(sent.columns)], method)
+        said = predict_rows(model, kinds, sent[reversed(sent.columns)], method)
         assert (said == getattr(model, method)(ROWS[FEATURES])).all()
 
 
 @pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, pd.NaT])
 def test_one_row_whose_values_are_all_missing_is_taken_for_what_is_known(nothing):
-    got = conformed(KINDS, pd.DataFrame([dict.fromkeys(ROWS.columns, nothing)]))
+    got = cast_features(KINDS, pd.DataFrame([dict.fromkeys(ROWS.columns, nothing)]))
     assert got.isna().all(axis=None)
     assert [str(dtype) for dtype in got.dtypes] == [
         *("str", "category", "float64", "float64", "float64"),
@@ -93,4 +93,4 @@ def test_one_row_whose_values_are_all_missing_is_taken_for_what_is_known(nothing
 @pytest.mark.parametrize("value", [np.inf, 1e300, 2.5, np.nan])
 def test_a_number_that_is_no_whole_one_is_not_made_one(value):
     sent = ROWS.assign(count=[value, *[1.0] * 199])
-    pd.testing.assert_series_equal(conformed(KINDS, sent)["count"], sent["count"])
+    pd.testing.assert_series_equal(cast_features(KINDS, sent)["count"], sent["count"])

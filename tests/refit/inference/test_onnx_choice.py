@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from refit.inference.onnx_choice import AGREEMENT, ONNX, SKLEARN, choose, difference
-from refit.inference.predictor import Proven, Said, columns_of
+from refit.inference.predictor import Prediction, VerifiedDomain, columns_of
 
 KINDS = {"carrier": "text", "weight": "number", "items": "integer"}
-PROVEN = Proven(KINDS, {"carrier": frozenset({"swift", None})}, frozenset({"weight"}))
+PROVEN = VerifiedDomain(KINDS, {"carrier": frozenset({"swift", None})}, frozenset({"weight"}))
 ROW = {"carrier": ["swift"], "weight": [1.5], "items": [2]}
 
 
@@ -31,11 +31,13 @@ def test_a_class_that_differs_is_told_without_a_number() -> None:
 
 
 def test_the_difference_is_a_share_of_large_numbers_and_none_of_classes() -> None:
-    one, other = (Said(np.array(numbers), None) for numbers in ([1e6, 0.5], [1e6 + 1e-3, 0.5]))
+    one, other = (Prediction(np.array(numbers), None) for numbers in ([1e6, 0.5], [1e6 + 1e-3, 0.5]))
     assert difference(one, other) == pytest.approx(1e-9, rel=1e-3)
     odds = np.array([[0.5, 0.5]])
-    assert difference(Said(np.array(["a"]), odds), Said(np.array(["a"]), odds + 1e-3)) == pytest.approx(1e-3)
-    assert difference(Said(np.array(["a"]), odds), Said(np.array(["b"]), odds)) == float("inf")
+    assert difference(Prediction(np.array(["a"]), odds), Prediction(np.array(["a"]), odds + 1e-3)) == pytest.approx(
+        1e-3
+    )
+    assert difference(Prediction(np.array(["a"]), odds), Prediction(np.array(["b"]), odds)) == float("inf")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
 from refit.errors import ModelError
-from refit.inference.predictor import Answerer
+from refit.inference.predictor import Predictor
 
 RNG = np.random.default_rng(0)
 X = pd.DataFrame({"a": RNG.normal(size=200), "b": RNG.normal(size=200), "c": RNG.choice(["u", "v"], 200)})
@@ -41,7 +41,7 @@ MODELS = {
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_it_says_what_the_model_says(model: BaseEstimator) -> None:
     rows = X if "columntransformer" in getattr(model, "named_steps", {}) else NUMBERS
-    said = Answerer(model).say(rows)
+    said = Predictor(model).say(rows)
     assert np.array_equal(said.predictions, model.predict(rows))
     if not hasattr(model, "predict_proba"):
         assert said.probabilities is None
@@ -50,8 +50,8 @@ def test_it_says_what_the_model_says(model: BaseEstimator) -> None:
     expected = model.predict_proba(rows)
     assert np.array_equal(said.probabilities, expected)
     assert said.scores is None if expected.shape[1] > 2 else np.array_equal(said.scores, expected[:, 1])
-    parts = [Answerer(model).say(rows[:50]), Answerer(model).say(rows[50:])]
-    kept = Answerer(model).given(rows, parts)
+    parts = [Predictor(model).say(rows[:50]), Predictor(model).say(rows[50:])]
+    kept = Predictor(model).given(rows, parts)
     assert np.allclose(kept.raw("predict_proba"), expected)
     assert list(kept.raw("predict")) == list(model.predict(rows))
 
@@ -59,7 +59,7 @@ def test_it_says_what_the_model_says(model: BaseEstimator) -> None:
 def test_a_gap_that_the_model_cannot_take_is_named() -> None:
     rows = NUMBERS.head(2).assign(b=[1.0, None])
     with pytest.raises(ModelError, match="missing in the column 'b'") as refused:
-        Answerer(MODELS["nothing before"]).say(rows)
+        Predictor(MODELS["nothing before"]).say(rows)
     assert "\n" not in str(refused.value)
 
 
@@ -68,6 +68,6 @@ def test_a_model_that_looks_at_other_rows_is_found_out() -> None:
         def predict(self, rows: pd.DataFrame) -> np.ndarray:
             return (rows["a"] - rows["a"].mean()).to_numpy()
 
-    assert Answerer(MODELS["pipeline"]).warm_up(X, 5).apart == 0.0
-    assert Answerer(MODELS["regression"]).warm_up(X, 5).apart < 1e-9
-    assert Answerer(Centred()).warm_up(X, 5).apart > 0.01
+    assert Predictor(MODELS["pipeline"]).warm_up(X, 5).apart == 0.0
+    assert Predictor(MODELS["regression"]).warm_up(X, 5).apart < 1e-9
+    assert Predictor(Centred()).warm_up(X, 5).apart > 0.01

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refit.errors import DataError, ModelError
-from refit.inference.feature_schema import conformed, kinds_of
+from refit.inference.feature_schema import cast_features, kinds_of
 from refit.inference.request_rows import (
     MOST_UNPACKED,
-    Wanted,
+    FeatureSpec,
+    dummy_row,
     joined,
-    made_up,
     received_cells,
     received_rows,
     received_table,
@@ -33,7 +33,7 @@ KINDS = {
     "local": "zoneless time",
     "at": "time",
 }
-WANTED = Wanted(KINDS, {"id": "integer", "sent": "time"})
+WANTED = FeatureSpec(KINDS, {"id": "integer", "sent": "time"})
 ROW = {
     "whole": 3,
     "real": 2.5,
@@ -68,7 +68,7 @@ def as_a_reader_gives(rows: list[dict[str, Any]]) -> pd.DataFrame:
 def test_a_row_is_what_the_door_makes_of_it() -> None:
     for rows in ([ROW], [ROW, {**ROW, "whole": 4}], [ROW, dict.fromkeys(ROW) | {"true": False}]):
         made = received_rows(WANTED, rows).features
-        pd.testing.assert_frame_equal(made, conformed(KINDS, as_a_reader_gives(rows)))
+        pd.testing.assert_frame_equal(made, cast_features(KINDS, as_a_reader_gives(rows)))
 
 
 @settings(max_examples=60, deadline=None)
@@ -76,7 +76,7 @@ def test_a_row_is_what_the_door_makes_of_it() -> None:
 def test_values_are_those_of_the_door(rows: list[dict[str, Any]]) -> None:
     try:
         made = received_rows(WANTED, rows).features
-        expected = conformed(KINDS, as_a_reader_gives(rows))
+        expected = cast_features(KINDS, as_a_reader_gives(rows))
     except (DataError, ModelError, pd.errors.OutOfBoundsDatetime, OverflowError):
         return  # a time that no table holds, or a mixture that only a JSON reader keeps apart
     for name in KINDS:
@@ -95,13 +95,13 @@ def test_rows_joined_are_the_rows() -> None:
     assert len(together) == 3
     assert together.others["id"].to_pylist() == [None, 2**60 + 1, None]
     assert together.others["sent"][1].as_py() == pd.Timestamp(ROW["at"])
-    assert kinds_of(made_up(WANTED).features) == KINDS
+    assert kinds_of(dummy_row(WANTED).features) == KINDS
 
 
 def test_an_arrow_table_is_the_same() -> None:
     frame = as_a_reader_gives([ROW, ROW]).assign(id=[1, None])
     made = received_table(WANTED, pa.Table.from_pandas(frame))
-    pd.testing.assert_frame_equal(made.features, conformed(KINDS, frame))
+    pd.testing.assert_frame_equal(made.features, cast_features(KINDS, frame))
     assert made.others["id"].to_pylist() == [1, None]
 
 
@@ -140,7 +140,7 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_text_that_is_sent_once_and_named_often_is_bounded() -> None:
-    one = Wanted({"text": "text"}, {})
+    one = FeatureSpec({"text": "text"}, {})
     indices, size = np.zeros(1_000, "int8"), MOST_UNPACKED // 1_000
     fits = pa.DictionaryArray.from_arrays(indices, ["x" * size])
     assert len(received_table(one, pa.table({"text": fits}))) == 1_000

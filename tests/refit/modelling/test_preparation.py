@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
 from refit.errors import ModelError
-from refit.modelling.preparation import fit_seeded, pick, prepare, seeded, trivial
+from refit.modelling.preparation import baseline_model, fit_seeded, pick, prepare, seeded
 
 DTYPES = [
     "float64",
@@ -84,7 +84,7 @@ def test_what_has_no_parameter_for_a_seed_draws_the_same_twice():
 
 def test_the_trivial_models_ignore_the_features():
     rows = np.zeros((4, 1))
-    assert trivial("regression").fit(rows, [1, 2, 3, 6]).predict(rows).tolist() == [3] * 4
-    classifier = trivial("classification").fit(rows, ["a", "b", "b", "b"])
+    assert baseline_model("regression").fit(rows, [1, 2, 3, 6]).predict(rows).tolist() == [3] * 4
+    classifier = baseline_model("classification").fit(rows, ["a", "b", "b", "b"])
     assert classifier.predict(rows).tolist() == ["b"] * 4
     assert classifier.predict_proba(rows)[0].tolist() == [0.25, 0.75]

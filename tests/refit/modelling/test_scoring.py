@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from refit import GatePolicy, Project
 from refit.errors import ModelError, ProjectError
 from refit.modelling.predictions import predict_once
-from refit.modelling.preparation import trivial
+from refit.modelling.preparation import baseline_model
 from refit.modelling.scoring import metric_of, score
 
 RNG = np.random.default_rng(7)
@@ -141,9 +141,9 @@ def test_a_class_that_was_never_trained_on_counts_as_missed():
 
 
 def test_the_trivial_model_scores_an_auc_of_one_half():
-    baseline = trivial("classification").fit(X, TRUTH)
+    baseline = baseline_model("classification").fit(X, TRUTH)
     assert score("roc_auc", predict_once(baseline, X), TRUTH) == 0.5
-    assert score("r2", predict_once(trivial("regression").fit(X, NUMBERS), X), NUMBERS) == pytest.approx(0)
+    assert score("r2", predict_once(baseline_model("regression").fit(X, NUMBERS), X), NUMBERS) == pytest.approx(0)
 
 
 @pytest.mark.parametrize(

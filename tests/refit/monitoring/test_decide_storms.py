@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from refit import MonitoringPolicy
-from refit.monitoring.decide import Decided, Retrained, again, decide, history_of
+from refit.monitoring.decide import Decided, Retrained, decide, history_of, replay_decision
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.history import History
 from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy
@@ -142,6 +142,8 @@ def test_a_ledger_is_replayed_and_its_newest_entries_are_enough() -> None:
                 entries.append(entry(len(entries) + 1, "retrain", Retrained(entries[-1].id, "rejected", 4.5)))
                 history = history.finished("rejected", 4.5, entries[-2].id)
         decisions = [one for one in entries if one.kind == "decision"]
-        assert [again(one) for one in decisions] == [from_payload(Decided, one.payload).decision for one in decisions]
+        assert [replay_decision(one) for one in decisions] == [
+            from_payload(Decided, one.payload).decision for one in decisions
+        ]
         assert history_of(entries) == history
         assert history_of(entries[entries.index(decisions[-1]) :]) == history

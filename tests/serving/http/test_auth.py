@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from refit.errors import StateError
 from refit_serving.http.api_keys import Keyring, add_key, read_keys
-from refit_serving.http.auth import AccessLog, Door
+from refit_serving.http.auth import AccessLog, AuthMiddleware
 from refit_serving.http.server import serve
 
 
@@ -35,12 +35,12 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def behind(app: FastAPI, file: Path, tmp_path: Path) -> Iterator[Callable[..., Door]]:
+def behind(app: FastAPI, file: Path, tmp_path: Path) -> Iterator[Callable[..., AuthMiddleware]]:
     """Puts the application behind a door, with the keys of the file unless told otherwise."""
     with (tmp_path / "access").open("wb") as log:
 
-        def put(per_second: float = 1_000, *, keyless: bool = False) -> Door:
-            return Door(app, None if keyless else Keyring(file), per_second, AccessLog(log.fileno()))
+        def put(per_second: float = 1_000, *, keyless: bool = False) -> AuthMiddleware:
+            return AuthMiddleware(app, None if keyless else Keyring(file), per_second, AccessLog(log.fileno()))
 
         yield put
 
@@ -51,7 +51,7 @@ def noted(tmp_path: Path) -> Callable[[], list[dict[str, Any]]]:
     return lambda: [json.loads(line) for line in (tmp_path / "access").read_text().splitlines()]
 
 
-Behind = Callable[..., Door]
+Behind = Callable[..., AuthMiddleware]
 Noted = Callable[[], list[dict[str, Any]]]
 BASE = "http://127.0.0.1:8000"
 
@@ -59,7 +59,7 @@ BASE = "http://127.0.0.1:8000"
 class Client:
     """Asks an application in this process."""
 
-    def __init__(self, behind: Door) -> None:
+    def __init__(self, behind: AuthMiddleware) -> None:
         self._behind = behind
 
     def get(self, path: str, **options: Any) -> httpx.Response:
@@ -73,7 +73,7 @@ class Client:
             return await client.request(method, path, **options)
 
 
-def asked(door: Door, authorization: str | None = None) -> int:
+def asked(door: AuthMiddleware, authorization: str | None = None) -> int:
     headers = {} if authorization is None else {"authorization": authorization}
     return Client(door).post("/v1/predict", headers=headers).status_code
 

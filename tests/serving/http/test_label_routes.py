@@ -13,7 +13,7 @@ import pytest
 
 from refit_deployments.actions.predictions import add_waiting
 from refit_tasks.catalog import find_project
-from refit_tasks.ingestion.label_inbox import all_in, join_waiting, labels_of
+from refit_tasks.ingestion.label_inbox import join_waiting, labels_of, read_inbox
 from refit_tasks.storage.delta import open_table, read
 from tests.support.serving_home import Depot, Server, serving
 
@@ -34,7 +34,7 @@ def post(server: Server, body: Any, **headers: str) -> httpx.Response:
 
 def held() -> list[dict[str, Any]]:
     inbox = open_table(labels_of("parcels"))
-    return [json.loads(row) for row in all_in(inbox)["row"].to_pylist()] if inbox else []
+    return [json.loads(row) for row in read_inbox(inbox)["row"].to_pylist()] if inbox else []
 
 
 def test_labels_are_on_disk_when_they_are_answered(server: Server, depot: Depot) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from refit_serving.rows.arrow_rows import STREAM
-from refit_serving.traffic.canary import drawn
+from refit_serving.traffic.canary import in_traffic_share
 from refit_tasks.catalog import find_project
 from refit_tasks.prediction.compare import compare_beside
 from refit_tasks.registry.model_store import FILE, fetch_model
@@ -37,9 +37,9 @@ def _settled(depot: Depot) -> Iterator[None]:
 
 
 def answered(version: int, *, approved: bool) -> None:
-    from refit_tasks.promotion.approve import settle_approval
+    from refit_tasks.promotion.approve import record_approval
 
-    settle_approval.fn("parcels", version, approved=approved, who="Ada", why="", at=datetime.now(UTC))
+    record_approval.fn("parcels", version, approved=approved, who="Ada", why="", at=datetime.now(UTC))
 
 
 def policy(depot: Depot, serving_policy: str, unknown: str = "ignore") -> None:
@@ -134,7 +134,7 @@ def test_a_canary_answers_its_share_of_the_keys_and_no_other(depot: Depot) -> No
 
         keys = range(10_000, 10_500)
         once = [version_of(key, {"row": rows[key % 900], "key": key}) for key in keys]
-        expected = [drawn(f"parcels {challenger.version}", str(key), 0.3) for key in keys]
+        expected = [in_traffic_share(f"parcels {challenger.version}", str(key), 0.3) for key in keys]
         assert once == [challenger.version if mine else champion for mine in expected]
         assert abs(sum(expected) / 500 - 0.3) < 3.3 * (0.3 * 0.7 / 500) ** 0.5
         assert [version_of(key, {"row": rows[0], "key": key}) for key in keys[:50]] == once[:50], "whoever asks again"
@@ -144,7 +144,7 @@ def test_a_canary_answers_its_share_of_the_keys_and_no_other(depot: Depot) -> No
             client.post("/v1/models/parcels/predict", json={"row": rows[0], "request_id": f"r{n}"}) for n in range(50)
         ]
         assert [one.json()["version"] == challenger.version for one in whole] == [
-            drawn(f"parcels {challenger.version}", f"r{n}", 0.3) for n in range(50)
+            in_traffic_share(f"parcels {challenger.version}", f"r{n}", 0.3) for n in range(50)
         ]
         mine = next(key for key, is_mine in zip(keys, expected, strict=True) if is_mine)
         assert version_of(mine, {"row": NEW, "key": mine}) == champion, "what it cannot answer the champion does"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refit.errors import StateError
-from refit_serving.traffic.delivery_counts import Receipts, lost_by_the_dead
+from refit_serving.traffic.delivery_counts import Receipts, count_lost_rows
 
 DYING = """
 import os, signal
@@ -27,16 +27,16 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_a_killed_process_had_not_settled_is_counted_once() -> None:
     died = subprocess.run([sys.executable, "-c", DYING], check=False)
     assert died.returncode == -signal.SIGKILL
-    assert lost_by_the_dead() == {"parcels": 42}
-    assert lost_by_the_dead() == {}
+    assert count_lost_rows() == {"parcels": 42}
+    assert count_lost_rows() == {}
 
 
 def test_who_lives_has_lost_nothing_and_who_ends_in_peace_leaves_nothing(home: Path) -> None:
     mine = Receipts("parcels", "serve-2")
     mine.count(taken=7)
-    assert lost_by_the_dead() == {}
+    assert count_lost_rows() == {}
     mine.close()
-    assert lost_by_the_dead() == {}
+    assert count_lost_rows() == {}
     assert list((home / "serving").iterdir()) == []
 
 
@@ -44,6 +44,6 @@ def test_a_place_that_cannot_be_is_a_sentence(home: Path) -> None:
     home.mkdir()
     (home / "serving").write_text("in the way")
     with pytest.raises(StateError, match="REFIT_HOME"):
-        lost_by_the_dead()
+        count_lost_rows()
     with pytest.raises(StateError, match="REFIT_HOME"):
         Receipts("parcels", "serve-3")

@@ -12,7 +12,7 @@ import pytest
 
 from refit.errors import ModelError
 from refit.inference.onnx_choice import ONNX, SKLEARN, difference
-from refit.inference.predictor import Answerer, Said
+from refit.inference.predictor import Prediction, Predictor
 from refit.inference.request_rows import received_rows
 from refit.records.references import Champion
 from refit_infra.settings import QUIET
@@ -47,12 +47,12 @@ def served(champion: Champion) -> Served:
     return prepared(champion)
 
 
-def asked(served: Served, rows: list[dict[str, Any]]) -> Said:
+def asked(served: Served, rows: list[dict[str, Any]]) -> Prediction:
     return served.model.say(received_rows(served.wanted, rows))
 
 
-def by_sklearn(served: Served, rows: list[dict[str, Any]]) -> Said:
-    return Answerer(served.model.model).say(received_rows(served.wanted, rows))
+def by_sklearn(served: Served, rows: list[dict[str, Any]]) -> Prediction:
+    return Predictor(served.model.model).say(received_rows(served.wanted, rows))
 
 
 def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:

@@ -26,7 +26,7 @@ from refit_tasks.maintenance.lock import nothing_removed, removing
 from refit_tasks.maintenance.prune import prune
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.runs.audit_log import deeds, noted
+from refit_tasks.runs.audit_log import audited, deeds
 from refit_tasks.storage.delta import open_table, read, uri_of, write
 from tests.support.postgres import ABSENT, binaries
 from tests.support.races import place
@@ -228,13 +228,13 @@ def test_what_the_ledger_of_a_backup_names_is_in_it_though_others_write(used: Pa
 
 
 def test_who_did_what_is_known_from_before_and_after(used: Path, tmp_path: Path) -> None:
-    with noted("labels", "rentals"):
+    with audited("labels", "rentals"):
         pass
     back_up(tmp_path / "backup", AT)
     with elsewhere(tmp_path / "new"):
-        with noted("restore --dry-run", None):
+        with audited("restore --dry-run", None):
             restore(tmp_path / "backup", dry_run=True)
-        with noted("restore", None):
+        with audited("restore", None):
             restore(tmp_path / "backup")
         assert [deed.action for deed in deeds()] == ["labels", "restore --dry-run", "restore"]
 

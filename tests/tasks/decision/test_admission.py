@@ -15,9 +15,9 @@ from refit import DeploymentPolicy, Project, Window
 from refit.errors import NotEnoughData, RetrainRefused, StateError
 from refit.monitoring.decide import Retrained
 from refit.monitoring.evidence import Evidence, Request
-from refit_tasks.decision.admission import ask_for_turn
-from refit_tasks.decision.decide import read_history, record_outcome, settle_decision
-from refit_tasks.decision.lock import claim_left_behind, is_taken, turn_file
+from refit_tasks.decision.admission import retrain_slot
+from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
+from refit_tasks.decision.lock import claim_killed_retrain, is_taken, turn_file
 from refit_tasks.ledger.record import entries, verify_ledger
 from tests.tasks.conftest import Race
 
@@ -31,20 +31,20 @@ import pandas as pd
 from sklearn.dummy import DummyRegressor
 from refit import Project
 from refit.monitoring.evidence import Request
-from refit_tasks.decision.admission import ask_for_turn
+from refit_tasks.decision.admission import retrain_slot
 
 project = Project(
     name="rentals", kind="regression", target="rentals", timestamp="observed_at",
     load=lambda window: pd.DataFrame(), build=DummyRegressor,
 )
-with ask_for_turn(project, Request("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC), decision):
+with retrain_slot(project, Request("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC), decision):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def decided(rentals: Project, generation: int = 0, at: datetime = AT) -> int:
     evidence = Evidence("rentals", AT, generation, Window(AT - WEEK, AT), WEEK, 10, 1, None, 10, AT)
-    return settle_decision.fn(rentals, replace(evidence, request=PERSON), at).id
+    return decide_and_record.fn(rentals, replace(evidence, request=PERSON), at).id
 
 
 def endings() -> list[str | None]:
@@ -58,7 +58,7 @@ def test_what_a_killed_retrain_left_is_claimed_by_one(rentals: Project, race: Ra
     assert not is_taken("rentals")
     assert endings() == [None]
     with ThreadPoolExecutor(8) as pool:
-        claims = [one for one in pool.map(lambda _: claim_left_behind(rentals, AT + WEEK), range(8)) if one]
+        claims = [one for one in pool.map(lambda _: claim_killed_retrain(rentals, AT + WEEK), range(8)) if one]
     ((evidence, recorded),) = claims
     assert recorded.id == entries("rentals", "decision")[0].id
     assert (evidence.as_of, evidence.window) == (AT + WEEK, Window(evidence.window.start, AT))
@@ -70,29 +70,29 @@ def test_what_a_killed_retrain_left_is_claimed_by_one(rentals: Project, race: Ra
 def test_one_that_was_killed_twice_is_claimed_by_nobody(rentals: Project, race: Race) -> None:
     number = decided(rentals)
     race(KILLED, 1, killed=True, decision=number)
-    assert claim_left_behind(rentals, AT) is not None
+    assert claim_killed_retrain(rentals, AT) is not None
     race(KILLED, 1, killed=True, decision=number)
-    assert claim_left_behind(rentals, AT) is None
+    assert claim_killed_retrain(rentals, AT) is None
     assert [entry.payload["ending"] for entry in entries("rentals", "retrain")] == ["failed"]
 
 
 def test_nothing_is_claimed_from_the_living_or_from_those_that_ended(rentals: Project) -> None:
-    assert claim_left_behind(rentals, AT) is None
+    assert claim_killed_retrain(rentals, AT) is None
     with pytest.raises(NotEnoughData):
         find_too_little(rentals)
-    assert claim_left_behind(rentals, AT) is None
+    assert claim_killed_retrain(rentals, AT) is None
     assert endings() == ["refused"]
 
 
 def find_too_little(rentals: Project) -> None:
-    with ask_for_turn(rentals, PERSON, AT):
-        assert claim_left_behind(rentals, AT) is None
+    with retrain_slot(rentals, PERSON, AT):
+        assert claim_killed_retrain(rentals, AT) is None
         raise NotEnoughData("too few rows")
 
 
 def test_the_next_retrain_records_the_death_of_the_one_before(rentals: Project, race: Race) -> None:
     race(KILLED, 1, killed=True, decision=None)
-    with pytest.raises(ZeroDivisionError), ask_for_turn(rentals, PERSON, AT):
+    with pytest.raises(ZeroDivisionError), retrain_slot(rentals, PERSON, AT):
         raise ZeroDivisionError
     assert endings() == ["failed", "failed"]
     errors = [entry.payload["error"] for entry in reversed(entries("rentals", "retrain"))]
@@ -118,14 +118,14 @@ def test_a_person_whose_run_keeps_a_decided_one_from_starting_carries_it_out(
 ) -> None:
     definition = rentals.model_copy(update={"deployment": DeploymentPolicy(when_busy=when_busy)})
     number = decided(definition, at=datetime.now(UTC))
-    with pytest.raises(RetrainRefused, match="under way"), ask_for_turn(definition, PERSON, AT):
+    with pytest.raises(RetrainRefused, match="under way"), retrain_slot(definition, PERSON, AT):
         pass  # here, and not in the deployment: the decided one may begin at any moment
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "a deployment")
     if when_busy == "queue":
-        with pytest.raises(RetrainRefused, match="under way"), ask_for_turn(definition, PERSON, AT):
+        with pytest.raises(RetrainRefused, match="under way"), retrain_slot(definition, PERSON, AT):
             pass  # it is the next in the queue
         return
-    with suppress(NotEnoughData), ask_for_turn(definition, PERSON, AT) as turn:
+    with suppress(NotEnoughData), retrain_slot(definition, PERSON, AT) as turn:
         assert turn.decision == number
         raise NotEnoughData("none")
     assert endings() == ["refused"]
@@ -145,7 +145,7 @@ def test_a_number_that_is_no_open_decision_is_refused(rentals: Project) -> None:
 
 
 def take(rentals: Project, decision: int) -> int:
-    with suppress(ZeroDivisionError), ask_for_turn(rentals, PERSON, AT, decision) as turn:
+    with suppress(ZeroDivisionError), retrain_slot(rentals, PERSON, AT, decision) as turn:
         raise ZeroDivisionError
     return turn.decision
 
@@ -157,11 +157,11 @@ def test_a_ledger_that_cannot_be_written_leaves_the_end_to_the_next(
         monkeypatch.setenv("REFIT_DATABASE_URL", f"sqlite:///{home}/nowhere/ledger.db")
         raise ZeroDivisionError
 
-    with pytest.raises(StateError, match="cannot be opened"), ask_for_turn(rentals, PERSON, AT):
+    with pytest.raises(StateError, match="cannot be opened"), retrain_slot(rentals, PERSON, AT):
         lose_the_ledger()
     monkeypatch.delenv("REFIT_DATABASE_URL")
     assert endings() == [None]
-    with pytest.raises(ZeroDivisionError), ask_for_turn(rentals, PERSON, AT):
+    with pytest.raises(ZeroDivisionError), retrain_slot(rentals, PERSON, AT):
         raise ZeroDivisionError
     assert endings() == ["failed", "failed"]
     assert not turn_file("rentals").exists()

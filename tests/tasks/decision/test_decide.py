@@ -12,17 +12,17 @@ import pytest
 
 from refit import MonitoringPolicy, Project, Window
 from refit.errors import RetrainRefused
-from refit.monitoring.decide import Decided, Retrained, again, decide
+from refit.monitoring.decide import Decided, Retrained, decide, replay_decision
 from refit.monitoring.evidence import Evidence, Request
 from refit.monitoring.history import History
 from refit.policies.monitoring import DriftPolicy, PerformancePolicy
 from refit.records.ledger import from_payload
 from refit.records.references import Champion, ModelRef
-from refit_tasks.decision.admission import ask_for_turn
-from refit_tasks.decision.decide import read_history, record_outcome, settle_decision
+from refit_tasks.decision.admission import retrain_slot
+from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
 from refit_tasks.decision.lock import is_taken
 from refit_tasks.ledger.database import writing
-from refit_tasks.ledger.generations import enthrone
+from refit_tasks.ledger.generations import insert_generation
 from refit_tasks.ledger.record import entries, verify_ledger
 from tests.support.decision_situations import drift_at, probe_at, score
 
@@ -64,21 +64,21 @@ def test_a_storm_of_500_triggers_of_all_kinds_leads_to_one_retrain_and_is_replay
         alone = decide(of_kind(number), STORMY, History())
         assert (alone.action, alone.trigger) == ("retrain", KINDS[number])
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda n: settle_decision.fn(stormy, of_kind(n), AT), range(500)))
+        made = list(pool.map(lambda n: decide_and_record.fn(stormy, of_kind(n), AT), range(500)))
     assert sum(one.decision.action == "retrain" for one in made) == 1
     recorded = entries("rentals", "decision", newest=500)
     assert len(recorded) == verify_ledger() == 500
     for entry in recorded[::50]:
-        assert again(entry) == from_payload(Decided, entry.payload).decision
+        assert replay_decision(entry) == from_payload(Decided, entry.payload).decision
 
 
 def test_a_retrain_that_ended_is_known_to_the_next_decision(rentals: Project) -> None:
-    first = settle_decision.fn(rentals, evidence_of(), AT)
+    first = decide_and_record.fn(rentals, evidence_of(), AT)
     record_outcome("rentals", Retrained(first.id, "rejected", 2.5), AT)
     (attempt,) = read_history("rentals", AT).attempts
     assert (attempt.ending, attempt.minutes) == ("rejected", 2.5)
     actions = [
-        settle_decision.fn(rentals, later(weeks, labels), AT + weeks * WEEK).decision.action
+        decide_and_record.fn(rentals, later(weeks, labels), AT + weeks * WEEK).decision.action
         for weeks, labels in ((0.5, AT + WEEK), (1, AT), (1, AT + WEEK))
     ]
     assert actions == ["wait", "wait", "retrain"]  # the cooldown, then labels were the same, then new ones came
@@ -93,12 +93,12 @@ def test_of_a_champion_that_is_promoted_while_the_former_one_is_measured_the_dec
 ) -> None:
     measured = evidence_of(1)
     with writing() as connection:
-        enthrone(connection, "promotion", Champion(evidence()[0], 1, 1, AT), None, {}, once=None)
-    late = settle_decision.fn(rentals, measured, AT)
+        insert_generation(connection, "promotion", Champion(evidence()[0], 1, 1, AT), None, {}, once=None)
+    late = decide_and_record.fn(rentals, measured, AT)
     assert late.decision.action == "wait"
     assert "generation 1 serves now" in str(late.decision)
-    assert again(entries("rentals", "decision")[0]) == late.decision
-    assert settle_decision.fn(rentals, evidence_of(1, generation=1), AT).decision.action == "retrain"
+    assert replay_decision(entries("rentals", "decision")[0]) == late.decision
+    assert decide_and_record.fn(rentals, evidence_of(1, generation=1), AT).decision.action == "retrain"
     verify_ledger()
 
 
@@ -110,8 +110,8 @@ def test_a_turn_is_held_alone_and_a_failure_is_recorded(rentals: Project) -> Non
 
 
 def _fail_within_a_turn(rentals: Project) -> None:
-    with ask_for_turn(rentals, Request("manual", "test"), AT):
+    with retrain_slot(rentals, Request("manual", "test"), AT):
         assert is_taken("rentals")
-        with pytest.raises(RetrainRefused), ask_for_turn(rentals, Request("manual", "again"), AT):
+        with pytest.raises(RetrainRefused), retrain_slot(rentals, Request("manual", "again"), AT):
             pass
         raise ZeroDivisionError

@@ -13,7 +13,7 @@ from refit import Project, Window
 from refit.monitoring.decide import Retrained
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence, Request
-from refit_tasks.decision.decide import RecordedDecision, record_outcome, settle_decision
+from refit_tasks.decision.decide import RecordedDecision, decide_and_record, record_outcome
 from refit_tasks.decision.trigger import idempotency_key, parameters_of, start_remotely
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -35,7 +35,7 @@ def deployed(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def decide(rentals: Project, evidence: Evidence, at: datetime = AT) -> RecordedDecision:
-    recorded = settle_decision.fn(rentals, evidence, at)
+    recorded = decide_and_record.fn(rentals, evidence, at)
     assert recorded.decision.action == "retrain"
     return recorded
 

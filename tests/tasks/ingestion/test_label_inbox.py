@@ -12,7 +12,7 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.label_inbox import all_in, join_waiting, labels_of, leave_in, put_in
+from refit_tasks.ingestion.label_inbox import join_waiting, labels_of, put_in, read_inbox, rewrite_inbox
 from refit_tasks.ingestion.quarantine import quarantined
 from refit_tasks.storage.delta import open_table, read
 from refit_tasks.storage.snapshots import last_ingested
@@ -51,7 +51,7 @@ def labelled(definition: Project) -> dict[str, float]:
 def waiting() -> list[str]:
     inbox = open_table(labels_of("hours"))
     assert inbox is not None
-    return all_in(inbox)["row"].to_pylist()
+    return read_inbox(inbox)["row"].to_pylist()
 
 
 def test_labels_find_their_rows_and_leave_the_inbox() -> None:
@@ -120,9 +120,9 @@ def test_labels_that_arrive_while_others_are_joined_stay() -> None:
     send(_000=1.0)
     inbox = open_table(labels_of("hours"))
     assert inbox is not None
-    held = all_in(inbox)
+    held = read_inbox(inbox)
     send(at=1, _001=2.0)
-    leave_in(inbox, held.slice(0, 0))
+    rewrite_inbox(inbox, held.slice(0, 0))
     assert len(waiting()) == 1
     assert '"001"' in waiting()[0]
 

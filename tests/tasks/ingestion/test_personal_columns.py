@@ -17,7 +17,7 @@ from sklearn.dummy import DummyRegressor
 from refit import FairnessPolicy, GatePolicy, IngestionPolicy, Project, Window
 from refit.data.contract import Contract, Rule
 from refit.errors import ContractViolation, DataError, LoadFailed
-from refit.inference.request_rows import Wanted, received_cells
+from refit.inference.request_rows import FeatureSpec, received_cells
 from refit.labels import Labels, label_rows, read_labels
 from refit_tasks.ingestion.label_join import join_labels, read_label_file
 from refit_tasks.ingestion.load import stage
@@ -79,7 +79,7 @@ def test_labels_and_requests_are_refused_without_the_value(home: Path, tmp_path:
     odd = pa.table({"email": [EMAIL], "y": [1]})
     numbers = pa.schema([("email", pa.int64()), ("y", pa.int64())])
     (tmp_path / "late.csv").write_text(f"email,y\n{EMAIL},1,2\n")
-    wanted = Wanted({"x": "number"}, {"email": "integer"}, ("email",))
+    wanted = FeatureSpec({"x": "number"}, {"email": "integer"}, ("email",))
     refusals: tuple[tuple[type[Exception], Callable[[], Any]], ...] = (
         (ContractViolation, lambda: Labels(two, ["email"], "y", ("email",))),
         (ContractViolation, lambda: read_labels(visits(), "late.csv", odd, numbers)),

@@ -15,10 +15,10 @@ from refit.monitoring.decide import Retrained
 from refit.monitoring.evidence import Request
 from refit.monitoring.guards import cooldown_until
 from refit_serving.metrics.ledger_metrics import EVERY_SECONDS, LedgerCollector
-from refit_tasks.decision.decide import read_history, record_outcome, settle_decision
+from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
 from refit_tasks.ledger.record import record
 from refit_tasks.ledger.summary import Tallies
-from refit_tasks.promotion.approve import settle_approval
+from refit_tasks.promotion.approve import record_approval
 from refit_tasks.promotion.promote import promote
 from refit_tasks.promotion.rollback import roll_back
 from tests.support.decision_situations import drift_at, probe_at, quiet, score
@@ -49,14 +49,14 @@ def lived(rentals: Project, judge) -> Project:
     judge("b", over=first, promote=False)
     promote.fn(judge("c", over=first), first, AT + DAY)
     evidence = quiet(10, generation=2)
-    settle_decision.fn(rentals, evidence, AT + 2 * DAY)
+    decide_and_record.fn(rentals, evidence, AT + 2 * DAY)
     seen = replace(
         evidence,
         drift=drift_at(evidence.as_of, "wind"),
         performance=replace(score(), rows_mature=600),
         probe=probe_at(evidence.as_of),
     )
-    made = settle_decision.fn(rentals, seen, AT + 3 * DAY)
+    made = decide_and_record.fn(rentals, seen, AT + 3 * DAY)
     assert made.decision.action == "retrain"
     record_outcome("rentals", Retrained(made.id, "failed", 4.0, error="no disk"), AT + 3 * DAY)
     return rentals
@@ -86,7 +86,7 @@ def test_a_projects_life_in_numbers(lived: Project) -> None:
 
 def test_what_a_person_asks_for_is_no_monitors(lived: Project) -> None:
     asked = quiet(11, generation=2, request=Request("manual", "why not"))
-    settle_decision.fn(lived, asked, AT + 9 * DAY)
+    decide_and_record.fn(lived, asked, AT + 9 * DAY)
     page = Page()
     assert page("refit_monitored_timestamp_seconds") == (AT + 3 * DAY).timestamp()
     assert page("refit_decided_timestamp_seconds") == (AT + 9 * DAY).timestamp()
@@ -111,10 +111,10 @@ class TestApproval:
         judge("a")
         judge("b")
         assert page("refit_approvals_waiting") == 2
-        settle_approval.fn("rentals", 1, approved=False, who="Ada", why="", at=AT)
+        record_approval.fn("rentals", 1, approved=False, who="Ada", why="", at=AT)
         page.scrape()
         assert page("refit_approvals_waiting") == 1
-        settle_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
+        record_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
         page.scrape()
         assert page("refit_approvals_waiting") == 0
         assert page("refit_approvals_total", answer="approve") == page("refit_approvals_total", answer="refuse") == 1

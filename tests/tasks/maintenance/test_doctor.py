@@ -37,17 +37,17 @@ from sklearn.dummy import DummyRegressor
 os.environ["PREFECT__RUNTIME__FLOW_RUN__ID"] = run
 from refit import Project
 from refit.monitoring.evidence import Request
-from refit_tasks.runs.liveness import living
+from refit_tasks.runs.liveness import run_lock
 from refit_tasks.storage.staging import staging_area
-from refit_tasks.decision.admission import ask_for_turn
+from refit_tasks.decision.admission import retrain_slot
 
 project = Project(
     name="rentals", kind="regression", target="rentals", timestamp="observed_at",
     load=lambda window: pd.DataFrame(), build=DummyRegressor,
 )
 with (
-    living("retrain", "rentals"),
-    ask_for_turn(project, Request("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC)),
+    run_lock("retrain", "rentals"),
+    retrain_slot(project, Request("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC)),
     staging_area("rentals"),
 ):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -31,7 +31,7 @@ from refit_tasks.maintenance.erasure_records import Holder, holders_of, missing_
 from refit_tasks.reporting.entry_story import story
 from refit_tasks.storage.delta import open_table, read, uri_of, within, write
 from refit_tasks.storage.predictions_table import append
-from refit_tasks.storage.snapshots import narrow, take_snapshot
+from refit_tasks.storage.snapshots import restrict, take_snapshot
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.storage.table_files import TableFiles
 from refit_tasks.training.recorded_inputs import held_out, rows_on_record
@@ -166,8 +166,8 @@ def test_killed_at_any_moment_and_repeated_it_ends_the_same(
 
 def test_rows_on_record_are_named_as_erased_and_are_what_is_left(filled: Project, evidence: Callable) -> None:
     snapshot = take_snapshot.fn(filled, AT + timedelta(hours=200))
-    train = narrow(filled, replace(snapshot, version=2), Window(AT, AT + timedelta(hours=50)), labelled=True)
-    holdout = narrow(filled, snapshot, Window(AT + timedelta(hours=90), snapshot.window.end), labelled=True)
+    train = restrict(filled, replace(snapshot, version=2), Window(AT, AT + timedelta(hours=50)), labelled=True)
+    holdout = restrict(filled, snapshot, Window(AT + timedelta(hours=90), snapshot.window.end), labelled=True)
     model, comparison, verdict, ingestion = evidence()
     made = replace(model, trained_on=train), replace(comparison, holdout=holdout), filled.gate, verdict, None, ingestion
     record("visits", "verdict", {"version": 1, **as_payload(Judgement(*made))}, AT)

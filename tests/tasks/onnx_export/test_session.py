@@ -20,7 +20,7 @@ from sklearn.tree import DecisionTreeClassifier
 from refit.errors import ModelError, UntrustedModel
 from refit.inference.feature_schema import kinds_of
 from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm, difference
-from refit.inference.predictor import Answerer, Proven, columns_of
+from refit.inference.predictor import Predictor, VerifiedDomain, columns_of
 from refit_tasks.onnx_export.session import OnnxForm, converted, digest, load_form, packed
 from refit_tasks.onnx_export.verify import FILE, try_form
 from refit_tasks.registry.model_signature import FORMS
@@ -83,7 +83,7 @@ def test_both_forms_say_the_same(model: Any, target: Any, tmp_path: Path) -> Non
     assert form.name == ONNX, form.why
     assert form.difference is not None
     assert form.difference < 1e-12
-    read = OnnxForm((tmp_path / FILE).read_bytes(), Answerer(model).labels)
+    read = OnnxForm((tmp_path / FILE).read_bytes(), Predictor(model).labels)
     assert read.proven.texts["town"] >= {"north", "süd", None}
     assert "gaps" in read.proven.gaps
     assert read.say(columns_of(ROWS.assign(town="unseen"), KINDS)) is None
@@ -91,8 +91,8 @@ def test_both_forms_say_the_same(model: Any, target: Any, tmp_path: Path) -> Non
 
 def made(model: Any, rows: pd.DataFrame) -> OnnxForm:
     kinds = kinds_of(rows)
-    proven = Proven(kinds, {}, frozenset(kinds))
-    return OnnxForm(packed(converted(model, kinds), proven), Answerer(model).labels)
+    proven = VerifiedDomain(kinds, {}, frozenset(kinds))
+    return OnnxForm(packed(converted(model, kinds), proven), Predictor(model).labels)
 
 
 @pytest.mark.parametrize("kind", [ensemble.HistGradientBoostingRegressor, ensemble.RandomForestRegressor])
@@ -117,7 +117,7 @@ def test_a_number_that_trees_refuse_is_left_to_scikit_learn() -> None:
     assert form.say({"x": [3.0]}) is not None
     assert form.say({"x": [1e300]}) is None
     with np.errstate(over="ignore"), pytest.raises(ModelError, match="too large"):
-        Answerer(model).say(pd.DataFrame({"x": [1e300]}))
+        Predictor(model).say(pd.DataFrame({"x": [1e300]}))
 
 
 def test_gaps_and_texts_that_scikit_learn_refuses_are_left_to_it(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_gaps_and_texts_that_scikit_learn_refuses_are_left_to_it(tmp_path: Path)
     model = make_pipeline(columns, linear_model.LogisticRegression()).fit(rows, LATE)
     kinds = kinds_of(rows)
     assert try_form(model, kinds, rows, tmp_path)["name"] == ONNX
-    form = OnnxForm((tmp_path / FILE).read_bytes(), Answerer(model).labels)
+    form = OnnxForm((tmp_path / FILE).read_bytes(), Predictor(model).labels)
     for row in ({"size": ["l"], "weight": [1.0]}, {"size": [None], "weight": [1.0]}, {"size": ["s"], "weight": [None]}):
         assert form.say(row) is None, row
 
@@ -165,7 +165,7 @@ def test_forms_that_do_not_agree_are_not_served(tmp_path: Path) -> None:
 
 def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = linear_model.Ridge().fit(ROWS[["weight"]], AMOUNT)
-    content = packed(converted(model, {"weight": "number"}), Proven({"weight": "number"}, {}, frozenset()))
+    content = packed(converted(model, {"weight": "number"}), VerifiedDomain({"weight": "number"}, {}, frozenset()))
     form = ServingForm(ONNX, "", sha256=digest(content))
     file = tmp_path / FORMS / f"{form.sha256}.onnx"
     with pytest.raises(ModelError, match="is gone"):
@@ -176,7 +176,7 @@ def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.M
     assert read is not None
     said = read.say({"weight": [5.0]})
     assert said is not None
-    assert difference(said, Answerer(model).say(pd.DataFrame({"weight": [5.0]}))) < 1e-12
+    assert difference(said, Predictor(model).say(pd.DataFrame({"weight": [5.0]}))) < 1e-12
     assert load_form(tmp_path, ServingForm(SKLEARN, ""), []) is None
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(UntrustedModel, match="not what the ledger says"):
@@ -187,7 +187,7 @@ def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_file_reaches_for_nothing_else(tmp_path: Path) -> None:
     model = converted(linear_model.Ridge().fit(ROWS[["weight"]], AMOUNT), {"weight": "number"})
-    proven = Proven({"weight": "number"}, {}, frozenset())
+    proven = VerifiedDomain({"weight": "number"}, {}, frozenset())
     foreign = onnx.load_model_from_string(packed(model, proven))
     foreign.opset_import.append(helper.make_opsetid("com.example", 1))
     elsewhere = onnx.load_model_from_string(packed(model, proven))

@@ -16,7 +16,7 @@ from refit.gate.online_comparison import Compared
 from refit_deployments.actions.predictions import describe_comparison
 from refit_tasks.prediction import labelled_predictions as reading
 from refit_tasks.prediction.compare import challenger_markdown, compare_beside
-from refit_tasks.promotion.approve import settle_approval
+from refit_tasks.promotion.approve import record_approval
 from refit_tasks.storage.delta import write
 from refit_tasks.storage.predictions_table import append
 from tests.tasks.conftest import AT, Judge
@@ -37,7 +37,7 @@ def rentals(rentals: Project) -> Project:
 @pytest.fixture
 def waiting(rentals: Project, judge: Judge) -> Project:
     """Version 1 serves, version 2 waits."""
-    first = settle_approval.fn("rentals", judge("first").version, approved=True, who="Ada", why="", at=AT)
+    first = record_approval.fn("rentals", judge("first").version, approved=True, who="Ada", why="", at=AT)
     judge("second", over=first)
     return rentals
 

@@ -18,7 +18,7 @@ from refit import MonitoringPolicy, Project, Window
 from refit.errors import ContractViolation, LoadFailed, NotEnoughData
 from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
-from refit.results.score import EVERYTHING, Sought
+from refit.results.score import EVERYTHING, ScoreRequest
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.quarantine import quarantined, replay
 from refit_tasks.prediction import write_predictions as scored_commit
@@ -81,12 +81,12 @@ def serving(home: Path) -> tuple[Champion, Challenger]:
     return Champion(refs[0], 1, 1, START), Challenger(refs[1], 2, verdict, 7)
 
 
-def sought(seconds: float = ROWS, start: float = 0) -> Sought:
+def sought(seconds: float = ROWS, start: float = 0) -> ScoreRequest:
     window = Window(START + timedelta(seconds=start), START + timedelta(seconds=seconds))
-    return Sought("load", "", window, window.end)
+    return ScoreRequest("load", "", window, window.end)
 
 
-def score(home: Path, what: Sought, project: Project | None = None, *, shadow: bool = True):
+def score(home: Path, what: ScoreRequest, project: Project | None = None, *, shadow: bool = True):
     champion, challenger = serving(home)
     return score_rows.fn(project or definition(), what, champion, challenger if shadow else None, AT, "run")
 
@@ -210,7 +210,7 @@ def test_a_file_needs_no_label_and_its_bad_rows_are_never_replayed(ingested: Pat
         write_deltalake(str(place), rows)
     else:
         rows.to_csv(place, index=False) if suffix == "csv" else rows.to_parquet(place)
-    what = Sought("table" if suffix == "delta" else "file", str(place), EVERYTHING, AT)
+    what = ScoreRequest("table" if suffix == "delta" else "file", str(place), EVERYTHING, AT)
     done = score(ingested, what)
     assert (done.rows_in, done.quarantined, done.champion.scored, done.shadow.scored) == (500, 1, 499, 499)
     assert score(ingested, what).champion.already == 499
@@ -221,7 +221,7 @@ def test_a_file_needs_no_label_and_its_bad_rows_are_never_replayed(ingested: Pat
 
 
 def test_what_cannot_be_scored_is_refused_and_nothing_is_written(ingested: Path, tmp_path: Path) -> None:
-    lost = Sought("file", str(tmp_path / "nowhere.csv"), EVERYTHING, AT)
+    lost = ScoreRequest("file", str(tmp_path / "nowhere.csv"), EVERYTHING, AT)
     with pytest.raises(LoadFailed, match="there is no file"):
         score(ingested, lost)
     file = tmp_path / "rows.parquet"

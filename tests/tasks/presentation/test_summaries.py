@@ -15,12 +15,12 @@ from refit.results.flows import MonitorOutcome, RetrainOutcome
 from refit.windows import Window
 from refit_tasks.presentation.summaries import (
     LONGEST,
-    answered,
     backtested,
     monitored,
     reproduced,
     retrained,
     rolled_back,
+    summarize_approval,
     verdict_in_short,
 )
 from tests.support.monitored_champion import backtest, evidence
@@ -130,8 +130,8 @@ def test_what_followed_is_told_however_long_the_reason(outcome) -> None:
 def test_the_other_flows_say_what_came_of_them(outcome) -> None:
     champion = outcome(FLOOR).promotion
     assert rolled_back(champion, "it is wrong") == "version 3 serves again, generation 2: it is wrong"
-    assert answered(3, champion, "Ada") == "approved by Ada: version 3 is champion, generation 2"
-    assert answered(3, None, "Ada") == "refused by Ada: version 3 is not promoted"
+    assert summarize_approval(3, champion, "Ada") == "approved by Ada: version 3 is champion, generation 2"
+    assert summarize_approval(3, None, "Ada") == "refused by Ada: version 3 is not promoted"
     again = Reproduction(
         project="rentals",
         version=3,

@@ -15,12 +15,12 @@ from refit.errors import NotApproved, StaleChampion
 from refit.monitoring.decide import Retrained
 from refit.monitoring.evidence import Evidence, Request
 from refit_tasks.catalog import find_project
-from refit_tasks.decision.decide import record_outcome, settle_decision
+from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, latest, verify_ledger
-from refit_tasks.promotion.approve import ask_for_approval, pending, settle_approval, who_asked
+from refit_tasks.promotion.approve import ask_for_approval, pending, record_approval, who_asked
 from refit_tasks.promotion.promote import promote
-from refit_tasks.registry.register import is_settled, was_overtaken
+from refit_tasks.registry.register import is_settled, lost_promotion_race
 from refit_tasks.reporting.entry_story import story
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -39,7 +39,7 @@ def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
     assert [one.version for one in pending("rentals")] == [1]
     assert not is_settled(challenger)
 
-    champion = settle_approval.fn("rentals", 1, approved=True, who="Ada", why="looks right", at=AT + HOUR)
+    champion = record_approval.fn("rentals", 1, approved=True, who="Ada", why="looks right", at=AT + HOUR)
     assert champion == current_champion("rentals")
     assert latest("rentals", "approval").payload == {
         "verdict_id": challenger.verdict_id,
@@ -52,30 +52,30 @@ def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
     }
     assert latest("rentals", "approval").at == AT + HOUR
     assert pending("rentals") == []
-    assert settle_approval.fn("rentals", 1, approved=True, who="Ada", why="again", at=AT + 2 * HOUR) == champion
+    assert record_approval.fn("rentals", 1, approved=True, who="Ada", why="again", at=AT + 2 * HOUR) == champion
     assert len(entries(kind="approval")) == len(entries(kind="promotion")) == 1
     verify_ledger()
 
 
 def test_a_refusal_is_final_and_is_asked_for_once(judge) -> None:
     challenger = judge()
-    assert settle_approval.fn("rentals", 1, approved=False, who="Ada", why="too slow", at=AT) is None
+    assert record_approval.fn("rentals", 1, approved=False, who="Ada", why="too slow", at=AT) is None
     assert pending("rentals") == []
     assert is_settled(challenger)
-    assert not was_overtaken(challenger)
+    assert not lost_promotion_race(challenger)
     with pytest.raises(NotApproved, match="was refused by Ada"):
         promote.fn(challenger, None, AT)
     with pytest.raises(NotApproved, match="was refused by Ada: that answer stands"):
-        settle_approval.fn("rentals", 1, approved=True, who="Bob", why="", at=AT)
+        record_approval.fn("rentals", 1, approved=True, who="Bob", why="", at=AT)
     assert current_champion("rentals") is None
 
 
 def test_an_approval_goes_through_the_fence(judge) -> None:
     judge("a")
     judge("b")
-    first = settle_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
+    first = record_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
     with pytest.raises(StaleChampion, match="version 2 of rentals was compared with generation 0, but version 1"):
-        settle_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
+        record_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
     assert current_champion("rentals") == first
     assert pending("rentals") == []
     assert story(latest("rentals", "approval"))[2] == (
@@ -87,9 +87,9 @@ def test_what_waits_for_nobody_says_so(judge, rentals: Project) -> None:
     judge("a", promote=False)
     judge("b")
     with pytest.raises(NotApproved, match="version 1 of rentals was rejected by the gate"):
-        settle_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
+        record_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
     with pytest.raises(NotApproved, match="no judged version 9: versions that wait for approval are 2"):
-        settle_approval.fn("rentals", 9, approved=True, who="Ada", why="", at=AT)
+        record_approval.fn("rentals", 9, approved=True, who="Ada", why="", at=AT)
 
 
 def test_a_form_is_opened_once_for_each_verdict(judge, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,14 +114,14 @@ def test_whoever_asked_for_a_retrain_has_to_find_somebody_else(judge, rentals: P
     challenger = judge()
     evidence = Evidence("rentals", AT, 0, Window(AT - HOUR, AT), HOUR, 10, 1, None, 10, AT)
     asked = replace(evidence, request=Request("manual", "test", who="ada"))
-    decision = settle_decision.fn(rentals, asked, AT)
+    decision = decide_and_record.fn(rentals, asked, AT)
     record_outcome("rentals", Retrained(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
     assert who_asked(challenger) == "ada"
     for who, login in (("ada", ""), ("A. L.", "ada")):
         with pytest.raises(NotApproved, match="ada asked for the retrain of version 1 of rentals"):
-            settle_approval.fn("rentals", 1, approved=True, who=who, why="", at=AT, login=login)
+            record_approval.fn("rentals", 1, approved=True, who=who, why="", at=AT, login=login)
     assert entries(kind="approval") == []
-    assert settle_approval.fn("rentals", 1, approved=True, who="bob", why="", at=AT, login="bob") is not None
+    assert record_approval.fn("rentals", 1, approved=True, who="bob", why="", at=AT, login="bob") is not None
 
 
 def test_an_environment_has_its_own_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import champion_at, current_champion
 from refit_tasks.ledger.record import entries, verify_ledger
 from refit_tasks.promotion import champion as finding
-from refit_tasks.promotion.approve import settle_approval
+from refit_tasks.promotion.approve import record_approval
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.alias import GENERATION, follow_ledger
@@ -109,12 +109,12 @@ def test_what_a_person_has_to_approve_is_adopted_only_then(mlflow_home, judge, r
     asking = adopting(rentals, promotion="approve")
     rentals.__dict__["gate"] = asking.gate  # what the verdicts record
     judge("a")
-    first = settle_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
+    first = record_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
     judge("b", over=first)
     move(2)
     assert find_champion.fn(asking) == first
     assert (alias(), moves()) == (1, [(2, "restored")])
-    settle_approval.fn("rentals", 2, approved=False, who="Ada", why="", at=AT)
+    record_approval.fn("rentals", 2, approved=False, who="Ada", why="", at=AT)
     move(2)
     assert find_champion.fn(asking) == current_champion("rentals") == first
     assert moves() == [(2, "restored")] * 2

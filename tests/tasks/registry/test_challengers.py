@@ -6,7 +6,7 @@ import pytest
 
 from refit import GatePolicy, Project, ServingPolicy
 from refit.records.references import Champion
-from refit_tasks.promotion.approve import settle_approval
+from refit_tasks.promotion.approve import record_approval
 from refit_tasks.registry.challengers import find_challenger
 from tests.tasks.conftest import AT, Judge
 
@@ -17,7 +17,7 @@ def rentals(rentals: Project) -> Project:
 
 
 def answered(version: int, *, approved: bool) -> Champion | None:
-    return settle_approval.fn("rentals", version, approved=approved, who="Ada", why="", at=AT)
+    return record_approval.fn("rentals", version, approved=approved, who="Ada", why="", at=AT)
 
 
 def test_the_newest_that_waits_answers_beside_the_champion(rentals: Project, judge: Judge) -> None:

@@ -11,7 +11,7 @@ from refit_tasks.ledger.record import entries, entry
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.recipe import recipe_of
-from refit_tasks.registry.register import find_verdict, is_settled, register, was_overtaken
+from refit_tasks.registry.register import find_verdict, is_settled, lost_promotion_race, register
 from tests.support.registered_models import with_runs
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -118,7 +118,11 @@ def test_a_verdict_is_settled_once_nothing_is_left_to_do(judge) -> None:
     assert is_settled(open_one)
     assert is_settled(rival)
     assert not is_settled(judge("next", over=first))
-    assert [was_overtaken(each) for each in (open_one, rival, judge("rejected", promote=False))] == [False, True, False]
+    assert [lost_promotion_race(each) for each in (open_one, rival, judge("rejected", promote=False))] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_long_report_fits_the_database(rentals: Project, evidence, mlflow_home) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from refit.errors import NotApproved, StateError
 from refit_deployments.main import app
 from refit_tasks.ledger.record import record
-from refit_tasks.runs.audit_log import deeds, noted, whoever
+from refit_tasks.runs.audit_log import audited, current_user, deeds
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -22,11 +22,11 @@ def refused() -> None:
 
 
 def test_what_the_ledger_does_not_say_is_noted_and_what_it_says_is_read_there(home: Path) -> None:
-    with noted("labels", "bikes"):
+    with audited("labels", "bikes"):
         pass
-    with noted("approve", "bikes", recorded=True):
+    with audited("approve", "bikes", recorded=True):
         record("bikes", "approval", {"approved": False, "who": "ada"}, AT)
-    with pytest.raises(NotApproved), noted("approve", "cars", recorded=True):
+    with pytest.raises(NotApproved), audited("approve", "cars", recorded=True):
         refused()
     record("bikes", "rollback", {"by": "bob", "decision": None}, AT + timedelta(hours=1))
     record("bikes", "rollback", {"by": "the watch", "decision": 7}, AT)
@@ -34,7 +34,7 @@ def test_what_the_ledger_does_not_say_is_noted_and_what_it_says_is_read_there(ho
     record("cars", "decision", {"evidence": {"request": {"by": "manual", "who": "ada"}}}, AT)
     record("cars", "decision", {"evidence": {"request": None}}, AT)
     assert [(one.who, one.action, one.entry) for one in deeds("bikes")] == [
-        ("ada", "refuse", 1), ("bob", "rollback", 2), ("eve", "forget", 4), (whoever(), "labels", None),
+        ("ada", "refuse", 1), ("bob", "rollback", 2), ("eve", "forget", 4), (current_user(), "labels", None),
     ]  # fmt: skip
     assert [(one.action, one.outcome) for one in deeds("cars")] == [("retrain", "done"), ("approve", "NotApproved")]
     assert [one.action for one in deeds(since=AT + timedelta(hours=2))] == ["forget", "labels", "approve"]
@@ -42,7 +42,7 @@ def test_what_the_ledger_does_not_say_is_noted_and_what_it_says_is_read_there(ho
 
 
 def test_the_file_is_its_owners_and_holds_no_words_of_a_fault(home: Path) -> None:
-    with pytest.raises(NotApproved), noted("approve", "bikes"):
+    with pytest.raises(NotApproved), audited("approve", "bikes"):
         refused()
     file = home / "access.jsonl"
     assert file.stat().st_mode & 0o777 == 0o600
@@ -59,6 +59,6 @@ def test_a_home_that_cannot_be_written_is_told_by_the_command_itself(home: Path)
     def broken() -> None:
         raise StateError("the ledger cannot be written")
 
-    with pytest.raises(StateError, match="the ledger"), noted("prune", None):
+    with pytest.raises(StateError, match="the ledger"), audited("prune", None):
         broken()
     assert not home.exists()

@@ -10,7 +10,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 
-from refit_tasks.runs.flow_runs import WAITS, suspended_alive
+from refit_tasks.runs.flow_runs import WAITS, suspended_heartbeat
 
 
 def test_a_run_that_is_suspended_says_that_it_waits(prefect_server: None) -> None:
@@ -19,7 +19,7 @@ def test_a_run_that_is_suspended_says_that_it_waits(prefect_server: None) -> Non
     @flow
     def asks(stop: bool) -> None:
         ids.append(f"prefect.flow-run.{flow_run.id}")
-        with suspended_alive():
+        with suspended_heartbeat():
             if stop:
                 raise Pause
 

@@ -11,9 +11,9 @@ import pytest
 
 from refit import Project, Window
 from refit.monitoring.evidence import Evidence, Request
-from refit_tasks.decision.decide import settle_decision
-from refit_tasks.decision.lock import claim_left_behind
-from refit_tasks.runs.liveness import claim, dead_runs, forget, living
+from refit_tasks.decision.decide import decide_and_record
+from refit_tasks.decision.lock import claim_killed_retrain
+from refit_tasks.runs.liveness import claim, dead_runs, forget, run_lock
 from tests.tasks.conftest import Race
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -21,8 +21,8 @@ WEEK = timedelta(days=7)
 KILLED = """
 import os, signal
 os.environ["PREFECT__RUNTIME__FLOW_RUN__ID"] = run
-from refit_tasks.runs.liveness import living
-with living("monitor", "rentals"):
+from refit_tasks.runs.liveness import run_lock
+with run_lock("monitor", "rentals"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -35,19 +35,19 @@ def run_id(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_living_run_is_not_dead_and_leaves_nothing(run_id: str, home: Path) -> None:
-    with living("retrain", "rentals") as run:
+    with run_lock("retrain", "rentals") as run:
         assert run == run_id
         assert (home / "runs" / f"{run_id}.lock").exists()
         assert dead_runs() == []
         assert claim("rentals", {run_id}) == set()
     assert not (home / "runs" / f"{run_id}.lock").exists()
-    with pytest.raises(ZeroDivisionError), living("retrain", "rentals"):
+    with pytest.raises(ZeroDivisionError), run_lock("retrain", "rentals"):
         raise ZeroDivisionError
     assert dead_runs() == []
 
 
 def test_outside_of_a_run_nothing_is_written(home: Path) -> None:
-    with living("retrain", "rentals") as run:
+    with run_lock("retrain", "rentals") as run:
         assert run is None
     assert not home.exists()
     assert dead_runs() == []
@@ -69,7 +69,7 @@ def test_a_run_that_goes_on_under_its_id_is_alive_again(race: Race, monkeypatch:
     race(KILLED, 1, killed=True, run="first")
     (dead,) = dead_runs()
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "first")
-    with living("monitor", "rentals"):
+    with run_lock("monitor", "rentals"):
         assert dead_runs() == []
         forget(dead)
         assert claim("rentals", {"first"}) == set()
@@ -79,11 +79,11 @@ def test_a_run_that_goes_on_under_its_id_is_alive_again(race: Race, monkeypatch:
 def test_what_a_killed_monitor_had_decided_is_claimed_by_one(rentals: Project, race: Race) -> None:
     evidence = Evidence("rentals", AT, 0, Window(AT - WEEK, AT), WEEK, 10, 1, None, 10, AT)
     asked = replace(evidence, request=Request("manual", "test"))
-    number = settle_decision.fn(rentals, asked, AT, turn="first").id
-    assert claim_left_behind(rentals, AT + WEEK) is None
+    number = decide_and_record.fn(rentals, asked, AT, turn="first").id
+    assert claim_killed_retrain(rentals, AT + WEEK) is None
     race(KILLED, 1, killed=True, run="first")
     with ThreadPoolExecutor(8) as pool:
-        claims = [one for one in pool.map(lambda _: claim_left_behind(rentals, AT + WEEK), range(8)) if one]
+        claims = [one for one in pool.map(lambda _: claim_killed_retrain(rentals, AT + WEEK), range(8)) if one]
     assert [recorded.id for _, recorded in claims] == [number]
-    assert claim_left_behind(rentals, AT + WEEK) is None
+    assert claim_killed_retrain(rentals, AT + WEEK) is None
     assert [run.claimed for run in dead_runs()] == [True]

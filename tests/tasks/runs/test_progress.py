@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.client.schemas.objects import Artifact
 from prefect.runtime import task_run
 
-from refit_tasks.runs.progress import LONG_SECONDS, Gauge
+from refit_tasks.runs.progress import LONG_SECONDS, ProgressBar
 
 
 class Clock:
@@ -37,7 +37,7 @@ def working(steps: int, seconds: float) -> tuple[str, str, list[float]]:
     @task
     def work() -> str:
         clock = Clock()
-        gauge = Gauge(project, "tuning", clock)
+        gauge = ProgressBar(project, "tuning", clock)
         for done in range(1, steps + 1):
             clock.now += seconds
             with ThreadPoolExecutor(1) as pool:
@@ -76,7 +76,7 @@ def test_it_moves_once_a_second_at_most_and_at_the_end(prefect_server: None) -> 
 
 def test_outside_of_a_run_there_is_none(prefect_server: None) -> None:
     clock, project = Clock(), f"p{uuid4().hex[:8]}"
-    gauge = Gauge(project, "tuning", clock)
+    gauge = ProgressBar(project, "tuning", clock)
     clock.now = 60.0
     gauge.show(1, 1)
     assert bars(project) == []

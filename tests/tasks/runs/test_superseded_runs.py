@@ -16,14 +16,14 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Completed, Failed, Pending, Running, Scheduled
 
-from refit_tasks.runs.flow_runs import SKIPPED, completed, newest_missed_once
+from refit_tasks.runs.flow_runs import SKIPPED, completed, skip_superseded_runs
 
 HOUR = timedelta(hours=1)
 worked: list[str] = []
 
 
 @flow(name="watched")
-@newest_missed_once
+@skip_superseded_runs
 def watched(project: str = "parcels") -> str:
     worked.append(project)
     return completed("done", "worked")

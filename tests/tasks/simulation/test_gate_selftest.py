@@ -13,7 +13,7 @@ from refit import Budgets, GatePolicy, Project
 from refit_tasks.catalog import discover
 from refit_tasks.simulation import gate_selftest as selftest_module
 from refit_tasks.simulation.faulty_challengers import BAD
-from refit_tasks.simulation.gate_selftest import Tried, selftest
+from refit_tasks.simulation.gate_selftest import SelfTestResult, selftest
 from tests.support import paths
 
 EXAMPLES = discover(paths.EXAMPLES).projects
@@ -24,7 +24,7 @@ QUICK = GatePolicy(budgets=Budgets(latency_ms=200))
 """The slow challenger need not be slower than that."""
 
 
-def tried(definition: Project, rounds: int = 1) -> dict[str, Tried]:
+def tried(definition: Project, rounds: int = 1) -> dict[str, SelfTestResult]:
     return {one.name: one for one in selftest(definition, JUNE, rounds)}
 
 

@@ -11,8 +11,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from refit.errors import StateError
 from refit.windows import Window
 from refit_infra.settings import Settings
-from refit_tasks.storage.delta import open_table, read, redo, schema_of, within, write
-from refit_tasks.storage.staging import Pieces, staging_area
+from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within, write
+from refit_tasks.storage.staging import SpilledTables, staging_area
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -40,10 +40,10 @@ def test_a_write_to_what_has_changed_fails(replacing: str | None) -> None:
 def test_redo_opens_the_table_again_and_gives_up_in_the_end() -> None:
     stale = iter([None, None])
     write("some", None, [one(1)], one(1).schema)
-    redo(lambda: write("some", next(stale, open_table("some")), [one(2)], one(1).schema), "some")
+    retry_on_conflict(lambda: write("some", next(stale, open_table("some")), [one(2)], one(1).schema), "some")
     assert cells() == [1, 2]
     with pytest.raises(StateError, match="'some' was changed by others"):
-        redo(lambda: write("some", None, [one(3)], one(1).schema), "some")
+        retry_on_conflict(lambda: write("some", None, [one(3)], one(1).schema), "some")
 
 
 def test_a_version_stays_readable_for_a_century() -> None:
@@ -73,7 +73,7 @@ def test_staging_is_removed_and_so_is_what_a_dead_process_left() -> None:
         with staging_area("p") as living:
             assert not left.exists()
             assert dead.exists()
-            pieces = Pieces(living / "raw")
+            pieces = SpilledTables(living / "raw")
             pieces.add(one(1))
             pieces.add(pa.table({"b": ["x", None]}))
             assert (pieces.rows, [piece.column_names for piece in pieces]) == (3, [["a"], ["b"]])

@@ -24,7 +24,7 @@ from refit_tasks.evaluation.evaluate import evaluate
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.snapshot_rows import read_rows
-from refit_tasks.training.final_fit import fit_again
+from refit_tasks.training.final_fit import final_fit
 from refit_tasks.training.train import train
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -96,7 +96,7 @@ def runs() -> int:
 
 def test_the_model_that_serves_has_seen_all_mature_rows() -> None:
     before = judged(bikes())
-    after = fit_again.fn(bikes(), before, PARTS)
+    after = final_fit.fn(bikes(), before, PARTS)
     assert after.served is not None
     assert after.serving == after.served
     assert after.served.trained_on.window == part(100, HOURS).window
@@ -115,9 +115,9 @@ def test_the_model_that_serves_has_seen_all_mature_rows() -> None:
 
 def test_a_run_that_was_killed_afterwards_finds_it_again() -> None:
     before = judged(bikes())
-    after = fit_again.fn(bikes(), before, PARTS)
+    after = final_fit.fn(bikes(), before, PARTS)
     count = runs()
-    again = fit_again.fn(bikes(), before, PARTS)
+    again = final_fit.fn(bikes(), before, PARTS)
     assert replace(again, rehearsal=None) == replace(after, rehearsal=None)  # which takes another time each time
     assert runs() == count == 2
 
@@ -125,15 +125,15 @@ def test_a_run_that_was_killed_afterwards_finds_it_again() -> None:
 def test_nothing_is_fitted_after_a_rejection_or_where_the_policy_says_so() -> None:
     before = judged(bikes())
     rejected = replace(before, verdict=Verdict((Reason("floor", passed=False, value=0, limit=1, sentence="low"),)))
-    assert fit_again.fn(bikes(), rejected, PARTS) == rejected
-    assert fit_again.fn(bikes(refit=False), before, PARTS) == before
+    assert final_fit.fn(bikes(), rejected, PARTS) == rejected
+    assert final_fit.fn(bikes(refit=False), before, PARTS) == before
     assert runs() == 1
 
 
 @pytest.mark.parametrize(("build", "why"), [(Spoilt, "significantly worse"), (Broken, "too many rows for me")])
 def test_where_the_second_fit_comes_to_grief_the_judged_model_serves(build, why: str) -> None:
     before = judged(bikes(build))
-    after = fit_again.fn(bikes(build), before, PARTS)
+    after = final_fit.fn(bikes(build), before, PARTS)
     assert after.served is None
     assert after.serving == before.model
     assert after.bound is not None
@@ -145,7 +145,7 @@ def test_the_hyperparameters_are_those_that_were_judged() -> None:
     pytest.importorskip("optuna")
     definition = bikes(Ridge, tuning=Tuning(space={"alpha": FloatRange(low=5.0, high=100.0)}, trials=3))
     before = judged(definition)
-    after = fit_again.fn(definition, before, PARTS)
+    after = final_fit.fn(definition, before, PARTS)
     models = [fetch_model(definition, model) for model in (before.model, after.serving)]
     assert models[0].alpha == models[1].alpha != 1.0
     assert models[0].coef_ != models[1].coef_
@@ -167,7 +167,7 @@ def test_the_window_is_chosen_anew_since_the_holdout_may_show_a_new_world(mlflow
     ingestion = Ingestion("bikes", parts.train.window, 0, HOURS, HOURS, 0, HOURS, 0)
     judgement = Judgement(model, comparison, GatePolicy(), passed, None, ingestion)
 
-    after = fit_again.fn(definition, judgement, parts)
+    after = final_fit.fn(definition, judgement, parts)
     assert after.served is not None
     assert model.trained_on.window.start == parts.train.window.start
     assert after.served.trained_on.window.start > START + timedelta(hours=turned - 100)

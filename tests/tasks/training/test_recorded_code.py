@@ -15,7 +15,7 @@ from refit_tasks.catalog import read_project
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.recipe import keep_code, recipe_now
 from refit_tasks.registry.tracking import TrackedRun
-from refit_tasks.training.recorded_inputs import as_it_was
+from refit_tasks.training.recorded_inputs import load_recorded_project
 from tests.tasks.conftest import AT
 
 FILE = """
@@ -75,7 +75,7 @@ def changed(directory: Path) -> Project:
 def test_what_lies_beside_the_file_is_the_recorded_one_too(directory: Path, kept: tuple[ModelRef, Recipe]) -> None:
     today = changed(directory)
     path, ours = list(sys.path), (sys.modules["_strength"], sys.modules["refit_project_tides"])
-    with as_it_was(today, *kept) as (then, code):
+    with load_recorded_project(today, *kept) as (then, code):
         assert (code, then.build().alpha) == ("recorded", 1)
     assert sys.path == path
     assert (sys.modules["_strength"], sys.modules["refit_project_tides"]) == ours
@@ -83,7 +83,7 @@ def test_what_lies_beside_the_file_is_the_recorded_one_too(directory: Path, kept
 
 def test_the_same_file_is_not_fetched(directory: Path, kept: tuple[ModelRef, Recipe]) -> None:
     today = read_project(directory / "tides.py")
-    with as_it_was(today, *kept) as (then, code):
+    with load_recorded_project(today, *kept) as (then, code):
         assert (then, code) == (today, "today's")
 
 
@@ -92,5 +92,8 @@ def test_files_that_no_hash_covers_are_not_run(directory: Path, kept: tuple[Mode
     today, run = changed(directory), artifacts(kept[0]) / "code" / name
     run.parent.mkdir(exist_ok=True)
     run.write_text("raise SystemExit('this must not run')\n")
-    with pytest.raises(CannotReproduce, match="is not the one that the ledger names"), as_it_was(today, *kept):
+    with (
+        pytest.raises(CannotReproduce, match="is not the one that the ledger names"),
+        load_recorded_project(today, *kept),
+    ):
         pass
