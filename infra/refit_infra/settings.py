@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     """`REFIT_LOG_FORMAT`: whether flows, commands and servers log for people, or one JSON object a line."""
     serving_form: Literal["measured", "scikit-learn"] = "measured"
     """`REFIT_SERVING_FORM`: whether `refit serve` answers by ONNX where that was measured to say the same and to be
-    faster, or by scikit-learn alone."""
+    faster, or by scikit-learn alone, so that a retrain makes no ONNX form either."""
 
     @field_validator("home", "projects")
     @classmethod

@@ -19,6 +19,7 @@ from refit.inference.feature_schema import cast_features
 from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
+from refit_infra.settings import Settings
 from refit_tasks.evaluation.evaluate import in_time
 from refit_tasks.evaluation.sandbox_worker import TIME_OVER, SandboxJob, write_frame
 from refit_tasks.evaluation.serving_check import ROOM
@@ -38,6 +39,8 @@ _LONGEST = 200
 def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef) -> Judgement:
     """Chooses the form in which a model serves that may; of one that was rejected none is made.
 
+    Where `REFIT_SERVING_FORM` asks for scikit-learn, no ONNX form is made, timed or kept.
+
     Args:
         definition: The project.
         judgement: The verdict, and the model that is to serve.
@@ -51,6 +54,8 @@ def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef)
     """
     if not judgement.verdict.promote:
         return judgement
+    if Settings().serving_form != "measured":
+        return replace(judgement, form=_none("REFIT_SERVING_FORM asks for scikit-learn"))
     rows = in_time(definition, holdout)
     with fetched(judgement.serving) as directory:
         return replace(judgement, form=make_form(definition, judgement.serving, directory, rows))
