@@ -22,7 +22,7 @@ from refit_tasks.errors import translate_store_errors
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+RELOAD_SECONDS = 1.0
 """How long a key that was taken out of the file may still open the door."""
 
 LOOK, PREDICT, LABEL = "look", "predict", "label"
@@ -35,7 +35,7 @@ _LINE = re.compile(rf"({_NAME}) sha256:([0-9a-f]{{64}}) ((?:{_RIGHTS})(?:,(?:{_R
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ApiKey:
     """One line of the file."""
 
     name: str
@@ -51,10 +51,10 @@ class Keyring:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._stamp, self._looked = _stamp(file), 0.0
+        self._stamp, self._looked = _file_stamp(file), 0.0
         self._keys = read_keys(file)
 
-    def holder(self, key: bytes, now: float) -> Key | None:
+    def holder(self, key: bytes, now: float) -> ApiKey | None:
         """Finds out whose key somebody has sent; it takes as long for a wrong one.
 
         Args:
@@ -64,11 +64,11 @@ class Keyring:
         Returns:
             The line of the file; `None` if it is nobody's.
         """
-        if now - self._looked > LOOK_SECONDS:
+        if now - self._looked > RELOAD_SECONDS:
             self._looked = now
             self._look()
         digest = sha256(key).digest()
-        found: Key | None = None
+        found: ApiKey | None = None
         for one in self._keys:
             if hmac.compare_digest(one.digest, digest):
                 found = one
@@ -76,7 +76,7 @@ class Keyring:
 
     def _look(self) -> None:
         """Reads a file that has changed; one that cannot be read changes nothing, so that a slip locks nobody out."""
-        stamp = _stamp(self._file)
+        stamp = _file_stamp(self._file)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -88,7 +88,7 @@ class Keyring:
         log.warning("the keys were read again: there are %d", len(self._keys))
 
 
-def read_keys(file: Path) -> tuple[Key, ...]:
+def read_keys(file: Path) -> tuple[ApiKey, ...]:
     """Reads the file.
 
     Args:
@@ -105,7 +105,7 @@ def read_keys(file: Path) -> tuple[Key, ...]:
     if anybody:
         raise StateError(f"anybody may write to {file}, and so let anybody in: `chmod o-w {file}`")
     lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
-    return tuple(_key(file, number, line) for number, line in lines if line and not line.startswith("#"))
+    return tuple(_parse_line(file, number, line) for number, line in lines if line and not line.startswith("#"))
 
 
 def add_key(file: Path, name: str, rights: Iterable[str] = RIGHTS) -> str:
@@ -136,14 +136,14 @@ def add_key(file: Path, name: str, rights: Iterable[str] = RIGHTS) -> str:
     return key
 
 
-def _key(file: Path, number: int, line: str) -> Key:
+def _parse_line(file: Path, number: int, line: str) -> ApiKey:
     found = _LINE.fullmatch(line)
     if found is None:  # what stands there is not shown: it may be a key
         raise StateError(f"line {number} of {file} is no key: take it out, and `refit serve-key NAME` makes one")
-    return Key(found[1], bytes.fromhex(found[2]), frozenset(found[3].split(",")))
+    return ApiKey(found[1], bytes.fromhex(found[2]), frozenset(found[3].split(",")))
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def _file_stamp(file: Path) -> tuple[int, int, int] | None:
     try:
         found = file.stat()
     except OSError:

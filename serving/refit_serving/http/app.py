@@ -21,20 +21,20 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from refit.errors import RefitError
-from refit_serving.http.label_routes import labelling
-from refit_serving.http.predict_routes import inference_protocol, predictions
+from refit_serving.http.label_routes import make_label_routes
+from refit_serving.http.predict_routes import make_inference_routes, make_prediction_routes
 from refit_serving.metrics.server_metrics import CONTENT_TYPE
 from refit_serving.traffic.follower import ServingSlot
 from refit_serving.traffic.service import Service
 
 log = logging.getLogger(__name__)
 
-_PHRASES = ("Not Found", "Method Not Allowed")
-_WORDS = {
+_DEFAULT_DETAILS = ("Not Found", "Method Not Allowed")
+_SENTENCES = {
     404: "there is no such address: the page at /docs lists all of them",
     405: "this address is not asked like that: the page at /docs says how",
 }
-_ABOUT = "The champions of Refit's projects over HTTP."
+_DESCRIPTION = "The champions of Refit's projects over HTTP."
 
 
 def make_app(service: Service) -> FastAPI:
@@ -54,20 +54,25 @@ def make_app(service: Service) -> FastAPI:
 
     # The pages that FastAPI has for people load scripts from elsewhere.
     app = FastAPI(
-        title="Refit", version=version("refit"), description=_ABOUT, lifespan=running, docs_url=None, redoc_url=None
+        title="Refit",
+        version=version("refit"),
+        description=_DESCRIPTION,
+        lifespan=running,
+        docs_url=None,
+        redoc_url=None,
     )
-    for routes in (predictions, inference_protocol, labelling, health):
+    for routes in (make_prediction_routes, make_inference_routes, make_label_routes, make_health_routes):
         app.include_router(routes(service))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(page_of(app.openapi()))
+        return HTMLResponse(render_page(app.openapi()))
 
     _name_projects(app, sorted(service.follower.seats))
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RefitError, _unfit)
-    app.add_exception_handler(RequestValidationError, _unfit)
-    app.add_exception_handler(Exception, _failed)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(RefitError, _handle_invalid_request)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
+    app.add_exception_handler(Exception, _handle_fault)
     return app
 
 
@@ -80,17 +85,17 @@ def _name_projects(app: FastAPI, projects: list[str]) -> None:
                     parameter["schema"]["enum"] = projects
 
 
-def _refused(_request: Request, refused: Exception) -> JSONResponse:
+def _handle_http_error(_request: Request, refused: Exception) -> JSONResponse:
     assert isinstance(refused, HTTPException)  # noqa: S101 - it is registered for these
-    known = _WORDS.get(refused.status_code) if refused.detail in _PHRASES else None
+    known = _SENTENCES.get(refused.status_code) if refused.detail in _DEFAULT_DETAILS else None
     return JSONResponse({"error": known or refused.detail}, refused.status_code, refused.headers)
 
 
-def _unfit(_request: Request, refused: Exception) -> JSONResponse:
+def _handle_invalid_request(_request: Request, refused: Exception) -> JSONResponse:
     return JSONResponse({"error": " ".join(str(refused).split())}, 422)
 
 
-def _failed(request: Request, fault: Exception) -> JSONResponse:
+def _handle_fault(request: Request, fault: Exception) -> JSONResponse:
     log.error("%s %s failed", request.method, request.url.path, exc_info=fault)
     return JSONResponse({"error": "the server failed: its log says why"}, 500)
 
@@ -103,7 +108,7 @@ b { display: inline-block; min-width: 3.5rem; color: #05647d; } summary { cursor
 """
 
 
-def page_of(description: Mapping[str, Any]) -> str:
+def render_page(description: Mapping[str, Any]) -> str:
     """Writes the page.
 
     Args:
@@ -114,7 +119,7 @@ def page_of(description: Mapping[str, Any]) -> str:
     """
     about = description["info"]
     title = f"{escape(about['title'])} {escape(about['version'])}"
-    sections = "".join(_sections(description["paths"]))
+    sections = "".join(_render_sections(description["paths"]))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f"<h1>{title}</h1><p>{escape(about.get('description', ''))} "
@@ -122,27 +127,29 @@ def page_of(description: Mapping[str, Any]) -> str:
     )
 
 
-def _sections(paths: Mapping[str, Any]) -> Iterator[str]:
+def _render_sections(paths: Mapping[str, Any]) -> Iterator[str]:
     for path, operations in paths.items():
         for method, operation in operations.items():
             yield f"<h2><b>{escape(method.upper())}</b> <code>{escape(path)}</code></h2>"
             yield f"<p>{escape(operation.get('description') or operation.get('summary', ''))}</p>"
             for content, body in operation.get("requestBody", {}).get("content", {}).items():
-                yield _folded(f"Body: {content}", body.get("schema", {}))
-            yield _folded("Answers", {status: _answer(one) for status, one in operation["responses"].items()})
+                yield _render_details(f"Body: {content}", body.get("schema", {}))
+            yield _render_details(
+                "Answers", {status: _describe_response(one) for status, one in operation["responses"].items()}
+            )
 
 
-def _answer(response: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON values are of any type
+def _describe_response(response: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON values are of any type
     schemas = [content.get("schema", {}) for content in response.get("content", {}).values()]
     return {"description": response["description"], **({"schema": schemas[0]} if schemas and schemas[0] else {})}
 
 
-def _folded(title: str, value: Any) -> str:  # noqa: ANN401
+def _render_details(title: str, value: Any) -> str:  # noqa: ANN401
     shown = escape(json.dumps(value, indent=2))
     return f"<details><summary>{escape(title)}</summary><pre>{shown}</pre></details>"
 
 
-def health(service: Service) -> APIRouter:
+def make_health_routes(service: Service) -> APIRouter:
     """Makes the routes.
 
     Args:
@@ -161,7 +168,7 @@ def health(service: Service) -> APIRouter:
     @router.get("/readyz", responses={503: {"description": "A project has no version that answers."}})
     async def readyz() -> JSONResponse:
         """Tell which version answers for each project, and why it is not another one."""
-        return JSONResponse(_state(service), 200 if service.ready else 503)
+        return JSONResponse(_describe_state(service), 200 if service.ready else 503)
 
     @router.get("/metrics", response_class=Response)
     async def metrics() -> Response:
@@ -171,7 +178,7 @@ def health(service: Service) -> APIRouter:
     return router
 
 
-def _beside(seat: ServingSlot) -> dict[str, Any] | None:
+def _describe_challenger(seat: ServingSlot) -> dict[str, Any] | None:
     trial = seat.trial_beside(seat.served) if seat.served else None
     if trial is None and not seat.trial_trouble:
         return None
@@ -183,7 +190,7 @@ def _beside(seat: ServingSlot) -> dict[str, Any] | None:
     }
 
 
-def _state(service: Service) -> dict[str, Any]:
+def _describe_state(service: Service) -> dict[str, Any]:
     projects: dict[str, Any] = {}
     for name, seat in service.follower.seats.items():
         served = seat.served
@@ -191,6 +198,6 @@ def _state(service: Service) -> dict[str, Any]:
             "version": served.version if served else None,
             "generation": served.generation if served else None,
             "trouble": seat.trouble or None,
-            "challenger": _beside(seat),
+            "challenger": _describe_challenger(seat),
         }
     return {"ready": service.ready, "projects": projects, "trouble": service.follower.trouble or None}

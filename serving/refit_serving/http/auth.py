@@ -23,17 +23,17 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from refit_infra.loopback import is_loopback
-from refit_serving.http.api_keys import LABEL, LOOK, PREDICT, Key, Keyring
+from refit_serving.http.api_keys import LABEL, LOOK, PREDICT, ApiKey, Keyring
 
-OPEN = frozenset({"/healthz", "/v2/health/live", "/v2/health/ready"})
+PUBLIC_PATHS = frozenset({"/healthz", "/v2/health/live", "/v2/health/ready"})
 """What anybody may ask: whether it runs and whether it can answer, and not for whom."""
 DETAILED, BARE = "/readyz", "/v2/health/ready"
 """A stranger who asks the first is answered as if by the second: the first names projects."""
-STRANGERS = 10.0
+LOGGED_REJECTIONS_PER_SECOND = 10.0
 """So many refused strangers are noted a second: what they cost has a bound."""
 
-_NO_KEY = "a key is needed: send the header `Authorization: Bearer KEY`; `refit serve-key NAME` makes one"
-_ELSEWHERE = "only programs on this machine are answered: start `refit serve` with --keys to let others in"
+_KEY_REQUIRED = "a key is needed: send the header `Authorization: Bearer KEY`; `refit serve-key NAME` makes one"
+_LOOPBACK_ONLY = "only programs on this machine are answered: start `refit serve` with --keys to let others in"
 
 
 class AuthMiddleware:
@@ -42,7 +42,7 @@ class AuthMiddleware:
     def __init__(self, app: ASGIApp, keys: Keyring | None, per_second: float, log: AccessLog) -> None:
         self._app, self._keys, self._per_second, self._log = app, keys, per_second, log
         self._paces: dict[str, TokenBucket] = {}
-        self._strangers = TokenBucket(STRANGERS)
+        self._strangers = TokenBucket(LOGGED_REJECTIONS_PER_SECOND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request in, or answers in the application's place.
@@ -56,13 +56,13 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
         elif self._keys is None:
             local = not _is_foreign(scope)
-            await (self._app if local else JSONResponse({"error": _ELSEWHERE}, 403))(scope, receive, send)
+            await (self._app if local else JSONResponse({"error": _LOOPBACK_ONLY}, 403))(scope, receive, send)
         else:
             await self._by_key(self._keys, scope, receive, send)
 
     async def _by_key(self, keys: Keyring, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.monotonic()
-        key = keys.holder(_key_of(scope), begun)
+        key = keys.holder(_read_key(scope), begun)
         if key is None:
             await self._stranger(scope, receive, send)
             return
@@ -79,33 +79,33 @@ class AuthMiddleware:
         finally:
             self._log.note(key.name, scope, status, time.monotonic() - begun)
 
-    def _answering(self, key: Key, scope: Scope, now: float) -> ASGIApp:
-        right = _right(scope)
+    def _answering(self, key: ApiKey, scope: Scope, now: float) -> ASGIApp:
+        right = _required_right(scope)
         if right not in key.rights:
             return JSONResponse({"error": f"this key is not for this: `refit serve-key NAME --may {right}`"}, 403)
         wait = self._paces.setdefault(key.name, TokenBucket(self._per_second)).wait(now)
-        return _too_fast(wait) if wait else self._app
+        return _reject_rate(wait) if wait else self._app
 
     async def _stranger(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == DETAILED:
             scope = {**scope, "path": BARE, "raw_path": BARE.encode()}
-        if scope["path"] in OPEN:
+        if scope["path"] in PUBLIC_PATHS:
             await self._app(scope, receive, send)
             return
         now = time.monotonic()
         if not self._strangers.wait(now):
             self._log.note(None, scope, 401, 0.0)
-        await JSONResponse({"error": _NO_KEY}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+        await JSONResponse({"error": _KEY_REQUIRED}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
 
-def _key_of(scope: Scope) -> bytes:
+def _read_key(scope: Scope) -> bytes:
     """Reads the key; an empty one, which is nobody's, where there is none or more than one."""
     sent = [value for name, value in scope["headers"] if name == b"authorization"]
     scheme, _, key = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
     return key.strip() if scheme.lower() == b"bearer" else b""
 
 
-def _right(scope: Scope) -> str:
+def _required_right(scope: Scope) -> str:
     """Names what a key must be for to ask this."""
     if scope["method"] in ("GET", "HEAD"):
         return LOOK
@@ -115,15 +115,15 @@ def _right(scope: Scope) -> str:
 def _is_foreign(scope: Scope) -> bool:
     """Tells a browser's page from elsewhere, which may reach this machine by a name of its own or by a form."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
-    return any(name in (b"host", b"origin") and not is_loopback(_host(value)) for name, value in headers)
+    return any(name in (b"host", b"origin") and not is_loopback(_host_of(value)) for name, value in headers)
 
 
-def _host(value: bytes) -> str:
+def _host_of(value: bytes) -> str:
     place = value.decode("latin-1").rpartition("://")[2]
     return place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
 
 
-def _too_fast(wait: float) -> ASGIApp:
+def _reject_rate(wait: float) -> ASGIApp:
     sentence = f"there are too many requests by this key: send the next one in {wait:.3g} seconds"
     return JSONResponse({"error": sentence}, 429, {"Retry-After": str(ceil(wait))})
 
@@ -162,7 +162,7 @@ class TokenBucket:
 log = logging.getLogger(__name__)
 
 STANDARD_ERROR = 2
-LONGEST = 200
+MAX_PATH_LENGTH = 200
 """The most characters of an address."""
 
 
@@ -188,7 +188,7 @@ class AccessLog:
             "key": key,
             "client": client[0] if client else None,
             "method": scope["method"],
-            "path": scope["path"][:LONGEST],
+            "path": scope["path"][:MAX_PATH_LENGTH],
             "status": status,
             "ms": round(1_000 * seconds, 3),
         }

@@ -15,23 +15,23 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from refit.labels import label_rows
 from refit_serving.http.openapi import LABELS
-from refit_serving.http.predict_routes import JSON, form_of
-from refit_serving.rows.json_rows import JSON_ROWS, named, read_object
-from refit_serving.rows.request import Desk, Limits, identified, require_count
+from refit_serving.http.predict_routes import JSON, choose_format
+from refit_serving.rows.json_rows import JSON_ROWS, parse_key, parse_object
+from refit_serving.rows.request import BodyReader, Limits, choose_request_id, require_count
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import label_kinds, put_in
 
 log = logging.getLogger(__name__)
 
-Waiting = tuple[pa.Table, datetime, "asyncio.Future[None]"]
+PendingLabels = tuple[pa.Table, datetime, "asyncio.Future[None]"]
 
 
-class Inbox:
+class LabelWriter:
     """Puts labels on disk before their request is answered; those that come meanwhile share the next commit."""
 
     def __init__(self) -> None:
-        self._waiting = defaultdict[str, list[Waiting]](list)
+        self._waiting = defaultdict[str, list[PendingLabels]](list)
         self._writing = dict[str, asyncio.Task[None]]()
 
     async def keep(self, project: str, labels: pa.Table) -> None:
@@ -52,12 +52,12 @@ class Inbox:
 
     async def _write(self, project: str) -> None:
         while taken := self._waiting.pop(project, None):
-            refusal = await asyncio.to_thread(_stored, project, taken)
-            _tell((done for _, _, done in taken), refusal)
+            refusal = await asyncio.to_thread(_store, project, taken)
+            _resolve((done for _, _, done in taken), refusal)
         del self._writing[project]
 
 
-def labelling(service: Service) -> APIRouter:
+def make_label_routes(service: Service) -> APIRouter:
     """Makes the route.
 
     Args:
@@ -67,7 +67,7 @@ def labelling(service: Service) -> APIRouter:
         The route.
     """
     router = APIRouter(prefix="/v1", tags=["labels"])
-    inbox, desk, limits = Inbox(), Desk(service.limits), service.limits
+    inbox, desk, limits = LabelWriter(), BodyReader(service.limits), service.limits
 
     @router.post("/models/{name}/labels", openapi_extra=LABELS, response_class=Response, status_code=202)
     async def labels(name: str, request: Request) -> Response:
@@ -76,11 +76,11 @@ def labelling(service: Service) -> APIRouter:
         A later label of a key corrects an earlier one; the same once more changes nothing.
         """
         project = service.seat(name).project
-        form_of(request, {JSON: JSON_ROWS})
+        choose_format(request, {JSON: JSON_ROWS})
         async with desk.taken(request) as body:
-            asked = read_object(body)
-            request_id = identified(asked.get("request_id"), request.headers.get("x-request-id", ""))
-            rows = await asyncio.to_thread(_rows, project, asked, limits)
+            asked = parse_object(body)
+            request_id = choose_request_id(asked.get("request_id"), request.headers.get("x-request-id", ""))
+            rows = await asyncio.to_thread(_parse_labels, project, asked, limits)
             await inbox.keep(project, rows)
         service.metrics.labels.labels(project).inc(rows.num_rows)
         answer = {"project": project, "request_id": request_id, "labels": rows.num_rows}
@@ -89,7 +89,7 @@ def labelling(service: Service) -> APIRouter:
     return router
 
 
-def _rows(project: str, asked: dict[str, Any], limits: Limits) -> pa.Table:
+def _parse_labels(project: str, asked: dict[str, Any], limits: Limits) -> pa.Table:
     """Reads `{"labels": [{"key": ..., "label": ...}, ...]}` as the project's table has key and target."""
     definition, given = find_project(project), asked.get("labels")
     unknown = next(iter(asked.keys() - {"labels", "request_id"}), None)
@@ -102,12 +102,12 @@ def _rows(project: str, asked: dict[str, Any], limits: Limits) -> pa.Table:
     if odd is not None:
         raise HTTPException(422, f"label {odd} has other keys than 'key' and 'label': send these two")
     kinds = label_kinds(definition)
-    keys = [named(one["key"], definition.key) for one in given]
+    keys = [parse_key(one["key"], definition.key) for one in given]
     cells = {name: [key.get(name) for key in keys] for name in definition.key}
     return label_rows(kinds, {**cells, definition.target: [one["label"] for one in given]}, definition.pii)
 
 
-def _stored(project: str, taken: list[Waiting]) -> HTTPException | None:
+def _store(project: str, taken: list[PendingLabels]) -> HTTPException | None:
     try:
         put_in(project, [(labels, at) for labels, at, _ in taken])
     except Exception as fault:  # noqa: BLE001 - whatever has become of the store may pass, and the senders are told
@@ -116,7 +116,7 @@ def _stored(project: str, taken: list[Waiting]) -> HTTPException | None:
     return None
 
 
-def _tell(waiting: Iterable[asyncio.Future[None]], refusal: HTTPException | None) -> None:
+def _resolve(waiting: Iterable[asyncio.Future[None]], refusal: HTTPException | None) -> None:
     for done in waiting:
         if done.cancelled():  # its sender has gone
             continue

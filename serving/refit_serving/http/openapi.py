@@ -34,7 +34,7 @@ _PREDICT: dict[str, Any] = {
         },
     ]
 }
-_PREDICTED: dict[str, Any] = {
+_PREDICT_RESPONSE: dict[str, Any] = {
     "type": "object",
     "required": ["project", "version", "generation", "request_id", "predictions"],
     "properties": {
@@ -67,7 +67,7 @@ _INFER: dict[str, Any] = {
         "outputs": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {"name": _TEXT}}},
     },
 }
-_INFERRED: dict[str, Any] = {
+_INFER_RESPONSE: dict[str, Any] = {
     "type": "object",
     "required": ["model_name", "model_version", "id", "outputs"],
     "properties": {
@@ -96,13 +96,13 @@ _LABELS: dict[str, Any] = {
         "request_id": _REQUEST_ID,
     },
 }
-_LABELLED: dict[str, Any] = {
+_LABELS_RESPONSE: dict[str, Any] = {
     "type": "object",
     "required": ["project", "request_id", "labels"],
     "properties": {"project": _TEXT, "request_id": _TEXT, "labels": {"type": "integer"}},
 }
-_REFUSED: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
-_WHY = {
+_ERROR: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
+_ERRORS = {
     "400": "The body cannot be read.",
     "404": "No such project is served here, or another version.",
     "408": "The body has not arrived in time.",
@@ -113,7 +113,7 @@ _WHY = {
 }
 
 
-def _described(
+def _describe(
     body: dict[str, Any],
     answer: dict[str, Any],
     *,
@@ -121,21 +121,23 @@ def _described(
     good: tuple[str, str] = ("200", "The answer of one version."),
 ) -> dict[str, Any]:
     binary = {STREAM: {"schema": {"type": "string", "format": "binary"}}} if arrow else {}
-    refused = {"application/json": {"schema": _REFUSED}}
+    refused = {"application/json": {"schema": _ERROR}}
     answered = {"application/json": {"schema": answer}, **binary}
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}, **binary}},
         "responses": {
             good[0]: {"description": good[1], "content": answered},
-            **{status: {"description": why, "content": refused} for status, why in _WHY.items()},
+            **{status: {"description": why, "content": refused} for status, why in _ERRORS.items()},
         },
     }
 
 
-PREDICT = _described(_PREDICT, _PREDICTED, arrow=True)
-INFER = _described(_INFER, _INFERRED)
-LABELS = _described(_LABELS, _LABELLED, good=("202", "The labels are on disk; the next run that ingests joins them."))
-NOT_HERE: dict[int | str, dict[str, Any]] = {
-    404: {"description": _WHY["404"], "content": {"application/json": {"schema": _REFUSED}}},
-    503: {"description": _WHY["503"], "content": {"application/json": {"schema": _REFUSED}}},
+PREDICT = _describe(_PREDICT, _PREDICT_RESPONSE, arrow=True)
+INFER = _describe(_INFER, _INFER_RESPONSE)
+LABELS = _describe(
+    _LABELS, _LABELS_RESPONSE, good=("202", "The labels are on disk; the next run that ingests joins them.")
+)
+NOT_SERVED: dict[int | str, dict[str, Any]] = {
+    404: {"description": _ERRORS["404"], "content": {"application/json": {"schema": _ERROR}}},
+    503: {"description": _ERRORS["503"], "content": {"application/json": {"schema": _ERROR}}},
 }

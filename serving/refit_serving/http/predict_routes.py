@@ -11,17 +11,17 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from refit_serving.http.openapi import INFER, NOT_HERE, PREDICT
+from refit_serving.http.openapi import INFER, NOT_SERVED, PREDICT
 from refit_serving.rows.arrow_rows import ARROW_ROWS, STREAM
 from refit_serving.rows.json_rows import JSON_ROWS
-from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import Form
-from refit_serving.rows.tensors import BINARY, DATATYPES, EXTENSION, TENSORS, binary_form, datatype_of
-from refit_serving.traffic.canary import Trial
+from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.request import BodyFormat
+from refit_serving.rows.tensors import BINARY, DATATYPES, EXTENSION, TENSORS, find_binary_format, name_datatype
+from refit_serving.traffic.canary import ActiveChallenger
 from refit_serving.traffic.service import Service
 
 
-def inference_protocol(service: Service) -> APIRouter:
+def make_inference_routes(service: Service) -> APIRouter:
     """Makes the routes.
 
     Args:
@@ -42,20 +42,20 @@ def inference_protocol(service: Service) -> APIRouter:
         """Tell that the server runs."""
         return {"live": True}
 
-    @router.get("/health/ready", responses={503: NOT_HERE[503]})
+    @router.get("/health/ready", responses={503: NOT_SERVED[503]})
     async def ready() -> JSONResponse:
         """Tell whether every project has a version that answers."""
         return JSONResponse({"live": True, "ready": service.ready}, 200 if service.ready else 503)
 
-    @router.get("/models/{name}", responses=NOT_HERE)
-    @router.get("/models/{name}/versions/{version}", responses=NOT_HERE)
+    @router.get("/models/{name}", responses=NOT_SERVED)
+    @router.get("/models/{name}/versions/{version}", responses=NOT_SERVED)
     async def model(name: str, version: str | None = None) -> dict[str, Any]:
         """Name the columns that a model takes, and what it gives."""
         served = service.served(name, version)
-        return {**_metadata(served), **_beside(service.seat(name).trial_beside(served))}
+        return {**_describe_model(served), **_describe_challenger(service.seat(name).trial_beside(served))}
 
-    @router.get("/models/{name}/ready", responses=NOT_HERE)
-    @router.get("/models/{name}/versions/{version}/ready", responses=NOT_HERE)
+    @router.get("/models/{name}/ready", responses=NOT_SERVED)
+    @router.get("/models/{name}/versions/{version}/ready", responses=NOT_SERVED)
     async def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
         """Tell whether a version answers for the project."""
         served = service.served(name, version)
@@ -65,13 +65,13 @@ def inference_protocol(service: Service) -> APIRouter:
     @router.post("/models/{name}/versions/{version}/infer", openapi_extra=INFER, response_class=Response)
     async def infer(name: str, request: Request, version: str | None = None) -> Response:
         """Answer tensors, one for each column and named like it; their values may follow the JSON as bytes."""
-        form = binary_form(request) or form_of(request, {JSON: TENSORS})
+        form = find_binary_format(request) or choose_format(request, {JSON: TENSORS})
         return await service.answer(name, request, form, version)
 
     return router
 
 
-def _beside(trial: Trial | None) -> dict[str, Any]:
+def _describe_challenger(trial: ActiveChallenger | None) -> dict[str, Any]:
     """Names a challenger among the parameters: it is no version that can be asked for."""
     if trial is None:
         return {}
@@ -79,12 +79,12 @@ def _beside(trial: Trial | None) -> dict[str, Any]:
     return {"parameters": {**facts, "challenger_share": trial.share}}
 
 
-def _metadata(served: Served) -> dict[str, Any]:
+def _describe_model(served: LoadedModel) -> dict[str, Any]:
     inputs = [
         {"name": name, "datatype": DATATYPES.get(kind, "BYTES"), "shape": [-1]}
         for name, kind in served.wanted.features.items()
     ]
-    outputs = [{"name": "prediction", "datatype": datatype_of(served.model.dtype_kind), "shape": [-1]}]
+    outputs = [{"name": "prediction", "datatype": name_datatype(served.model.dtype_kind), "shape": [-1]}]
     if len(served.model.labels) == len(("negative", "positive")):
         outputs.append({"name": "score", "datatype": "FP64", "shape": [-1]})
     return {
@@ -97,10 +97,10 @@ def _metadata(served: Served) -> dict[str, Any]:
 
 
 JSON = "application/json"
-_FORMS = {JSON: JSON_ROWS, STREAM: ARROW_ROWS}
+_FORMATS = {JSON: JSON_ROWS, STREAM: ARROW_ROWS}
 
 
-def predictions(service: Service) -> APIRouter:
+def make_prediction_routes(service: Service) -> APIRouter:
     """Makes the routes.
 
     Args:
@@ -114,12 +114,12 @@ def predictions(service: Service) -> APIRouter:
     @router.post("/models/{name}/predict", openapi_extra=PREDICT, response_class=Response)
     async def predict(name: str, request: Request) -> Response:
         """Answer rows with the champion of a project, all of them by one version."""
-        return await service.answer(name, request, form_of(request, _FORMS))
+        return await service.answer(name, request, choose_format(request, _FORMATS))
 
     return router
 
 
-def form_of(request: Request, forms: dict[str, Form]) -> Form:
+def choose_format(request: Request, forms: dict[str, BodyFormat]) -> BodyFormat:
     """Chooses the form of a body by its content type.
 
     Args:

@@ -81,10 +81,10 @@ def serve(
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=BACKLOG,
     )
-    with _bound(host, port) as listening:
+    with _bind(host, port) as listening:
         service.start()
         server = _Server(config)
-        server.ready = lambda: ready(service, f"http://{_written(host)}:{listening.getsockname()[1]}")
+        server.ready = lambda: ready(service, f"http://{_format_host(host)}:{listening.getsockname()[1]}")
         server.run([listening])
     return service.lost
 
@@ -100,7 +100,7 @@ def _keyring(host: str, keys: Path | None) -> Keyring | None:
     return None
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends small answers at once only on sockets that name their protocol; others wait 40 ms for the client.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -115,5 +115,5 @@ def _bound(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _written(host: str) -> str:
+def _format_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host

@@ -15,7 +15,7 @@ from refit.results.ledger_summary import LedgerSummary
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ProjectState:
     """What the gauges are read from. A part is `None` where it was switched off or there is none yet."""
 
     champion: Champion | None
@@ -32,27 +32,27 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LedgerGauge:
     """One gauge."""
 
     name: str
     about: str
-    of: Callable[[Known], float | None]
+    of: Callable[[ProjectState], float | None]
 
 
-def _champion(value: Callable[[Champion], float]) -> Callable[[Known], float | None]:
+def _champion(value: Callable[[Champion], float]) -> Callable[[ProjectState], float | None]:
     return lambda known: value(known.champion) if known.champion else None
 
 
-def _evidence(value: Callable[[Evidence], float | None]) -> Callable[[Known], float | None]:
+def _evidence(value: Callable[[Evidence], float | None]) -> Callable[[ProjectState], float | None]:
     return lambda known: value(known.evidence) if known.evidence else None
 
 
-def _performance(value: Callable[[Performance], float | None]) -> Callable[[Known], float | None]:
+def _performance(value: Callable[[Performance], float | None]) -> Callable[[ProjectState], float | None]:
     return lambda known: value(known.performance) if known.performance else None
 
 
-def _left(value: Callable[[Allowance], float | None]) -> Callable[[Known], float | None]:
+def _left(value: Callable[[Allowance], float | None]) -> Callable[[ProjectState], float | None]:
     return lambda known: value(known.left) if known.left else None
 
 
@@ -60,76 +60,80 @@ def _seconds(at: datetime | None) -> float | None:
     return at.timestamp() if at else None
 
 
-READINGS = (
-    Reading("refit_champion_version", "The version that serves.", _champion(lambda one: one.version)),
-    Reading("refit_champion_generation", "The generation that serves.", _champion(lambda one: one.generation)),
-    Reading(
+LEDGER_GAUGES = (
+    LedgerGauge("refit_champion_version", "The version that serves.", _champion(lambda one: one.version)),
+    LedgerGauge("refit_champion_generation", "The generation that serves.", _champion(lambda one: one.generation)),
+    LedgerGauge(
         "refit_champion_since_timestamp_seconds",
         "When the champion was promoted or came back.",
         _champion(lambda one: one.since.timestamp()),
     ),
-    Reading(
+    LedgerGauge(
         "refit_champion_trained_until_timestamp_seconds",
         "Just after the newest event time that the champion was trained on: the age of the model counts from it.",
         _champion(lambda one: one.model.trained_on.window.end.timestamp()),
     ),
-    Reading(
+    LedgerGauge(
         "refit_monitored_timestamp_seconds",
         "When a monitor recorded its newest decision; one that finds nothing new records none.",
         lambda known: _seconds(known.monitored_at),
     ),
-    Reading(
+    LedgerGauge(
         "refit_decided_timestamp_seconds",
         "When anything was decided last.",
         lambda known: _seconds(known.decided.at if known.decided else None),
     ),
-    Reading("refit_window_rows", "Rows of the current window.", _evidence(lambda one: one.rows)),
-    Reading(
+    LedgerGauge("refit_window_rows", "Rows of the current window.", _evidence(lambda one: one.rows)),
+    LedgerGauge(
         "refit_new_rows", "Rows newer than those that the champion was trained on.", _evidence(lambda one: one.new_rows)
     ),
-    Reading(
+    LedgerGauge(
         "refit_drift_share",
         "The share of feature columns that drifted in the newest window.",
         _evidence(lambda one: one.drift.share if one.drift else None),
     ),
-    Reading(
+    LedgerGauge(
         "refit_drifted",
         "How many columns and predictions drifted in the newest window.",
         _evidence(lambda one: len(one.drift.drifted) if one.drift else None),
     ),
-    Reading("refit_score", "The realised score of the champion, higher is better.", _performance(lambda p: p.current)),
-    Reading("refit_score_reference", "The score it is held against.", _performance(lambda p: p.reference)),
-    Reading(
+    LedgerGauge(
+        "refit_score", "The realised score of the champion, higher is better.", _performance(lambda p: p.current)
+    ),
+    LedgerGauge("refit_score_reference", "The score it is held against.", _performance(lambda p: p.reference)),
+    LedgerGauge(
         "refit_score_dropped",
         "Whether the score has dropped, significantly and by enough.",
         _performance(lambda p: p.dropped),
     ),
-    Reading(
+    LedgerGauge(
         "refit_label_coverage_ratio",
         "The share of the newest mature window's rows whose labels are there.",
         _performance(lambda p: p.coverage),
     ),
-    Reading(
+    LedgerGauge(
         "refit_labels_until_timestamp_seconds",
         "The end of the newest window that was scored on labels: the lag of the labels counts from it.",
         _performance(lambda p: p.window.end.timestamp()),
     ),
-    Reading("refit_budget_retrains_left", "Retrains that the budget's period leaves.", _left(lambda one: one.retrains)),
-    Reading(
+    LedgerGauge(
+        "refit_budget_retrains_left", "Retrains that the budget's period leaves.", _left(lambda one: one.retrains)
+    ),
+    LedgerGauge(
         "refit_budget_minutes_left",
         "Minutes of retraining and probing that it leaves, if they are limited.",
         _left(lambda one: one.minutes),
     ),
-    Reading(
+    LedgerGauge(
         "refit_cooldown_until_timestamp_seconds",
         "When the cooldown of the newest retrain ends.",
         _left(lambda one: _seconds(one.cooldown_until)),
     ),
-    Reading("refit_approvals_waiting", "Challengers that wait for a person.", lambda known: known.waiting),
+    LedgerGauge("refit_approvals_waiting", "Challengers that wait for a person.", lambda known: known.waiting),
 )
 
 
-def readings(tally: LedgerSummary) -> dict[str, float | None]:
+def read_gauges(tally: LedgerSummary) -> dict[str, float | None]:
     """Reads every gauge of a project.
 
     Args:
@@ -142,7 +146,7 @@ def readings(tally: LedgerSummary) -> dict[str, float | None]:
         StateError: If an entry is of another version of Refit.
     """
     newest = tally.newest()
-    known = Known(
+    known = ProjectState(
         champion=tally.champion(),
         evidence=newest.evidence if newest else None,
         left=allowance(history_of(tally.decided), newest.policy) if newest else None,
@@ -150,4 +154,4 @@ def readings(tally: LedgerSummary) -> dict[str, float | None]:
         decided=tally.decided[0] if newest else None,
         waiting=len(tally.waiting),
     )
-    return {reading.name: reading.of(known) for reading in READINGS}
+    return {reading.name: reading.of(known) for reading in LEDGER_GAUGES}

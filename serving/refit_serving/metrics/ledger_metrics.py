@@ -19,12 +19,12 @@ from prometheus_client.registry import Collector
 from refit.errors import RefitError, StateError
 from refit.monitoring.decisions import Action, Ending
 from refit.results.ledger_summary import LedgerSummary
-from refit_serving.metrics.ledger_gauges import READINGS, readings
+from refit_serving.metrics.ledger_gauges import LEDGER_GAUGES, read_gauges
 from refit_tasks.ledger.summary import Tallies
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 10.0
+REFRESH_SECONDS = 10.0
 """The ledger is asked no more often, however many ask us."""
 COUNTERS = (
     ("decision", "refit_decisions", "What monitors and people have decided.", "action", get_args(Action)),
@@ -81,13 +81,13 @@ class LedgerCollector(Collector):
             return
         try:
             self._tallies.follow()
-            self._found = {project: readings(tally) for project, tally in self._tallies.projects.items()}
+            self._found = {project: read_gauges(tally) for project, tally in self._tallies.projects.items()}
         except RefitError as fault:
             log.warning("the numbers stand still: %s", fault)
             self._readable = False
         else:
             self._readable = True
-        self._due = self._clock() + EVERY_SECONDS
+        self._due = self._clock() + REFRESH_SECONDS
 
 
 def _counters(projects: dict[str, LedgerSummary]) -> Iterator[Metric]:
@@ -101,7 +101,7 @@ def _counters(projects: dict[str, LedgerSummary]) -> Iterator[Metric]:
 
 
 def _gauges(found: dict[str, dict[str, float | None]]) -> Iterator[Metric]:
-    for reading in READINGS:
+    for reading in LEDGER_GAUGES:
         gauge = GaugeMetricFamily(reading.name, reading.about, labels=["project"])
         for project, values in found.items():
             if (value := values[reading.name]) is not None:

@@ -13,17 +13,17 @@ from fastapi import HTTPException
 
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import received_table
-from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import Asked, Form, Limits, identified, require_count
+from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
 STREAM = "application/vnd.apache.arrow.stream"
 _RECORD_BATCH, _DICTIONARY_BATCH = "record batch", "dictionary"
 _HEADER, _DATA, _COMPRESSION = 2, 1, 3
 """The places of fields in Arrow's tables: the header in a message, the batch in a dictionary, its compression."""
-_BROKEN = (pa.ArrowException, ValueError, OverflowError, OSError, EOFError, struct.error)
+_READ_ERRORS = (pa.ArrowException, ValueError, OverflowError, OSError, EOFError, struct.error)
 
 
-def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
+def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limits) -> PredictionRequest:
     """Reads a stream.
 
     Args:
@@ -41,17 +41,17 @@ def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
         ModelError: If a column is of another kind.
     """
     try:
-        _refuse_compressed(body)
+        _reject_compressed(body)
         with pa.ipc.open_stream(body) as reader:
-            table = _read(reader, limits)
-    except _BROKEN as fault:
+            table = _read_batches(reader, limits)
+    except _READ_ERRORS as fault:
         reason = " ".join(str(fault).split())[:200]
         raise HTTPException(400, f"the body is no valid Arrow IPC stream ({reason}): send one") from fault
     require_count(table.num_rows, limits)
-    return Asked(received_table(served.wanted, table), identified(None, header_id))
+    return PredictionRequest(received_table(served.wanted, table), choose_request_id(None, header_id))
 
 
-def render(served: Served, asked: Asked, said: Prediction) -> bytes:
+def render_response(served: LoadedModel, asked: PredictionRequest, said: Prediction) -> bytes:
     """Writes the answer.
 
     Args:
@@ -79,10 +79,10 @@ def render(served: Served, asked: Asked, said: Prediction) -> bytes:
     return bytes(sink.getvalue())
 
 
-ARROW_ROWS = Form(STREAM, parse, render)
+ARROW_ROWS = BodyFormat(STREAM, parse_request, render_response)
 
 
-def _read(reader: pa.RecordBatchReader, limits: Limits) -> pa.Table:
+def _read_batches(reader: pa.RecordBatchReader, limits: Limits) -> pa.Table:
     batches, rows = [], 0
     for batch in reader:
         rows += batch.num_rows
@@ -92,22 +92,22 @@ def _read(reader: pa.RecordBatchReader, limits: Limits) -> pa.Table:
     return pa.Table.from_batches(batches, reader.schema)
 
 
-def _refuse_compressed(body: bytes) -> None:
+def _reject_compressed(body: bytes) -> None:
     for message in pa.ipc.MessageReader.open_stream(body):
         if message.type in (_RECORD_BATCH, _DICTIONARY_BATCH):
             metadata = message.metadata.to_pybytes()
-            header = _field(metadata, _root(metadata), _HEADER)
-            batch = header if message.type == _RECORD_BATCH else _field(metadata, header, _DATA)
-            if _field(metadata, batch, _COMPRESSION):
+            header = _field_offset(metadata, _root_offset(metadata), _HEADER)
+            batch = header if message.type == _RECORD_BATCH else _field_offset(metadata, header, _DATA)
+            if _field_offset(metadata, batch, _COMPRESSION):
                 raise ValueError("its buffers are compressed")
 
 
-def _root(metadata: bytes) -> int:
+def _root_offset(metadata: bytes) -> int:
     (place,) = struct.unpack_from("<I", metadata, 0)
     return int(place)
 
 
-def _field(metadata: bytes, table: int, number: int) -> int:
+def _field_offset(metadata: bytes, table: int, number: int) -> int:
     """Finds the table that a field of a flatbuffers table points to; 0 where it has none."""
     (back,) = struct.unpack_from("<i", metadata, table)
     (size,) = struct.unpack_from("<H", metadata, table - back)

@@ -13,13 +13,13 @@ from fastapi import HTTPException
 
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import received_rows
-from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import Asked, Form, Limits, identified, require_count
+from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
-_KNOWN = {"rows", "row", "keys", "key", "request_id"}
+_BODY_KEYS = {"rows", "row", "keys", "key", "request_id"}
 
 
-def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
+def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limits) -> PredictionRequest:
     """Reads `{"rows": [{...}, ...]}` or `{"row": {...}}`, with `keys` or `key` and `request_id` where wanted.
 
     Args:
@@ -35,18 +35,20 @@ def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
         HTTPException: If it is no such object.
         DataError: If a column or a cell is not what the model knows.
     """
-    asked = read_object(body)
-    unknown = next(iter(asked.keys() - _KNOWN), None)
+    asked = parse_object(body)
+    unknown = next(iter(asked.keys() - _BODY_KEYS), None)
     if unknown is not None:
-        raise HTTPException(422, f"the body has the key {unknown[:100]!r}: only {', '.join(sorted(_KNOWN))} are known")
-    rows = _rows_of(asked)
+        raise HTTPException(
+            422, f"the body has the key {unknown[:100]!r}: only {', '.join(sorted(_BODY_KEYS))} are known"
+        )
+    rows = _parse_rows(asked)
     require_count(len(rows), limits)
     if "keys" in asked or "key" in asked:
-        rows = _with_keys(rows, asked["keys"] if "keys" in asked else [asked["key"]], served)
-    return Asked(received_rows(served.wanted, rows), identified(asked.get("request_id"), header_id))
+        rows = _add_keys(rows, asked["keys"] if "keys" in asked else [asked["key"]], served)
+    return PredictionRequest(received_rows(served.wanted, rows), choose_request_id(asked.get("request_id"), header_id))
 
 
-def render(served: Served, asked: Asked, said: Prediction) -> bytes:
+def render_response(served: LoadedModel, asked: PredictionRequest, said: Prediction) -> bytes:
     """Writes the answer.
 
     Args:
@@ -72,10 +74,10 @@ def render(served: Served, asked: Asked, said: Prediction) -> bytes:
     return orjson.dumps(answer, default=str)
 
 
-JSON_ROWS = Form("application/json", parse, render)
+JSON_ROWS = BodyFormat("application/json", parse_request, render_response)
 
 
-def _rows_of(asked: dict[str, Any]) -> list[dict[str, Any]]:
+def _parse_rows(asked: dict[str, Any]) -> list[dict[str, Any]]:
     if ("rows" in asked) == ("row" in asked):
         raise HTTPException(422, "send either 'rows', a list of objects, or 'row', one object")
     rows = asked["rows"] if "rows" in asked else [asked["row"]]
@@ -87,17 +89,17 @@ def _rows_of(asked: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _with_keys(rows: list[dict[str, Any]], keys: object, served: Served) -> list[dict[str, Any]]:
+def _add_keys(rows: list[dict[str, Any]], keys: object, served: LoadedModel) -> list[dict[str, Any]]:
     """Adds what each row is known by: a value where the project's key is one column, else an object."""
     names = served.key
     if not names:
         raise HTTPException(422, f"{served.project} has no key: leave 'keys' out, or give its project file one")
     if not isinstance(keys, list) or len(keys) != len(rows):
         raise HTTPException(422, f"'keys' is no list of {len(rows)}: send one key for each row")
-    return [{**row, **named(key, names)} for row, key in zip(rows, keys, strict=True)]
+    return [{**row, **parse_key(key, names)} for row, key in zip(rows, keys, strict=True)]
 
 
-def named(key: object, names: tuple[str, ...]) -> dict[str, Any]:
+def parse_key(key: object, names: tuple[str, ...]) -> dict[str, Any]:
     """Reads what a row is known by.
 
     Args:
@@ -120,11 +122,11 @@ def named(key: object, names: tuple[str, ...]) -> dict[str, Any]:
     return key
 
 
-_NUMBERS = (b"NaN", b"Infinity", b"infinity")
+_NON_FINITE = (b"NaN", b"Infinity", b"infinity")
 """What Python and its like write, and JSON does not know; `infinity` is how the reader words a number like 1e999."""
 
 
-def read_object(body: bytes) -> dict[str, Any]:
+def parse_object(body: bytes) -> dict[str, Any]:
     """Reads a JSON object.
 
     Args:
@@ -139,14 +141,14 @@ def read_object(body: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
-        found = _read_again(body, fault)
+        found = _parse_with_nan(body, fault)
     if not isinstance(found, dict):
         raise HTTPException(422, "the body is no JSON object: send one with the key 'rows'")
     return found
 
 
-def _read_again(body: bytes, fault: orjson.JSONDecodeError) -> Any:  # noqa: ANN401 - JSON values are of any type
-    if any(word in body for word in _NUMBERS) or "infinity" in str(fault):
+def _parse_with_nan(body: bytes, fault: orjson.JSONDecodeError) -> Any:  # noqa: ANN401 - JSON values are of any type
+    if any(word in body for word in _NON_FINITE) or "infinity" in str(fault):
         try:
             return json.loads(body)
         except (ValueError, RecursionError):

@@ -19,15 +19,15 @@ from refit_tasks.registry.model_store import load_model
 
 log = logging.getLogger(__name__)
 
-QUICK_SECONDS, BESIDE_SECONDS = 0.005, 0.05
+INLINE_SECONDS, FALLBACK_SECONDS = 0.005, 0.05
 """A version that answers a row faster than the first is asked at once, without another thread. One that answers by ONNX
 is, too, if scikit-learn, which answers the few rows that ONNX does not, takes no longer than the second."""
-SINGLY = 20
+SINGLE_ROWS = 20
 """So many rows are asked for one by one when a version warms up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class LoadedModel:
     """One version of one project. Nothing of it changes: whoever holds it gets answers of this version alone."""
 
     project: str
@@ -43,7 +43,7 @@ class Served:
     """Whether it answers a row sooner than another thread would be asked and heard."""
 
 
-def prepared(champion: Champion) -> Served:
+def load_champion(champion: Champion) -> LoadedModel:
     """Loads a champion's model and has it answer, before it answers anybody else.
 
     Args:
@@ -62,8 +62,8 @@ def prepared(champion: Champion) -> Served:
         if not kinds:
             raise ModelError(f"version {champion.version} does not say what its features are: retrain the project")
         model = Predictor(estimator)
-        form = _form_beside(directory, champion, model)
-    served = Served(
+        form = _load_onnx_model(directory, champion, model)
+    served = LoadedModel(
         project=definition.name,
         version=champion.version,
         generation=champion.generation,
@@ -74,23 +74,23 @@ def prepared(champion: Champion) -> Served:
     )
     rows = recorded_features(definition, champion.model.trained_on, kinds)
     if rows is None:
-        _try_out(served)
+        _predict_dummy_row(served)
         return served
-    apart, seconds = served.model.warm_up(rows, SINGLY)
+    apart, seconds = served.model.warm_up(rows, SINGLE_ROWS)
     if apart > AGREEMENT:
         raise ModelError(
             f"version {served.version} says one thing of a row alone and another of it among others: "
             f"let another version serve by `refit rollback {served.project}`"
         )
-    if form is None or seconds > BESIDE_SECONDS:
-        return replace(served, quick=seconds < QUICK_SECONDS)
+    if form is None or seconds > FALLBACK_SECONDS:
+        return replace(served, quick=seconds < INLINE_SECONDS)
     if not runtimes_agree(form, model, kinds, rows):
         log.warning("%s: scikit-learn serves version %d: its ONNX form differs", served.project, served.version)
-        return replace(served, quick=seconds < QUICK_SECONDS)
+        return replace(served, quick=seconds < INLINE_SECONDS)
     return replace(served, model=replace(model, form=form), quick=True)
 
 
-def _form_beside(directory: Path, champion: Champion, model: Predictor) -> OnnxForm | None:
+def _load_onnx_model(directory: Path, champion: Champion, model: Predictor) -> OnnxForm | None:
     """Reads the ONNX form; without it the version serves all the same."""
     try:
         return load_form(directory, recorded_form(champion.model.project, champion.version), model.labels)
@@ -99,7 +99,7 @@ def _form_beside(directory: Path, champion: Champion, model: Predictor) -> OnnxF
         return None
 
 
-def _try_out(served: Served) -> None:
+def _predict_dummy_row(served: LoadedModel) -> None:
     """Asks for one row made up; that it is refused proves nothing, since it may hold a category that nobody knows."""
     try:
         served.model.say(dummy_row(served.wanted).features)

@@ -20,13 +20,13 @@ from starlette.requests import ClientDisconnect
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import RequestRows
 from refit_infra.json_logging import REQUEST
-from refit_serving.rows.loaded_model import Served
+from refit_serving.rows.loaded_model import LoadedModel
 
-LONGEST_ID = 128
+MAX_ID_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PredictionRequest:
     """A request that a version can answer."""
 
     rows: RequestRows
@@ -37,17 +37,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class BodyFormat:
     """How requests and answers of one kind are written."""
 
     media_type: str
     """Of the answer."""
-    parse: Callable[[bytes, str, Served, Limits], Asked]
+    parse: Callable[[bytes, str, LoadedModel, Limits], PredictionRequest]
     """Takes the body and the request id of the headers; raises `HTTPException` or `RefitError`."""
-    render: Callable[[Served, Asked, Prediction], bytes]
+    render: Callable[[LoadedModel, PredictionRequest, Prediction], bytes]
 
 
-def identified(given: object, header: str) -> str:
+def choose_request_id(given: object, header: str) -> str:
     """Chooses the name of a request.
 
     Args:
@@ -61,8 +61,8 @@ def identified(given: object, header: str) -> str:
         HTTPException: If it is no text, or a long one.
     """
     chosen = header if given is None else given
-    if not isinstance(chosen, str) or len(chosen) > LONGEST_ID:
-        raise HTTPException(422, f"the request id is no text of at most {LONGEST_ID} characters: send another one")
+    if not isinstance(chosen, str) or len(chosen) > MAX_ID_LENGTH:
+        raise HTTPException(422, f"the request id is no text of at most {MAX_ID_LENGTH} characters: send another one")
     chosen = chosen or uuid4().hex
     REQUEST.set(chosen)
     return chosen
@@ -87,7 +87,7 @@ def require_count(rows: int, limits: Limits) -> None:
 _BUSY = "the server is busy: send the request again in a second"
 
 
-class Desk:
+class BodyReader:
     """Takes requests in; what waits and is answered at a time has bounds."""
 
     def __init__(self, limits: Limits) -> None:

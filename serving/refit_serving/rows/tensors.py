@@ -18,17 +18,17 @@ from fastapi import HTTPException, Request
 
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import received_cells
-from refit_serving.rows.json_rows import read_object
-from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import Asked, Form, Limits, identified, require_count
+from refit_serving.rows.json_rows import parse_object
+from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
 BINARY = "inference-header-content-length"
 """The header that says where the JSON of a body ends and its bytes begin."""
-_WHOLE = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
-_REAL = frozenset({"FP16", "FP32", "FP64"})
-_TAKEN: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(_WHOLE, (int,)),
-    **dict.fromkeys(_REAL, (int, float)),
+_INTEGERS = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+_FLOAT_TYPES = frozenset({"FP16", "FP32", "FP64"})
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_INTEGERS, (int,)),
+    **dict.fromkeys(_FLOAT_TYPES, (int, float)),
     "BOOL": (bool, int),
     "BYTES": (str,),
 }
@@ -38,7 +38,7 @@ DATATYPES = {"integer": "INT64", "number": "FP64", "truth value": "BOOL"}
 """For a kind of feature the datatype; texts, categories and times are BYTES."""
 
 
-def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
+def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limits) -> PredictionRequest:
     """Reads an inference request.
 
     Args:
@@ -54,10 +54,10 @@ def parse(body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
         HTTPException: If it is no such request.
         DataError: If a column or a cell is not what the model knows.
     """
-    return asked_of(read_object(body), header_id, served, limits)
+    return parse_tensors(parse_object(body), header_id, served, limits)
 
 
-def asked_of(asked: dict[str, Any], header_id: str, served: Served, limits: Limits) -> Asked:
+def parse_tensors(asked: dict[str, Any], header_id: str, served: LoadedModel, limits: Limits) -> PredictionRequest:
     """Reads an inference request that is an object already.
 
     Args:
@@ -76,7 +76,7 @@ def asked_of(asked: dict[str, Any], header_id: str, served: Served, limits: Limi
     inputs = asked.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(tensor, dict) for tensor in inputs):
         raise HTTPException(422, "'inputs' is no list of tensors: send one tensor for each column")
-    cells = dict(_column(tensor) for tensor in inputs)
+    cells = dict(_parse_column(tensor) for tensor in inputs)
     if len(cells) < len(inputs):
         raise HTTPException(422, "two tensors have the same name: send one tensor for each column")
     counts = {name: len(values) for name, values in cells.items()}
@@ -86,10 +86,12 @@ def asked_of(asked: dict[str, Any], header_id: str, served: Served, limits: Limi
     if short is not None:
         raise HTTPException(422, f"the column {short!r} has {counts[short]:,} values where others have {rows:,}")
     known = {name: values for name, values in cells.items() if name in served.wanted}
-    return Asked(received_cells(served.wanted, known), identified(asked.get("id"), header_id), _outputs(asked))
+    return PredictionRequest(
+        received_cells(served.wanted, known), choose_request_id(asked.get("id"), header_id), _parse_outputs(asked)
+    )
 
 
-def render(served: Served, asked: Asked, said: Prediction) -> bytes:
+def render_response(served: LoadedModel, asked: PredictionRequest, said: Prediction) -> bytes:
     """Writes an inference response.
 
     Args:
@@ -102,7 +104,7 @@ def render(served: Served, asked: Asked, said: Prediction) -> bytes:
     """
     given = {"prediction": said.predictions, "score": said.scores}
     outputs = [
-        {"name": name, "shape": [len(values)], "datatype": datatype_of(values.dtype.kind), "data": values.tolist()}
+        {"name": name, "shape": [len(values)], "datatype": name_datatype(values.dtype.kind), "data": values.tolist()}
         for name, values in given.items()
         if values is not None and name in (asked.wanted or OUTPUTS)
     ]
@@ -116,10 +118,10 @@ def render(served: Served, asked: Asked, said: Prediction) -> bytes:
     return orjson.dumps(answer, default=str)
 
 
-TENSORS = Form("application/json", parse, render)
+TENSORS = BodyFormat("application/json", parse_request, render_response)
 
 
-def datatype_of(kind: str) -> str:
+def name_datatype(kind: str) -> str:
     """Names the datatype of an output.
 
     Args:
@@ -131,33 +133,35 @@ def datatype_of(kind: str) -> str:
     return {"f": "FP64", "i": "INT64", "u": "UINT64", "b": "BOOL"}.get(kind, "BYTES")
 
 
-def _column(tensor: dict[str, Any]) -> tuple[str, list[Any]]:
+def _parse_column(tensor: dict[str, Any]) -> tuple[str, list[Any]]:
     name, datatype, shape = tensor.get("name"), tensor.get("datatype"), tensor.get("shape")
     if not isinstance(name, str):
         raise HTTPException(422, "a tensor has no name: name it like its column")
     shown = repr(name[:100])
-    if not isinstance(datatype, str) or datatype not in _TAKEN:
-        raise HTTPException(422, f"the column {shown} has no known datatype: send one of {', '.join(sorted(_TAKEN))}")
-    if not isinstance(shape, list) or not _is_shape(shape):
+    if not isinstance(datatype, str) or datatype not in _JSON_TYPES:
+        raise HTTPException(
+            422, f"the column {shown} has no known datatype: send one of {', '.join(sorted(_JSON_TYPES))}"
+        )
+    if not isinstance(shape, list) or not _is_column_shape(shape):
         raise HTTPException(422, f"the column {shown} has no shape of one column: send [rows] or [rows, 1]")
-    values = _flat(tensor.get("data"))
+    values = _flatten(tensor.get("data"))
     if values is None or len(values) != math.prod(shape):
         raise HTTPException(422, f"the column {shown} has other values than its shape says: send 'data' as one list")
-    fitting = _TAKEN[datatype]
-    if not all(value is None or (isinstance(value, fitting) and _fits(datatype, value)) for value in values):
+    fitting = _JSON_TYPES[datatype]
+    if not all(value is None or (isinstance(value, fitting) and _is_datatype(datatype, value)) for value in values):
         raise HTTPException(
             422, f"the column {shown} holds values that are not {datatype}: send what its datatype says"
         )
     return name, values
 
 
-def _is_shape(shape: list[Any]) -> bool:
+def _is_column_shape(shape: list[Any]) -> bool:
     if not shape or not all(type(size) is int and size >= 0 for size in shape):
         return False
     return all(size == 1 for size in shape[1:]) and len(shape) <= len(("rows", "columns"))
 
 
-def _flat(data: object) -> list[Any] | None:
+def _flatten(data: object) -> list[Any] | None:
     if not isinstance(data, list):
         return None
     if data and all(isinstance(one, list) and len(one) == 1 for one in data):
@@ -165,11 +169,11 @@ def _flat(data: object) -> list[Any] | None:
     return data
 
 
-def _fits(datatype: str, value: Any) -> bool:  # noqa: ANN401 - JSON values are of any type
+def _is_datatype(datatype: str, value: Any) -> bool:  # noqa: ANN401 - JSON values are of any type
     return isinstance(value, bool) is (datatype == "BOOL") or (datatype == "BOOL" and value in (0, 1))
 
 
-def _outputs(asked: dict[str, Any]) -> frozenset[str]:
+def _parse_outputs(asked: dict[str, Any]) -> frozenset[str]:
     outputs = asked.get("outputs")
     if outputs is None:
         return frozenset()
@@ -184,14 +188,14 @@ def _outputs(asked: dict[str, Any]) -> frozenset[str]:
 EXTENSION = "binary_tensor_data"
 _SIZE = "binary_data_size"
 _FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
-_WHOLE_CODES = {
+_INTEGER_CODES = {
     f"{sign}INT{8 * size}": f"<{letter}{size}" for sign, letter in (("", "i"), ("U", "u")) for size in (1, 2, 4, 8)
 }
-_TYPES = {**_FLOATS, **_WHOLE_CODES, "BOOL": "?"}
+_NUMPY_TYPES = {**_FLOATS, **_INTEGER_CODES, "BOOL": "?"}
 _LENGTH = struct.Struct("<I")
 
 
-def binary_form(request: Request) -> Form | None:
+def find_binary_format(request: Request) -> BodyFormat | None:
     """Chooses the form of a body that is JSON and then bytes.
 
     Args:
@@ -208,50 +212,52 @@ def binary_form(request: Request) -> Form | None:
         return None
     if not given.isdecimal() or len(given) > len("1000000000"):
         raise HTTPException(400, f"the header {BINARY} is no number: send the length of the JSON in bytes")
-    return Form(TENSORS.media_type, partial(_parse, int(given)), TENSORS.render)
+    return BodyFormat(TENSORS.media_type, partial(_parse_binary_request, int(given)), TENSORS.render)
 
 
-def _parse(length: int, body: bytes, header_id: str, served: Served, limits: Limits) -> Asked:
+def _parse_binary_request(
+    length: int, body: bytes, header_id: str, served: LoadedModel, limits: Limits
+) -> PredictionRequest:
     if length > len(body):
         raise HTTPException(400, f"the body is shorter than the {length:,} bytes of JSON that {BINARY} announces")
-    asked = read_object(body[:length])
-    return asked_of(_with_values(asked, memoryview(body)[length:]), header_id, served, limits)
+    asked = parse_object(body[:length])
+    return parse_tensors(_fill_tensors(asked, memoryview(body)[length:]), header_id, served, limits)
 
 
-def _with_values(asked: dict[str, Any], rest: memoryview) -> dict[str, Any]:
+def _fill_tensors(asked: dict[str, Any], rest: memoryview) -> dict[str, Any]:
     """Puts the values where JSON would have them; what is no list of tensors is left to whoever reads those."""
     inputs = asked.get("inputs")
     tensors, filled = inputs if isinstance(inputs, list) else [], list[Any]()
     for tensor in tensors:
-        size = _size_of(tensor)
+        size = _binary_size(tensor)
         if size is not None:
-            tensor, rest = {**tensor, "data": _values(tensor, rest[:size], size)}, rest[size:]  # noqa: PLW2901
+            tensor, rest = {**tensor, "data": _decode_values(tensor, rest[:size], size)}, rest[size:]  # noqa: PLW2901
         filled.append(tensor)
     if len(rest):
         raise HTTPException(400, f"{len(rest):,} bytes follow the tensors: send as many as {_SIZE} announces")
     return {**asked, "inputs": filled} if filled else asked
 
 
-def _size_of(tensor: object) -> int | None:
+def _binary_size(tensor: object) -> int | None:
     parameters = tensor.get("parameters") if isinstance(tensor, dict) else None
     size = parameters.get(_SIZE) if isinstance(parameters, dict) else None
     return size if type(size) is int and size >= 0 else None
 
 
-def _values(tensor: dict[str, Any], given: memoryview, size: int) -> list[Any]:
+def _decode_values(tensor: dict[str, Any], given: memoryview, size: int) -> list[Any]:
     datatype, shown = tensor.get("datatype"), repr(str(tensor.get("name"))[:100])
     if len(given) < size:
         raise HTTPException(400, f"the column {shown} has fewer bytes than its {_SIZE} announces: send all of them")
     if datatype == "BYTES":
-        return _texts(given, shown)
-    kind = np.dtype(_TYPES.get(datatype, "V0")) if isinstance(datatype, str) else np.dtype("V0")
+        return _decode_strings(given, shown)
+    kind = np.dtype(_NUMPY_TYPES.get(datatype, "V0")) if isinstance(datatype, str) else np.dtype("V0")
     if not kind.itemsize or size % kind.itemsize:
         raise HTTPException(422, f"the column {shown} has bytes that are not of its datatype: send what it says")
     values: list[Any] = np.frombuffer(given, kind).tolist()
     return values
 
 
-def _texts(given: memoryview, shown: str) -> list[str]:
+def _decode_strings(given: memoryview, shown: str) -> list[str]:
     texts, at = list[str](), 0
     try:
         while at < len(given):

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import Asked
+from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.request import PredictionRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ActiveChallenger:
     """What a challenger may do. It ends with the generation of the champion that it stands beside."""
 
-    served: Served
+    served: LoadedModel
     """The challenger; its generation is the champion's."""
     role: Literal["shadow", "canary"]
     share: float
     """Of the requests, that it answers; 0 for a shadow."""
 
-    def draws(self, asked: Asked) -> bool:
+    def draws(self, asked: PredictionRequest) -> bool:
         """Tells whether a request is the challenger's to answer: all of its rows go where the first one goes.
 
         Args:
@@ -35,10 +35,10 @@ class Trial:
         """
         challenger = self.served
         draw = f"{challenger.project} {challenger.version}"
-        return self.role == "canary" and in_traffic_share(draw, _name(challenger.key, asked), self.share)
+        return self.role == "canary" and in_traffic_share(draw, _routing_key(challenger.key, asked), self.share)
 
 
-def _name(key: tuple[str, ...], asked: Asked) -> str:
+def _routing_key(key: tuple[str, ...], asked: PredictionRequest) -> str:
     sent = asked.rows.others
     cells = [sent[name][0].as_py() for name in key if name in sent]
     known = bool(key) and len(cells) == len(key) and None not in cells

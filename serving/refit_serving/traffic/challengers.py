@@ -12,8 +12,8 @@ from refit.errors import describe_error
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit_serving.metrics.server_metrics import Metrics
-from refit_serving.rows.loaded_model import Served, prepared
-from refit_serving.traffic.canary import Trial
+from refit_serving.rows.loaded_model import LoadedModel, load_champion
+from refit_serving.traffic.canary import ActiveChallenger
 from refit_serving.traffic.follower import EVERY_SECONDS, Backoff, ServingSlot
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.record import entries
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Known:
+class _Progress:
     """What was seen when a trial was last brought in step."""
 
     generation: int = 0
@@ -33,11 +33,11 @@ class _Known:
     pause: Backoff = field(default_factory=Backoff)
 
 
-class Challengers:
+class ChallengerFollower:
     """Keeps the trials of some seats in step with the ledger, apart from the champions: what fails here stays here."""
 
     def __init__(self, seats: Iterable[ServingSlot], metrics: Metrics) -> None:
-        self._seats = [(seat, _Known()) for seat in seats]
+        self._seats = [(seat, _Progress()) for seat in seats]
         self._metrics = metrics
         self._stopping = Event()
         self._thread = Thread(target=self._follow, name="refit-challengers", daemon=True)
@@ -64,7 +64,7 @@ class Challengers:
             self.look()
             self._stopping.wait(EVERY_SECONDS)
 
-    def _bring(self, seat: ServingSlot, known: _Known) -> None:
+    def _bring(self, seat: ServingSlot, known: _Progress) -> None:
         champion, newest = seat.served, entries(seat.project, newest=1)
         entry = newest[0].id if newest else 0
         if champion is None or known.pause.holds(entry):
@@ -81,13 +81,15 @@ class Challengers:
         known.generation = champion.generation
         known.pause.end()
 
-    def _begin(self, seat: ServingSlot, definition: Project, challenger: Challenger, champion: Served) -> None:
+    def _begin(self, seat: ServingSlot, definition: Project, challenger: Challenger, champion: LoadedModel) -> None:
         policy = definition.serving
         if policy.challenger == "off":
             return
-        served = _sitting(seat, challenger, champion) or prepared(_as_if_serving(challenger, champion.generation))
+        served = _loaded_challenger(seat, challenger, champion) or load_champion(
+            _as_champion(challenger, champion.generation)
+        )
         share = policy.share if policy.challenger == "canary" else 0.0
-        seat.trial, seat.trial_trouble = Trial(served, policy.challenger, share), ""
+        seat.trial, seat.trial_trouble = ActiveChallenger(served, policy.challenger, share), ""
         log.info("%s: version %d stands beside as a %s", seat.project, served.version, policy.challenger)
         self._metrics.challenger.labels(seat.project).set(served.version)
         self._metrics.share.labels(seat.project).set(share)
@@ -100,11 +102,11 @@ class Challengers:
         self._metrics.share.labels(seat.project).set(0)
 
 
-def _sitting(seat: ServingSlot, challenger: Challenger, champion: Served) -> Served | None:
+def _loaded_challenger(seat: ServingSlot, challenger: Challenger, champion: LoadedModel) -> LoadedModel | None:
     sitting = seat.trial_beside(champion)
     return sitting.served if sitting and sitting.served.version == challenger.version else None
 
 
-def _as_if_serving(challenger: Challenger, generation: int) -> Champion:
+def _as_champion(challenger: Challenger, generation: int) -> Champion:
     """A challenger is loaded and warmed up like a champion: by the same door, as it would serve."""
     return Champion(challenger.model, challenger.version, generation, datetime.now(UTC), challenger.judged)

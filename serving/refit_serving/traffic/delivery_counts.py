@@ -22,7 +22,7 @@ _COUNTS = struct.Struct("<qq")
 _SUFFIX = ".receipts"
 
 
-class Receipts:
+class DeliveryCounts:
     """The counts of one project of one server; its lock tells that the server lives. Not to be shared by threads."""
 
     def __init__(self, project: str, writer: str) -> None:
@@ -73,7 +73,7 @@ def count_lost_rows() -> dict[str, int]:
     lost = Counter[str]()
     with translate_store_errors(str(_directory()), "REFIT_HOME"):
         _directory().mkdir(parents=True, exist_ok=True)
-        for path, (taken, settled) in _left_behind():
+        for path, (taken, settled) in _dead_counts():
             lost[path.stem.partition("-")[0]] += taken - settled
             path.unlink()
     return {project: rows for project, rows in lost.items() if rows}
@@ -83,7 +83,7 @@ def _directory() -> Path:
     return Settings().home / "serving"
 
 
-def _left_behind() -> Iterator[tuple[Path, tuple[int, int]]]:
+def _dead_counts() -> Iterator[tuple[Path, tuple[int, int]]]:
     for path in sorted(_directory().glob(f"*{_SUFFIX}")):
         with path.open("rb") as file:
             try:

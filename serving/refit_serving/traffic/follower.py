@@ -14,8 +14,8 @@ from threading import Event, Thread
 from refit.errors import describe_error
 from refit.records.references import Champion
 from refit_serving.metrics.server_metrics import Metrics
-from refit_serving.rows.loaded_model import Served, prepared
-from refit_serving.traffic.canary import Trial
+from refit_serving.rows.loaded_model import LoadedModel, load_champion
+from refit_serving.traffic.canary import ActiveChallenger
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.generations import newest_champion
 
@@ -67,17 +67,17 @@ class ServingSlot:
     """Who answers for a project. `served` is only ever replaced as a whole."""
 
     project: str
-    served: Served | None = None
+    served: LoadedModel | None = None
     trouble: str = ""
     """Why the champion of the ledger does not answer, in one sentence."""
     pause: Backoff = field(default_factory=Backoff)
     """For the generation that failed its warm-up."""
-    trial: Trial | None = None
+    trial: ActiveChallenger | None = None
     """Who stands beside the champion; only ever replaced as a whole, by `refit_serving.traffic.challengers`."""
     trial_trouble: str = ""
     """Why a challenger does not stand there, in one sentence."""
 
-    def trial_beside(self, champion: Served) -> Trial | None:
+    def trial_beside(self, champion: LoadedModel) -> ActiveChallenger | None:
         """Finds the challenger that stands beside a version.
 
         Args:
@@ -139,7 +139,7 @@ class Follower:
     def _replace(self, seat: ServingSlot, champion: Champion) -> None:
         """Loads the champion beside the version that answers, and lets it answer from one request to the next."""
         try:
-            served = prepared(champion)
+            served = load_champion(champion)
         except Exception as fault:  # noqa: BLE001 - a stored model may raise anything, and the former one goes on
             self._refuse(seat, champion, fault)
             return

@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.request import Limits
-from refit_serving.traffic.delivery_counts import Receipts, count_lost_rows
-from refit_serving.traffic.prediction_rows import Record, grouped, table_of
+from refit_serving.traffic.delivery_counts import DeliveryCounts, count_lost_rows
+from refit_serving.traffic.prediction_rows import PredictionRecord, build_table, group_records
 from refit_tasks.storage.predictions_table import append
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 10_000
 BATCH_SECONDS = 1.0
 """After so many rows or seconds a batch is written."""
-LAST_TRY_SECONDS = 0.5
+FINAL_RETRY_SECONDS = 0.5
 
 
 class PredictionLog:
@@ -37,13 +37,13 @@ class PredictionLog:
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self._limits, self._metrics = limits, metrics
-        self._queue: deque[Record] = deque()
-        self._outboxes: dict[str, Outbox] = {}
+        self._queue: deque[PredictionRecord] = deque()
+        self._outboxes: dict[str, WriteQueue] = {}
         self._changed = Condition()
         self._rows = self._bytes = self._fresh = 0
         self._end: float | None = None
         self._name = f"serve-{uuid4().hex}"
-        self._receipts = dict[str, Receipts]()
+        self._receipts = dict[str, DeliveryCounts]()
         self._thread = Thread(target=self._write_down, name="refit-log", daemon=True)
         metrics.waiting.set_function(lambda: self._rows)
 
@@ -58,7 +58,7 @@ class PredictionLog:
             self._metrics.lost.labels(project).inc(rows)
         self._thread.start()
 
-    def put(self, record: Record) -> None:
+    def put(self, record: PredictionRecord) -> None:
         """Leaves a record to be written; drops and counts it where too many wait.
 
         Args:
@@ -99,28 +99,28 @@ class PredictionLog:
                 if self._end is None and self._fresh < BATCH_ROWS:
                     self._changed.wait(BATCH_SECONDS)
                 taken = self._take()
-            for group in grouped(taken):
+            for group in group_records(taken):
                 self._pack(group)
             waiting = self._send()
             if waiting and self._end is not None:
-                time.sleep(LAST_TRY_SECONDS)
+                time.sleep(FINAL_RETRY_SECONDS)
 
     def _is_over(self) -> bool:
         return self._end is not None and (not self._rows or time.monotonic() > self._end)
 
-    def _take(self) -> list[Record]:
+    def _take(self) -> list[PredictionRecord]:
         """Takes about a batch from the queue; called with the lock."""
-        taken, rows = list[Record](), 0
+        taken, rows = list[PredictionRecord](), 0
         while self._queue and rows < BATCH_ROWS:
             taken.append(self._queue.popleft())
             rows += len(taken[-1].rows)
         self._fresh -= rows
         return taken
 
-    def _pack(self, group: list[Record]) -> None:
+    def _pack(self, group: list[PredictionRecord]) -> None:
         project, size = group[0].served.project, sum(record.size for record in group)
         try:
-            rows = table_of(group)
+            rows = build_table(group)
         except Exception as fault:
             lost = sum(len(record.rows) for record in group)
             log.exception("%s: %d predictions cannot be written as rows", project, lost, exc_info=fault)
@@ -128,7 +128,7 @@ class PredictionLog:
             self._forget(project, lost, size)
             return
         if project not in self._outboxes:
-            self._outboxes[project] = Outbox(project, self._name, self._metrics)
+            self._outboxes[project] = WriteQueue(project, self._name, self._metrics)
         self._outboxes[project].add(rows, size)
 
     def _send(self) -> bool:
@@ -146,13 +146,13 @@ class PredictionLog:
         self._rows += rows
         self._bytes += size
         if project not in self._receipts:
-            self._receipts[project] = Receipts(project, self._name)
+            self._receipts[project] = DeliveryCounts(project, self._name)
         self._receipts[project].count(taken=max(rows, 0), settled=max(-rows, 0))
 
 
 FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
 """How long a batch that could not be written waits for another try: twice as long each time."""
-_UNWRITABLE = (ValueError, TypeError, LookupError, pa.ArrowNotImplementedError)
+_PERMANENT_ERRORS = (ValueError, TypeError, LookupError, pa.ArrowNotImplementedError)
 """What a batch raises that no table takes, however often it is given."""
 
 
@@ -167,7 +167,7 @@ class Batch:
     """The bytes of the requests that they come from."""
 
 
-class Outbox:
+class WriteQueue:
     """Writes one batch after the other; one that fails is given again under its name, so that no row is there twice."""
 
     def __init__(self, project: str, writer: str, metrics: Metrics) -> None:
@@ -204,7 +204,7 @@ class Outbox:
         rows = batch.rows.num_rows
         try:
             append(self._project, batch.rows, batch.name)
-        except _UNWRITABLE as fault:
+        except _PERMANENT_ERRORS as fault:
             log.exception("%s: %d predictions cannot be stored", self._project, rows, exc_info=fault)
             self._metrics.dropped.labels(self._project, "unfit").inc(rows)
             return True

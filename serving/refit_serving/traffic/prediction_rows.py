@@ -13,18 +13,18 @@ import pyarrow as pa
 from refit.inference.prediction_rows import Asked, Role, prediction_rows, said_by
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import RequestRows, joined
-from refit_serving.rows.loaded_model import Served
+from refit_serving.rows.loaded_model import LoadedModel
 
 T = TypeVar("T")
 
-_MOMENT = pa.timestamp("us", tz="UTC")
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class PredictionRecord:
     """One request and its answer."""
 
-    served: Served
+    served: LoadedModel
     rows: RequestRows
     said: Prediction
     request_id: str
@@ -35,7 +35,7 @@ class Record:
     role: Role = "champion"
 
 
-def grouped(records: Iterable[Record]) -> list[list[Record]]:
+def group_records(records: Iterable[PredictionRecord]) -> list[list[PredictionRecord]]:
     """Puts together what belongs into one batch: a commit costs more than the rows in it.
 
     Args:
@@ -44,7 +44,7 @@ def grouped(records: Iterable[Record]) -> list[list[Record]]:
     Returns:
         Groups of one project and one day, in whose columns no type changes from one version to another.
     """
-    groups = defaultdict[tuple[object, ...], list[Record]](list)
+    groups = defaultdict[tuple[object, ...], list[PredictionRecord]](list)
     for record in records:
         served = record.served
         kinds = (*served.wanted.features.items(), served.model.dtype_kind)
@@ -52,7 +52,7 @@ def grouped(records: Iterable[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def table_of(records: list[Record]) -> pa.Table:
+def build_table(records: list[PredictionRecord]) -> pa.Table:
     """Makes rows of the predictions table.
 
     Args:
@@ -61,24 +61,24 @@ def table_of(records: list[Record]) -> pa.Table:
     Returns:
         One row for each answer.
     """
-    said = defaultdict[tuple[int, int, Role], list[Record]](list)
+    said = defaultdict[tuple[int, int, Role], list[PredictionRecord]](list)
     for record in records:
         said[record.served.version, record.served.generation, record.role].append(record)
-    parts = [part for one in said.values() for part in _parts(one)]
+    parts = [part for one in said.values() for part in _build_parts(one)]
     return pa.concat_tables(parts, promote_options="permissive")
 
 
-def _parts(records: list[Record]) -> list[pa.Table]:
+def _build_parts(records: list[PredictionRecord]) -> list[pa.Table]:
     """Makes rows of what one version has said. What came as JSON is joined first, since that is cheap."""
     sent = [(record, record.rows.cells) for record in records if record.rows.cells is not None]
-    parts = [_part([record], record.rows) for record in records if record.rows.cells is None]
+    parts = [_build_part([record], record.rows) for record in records if record.rows.cells is None]
     if sent:
         rows = joined(records[0].served.wanted, [cells for _, cells in sent])
-        parts.append(_part([record for record, _ in sent], rows))
+        parts.append(_build_part([record for record, _ in sent], rows))
     return parts
 
 
-def _part(records: list[Record], rows: RequestRows) -> pa.Table:
+def _build_part(records: list[PredictionRecord], rows: RequestRows) -> pa.Table:
     served, counts = records[0].served, [len(record.rows) for record in records]
     said = said_by(served.model.given(rows.features, [record.said for record in records]))
     keys = {name: rows.others[name] for name in served.key if name in rows.others}
@@ -88,11 +88,11 @@ def _part(records: list[Record], rows: RequestRows) -> pa.Table:
         rows.features,
         pa.table(keys) if keys else None,
         rows.others.get(served.timestamp),
-        request_id=_each([record.request_id for record in records], counts),
+        request_id=_repeat([record.request_id for record in records], counts),
     )
-    moments = pa.array(_each([record.at for record in records], counts), _MOMENT)
+    moments = pa.array(_repeat([record.at for record in records], counts), _TIMESTAMP)
     return made.set_column(made.column_names.index("scored_at"), "scored_at", moments)
 
 
-def _each(values: list[T], counts: list[int]) -> list[T]:
+def _repeat(values: list[T], counts: list[int]) -> list[T]:
     return [value for value, count in zip(values, counts, strict=True) for _ in range(count)]

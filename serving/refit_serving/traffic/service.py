@@ -19,20 +19,20 @@ from threadpoolctl import threadpool_limits
 
 from refit.errors import RefitError, describe_error
 from refit_serving.metrics.server_metrics import Metrics
-from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import Asked, Desk, Form, Limits
-from refit_serving.traffic.canary import Trial
-from refit_serving.traffic.challengers import Challengers
+from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.request import BodyFormat, BodyReader, Limits, PredictionRequest
+from refit_serving.traffic.canary import ActiveChallenger
+from refit_serving.traffic.challengers import ChallengerFollower
 from refit_serving.traffic.follower import Follower, ServingSlot
 from refit_serving.traffic.prediction_log import PredictionLog
-from refit_serving.traffic.prediction_rows import Record
-from refit_serving.traffic.shadow import ShadowRequest, Shadows
+from refit_serving.traffic.prediction_rows import PredictionRecord
+from refit_serving.traffic.shadow import ShadowQueue, ShadowRequest
 
 log = logging.getLogger(__name__)
 
-QUICK_BYTES = 4_096
+INLINE_BYTES = 4_096
 """A larger body is never answered on the event loop, however quick the version."""
-UNHEARD_SECONDS, FLUSH_SECONDS = 10.0, 30.0
+SHADOW_SECONDS, FLUSH_SECONDS = 10.0, 30.0
 """How long the end waits for the shadows, and then for the predictions table."""
 
 
@@ -43,17 +43,17 @@ class Service:
         self.limits, self.metrics = limits, Metrics()
         self.follower = Follower(projects, self.metrics)
         self.log = PredictionLog(limits, self.metrics)
-        self._challengers = Challengers(self.follower.seats.values(), self.metrics)
-        self._answers = Answers(limits, self.metrics, self.log)
+        self._challengers = ChallengerFollower(self.follower.seats.values(), self.metrics)
+        self._answers = RequestHandler(limits, self.metrics, self.log)
         self.lost = 0
         """How many rows were answered and could not be logged at the end."""
-        self._desk = Desk(limits)
+        self._desk = BodyReader(limits)
         # One thread each is fastest for a row: models that start threads of their own wait for each other.
-        self._workers = ThreadPoolExecutor(limits.threads, "refit-answer", _alone)
+        self._workers = ThreadPoolExecutor(limits.threads, "refit-answer", _limit_to_one_thread)
 
     def start(self) -> None:
         """Loads the champions, and begins to follow the ledger and to log."""
-        _alone()
+        _limit_to_one_thread()
         self.follower.start()
         self._challengers.start()
         self._answers.shadows.start()
@@ -67,7 +67,7 @@ class Service:
         self.follower.stop()
         self._challengers.stop()
         self._workers.shutdown()
-        self._answers.shadows.close(UNHEARD_SECONDS)
+        self._answers.shadows.close(SHADOW_SECONDS)
         self.lost = self.log.close(FLUSH_SECONDS)
         if self.lost:
             log.error("%d predictions could not be stored and are lost", self.lost)
@@ -94,7 +94,7 @@ class Service:
             raise HTTPException(404, f"{project[:100]!r} is not served here: there is {known}")
         return self.follower.seats[project]
 
-    def served(self, project: str, version: str | None = None) -> Served:
+    def served(self, project: str, version: str | None = None) -> LoadedModel:
         """Finds the version that answers for a project.
 
         Args:
@@ -115,7 +115,7 @@ class Service:
             raise HTTPException(404, f"version {served.version} of {project} answers, and no other: ask for that one")
         return served
 
-    async def answer(self, project: str, request: Request, form: Form, version: str | None = None) -> Response:
+    async def answer(self, project: str, request: Request, form: BodyFormat, version: str | None = None) -> Response:
         """Answers a request.
 
         Args:
@@ -154,13 +154,13 @@ class Service:
         seat = self.follower.seats[project]
         served, trial = seat.served, seat.trial
         quick = served is not None and served.quick and (trial is None or trial.role == "shadow" or trial.served.quick)
-        return quick and len(body) <= QUICK_BYTES
+        return quick and len(body) <= INLINE_BYTES
 
     async def _done(self, work: Callable[[], bytes], quick: bool) -> bytes:
         """Does the work in a worker; what is over sooner than a worker would take it up is done at once."""
         return work() if quick else await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
-    def _answered(self, project: str, version: str | None, body: bytes, header_id: str, form: Form) -> bytes:
+    def _answered(self, project: str, version: str | None, body: bytes, header_id: str, form: BodyFormat) -> bytes:
         """Looks the version up once, so that all of the answer is of one version."""
         served = self.served(project, version)
         # Whoever asks for the champion's version by its number is answered by it alone.
@@ -168,18 +168,20 @@ class Service:
         return self._answers.give(served, trial, body, header_id, form)
 
 
-def _alone() -> None:
+def _limit_to_one_thread() -> None:
     threadpool_limits(1)
 
 
-class Answers:
+class RequestHandler:
     """Answers requests, from any thread."""
 
     def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog) -> None:
-        self.shadows = Shadows(limits, metrics, predictions)
+        self.shadows = ShadowQueue(limits, metrics, predictions)
         self._limits, self._metrics, self._log = limits, metrics, predictions
 
-    def give(self, served: Served, trial: Trial | None, body: bytes, header_id: str, form: Form) -> bytes:
+    def give(
+        self, served: LoadedModel, trial: ActiveChallenger | None, body: bytes, header_id: str, form: BodyFormat
+    ) -> bytes:
         """Answers a request.
 
         Args:
@@ -203,13 +205,15 @@ class Answers:
                 return answer
         said, now = served.model.say(asked.rows), datetime.now(UTC)
         answer = form.render(served, asked, said)
-        self._log.put(Record(served, asked.rows, said, asked.request_id, now, len(body)))
+        self._log.put(PredictionRecord(served, asked.rows, said, asked.request_id, now, len(body)))
         self._metrics.rows.labels(served.project, served.version).inc(len(asked.rows))
         if trial and trial.role == "shadow":
             self.shadows.put(ShadowRequest(trial, form, body, asked, now))
         return answer
 
-    def _by_canary(self, trial: Trial, body: bytes, asked: Asked, form: Form) -> bytes | None:
+    def _by_canary(
+        self, trial: ActiveChallenger, body: bytes, asked: PredictionRequest, form: BodyFormat
+    ) -> bytes | None:
         served = trial.served
         try:
             own = form.parse(body, asked.request_id, served, self._limits)
@@ -221,7 +225,9 @@ class Answers:
                 "%s: the canary, version %d, cannot answer: %s", served.project, served.version, describe_error(fault)
             )
             return None
-        self._log.put(Record(served, own.rows, said, own.request_id, datetime.now(UTC), len(body), trial.role))
+        self._log.put(
+            PredictionRecord(served, own.rows, said, own.request_id, datetime.now(UTC), len(body), trial.role)
+        )
         self._metrics.rows.labels(served.project, served.version).inc(len(own.rows))
         self._metrics.tried.labels(served.project, served.version, trial.role).inc(len(own.rows))
         return answer

@@ -20,21 +20,21 @@ from refit.errors import describe_error
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import RequestRows, joined
 from refit_serving.metrics.server_metrics import Metrics
-from refit_serving.rows.loaded_model import Served
-from refit_serving.rows.request import MEGABYTE, Asked, Form, Limits
-from refit_serving.traffic.canary import Trial
+from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.request import MEGABYTE, BodyFormat, Limits, PredictionRequest
+from refit_serving.traffic.canary import ActiveChallenger
 from refit_serving.traffic.prediction_log import PredictionLog
-from refit_serving.traffic.prediction_rows import Record
+from refit_serving.traffic.prediction_rows import PredictionRecord
 
 log = logging.getLogger(__name__)
 
 BATCH_ROWS, BATCH_SECONDS = 1_000, 0.5
 """After so many rows or seconds a shadow is asked."""
-MOST_ROWS, MOST_BYTES = 20_000, 32 * MEGABYTE
+MAX_ROWS, MAX_BYTES = 20_000, 32 * MEGABYTE
 """So much may wait; what comes then no shadow sees."""
 
 
-class Shadows:
+class ShadowQueue:
     """Takes requests from any thread, and lets none of them wait."""
 
     def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog) -> None:
@@ -58,7 +58,7 @@ class Shadows:
         """
         rows, size = len(heard.asked.rows), len(heard.body)
         with self._changed:
-            fits = self._rows + rows <= MOST_ROWS and self._bytes + size <= MOST_BYTES
+            fits = self._rows + rows <= MAX_ROWS and self._bytes + size <= MAX_BYTES
             if fits:
                 self._queue.append(heard)
                 self._rows, self._bytes = self._rows + rows, self._bytes + size
@@ -77,7 +77,7 @@ class Shadows:
             self._end = time.monotonic() + seconds
             self._changed.notify()
         self._thread.join(seconds)
-        for heard in self._take(MOST_ROWS):
+        for heard in self._take(MAX_ROWS):
             self._drop(heard)
 
     def _follow(self) -> None:
@@ -126,10 +126,10 @@ class Shadows:
 class ShadowRequest:
     """A request that a champion has answered."""
 
-    trial: Trial
-    form: Form
+    trial: ActiveChallenger
+    form: BodyFormat
     body: bytes
-    asked: Asked
+    asked: PredictionRequest
     """As the champion took it."""
     at: datetime
     """When it was answered, UTC."""
@@ -137,7 +137,7 @@ class ShadowRequest:
 
 def predict_shadow(
     heard: Sequence[ShadowRequest], limits: Limits, failed: Callable[[ShadowRequest, Exception], None]
-) -> list[Record]:
+) -> list[PredictionRecord]:
     """Has a shadow answer.
 
     Args:
@@ -148,49 +148,54 @@ def predict_shadow(
     Returns:
         A record for each of the others.
     """
-    together = [one for one in heard if _has_all(one)]
-    apart = [one for one in heard if not _has_all(one)]
+    together = [one for one in heard if _has_all_features(one)]
+    apart = [one for one in heard if not _has_all_features(one)]
     try:
-        records = _together(together) if together else []
+        records = _predict_batch(together) if together else []
     except Exception:  # noqa: BLE001 - a stored model may raise anything; which request it was is found one by one
         records, apart = [], list(heard)
     for one in apart:
         try:
-            records.append(_alone(one, limits))
+            records.append(_predict_one(one, limits))
         except Exception as fault:  # noqa: BLE001 - as above
             failed(one, fault)
     return records
 
 
-def _has_all(one: ShadowRequest) -> bool:
+def _has_all_features(one: ShadowRequest) -> bool:
     """Whether what the champion took holds all that the shadow wants to see."""
     cells = one.asked.rows.cells
     return cells is not None and all(name in cells for name in one.trial.served.wanted.features)
 
 
-def _together(heard: Sequence[ShadowRequest]) -> list[Record]:
+def _predict_batch(heard: Sequence[ShadowRequest]) -> list[PredictionRecord]:
     served = heard[0].trial.served
     cells = [one.asked.rows.cells for one in heard]
     rows = joined(served.wanted, [each for each in cells if each is not None]).features
     said = served.model.say(rows)
     edges = pairwise(accumulate((len(one.asked.rows) for one in heard), initial=0))
     return [
-        _record(one, served, RequestRows(rows.iloc[start:stop], {}, one.asked.rows.cells), _part(said, start, stop))
+        _make_record(
+            one,
+            served,
+            RequestRows(rows.iloc[start:stop], {}, one.asked.rows.cells),
+            _slice_prediction(said, start, stop),
+        )
         for one, (start, stop) in zip(heard, edges, strict=True)
     ]
 
 
-def _alone(one: ShadowRequest, limits: Limits) -> Record:
+def _predict_one(one: ShadowRequest, limits: Limits) -> PredictionRecord:
     """Reads the body once more, by the columns that the shadow wants."""
     served = one.trial.served
     rows = one.form.parse(one.body, one.asked.request_id, served, limits).rows
-    return _record(one, served, rows, served.model.say(rows.features))
+    return _make_record(one, served, rows, served.model.say(rows.features))
 
 
-def _record(one: ShadowRequest, served: Served, rows: RequestRows, said: Prediction) -> Record:
-    return Record(served, rows, said, one.asked.request_id, one.at, len(one.body), "shadow")
+def _make_record(one: ShadowRequest, served: LoadedModel, rows: RequestRows, said: Prediction) -> PredictionRecord:
+    return PredictionRecord(served, rows, said, one.asked.request_id, one.at, len(one.body), "shadow")
 
 
-def _part(said: Prediction, start: int, stop: int) -> Prediction:
+def _slice_prediction(said: Prediction, start: int, stop: int) -> Prediction:
     told = said.probabilities
     return Prediction(said.predictions[start:stop], None if told is None else told[start:stop])

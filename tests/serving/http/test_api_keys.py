@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from refit_serving.http.auth import OPEN
+from refit_serving.http.auth import PUBLIC_PATHS
 from tests.support.serving_home import Depot, Server, serving
 from tests.support.watched_project import COMMAND
 
@@ -43,7 +43,7 @@ def test_every_address_refuses_all_but_a_key(server: Server, keys: tuple[Path, s
     described = httpx.get(f"{server.address}/openapi.json", headers=right).json()["paths"]
     asks = [(method, path) for path, operations in described.items() for method in operations]
     asks += [("get", path) for path in ("/openapi.json", "/docs", "/nowhere")]
-    asks = [(method, path) for method, path in asks if path not in OPEN | {"/readyz"}]
+    asks = [(method, path) for method, path in asks if path not in PUBLIC_PATHS | {"/readyz"}]
     assert len(asks) >= 10
     for wrong in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {keys[1]}"}):
         for method, path in asks:

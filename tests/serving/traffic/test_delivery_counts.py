@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from refit.errors import StateError
-from refit_serving.traffic.delivery_counts import Receipts, count_lost_rows
+from refit_serving.traffic.delivery_counts import DeliveryCounts, count_lost_rows
 
 DYING = """
 import os, signal
-from refit_serving.traffic.delivery_counts import Receipts
-parcels, letters = Receipts("parcels", "serve-1"), Receipts("letters", "serve-1")
+from refit_serving.traffic.delivery_counts import DeliveryCounts
+parcels, letters = DeliveryCounts("parcels", "serve-1"), DeliveryCounts("letters", "serve-1")
 parcels.count(taken=100)
 parcels.count(settled=60)
 parcels.count(taken=2)
@@ -32,7 +32,7 @@ def test_what_a_killed_process_had_not_settled_is_counted_once() -> None:
 
 
 def test_who_lives_has_lost_nothing_and_who_ends_in_peace_leaves_nothing(home: Path) -> None:
-    mine = Receipts("parcels", "serve-2")
+    mine = DeliveryCounts("parcels", "serve-2")
     mine.count(taken=7)
     assert count_lost_rows() == {}
     mine.close()
@@ -46,4 +46,4 @@ def test_a_place_that_cannot_be_is_a_sentence(home: Path) -> None:
     with pytest.raises(StateError, match="REFIT_HOME"):
         count_lost_rows()
     with pytest.raises(StateError, match="REFIT_HOME"):
-        Receipts("parcels", "serve-3")
+        DeliveryCounts("parcels", "serve-3")

@@ -16,7 +16,7 @@ from refit.inference.predictor import Prediction, Predictor
 from refit.inference.request_rows import received_rows
 from refit.records.references import Champion
 from refit_infra.settings import QUIET
-from refit_serving.rows.loaded_model import Served, prepared
+from refit_serving.rows.loaded_model import LoadedModel, load_champion
 from refit_tasks.catalog import find_project
 from refit_tasks.evaluation import serving_runtime as onnx_making
 from refit_tasks.evaluation.serving_runtime import make_form
@@ -43,15 +43,15 @@ def champion(depot: Depot) -> Champion:
 
 
 @pytest.fixture(scope="module")
-def served(champion: Champion) -> Served:
-    return prepared(champion)
+def served(champion: Champion) -> LoadedModel:
+    return load_champion(champion)
 
 
-def asked(served: Served, rows: list[dict[str, Any]]) -> Prediction:
+def asked(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
     return served.model.say(received_rows(served.wanted, rows))
 
 
-def by_sklearn(served: Served, rows: list[dict[str, Any]]) -> Prediction:
+def by_sklearn(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
     return Predictor(served.model.model).say(received_rows(served.wanted, rows))
 
 
@@ -68,7 +68,7 @@ def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
     assert recorded_form("parcels", 99) is None
 
 
-def test_it_answers_first_and_says_the_same(served: Served, depot: Depot) -> None:
+def test_it_answers_first_and_says_the_same(served: LoadedModel, depot: Depot) -> None:
     rows = depot.rows[FEATURES].head(20).to_dict("records")
     assert served.model.form is not None
     received = received_rows(served.wanted, rows)
@@ -80,12 +80,12 @@ def test_it_answers_first_and_says_the_same(served: Served, depot: Depot) -> Non
 
 
 @pytest.mark.parametrize("carrier", ["unseen", None, "nan", ""])
-def test_what_it_does_not_know_is_answered_as_ever(served: Served, carrier: str | None) -> None:
+def test_what_it_does_not_know_is_answered_as_ever(served: LoadedModel, carrier: str | None) -> None:
     rows = [{"weight": 3.5, "distance": 400.0, "carrier": carrier}]
     assert difference(asked(served, rows), by_sklearn(served, rows)) < 1e-12
 
 
-def test_a_refusal_reads_as_ever(served: Served) -> None:
+def test_a_refusal_reads_as_ever(served: LoadedModel) -> None:
     rows = [{"weight": None, "distance": 400.0, "carrier": "swift"}]
     with pytest.raises(ModelError) as theirs:
         by_sklearn(served, rows)
@@ -100,14 +100,14 @@ def test_a_file_that_was_changed_or_a_setting_leaves_scikit_learn(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("REFIT_SERVING_FORM", "scikit-learn")
-        assert prepared(champion).model.form is None
+        assert load_champion(champion).model.form is None
     form = recorded_form("parcels", champion.version)
     assert form is not None
     (file,) = Path(os.environ["REFIT_HOME"]).rglob(f"{form.sha256}.onnx")
     content = file.read_bytes()
     try:
         file.write_bytes(content.replace(b"swift", b"shift"))
-        tampered = prepared(champion)
+        tampered = load_champion(champion)
     finally:
         file.write_bytes(content)
     assert tampered.model.form is None

@@ -11,26 +11,26 @@ import pytest
 
 from refit.inference.request_rows import received_rows, received_table
 from refit_serving.metrics.server_metrics import Metrics
-from refit_serving.rows.loaded_model import Served, prepared
+from refit_serving.rows.loaded_model import LoadedModel, load_champion
 from refit_serving.rows.request import Limits
 from refit_serving.traffic.prediction_log import PredictionLog
-from refit_serving.traffic.prediction_rows import Record
+from refit_serving.traffic.prediction_rows import PredictionRecord
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.storage.predictions_table import predictions_of
 from tests.support.serving_home import FEATURES, Depot, logged
 
 
 @pytest.fixture(scope="module")
-def served(depot: Depot) -> Served:
+def served(depot: Depot) -> LoadedModel:
     champion = current_champion("parcels")
     assert champion
-    return prepared(champion)
+    return load_champion(champion)
 
 
-def record(served: Served, depot: Depot, name: str, rows: int = 1, key: int | None = None) -> Record:
+def record(served: LoadedModel, depot: Depot, name: str, rows: int = 1, key: int | None = None) -> PredictionRecord:
     sent = depot.rows[FEATURES].head(rows).to_dict("records")
     asked = received_rows(served.wanted, [row if key is None else {**row, "parcel": key} for row in sent])
-    return Record(served, asked, served.model.say(asked.features), name, datetime.now(UTC), 100)
+    return PredictionRecord(served, asked, served.model.say(asked.features), name, datetime.now(UTC), 100)
 
 
 def value(metrics: Metrics, line: str) -> float:
@@ -38,7 +38,7 @@ def value(metrics: Metrics, line: str) -> float:
     return float(found[0].rpartition(" ")[2]) if found else 0.0
 
 
-def test_a_full_queue_drops_and_counts(served: Served, depot: Depot) -> None:
+def test_a_full_queue_drops_and_counts(served: LoadedModel, depot: Depot) -> None:
     metrics = Metrics()
     log = PredictionLog(Limits(log_rows=10, log_bytes=350), metrics)
     for number in range(3):
@@ -55,7 +55,7 @@ def test_a_full_queue_drops_and_counts(served: Served, depot: Depot) -> None:
     assert value(metrics, "log_waiting_rows") == 0
 
 
-def test_a_batch_that_failed_is_written_once(served: Served, depot: Depot) -> None:
+def test_a_batch_that_failed_is_written_once(served: LoadedModel, depot: Depot) -> None:
     metrics = Metrics()
     table = Path(os.environ["REFIT_HOME"]) / "tables" / predictions_of("parcels")
     away = table.with_name("away")
@@ -78,7 +78,7 @@ def test_a_batch_that_failed_is_written_once(served: Served, depot: Depot) -> No
     assert (written.count("late"), written.count("later")) == (2, 1)
 
 
-def test_what_cannot_be_written_at_the_end_is_told(served: Served, depot: Depot) -> None:
+def test_what_cannot_be_written_at_the_end_is_told(served: LoadedModel, depot: Depot) -> None:
     table = Path(os.environ["REFIT_HOME"]) / "tables" / predictions_of("parcels")
     away = table.with_name("away")
     table.rename(away)
@@ -93,7 +93,7 @@ def test_what_cannot_be_written_at_the_end_is_told(served: Served, depot: Depot)
         away.rename(table)
 
 
-def test_json_and_arrow_with_and_without_keys_share_a_batch(served: Served, depot: Depot) -> None:
+def test_json_and_arrow_with_and_without_keys_share_a_batch(served: LoadedModel, depot: Depot) -> None:
     import pyarrow as pa
 
     table = pa.Table.from_pandas(depot.rows[[*FEATURES, "parcel", "sent_at"]].head(4), preserve_index=False)
@@ -102,7 +102,7 @@ def test_json_and_arrow_with_and_without_keys_share_a_batch(served: Served, depo
     log = PredictionLog(Limits(), Metrics())
     log.put(record(served, depot, "keyless"))
     log.put(record(served, depot, "keyed", key=2**60 + 1))
-    log.put(Record(served, asked, served.model.say(asked.features), "arrow", datetime.now(UTC), 100))
+    log.put(PredictionRecord(served, asked, served.model.say(asked.features), "arrow", datetime.now(UTC), 100))
     log.start()
     assert log.close(30) == 0
     written = logged("parcels").set_index("request_id")

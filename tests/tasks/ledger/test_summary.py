@@ -14,7 +14,7 @@ from refit import GatePolicy, Project
 from refit.monitoring.decide import Retrained
 from refit.monitoring.evidence import Request
 from refit.monitoring.guards import cooldown_until
-from refit_serving.metrics.ledger_metrics import EVERY_SECONDS, LedgerCollector
+from refit_serving.metrics.ledger_metrics import REFRESH_SECONDS, LedgerCollector
 from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
 from refit_tasks.ledger.record import record
 from refit_tasks.ledger.summary import Tallies
@@ -36,7 +36,7 @@ class Page:
         self._registry.register(LedgerCollector(lambda: self.now))
 
     def scrape(self) -> None:
-        self.now += EVERY_SECONDS
+        self.now += REFRESH_SECONDS
 
     def __call__(self, name: str, project: str | None = "rentals", **labels: str) -> float | None:
         return self._registry.get_sample_value(name, labels if project is None else {"project": project, **labels})
@@ -125,7 +125,7 @@ def test_the_ledger_is_asked_no_more_often_than_every_ten_seconds(home: Path) ->
     page = Page()
     assert page("refit_ledger_entries", None) == 1
     record("rentals", "alias", {}, AT)
-    page.now += EVERY_SECONDS - 0.1
+    page.now += REFRESH_SECONDS - 0.1
     assert page("refit_ledger_entries", None) == 1
     page.now += 0.1
     assert page("refit_ledger_entries", None) == 2
