@@ -11,7 +11,7 @@ SYNC := $(UV) sync --locked --inexact --compile-bytecode --python $(PYTHON) --qu
 SOURCES := refit projects tasks flows serving deployments infra tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-ui test-secrets stack test-stack infra-tools chaos lint types format audit benchmark clean
+.PHONY: help install demo test fast test-slow test-ui test-secrets stack test-stack infra-tools chaos lint types format audit benchmark clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1\t\2/' | expand -t 18
@@ -58,9 +58,18 @@ infra-tools: .venv/installed-infra ## Install what tests/infra checks compose fi
 demo: .venv/installed ## Show the whole loop on generated data: champion, quiet weeks, drift, retrain, promotion
 	@.venv/bin/refit demo
 
-# Two processes at a time, each fit on one thread: more threads than cores only wait for each other.
-test: .venv/installed-dev lint types ## Check style and types, and run all tests
-	@OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+# Two processes at a time, each fit on one thread: more threads than cores only wait for each other. Tests are dealt out
+# one by one, but those of one xdist_group, which share a server or a home, go to one process.
+PYTEST := OMP_NUM_THREADS=1 .venv/bin/pytest --numprocesses=2 --dist=loadgroup
+
+test: .venv/installed-dev ## Check style, types and imports, and test each promise of the README; some minutes
+	@$(MAKE) --no-print-directory --jobs=2 lint types fast
+
+fast: .venv/installed-dev
+	@$(PYTEST)
+
+test-slow: .venv/installed-dev ## Run the other tests: each kill, whole flows, full simulations; half an hour
+	@$(PYTEST) -m slow
 
 test-ui: .venv/installed-ui ## Drive Prefect's and MLflow's UI in a headless Chromium, and keep screenshots
 	@OMP_NUM_THREADS=1 .venv/bin/pytest tests/ui
@@ -74,10 +83,9 @@ test-stack: .venv/installed-stack ## Run the whole loop on that stack, race and 
 chaos: .venv/installed-dev ## Kill every command at every step and at 100 random moments, and check what is left
 	@OMP_NUM_THREADS=1 .venv/bin/python -m tests.support.chaos
 
-lint: .venv/installed-dev ## Check style and import rules
+lint: .venv/installed-dev ## Check style
 	@.venv/bin/ruff check --quiet $(SOURCES)
 	@.venv/bin/ruff format --quiet --check $(SOURCES)
-	@.venv/bin/lint-imports --no-logo
 
 types: .venv/installed-dev ## Check types strictly
 	@.venv/bin/mypy
@@ -86,7 +94,7 @@ format: .venv/installed-dev ## Format the code
 	@.venv/bin/ruff format --quiet $(SOURCES)
 	@.venv/bin/ruff check --quiet --fix $(SOURCES)
 
-# Asks a service on the network, so that it is no part of `make test`.
+# Asks a service on the network, so that it is not a part of `make test`.
 audit: $(UV) ## Look for known vulnerabilities in the locked packages
 	@$(UV) audit --locked --preview-features audit-command
 

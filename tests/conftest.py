@@ -17,25 +17,6 @@ from refit_infra.settings import QUIET, Settings, settle
 hypothesis_settings.register_profile("refit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("refit")
 
-LONGEST = (
-    *("deployments/test_up.py", "deployments/test_operations.py", "flows/test_monitor.py"),
-    *("monitoring/test_retrain_simulation.py", "tasks/test_mlflow_store.py", "tasks/test_ingest_killed.py"),
-    *("flows/test_retrain.py", "chaos/test_crash_matrix.py", "deployments/test_demo.py", "flows/test_record.py"),
-    *("flows/test_what_a_run_shows.py", "flows/test_score.py", "flows/test_reproduce.py", "flows/test_telling.py"),
-    *("deployments/test_monitoring_commands.py", "deployments/test_broken_state.py", "flows/test_real_tables.py"),
-    "upgrade/test_first_release.py",
-)
-"""Files of half a minute and more, about the longest first: begun last, one would keep a process waiting."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Has the longest files run first."""
-    items.sort(key=lambda item: _place("/".join(item.path.parts[-2:])))
-
-
-def _place(file: str) -> int:
-    return LONGEST.index(file) if file in LONGEST else len(LONGEST)
-
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_after_a_kill_and_one_rerun_all_is_as_if_nothing_had_happened(prefect_server: None) -> None:
     from prefect.settings import PREFECT_API_URL
 

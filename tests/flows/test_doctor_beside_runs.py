@@ -22,6 +22,7 @@ print([finding.sentence for finding in found], rounds > 5)
 """
 
 
+@pytest.mark.slow
 def test_a_doctor_beside_living_runs_does_no_harm(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
 ) -> None:

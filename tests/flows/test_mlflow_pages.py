@@ -57,6 +57,7 @@ def healthy(port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mlflow_server")
 def test_each_search_of_the_docs_finds_something_and_runs_say_where_they_come_from(depot: Depot) -> None:
     from refit_tasks.registry.mlflow_client import open_mlflow

@@ -55,6 +55,7 @@ def test_first_champion_then_quiet_then_nothing_new(depot: Depot) -> None:
     assert not depot.monitor(47).nothing_new
 
 
+@pytest.mark.slow
 def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot) -> None:
     from refit_tasks.ledger.generations import current_champion
     from refit_tasks.ledger.record import verify_ledger
@@ -73,6 +74,7 @@ def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot
     verify_ledger()
 
 
+@pytest.mark.slow
 def test_labels_that_come_later_change_the_evidence(depot: Depot, tmp_path: Path) -> None:
     from refit_tasks.catalog import find_project
     from refit_tasks.ingestion.label_join import join_labels
@@ -97,6 +99,7 @@ def test_labels_that_come_later_change_the_evidence(depot: Depot, tmp_path: Path
     assert (after.decision.action, after.decision.trigger) == ("retrain", "probe")
 
 
+@pytest.mark.slow
 def test_an_event_asks_for_a_retrain_within_the_cooldown_of_all(depot: Depot) -> None:
     depot.monitor(40)
     asked = depot.monitor(46, event="the carrier has changed")
@@ -108,6 +111,7 @@ def test_an_event_asks_for_a_retrain_within_the_cooldown_of_all(depot: Depot) ->
     assert any("the carrier has changed" in finding.sentence for finding in again.decision.findings)
 
 
+@pytest.mark.slow
 def test_a_person_and_the_monitor_share_one_budget(depot: Depot) -> None:
     depot.set_policy("new_rows=1, budget=BudgetPolicy(retrains=2)")
     depot.retrain(40)
@@ -122,6 +126,7 @@ def test_a_person_and_the_monitor_share_one_budget(depot: Depot) -> None:
     assert depot.retrain(60, force=True).generation >= 1
 
 
+@pytest.mark.slow
 def test_a_champion_that_cannot_score_is_judged_by_what_is_left(depot: Depot, home: Path) -> None:
     depot.monitor(40)
     for model in list(home.glob("mlartifacts/parcels/models/*")):
@@ -134,6 +139,7 @@ def test_a_champion_that_cannot_score_is_judged_by_what_is_left(depot: Depot, ho
     assert depot.monitor(46).nothing_new
 
 
+@pytest.mark.slow
 def test_a_rejected_retrain_does_not_loop(depot: Depot) -> None:
     depot.set_policy("new_rows=1, probe=None")
     depot.deliver(rows_of(80, turned=40, until=54))
@@ -157,7 +163,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 from refit.errors import RetrainRefused
-from flows.{flow} import {flow}
+from refit_flows.{flow} import {flow}
 Path("{ready}").touch()
 while not Path("{go}").exists():
     time.sleep(0.01)
@@ -168,6 +174,7 @@ except RetrainRefused:
 """
 
 
+@pytest.mark.slow
 def test_of_three_who_ask_at_once_one_retrains(depot: Depot, tmp_path: Path) -> None:
     from refit_tasks.ledger.record import verify_ledger
 
@@ -186,6 +193,7 @@ def test_of_three_who_ask_at_once_one_retrains(depot: Depot, tmp_path: Path) -> 
     verify_ledger()
 
 
+@pytest.mark.slow
 def test_a_killed_retrain_is_gone_on_with_once(depot: Depot) -> None:
     from refit_tasks.ledger.record import verify_ledger
 
@@ -204,6 +212,7 @@ def test_a_killed_retrain_is_gone_on_with_once(depot: Depot) -> None:
     verify_ledger()
 
 
+@pytest.mark.slow
 def test_a_retrain_that_is_killed_twice_is_left_to_the_arbiter(depot: Depot) -> None:
     kill_in_training(depot)
     kill_in_training(depot)
@@ -235,6 +244,7 @@ def wait_for(*files: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_champion_that_is_worse_than_the_former_one_is_rolled_back(depot: Depot) -> None:
     """The world turns, the new model learns that, and the world turns back."""
     from refit_tasks.ledger.generations import current_champion

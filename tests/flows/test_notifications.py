@@ -35,6 +35,7 @@ def hook(depot: Depot) -> Iterator[Webhook]:
         yield running
 
 
+@pytest.mark.slow
 def test_people_hear_of_promotions_a_rollback_an_alert_and_a_failure_once_each(
     depot: Depot, hook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +104,7 @@ def test_people_hear_that_a_challenger_waits_for_them_and_that_it_was_approved(d
     assert "To answer" not in hook.bodies[1]["body"]
 
 
+@pytest.mark.slow
 def test_a_promotion_stands_though_nobody_can_be_told(depot: Depot) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId

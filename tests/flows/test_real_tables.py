@@ -20,6 +20,7 @@ def test_project_files_are_short() -> None:
     assert all(len(path.read_text().splitlines()) <= 40 for path in REAL_PROJECTS.glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATES)
 def test_three_retrains(
     name: str, prefect_server: None, real_data: Path, home: Path, monkeypatch: pytest.MonkeyPatch

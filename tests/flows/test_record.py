@@ -30,6 +30,7 @@ EDITS = 40
 """How many of each column."""
 
 
+@pytest.mark.slow
 def test_each_verdict_and_decision_is_made_again_and_each_edit_is_found(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

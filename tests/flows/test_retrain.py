@@ -111,6 +111,7 @@ def test_first_champion_then_judged_challenger(shop: Shop) -> None:
     assert verify_ledger() == len(kinds)
 
 
+@pytest.mark.slow
 def test_the_same_rows_are_judged_once(shop: Shop) -> None:
     shop.retrain(40)
     with pytest.raises(NoNewData, match="--force"):
@@ -118,6 +119,7 @@ def test_the_same_rows_are_judged_once(shop: Shop) -> None:
     assert shop.retrain(40, force=True).challenger.version == 2
 
 
+@pytest.mark.slow
 def test_the_model_that_serves_has_seen_the_holdout_and_the_record_tells_it_from_the_judged_one(shop: Shop) -> None:
     first = shop.retrain(40)
     said = first.as_json()["challenger"]
@@ -133,6 +135,7 @@ def test_the_model_that_serves_has_seen_the_holdout_and_the_record_tells_it_from
     assert judged_on["rows"] <= 50 * 20 // 2
 
 
+@pytest.mark.slow
 def test_soon_after_a_retrain_there_is_too_little_to_judge_on(shop: Shop) -> None:
     shop.retrain(40)
     with pytest.raises(NotEnoughData, match="50 mature rows that champion version 1 has not seen, 50 fewer"):
@@ -142,6 +145,7 @@ def test_soon_after_a_retrain_there_is_too_little_to_judge_on(shop: Shop) -> Non
     assert again.judgement.comparison.stand_in
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from refit_flows import retrain
     from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
@@ -161,12 +165,14 @@ def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, mo
     assert outcome.challenger.model.run_id in before
 
 
+@pytest.mark.slow
 def test_changed_code_is_a_new_challenger(shop: Shop) -> None:
     shop.retrain(40)
     shop.write_project("0.1")
     assert shop.retrain(40).challenger.version == 2
 
 
+@pytest.mark.slow
 def test_a_kill_after_the_promotion_leaves_the_contract_to_the_next_run(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +195,7 @@ def test_a_kill_after_the_promotion_leaves_the_contract_to_the_next_run(
     assert recorded() == ["contract", "promotion", "verdict", "contract"]
 
 
+@pytest.mark.slow
 def test_looking_back_behind_the_champion_is_refused(shop: Shop) -> None:
     shop.retrain(60)
     with pytest.raises(LeakyHoldout, match="as-of"):

@@ -68,6 +68,7 @@ def test_the_page_of_a_retrain_answers_what_happened_and_why(depot: Depot) -> No
     assert f"({MLFLOW}/#/runs/{outcome.challenger.model.run_id})" in shown["parcels-verdict"].data
 
 
+@pytest.mark.slow
 def test_a_monitor_and_its_retrain_lead_to_each_other(depot: Depot) -> None:
     first = depot.monitor(40)
     (retrain, monitor) = newest_runs(2)
@@ -87,6 +88,7 @@ def test_a_monitor_and_its_retrain_lead_to_each_other(depot: Depot) -> None:
     assert asked.name == "parcels: the carrier has changed"
 
 
+@pytest.mark.slow
 def test_a_refused_run_fails_with_our_sentence_alone(depot: Depot) -> None:
     depot.retrain(40)
     with pytest.raises(NoNewData) as refused:
@@ -97,6 +99,7 @@ def test_a_refused_run_fails_with_our_sentence_alone(depot: Depot) -> None:
     assert run.state.data is None
 
 
+@pytest.mark.slow
 def test_a_rejection_names_the_rule_and_a_rollback_who_serves(depot: Depot) -> None:
     from refit_flows.rollback import rollback
 
@@ -117,6 +120,7 @@ def test_a_rejection_names_the_rule_and_a_rollback_who_serves(depot: Depot) -> N
     assert ":" not in refused.state.message.split("version")[0], "the class of the error is in the way"
 
 
+@pytest.mark.slow
 def test_the_tasks_of_a_run_are_named_by_what_they_do(depot: Depot) -> None:
     outcome = depot.retrain(40)
     chosen = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(outcome.run_id)]))

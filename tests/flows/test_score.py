@@ -81,6 +81,7 @@ def depot_project() -> Any:
     return find_project("parcels")
 
 
+@pytest.mark.slow
 def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path) -> None:
     depot.retrain(40)
     rows = rows_of(80).tail(10 * A_DAY).drop(columns="late")
@@ -98,6 +99,7 @@ def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path
     assert "| weight |" in page_of(run)["parcels-score"].data
 
 
+@pytest.mark.slow
 def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: Depot) -> None:
     from refit_deployments.actions.predictions import compare_versions
     from refit_deployments.actions.status import status
@@ -132,6 +134,7 @@ def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: 
     assert score(45, start=START + 41 * DAY).shadow is None
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_refused_in_words(depot: Depot, tmp_path: Path) -> None:
     depot.retrain(40)
     with pytest.raises(UnusableTime, match="is empty"):
@@ -148,6 +151,7 @@ def test_what_is_refused_is_refused_in_words(depot: Depot, tmp_path: Path) -> No
     assert open_table("parcels__predictions") is None
 
 
+@pytest.mark.slow
 def test_the_command_answers_in_json(depot: Depot, tmp_path: Path) -> None:
     depot.retrain(40)
     rows = rows_of(80)

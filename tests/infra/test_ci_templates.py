@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from refit_infra.ci.backtest_table import MARK, comment
 from tests.support.infra_tools import INFRA, ROOT, passes
 from tests.support.monitored_champion import HOSTILE, backtest
@@ -64,6 +66,7 @@ def test_no_name_breaks_out_of_the_comment() -> None:
     assert len(row.replace("\\|", "").split("|")) == 8
 
 
+@pytest.mark.slow
 def test_the_changed_projects_are_backtested_and_a_fault_is_told(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]

@@ -28,6 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+@pytest.mark.slow
 def test_the_champion_is_kept_right_by_what_its_server_is_asked(
     home: Path, prefect_server: None, real_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

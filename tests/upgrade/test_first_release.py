@@ -55,6 +55,7 @@ def test_what_is_on_record_is_read(projects: Path) -> None:
     assert refit("doctor")[1]["findings"] == []
 
 
+@pytest.mark.slow
 def test_versions_are_rebuilt_though_their_recipe_is_in_mlflow_alone(projects: Path) -> None:
     from refit_flows.reproduce import reproduce
 
@@ -67,6 +68,7 @@ def test_versions_are_rebuilt_though_their_recipe_is_in_mlflow_alone(projects: P
         reproduce("hours", 2)
 
 
+@pytest.mark.slow
 def test_rows_of_a_former_version_that_are_others_now_are_found_out(projects: Path) -> None:
     from deltalake import DeltaTable
 
@@ -78,6 +80,7 @@ def test_rows_of_a_former_version_that_are_others_now_are_found_out(projects: Pa
         reproduce("hours", 1)
 
 
+@pytest.mark.slow
 def test_the_champion_serves_is_watched_and_is_followed_by_another(projects: Path, home: Path, tmp_path: Path) -> None:
     from refit_flows.monitor import monitor
     from refit_flows.retrain import retrain
@@ -101,6 +104,7 @@ def test_the_champion_serves_is_watched_and_is_followed_by_another(projects: Pat
         assert (verify_ledger(), current_champion("hours").version) == (9, 3)
 
 
+@pytest.mark.slow
 def test_an_older_database_of_mlflow_is_migrated_as_its_own_tools_do(projects: Path, home: Path) -> None:
     from alembic import command
     from mlflow.store.db.utils import _get_alembic_config

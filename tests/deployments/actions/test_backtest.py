@@ -80,6 +80,7 @@ def test_a_picture_that_could_not_be_written_is_refused_at_once(hours: Path, tmp
             backtest_here("hours", [], 8, None, place)
 
 
+@pytest.mark.slow
 def test_too_short_a_history_is_one_sentence(hours: Path, prefect_server: None) -> None:
     from refit_deployments.actions.simulate import backtest_here
 

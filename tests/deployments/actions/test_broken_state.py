@@ -45,6 +45,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     subprocess.run(["umount", "--lazy", directory], check=False)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing(small_disk: Callable[[str], Path]) -> None:
     home = small_disk("400k")
     assert "space" in complaint(retrain(home))
@@ -68,6 +69,7 @@ def test_a_home_without_permission(tmp_path: Path) -> None:
     assert "REFIT_HOME" in said
 
 
+@pytest.mark.slow
 def test_a_locked_ledger(home: Path) -> None:
     from refit_tasks.ledger.record import entries
 

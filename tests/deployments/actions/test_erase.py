@@ -75,6 +75,7 @@ def projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_persons_stay_in_the_tables_until_they_are_forgotten(
     projects: Path, prefect_server: None, mlflow_home: Path, tmp_path: Path
 ) -> None:

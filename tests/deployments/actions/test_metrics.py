@@ -10,10 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
+import pytest
+
 from refit_tasks.ledger.record import record
 from tests.deployments.cli.test_command_line import REFIT, refit
 
 
+@pytest.mark.slow
 def test_prometheus_is_answered_until_somebody_stops_it(home: Path) -> None:
     record("rentals", "promotion", {"champion": {"generation": 1}}, datetime(2026, 3, 1, tzinfo=UTC))
     command = [REFIT, "metrics", "--port", "0", "--json"]

@@ -55,6 +55,7 @@ STATUS = {
 REASON = {"check": TEXT, "fired": FLAG, "sentence": TEXT, "value": (NUMBER, None), "limit": (NUMBER, None)}
 
 
+@pytest.mark.slow
 def test_keys_types_and_exit_codes(depot: Depot) -> None:
     first = monitored(40)
     assert is_shaped(first, MONITOR)
@@ -99,6 +100,7 @@ def test_a_retrain_by_a_person_is_a_decision_and_no_monitor_run(depot: Depot) ->
     assert datetime.fromisoformat(after["cooldown_until"]) == START + timedelta(days=45)
 
 
+@pytest.mark.slow
 def test_every_entry_tells_its_story(depot: Depot) -> None:
     depot.deliver(rows_of(80, turned=40))
     depot.monitor(40)
@@ -122,6 +124,7 @@ def test_every_entry_tells_its_story(depot: Depot) -> None:
 KINDS = ("contract", "verdict", "promotion", "decision", "retrain")
 
 
+@pytest.mark.slow
 def test_people_get_the_same_in_words(depot: Depot) -> None:
     from refit_deployments.actions.monitor import monitor_here
 

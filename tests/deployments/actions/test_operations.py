@@ -65,6 +65,7 @@ def projects(hours: Path, prefect_server: None, tmp_path: Path, monkeypatch: pyt
     return hours
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", POSTGRES])
 def test_all_state_is_deleted_and_comes_back(projects: Path, home: Path, mlflow_home: Path, database: str) -> None:
     from refit_flows.retrain import retrain
@@ -93,6 +94,7 @@ def test_an_upgrade_begins_with_a_backup_and_ends_with_a_look(
     assert status["projects"]["hours"]["champion"]["version"] == 2
 
 
+@pytest.mark.slow
 def test_retention_leaves_what_a_kept_version_needs(
     projects: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +113,7 @@ def test_retention_leaves_what_a_kept_version_needs(
     assert refit("ledger", "verify")[1]["intact"]
 
 
+@pytest.mark.slow
 def test_the_server_of_refit_up_lets_old_runs_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from refit_deployments.local.services import prefect_server
 

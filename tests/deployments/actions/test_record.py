@@ -17,6 +17,8 @@ from tests.deployments.cli.test_command_line import REFIT
 from tests.support.forked_commands import refit
 from tests.support.races import PROJECT, judged, rentals
 
+pytestmark = pytest.mark.xdist_group("record")
+
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 IMPORTED = """
 import sys
@@ -61,6 +63,7 @@ def test_who_served_at_a_moment() -> None:
     assert answer("champion", PROJECT)["champion"]["generation"] == 2
 
 
+@pytest.mark.slow
 def test_a_rollback_imports_neither_prefect_nor_a_model_library_and_is_told() -> None:
     from refit_tasks.registry.mlflow_client import open_mlflow
 
@@ -88,6 +91,7 @@ def test_a_person_approves_once_what_the_status_shows(hours: Path) -> None:
     assert "version 3 of raced was approved by Ada: that answer stands" in run.stderr
 
 
+@pytest.mark.slow
 def test_the_ledger_is_exported_and_verified(home: Path, tmp_path: Path) -> None:
     import sqlite3
 

@@ -86,6 +86,7 @@ def test_a_project_that_leaves_the_interpreter_stops_only_itself(tmp_path: Path)
     assert "Warning" not in run.stderr
 
 
+@pytest.mark.slow
 def test_standard_output_that_cannot_be_written_is_one_sentence() -> None:
     for redirection in (">/dev/full", ">&-", "| true"):
         run = subprocess.run(

@@ -19,6 +19,8 @@ import pytest
 from tests.support.other_servers import free_port
 from tests.support.running_up import ENDED, NOW, Hosted, hosted, until_now, wait_for
 
+pytestmark = pytest.mark.xdist_group("refit up")
+
 POLICY = "cooldown=timedelta(0)"
 ASKING = POLICY + "), gate=GatePolicy(promotion='approve'"
 SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=20)"
@@ -40,6 +42,7 @@ def beside(host: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFIT_PROJECTS", str(host.depot.projects))
 
 
+@pytest.mark.slow
 def test_a_person_approves_the_first_champion_in_the_form_of_a_suspended_run(host: Hosted) -> None:
     from refit_tasks.ledger.generations import current_champion
     from refit_tasks.ledger.record import entries, verify_ledger
@@ -77,6 +80,7 @@ def test_a_person_approves_the_first_champion_in_the_form_of_a_suspended_run(hos
     verify_ledger()
 
 
+@pytest.mark.slow
 def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: Hosted) -> None:
     from refit_tasks.ledger.generations import current_champion
     from refit_tasks.ledger.record import entries, verify_ledger
@@ -129,6 +133,7 @@ def test_bad_input_is_refused_by_the_form(host: Hosted) -> None:
         assert next(iter(parameters)) in answer.text or "reason" in answer.text
 
 
+@pytest.mark.slow
 def test_an_event_from_outside_has_the_arbiter_decide(host: Hosted) -> None:
     event = {
         "event": "refit.retrain.requested",
@@ -151,6 +156,7 @@ def test_an_event_from_outside_has_the_arbiter_decide(host: Hosted) -> None:
     wait_for(lambda: {one["state_type"] for one in host.runs("retrain")} <= ENDED)
 
 
+@pytest.mark.slow
 def test_of_twenty_runs_by_hand_one_runs_and_none_is_lost(host: Hosted) -> None:
     before = {run["id"] for run in host.runs("retrain")}
     with host.depot.stalled_training():
@@ -166,6 +172,7 @@ def test_of_twenty_runs_by_hand_one_runs_and_none_is_lost(host: Hosted) -> None:
     assert set(refused) == {"Deployment concurrency limit reached."}
 
 
+@pytest.mark.slow
 def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Hosted) -> None:
     with host.depot.stalled_training():
         killed = host.run("retrain", force=True)
@@ -204,6 +211,7 @@ def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Ho
     assert gone_on_with() == ["COMPLETED"] * 2  # each once
 
 
+@pytest.mark.slow
 def test_what_a_person_has_switched_off_stays_so_and_a_removed_project_goes(host: Hosted) -> None:
     (schedule,) = host.deployment("monitor")["schedules"]
     path = f"/deployments/{host.deployment('monitor')['id']}/schedules/{schedule['id']}"

@@ -66,6 +66,7 @@ def test_deploying_twice_changes_nothing_and_a_change_only_what_it_is_about(hour
     }
 
 
+@pytest.mark.slow
 def test_a_docker_and_a_kubernetes_pool_take_their_job_variables(hours: Path, client: Any) -> None:
     extended(hours, "deployment=DeploymentPolicy(job_variables={'image': 'refit:1', 'env': {'TEAM': 'a'}})")
     for kind in ("docker", "kubernetes"):
@@ -81,6 +82,7 @@ def test_a_docker_and_a_kubernetes_pool_take_their_job_variables(hours: Path, cl
         deploy("abaci", "abacus")
 
 
+@pytest.mark.slow
 def test_only_what_refit_made_in_that_pool_is_removed_and_nothing_while_a_file_is_broken(
     hours: Path, client: Any
 ) -> None:
@@ -104,6 +106,7 @@ def test_only_what_refit_made_in_that_pool_is_removed_and_nothing_while_a_file_i
     assert client.read_deployment_by_name("a-persons-own/theirs")
 
 
+@pytest.mark.slow
 def test_an_exported_prefect_yaml_deploys_the_same(hours: Path, client: Any, tmp_path: Path) -> None:
     from prefect.settings import PREFECT_API_URL
 

@@ -16,6 +16,8 @@ from refit_serving.http.auth import PUBLIC_PATHS
 from tests.support.serving_home import Depot, Server, serving
 from tests.support.watched_project import COMMAND
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 ROW = {"weight": 3.5, "distance": 400.0, "carrier": "swift"}
 
 
@@ -77,6 +79,7 @@ def test_what_is_no_name_is_answered_in_a_short_sentence(server: Server, keys: t
         assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.slow
 def test_a_new_key_works_at_once_and_a_revoked_one_no_more(server: Server, keys: tuple[Path, str]) -> None:
     file, first = keys
     former, second = file.read_text(), made(file, "store")

@@ -17,6 +17,8 @@ from refit_tasks.ingestion.label_inbox import join_waiting, labels_of, read_inbo
 from refit_tasks.storage.delta import open_table, read
 from tests.support.serving_home import Depot, Server, serving
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 CLIENT = httpx.Client(timeout=60, verify=False)  # noqa: S501 - plain HTTP
 
 
@@ -37,6 +39,7 @@ def held() -> list[dict[str, Any]]:
     return [json.loads(row) for row in read_inbox(inbox)["row"].to_pylist()] if inbox else []
 
 
+@pytest.mark.slow
 def test_labels_are_on_disk_when_they_are_answered(server: Server, depot: Depot) -> None:
     parcel = depot.rows["parcel"].iloc[0].item()
     answer = post(server, {"labels": [{"key": parcel, "label": 1}], "request_id": "mine"})

@@ -15,6 +15,8 @@ from refit_tasks.ledger.generations import current_champion
 from refit_tasks.registry.model_store import fetch_model
 from tests.support.serving_home import FEATURES, Depot, Server, serving
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 ROW = {"weight": 3.5, "distance": 400.0, "carrier": "swift"}
 MOST_BYTES, MOST_ROWS = 100_000, 50
 

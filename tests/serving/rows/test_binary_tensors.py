@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.serving_home import FEATURES, Depot, Server, serving
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 NUMBERS = {"weight": "<f8", "distance": "<f8"}
 
 

@@ -22,6 +22,8 @@ from refit_tasks.registry.model_store import FILE, fetch_model
 from tests.serving.http.test_predict_routes import arrow
 from tests.support.serving_home import FEATURES, PROJECT, Depot, Server, logged, serving
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 NEW = {"weight": 3.5, "distance": 400.0, "carrier": "new"}
 """A row with a carrier that a challenger refuses which was fitted with `handle_unknown="error"`."""
 
@@ -73,6 +75,7 @@ def scores(depot: Depot, challenger: Any, rows: pd.DataFrame) -> list[float]:
     return list(fetch_model(find_project("parcels"), challenger.model).predict_proba(rows[FEATURES])[:, 1])
 
 
+@pytest.mark.slow
 def test_a_shadow_answers_every_row_once_and_unheard(depot: Depot) -> None:
     policy(depot, 'challenger="shadow"', unknown="error")
     challenger = depot.fitted("parcels", 110.0)
@@ -118,6 +121,7 @@ def test_a_shadow_answers_every_row_once_and_unheard(depot: Depot) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_canary_answers_its_share_of_the_keys_and_no_other(depot: Depot) -> None:
     policy(depot, 'challenger="canary", share=0.3', unknown="error")
     challenger = depot.fitted("parcels", 120.0)
@@ -167,6 +171,7 @@ def test_a_canary_answers_its_share_of_the_keys_and_no_other(depot: Depot) -> No
     assert first["generation"].nunique() == 1
 
 
+@pytest.mark.slow
 def test_the_seat_beside_follows_the_ledger(depot: Depot) -> None:
     policy(depot, "")
     with serving(depot.projects, "parcels") as server:
@@ -189,6 +194,7 @@ def test_the_seat_beside_follows_the_ledger(depot: Depot) -> None:
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_challenger_that_fails_its_warm_up_leaves_the_champion_alone(depot: Depot) -> None:
     from mlflow.artifacts import download_artifacts
 

@@ -19,6 +19,8 @@ from refit_tasks.catalog import find_project
 from refit_tasks.registry.model_store import FILE, fetch_model
 from tests.support.serving_home import FEATURES, Depot, Server, logged, promote, roll_back, serving
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 THREADS = 8
 UNFLUSHED_SECONDS = 4.0
 """So old an answer is logged by any means, on a busy machine too: batches are of a second."""
@@ -73,6 +75,7 @@ def until(server: Server, generation: int) -> float:
     return time.monotonic() - begun
 
 
+@pytest.mark.slow
 def test_promotions_and_a_rollback_under_load(depot: Depot) -> None:
     with serving(depot.projects, "parcels") as server:
         load, champions = Load(server, depot), {}
@@ -108,6 +111,7 @@ def test_promotions_and_a_rollback_under_load(depot: Depot) -> None:
     assert set(written["source"]) == {"http"}
 
 
+@pytest.mark.slow
 def test_a_kill_loses_the_unflushed_rows_alone(depot: Depot) -> None:
     with serving(depot.projects, "parcels") as server:
         load = Load(server, depot)
@@ -132,6 +136,7 @@ def test_a_kill_loses_the_unflushed_rows_alone(depot: Depot) -> None:
         assert server.metric('log_lost_rows_total{project="parcels"}') == 0
 
 
+@pytest.mark.slow
 def test_a_version_that_fails_its_warm_up_is_not_swapped_in(depot: Depot) -> None:
     from mlflow.artifacts import download_artifacts
 

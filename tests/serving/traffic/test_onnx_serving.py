@@ -25,6 +25,8 @@ from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import fetched, stored_id
 from tests.support.serving_home import FEATURES, Depot
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 
 @pytest.fixture(scope="module")
 def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:

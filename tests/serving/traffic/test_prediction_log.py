@@ -19,6 +19,8 @@ from refit_tasks.ledger.generations import current_champion
 from refit_tasks.storage.predictions_table import predictions_of
 from tests.support.serving_home import FEATURES, Depot, logged
 
+pytestmark = pytest.mark.xdist_group("serving")
+
 
 @pytest.fixture(scope="module")
 def served(depot: Depot) -> LoadedModel:
@@ -38,6 +40,7 @@ def value(metrics: Metrics, line: str) -> float:
     return float(found[0].rpartition(" ")[2]) if found else 0.0
 
 
+@pytest.mark.slow
 def test_a_full_queue_drops_and_counts(served: LoadedModel, depot: Depot) -> None:
     metrics = Metrics()
     log = PredictionLog(Limits(log_rows=10, log_bytes=350), metrics)

@@ -117,6 +117,7 @@ def test_a_directory_that_holds_something_is_left_alone(used: Path, tmp_path: Pa
     assert stamp_of(tmp_path / "empty" / LEDGER).size > 0
 
 
+@pytest.mark.slow
 def test_a_killed_backup_is_none_and_the_next_one_cleans_up(used: Path, tmp_path: Path) -> None:
     for step in ("copy_tables", "write_manifest"):
         killed("backup", "before", step, tmp_path / "backup")

@@ -58,6 +58,7 @@ def of_kind(number: int) -> Evidence:
     )[number % 7]
 
 
+@pytest.mark.slow
 def test_a_storm_of_500_triggers_of_all_kinds_leads_to_one_retrain_and_is_replayed(rentals: Project) -> None:
     stormy = rentals.model_copy(update={"monitoring": STORMY})
     for number in range(7):

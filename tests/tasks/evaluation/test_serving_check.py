@@ -121,6 +121,7 @@ def test_what_a_model_prints_is_no_answer_of_the_room(tmp_path: Path) -> None:
         assert parity(rehearse_directory(definition("count"), tmp_path / "model", ROWS)).passed
 
 
+@pytest.mark.slow
 def test_a_room_that_is_killed_leaves_nothing_behind_and_another_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,7 @@ def test_others_see_nothing(ledger_of: As, server: Postgres) -> None:
             admin.execute("DROP ROLE stranger")
 
 
+@pytest.mark.slow
 def test_the_owner_alone_archives(ledger_of: As, judge) -> None:
     ledger_of("app")
     for number in range(5):

@@ -65,6 +65,7 @@ def test_who_is_named_hears_it_once_and_that_is_on_record(hook: Webhook, rentals
     assert len(hook.bodies) == 2
 
 
+@pytest.mark.slow
 def test_an_alert_that_stands_is_told_once_a_day(hook: Webhook, rentals: Project) -> None:
     project, alert = telling(rentals, hook.save_block("team")), Notice("alert", "rentals: alert", "The score fell.")
     past = {"occasion": "alert", "about": None, "subject": alert.subject, "blocks": ["custom-webhook/team"]}
@@ -97,6 +98,7 @@ print(sorted(name for name in set(sys.modules) - before if name.startswith(("pre
 """
 
 
+@pytest.mark.slow
 def test_without_a_block_nothing_is_imported(home) -> None:
     run = subprocess.run([sys.executable, "-c", QUIET], capture_output=True, text=True, check=True, env={**os.environ})
     assert run.stdout.strip() == "[]"
@@ -113,6 +115,7 @@ class Pigeon(NotificationBlock):
         raise RuntimeError(f"no pigeon flies to {self.town} with {subject}: {body}")
 
 
+@pytest.mark.slow
 # apprise 1.13, which Prefect sends through, imports a module that Python 3.11 deprecates
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_each_thing_that_can_be_wrong_is_one_sentence_without_the_address(

@@ -128,6 +128,7 @@ print(deaths.count(signal.SIGKILL))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["key", ""], ids=["key", "no key"])
 def test_killed_at_any_moment_then_run_again(ingested: Path, key: str) -> None:
     command = [sys.executable, "-c", PROGRAM, key]

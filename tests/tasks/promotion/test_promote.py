@@ -101,6 +101,7 @@ def test_a_superseded_champion_does_not_return_through_its_old_verdict(judge) ->
     assert current_champion("rentals") == second
 
 
+@pytest.mark.slow
 def test_of_eight_processes_exactly_one_promotes(judge, race, rentals: Project) -> None:
     over: Champion | None = None
     for generation in (1, 2, 3):

@@ -91,6 +91,7 @@ def test_a_challenger_of_the_one_that_was_taken_back_is_stale(three, judge) -> N
     verify_ledger()
 
 
+@pytest.mark.slow
 def test_two_hundred_moments_have_the_right_champion(three, judge) -> None:
     rng = random.Random(20260302)  # noqa: S311 - moments, no secrets
     known = [(champion.since, champion) for champion in three]

@@ -29,6 +29,7 @@ def test_six_processes_at_once_find_one_database_and_one_experiment(race, home: 
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_of_the_creation_leaves_all_or_nothing(race, home: Path) -> None:
     moments, drafts = np.random.default_rng(7), 0
     for _ in range(10):

@@ -116,6 +116,7 @@ def _page_with(definition: Project, decide, name: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_years_of_decisions_stay_under_a_megabyte(rentals: Project, decide) -> None:
     wild = tuple(column(f"{HOSTILE * 9} {place}", drifted=True, many=12) for place in range(200))
     for week in range(2, 60):

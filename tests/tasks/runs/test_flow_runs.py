@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from refit_tasks.runs.flow_runs import WAITS, suspended_heartbeat
 
 
+@pytest.mark.slow
 def test_a_run_that_is_suspended_says_that_it_waits(prefect_server: None) -> None:
     ids: list[str] = []
 

@@ -86,6 +86,7 @@ def test_of_three_that_were_missed_the_newest_works(client: SyncPrefectClient, d
     assert worked == ["parcels"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "skips"),
     [
@@ -106,6 +107,7 @@ def test_a_newer_run_that_did_no_work_takes_nothing_over(
     assert worked == ([] if skips else ["parcels"])
 
 
+@pytest.mark.slow
 def test_what_a_person_starts_is_never_skipped(client: SyncPrefectClient, deployment: UUID) -> None:
     older, *_ = missed(client, deployment)
     past = datetime.now(UTC) - 4 * HOUR
@@ -117,6 +119,7 @@ def test_what_a_person_starts_is_never_skipped(client: SyncPrefectClient, deploy
     assert worked == ["parcels"] * 2
 
 
+@pytest.mark.slow
 def test_a_run_that_starts_slower_than_the_next_ones_come_due_works(client: SyncPrefectClient) -> None:
     schedule = IntervalSchedule(interval=timedelta(seconds=1))
     deployment = client.create_deployment(
@@ -130,6 +133,7 @@ def test_a_run_that_starts_slower_than_the_next_ones_come_due_works(client: Sync
     assert ended(client, first) == ("Completed", "worked")
 
 
+@pytest.mark.slow
 def test_another_schedule_of_the_deployment_takes_nothing_over(client: SyncPrefectClient, deployment: UUID) -> None:
     *_, newest, _future = missed(client, deployment)
     *_, other, _future = missed(client, deployment, "other")

@@ -28,6 +28,7 @@ def tried(definition: Project, rounds: int = 1) -> dict[str, SelfTestResult]:
     return {one.name: one for one in selftest(definition, JUNE, rounds)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_bad_challenger_is_stopped_by_a_rule_that_is_there_for_it(name: str) -> None:
     found = tried(EXAMPLES[name].model_copy(update={"gate": QUICK}))
@@ -47,6 +48,7 @@ def test_a_limit_that_is_not_set_leaves_its_challenger_out() -> None:
 LACKING = {"leakage", "newer_rows", "unseen_rows", "not_the_champion", "size", "latency", "inputs"}
 
 
+@pytest.mark.slow
 def test_a_gate_without_some_of_its_rules_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Breaks the gate on purpose: what those rules alone stop has to pass."""
     whole: Callable[..., object] = selftest_module.decide

@@ -118,6 +118,7 @@ def test_features_come_and_go_with_versions() -> None:
     assert rows["feature__count"].notna().tolist() == [True] * 4 + [False] * 4 + [True] * 4
 
 
+@pytest.mark.slow
 def test_many_small_batches_lie_in_few_files_and_few_log_entries() -> None:
     for number in range(2 * EVERY):
         append("parcels", some(first=4 * number), f"server/{number}")
@@ -175,6 +176,7 @@ predictions_table.append("parcels", some(first=int(sys.argv[2])), "batch " + sys
 """
 
 
+@pytest.mark.slow
 def test_killed_before_and_after_the_commit_and_given_again(home: Path) -> None:
     for first in (0, 4):
         for point in ("before", "after", "never", "never"):

@@ -141,6 +141,7 @@ def test_where_the_second_fit_comes_to_grief_the_judged_model_serves(build, why:
     assert why in after.bound.sentence
 
 
+@pytest.mark.slow
 def test_the_hyperparameters_are_those_that_were_judged() -> None:
     pytest.importorskip("optuna")
     definition = bikes(Ridge, tuning=Tuning(space={"alpha": FloatRange(low=5.0, high=100.0)}, trials=3))

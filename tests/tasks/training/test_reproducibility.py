@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from deltalake import write_deltalake
 
 ROWS = 12_000
@@ -90,6 +91,7 @@ def predictions(home: Path, tables: Path, mlflow_database: Path) -> dict[str, st
     return json.loads(process.stdout)
 
 
+@pytest.mark.slow
 def test_two_fresh_processes_predict_the_same(tmp_path: Path, empty_mlflow: Path) -> None:
     write_tables(tmp_path / "tables")
     with ThreadPoolExecutor(2) as pool:

@@ -83,6 +83,7 @@ def test_a_finished_search_is_not_done_again() -> None:
     assert (other, len(trials(third))) == (best, SPACE.trials)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 4])
 def test_a_killed_search_ends_as_if_it_had_not_been(at: int, mlflow_home: Path) -> None:
     straight, _ = search(hills(), key="straight")
