@@ -52,10 +52,10 @@ def _derived(file: Path) -> list[dict[str, object]]:
     """The rules that Refit derives from these rows, for both sides."""
     import pyarrow.parquet as pq
 
-    from refit.data.derived_contract import derive
+    from refit.data.derived_contract import derive_contract
 
     pieces = (_in_microseconds(file, group) for group in range(pq.ParquetFile(file).num_row_groups))
-    return [{"type": rule.type, **rule.kwargs} for rule in derive(_definition(file), pieces).rules]
+    return [{"type": rule.type, **rule.kwargs} for rule in derive_contract(_definition(file), pieces).rules]
 
 
 def _in_microseconds(file: Path, group: int):  # noqa: ANN202 - pyarrow has no types

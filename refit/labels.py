@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.casting import conform
-from refit.data.fingerprint import Index, identities, row_hashes
-from refit.data.rejected_rows import shown
+from refit.data.casting import cast_table
+from refit.data.fingerprint import IdentityIndex, row_hashes, row_identities
+from refit.data.rejected_rows import mask_value
 from refit.errors import ContractViolation, DataError
-from refit.inference.json_columns import known_by
+from refit.inference.json_columns import parse_key_column
 from refit.project import Project
 
 
@@ -56,12 +56,12 @@ class Labels:
     def __init__(self, rows: pa.Table, key: Sequence[str], target: str, pii: Collection[str] = ()) -> None:
         self.key, self.target, self._pii = list(key), target, pii
         filled = rows.filter(rows[target].is_valid())
-        keys = identities(filled, self.key)
+        keys = row_identities(filled, self.key)
         _, first = np.unique(keys, return_index=True)
         self.rows = filled.take(pa.array(np.sort(first)))
         self.empty = rows.num_rows - filled.num_rows
         self.repeated = filled.num_rows - self.rows.num_rows
-        self._index = Index(identities(self.rows, self.key))
+        self._index = IdentityIndex(row_identities(self.rows, self.key))
         self._require_one_label(filled, keys)
 
     def find(self, held: pa.Table) -> npt.NDArray[np.intp]:
@@ -73,7 +73,7 @@ class Labels:
         Returns:
             Positions among `rows`, -1 where there is none.
         """
-        return self._index.find(identities(held, self.key))
+        return self._index.find(row_identities(held, self.key))
 
     def differ(self, held: pa.Table, at: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         """Tells which labels are not the ones that the table's rows have.
@@ -107,14 +107,14 @@ class Labels:
         differing = np.flatnonzero(self.differ(filled, self._index.find(keys)))
         if len(differing):
             row = filled.slice(int(differing[0]), 1).to_pylist()[0]
-            named = ", ".join(f"{name}={shown(self._pii, name, str(row[name]))}" for name in self.key)
+            named = ", ".join(f"{name}={mask_value(self._pii, name, str(row[name]))}" for name in self.key)
             raise ContractViolation(
                 f"the file has different labels for one row ({named}), {len(differing):,} rows differ from an earlier "
                 f"one of their key: nothing was changed; leave one label for each key"
             )
 
 
-def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], pii: Collection[str] = ()) -> pa.Table:
+def parse_labels(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], pii: Collection[str] = ()) -> pa.Table:
     """Takes labels as JSON brings them.
 
     Args:
@@ -129,7 +129,7 @@ def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], pii
     Raises:
         DataError: If a value is missing or of another kind, or one key has two labels.
     """
-    rows = pa.table({name: known_by(kind, name, cells[name], pii) for name, kind in kinds.items()})
+    rows = pa.table({name: parse_key_column(kind, name, cells[name], pii) for name, kind in kinds.items()})
     for name in kinds:
         if rows[name].null_count:
             place = cells[name].index(None)
@@ -142,7 +142,9 @@ def label_rows(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], pii
     return rows
 
 
-def read_labels(definition: Project, file: str, rows: pa.Table, schema: pa.Schema) -> tuple[Labels, tuple[str, ...]]:
+def parse_label_file(
+    definition: Project, file: str, rows: pa.Table, schema: pa.Schema
+) -> tuple[Labels, tuple[str, ...]]:
     """Takes a file's rows for labels, if every cell is exactly what the table's columns hold.
 
     Args:
@@ -162,10 +164,10 @@ def read_labels(definition: Project, file: str, rows: pa.Table, schema: pa.Schem
     for name in wanted:
         _require_column(name, rows.column_names, file)
     narrow = pa.schema([schema.field(name) for name in wanted])
-    fitting, faults = conform(rows.select(wanted), narrow)
+    fitting, faults = cast_table(rows.select(wanted), narrow)
     if faults:
         fault = faults[0]
-        value = shown(definition.pii, fault.column, fault.value)
+        value = mask_value(definition.pii, fault.column, fault.value)
         raise ContractViolation(
             f"{file} holds {value!r} in column {fault.column!r}, row {fault.row + 1}, where the table has "
             f"{narrow.field(fault.column).type} ({len(faults):,} such cells): nothing was changed; correct the file"

@@ -20,8 +20,16 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.dataset as ds
 
-from refit.data.databases import engine_of, insist_no_password
-from refit.data.readers import MARGIN, csv_pieces, dataset_pieces, explaining, files, query_pieces, within
+from refit.data.databases import open_engine, require_no_password
+from refit.data.readers import (
+    MARGIN,
+    filter_window,
+    find_files,
+    read_csv_pieces,
+    read_dataset_pieces,
+    read_query_pieces,
+    translate_read_errors,
+)
 from refit.errors import LoadFailed
 from refit.project import Frame
 from refit.windows import Window
@@ -69,10 +77,10 @@ def csv(
     settings["dtype"] = {**(dtypes or {}), timestamp: "str"}
 
     def load(window: Window) -> Iterator[Frame]:
-        for path in files(glob):
-            with explaining(path):
-                for piece in csv_pieces(path, settings):
-                    yield within(piece, window, timestamp, timezone, path, time_format)
+        for path in find_files(glob):
+            with translate_read_errors(path):
+                for piece in read_csv_pieces(path, settings):
+                    yield filter_window(piece, window, timestamp, timezone, path, time_format)
 
     return load
 
@@ -92,10 +100,12 @@ def parquet(glob: str | Path, timestamp: str, *, timezone: str = "UTC", piece_ro
     ZoneInfo(timezone)
 
     def load(window: Window) -> Iterator[Frame]:
-        for path in files(glob):  # one by one: a data set of several would drop the columns that the first one lacks
-            with explaining(path):
-                for piece in dataset_pieces(ds.dataset(path, format="parquet"), window, timestamp, piece_rows):
-                    yield within(piece, window, timestamp, timezone, path)
+        for path in find_files(
+            glob
+        ):  # one by one: a data set of several would drop the columns that the first one lacks
+            with translate_read_errors(path):
+                for piece in read_dataset_pieces(ds.dataset(path, format="parquet"), window, timestamp, piece_rows):
+                    yield filter_window(piece, window, timestamp, timezone, path)
 
     return load
 
@@ -120,15 +130,15 @@ def sql(url: str, query: str, timestamp: str, *, timezone: str = "UTC", piece_ro
         LoadFailed: If the URL itself holds a password.
     """
     ZoneInfo(timezone)
-    insist_no_password(url)
+    require_no_password(url)
 
     def load(window: Window) -> Iterator[Frame]:
-        engine = engine_of(url)
+        engine = open_engine(url)
         try:
             with engine.connect().execution_options(stream_results=True) as connection:
                 statement = _bound(query, window)
-                for piece in query_pieces(statement, connection, piece_rows):
-                    yield within(piece, window, timestamp, timezone, "the query")
+                for piece in read_query_pieces(statement, connection, piece_rows):
+                    yield filter_window(piece, window, timestamp, timezone, "the query")
         finally:
             engine.dispose()
 
@@ -157,9 +167,9 @@ def delta(uri: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows:
             dataset = DeltaTable(str(uri)).to_pyarrow_dataset()
         except (TableNotFoundError, DeltaError) as error:
             raise LoadFailed(f"no readable Delta table lies at {uri} ({error}): correct the path") from error
-        with explaining(str(uri)):
-            for piece in dataset_pieces(dataset, window, timestamp, piece_rows):
-                yield within(piece, window, timestamp, timezone, str(uri))
+        with translate_read_errors(str(uri)):
+            for piece in read_dataset_pieces(dataset, window, timestamp, piece_rows):
+                yield filter_window(piece, window, timestamp, timezone, str(uri))
 
     return load
 

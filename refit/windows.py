@@ -32,7 +32,7 @@ def as_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def as_past(moment: datetime, now: datetime) -> datetime:
+def require_past(moment: datetime, now: datetime) -> datetime:
     """Turns an aware time into UTC, if it has come.
 
     Args:

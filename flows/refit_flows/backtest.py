@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from prefect import flow
 
 from refit.backtest.results import BacktestResult
-from refit.windows import as_past
+from refit.windows import require_past
 from refit_flows.parameters import Instant, ProjectName, Windows
 from refit_tasks.catalog import find_project
 from refit_tasks.presentation.summaries import backtested
@@ -40,7 +40,7 @@ def backtest(
         RefitError: If a policy is unknown, the history too short, or the project's code fails.
     """
     now = datetime.now(UTC)
-    until = as_past(as_of, now) if as_of else now
+    until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: replaying its history in %d windows", project, windows)
     with run_lock("backtest", project):

@@ -13,7 +13,7 @@ from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from refit.records.references import Champion
 from refit.results.flows import MonitorOutcome, RetrainOutcome
-from refit.windows import as_past
+from refit.windows import require_past
 from refit_flows.parameters import Instant, ProjectName, Words
 from refit_flows.retrain import retrain
 from refit_tasks.catalog import find_project
@@ -57,7 +57,7 @@ def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = N
         RefitError: If the rows are refused, or a retrain that follows is.
     """
     now = datetime.now(UTC)
-    until = as_past(as_of, now) if as_of else now
+    until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: monitoring as of %s", project, until.isoformat(timespec="minutes"))
     with run_lock("monitor", project) as run:

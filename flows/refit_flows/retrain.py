@@ -18,7 +18,7 @@ from refit.monitoring.evidence import Request
 from refit.project import Project
 from refit.records.references import Challenger, Champion, Ingestion, ModelRef, Split
 from refit.results.flows import RetrainOutcome
-from refit.windows import as_past
+from refit.windows import require_past
 from refit_flows.parameters import EntryId, Instant, ProjectName, Words
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.admission import retrain_slot
@@ -79,7 +79,7 @@ def retrain(
         RefitError: If the run, the rows, the model or the promotion are refused; nothing is promoted then.
     """
     now = datetime.now(UTC)
-    until = as_past(as_of, now) if as_of else now
+    until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
     asked = Request("manual", reason, force, asked_by())

@@ -10,7 +10,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from refit.results.score import ScoreOutcome
-from refit.windows import as_past
+from refit.windows import require_past
 from refit_flows.parameters import Instant, Place, ProjectName
 from refit_tasks.catalog import find_project
 from refit_tasks.notifications.messages import tell_failure
@@ -52,7 +52,7 @@ def score(
         RefitError: If there is no champion, or the rows are refused.
     """
     started, now = time.monotonic(), datetime.now(UTC)
-    until = as_past(as_of, now) if as_of else now
+    until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     with run_lock("score", project) as run:
         champion = require_champion(definition)

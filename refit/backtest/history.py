@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from refit.data.split import TICK, Times, microseconds, moment
+from refit.data.split import TICK, Times, from_microseconds, to_microseconds
 from refit.errors import NotEnoughData
 from refit.project import Project
 from refit.windows import Window
@@ -42,7 +42,7 @@ def cut_windows(times: Times, count: int) -> tuple[Window, ...]:
             f"fewer windows, or wait for more rows"
         )
     starts = np.unique(times[np.linspace(0, len(times), count, endpoint=False).astype(int)])
-    edges = [*(moment(start) for start in starts), moment(times[-1]) + TICK]
+    edges = [*(from_microseconds(start) for start in starts), from_microseconds(times[-1]) + TICK]
     return tuple(Window(start, end) for start, end in pairwise(edges))
 
 
@@ -115,7 +115,7 @@ class Past:
             Just after the newest row; `None` where there is none.
         """
         end = self._position(window.end)
-        return moment(self.times[end - 1]) + TICK if end > self._position(window.start) else None
+        return from_microseconds(self.times[end - 1]) + TICK if end > self._position(window.start) else None
 
     def _position(self, at: datetime) -> int:
-        return int(np.searchsorted(self.times, microseconds(at)))
+        return int(np.searchsorted(self.times, to_microseconds(at)))

@@ -9,7 +9,7 @@ from datetime import timedelta
 from refit.backtest.retraining import Serving, Trainer
 from refit.backtest.worker_functions import make_reference, measure_drift, measure_performance
 from refit.gate.evaluations import Evaluation
-from refit.modelling.trials import sample
+from refit.modelling.trials import sample_rows
 from refit.monitoring.benefit_probe import MOST_ROWS, probe
 from refit.monitoring.evidence import Evidence, Performance, Probe, Request
 from refit.monitoring.label_maturity import FAR
@@ -103,7 +103,7 @@ class Monitor:
             probe,
             lambda: (
                 trainer.definition,
-                sample(past.within(mature), MOST_ROWS, trainer.definition.training.seed),
+                sample_rows(past.within(mature), MOST_ROWS, trainer.definition.training.seed),
                 champion.trained,
                 judge,
                 policy,

@@ -22,7 +22,7 @@ from refit.backtest.retraining import Attempted, Serving, Trainer
 from refit.backtest.work_cache import WorkCache
 from refit.errors import NotEnoughData
 from refit.gate.evaluations import Evaluation
-from refit.modelling.scoring import metric_of
+from refit.modelling.scoring import primary_metric
 from refit.monitoring.decide import decide
 from refit.monitoring.evidence import Request
 from refit.monitoring.history import PERIOD_WINDOWS, History
@@ -67,7 +67,7 @@ def replay(
         NotEnoughData: If there are too few rows for that, or no first champion comes about.
     """
     past = Past.of(definition, rows, windows)
-    metric, workshop = metric_of(definition, past.rows[definition.target].unique()), WorkCache(executor)
+    metric, workshop = primary_metric(definition, past.rows[definition.target].unique()), WorkCache(executor)
     everyone = {NEVER: PRESETS[NEVER], **presets}
     begin, first = _first(Trainer(definition, past, workshop, metric))
     told = progress or (lambda _name, _done, _of: None)

@@ -13,14 +13,14 @@ from sklearn.base import BaseEstimator
 from refit.backtest.history import Past
 from refit.backtest.work_cache import WorkCache
 from refit.backtest.worker_functions import evaluate_model, evaluate_trivial, losses_of
-from refit.data.split import holdout_start, training_window, unseen
+from refit.data.split import count_unseen, holdout_start, training_window
 from refit.errors import RefitError
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.paired_tests import bound_refit
-from refit.modelling.predictions import FAULTS
+from refit.modelling.predictions import ESTIMATOR_ERRORS
 from refit.modelling.training_window import choose_window
-from refit.modelling.trials import fit_rows
+from refit.modelling.trials import fit_estimator
 from refit.project import Project
 from refit.records.references import SnapshotRef
 from refit.windows import Window
@@ -76,7 +76,7 @@ class Trainer:
             return self._judged(*parts, champion)
         except BrokenExecutor:
             raise
-        except (RefitError, *FAULTS) as fault:
+        except (RefitError, *ESTIMATOR_ERRORS) as fault:
             return Attempted("failed", champion, f"no challenger came about: {fault}")
 
     def model(self, rows: Window) -> BaseEstimator:
@@ -85,7 +85,7 @@ class Trainer:
         Args:
             rows: The window.
         """
-        return self.workshop.ask(("fit", rows), fit_rows, lambda: (self.definition, self.past.within(rows)))
+        return self.workshop.ask(("fit", rows), fit_estimator, lambda: (self.definition, self.past.within(rows)))
 
     def evaluation(self, trained: Window, rows: Window) -> Evaluation:
         """Scores the model that was fitted on one window's rows on another's.
@@ -127,7 +127,7 @@ class Trainer:
         policy, mature = self.definition.training, self.past.mature(as_of)
         times = self.past.times[: self.past.count(mature)]
         seen, least = champion.trained.end if champion else None, self.definition.gate.min_rows
-        if not len(times) or (seen and unseen(times, seen) < 2 * least):
+        if not len(times) or (seen and count_unseen(times, seen) < 2 * least):
             return "there are too few new mature rows"
         cut = holdout_start(times, policy, seen)
         train, holdout = training_window(mature.start, cut, self.past.delay, policy), Window(cut, mature.end)

@@ -13,13 +13,13 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.base import BaseEstimator
 
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 from refit.drift.binning import anchor_of, blocks_of
 from refit.drift.comparison import Reference, compare, reference_of
 from refit.drift.profile import profile
 from refit.gate.evaluations import Evaluation
 from refit.modelling.predictions import Predictions, predict_once
-from refit.modelling.preparation import baseline_model, pick
+from refit.modelling.preparation import baseline_model, select_features
 from refit.modelling.scoring import loss, score
 from refit.monitoring.evidence import Performance
 from refit.monitoring.label_maturity import newest_mature
@@ -98,7 +98,7 @@ def measure_performance(
     if mature is None:
         return None
     inside = rows[mature.window.holds(rows[definition.timestamp])].reset_index(drop=True)
-    predictions = predict_once(model, pick(inside, definition.features_of(inside.columns)))
+    predictions = predict_once(model, select_features(inside, definition.features_of(inside.columns)))
     against = baseline(metric, ((metric, evaluation) for evaluation in former))
     truth, moments = inside[definition.target], inside[definition.timestamp]
     changed = definition.model_copy(
@@ -129,7 +129,7 @@ def evaluate_model(definition: Project, metric: str, model: BaseEstimator, rows:
     Raises:
         ModelError: If the model cannot predict these rows.
     """
-    predictions = predict_once(model, pick(rows, definition.features_of(rows.columns)))
+    predictions = predict_once(model, select_features(rows, definition.features_of(rows.columns)))
     return _evaluation(definition, metric, predictions, rows)
 
 
@@ -151,7 +151,7 @@ def losses_of(
     Raises:
         ModelError: If the model cannot predict these rows.
     """
-    predictions = predict_once(model, pick(rows, definition.features_of(rows.columns)))
+    predictions = predict_once(model, select_features(rows, definition.features_of(rows.columns)))
     edges = np.cumsum([0, *counts]).tolist()
     parts = [slice(start, stop) for start, stop in pairwise(edges)]
     return [loss(metric, score(metric, predictions, rows[definition.target], part)) for part in parts]
@@ -174,6 +174,6 @@ def evaluate_trivial(definition: Project, metric: str, train: pd.DataFrame, rows
 
 
 def _evaluation(definition: Project, metric: str, predictions: Predictions, rows: pd.DataFrame) -> Evaluation:
-    truth, parts = rows[definition.target], blocks(rows[definition.timestamp])
+    truth, parts = rows[definition.target], time_blocks(rows[definition.timestamp])
     in_blocks = tuple(score(metric, predictions, truth, part) for part in parts)
     return Evaluation(score(metric, predictions, truth), in_blocks)

@@ -27,7 +27,7 @@ from refit.data.contract import Fault
 TEXT_LIMIT = 1_000_000
 """The most bytes that one cell of text may have."""
 
-_SHOWN = 200
+_MAX_SHOWN = 200
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE = r"^[+-]?\d{1,18}$"
 _ZONED = r"^\d{4}-\d\d-\d\d[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
@@ -36,13 +36,13 @@ _EXACT = 2**53  # whole numbers up to here are exact as doubles
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # microseconds: the years 1 to 9999, as Python knows
 
 
-def conform(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault]]:
+def cast_table(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault]]:
     """Gives a piece the types and the order of a table's columns.
 
     Args:
         piece: Rows as they were loaded. Columns that the schema does not know are left out; columns that the piece
-            does not have become null: `differences` says whether that may be.
-        schema: The table's schema, as `unify` makes it.
+            does not have become null: `compare_schemas` says whether that may be.
+        schema: The table's schema, as `unify_schemas` makes it.
 
     Returns:
         As many rows, of exactly that schema; and a fault for each cell that is null now because it could not be
@@ -51,43 +51,43 @@ def conform(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault]]:
     columns: list[pa.Array] = []
     faults: list[Fault] = []
     for field in schema:
-        values = _values(piece, field)
-        columns.append(_convert(values, field.type))
+        values = _column_values(piece, field)
+        columns.append(_cast_column(values, field.type))
         broken = pc.indices_nonzero(pc.and_(values.is_valid(), columns[-1].is_null())).to_pylist()
-        faults += [_fault(values, row, field.name) for row in broken]
+        faults += [_describe_fault(values, row, field.name) for row in broken]
     return pa.Table.from_arrays(columns, schema=schema), faults
 
 
-def _values(piece: pa.Table, field: pa.Field) -> pa.Array:
+def _column_values(piece: pa.Table, field: pa.Field) -> pa.Array:
     """Gives a column as one array, with NaN as null and categories as their values."""
     if field.name not in piece.column_names:
         return pa.nulls(piece.num_rows, field.type)
     column = piece.column(field.name)
     values = column.cast(value_type(column.type)).combine_chunks()
-    return _only(values, pc.invert(pc.is_nan(values))) if pa.types.is_floating(values.type) else values
+    return _keep_where(values, pc.invert(pc.is_nan(values))) if pa.types.is_floating(values.type) else values
 
 
-def _convert(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def _cast_column(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Converts what fits and gives null for the rest."""
     found, wanted = family_of(values.type), family_of(kind)
-    values = _texts(values) if found == "text" else values
+    values = _cast_texts(values) if found == "text" else values
     if found not in ("text", wanted):
         return pa.nulls(len(values), kind)
     if wanted == "number":
-        return _numbers(values, kind)
+        return _cast_numbers(values, kind)
     if wanted == "truth value":
-        return _truths(values)
-    return values if wanted == "text" else _times(values, kind)
+        return _cast_truth_values(values)
+    return values if wanted == "text" else _cast_times(values, kind)
 
 
-def _only(values: pa.Array, fitting: pa.BooleanArray) -> pa.Array:
+def _keep_where(values: pa.Array, fitting: pa.BooleanArray) -> pa.Array:
     return pc.if_else(pc.coalesce(fitting, pa.scalar(value=False)), values, pa.scalar(None, values.type))
 
 
-def _texts(values: pa.Array) -> pa.Array:
+def _cast_texts(values: pa.Array) -> pa.Array:
     """Gives valid UTF-8 of bearable length."""
     data = values.cast(pa.large_binary())
-    data = _only(data, pc.less_equal(pc.binary_length(data), TEXT_LIMIT)).cast(pa.binary())
+    data = _keep_where(data, pc.less_equal(pc.binary_length(data), TEXT_LIMIT)).cast(pa.binary())
     try:
         return data.cast(pa.string())
     except pa.ArrowInvalid:  # some cell is broken, and only Python says which
@@ -101,17 +101,17 @@ def _decode(cell: bytes | None) -> str | None:
         return None
 
 
-def _numbers(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def _cast_numbers(values: pa.Array, kind: pa.DataType) -> pa.Array:
     if not pa.types.is_string(values.type):
-        return _exact(values, kind)
+        return _cast_exact(values, kind)
     texts = pc.utf8_trim_whitespace(values)
-    numbers = _exact(_only(texts, pc.match_substring_regex(texts, _NUMBER)).cast(pa.float64()), kind)
+    numbers = _cast_exact(_keep_where(texts, pc.match_substring_regex(texts, _NUMBER)).cast(pa.float64()), kind)
     if not pa.types.is_integer(kind):
         return numbers
-    return pc.coalesce(_only(texts, pc.match_substring_regex(texts, _WHOLE)).cast(kind), numbers)
+    return pc.coalesce(_keep_where(texts, pc.match_substring_regex(texts, _WHOLE)).cast(kind), numbers)
 
 
-def _exact(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def _cast_exact(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Gives the numbers that are finite and the same in the other type."""
     values = values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
     fitting = values.is_valid()
@@ -124,51 +124,51 @@ def _exact(values: pa.Array, kind: pa.DataType) -> pa.Array:
         fitting = pc.and_(pc.greater_equal(values, -_EXACT), pc.less_equal(values, _EXACT))
     elif pa.types.is_uint64(values.type):
         fitting = pc.less(values, pa.scalar(2**63, pa.uint64()))
-    return _only(values, fitting).cast(kind)
+    return _keep_where(values, fitting).cast(kind)
 
 
-def _truths(values: pa.Array) -> pa.Array:
+def _cast_truth_values(values: pa.Array) -> pa.Array:
     if not pa.types.is_string(values.type):
         return values
     words = pc.utf8_lower(pc.utf8_trim_whitespace(values))
-    return pc.equal(_only(words, pc.is_in(words, value_set=pa.array(["true", "false"]))), "true")
+    return pc.equal(_keep_where(words, pc.is_in(words, value_set=pa.array(["true", "false"]))), "true")
 
 
-def _times(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    source = _moments(values, zoned=kind.tz is not None) if pa.types.is_string(values.type) else values
+def _cast_times(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    source = _parse_times(values, zoned=kind.tz is not None) if pa.types.is_string(values.type) else values
     times = source.cast(kind, safe=False)
     whole = times.cast(pa.int64())
     fitting = pc.and_(pc.greater_equal(whole, _FIRST), pc.less_equal(whole, _LAST))
     if pa.types.is_date(source.type) or source.type.unit in ("s", "ms"):  # far times overflow on the way
         fitting = pc.and_(fitting, pc.equal(times.cast(source.type, safe=False), source))
-    return _only(times, fitting)
+    return _keep_where(times, fitting)
 
 
-def _moments(texts: pa.Array, *, zoned: bool) -> pa.Array:
+def _parse_times(texts: pa.Array, *, zoned: bool) -> pa.Array:
     """Reads ISO 8601; pandas knows the calendar, the expressions whether there is an offset."""
     texts = pc.utf8_trim_whitespace(texts)
-    fitting = _only(texts, pc.match_substring_regex(texts, _ZONED if zoned else _LOCAL))
+    fitting = _keep_where(texts, pc.match_substring_regex(texts, _ZONED if zoned else _LOCAL))
     moments = pd.to_datetime(fitting.to_pandas(), format="ISO8601", errors="coerce", utc=zoned)
     return pa.array(moments, pa.timestamp("ns" if moments.dt.unit == "ns" else "us", "UTC" if zoned else None))
 
 
-def _fault(values: pa.Array, row: int, column: str) -> Fault:
+def _describe_fault(values: pa.Array, row: int, column: str) -> Fault:
     cell, family = values[row], family_of(values.type)
     if family == "text":
         data = cell.cast(pa.large_binary()).as_py()
         rule, shown = (
             "too_long" if len(data) > TEXT_LIMIT else "type",
-            data[:_SHOWN].decode("utf-8", "backslashreplace"),
+            data[:_MAX_SHOWN].decode("utf-8", "backslashreplace"),
         )
     else:
-        shown = str(cell if family == "unknown" else cell.cast(pa.string()))[:_SHOWN]
+        shown = str(cell if family == "unknown" else cell.cast(pa.string()))[:_MAX_SHOWN]
         rule = "infinite" if shown in ("inf", "-inf") else "type"
     return Fault(row=row, rule=rule, column=column, value=shown)
 
 
 Family = Literal["number", "text", "truth value", "time with a zone", "time without a zone", "nothing", "unknown"]
 
-STORED: dict[Family, pa.DataType] = {
+STORED_TYPES: dict[Family, pa.DataType] = {
     "number": pa.float64(),
     "text": pa.string(),
     "truth value": pa.bool_(),

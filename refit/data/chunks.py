@@ -14,7 +14,7 @@ from refit.project import Frame
 FRAMES = (pd.DataFrame, pa.Table, pa.RecordBatch)
 
 
-def cut(frame: Frame, rows: int) -> Iterator[pa.Table]:
+def split_frame(frame: Frame, rows: int) -> Iterator[pa.Table]:
     """Cuts a frame into tables.
 
     Args:
@@ -26,12 +26,12 @@ def cut(frame: Frame, rows: int) -> Iterator[pa.Table]:
     """
     for start in range(0, len(frame) if isinstance(frame, pd.DataFrame) else frame.num_rows, rows):
         if isinstance(frame, pd.DataFrame):
-            yield _table(frame.iloc[start : start + rows])
+            yield _to_table(frame.iloc[start : start + rows])
         else:
-            yield _plain(frame).slice(start, rows)
+            yield _plain_table(frame).slice(start, rows)
 
 
-def join(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+def merge_tables(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """Joins neighbouring tables of one schema, since each costs its own judging and writing.
 
     Args:
@@ -52,16 +52,16 @@ def join(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def column_of(cells: pd.Series) -> pa.Array:
+def to_arrow(cells: pd.Series) -> pa.Array:
     """Turns a column into Arrow; cells of types that share no Arrow type become text.
 
     Args:
         cells: One column of a frame; what pandas calls missing is missing.
 
     Returns:
-        As many cells. `conform` reads text back where a table's column wants something else.
+        As many cells. `cast_table` reads text back where a table's column wants something else.
     """
-    if cells.dtype == object and not _alike(cells[cells.notna()]):
+    if cells.dtype == object and not _is_uniform(cells[cells.notna()]):
         return _texts(cells)
     try:
         return pa.array(cells, from_pandas=True)
@@ -69,17 +69,17 @@ def column_of(cells: pd.Series) -> pa.Array:
         return _texts(cells)
 
 
-def _plain(frame: pa.Table | pa.RecordBatch) -> pa.Table:
+def _plain_table(frame: pa.Table | pa.RecordBatch) -> pa.Table:
     table = frame if isinstance(frame, pa.Table) else pa.Table.from_batches([frame])
     return table.replace_schema_metadata(None)
 
 
-def _table(frame: pd.DataFrame) -> pa.Table:
-    columns = [column_of(frame.iloc[:, place]) for place in range(frame.shape[1])]
+def _to_table(frame: pd.DataFrame) -> pa.Table:
+    columns = [to_arrow(frame.iloc[:, place]) for place in range(frame.shape[1])]
     return pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns])
 
 
-def _alike(cells: pd.Series) -> bool:
+def _is_uniform(cells: pd.Series) -> bool:
     """Tells whether Arrow would take every cell for what it is: it reads `b"a"` beside `"a"` as one type, for one."""
     kinds = {type(cell) for cell in cells}
     if all(issubclass(kind, int | float | np.integer | np.floating) and kind is not bool for kind in kinds):

@@ -42,7 +42,7 @@ class Rule:
     def __str__(self) -> str:
         about = ", ".join(self.columns) or "the table"
         limits = ", ".join(
-            f"{name}={_short(value)}"
+            f"{name}={_shorten(value)}"
             for name, value in self.kwargs.items()
             if value is not None and not name.startswith("column") and name not in ("strict_min", "strict_max")
         )
@@ -114,7 +114,7 @@ class Contract:
         Returns:
             The rules about those that are, and about the number of rows.
         """
-        rules = [rule for rule in self.rules if set(rule.columns) <= set(columns) and _may_be_judged(rule, without)]
+        rules = [rule for rule in self.rules if set(rule.columns) <= set(columns) and _is_applicable(rule, without)]
         return replace(self, rules=tuple(rules))
 
     @classmethod
@@ -130,7 +130,7 @@ class Contract:
         return cls(rules=_RULES.validate_python(payload["rules"]), origin="recorded")
 
 
-def _may_be_judged(rule: Rule, without: Collection[str]) -> bool:
+def _is_applicable(rule: Rule, without: Collection[str]) -> bool:
     if not rule.columns:  # one of somebody's own may ask for any column
         return rule.type.startswith("expect_table_row_count")
     condition = str(rule.kwargs.get("row_condition") or "")
@@ -140,19 +140,19 @@ def _may_be_judged(rule: Rule, without: Collection[str]) -> bool:
 _RULES = TypeAdapter(tuple[Rule, ...])
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
     return shorten(text, 60, placeholder="...")
 
 
-RETYPED_CELLS = 10
+MIN_RETYPED_CELLS = 10
 """From so many misfits on, a column without one fitting value has another type, rather than a few bad cells."""
 
-_NAMED = 5
+_MAX_CAUSES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchCounts:
     """The count of a batch after its rows were judged."""
 
     rows_in: int
@@ -172,7 +172,7 @@ class Batch:
         return self.rows_in - self.quarantined
 
 
-def problems(batch: Batch, policy: ContractPolicy, empty: Collection[str]) -> list[str]:
+def find_batch_problems(batch: BatchCounts, policy: ContractPolicy, empty: Collection[str]) -> list[str]:
     """Says which rules of the policy a batch breaks.
 
     Args:
@@ -185,22 +185,27 @@ def problems(batch: Batch, policy: ContractPolicy, empty: Collection[str]) -> li
     """
     if not batch.rows_in:  # nothing but what a batch before brought
         return []
-    return [*_retyped(batch, empty), *_too_dirty(batch, policy), *_too_small(batch, policy), *_too_old(batch, policy)]
-
-
-def _retyped(batch: Batch, empty: Collection[str]) -> list[str]:
     return [
-        f"column {column!r} seems retyped: not one of its values ({count:,} tried) fits its type any more"
-        for (rule, column), count in sorted(batch.faults.items())
-        if rule == "type" and column in empty and count >= min(RETYPED_CELLS, batch.rows_in)
+        *_find_retyped(batch, empty),
+        *_check_quarantine_share(batch, policy),
+        *_check_row_count(batch, policy),
+        *_check_freshness(batch, policy),
     ]
 
 
-def _too_dirty(batch: Batch, policy: ContractPolicy) -> list[str]:
+def _find_retyped(batch: BatchCounts, empty: Collection[str]) -> list[str]:
+    return [
+        f"column {column!r} seems retyped: not one of its values ({count:,} tried) fits its type any more"
+        for (rule, column), count in sorted(batch.faults.items())
+        if rule == "type" and column in empty and count >= min(MIN_RETYPED_CELLS, batch.rows_in)
+    ]
+
+
+def _check_quarantine_share(batch: BatchCounts, policy: ContractPolicy) -> list[str]:
     share = batch.quarantined / max(batch.rows_in, 1)
     if share <= policy.quarantine_limit:
         return []
-    often = Counter(batch.faults).most_common(_NAMED)
+    often = Counter(batch.faults).most_common(_MAX_CAUSES)
     causes = ", ".join(f"{rule} on {column!r} ({count:,} rows)" for (rule, column), count in often)
     return [
         f"{share:.1%} of the rows ({batch.quarantined:,} of {batch.rows_in:,}) would go to the quarantine, where "
@@ -208,13 +213,13 @@ def _too_dirty(batch: Batch, policy: ContractPolicy) -> list[str]:
     ]
 
 
-def _too_small(batch: Batch, policy: ContractPolicy) -> list[str]:
+def _check_row_count(batch: BatchCounts, policy: ContractPolicy) -> list[str]:
     if batch.accepted >= policy.min_rows:
         return []
     return [f"{batch.accepted:,} rows are acceptable, where contract.min_rows asks for {policy.min_rows:,}"]
 
 
-def _too_old(batch: Batch, policy: ContractPolicy) -> list[str]:
+def _check_freshness(batch: BatchCounts, policy: ContractPolicy) -> list[str]:
     if policy.freshness is None or batch.newest is None or batch.until - batch.newest <= policy.freshness:
         return []
     return [

@@ -12,10 +12,10 @@ from refit.errors import LoadFailed
 if TYPE_CHECKING:
     import sqlalchemy
 
-FORM = "dialect+driver://NAME:PASSWORD@HOST/DATABASE, with %40 for @ in a password"
+URL_FORM = "dialect+driver://NAME:PASSWORD@HOST/DATABASE, with %40 for @ in a password"
 
 
-def insist_no_password(url: str) -> None:
+def require_no_password(url: str) -> None:
     """Makes sure that a project file holds no password: the file is kept with each model, for others to read.
 
     Args:
@@ -26,7 +26,7 @@ def insist_no_password(url: str) -> None:
     """
     if url.startswith("env:") or not ("@" in url or "pass" in url.lower()):  # most need no import that takes its time
         return
-    given = _parsed(url)
+    given = _require_url(url)
     if given.password is not None or any("pass" in name.lower() for name in given.query):
         raise LoadFailed(
             "the database's URL holds a password, and this file is kept with each model for others to read: put the "
@@ -34,7 +34,7 @@ def insist_no_password(url: str) -> None:
         )
 
 
-def engine_of(url: str) -> sqlalchemy.Engine:
+def open_engine(url: str) -> sqlalchemy.Engine:
     """Makes an engine that keeps no connection open.
 
     Args:
@@ -48,16 +48,16 @@ def engine_of(url: str) -> sqlalchemy.Engine:
     """
     import sqlalchemy
 
-    given = _parsed(_from_environment(url.removeprefix("env:")) if url.startswith("env:") else url)
+    given = _require_url(_read_environment(url.removeprefix("env:")) if url.startswith("env:") else url)
     try:
         return sqlalchemy.create_engine(given, poolclass=sqlalchemy.NullPool)
     except sqlalchemy.exc.ArgumentError as error:
-        raise LoadFailed(f"SQLAlchemy knows no such database ({error}): write {FORM}") from error
+        raise LoadFailed(f"SQLAlchemy knows no such database ({error}): write {URL_FORM}") from error
     except ImportError as error:
         raise LoadFailed(f"the database's driver is not installed ({error}): install it beside Refit") from error
 
 
-def as_url(text: str) -> sqlalchemy.URL | None:
+def parse_url(text: str) -> sqlalchemy.URL | None:
     """Reads an URL, and leaves nothing in an exception if it is none: a password with an `@` in it is a common slip.
 
     Args:
@@ -74,7 +74,7 @@ def as_url(text: str) -> sqlalchemy.URL | None:
     return None if url is None or "@" in (url.host or "") else url
 
 
-def _from_environment(variable: str) -> str:
+def _read_environment(variable: str) -> str:
     if given := os.environ.get(variable):
         return given
     file = os.environ.get(f"{variable}_FILE")
@@ -86,7 +86,7 @@ def _from_environment(variable: str) -> str:
         raise LoadFailed(f"{variable}_FILE names {file}, which cannot be read ({error.strerror})") from error
 
 
-def _parsed(url: str) -> sqlalchemy.URL:
-    if parsed := as_url(url):
+def _require_url(url: str) -> sqlalchemy.URL:
+    if parsed := parse_url(url):
         return parsed
-    raise LoadFailed(f"the database's URL is not one that SQLAlchemy knows: write {FORM}")
+    raise LoadFailed(f"the database's URL is not one that SQLAlchemy knows: write {URL_FORM}")

@@ -31,7 +31,7 @@ Value = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class ColumnSummary:
     """What the contract needs to know of a column; the summaries of its pieces can be merged."""
 
     nulls: int
@@ -47,7 +47,7 @@ class Summary:
     values: frozenset[Value] | None
     """The distinct values of a text or a class; `None` for other columns, or where they are too many for a rule."""
 
-    def merge(self, other: Summary, category_limit: int) -> Summary:
+    def merge(self, other: ColumnSummary, category_limit: int) -> ColumnSummary:
         """Summarises two pieces as one.
 
         Args:
@@ -59,7 +59,7 @@ class Summary:
         """
         first, last = sorted((self, other), key=lambda summary: summary.span)
         apart = first.span[1] <= last.span[0]
-        return Summary(
+        return ColumnSummary(
             nulls=self.nulls + other.nulls,
             low=min(self.low, other.low),
             high=max(self.high, other.high),
@@ -70,7 +70,7 @@ class Summary:
         )
 
 
-def derive(definition: Project, pieces: Iterable[pa.Table]) -> Contract:
+def derive_contract(definition: Project, pieces: Iterable[pa.Table]) -> Contract:
     """Derives a contract from reference rows.
 
     Args:
@@ -80,16 +80,16 @@ def derive(definition: Project, pieces: Iterable[pa.Table]) -> Contract:
     Returns:
         The contract, of the origin `derived`; the reference rows themselves keep it.
     """
-    merged: dict[str, Summary] = {}
+    merged: dict[str, ColumnSummary] = {}
     limit = definition.contract.category_limit
     for piece in pieces:
-        for name, summary in _summaries(definition, piece) if piece.num_rows else ():
+        for name, summary in _summarize_columns(definition, piece) if piece.num_rows else ():
             merged[name] = merged[name].merge(summary, limit) if name in merged else summary
     rules = tuple(rule for name, summary in merged.items() for rule in _rules(name, summary, definition))
     return Contract(rules=rules, origin="derived")
 
 
-def _summaries(definition: Project, piece: pa.Table) -> Iterator[tuple[str, Summary]]:
+def _summarize_columns(definition: Project, piece: pa.Table) -> Iterator[tuple[str, ColumnSummary]]:
     """Summarises the columns that may get rules."""
     times = piece[definition.timestamp].cast(pa.int64()).fill_null(0).to_numpy()
     order = np.argsort(times, kind="stable")
@@ -100,7 +100,7 @@ def _summaries(definition: Project, piece: pa.Table) -> Iterator[tuple[str, Summ
         low, high = _extremes(column, order, starts)
         yield (
             name,
-            Summary(
+            ColumnSummary(
                 nulls=column.null_count,
                 low=float(low.min(initial=np.inf)),
                 high=float(high.max(initial=-np.inf)),
@@ -138,7 +138,7 @@ def _union(one: frozenset[Value] | None, other: frozenset[Value] | None, limit: 
     return union if len(union := one | other) <= limit else None
 
 
-def _rules(name: str, summary: Summary, definition: Project) -> Iterator[Rule]:
+def _rules(name: str, summary: ColumnSummary, definition: Project) -> Iterator[Rule]:
     if name in (definition.timestamp, *definition.key):
         yield Rule("expect_column_values_to_not_be_null", {"column": name})
         return
@@ -152,7 +152,7 @@ def _rules(name: str, summary: Summary, definition: Project) -> Iterator[Rule]:
         yield Rule("expect_column_values_to_be_between", {"column": name, **limits})
 
 
-def _limits(summary: Summary, slack: float) -> dict[str, Any]:
+def _limits(summary: ColumnSummary, slack: float) -> dict[str, Any]:
     low, high = summary.low, summary.high
     width = max(high - low, abs(low), abs(high)) or 1.0
     trend = high > low

@@ -43,7 +43,7 @@ def row_hashes(rows: pa.Table, columns: Sequence[str] | None = None) -> Hashes:
     return np.ascontiguousarray(_mix(total).T)
 
 
-def identities(rows: pa.Table, columns: Sequence[str] | None = None) -> Identities:
+def row_identities(rows: pa.Table, columns: Sequence[str] | None = None) -> Identities:
     """Gives the same hashes as one value of 16 bytes per row, which can be sorted and searched.
 
     Args:
@@ -56,7 +56,7 @@ def identities(rows: pa.Table, columns: Sequence[str] | None = None) -> Identiti
     return row_hashes(rows, columns).view("S16").reshape(-1)
 
 
-class Index:
+class IdentityIndex:
     """Finds identities among many."""
 
     def __init__(self, among: Identities) -> None:
@@ -88,7 +88,7 @@ class Index:
         return mask
 
 
-def common(one: Identities, other: Identities) -> int:
+def count_common(one: Identities, other: Identities) -> int:
     """Counts the rows that two sets of rows share, equal rows as often as both hold them.
 
     Args:
@@ -100,7 +100,7 @@ def common(one: Identities, other: Identities) -> int:
     """
     names, counts = np.unique(one, return_counts=True)
     others, other_counts = np.unique(other, return_counts=True)
-    at = Index(others).find(names)
+    at = IdentityIndex(others).find(names)
     return int(np.minimum(counts[at >= 0], other_counts[at[at >= 0]]).sum())
 
 
@@ -116,7 +116,7 @@ def not_in(new: Identities, known: Identities) -> npt.NDArray[np.bool_]:
     """
     names, counts = np.unique(known, return_counts=True)
     order = np.argsort(new, kind="stable")
-    at, ordered = Index(names).find(new[order]), new[order]
+    at, ordered = IdentityIndex(names).find(new[order]), new[order]
     starts = np.searchsorted(ordered, ordered)  # where the equals of each begin
     mask = np.ones(len(new), np.bool_)
     mask[order] = np.arange(len(new)) - starts >= np.append(counts, 0)[at]
@@ -155,10 +155,10 @@ def fingerprint(parts: Iterable[pa.Table], schema: pa.Schema) -> Fingerprint:
         The fingerprint of all rows.
     """
     columns = tuple(sorted(f"{field.name}: {field.type}" for field in schema))
-    return sum((_of(part, columns) for part in parts), start=Fingerprint(columns))
+    return sum((_fingerprint_part(part, columns) for part in parts), start=Fingerprint(columns))
 
 
-def _of(rows: pa.Table, columns: tuple[str, ...]) -> Fingerprint:
+def _fingerprint_part(rows: pa.Table, columns: tuple[str, ...]) -> Fingerprint:
     first, second = row_hashes(rows).sum(axis=0, dtype=np.uint64).tolist()
     return Fingerprint(columns, rows.num_rows, (first, second))
 
@@ -215,12 +215,12 @@ def bottom_k_sample(batches: Iterable[pa.Table], identity: Sequence[str], most: 
     kept, marks = None, np.empty(0, np.uint64)
     for batch in batches:
         both = batch if kept is None else pa.concat_tables([kept, batch])
-        hashes = np.concatenate([marks, _hashes(batch, identity)])
+        hashes = np.concatenate([marks, _sample_hashes(batch, identity)])
         smallest = np.argsort(hashes, kind="stable")[:most]
         kept, marks = both.take(pa.array(smallest)), hashes[smallest]
     return kept
 
 
-def _hashes(batch: pa.Table, identity: Sequence[str]) -> npt.NDArray[np.uint64]:
+def _sample_hashes(batch: pa.Table, identity: Sequence[str]) -> npt.NDArray[np.uint64]:
     rows = batch.select(list(identity)).to_pandas()
     return np.asarray(pd.util.hash_pandas_object(rows, index=False), dtype=np.uint64)

@@ -33,11 +33,11 @@ MARGIN = timedelta(days=1)
 the exact cut comes after."""
 _LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 """Later bounds do not fit into a column of nanoseconds."""
-_CUT_SHORT = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+_TRUNCATED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What damaged compressed files raise."""
 
 
-def files(glob: str | Path) -> list[str]:
+def find_files(glob: str | Path) -> list[str]:
     """Lists the files that match, sorted by path.
 
     Args:
@@ -54,7 +54,7 @@ def files(glob: str | Path) -> list[str]:
     return found
 
 
-def csv_pieces(path: str, settings: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
+def read_csv_pieces(path: str, settings: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
     """Reads a CSV file in pieces; an empty one gives none.
 
     Args:
@@ -75,7 +75,7 @@ def csv_pieces(path: str, settings: Mapping[str, Any]) -> Iterator[pd.DataFrame]
             yield piece
 
 
-def dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, piece_rows: int) -> Iterator[pa.Table]:
+def read_dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, piece_rows: int) -> Iterator[pa.Table]:
     """Reads what may lie in the window, and the rows without a time; the exact cut is left to the caller.
 
     Args:
@@ -85,7 +85,7 @@ def dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, piece_ro
         piece_rows: How many rows a piece has at most.
     """
     scanner = dataset.scanner(
-        filter=_asked(dataset.schema, window, timestamp),
+        filter=_window_filter(dataset.schema, window, timestamp),
         batch_size=piece_rows,
         batch_readahead=1,
         fragment_readahead=1,
@@ -95,7 +95,7 @@ def dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, piece_ro
         yield pa.Table.from_batches([batch])
 
 
-def query_pieces(
+def read_query_pieces(
     statement: sqlalchemy.TextClause, connection: sqlalchemy.Connection, piece_rows: int
 ) -> Iterator[pd.DataFrame]:
     """Reads what a query gives, at least one piece; whole numbers beside missing ones stay exact.
@@ -126,7 +126,7 @@ def query_pieces(
         raise LoadFailed(f"the query fails ({error.orig}): correct it") from error
 
 
-def _asked(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression | None:
+def _window_filter(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression | None:
     kind = schema.field(timestamp).type if timestamp in schema.names else None
     if kind is None or not pa.types.is_timestamp(kind):
         return None
@@ -137,7 +137,7 @@ def _asked(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression |
 
 
 @contextmanager
-def explaining(source: str) -> Iterator[None]:
+def translate_read_errors(source: str) -> Iterator[None]:
     """Turns what is wrong with a file's content into `LoadFailed`; faults of the disk or network pass, to be retried.
 
     Args:
@@ -153,7 +153,7 @@ def explaining(source: str) -> Iterator[None]:
         ) from error
     except pa.ArrowException as error:
         raise LoadFailed(f"{source} is damaged or no Parquet file ({error}): write it again") from error
-    except _CUT_SHORT as error:
+    except _TRUNCATED as error:
         raise LoadFailed(f"{source} is damaged ({error}): write it again") from error
     except OSError as error:
         if error.errno is not None:  # the disk's or the network's, not the file's content
@@ -167,7 +167,7 @@ _OFFSET = r"(?::\d{2}.*|T\d+)(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
 Piece = TypeVar("Piece", pd.DataFrame, pa.Table)
 
 
-def within(
+def filter_window(
     piece: Piece, window: Window, timestamp: str, timezone: str, source: str, time_format: str = "ISO8601"
 ) -> Piece:
     """Turns the event times into UTC and keeps the rows of the window, and those whose time is missing or unreadable.
@@ -187,9 +187,9 @@ def within(
         LoadFailed: If there is no such column, or it holds numbers.
     """
     names = list(piece.columns) if isinstance(piece, pd.DataFrame) else piece.column_names
-    _require(timestamp, [str(name) for name in names], source)
-    values = piece[timestamp] if isinstance(piece, pd.DataFrame) else _series(piece[timestamp], timestamp)
-    times = utc_times(values, timezone, time_format)
+    _require_column(timestamp, [str(name) for name in names], source)
+    values = piece[timestamp] if isinstance(piece, pd.DataFrame) else _to_series(piece[timestamp], timestamp)
+    times = to_utc(values, timezone, time_format)
     kept = times.isna() | window.holds(times)
     if isinstance(piece, pd.DataFrame):
         return piece.assign(**{timestamp: times})[kept].reset_index(drop=True)
@@ -197,7 +197,7 @@ def within(
     return piece.set_column(names.index(timestamp), timestamp, column).filter(pa.array(kept))
 
 
-def utc_times(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8601") -> pd.Series[pd.Timestamp]:
+def to_utc(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8601") -> pd.Series[pd.Timestamp]:
     """Turns a column of times into UTC.
 
     Args:
@@ -218,14 +218,14 @@ def utc_times(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8
             "turn them into times in a load of your own"
         )
     if not pd.api.types.is_datetime64_any_dtype(values):
-        return _read(values.astype("str"), timezone, time_format)
+        return _parse_times(values.astype("str"), timezone, time_format)
     if values.dt.tz is None:
         values = _localise(values, timezone)
     times: pd.Series[pd.Timestamp] = values.dt.tz_convert("UTC").dt.as_unit("us")
     return times
 
 
-def _read(text: pd.Series[str], timezone: str, time_format: str) -> pd.Series[pd.Timestamp]:
+def _parse_times(text: pd.Series[str], timezone: str, time_format: str) -> pd.Series[pd.Timestamp]:
     times = pd.to_datetime(text, utc=True, errors="coerce", format=time_format).dt.as_unit("us")
     if timezone == "UTC":
         return times
@@ -237,12 +237,12 @@ def _localise(clock: pd.Series[pd.Timestamp], timezone: str) -> pd.Series[pd.Tim
     return clock.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
 
 
-def _series(column: pa.ChunkedArray, name: str) -> pd.Series:
+def _to_series(column: pa.ChunkedArray, name: str) -> pd.Series:
     values: pd.Series = column.to_pandas(date_as_object=False).rename(name)
     return values
 
 
-def _require(timestamp: str, names: list[str], source: str) -> None:
+def _require_column(timestamp: str, names: list[str], source: str) -> None:
     if timestamp not in names:
         likely = get_close_matches(timestamp, names, n=1)
         hint = f"did you mean {likely[0]!r}?" if likely else f"it has {', '.join(names[:20])}"

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from refit.data.casting import family_of, value_type
-from refit.data.chunks import column_of
+from refit.data.chunks import to_arrow
 from refit.data.contract import MASK, Fault
 
 SUPERSEDED = "superseded"
@@ -29,7 +29,7 @@ table is not its place, so that it is never replayed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedRow:
     """One quarantined row."""
 
     id: str
@@ -63,7 +63,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class ReplayCounts:
     """What judging the quarantine again did."""
 
     readmitted: int
@@ -72,7 +72,7 @@ class Replay:
     """Rows still in the quarantine."""
 
 
-def reasons_of(faults: Iterable[Fault]) -> str:
+def write_reasons(faults: Iterable[Fault]) -> str:
     """Writes why a row was rejected.
 
     Args:
@@ -85,7 +85,7 @@ def reasons_of(faults: Iterable[Fault]) -> str:
     return json.dumps(found, ensure_ascii=False)
 
 
-def encode(rows: pa.Table) -> list[str]:
+def encode_rows(rows: pa.Table) -> list[str]:
     """Writes rows as JSON without loss.
 
     Args:
@@ -95,14 +95,14 @@ def encode(rows: pa.Table) -> list[str]:
         One object per row. What JSON does not know is an object of one key: `$float` for NaN and infinities,
         `$bytes` in hexadecimal digits for bytes that are not text. Times, dates and decimals are their exact text.
     """
-    columns = {name: _cells(column) for name, column in zip(rows.column_names, rows.columns, strict=True)}
+    columns = {name: _encode_column(column) for name, column in zip(rows.column_names, rows.columns, strict=True)}
     return [
         json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False)
         for cells in zip(*columns.values(), strict=True)
     ]
 
 
-def decode(texts: Sequence[str]) -> Iterator[tuple[list[int], pa.Table]]:
+def decode_rows(texts: Sequence[str]) -> Iterator[tuple[list[int], pa.Table]]:
     """Makes rows of what `encode` wrote, so that they can be judged as if they were delivered again.
 
     Args:
@@ -113,15 +113,15 @@ def decode(texts: Sequence[str]) -> Iterator[tuple[list[int], pa.Table]]:
         in a common column a number would become text beside a text.
     """
     alike: defaultdict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
-    rows = [{name: _value(cell) for name, cell in json.loads(text).items()} for text in texts]
+    rows = [{name: _decode_cell(cell) for name, cell in json.loads(text).items()} for text in texts]
     for place, row in enumerate(rows):
         alike[tuple((name, type(cell).__name__) for name, cell in row.items())].append(place)
     for kinds, places in alike.items():
         cells = [pd.Series([rows[place][name] for place in places], dtype=object) for name, _ in kinds]
-        yield places, pa.Table.from_arrays([column_of(column) for column in cells], names=[name for name, _ in kinds])
+        yield places, pa.Table.from_arrays([to_arrow(column) for column in cells], names=[name for name, _ in kinds])
 
 
-class Naming:
+class RowIds:
     """Gives the rejected rows of one batch their ids; the same rows get the same ids in the next batch."""
 
     def __init__(self) -> None:
@@ -138,20 +138,20 @@ class Naming:
             An id that depends on the content alone, not on the types that a piece's other rows gave its columns.
         """
         fits = {name: cell for name, cell in json.loads(fitted).items() if cell is not None}
-        unfit = {name: _shown(cell) for name, cell in json.loads(text).items() if name not in fits}
+        unfit = {name: _plain_text(cell) for name, cell in json.loads(text).items() if name not in fits}
         cells = {name: _plain_number(cell) for name, cell in fits.items()} | unfit
         digest = blake2b(json.dumps(cells, sort_keys=True).encode(), digest_size=16).hexdigest()
         self._seen[digest] += 1
         return f"{digest}-{self._seen[digest]}"
 
 
-def _cells(column: pa.ChunkedArray) -> list[Any]:
+def _encode_column(column: pa.ChunkedArray) -> list[Any]:
     kind = value_type(column.type)
     column = column.cast(kind)
     if pa.types.is_floating(kind):
-        return [_float(cell) for cell in column.to_pylist()]
+        return [_encode_float(cell) for cell in column.to_pylist()]
     if family_of(kind) == "text":  # even a column of texts may hold what is none: Parquet does not look
-        return [_bytes(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
+        return [_encode_bytes(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
     if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
         return [None if cell is None else str(cell) for cell in column.to_pylist()]
     if pa.types.is_timestamp(kind) and kind.tz:
@@ -161,11 +161,11 @@ def _cells(column: pa.ChunkedArray) -> list[Any]:
     return cells
 
 
-def _float(cell: float | None) -> float | dict[str, str] | None:
+def _encode_float(cell: float | None) -> float | dict[str, str] | None:
     return cell if cell is None or math.isfinite(cell) else {"$float": repr(cell)}
 
 
-def _bytes(cell: bytes | None) -> str | dict[str, str] | None:
+def _encode_bytes(cell: bytes | None) -> str | dict[str, str] | None:
     if cell is None:
         return None
     try:
@@ -174,23 +174,23 @@ def _bytes(cell: bytes | None) -> str | dict[str, str] | None:
         return {"$bytes": cell.hex()}
 
 
-def _value(cell: object) -> object:
+def _decode_cell(cell: object) -> object:
     if not isinstance(cell, dict):
         return cell
     ((kind, text),) = cell.items()
     return float(text) if kind == "$float" else bytes.fromhex(text)
 
 
-def _shown(cell: object) -> str | None:
+def _plain_text(cell: object) -> str | None:
     """Writes a cell that may be text or not, depending on its neighbours in the piece."""
-    return None if cell is None else str(_plain_number(_value(cell)))
+    return None if cell is None else str(_plain_number(_decode_cell(cell)))
 
 
 def _plain_number(cell: object) -> object:
     return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
 
 
-def shown(pii: Collection[str], columns: str, value: str) -> str:
+def mask_value(pii: Collection[str], columns: str, value: str) -> str:
     """Gives a value as people may see it.
 
     Args:
@@ -208,7 +208,7 @@ def shown(pii: Collection[str], columns: str, value: str) -> str:
     return MASK if set(columns.split(",")) & set(pii) else value
 
 
-def masked(pii: Collection[str], row: Rejected) -> Rejected:
+def mask_row(pii: Collection[str], row: RejectedRow) -> RejectedRow:
     """Gives a quarantined row as people may see it.
 
     Args:
@@ -218,12 +218,12 @@ def masked(pii: Collection[str], row: Rejected) -> Rejected:
     Returns:
         The same row, whose reasons and cells show no value of these columns.
     """
-    reasons = tuple({**one, "value": shown(pii, one["column"], one["value"])} for one in row.reasons)
+    reasons = tuple({**one, "value": mask_value(pii, one["column"], one["value"])} for one in row.reasons)
     cells = {name: MASK if name in pii else cell for name, cell in json.loads(row.row).items()}
     return replace(row, reasons=reasons, row=json.dumps(cells, ensure_ascii=False))
 
 
-def unseen(pii: Collection[str], fault: BaseException) -> str:
+def describe_masked_error(pii: Collection[str], fault: BaseException) -> str:
     """Says what foreign code has raised without its message, which may hold a value.
 
     Args:

@@ -1,6 +1,6 @@
 """The schema of a project's table: made once from the first batch, then held against every later one.
 
-`unify` makes it, `differences` compares columns with it, `conform` fits cells into it.
+`unify_schemas` makes it and `compare_schemas` compares a batch with it.
 
 How the columns of a batch differ from the table's, said by name.
 """
@@ -15,21 +15,19 @@ from typing import Literal
 
 import pyarrow as pa
 
-from refit.data.casting import STORED, Family, conform, family_of, value_type
+from refit.data.casting import STORED_TYPES, Family, family_of, value_type
 from refit.errors import ContractViolation
 from refit.project import Project
-
-__all__ = ["CATEGORY", "Difference", "conform", "differences", "unfit_names", "unify"]
 
 CATEGORY = {b"refit.dtype": b"category"}
 """The field metadata of a column that was a category in the first batch; it is stored as its plain values."""
 
 
-def unify(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schema:
+def unify_schemas(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schema:
     """Makes one table schema for all the pieces of a first batch.
 
     Whole numbers stay `int64` only where every piece has whole numbers. Text beside another family yields to it,
-    since one bad cell turns a whole piece's column into text; `conform` then faults the cells that do not fit.
+    since one bad cell turns a whole piece's column into text; `cast_table` then faults the cells that do not fit.
     A column without any value becomes text. Times keep microseconds.
 
     Args:
@@ -47,9 +45,9 @@ def unify(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schema:
     pieces = [schema for schema in schemas if schema.names]
     types = _types(pieces, widen=definition.contract.added_columns == "add")
     problems = [
-        *_misnamed(pieces, definition),
-        *(f"{named(name, definition)} is missing" for name in _required(definition) if name not in types),
-        *(problem for name, kinds in types.items() if (problem := _unfit(name, kinds, definition))),
+        *_find_column_problems(pieces, definition),
+        *(f"{describe_column(name, definition)} is missing" for name in _required(definition) if name not in types),
+        *(problem for name, kinds in types.items() if (problem := _find_type_problem(name, kinds, definition))),
     ]
     if problems:
         sentences = "; ".join(dict.fromkeys(problems))
@@ -70,7 +68,7 @@ def _required(definition: Project) -> list[str]:
     return list(dict.fromkeys(roles))
 
 
-def _misnamed(pieces: Sequence[pa.Schema], definition: Project) -> list[str]:
+def _find_column_problems(pieces: Sequence[pa.Schema], definition: Project) -> list[str]:
     """Says which columns appear twice in a piece, and in which ones the pieces differ."""
     refused = (
         {"renamed", "missing", "added"} if definition.contract.added_columns == "refuse" else {"renamed", "missing"}
@@ -78,20 +76,23 @@ def _misnamed(pieces: Sequence[pa.Schema], definition: Project) -> list[str]:
     return [
         difference.sentence
         for piece in pieces
-        for difference in differences(pieces[0], piece, definition)
+        for difference in compare_schemas(pieces[0], piece, definition)
         if difference.kind in refused
     ]
 
 
-def _family(kinds: Iterable[pa.DataType]) -> set[Family]:
+def _families(kinds: Iterable[pa.DataType]) -> set[Family]:
     """Gives the families of a column's types after text and nothing have yielded to the others."""
     families = {family_of(kind) for kind in kinds} - {"nothing"}
     return families - {"text"} or families or {"nothing"}
 
 
-def _unfit(name: str, kinds: Sequence[pa.DataType], definition: Project) -> str:
+def _find_type_problem(name: str, kinds: Sequence[pa.DataType], definition: Project) -> str:
     """Says why a column of these types cannot be stored or cannot have its role; nothing where it can."""
-    families, subject = _family(kinds), f"{named(name, definition)} is {' and '.join(sorted({str(k) for k in kinds}))}"
+    families, subject = (
+        _families(kinds),
+        f"{describe_column(name, definition)} is {' and '.join(sorted({str(k) for k in kinds}))}",
+    )
     weak = {"text", "nothing"}
     if "unknown" in families:
         return f"{subject}, which a table cannot hold: turn it into numbers, texts or times, or leave it out"
@@ -107,7 +108,7 @@ def _unfit(name: str, kinds: Sequence[pa.DataType], definition: Project) -> str:
 
 
 def _field(name: str, kinds: Sequence[pa.DataType], definition: Project) -> pa.Field:
-    (family,) = _family(kinds)
+    (family,) = _families(kinds)
     if name == definition.timestamp:
         family = "time with a zone"
     elif name == definition.target and definition.kind == "regression":
@@ -115,15 +116,15 @@ def _field(name: str, kinds: Sequence[pa.DataType], definition: Project) -> pa.F
     filled = [value_type(kind) for kind in kinds if family_of(kind) != "nothing"]
     whole = family == "number" and filled and all(pa.types.is_integer(kind) for kind in filled)
     category = any(pa.types.is_dictionary(kind) for kind in kinds)
-    return pa.field(name, pa.int64() if whole else STORED[family], metadata=CATEGORY if category else None)
+    return pa.field(name, pa.int64() if whole else STORED_TYPES[family], metadata=CATEGORY if category else None)
 
 
-ALIKE = 0.6
+RENAME_SIMILARITY = 0.6
 """How alike two names must be, from 0 to 1 as `difflib` counts, for the one to be taken for the other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class SchemaDifference:
     """One way in which a batch's columns are not the table's."""
 
     kind: Literal["renamed", "missing", "added", "retyped"]
@@ -133,10 +134,10 @@ class Difference:
     """What happened and what to do, without capital and full stop so that several can be joined."""
 
 
-def differences(expected: pa.Schema, found: pa.Schema, definition: Project) -> tuple[Difference, ...]:
+def compare_schemas(expected: pa.Schema, found: pa.Schema, definition: Project) -> tuple[SchemaDifference, ...]:
     """Explains how a batch's columns differ from the table's.
 
-    What `conform` decides cell by cell is no difference here: text or nothing where anything else is expected,
+    What `cast_table` decides cell by cell is no difference here: text or nothing where anything else is expected,
     whole numbers where others are, categories where texts are, another unit of time.
 
     Args:
@@ -150,17 +151,17 @@ def differences(expected: pa.Schema, found: pa.Schema, definition: Project) -> t
     """
     missing = [field for field in expected if field.name not in found.names]
     added = [field for field in found if field.name not in expected.names]
-    renamed = _renames(missing, added)
+    renamed = _pair_renamed(missing, added)
     return (
         *(_renamed(old, new, definition) for old, new in renamed.items()),
-        *(_twice(name) for name, count in Counter(found.names).items() if count > 1),
+        *(_duplicated(name) for name, count in Counter(found.names).items() if count > 1),
         *(_missing(field.name, definition) for field in missing if field.name not in renamed),
         *(_added(field.name) for field in added if field.name not in renamed.values()),
         *_retyped(expected, found, definition),
     )
 
 
-def unfit_names(found: pa.Schema) -> Iterator[str]:
+def find_invalid_names(found: pa.Schema) -> Iterator[str]:
     """Finds names that a table cannot tell apart or cannot use; storage does not mind the case of letters.
 
     Args:
@@ -185,7 +186,7 @@ def unfit_names(found: pa.Schema) -> Iterator[str]:
             yield f"a column cannot be called {name!r}: rename it in the load"
 
 
-def named(column: str, definition: Project) -> str:
+def describe_column(column: str, definition: Project) -> str:
     """Names a column together with its role, for a sentence.
 
     Args:
@@ -200,12 +201,15 @@ def named(column: str, definition: Project) -> str:
     return f"column {column!r}{roles.get(column, '')}"
 
 
-def _renames(missing: list[pa.Field], added: list[pa.Field]) -> dict[str, str]:
+def _pair_renamed(missing: list[pa.Field], added: list[pa.Field]) -> dict[str, str]:
     """Pairs missing columns with added ones of their family, the most alike first, each once."""
     pairs = [
-        (_likeness(old.name, new.name), old.name, new.name) for old in missing for new in added if _related(old, new)
+        (_similarity(old.name, new.name), old.name, new.name)
+        for old in missing
+        for new in added
+        if _is_compatible(old, new)
     ]
-    limit = 0 if len(missing) == len(added) == 1 else ALIKE
+    limit = 0 if len(missing) == len(added) == 1 else RENAME_SIMILARITY
     renamed: dict[str, str] = {}
     for likeness, old, new in sorted(pairs, key=lambda pair: -pair[0]):
         if likeness >= limit and old not in renamed and new not in renamed.values():
@@ -213,45 +217,49 @@ def _renames(missing: list[pa.Field], added: list[pa.Field]) -> dict[str, str]:
     return renamed
 
 
-def _likeness(old: str, new: str) -> float:
+def _similarity(old: str, new: str) -> float:
     old, new = old.lower(), new.lower()
     return 1.0 if old in new or new in old else SequenceMatcher(None, old, new).ratio()
 
 
-def _related(old: pa.Field, new: pa.Field) -> bool:
+def _is_compatible(old: pa.Field, new: pa.Field) -> bool:
     return family_of(new.type) in (family_of(old.type), "nothing")
 
 
-def _renamed(old: str, new: str, definition: Project) -> Difference:
-    sentence = f"{named(old, definition)} seems to be called {new!r} now: rename it back in the load"
-    return Difference("renamed", old, sentence)
+def _renamed(old: str, new: str, definition: Project) -> SchemaDifference:
+    sentence = f"{describe_column(old, definition)} seems to be called {new!r} now: rename it back in the load"
+    return SchemaDifference("renamed", old, sentence)
 
 
-def _missing(name: str, definition: Project) -> Difference:
-    return Difference("missing", name, f"{named(name, definition)} is missing: let the load deliver it again")
+def _missing(name: str, definition: Project) -> SchemaDifference:
+    return SchemaDifference(
+        "missing", name, f"{describe_column(name, definition)} is missing: let the load deliver it again"
+    )
 
 
-def _added(name: str) -> Difference:
+def _added(name: str) -> SchemaDifference:
     fix = "leave it out in the load, or set contract.added_columns to 'ignore' or 'add'"
-    return Difference("added", name, f"column {name!r} is new: {fix}")
+    return SchemaDifference("added", name, f"column {name!r} is new: {fix}")
 
 
-def _twice(name: str) -> Difference:
+def _duplicated(name: str) -> SchemaDifference:
     sentence = f"column {name!r} appears twice, as if another one were called so now: rename or leave out one of them"
-    return Difference("renamed", name, sentence)
+    return SchemaDifference("renamed", name, sentence)
 
 
-def _retyped(expected: pa.Schema, found: pa.Schema, definition: Project) -> list[Difference]:
+def _retyped(expected: pa.Schema, found: pa.Schema, definition: Project) -> list[SchemaDifference]:
     types = {field.name: field.type for field in expected}
     kept = [field for field in found if field.name in types]
     return [
-        Difference("retyped", field.name, f"{named(field.name, definition)} {change}: turn it back in the load")
+        SchemaDifference(
+            "retyped", field.name, f"{describe_column(field.name, definition)} {change}: turn it back in the load"
+        )
         for field in kept
-        if (change := _change(types[field.name], field.type))
+        if (change := _describe_type_change(types[field.name], field.type))
     ]
 
 
-def _change(was: pa.DataType, now: pa.DataType) -> str:
+def _describe_type_change(was: pa.DataType, now: pa.DataType) -> str:
     expected, found = family_of(was), family_of(now)
     if found in (expected, "nothing", "text"):
         return ""

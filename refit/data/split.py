@@ -23,7 +23,7 @@ Times = npt.NDArray[np.int64]
 """Event times in microseconds since 1970, UTC."""
 
 
-def moment(microseconds: int) -> datetime:
+def from_microseconds(microseconds: int) -> datetime:
     """Turns a stored event time into a time.
 
     Args:
@@ -35,7 +35,7 @@ def moment(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=int(microseconds))
 
 
-def microseconds(at: datetime) -> int:
+def to_microseconds(at: datetime) -> int:
     """Turns a time into a stored event time.
 
     Args:
@@ -47,7 +47,7 @@ def microseconds(at: datetime) -> int:
     return (at - EPOCH) // TICK
 
 
-def span(times: Times) -> Window:
+def window_of(times: Times) -> Window:
     """Gives the smallest window that holds some event times.
 
     Args:
@@ -56,10 +56,10 @@ def span(times: Times) -> Window:
     Returns:
         From the first to just after the last.
     """
-    return Window(moment(times.min()), moment(times.max()) + TICK)
+    return Window(from_microseconds(times.min()), from_microseconds(times.max()) + TICK)
 
 
-def unseen(times: Times, seen_until: datetime) -> int:
+def count_unseen(times: Times, seen_until: datetime) -> int:
     """Counts the rows that a model cannot have seen.
 
     Args:
@@ -69,7 +69,7 @@ def unseen(times: Times, seen_until: datetime) -> int:
     Returns:
         How many rows lie at that time or later.
     """
-    return len(times) - int(np.searchsorted(times, microseconds(seen_until)))
+    return len(times) - int(np.searchsorted(times, to_microseconds(seen_until)))
 
 
 def holdout_start(times: Times, policy: TrainingPolicy, seen_until: datetime | None = None) -> datetime:
@@ -89,9 +89,9 @@ def holdout_start(times: Times, policy: TrainingPolicy, seen_until: datetime | N
     """
     size = min(int(len(times) * policy.holdout_share), policy.holdout_rows)
     if seen_until is None:
-        return moment(times[len(times) - max(1, size)])
-    size = min(size, unseen(times, seen_until) // 2)
-    return max(seen_until, moment(times[len(times) - max(1, size)]))
+        return from_microseconds(times[len(times) - max(1, size)])
+    size = min(size, count_unseen(times, seen_until) // 2)
+    return max(seen_until, from_microseconds(times[len(times) - max(1, size)]))
 
 
 def training_window(start: datetime, holdout: datetime, delay: timedelta, policy: TrainingPolicy) -> Window:
@@ -118,7 +118,7 @@ BLOCK_ROWS = 50
 """The rows a block should have at least, where that leaves enough blocks."""
 
 
-def blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:
+def time_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:
     """Cuts rows into consecutive blocks of about the same number of rows.
 
     A block has at least some 50 rows, fewer only where there would be less than 5 blocks of that size. Rows of one

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.fingerprint import Hashes, Identities, Index, identities, row_hashes
-from refit.data.split import Times, span
+from refit.data.fingerprint import Hashes, Identities, IdentityIndex, row_hashes, row_identities
+from refit.data.split import Times, window_of
 from refit.windows import Window
 
 NEW, SAME, CORRECTED = 0, 1, 2
@@ -26,7 +26,7 @@ class Roles:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class IncomingRows:
     """What is remembered of incoming rows, instead of the rows: some 60 bytes each."""
 
     keys: Identities
@@ -38,7 +38,7 @@ class Incoming:
     times: Times
 
 
-def remember(pieces: Iterable[pa.Table], roles: Roles) -> Incoming:
+def summarize_incoming(pieces: Iterable[pa.Table], roles: Roles) -> IncomingRows:
     """Reads incoming rows once.
 
     Args:
@@ -48,21 +48,21 @@ def remember(pieces: Iterable[pa.Table], roles: Roles) -> Incoming:
     Returns:
         What the comparison needs, in the order of the rows.
     """
-    parts = [_remember(piece, roles) for piece in pieces]
-    return Incoming(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    parts = [_summarize(piece, roles) for piece in pieces]
+    return IncomingRows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-class Revision:
+class Upsert:
     """Compares incoming rows with those that a table holds.
 
     A correction without a label never erases a label: a source may lag behind what it once delivered. It keeps the
     label that the table holds.
     """
 
-    def __init__(self, incoming: Incoming, roles: Roles) -> None:
+    def __init__(self, incoming: IncomingRows, roles: Roles) -> None:
         self._incoming = incoming
         self._roles = roles
-        self._index = Index(incoming.keys)
+        self._index = IdentityIndex(incoming.keys)
         self._state = np.full(len(incoming.keys), NEW, np.int8)
         self._old_times: list[Times] = []
         self._label_rows: list[np.ndarray] = []
@@ -77,7 +77,7 @@ class Revision:
         Returns:
             A mask over them.
         """
-        known: np.ndarray = self._index.find(identities(held, self._roles.key)) >= 0
+        known: np.ndarray = self._index.find(row_identities(held, self._roles.key)) >= 0
         return known
 
     def see(self, held: pa.Table) -> None:
@@ -86,9 +86,9 @@ class Revision:
         Args:
             held: Rows of the table, of the same schema as the incoming ones.
         """
-        at = self._index.find(identities(held, self._roles.key))
+        at = self._index.find(row_identities(held, self._roles.key))
         held, at = held.filter(pa.array(at >= 0)), at[at >= 0]
-        _, contents, labels, unlabelled, times = _remember(held, self._roles)
+        _, contents, labels, unlabelled, times = _summarize(held, self._roles)
         same = contents == self._incoming.contents[at]
         keeps = self._incoming.unlabelled[at] & ~unlabelled
         self._state[at] = np.where(same & (keeps | (labels == self._incoming.labels[at])), SAME, CORRECTED)
@@ -105,7 +105,7 @@ class Revision:
         Returns:
             A mask over them.
         """
-        at = self._index.find(identities(held, self._roles.key))
+        at = self._index.find(row_identities(held, self._roles.key))
         replaced: np.ndarray = (at >= 0) & (self._state[at] == CORRECTED)
         return replaced
 
@@ -128,7 +128,7 @@ class Revision:
     @property
     def incoming_window(self) -> Window:
         """The event times of all incoming rows."""
-        return span(self._incoming.times)
+        return window_of(self._incoming.times)
 
     @property
     def added(self) -> int:
@@ -143,7 +143,7 @@ class Revision:
     @property
     def window(self) -> Window:
         """The event times of all rows that come or go."""
-        return span(np.concatenate([self._incoming.times[self._state != SAME], *self._old_times]))
+        return window_of(np.concatenate([self._incoming.times[self._state != SAME], *self._old_times]))
 
     def _relabel(self, piece: pa.Table, labels: pa.Array) -> pa.Table:
         place = piece.column_names.index(self._roles.target)
@@ -158,11 +158,11 @@ class Revision:
         return pa.concat_arrays(self._labels).take(pa.array(places, mask=places < 0))
 
 
-def _remember(piece: pa.Table, roles: Roles) -> tuple[Identities, Identities, Hashes, np.ndarray, Times]:
+def _summarize(piece: pa.Table, roles: Roles) -> tuple[Identities, Identities, Hashes, np.ndarray, Times]:
     others = [name for name in piece.column_names if name != roles.target]
     return (
-        identities(piece, roles.key),
-        identities(piece, others),
+        row_identities(piece, roles.key),
+        row_identities(piece, others),
         row_hashes(piece, [roles.target])[:, 0],
         np.asarray(piece[roles.target].is_null()),
         piece[roles.timestamp].cast(pa.int64()).to_numpy(),

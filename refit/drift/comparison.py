@@ -14,7 +14,7 @@ from refit.drift.calibration import Counts
 from refit.drift.domain_classifier import MIN_ROWS, natural_limit, sampling_noise, tell_apart
 from refit.drift.numeric_bins import NumberCells
 from refit.drift.profile import Profile
-from refit.policies.drift_rules import judged_by
+from refit.policies.drift_rules import apply_rules
 from refit.policies.monitoring import DriftPolicy
 from refit.records.drift_findings import ColumnDrift, DomainDrift, Drift
 from refit.windows import Window
@@ -90,7 +90,7 @@ def compare(
         domain=_together(reference, current, seed),
         calibrated=all(test.calibrated for test in tests[:features]),
     )
-    return judged_by(policy.rules, drift) if policy.rules else drift
+    return apply_rules(policy.rules, drift) if policy.rules else drift
 
 
 @dataclass(frozen=True, slots=True)

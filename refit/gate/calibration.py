@@ -12,7 +12,7 @@ from scipy import stats
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evidence import Calibration
 from refit.modelling.predictions import BINARY, Predictions
-from refit.policies.gate import CALIBRATION, GatePolicy
+from refit.policies.gate import CALIBRATION_SHARE, GatePolicy
 from refit.records.verdicts import Reason
 
 Array = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ def calibrated(found: Calibration, policy: GatePolicy) -> Reason:
     told = f"{told}, the champion's {found.champion:.3g}"
     if rise <= policy.calibration:
         return _reason(found, limit, f"{told}: no more than {policy.calibration:g} worse")
-    if found.deviation is None or rise <= stats.norm.isf(CALIBRATION * policy.significance) * found.deviation:
+    if found.deviation is None or rise <= stats.norm.isf(CALIBRATION_SHARE * policy.significance) * found.deviation:
         return _reason(found, limit, f"{told}: more than {policy.calibration:g} worse, which chance may explain")
     sentence = f"{told}: significantly worse, by more than {policy.calibration:g}: calibrate the estimator"
     return _reason(found, limit, sentence, passed=False)

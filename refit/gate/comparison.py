@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 from refit.errors import ModelError
 from refit.gate import calibration, slices
 from refit.gate.evaluations import Comparison, Evaluation
@@ -19,9 +19,9 @@ from refit.gate.fairness import measure_fairness
 from refit.gate.leakage import measure_inputs
 from refit.gate.sanity import measure_answers
 from refit.gate.slices import cut
-from refit.modelling.predictions import Predictions, distance, predict_once
-from refit.modelling.preparation import baseline_model, features_seen_by, pick
-from refit.modelling.scoring import metric_of, score
+from refit.modelling.predictions import Predictions, predict_once, prediction_distance
+from refit.modelling.preparation import baseline_model, features_seen_by, select_features
+from refit.modelling.scoring import primary_metric, score
 from refit.project import Project
 from refit.records.references import SnapshotRef
 
@@ -66,7 +66,7 @@ def compare(definition: Project, challenger: Candidate, champion: Candidate | No
     Raises:
         ModelError: If a model cannot predict these rows.
     """
-    metric = metric_of(definition, pd.concat([ground.target, ground.rows[definition.target]]).unique())
+    metric = primary_metric(definition, pd.concat([ground.target, ground.rows[definition.target]]).unique())
     rows = ground.rows
     said, trivially = answers_of(definition, challenger, rows), _trivial(definition, ground)
     rival = answers_of(definition, champion, rows) if champion else None
@@ -82,7 +82,7 @@ def compare(definition: Project, challenger: Candidate, champion: Candidate | No
         evidence=replace(
             UNMEASURED if sane.invalid else _measured(definition, said, rival, trivially, ground),
             standing=_standing(
-                challenger, champion, ground, same_answers=rival is not None and not distance(said, rival)
+                challenger, champion, ground, same_answers=rival is not None and not prediction_distance(said, rival)
             ),
             answers=sane,
             inputs=measure_inputs(definition, challenger.model, ground.training, rows, metric),
@@ -99,7 +99,7 @@ def _measured(
     losses = slices.paired_losses(said, trivially if rival is None else rival, truth)
     fairness = definition.gate.fairness
     return Evidence(
-        calibration=calibration.measure(said, rival, truth, blocks(times)),
+        calibration=calibration.measure(said, rival, truth, time_blocks(times)),
         slices=slices.measure(cut(definition, rows), *losses, times=times),
         fairness=measure_fairness(fairness, said, truth, rows) if fairness else None,
     )
@@ -125,7 +125,7 @@ def _answers(definition: Project, challenger: Candidate, said: Predictions, grou
 
 def _without_scores(definition: Project, ground: HoldoutData) -> Evaluation:
     """Stands for the scores of a model that does not answer to every row."""
-    return Evaluation(math.nan, (math.nan,) * len(blocks(ground.rows[definition.timestamp])))
+    return Evaluation(math.nan, (math.nan,) * len(time_blocks(ground.rows[definition.timestamp])))
 
 
 def answers_of(definition: Project, contender: Candidate, rows: pd.DataFrame) -> Predictions:
@@ -144,7 +144,7 @@ def answers_of(definition: Project, contender: Candidate, rows: pd.DataFrame) ->
     """
     columns = features_seen_by(contender.model, definition.features_of(rows.columns))
     try:
-        return predict_once(contender.model, pick(rows, columns))
+        return predict_once(contender.model, select_features(rows, columns))
     except ModelError as fault:
         raise cannot_be_judged(definition, contender.name, fault) from fault
 
@@ -169,7 +169,7 @@ def evaluation(definition: Project, metric: str, name: str, answers: Predictions
     try:
         return Evaluation(
             value=score(metric, answers, truth),
-            blocks=tuple(score(metric, answers, truth, block) for block in blocks(rows[definition.timestamp])),
+            blocks=tuple(score(metric, answers, truth, block) for block in time_blocks(rows[definition.timestamp])),
         )
     except ModelError as fault:
         raise cannot_be_judged(definition, name, fault) from fault

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from refit.data.split import MIN_BLOCKS, blocks
+from refit.data.split import MIN_BLOCKS, time_blocks
 from refit.gate.evaluations import Evaluation
 from refit.gate.paired_tests import margin, pairs_of
-from refit.records.verdicts import digits, number
+from refit.records.verdicts import finite_or_none, format_score
 from refit.windows import Window
 
 Positions = npt.NDArray[np.intp]
@@ -80,7 +80,7 @@ def compare_paired(challenger: Arm, champion: Arm, significance: float, least: i
         The mean difference of the scores in blocks of time, with Student's interval over the blocks: the two-sided form
         of the gate's paired test (`refit.gate.paired_tests.margin`).
     """
-    parts = blocks(challenger.times)
+    parts = time_blocks(challenger.times)
     scores = [Evaluation(side.whole, tuple(map(side.score, parts))) for side in (challenger, champion)]
     return _settled(scores[0], scores[1], significance, f"{len(challenger):,} rows", len(challenger) >= least)
 
@@ -106,7 +106,7 @@ def compare_blocked(challenger: Arm, champion: Arm, significance: float, least: 
         The mean difference over the blocks, with Student's interval.
     """
     fewer, more = sorted((challenger, champion), key=len)
-    parts = blocks(fewer.times)
+    parts = time_blocks(fewer.times)
     small, large = _scores(fewer, parts), _averaged(fewer, more, parts)
     first, second = (small, large) if fewer is challenger else (large, small)
     told = f"{len(challenger):,} rows of its own and {len(champion):,} of the champion's"
@@ -145,7 +145,7 @@ def _settled(
     challenger: Evaluation, champion: Evaluation, significance: float, told: str, enough: bool
 ) -> OnlineComparison:
     pairs = pairs_of(challenger, champion)
-    scores = number(challenger.value), number(champion.value)
+    scores = finite_or_none(challenger.value), finite_or_none(champion.value)
     if not enough or len(pairs) < MIN_BLOCKS:
         sentence = (
             f"too few to tell: {told}, and both have a score in {len(pairs)} blocks of time of {MIN_BLOCKS} at least"
@@ -154,7 +154,7 @@ def _settled(
     mean, half = float(pairs.mean()), margin(pairs, significance / 2)
     verdict: Word = "better" if mean > half else "worse" if mean < -half else "not yet known"
     sentence = (
-        f"{digits(challenger.value)} against the champion's {digits(champion.value)} on {told}, {verdict} "
+        f"{format_score(challenger.value)} against the champion's {format_score(champion.value)} on {told}, {verdict} "
         f"({mean:+.3g} on average over {len(pairs)} blocks of time, {mean - half:+.3g} to {mean + half:+.3g})"
     )
     return OnlineComparison(*scores, mean, (mean - half, mean + half), len(pairs), verdict, sentence)

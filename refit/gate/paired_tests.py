@@ -13,8 +13,8 @@ from scipy import stats
 
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.policies.gate import CHANGE, GatePolicy
-from refit.records.verdicts import Reason, digits, number
+from refit.policies.gate import CHANGE_SHARE, GatePolicy
+from refit.records.verdicts import Reason, finite_or_none, format_score
 
 
 def beats_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
@@ -32,8 +32,8 @@ def beats_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
         return cannot_tell("beats_baseline", "better than a trivial model", comparison.metric, pairs)
     value, limit = float(pairs.mean()), margin(pairs, policy.significance)
     measured = (
-        f"{comparison.metric} is {digits(comparison.challenger.value)} against the "
-        f"{digits(comparison.baseline.value)} of a trivial model"
+        f"{comparison.metric} is {format_score(comparison.challenger.value)} against the "
+        f"{format_score(comparison.baseline.value)} of a trivial model"
     )
     if _no_better_than_trivial(comparison, policy):
         return _as_good_as_trivial(measured, value, -limit)
@@ -42,7 +42,7 @@ def beats_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
         f"{measured}, {'' if passed else 'not '}significantly better "
         f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is asked for)"
     )
-    return Reason("beats_baseline", passed, number(value), number(limit), sentence)
+    return Reason("beats_baseline", passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
 def _no_better_than_trivial(comparison: Comparison, policy: GatePolicy) -> bool:
@@ -59,7 +59,7 @@ def _as_good_as_trivial(measured: str, value: float, limit: float) -> Reason:
         f"{measured}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average, {limit:+.3g} is the "
         f"lowest allowed); on these rows the champion is not significantly better than the trivial model either"
     )
-    return Reason("beats_baseline", passed, number(value), number(limit), sentence)
+    return Reason("beats_baseline", passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
 def against_champion(comparison: Comparison, champion: Evaluation, policy: GatePolicy) -> Reason:
@@ -78,9 +78,8 @@ def against_champion(comparison: Comparison, champion: Evaluation, policy: GateP
     pairs = pairs_of(comparison.challenger, champion)
     if len(pairs) < MIN_BLOCKS:
         return cannot_tell(check, relation, comparison.metric, pairs)
-    scores = (
-        f"{comparison.metric} is {digits(comparison.challenger.value)} against the champion's {digits(champion.value)}"
-    )
+    ours, theirs = format_score(comparison.challenger.value), format_score(champion.value)
+    scores = f"{comparison.metric} is {ours} against the champion's {theirs}"
     if better:
         return _better(check, scores, pairs, policy)
     return (
@@ -94,7 +93,7 @@ _SUPERIORITY = ("better_than_champion", "better than the champion")
 
 def _not_worse(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
     """Rejects what is significantly worse, and says how small a difference these rows can show."""
-    rejects = margin(pairs, CHANGE * policy.significance)
+    rejects = margin(pairs, CHANGE_SHARE * policy.significance)
     shown = rejects + margin(pairs, policy.significance)
     value, passed = float(pairs.mean()), bool(pairs.mean() >= -rejects)
     sentence = (
@@ -102,7 +101,7 @@ def _not_worse(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: 
         f"{-rejects:+.3g} is the lowest allowed; one that is worse by {shown:.3g} would pass with a chance of "
         f"{100 * policy.significance:.3g}%)"
     )
-    return Reason(check, passed, number(value), number(-rejects), sentence)
+    return Reason(check, passed, finite_or_none(value), finite_or_none(-rejects), sentence)
 
 
 def _near(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
@@ -116,7 +115,7 @@ def _near(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GateP
         f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is asked for; for one that is "
         f"just as good these rows can rule out {shown:.3g} at best)"
     )
-    return Reason(check, passed, number(value), number(limit), sentence)
+    return Reason(check, passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
 def _better(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
@@ -128,7 +127,7 @@ def _better(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: Gat
         f"more than {limit:+.3g} is asked for, so that in {policy.cycles} retrains in a row an equal one passes with a "
         f"chance of {100 * policy.significance:.3g}% at most)"
     )
-    return Reason(check, passed, number(value), number(limit), sentence)
+    return Reason(check, passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
 def no_champion_yet() -> Reason:
@@ -217,8 +216,8 @@ def bound_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy
     value, limit = float(pairs.mean()), -margin(pairs, policy.significance)
     passed = bool(value >= limit and math.isfinite(refitted.value))
     sentence = (
-        f"fitted again on all rows, {metric} on the holdout, seen by then, is {digits(refitted.value)} against the "
-        f"judged {digits(judged.value)}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average over "
-        f"{len(pairs)} blocks, {limit:+.3g} is the lowest allowed)"
+        f"fitted again on all rows, {metric} on the holdout, seen by then, is {format_score(refitted.value)} against "
+        f"the judged {format_score(judged.value)}, {'not ' if passed else ''}significantly worse ({value:+.3g} on "
+        f"average over {len(pairs)} blocks, {limit:+.3g} is the lowest allowed)"
     )
-    return Reason(name, passed, number(value), number(limit), sentence)
+    return Reason(name, passed, finite_or_none(value), finite_or_none(limit), sentence)

@@ -19,7 +19,7 @@ from refit.gate.evidence import Answers, Standing
 from refit.modelling.predictions import Predictions
 from refit.policies.gate import GatePolicy
 from refit.project import Project
-from refit.records.verdicts import Reason, digits, number
+from refit.records.verdicts import Reason, finite_or_none, format_score
 
 HOUR = timedelta(hours=1)
 
@@ -107,14 +107,14 @@ def floor(comparison: Comparison, policy: GatePolicy) -> Reason:
         The reason.
     """
     value, limit = comparison.challenger.value, policy.floor
-    measured = f"{comparison.metric} is {digits(value)}"
+    measured = f"{comparison.metric} is {format_score(value)}"
     if limit is None or not math.isfinite(value):
         # A block with an infinite error is left out of the paired tests, so it has to fail here.
         sentence = f"{measured}, and no floor is set" if limit is None else measured
-        return Reason("floor", math.isfinite(value), number(value), limit, sentence)
+        return Reason("floor", math.isfinite(value), finite_or_none(value), limit, sentence)
     passed = value >= limit
-    sentence = f"{measured}, {'at or above' if passed else 'not at or above'} the floor of {digits(limit)}"
-    return Reason("floor", passed, number(value), limit, sentence)
+    sentence = f"{measured}, {'at or above' if passed else 'not at or above'} the floor of {format_score(limit)}"
+    return Reason("floor", passed, finite_or_none(value), limit, sentence)
 
 
 ROUNDING = 1e-9

@@ -17,9 +17,9 @@ from refit.drift.alarms import holm
 from refit.errors import ProjectError
 from refit.gate.evidence import Slice
 from refit.modelling.predictions import Predictions
-from refit.policies.gate import SLICES, GatePolicy
+from refit.policies.gate import SLICES_SHARE, GatePolicy
 from refit.project import Project
-from refit.records.verdicts import Reason, number
+from refit.records.verdicts import Reason, finite_or_none
 
 __all__ = ["cut", "measure", "paired_losses", "row_losses", "slices_not_worse"]
 
@@ -111,7 +111,7 @@ def slices_not_worse(found: tuple[Slice, ...], policy: GatePolicy, *, with_champ
     found = tuple(one for one in found if len(one.gains) >= MIN_BLOCKS)
     if not found:
         return Reason("slices", passed=True, value=None, limit=policy.slice_loss, sentence=NONE_LARGE)
-    worse = [one for one in _significant(found, SLICES * policy.significance) if _rise(one) > policy.slice_loss]
+    worse = [one for one in _significant(found, SLICES_SHARE * policy.significance) if _rise(one) > policy.slice_loss]
     rival = "the champion" if with_champion else "a trivial model"
     worst = max(found, key=_rise)
     if not worse:
@@ -129,7 +129,7 @@ def slices_not_worse(found: tuple[Slice, ...], policy: GatePolicy, *, with_champ
 
 
 def _reason(worst: Slice, policy: GatePolicy, sentence: str, *, passed: bool = True) -> Reason:
-    return Reason("slices", passed, number(_rise(worst)), policy.slice_loss, sentence)
+    return Reason("slices", passed, finite_or_none(_rise(worst)), policy.slice_loss, sentence)
 
 
 def _slice(name: str, challenger: Array, other: Array, moments: npt.NDArray[np.int_]) -> Slice:

@@ -15,7 +15,7 @@ from refit.errors import ModelError
 from refit.modelling.predictions import predict_once
 
 
-def kinds_of(features: pd.DataFrame) -> dict[str, str]:
+def feature_kinds(features: pd.DataFrame) -> dict[str, str]:
     """Says what each feature of the training rows is.
 
     Args:
@@ -68,7 +68,7 @@ def cast_features(kinds: Mapping[str, str], rows: pd.DataFrame) -> pd.DataFrame:
     twice = [name for name in kinds if not isinstance(rows[name], pd.Series)]
     if twice:
         raise ModelError(f"the column {twice[0]!r} is there more than once: send it once")
-    return pd.DataFrame({name: _as_kind(name, kind, rows[name]) for name, kind in kinds.items()}, index=rows.index)
+    return pd.DataFrame({name: _cast_column(name, kind, rows[name]) for name, kind in kinds.items()}, index=rows.index)
 
 
 def _kind(column: pd.Series[Any]) -> str:
@@ -91,17 +91,17 @@ _TESTS = {
 _EMPTY = {"text": "str", "category": "category", "time": "datetime64[us, UTC]", "zoneless time": "datetime64[us]"}
 """How a column of the kind is written in which all values are missing; a column of numbers as `float64`."""
 
-EXACT = 2.0**53
+MAX_EXACT_INTEGER = 2.0**53
 """Up to here every whole number is a float."""
 
 
-def _as_kind(name: str, kind: str, column: pd.Series[Any]) -> pd.Series[Any]:
+def _cast_column(name: str, kind: str, column: pd.Series[Any]) -> pd.Series[Any]:
     found = _kind(column)
     if kind not in (found, "other value") and column.isna().all():
         # A request of one row does not tell of what kind a missing value is.
         return pd.Series(None, index=column.index, dtype=_EMPTY.get(kind, "float64"))
-    if found not in _TAKEN.get(kind, (kind,)):
-        raise _of_another_kind(name, kind, found)
+    if found not in _ACCEPTED_KINDS.get(kind, (kind,)):
+        raise _wrong_kind(name, kind, found)
     if kind in ("text", "category"):
         return _texts(kind, column, found)
     if kind == "time":
@@ -111,7 +111,7 @@ def _as_kind(name: str, kind: str, column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 _NUMBERS, _TEXTS = ("integer", "number", "truth value"), ("text", "category")
-_TAKEN = {**dict.fromkeys(_NUMBERS, _NUMBERS), **dict.fromkeys(_TEXTS, _TEXTS)}
+_ACCEPTED_KINDS = {**dict.fromkeys(_NUMBERS, _NUMBERS), **dict.fromkeys(_TEXTS, _TEXTS)}
 """For a kind the others that are taken for it; only itself where it is not named."""
 
 
@@ -122,8 +122,8 @@ def _numbers(name: str, kind: str, column: pd.Series[Any], found: str) -> pd.Ser
         return column.astype("float64")
     values = column.to_numpy(dtype="float64", na_value=np.nan)
     if kind == "truth value" and not np.isin(values[~np.isnan(values)], (0, 1)).all():
-        raise _of_another_kind(name, kind, found)
-    whole = bool((np.abs(values) < EXACT).all() and (values % 1 == 0).all())
+        raise _wrong_kind(name, kind, found)
+    whole = bool((np.abs(values) < MAX_EXACT_INTEGER).all() and (values % 1 == 0).all())
     return column.astype("bool" if kind == "truth value" else "int64") if whole else column
 
 
@@ -134,7 +134,7 @@ def _texts(kind: str, column: pd.Series[Any], found: str) -> pd.Series[Any]:
     return column if isinstance(column.dtype, pd.StringDtype) else column.astype("str").where(column.notna())
 
 
-def _of_another_kind(name: str, kind: str, found: str) -> ModelError:
+def _wrong_kind(name: str, kind: str, found: str) -> ModelError:
     wanted = {"time": "times with a zone", "text": "texts", "category": "texts"}.get(kind, f"{kind}s")
     known = "texts" if kind == "category" else f"{kind}s"
     plural = "categories" if found == "category" else f"{found}s"

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from refit.data.casting import Family, family_of
 from refit.errors import DataError
-from refit.inference.feature_schema import EXACT, cast_features
+from refit.inference.feature_schema import MAX_EXACT_INTEGER, cast_features
 
 _KINDS: dict[Family, str] = {
     "number": "number",
@@ -30,9 +30,9 @@ _KINDS: dict[Family, str] = {
     "time without a zone": "zoneless time",
 }
 """What each family of Arrow types is called in training rows; whole numbers have a kind of their own."""
-_SHOWN = 60
+_MAX_SHOWN = 60
 """How much of a value a sentence shows."""
-_LONGEST = 1_000_000
+_MAX_TEXT = 1_000_000
 """The most characters that one cell of text may have; tables hold no longer ones either."""
 
 
@@ -43,16 +43,16 @@ def kind_of(field: pa.Field) -> str:
         field: The column, of a project's table.
 
     Returns:
-        As `refit.inference.feature_schema.kinds_of` names it.
+        As `refit.inference.feature_schema.feature_kinds` names it.
     """
     return "integer" if pa.types.is_integer(field.type) else _KINDS.get(family_of(field.type), "text")
 
 
-def cells_of(kind: str, name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401 - arrays of numpy and of pandas
+def parse_cells(kind: str, name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401 - arrays of numpy and of pandas
     """Makes a column.
 
     Args:
-        kind: What it was in training, from `refit.inference.feature_schema.kinds_of`.
+        kind: What it was in training, from `refit.inference.feature_schema.feature_kinds`.
         name: Its name, for the message.
         values: Its JSON values, `None` where one is missing.
 
@@ -62,14 +62,14 @@ def cells_of(kind: str, name: str, values: Sequence[Any]) -> Any:  # noqa: ANN40
     Raises:
         DataError: If a value is of another kind, NaN or infinite.
     """
-    return _MAKERS[kind](name, values)
+    return _PARSERS[kind](name, values)
 
 
 def check_cells(kind: str, name: str, values: Sequence[Any]) -> None:
     """Insists on what a column is made of, and makes none where that can be told without.
 
     Args:
-        kind: What it was in training, from `refit.inference.feature_schema.kinds_of`.
+        kind: What it was in training, from `refit.inference.feature_schema.feature_kinds`.
         name: Its name, for the message.
         values: Its JSON values, `None` where one is missing.
 
@@ -78,10 +78,10 @@ def check_cells(kind: str, name: str, values: Sequence[Any]) -> None:
     """
     if kind == "integer" and set(map(type, values)) == {int}:
         _check(name, values, *_LONG)
-    elif kind in _FIT:
-        _check(name, values, *_FIT[kind])
+    elif kind in _CHECKS:
+        _check(name, values, *_CHECKS[kind])
     else:
-        _MAKERS[kind](name, values)
+        _PARSERS[kind](name, values)
 
 
 def _integers(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
@@ -89,7 +89,7 @@ def _integers(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
     if set(map(type, values)) == {int}:
         return np.array(values, "int64")
     numbers = np.array(values, "float64")
-    whole = bool((np.abs(numbers) < EXACT).all() and (numbers % 1 == 0).all())
+    whole = bool((np.abs(numbers) < MAX_EXACT_INTEGER).all() and (numbers % 1 == 0).all())
     return numbers.astype("int64") if whole else numbers
 
 
@@ -113,19 +113,19 @@ def _categories(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
 
 
 def _times(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
-    moments = _moments(name, values, zoned=True, wanted="times with an offset, such as 2026-04-01T03:00:00Z")
+    moments = _parse_times(name, values, zoned=True, wanted="times with an offset, such as 2026-04-01T03:00:00Z")
     return pd.DatetimeIndex(moments).tz_localize("UTC")
 
 
 def _zoneless_times(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
-    return _moments(name, values, zoned=False, wanted="times without an offset, such as 2026-04-01T03:00:00")
+    return _parse_times(name, values, zoned=False, wanted="times without an offset, such as 2026-04-01T03:00:00")
 
 
 def _others(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
     return cast_features({name: "other value"}, pd.DataFrame({name: pd.Series(values, dtype=object)}))[name]
 
 
-_MAKERS: dict[str, Callable[[str, Sequence[Any]], Any]] = {
+_PARSERS: dict[str, Callable[[str, Sequence[Any]], Any]] = {
     "integer": _integers,
     "number": _floats,
     "truth value": _truths,
@@ -144,7 +144,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return value is None or (isinstance(value, str) and len(value) <= _LONGEST)
+    return value is None or (isinstance(value, str) and len(value) <= _MAX_TEXT)
 
 
 def _is_truth(value: object) -> bool:
@@ -154,7 +154,7 @@ def _is_truth(value: object) -> bool:
 _NUMBERS = (_is_number, "numbers, null where one is missing")
 _TEXTS = (_is_text, "texts of at most a million characters, null where one is missing")
 _LONG = (lambda value: -(2**63) <= value < 2**63, "whole numbers of at most 64 bits")
-_FIT: dict[str, tuple[Callable[[Any], bool], str]] = {
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "integer": _NUMBERS,
     "number": _NUMBERS,
     "truth value": (_is_truth, "true or false"),
@@ -164,15 +164,15 @@ _FIT: dict[str, tuple[Callable[[Any], bool], str]] = {
 """For a kind what each value is held against, and what is asked for in the place of another one."""
 
 
-def _moments(name: str, values: Sequence[Any], *, zoned: bool, wanted: str) -> Any:  # noqa: ANN401
-    moments = [None if value is None else _moment(value, zoned=zoned) for value in values]
+def _parse_times(name: str, values: Sequence[Any], *, zoned: bool, wanted: str) -> Any:  # noqa: ANN401
+    moments = [None if value is None else _parse_time(value, zoned=zoned) for value in values]
     wrong = next((place for place, (v, m) in enumerate(zip(values, moments, strict=True)) if m is None is not v), None)
     if wrong is not None:
-        raise _refusal(name, values, wrong, wanted)
+        raise _wrong_cell(name, values, wrong, wanted)
     return np.array(moments, "datetime64[us]")
 
 
-def _moment(value: object, *, zoned: bool) -> datetime | None:
+def _parse_time(value: object, *, zoned: bool) -> datetime | None:
     """Reads ISO 8601, in UTC where it has a zone; nothing if it is no such time."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -186,23 +186,25 @@ def _moment(value: object, *, zoned: bool) -> datetime | None:
 
 def _check(name: str, values: Sequence[Any], fits: Callable[[Any], bool], wanted: str) -> None:
     if not all(map(fits, values)):
-        raise _refusal(name, values, next(at for at, value in enumerate(values) if not fits(value)), wanted)
+        raise _wrong_cell(name, values, next(at for at, value in enumerate(values) if not fits(value)), wanted)
 
 
-def _refusal(name: str, values: Sequence[Any], place: int, wanted: str) -> DataError:
+def _wrong_cell(name: str, values: Sequence[Any], place: int, wanted: str) -> DataError:
     value = values[place]
     shown = (
-        json.dumps(value, default=str) if isinstance(value, (str, int, float, bool)) else _SORTS.get(type(value), "")
+        json.dumps(value, default=str)
+        if isinstance(value, (str, int, float, bool))
+        else _TYPE_NAMES.get(type(value), "")
     )
-    cut = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+    cut = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
     where = f" in row {place}" if len(values) > 1 else ""
     return DataError(f"the column {name!r} holds {cut or 'an unknown value'}{where}: send {wanted}")
 
 
-_SORTS: dict[type, str] = {list: "a list", dict: "an object", type(None): "null"}
+_TYPE_NAMES: dict[type, str] = {list: "a list", dict: "an object", type(None): "null"}
 
 
-def known_by(kind: str, name: str, values: Sequence[Any], pii: Collection[str] = ()) -> pa.Array:
+def parse_key_column(kind: str, name: str, values: Sequence[Any], pii: Collection[str] = ()) -> pa.Array:
     """Gives a column of the key, in which a whole number stays one though others are missing.
 
     Args:
@@ -229,7 +231,7 @@ def known_by(kind: str, name: str, values: Sequence[Any], pii: Collection[str] =
 
 def _cells(kind: str, name: str, values: Sequence[Any], pii: Collection[str]) -> Any:  # noqa: ANN401
     try:
-        return cells_of(kind, name, values)
+        return parse_cells(kind, name, values)
     except DataError:
         if name not in pii:
             raise

@@ -14,13 +14,13 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from refit.inference.predictor import OtherForm, Prediction, Predictor
+    from refit.inference.predictor import ModelRuntime, Prediction, Predictor
 
 ONNX, SKLEARN = "onnx", "scikit-learn"
-AGREEMENT = 1e-9
+MAX_DIFFERENCE = 1e-9
 """How far an answer in ONNX may lie from scikit-learn's, as a share of answers larger than 1: what another order of
 sums in doubles can do. Classes are the same ones."""
-FASTER = 2.0
+MIN_SPEEDUP = 2.0
 """ONNX serves if it answers a single row so many times as fast: less is not felt beside what a request costs."""
 
 
@@ -42,7 +42,7 @@ class ServingForm:
     """Of the ONNX file, in hexadecimal; empty where scikit-learn serves."""
 
 
-def choose(rows: int, difference: float, faster: float, sha256: str) -> ServingForm:
+def choose_runtime(rows: int, difference: float, faster: float, sha256: str) -> ServingForm:
     """Chooses the form by what was measured.
 
     Args:
@@ -61,17 +61,17 @@ def choose(rows: int, difference: float, faster: float, sha256: str) -> ServingF
     if not np.isfinite(difference):
         why = f"ONNX gives another class, or no answer, to one of {rows:,} rows"
         return ServingForm(SKLEARN, why, rows, None, faster)
-    if difference > AGREEMENT:
-        why = f"ONNX answers {rows:,} rows with differences of up to {difference:.3g}: {AGREEMENT:g} is allowed"
+    if difference > MAX_DIFFERENCE:
+        why = f"ONNX answers {rows:,} rows with differences of up to {difference:.3g}: {MAX_DIFFERENCE:g} is allowed"
         return ServingForm(SKLEARN, why, rows, difference, faster)
-    if faster < FASTER:
-        why = f"ONNX answers a row {faster:.1f} times as fast: {FASTER:g} times are asked for"
+    if faster < MIN_SPEEDUP:
+        why = f"ONNX answers a row {faster:.1f} times as fast: {MIN_SPEEDUP:g} times are asked for"
         return ServingForm(SKLEARN, why, rows, difference, faster)
     why = f"ONNX gives the same answers to {rows:,} rows, and answers a single one {faster:.0f} times as fast"
     return ServingForm(ONNX, why, rows, difference, faster, sha256)
 
 
-def difference(one: Prediction, other: Prediction) -> float:
+def runtime_difference(one: Prediction, other: Prediction) -> float:
     """Tells how far two forms' answers to the same rows lie apart.
 
     Args:
@@ -92,7 +92,7 @@ def difference(one: Prediction, other: Prediction) -> float:
     return max_abs_difference(one.probabilities, other.probabilities)
 
 
-def runtimes_agree(form: OtherForm, model: Predictor, kinds: Mapping[str, str], rows: pd.DataFrame) -> bool:
+def runtimes_agree(form: ModelRuntime, model: Predictor, kinds: Mapping[str, str], rows: pd.DataFrame) -> bool:
     """Holds a form against its model once more, where it is to serve.
 
     Args:
@@ -110,6 +110,6 @@ def runtimes_agree(form: OtherForm, model: Predictor, kinds: Mapping[str, str], 
     for place in range(len(rows)):
         said, told = form.say(columns_of(rows.iloc[[place]], kinds)), together.probabilities
         one = Prediction(together.predictions[[place]], None if told is None else told[[place]])
-        if said is not None and difference(said, one) > AGREEMENT:
+        if said is not None and runtime_difference(said, one) > MAX_DIFFERENCE:
             return False
     return True

@@ -22,21 +22,21 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 
-from refit.data.casting import STORED, Family, family_of, value_type
-from refit.data.chunks import column_of
+from refit.data.casting import STORED_TYPES, Family, family_of, value_type
+from refit.data.chunks import to_arrow
 from refit.inference.predictor import Prediction, RecordedPredictions
 from refit.modelling.predictions import BINARY, Array, Predictions
 
 Role = Literal["champion", "shadow", "canary"]
 Source = Literal["batch", "http"]
 
-FEATURE, KEY = "feature__", "key__"
+FEATURE_PREFIX, KEY_PREFIX = "feature__", "key__"
 """What stands before the name of a feature, and of a column of the key."""
-INSTANT = STORED["time with a zone"]
-OWN: dict[str, pa.DataType] = {
+TIME_TYPE = STORED_TYPES["time with a zone"]
+COMMON_COLUMNS: dict[str, pa.DataType] = {
     "row_hash": pa.string(),
-    "event_time": INSTANT,
-    "scored_at": INSTANT,
+    "event_time": TIME_TYPE,
+    "scored_at": TIME_TYPE,
     "scored_on": pa.date32(),
     "version": pa.int64(),
     "generation": pa.int64(),
@@ -51,7 +51,7 @@ OWN: dict[str, pa.DataType] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PredictionContext:
     """Whom rows were given to, when, and by what."""
 
     version: int
@@ -63,7 +63,7 @@ class Asked:
     """UTC."""
 
 
-def said_by(predictions: Predictions) -> pa.Table:
+def prediction_columns(predictions: Predictions) -> pa.Table:
     """Gives what a model says as columns.
 
     Args:
@@ -78,19 +78,19 @@ def said_by(predictions: Predictions) -> pa.Table:
     """
     predictions.all_of("predict")  # refuses what is no number
     said, rows, labels = predictions.raw("predict"), len(predictions), predictions.labels
-    columns = {name: pa.nulls(rows, OWN[name]) for name in ("score", "scores", "classes")}
+    columns = {name: pa.nulls(rows, COMMON_COLUMNS[name]) for name in ("score", "scores", "classes")}
     if labels and hasattr(predictions, "predict_proba"):
         given = predictions.all_of("predict_proba")
         if len(labels) == BINARY:
             columns["score"] = pa.array(given[:, 1], pa.float64())
         else:
-            columns["scores"] = pa.array(list(given.astype(float)), OWN["scores"])
-            columns["classes"] = pa.array([[str(label) for label in labels]] * rows, OWN["classes"])
-    return pa.table({"prediction": _answers(said), **columns})
+            columns["scores"] = pa.array(list(given.astype(float)), COMMON_COLUMNS["scores"])
+            columns["classes"] = pa.array([[str(label) for label in labels]] * rows, COMMON_COLUMNS["classes"])
+    return pa.table({"prediction": _prediction_column(said), **columns})
 
 
 def prediction_rows(
-    asked: Asked,
+    asked: PredictionContext,
     said: pa.Table,
     features: pd.DataFrame,
     keys: pa.Table | None = None,
@@ -115,8 +115,8 @@ def prediction_rows(
     count = said.num_rows
     given = {
         "row_hash": None if row_hash is None else pa.array(row_hash, pa.string()),
-        "event_time": None if event_time is None else event_time.cast(INSTANT, safe=False),
-        "scored_at": pa.repeat(pa.scalar(asked.scored_at, INSTANT), count),
+        "event_time": None if event_time is None else event_time.cast(TIME_TYPE, safe=False),
+        "scored_at": pa.repeat(pa.scalar(asked.scored_at, TIME_TYPE), count),
         "scored_on": pa.repeat(pa.scalar(asked.scored_at.date(), pa.date32()), count),
         "version": pa.repeat(asked.version, count),
         "generation": pa.repeat(asked.generation, count),
@@ -125,16 +125,16 @@ def prediction_rows(
         "request_id": None if request_id is None else pa.array(request_id, pa.string()),
         **{name: said[name] for name in ("score", "scores", "classes")},
     }
-    columns = {name: pa.nulls(count, OWN[name]) if cells is None else cells for name, cells in given.items()}
+    columns = {name: pa.nulls(count, COMMON_COLUMNS[name]) if cells is None else cells for name, cells in given.items()}
     columns["prediction"] = said["prediction"]
     if keys is not None:
-        columns |= {KEY + name: keys[name] for name in keys.column_names}
+        columns |= {KEY_PREFIX + name: keys[name] for name in keys.column_names}
     for place, name in enumerate(features.columns):
-        columns[f"{FEATURE}{name}"] = column_of(features.iloc[:, place])
+        columns[f"{FEATURE_PREFIX}{name}"] = to_arrow(features.iloc[:, place])
     return pa.table(columns)
 
 
-def stored(rows: pa.Table, held: pa.Schema) -> pa.Table:
+def cast_for_storage(rows: pa.Table, held: pa.Schema) -> pa.Table:
     """Gives rows the types in which a table holds them; nothing is lost by it but what no estimator sees.
 
     Args:
@@ -148,17 +148,17 @@ def stored(rows: pa.Table, held: pa.Schema) -> pa.Table:
     """
     columns: dict[str, pa.ChunkedArray] = {}
     for name in rows.column_names:
-        column = _plain(name, rows[name])
+        column = _cast_column(name, rows[name])
         if pa.types.is_null(column.type):
             if name in held.names:
                 columns[name] = pa.chunked_array([pa.nulls(len(column), held.field(name).type)])
             continue
-        differs = name not in OWN and name in held.names and held.field(name).type != column.type
-        columns[f"{name}:{_WORDS[family_of(column.type)]}" if differs else name] = column
+        differs = name not in COMMON_COLUMNS and name in held.names and held.field(name).type != column.type
+        columns[f"{name}:{_TYPE_SUFFIXES[family_of(column.type)]}" if differs else name] = column
     return pa.table(columns)
 
 
-_WORDS: dict[Family, str] = {
+_TYPE_SUFFIXES: dict[Family, str] = {
     "number": "number",
     "text": "text",
     "truth value": "truth",
@@ -167,41 +167,41 @@ _WORDS: dict[Family, str] = {
 }
 
 
-def _plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _cast_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Gives a column the one type of its family."""
-    if name in OWN:
-        return column.cast(OWN[name])
+    if name in COMMON_COLUMNS:
+        return column.cast(COMMON_COLUMNS[name])
     kind = value_type(column.type)
     column, family = column.cast(kind), family_of(kind)
     if family == "nothing":
         return column
     if family == "unknown":
         return pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in column.to_pylist()])])
-    if family == "truth value" and name.startswith(FEATURE):
+    if family == "truth value" and name.startswith(FEATURE_PREFIX):
         return column.cast(pa.uint8()).cast(pa.float64())
-    if pa.types.is_integer(kind) and not name.startswith(FEATURE):
+    if pa.types.is_integer(kind) and not name.startswith(FEATURE_PREFIX):
         return column.cast(pa.int64())
-    return column.cast(STORED[family], safe=False)
+    return column.cast(STORED_TYPES[family], safe=False)
 
 
-def _answers(said: Array) -> pa.Array:
+def _prediction_column(said: Array) -> pa.Array:
     """Writes classes as the target has them: numbers, truth values, or text."""
     if said.dtype.kind in "fiu":
         return pa.array(said.astype(float).reshape(len(said)), pa.float64())
     return pa.array(said) if said.dtype.kind == "b" else pa.array([str(one) for one in said], pa.string())
 
 
-def _told(self: BaseEstimator, rows: pd.DataFrame) -> None:
+def _unused(self: BaseEstimator, rows: pd.DataFrame) -> None:
     """Never asked: `Given` has the answers."""
 
 
-class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class _RecordedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Stands for a model that is not there: all of its answers are given."""
 
-    predict = _told
+    predict = _unused
 
 
-class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class _RecordedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """The same of classes."""
 
     def __init__(self, classes: Sequence[Any], *, tells: bool) -> None:
@@ -211,13 +211,13 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def classes_(self) -> npt.NDArray[Any]:
         return np.asarray(self.classes)
 
-    predict = _told
+    predict = _unused
 
-    predict_proba: property = available_if(lambda self: self.tells)(_told)
+    predict_proba: property = available_if(lambda self: self.tells)(_unused)
     """Tells scorers that it gives probabilities, where it does."""
 
 
-def classes_in(said: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
+def find_classes(said: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
     """Finds the classes of a project.
 
     Args:
@@ -236,7 +236,7 @@ def classes_in(said: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
     return sorted({*truth, *(one for part in parts for one in part["prediction"].unique().to_pylist())})
 
 
-def recorded(said: pa.Table, classes: Sequence[Any]) -> Predictions:
+def read_predictions(said: pa.Table, classes: Sequence[Any]) -> Predictions:
     """Reads answers as predictions.
 
     Args:
@@ -248,7 +248,7 @@ def recorded(said: pa.Table, classes: Sequence[Any]) -> Predictions:
     """
     given = said["prediction"].to_numpy()
     probabilities = _probabilities(said, classes)
-    model = _Classifier(classes, tells=probabilities is not None) if classes else _Regressor()
+    model = _RecordedClassifier(classes, tells=probabilities is not None) if classes else _RecordedRegressor()
     return RecordedPredictions(model, pd.DataFrame(index=range(len(given))), Prediction(given, probabilities))
 
 

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 
 from refit.modelling.predictions import BINARY, Predictions
 
-MOST_WATCHED_CLASSES = 10
+MAX_WATCHED_CLASSES = 10
 """Of a model with more classes only the predicted class is watched."""
 
 
-def outputs(predictions: Predictions) -> pa.Table:
+def output_columns(predictions: Predictions) -> pa.Table:
     """Turns predictions into columns, one per output.
 
     Args:
@@ -35,20 +35,20 @@ def outputs(predictions: Predictions) -> pa.Table:
     labels = predictions.labels
     if not labels:
         return pa.table({"prediction": pa.array(predictions.all_of("predict"), pa.float64())})
-    if not hasattr(predictions, "predict_proba") or len(labels) > MOST_WATCHED_CLASSES:
+    if not hasattr(predictions, "predict_proba") or len(labels) > MAX_WATCHED_CLASSES:
         return pa.table({"prediction": pa.array([str(said) for said in predictions.all_of("predict")], pa.string())})
     answers, first = predictions.all_of("predict_proba"), int(len(labels) == BINARY)
     return pa.table({f"probability of {label}": answers[:, place] for place, label in list(enumerate(labels))[first:]})
 
 
-CELLS = 20
+BINS = 20
 """So many cells a number has."""
-MOST_COUNTED_CLASSES = 20
+MAX_COUNTED_CLASSES = 20
 """Of more classes the rarest are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class PredictionHistogram:
     """How often what was said."""
 
     what: str
@@ -60,7 +60,9 @@ class Spread:
     """Where the intervals begin and end; `None` for classes."""
 
 
-def spread_of(pieces: Iterable[pa.Table], ends: tuple[float, float] | None = None) -> Spread | None:
+def count_predictions(
+    pieces: Iterable[pa.Table], ends: tuple[float, float] | None = None
+) -> PredictionHistogram | None:
     """Counts predictions.
 
     Args:
@@ -78,9 +80,11 @@ def spread_of(pieces: Iterable[pa.Table], ends: tuple[float, float] | None = Non
         return _classes(piece[name] for piece in pieces)
     what = "probability" if name == "score" else "prediction"
     low, high = (0.0, 1.0) if name == "score" else ends or _range(piece[name] for piece in pieces)
-    edges = np.linspace(low, high, CELLS + 1)
+    edges = np.linspace(low, high, BINS + 1)
     counts = sum(np.histogram(piece[name].drop_null().to_numpy().clip(low, high), edges)[0] for piece in pieces)
-    return Spread(what, tuple(f"{edge:.4g}" for edge in edges[:-1]), tuple(np.asarray(counts).tolist()), (low, high))
+    return PredictionHistogram(
+        what, tuple(f"{edge:.4g}" for edge in edges[:-1]), tuple(np.asarray(counts).tolist()), (low, high)
+    )
 
 
 def _range(columns: Iterable[pa.ChunkedArray]) -> tuple[float, float]:
@@ -89,11 +93,11 @@ def _range(columns: Iterable[pa.ChunkedArray]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _classes(columns: Iterable[pa.ChunkedArray]) -> Spread:
+def _classes(columns: Iterable[pa.ChunkedArray]) -> PredictionHistogram:
     counted: Counter[str] = Counter()
     for column in columns:
         counted.update({str(one["values"]): one["counts"] for one in pc.value_counts(column).to_pylist()})
-    most = counted.most_common(MOST_COUNTED_CLASSES)
+    most = counted.most_common(MAX_COUNTED_CLASSES)
     rest = counted.total() - sum(count for _, count in most)
     cells = [*most, *([("others", rest)] if rest else [])]
-    return Spread("prediction", tuple(name for name, _ in cells), tuple(count for _, count in cells))
+    return PredictionHistogram("prediction", tuple(name for name, _ in cells), tuple(count for _, count in cells))

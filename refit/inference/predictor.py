@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError
 from refit.inference.request_rows import RequestRows
-from refit.modelling.predictions import BINARY, FAULTS, Predictions, max_abs_difference, predict_once
+from refit.modelling.predictions import BINARY, ESTIMATOR_ERRORS, Predictions, max_abs_difference, predict_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Prediction:
         return given[:, 1] if given is not None and given.shape[1] == BINARY else None
 
 
-class OtherForm(Protocol):
+class ModelRuntime(Protocol):
     """Another form of a model, which answers some rows as it does."""
 
     def say(self, columns: Columns) -> Prediction | None:
@@ -70,7 +70,7 @@ class Predictor:
     """A fitted model that is asked about rows as they come."""
 
     model: BaseEstimator
-    form: OtherForm | None = None
+    form: ModelRuntime | None = None
     """What is asked first, where there is one."""
 
     @property
@@ -105,14 +105,14 @@ class Predictor:
     def _said(self, features: pd.DataFrame) -> Prediction:
         """The steps of a pipeline before the last see the rows once for both kinds of answer."""
         try:
-            answers = predict_once(*_before_the_last(self.model, features))
+            answers = predict_once(*_transform_to_last_step(self.model, features))
             probabilities = None
             if answers.labels and hasattr(answers, "predict_proba"):
                 answers.all_of("predict_proba")  # refuses what is not a number
                 probabilities = answers.raw("predict_proba")
             answers.all_of("predict")
         except ModelError as fault:
-            raise _with_gaps(fault, features) from fault
+            raise _name_missing_columns(fault, features) from fault
         return Prediction(answers.raw("predict"), probabilities)
 
     def given(self, features: pd.DataFrame, parts: Sequence[Prediction]) -> Predictions:
@@ -151,24 +151,24 @@ class Predictor:
         return WarmUp(worst, float(np.median(taken)))
 
 
-def _before_the_last(model: BaseEstimator, features: pd.DataFrame) -> tuple[Any, Any]:
+def _transform_to_last_step(model: BaseEstimator, features: pd.DataFrame) -> tuple[Any, Any]:
     """Gives the last step of a pipeline and what it sees; of another model, the model and the features themselves."""
-    if type(model) is not Pipeline or _is_none(model.steps[-1][1]):
+    if type(model) is not Pipeline or _is_passthrough(model.steps[-1][1]):
         return model, features
     rows: Any = features
     try:
         for _, step in model.steps[:-1]:
-            rows = rows if _is_none(step) else step.transform(rows)
-    except FAULTS as fault:
+            rows = rows if _is_passthrough(step) else step.transform(rows)
+    except ESTIMATOR_ERRORS as fault:
         raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
     return model.steps[-1][1], rows
 
 
-def _is_none(step: object) -> bool:
+def _is_passthrough(step: object) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
-def _with_gaps(fault: ModelError, features: pd.DataFrame) -> ModelError:
+def _name_missing_columns(fault: ModelError, features: pd.DataFrame) -> ModelError:
     """Names the columns without a value, where there are any: why most models refuse rows whose columns are right."""
     gaps = [repr(name) for name in features.columns[np.asarray(features.isna().any(axis=0))]]
     if not gaps:
@@ -180,7 +180,7 @@ def _with_gaps(fault: ModelError, features: pd.DataFrame) -> ModelError:
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
 """From feature to its cells: lists in which `None` is missing, or of numbers arrays in which NaN is."""
 NUMBERS, TEXTS = frozenset({"integer", "number", "truth value"}), frozenset({"text", "category"})
-GAP = "nan"
+MISSING_TEXT = "nan"
 """How a missing text is written for ONNX, which knows none: what skl2onnx makes of it among an encoder's categories. No
 text of these letters is ever proven."""
 
@@ -190,7 +190,7 @@ class VerifiedDomain:
     """The rows that an ONNX form answers as scikit-learn does."""
 
     kinds: Mapping[str, str]
-    """The features, from `refit.inference.feature_schema.kinds_of`."""
+    """The features, from `refit.inference.feature_schema.feature_kinds`."""
     texts: Mapping[str, frozenset[str | None]]
     """The texts of each column of them; `None` among them where one may be missing."""
     gaps: frozenset[str]
@@ -211,9 +211,9 @@ class VerifiedDomain:
             if kind in TEXTS:
                 if not self.texts[name].issuperset(cells):
                     return None
-                made[name] = np.array([[GAP if cell is None else cell] for cell in cells], dtype=object)
+                made[name] = np.array([[MISSING_TEXT if cell is None else cell] for cell in cells], dtype=object)
             else:
-                if name not in self.gaps and _has_gap(cells):
+                if name not in self.gaps and _has_missing(cells):
                     return None
                 made[name] = np.array(cells, "float64").reshape(-1, 1)
         return made
@@ -238,5 +238,5 @@ def _cells(column: pd.Series[Any], kind: str) -> Sequence[Any] | npt.NDArray[Any
     return [None if missing else cell for cell, missing in zip(column, column.isna(), strict=True)]
 
 
-def _has_gap(cells: Sequence[Any] | npt.NDArray[Any]) -> bool:
+def _has_missing(cells: Sequence[Any] | npt.NDArray[Any]) -> bool:
     return bool(np.isnan(cells).any()) if isinstance(cells, np.ndarray) else None in cells

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from refit.data.casting import family_of, value_type
 from refit.errors import DataError
 from refit.inference.feature_schema import cast_features
-from refit.inference.json_columns import cells_of, check_cells, known_by
+from refit.inference.json_columns import check_cells, parse_cells, parse_key_column
 
 Cells = Mapping[str, Sequence[Any]]
 
@@ -31,7 +31,7 @@ class FeatureSpec:
     """What a model's rows consist of."""
 
     features: Mapping[str, str]
-    """From name to kind, in the model's order, as `refit.inference.feature_schema.kinds_of` names them."""
+    """From name to kind, in the model's order, as `refit.inference.feature_schema.feature_kinds` names them."""
     others: Mapping[str, str]
     """What a row may have beside them to be known by: the project's key and timestamp, from name to kind."""
     pii: tuple[str, ...] = ()
@@ -63,10 +63,12 @@ class RequestRows:
         if self.made is not None:
             return self.made
         cells = self.cells or {}
-        return pd.DataFrame({name: cells_of(kind, name, cells[name]) for name, kind in self.kinds.items()}, copy=False)
+        return pd.DataFrame(
+            {name: parse_cells(kind, name, cells[name]) for name, kind in self.kinds.items()}, copy=False
+        )
 
 
-def received_rows(wanted: FeatureSpec, rows: Sequence[Mapping[str, Any]]) -> RequestRows:
+def parse_rows(wanted: FeatureSpec, rows: Sequence[Mapping[str, Any]]) -> RequestRows:
     """Takes rows as JSON objects.
 
     Args:
@@ -83,10 +85,10 @@ def received_rows(wanted: FeatureSpec, rows: Sequence[Mapping[str, Any]]) -> Req
     for name in wanted.others:
         if name not in cells and any(name in row for row in rows):
             cells[name] = [row.get(name) for row in rows]
-    return received_cells(wanted, cells)
+    return parse_columns(wanted, cells)
 
 
-def received_cells(wanted: FeatureSpec, cells: Cells) -> RequestRows:
+def parse_columns(wanted: FeatureSpec, cells: Cells) -> RequestRows:
     """Takes columns of JSON values.
 
     Args:
@@ -99,16 +101,18 @@ def received_cells(wanted: FeatureSpec, cells: Cells) -> RequestRows:
     Raises:
         DataError: If a column is missing, or a cell is not what the model knows.
     """
-    require(wanted.features, cells)
+    require_features(wanted.features, cells)
     for name, kind in wanted.features.items():
         check_cells(kind, name, cells[name])
     others = {
-        name: known_by(kind, name, cells[name], wanted.pii) for name, kind in wanted.others.items() if name in cells
+        name: parse_key_column(kind, name, cells[name], wanted.pii)
+        for name, kind in wanted.others.items()
+        if name in cells
     }
     return RequestRows(None, others, cells, wanted.features)
 
 
-def joined(wanted: FeatureSpec, parts: Sequence[Cells]) -> RequestRows:
+def join_requests(wanted: FeatureSpec, parts: Sequence[Cells]) -> RequestRows:
     """Joins rows that were sent as JSON: of many small requests, one frame is made once.
 
     Args:
@@ -128,7 +132,7 @@ def joined(wanted: FeatureSpec, parts: Sequence[Cells]) -> RequestRows:
         ]
         for name in names
     }
-    return received_cells(wanted, together)
+    return parse_columns(wanted, together)
 
 
 def dummy_row(wanted: FeatureSpec) -> RequestRows:
@@ -140,10 +144,10 @@ def dummy_row(wanted: FeatureSpec) -> RequestRows:
     Returns:
         A row whose cells are of the right kinds, and of no meaning.
     """
-    return received_cells(wanted, {name: [_MADE_UP.get(kind)] for name, kind in wanted.features.items()})
+    return parse_columns(wanted, {name: [_DUMMY_VALUES.get(kind)] for name, kind in wanted.features.items()})
 
 
-_MADE_UP = {
+_DUMMY_VALUES = {
     "integer": 1,
     "number": 0.5,
     "truth value": True,
@@ -154,7 +158,7 @@ _MADE_UP = {
 }
 
 
-def require(features: Mapping[str, str], found: Mapping[str, Any] | Sequence[str]) -> None:
+def require_features(features: Mapping[str, str], found: Mapping[str, Any] | Sequence[str]) -> None:
     """Insists on every column that the model was fitted on.
 
     Args:
@@ -183,12 +187,12 @@ def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str
         raise _missing(name, features, f" in row {place}" if len(rows) > 1 else "") from None
 
 
-_UNFIT = (pa.types.is_date, pa.types.is_string_view, pa.types.is_binary_view)
-MOST_UNPACKED = 64 << 20
+_UNSUPPORTED = (pa.types.is_date, pa.types.is_string_view, pa.types.is_binary_view)
+MAX_UNPACKED_BYTES = 64 << 20
 """The most bytes of text of one column, when each row has its own."""
 
 
-def received_table(wanted: FeatureSpec, table: pa.Table) -> RequestRows:
+def parse_table(wanted: FeatureSpec, table: pa.Table) -> RequestRows:
     """Takes an Arrow table.
 
     Args:
@@ -202,18 +206,20 @@ def received_table(wanted: FeatureSpec, table: pa.Table) -> RequestRows:
         DataError: If a column is missing or of a type that no model takes, or a cell is NaN or infinite.
         ModelError: If a column is of another kind than the model knows.
     """
-    require(wanted.features, table.column_names)
+    require_features(wanted.features, table.column_names)
     given = {name: kind for name, kind in wanted.others.items() if name in table.column_names}
     columns = {name: _values(name, table) for name in dict.fromkeys([*wanted.features, *given])}
     try:
         frame = pa.table(columns).to_pandas(ignore_metadata=True)
-        others = {name: known_by(kind, name, columns[name].to_pylist(), wanted.pii) for name, kind in given.items()}
+        others = {
+            name: parse_key_column(kind, name, columns[name].to_pylist(), wanted.pii) for name, kind in given.items()
+        }
         return RequestRows(cast_features(wanted.features, frame), others, None)
     except (pa.ArrowException, ValueError, OverflowError) as fault:
         raise DataError(f"the rows hold values that no model takes ({fault}): send numbers, texts and times") from fault
 
 
-def _unpacked(values: pa.ChunkedArray) -> int:
+def _count_unpacked_bytes(values: pa.ChunkedArray) -> int:
     """Counts the bytes of a column whose values are sent once and named often: a small body may hold gigabytes."""
     if family_of(values.type) != "text":
         return 0
@@ -226,10 +232,10 @@ def _values(name: str, table: pa.Table) -> pa.ChunkedArray:
         raise DataError(f"the column {name!r} is there more than once: send it once")
     values = table.column(name)
     kind = value_type(values.type)
-    if family_of(kind) == "unknown" or any(test(kind) for test in _UNFIT):
+    if family_of(kind) == "unknown" or any(test(kind) for test in _UNSUPPORTED):
         raise DataError(f"the column {name!r} is of the Arrow type {values.type}: send numbers, texts or times")
-    if pa.types.is_dictionary(values.type) and _unpacked(values) > MOST_UNPACKED:
-        raise DataError(f"the column {name!r} holds more than {MOST_UNPACKED:,} bytes of text: send fewer rows")
+    if pa.types.is_dictionary(values.type) and _count_unpacked_bytes(values) > MAX_UNPACKED_BYTES:
+        raise DataError(f"the column {name!r} holds more than {MAX_UNPACKED_BYTES:,} bytes of text: send fewer rows")
     if pa.types.is_decimal(kind):
         values = values.cast(pa.float64())
     if pa.types.is_floating(values.type) and pc.any(pc.invert(pc.is_finite(values))).as_py():

@@ -22,11 +22,11 @@ _NUMBERS = "fiub"
 BINARY = 2
 """The number of classes of which one is the positive."""
 
-FAULTS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
+ESTIMATOR_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 """What estimators raise, in fitting or predicting, when columns or values are not the ones that they know."""
 
 
-def _answering(method: str) -> property:
+def _delegate(method: str) -> property:
     def answer(self: Predictions, rows: Array) -> Array:
         return self.all_of(method)[rows]
 
@@ -48,9 +48,9 @@ class Predictions:
         self._said: dict[str, Array] = {}
         self._answers: dict[str, Array] = {}
 
-    predict = _answering("predict")
-    predict_proba = _answering("predict_proba")
-    decision_function = _answering("decision_function")
+    predict = _delegate("predict")
+    predict_proba = _delegate("predict_proba")
+    decision_function = _delegate("decision_function")
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -127,7 +127,7 @@ class Predictions:
     def _ask(self, method: str) -> Array:
         try:
             return np.asarray(getattr(self.model, method)(self.rows))
-        except FAULTS as fault:
+        except ESTIMATOR_ERRORS as fault:
             raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
 
     def _checked(self, method: str) -> Array:
@@ -172,7 +172,7 @@ def max_abs_difference(one: Array, other: Array) -> float:
     return float(np.nan_to_num(distances, nan=np.inf).max(initial=0.0))
 
 
-def distance(one: Predictions, other: Predictions) -> float:
+def prediction_distance(one: Predictions, other: Predictions) -> float:
     """Tells how far two models' answers to the same rows lie apart.
 
     Args:

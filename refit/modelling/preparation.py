@@ -15,7 +15,7 @@ from refit.errors import ModelError
 from refit.project import Kind
 
 
-def pick(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+def select_features(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     """Picks the columns that an estimator sees.
 
     Args:
@@ -50,7 +50,7 @@ def features_seen_by(model: BaseEstimator, features: Sequence[str]) -> list[str]
     return [str(name) for name in getattr(model, "feature_names_in_", features)]
 
 
-def prepare(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+def fill_empty_columns(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     """Gives training rows that a column without any value does not break.
 
     Some estimators raise on a column that is all missing, some guess its type wrong. It gets one constant value, which
@@ -67,7 +67,7 @@ def prepare(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
     Raises:
         ModelError: If a feature is not among the columns.
     """
-    X = pick(frame, features)  # noqa: N806 - scikit-learn's name
+    X = select_features(frame, features)  # noqa: N806 - scikit-learn's name
     empty = [str(name) for name in features if X[name].isna().all()]
     return X.assign(**{name: _constant(X[name]) for name in empty})
 
@@ -89,7 +89,7 @@ def _constant_of(dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - pandas dtypes
     return "", "str"
 
 
-def seeded(estimator: BaseEstimator, seed: int) -> BaseEstimator:
+def set_seeds(estimator: BaseEstimator, seed: int) -> BaseEstimator:
     """Seeds whatever an estimator draws at random, at any depth, where its author has not.
 
     Args:
@@ -125,7 +125,7 @@ def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], see
     before = np.random.get_state()
     np.random.seed(seed)
     try:
-        return seeded(estimator, seed).fit(X, y)
+        return set_seeds(estimator, seed).fit(X, y)
     finally:
         np.random.set_state(before)
 

@@ -24,7 +24,7 @@ from refit.project import Project
 Positions = npt.NDArray[np.intp]
 
 
-def metric_of(definition: Project, classes: Sized) -> str:
+def primary_metric(definition: Project, classes: Sized) -> str:
     """Names the primary metric.
 
     Args:

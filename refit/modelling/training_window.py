@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from refit.data.split import MIN_BLOCKS
-from refit.modelling.scoring import metric_of
-from refit.modelling.trials import sample, trial
+from refit.modelling.scoring import primary_metric
+from refit.modelling.trials import sample_rows, score_trial
 from refit.project import Project
 from refit.windows import Window
 
@@ -73,7 +73,7 @@ def choose_window(definition: Project, frame: pd.DataFrame) -> WindowChoice:
     everything = Window(_instant(times.iloc[0]), _instant(times.iloc[-1]) + timedelta(microseconds=1))
     if isinstance(policy, timedelta):
         return WindowChoice(Window(max(everything.start, everything.end - policy), everything.end))
-    return _judged(definition, frame, everything) if policy == "auto" else WindowChoice(everything)
+    return _choose_by_trials(definition, frame, everything) if policy == "auto" else WindowChoice(everything)
 
 
 def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_rows: int) -> list[Window]:
@@ -92,7 +92,7 @@ def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_ro
     return [Window(start, everything.end) for start in sorted({everything.start, *starts})]
 
 
-def choose(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -> int:
+def choose_candidate(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -> int:
     """Picks the longest window that is no more than some standard errors worse than the best.
 
     The standard error is that of the mean of paired block differences (the one-standard-error rule of Breiman et al.
@@ -123,20 +123,20 @@ def choose(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -> int:
     return int(fitted[within.argmax()])
 
 
-def _judged(definition: Project, frame: pd.DataFrame, everything: Window) -> WindowChoice:
-    past, judge = _parts(definition, frame)
+def _choose_by_trials(definition: Project, frame: pd.DataFrame, everything: Window) -> WindowChoice:
+    past, judge = _split_by_time(definition, frame)
     min_rows = max(definition.training.min_rows, MIN_CANDIDATE_ROWS)
     windows = candidate_windows(everything, past[definition.timestamp], min_rows)
     if len(windows) == 1 or len(judge) < MIN_CANDIDATE_ROWS:
         return WindowChoice(everything)
-    metric, seed = metric_of(definition, frame[definition.target].unique()), definition.training.seed
+    metric, seed = primary_metric(definition, frame[definition.target].unique()), definition.training.seed
     inside = [past[window.holds(past[definition.timestamp])] for window in windows]
-    scores = [trial(definition, metric, sample(rows, FIT_ROWS, seed), judge) for rows in inside]
+    scores = [score_trial(definition, metric, sample_rows(rows, FIT_ROWS, seed), judge) for rows in inside]
     candidates = [Candidate(window, _mean(each.tolist())) for window, each in zip(windows, scores, strict=True)]
-    return WindowChoice(windows[choose(np.array(scores))], tuple(candidates))
+    return WindowChoice(windows[choose_candidate(np.array(scores))], tuple(candidates))
 
 
-def _parts(definition: Project, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _split_by_time(definition: Project, frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     times = frame[definition.timestamp]
     first = times.iloc[-max(1, min(JUDGE_ROWS, round(JUDGE_SHARE * len(times))))]
     return frame[times < first - definition.label_delay], frame[times >= first]

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 from refit.errors import ModelError
-from refit.modelling.predictions import FAULTS, predict_once
-from refit.modelling.preparation import fit_seeded, pick, prepare
+from refit.modelling.predictions import ESTIMATOR_ERRORS, predict_once
+from refit.modelling.preparation import fill_empty_columns, fit_seeded, select_features
 from refit.modelling.scoring import score
 from refit.project import Project
 
@@ -21,7 +21,7 @@ Scores = npt.NDArray[np.float64]
 """One score per block; NaN where a block allows none."""
 
 
-def sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
+def sample_rows(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
     """Draws rows at random, in their order.
 
     Args:
@@ -38,7 +38,7 @@ def sample(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
     return rows.iloc[np.sort(drawn)]
 
 
-def drawn_alike(rows: pd.DataFrame, most: int, index: pd.Index[int], seed: int) -> pd.DataFrame:
+def sample_paired(rows: pd.DataFrame, most: int, index: pd.Index[int], seed: int) -> pd.DataFrame:
     """Draws rows at random such that two draws from parts of the same rows share as many as they can.
 
     Models that are fitted on such draws differ by what their parts hold, and less by the luck of the draw (common
@@ -60,7 +60,7 @@ def drawn_alike(rows: pd.DataFrame, most: int, index: pd.Index[int], seed: int) 
     return rows.iloc[np.sort(lowest)]
 
 
-def fit_rows(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
+def fit_estimator(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
     """Fits the project's estimator, seeded.
 
     Args:
@@ -74,10 +74,12 @@ def fit_rows(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
         ModelError: If a feature is not among the columns.
     """
     features = definition.features_of(rows.columns)
-    return fit_seeded(definition.build(), prepare(rows, features), rows[definition.target], definition.training.seed)
+    return fit_seeded(
+        definition.build(), fill_empty_columns(rows, features), rows[definition.target], definition.training.seed
+    )
 
 
-def trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Scores:
+def score_trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Scores:
     """Fits a model on some rows and scores it in blocks of others.
 
     Args:
@@ -87,14 +89,14 @@ def trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFr
         judge: Labelled rows to score, sorted by event time.
 
     Returns:
-        One score per block of `refit.data.split.blocks`; all NaN where no model comes about. A retrain on the chosen
-        rows that fails as well will say what is wrong.
+        One score per block of `refit.data.split.time_blocks`; all NaN if no model could be fitted. The retrain on
+        the chosen rows then reports what is wrong.
     """
-    features, parts = definition.features_of(judge.columns), blocks(judge[definition.timestamp])
+    features, parts = definition.features_of(judge.columns), time_blocks(judge[definition.timestamp])
     if not len(rows) or (definition.kind == "classification" and rows[definition.target].nunique() == 1):
         return np.full(len(parts), math.nan)
     try:
-        predictions = predict_once(fit_rows(definition, rows), pick(judge, features))
+        predictions = predict_once(fit_estimator(definition, rows), select_features(judge, features))
         return np.array([score(metric, predictions, judge[definition.target], part) for part in parts])
-    except (ModelError, *FAULTS):
+    except (ModelError, *ESTIMATOR_ERRORS):
         return np.full(len(parts), math.nan)

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from refit.data.split import MIN_BLOCKS
-from refit.modelling.scoring import loss, metric_of
-from refit.modelling.training_window import choose
-from refit.modelling.trials import Scores, drawn_alike, trial
+from refit.modelling.scoring import loss, primary_metric
+from refit.modelling.training_window import choose_candidate
+from refit.modelling.trials import Scores, sample_paired, score_trial
 from refit.monitoring.evidence import Probe
 from refit.policies.monitoring import ProbePolicy
 from refit.project import Project
@@ -57,7 +57,7 @@ def probe(
     judged = _second_half(definition, history, Window(max(judge.start, min(champion.end, judge.end)), judge.end))
     if len(judged) < MIN_ROWS:
         return None
-    metric = metric_of(definition, history[definition.target].unique())
+    metric = primary_metric(definition, history[definition.target].unique())
     start = _instant(judged[definition.timestamp].iloc[0])
     known = history[history[definition.timestamp] < start - definition.label_delay]
     seen = known[champion.holds(known[definition.timestamp])]
@@ -65,8 +65,8 @@ def probe(
         return None
     most = MOST_ROWS if _grown(definition, history, judge, len(seen), policy) else policy.rows
     candidates, seed = (seen, *_candidates(definition, known, judge, start)), definition.training.seed
-    rows = [drawn_alike(each, most, history.index, seed) for each in candidates]
-    twin, *fresh = [trial(definition, metric, each, judged) for each in rows]
+    rows = [sample_paired(each, most, history.index, seed) for each in candidates]
+    twin, *fresh = [score_trial(definition, metric, each, judged) for each in rows]
     sizes = (len(rows[0]), max(len(each) for each in rows[1:]))
     return _found(metric, Window(start, judge.end), len(judged), sizes, twin, np.array(fresh))
 
@@ -88,7 +88,7 @@ def gains(twin: Scores, fresh: Scores) -> Scores:
     gained = np.full(len(twin), math.nan)
     for fold in range(_FOLDS):
         others = fresh[:, np.arange(len(twin)) % _FOLDS != fold]
-        gained[fold::_FOLDS] = (fresh[choose(others, _FEWEST)] - twin)[fold::_FOLDS]
+        gained[fold::_FOLDS] = (fresh[choose_candidate(others, _FEWEST)] - twin)[fold::_FOLDS]
     return gained
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 from refit.modelling.predictions import BINARY, Array, Predictions
 from refit.modelling.scoring import score
 
@@ -223,7 +223,7 @@ def _scored(
     kept = in_kind(truth.iloc[at], predictions.labels)
     known = kept.reindex(truth.index, fill_value=kept.iloc[0])
     values = [score(metric, predictions, known, at, weights) for weights in weightings]
-    parts = blocks(times.iloc[at].reset_index(drop=True))
+    parts = time_blocks(times.iloc[at].reset_index(drop=True))
     in_blocks: Array = np.array(
         [score(metric, predictions, known, at[part], _part(weightings[-1], part)) for part in parts]
     )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from refit.data.split import TICK, Times, microseconds, moment
+from refit.data.split import TICK, Times, from_microseconds, to_microseconds
 from refit.policies.monitoring import PerformancePolicy
 from refit.windows import Window
 
@@ -103,13 +103,13 @@ def newest_mature(
 def _windows(times: Times, labelled: npt.NDArray[np.bool_], length: timedelta) -> Iterator[MatureWindow]:
     """Gives windows of that length, the newest first; the earliest are cut off where the rows begin."""
     known = np.concatenate([[0], np.cumsum(labelled)])
-    first, last = moment(times[0]), moment(times[-1]) + TICK
+    first, last = from_microseconds(times[0]), from_microseconds(times[-1]) + TICK
     for step in range(FAR * STEPS + 1):
         end = last - step * length / STEPS
         if end <= first:
             return
         start = max(first, end - length)
-        low, high = np.searchsorted(times, [microseconds(start), microseconds(end)])
+        low, high = np.searchsorted(times, [to_microseconds(start), to_microseconds(end)])
         yield MatureWindow(Window(start, end), int(high - low), int(known[high] - known[low]))
 
 

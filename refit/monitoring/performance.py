@@ -15,7 +15,7 @@ from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Evaluation
 from refit.gate.paired_tests import margin
 from refit.modelling.predictions import Predictions
-from refit.modelling.scoring import loss, metric_of
+from refit.modelling.scoring import loss, primary_metric
 from refit.monitoring.evidence import Estimate, Performance
 from refit.monitoring.label_correction import Realised, realised
 from refit.monitoring.label_maturity import MatureWindow
@@ -82,7 +82,7 @@ def measure(
         ModelError: If the champion cannot predict these rows.
     """
     policy = definition.monitoring.performance or PerformancePolicy()
-    metric = metric_of(definition, predictions.labels)
+    metric = primary_metric(definition, predictions.labels)
     answer = _too_little(mature, policy) or realised(metric, predictions, truth, times)
     found = answer if isinstance(answer, Realised) else None
     change, chance, dropped = None, None, False

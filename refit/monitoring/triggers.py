@@ -12,7 +12,7 @@ from refit.monitoring.decisions import Finding, Trigger
 from refit.monitoring.evidence import Evidence, Probe
 from refit.monitoring.history import History
 from refit.monitoring.post_promotion import worse_than_former
-from refit.policies.monitoring import Answer, DriftPolicy, MonitoringPolicy, ProbePolicy
+from refit.policies.monitoring import DriftPolicy, MonitoringPolicy, ProbePolicy, TriggerAction
 from refit.records.drift_findings import Drift
 
 DAY = timedelta(days=1)
@@ -28,7 +28,7 @@ class Asked:
 
     trigger: Trigger
     finding: Finding
-    then: Answer = "retrain"
+    then: TriggerAction = "retrain"
 
 
 def triggers(evidence: Evidence, policy: MonitoringPolicy, history: History) -> tuple[Asked, ...]:

@@ -38,7 +38,7 @@ _FORM = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class DriftRule:
     """One fixed threshold."""
 
     measure: str
@@ -62,7 +62,7 @@ class Rule:
         return value is not None and _OPERATORS[self.relation](value, self.limit)
 
 
-def parse(text: str) -> Rule:
+def parse_rule(text: str) -> DriftRule:
     """Reads a rule.
 
     Args:
@@ -93,10 +93,10 @@ def parse(text: str) -> Rule:
     columns = tuple(name.strip() for name in (match["columns"] or "").split(",") if name.strip())
     if match["columns"] is not None and not columns:
         raise ProjectError(f"{text!r} names no column: write some between the brackets, or leave 'of []' out")
-    return Rule(measure, match["operator"], float(match["limit"]), "all" if scope == "all" else "any", columns)
+    return DriftRule(measure, match["operator"], float(match["limit"]), "all" if scope == "all" else "any", columns)
 
 
-def judged_by(rules: Sequence[str], drift: Drift) -> Drift:
+def apply_rules(rules: Sequence[str], drift: Drift) -> Drift:
     """Puts fixed thresholds in place of the calibrated alarm.
 
     A rule on columns marks the columns that pass it. `share` is the share of columns that the other rules mark, or
@@ -113,22 +113,22 @@ def judged_by(rules: Sequence[str], drift: Drift) -> Drift:
     Raises:
         ProjectError: If a rule cannot be read, or names a column that was not compared.
     """
-    parsed = [parse(text) for text in rules]
+    parsed = [parse_rule(text) for text in rules]
     found = (*drift.columns, *drift.scores)
     on_columns = [rule for rule in parsed if rule.measure in COLUMN_MEASURES]
-    marked = {name for rule in on_columns for name in _marked(rule, found)}
+    marked = {name for rule in on_columns for name in _find_columns(rule, found)}
     shares = [rule for rule in parsed if rule.measure == "share"]
     if shares:
-        marked = _by_share(shares, drift, marked if on_columns else None)
+        marked = _apply_share_rules(shares, drift, marked if on_columns else None)
     return replace(
         drift,
-        columns=tuple(_with(each, marked) for each in drift.columns),
-        scores=tuple(_with(each, marked) for each in drift.scores),
-        domain=_together(parsed, drift.domain),
+        columns=tuple(_mark(each, marked) for each in drift.columns),
+        scores=tuple(_mark(each, marked) for each in drift.scores),
+        domain=_mark_domain(parsed, drift.domain),
     )
 
 
-def _marked(rule: Rule, found: Sequence[ColumnDrift]) -> set[str]:
+def _find_columns(rule: DriftRule, found: Sequence[ColumnDrift]) -> set[str]:
     missing = [name for name in rule.columns if name not in {each.column for each in found}]
     if missing:
         known = ", ".join(each.column for each in found)
@@ -138,7 +138,7 @@ def _marked(rule: Rule, found: Sequence[ColumnDrift]) -> set[str]:
     return passed if rule.scope == "any" or len(passed) == len(asked) else set()
 
 
-def _by_share(shares: Sequence[Rule], drift: Drift, marked: set[str] | None) -> set[str]:
+def _apply_share_rules(shares: Sequence[DriftRule], drift: Drift, marked: set[str] | None) -> set[str]:
     """Marks columns only if enough of them are; what column rules marked stays."""
     counted = {each.column for each in drift.columns if each.drifted} if marked is None else marked
     names = {each.column for each in drift.columns}
@@ -147,11 +147,11 @@ def _by_share(shares: Sequence[Rule], drift: Drift, marked: set[str] | None) -> 
     return (marked or set()) | (counted if fired else set())
 
 
-def _with(found: ColumnDrift, marked: set[str]) -> ColumnDrift:
+def _mark(found: ColumnDrift, marked: set[str]) -> ColumnDrift:
     return replace(found, drifted=found.column in marked, huge=False)
 
 
-def _together(rules: Sequence[Rule], domain: DomainDrift | None) -> DomainDrift | None:
+def _mark_domain(rules: Sequence[DriftRule], domain: DomainDrift | None) -> DomainDrift | None:
     if domain is None:
         return None
     asked = [rule for rule in rules if rule.measure == "domain_auc"]

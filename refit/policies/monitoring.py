@@ -8,10 +8,10 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from refit.errors import ProjectError
-from refit.policies.drift_rules import parse
+from refit.policies.drift_rules import parse_rule
 from refit.policies.training import Policy
 
-Answer = Literal["retrain", "alert", "nothing"]
+TriggerAction = Literal["retrain", "alert", "nothing"]
 """What follows when a trigger fires."""
 
 
@@ -30,7 +30,7 @@ class DriftPolicy(Policy):
     """The fewest rows of a window that is compared at all."""
     rules: tuple[str, ...] = ()
     """Fixed thresholds such as `psi > 0.2 on any of [temperature, wind]` in place of the calibrated alarm."""
-    then: Answer = "alert"
+    then: TriggerAction = "alert"
     """Drift alone is a weak reason to retrain: it ranks, explains and asks for labels."""
 
     @field_validator("rules")
@@ -38,7 +38,7 @@ class DriftPolicy(Policy):
     def _rules_can_be_read(cls, rules: tuple[str, ...]) -> tuple[str, ...]:
         try:
             for rule in rules:
-                parse(rule)
+                parse_rule(rule)
         except ProjectError as mistake:
             raise ValueError(str(mistake)) from mistake
         return rules
@@ -55,7 +55,7 @@ class PerformancePolicy(Policy):
     """The least share of a window's rows whose labels must be there; below it no score is given."""
     min_rows: int = Field(100, ge=10)
     """The fewest labelled rows of a window that is scored."""
-    then: Answer = "alert"
+    then: TriggerAction = "alert"
     """A worse score does not say that a new model would be better; the probe does."""
 
 
@@ -79,7 +79,7 @@ class ProbePolicy(Policy):
     (rent or buy). In units of the loss times windows, or in money where `price_per_error` is given."""
     price_per_error: float | None = Field(None, gt=0)
     """What one unit of loss costs for one row, in the money that `price` is in."""
-    then: Answer = "retrain"
+    then: TriggerAction = "retrain"
 
 
 class WatchPolicy(Policy):

@@ -145,32 +145,32 @@ class ServingPolicy(Policy):
 CRON_FIELDS = 5
 """Minute, hour, day of the month, month, day of the week."""
 
-SHORTEST = timedelta(seconds=10)
+MIN_INTERVAL = timedelta(seconds=10)
 """A run that starts more often than this would still be busy when the next one is due."""
 
 
-def _rhythm(given: str | timedelta) -> str | timedelta:
+def _check_trigger(given: str | timedelta) -> str | timedelta:
     if isinstance(given, timedelta):
-        if given < SHORTEST:
-            raise ValueError(f"a schedule's interval is at least {SHORTEST.total_seconds():.0f} seconds")
+        if given < MIN_INTERVAL:
+            raise ValueError(f"a schedule's interval is at least {MIN_INTERVAL.total_seconds():.0f} seconds")
         return given
     if not given.startswith("@") and len(given.split()) != CRON_FIELDS:
         raise ValueError(f"{given!r} is no cron line: it has five fields, such as '0 3 * * 1' for Mondays at three")
     return given
 
 
-Rhythm = Annotated[str | timedelta, AfterValidator(_rhythm)]
+ScheduleTrigger = Annotated[str | timedelta, AfterValidator(_check_trigger)]
 """A cron line (minute, hour, day of the month, month, day of the week), or how long from one run to the next."""
 
 
 class Schedule(Policy):
     """When the project's flows run by themselves; never, by default."""
 
-    retrain: Rhythm | None = None
+    retrain: ScheduleTrigger | None = None
     """When to train a challenger, whatever the monitor says; most projects leave that to the monitor."""
-    monitor: Rhythm | None = None
+    monitor: ScheduleTrigger | None = None
     """When to look at the champion and decide."""
-    score: Rhythm | None = None
+    score: ScheduleTrigger | None = None
     """When to score what has come in since the last time."""
     timezone: str = "UTC"
     """The zone that cron lines are read in."""
@@ -198,7 +198,7 @@ class DeploymentPolicy(Policy):
     who can see the Prefect server can read them: secrets belong in the worker's environment."""
 
 
-Occasion = Literal["promotion", "rejection", "approval", "alert", "rollback", "failure"]
+NotificationEvent = Literal["promotion", "rejection", "approval", "alert", "rollback", "failure"]
 """What may be told: a promotion, a rejected challenger, one that waits for approval, an alert of the monitor, a
 champion taken back, a run that failed."""
 
@@ -209,7 +209,7 @@ class NotificationPolicy(Policy):
     blocks: tuple[str, ...] = ()
     """Prefect notification blocks by type and name, such as `slack-webhook/ml-team`; their addresses and secrets stay
     with Prefect."""
-    on: tuple[Occasion, ...] = ("promotion", "approval", "alert", "rollback", "failure")
+    on: tuple[NotificationEvent, ...] = ("promotion", "approval", "alert", "rollback", "failure")
     """What is told. A rejected challenger is business as usual, so that it is left out unless named."""
 
     @field_validator("blocks")
@@ -220,7 +220,7 @@ class NotificationPolicy(Policy):
                 raise ValueError(f"{block!r} is no Prefect block such as 'slack-webhook/ml-team': type, slash, name")
         return blocks
 
-    def tells(self, occasion: Occasion) -> bool:
+    def tells(self, occasion: NotificationEvent) -> bool:
         """Whether somebody is to hear of that.
 
         Args:

@@ -56,7 +56,7 @@ class Entry:
     """Names what must not be recorded twice."""
 
 
-def canonical(value: object) -> str:
+def canonical_json(value: object) -> str:
     """Writes JSON values in the one form that is stored and hashed.
 
     Args:
@@ -88,10 +88,10 @@ def chain_hash(
         SHA-256 over the canonical JSON list of the six, or of the five where `once` is `None`; 64 hex digits.
     """
     hashed = [previous, project, kind, as_utc(at).isoformat(), payload, *([] if once is None else [once])]
-    return hashlib.sha256(canonical(hashed).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(hashed).encode()).hexdigest()
 
 
-def verify(entries: Iterable[Entry], after: tuple[int, str] = (0, GENESIS)) -> int | None:
+def find_broken_entry(entries: Iterable[Entry], after: tuple[int, str] = (0, GENESIS)) -> int | None:
     """Follows the hash chain from its first entry.
 
     A changed, inserted or removed entry breaks it; entries cut off at the end leave no trace in the chain itself.

@@ -36,7 +36,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class RecipeChange:
     """One thing that is not as it was when the model was made."""
 
     what: str
@@ -59,16 +59,16 @@ class Reproduction:
     """How many rows both were asked about."""
     used_code: str
     """`today's` or `recorded`."""
-    differs: tuple[Cause, ...]
+    differs: tuple[RecipeChange, ...]
     """What is different from the record, whether it mattered or not."""
     seconds: float
 
     @property
-    def causes(self) -> tuple[Cause, ...]:
+    def causes(self) -> tuple[RecipeChange, ...]:
         """What may explain the difference; empty where there is none."""
         if self.reproduced:
             return ()
-        return self.differs or (Cause("unknown", "nothing that is recorded", "differs"),)
+        return self.differs or (RecipeChange("unknown", "nothing that is recorded", "differs"),)
 
     def as_json(self) -> dict[str, Any]:
         """Gives the outcome as JSON values.
@@ -89,7 +89,7 @@ class Reproduction:
         }
 
 
-def changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[Cause, ...]:
+def find_changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[RecipeChange, ...]:
     """Names what is different now.
 
     Args:
@@ -103,18 +103,20 @@ def changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[C
     """
     found = []
     if recorded.file_hash != now.file_hash:
-        found.append(Cause("code", f"{recorded.file_hash[:12]} (commit {recorded.commit[:12]})", now.file_hash[:12]))
+        found.append(
+            RecipeChange("code", f"{recorded.file_hash[:12]} (commit {recorded.commit[:12]})", now.file_hash[:12])
+        )
     if (recorded.lock_hash, recorded.packages) != (now.lock_hash, now.packages):
-        found.append(Cause("lock", *_packages(recorded, now, packages)))
+        found.append(RecipeChange("lock", *_packages(recorded, now, packages)))
     if recorded.seed != now.seed:
-        found.append(Cause("seed", str(recorded.seed), str(now.seed)))
+        found.append(RecipeChange("seed", str(recorded.seed), str(now.seed)))
     before, after = (_machine(one, python=recorded.python != UNKNOWN) for one in (recorded, now))
     if before != after:
-        found.append(Cause("machine", before, after))
+        found.append(RecipeChange("machine", before, after))
     return tuple(found)
 
 
-def versions_in(lock: str) -> Mapping[str, str]:
+def parse_versions(lock: str) -> Mapping[str, str]:
     r"""Reads the packages of a lock.
 
     Args:
@@ -141,8 +143,8 @@ def _machine(one: Recipe, *, python: bool) -> str:
 def _packages(recorded: Recipe, now: Recipe, locks: tuple[str, str]) -> tuple[str, str]:
     """Lists the packages that differ, ten at most; what is installed counts for more than what should be."""
     believed = hashlib.sha256(locks[0].encode()).hexdigest() == recorded.lock_hash
-    before = {**(versions_in(locks[0]) if believed else {}), **versions_in(recorded.packages)}
-    after = {**versions_in(locks[1]), **versions_in(now.packages)}
+    before = {**(parse_versions(locks[0]) if believed else {}), **parse_versions(recorded.packages)}
+    after = {**parse_versions(locks[1]), **parse_versions(now.packages)}
     names = {*before, *after} if believed else before
     differing = sorted(name for name in names if before.get(name) != after.get(name))[:10]
     told = [", ".join(f"{name} {versions.get(name, 'absent')}" for name in differing) for versions in (before, after)]

@@ -113,7 +113,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenRule:
     """A row rule of the data contract, and how many rows of one ingest broke it."""
 
     rule: str
@@ -142,7 +142,7 @@ class Ingestion:
     """Accepted rows that replaced an older row with the same key."""
     warnings: tuple[str, ...] = ()
     """One sentence for each rule that was broken without being critical."""
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenRule, ...] = ()
     """The rules that put rows into quarantine, the one with most rows first; a row may break several."""
 
     def __post_init__(self) -> None:

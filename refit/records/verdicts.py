@@ -45,7 +45,7 @@ class Verdict:
         return f"{'promote' if self.promote else 'reject'}: " + "; ".join(reason.sentence for reason in decisive)
 
 
-def number(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """Leaves out what JSON has no number for.
 
     Args:
@@ -57,7 +57,7 @@ def number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def digits(value: float) -> str:
+def format_score(value: float) -> str:
     """Writes a score.
 
     Args:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.casting import conform, family_of
+from refit.data.casting import cast_table, family_of
 from refit.errors import ProjectError
 from refit.project import Project
 from refit.records.references import SnapshotRef
@@ -95,7 +95,7 @@ def _pair(definition: Project, text: str) -> tuple[str, str]:
     )
 
 
-def values_of(texts: Iterable[str], kind: pa.DataType) -> pa.Array:
+def cast_values(texts: Iterable[str], kind: pa.DataType) -> pa.Array:
     """Gives values as a column holds them.
 
     Args:
@@ -106,7 +106,7 @@ def values_of(texts: Iterable[str], kind: pa.DataType) -> pa.Array:
         Those that the column can hold.
     """
     given = pa.table({"value": pa.array(list(texts), pa.string())})
-    fitted, _ = conform(given, pa.schema([pa.field("value", kind)]))
+    fitted, _ = cast_table(given, pa.schema([pa.field("value", kind)]))
     return fitted["value"].combine_chunks().drop_null()
 
 
@@ -127,7 +127,7 @@ def matches_key(rows: pa.Table, keys: Keys, columns: Mapping[str, Iterable[str]]
         for column in columns[name]:
             cells = rows[column].cast(pa.string()) if _is_text(rows[column].type) else rows[column]
             if family_of(cells.type) not in ("nothing", "unknown") and not pa.types.is_binary(cells.type):
-                here |= np.asarray(pc.is_in(cells, value_set=values_of(texts, cells.type)), np.bool_)
+                here |= np.asarray(pc.is_in(cells, value_set=cast_values(texts, cells.type)), np.bool_)
         mask &= here
     return mask
 

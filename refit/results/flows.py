@@ -14,7 +14,7 @@ from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence, Performance, Watched
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, Ingestion, SnapshotRef
-from refit.records.verdicts import number
+from refit.records.verdicts import finite_or_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +220,6 @@ def _watch_json(found: Watched) -> dict[str, Any]:
         "look": found.look,
         "window": {"start": found.window.start.isoformat(), "end": found.window.end.isoformat()},
         "rows": found.rows,
-        "champion": number(found.champion.value),
-        "former": {"version": found.former_version, "value": number(found.former.value)},
+        "champion": finite_or_none(found.champion.value),
+        "former": {"version": found.former_version, "value": finite_or_none(found.former.value)},
     }

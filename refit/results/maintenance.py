@@ -30,7 +30,7 @@ Name = Annotated[str, AfterValidator(_within)]
 """A file of the backup, from its directory; never a way out of it."""
 
 
-class Stamp(BaseModel):
+class FileStamp(BaseModel):
     """By what a file is known to be as it was."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +65,7 @@ class Manifest(BaseModel):
     """From each table to its newest version."""
     artifacts: str | None
     """Where the embedded MLflow kept its artifacts, as a URI; `None` where a server keeps them."""
-    files: dict[Name, Stamp]
+    files: dict[Name, FileStamp]
 
     @property
     def size(self) -> int:
@@ -115,7 +115,7 @@ class Finding:
     """What was found and done, for a person."""
 
 
-def kept_versions(
+def select_kept_versions(
     versions: Iterable[int], champions: Iterable[int], bound: Collection[int], newest: int
 ) -> frozenset[int]:
     """Picks the versions that are kept.

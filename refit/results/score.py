@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from refit.inference.prediction_summary import Spread
+from refit.inference.prediction_summary import PredictionHistogram
 from refit.records.drift_findings import Drift
-from refit.records.references import Broken, Challenger, Champion
+from refit.records.references import BrokenRule, Challenger, Champion
 from refit.results.flows import drift_json
 from refit.windows import BEGINNING, Window
 
-END = datetime(9999, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 """Rows of a file may be of days to come: those are what is worth predicting."""
-EVERYTHING = Window(BEGINNING, END)
+EVERYTHING = Window(BEGINNING, LATEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ScoreRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class VersionCounts:
     """What became of the rows that one version answered."""
 
     scored: int
@@ -47,24 +47,24 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRows:
     """What became of the rows: `rows_in = champion.scored + champion.already + quarantined`, always."""
 
     rows_in: int
     quarantined: int
-    champion: Counted
-    shadow: Counted | None
+    champion: VersionCounts
+    shadow: VersionCounts | None
     """`None` where nothing shadows, or it could not answer."""
     span: Window | None = None
     """The event times of the rows that were scored; `None` where there are none."""
     skew: Drift | None = None
     """How far they lie from the rows that the champion was trained on; `None` where that is not watched, there are too
     few of them, or the champion has no reference profile."""
-    spreads: tuple[tuple[str, Spread], ...] = ()
+    spreads: tuple[tuple[str, PredictionHistogram], ...] = ()
     """What each version said, by its name, for the picture."""
     warnings: tuple[str, ...] = ()
     """Rules of the contract that are broken and not critical, and why a shadow is silent."""
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenRule, ...] = ()
     """The rules that rows broke."""
 
 
@@ -78,7 +78,7 @@ class ScoreOutcome:
     sought: ScoreRequest
     champion: Champion
     shadow: Challenger | None
-    scored: Scored
+    scored: ScoredRows
     seconds: float
     """Wall-clock time of the whole flow."""
 

@@ -20,12 +20,13 @@ import pyarrow.compute as pc
 from prefect.settings import PREFECT_API_URL
 from sklearn.base import BaseEstimator
 
-from refit.data.chunks import FRAMES, cut
-from refit.data.schema import conform, unify
+from refit.data.casting import cast_table
+from refit.data.chunks import FRAMES, split_frame
+from refit.data.schema import unify_schemas
 from refit.errors import LoadFailed, NotEnoughData, ProjectError
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import fit_seeded
-from refit.modelling.scoring import metric_of, score
+from refit.modelling.scoring import primary_metric, score
 from refit.project import Project, Rows
 from refit.windows import BEGINNING, Window
 from refit_tasks.notifications.notify import block_fault
@@ -118,7 +119,7 @@ class _Trial:
         return f"{sum(piece.num_rows for piece in self.pieces):,} rows from before {self.as_of.isoformat()}"
 
     def columns(self) -> str:
-        self.schema = unify([piece.schema for piece in self.pieces], self.definition)
+        self.schema = unify_schemas([piece.schema for piece in self.pieces], self.definition)
         rows = as_stored(self.definition, self.pieces, self.schema)
         self.rows = rows.dropna(subset=[self.definition.target]).tail(_ROWS)
         if self.rows.empty:
@@ -140,7 +141,7 @@ class _Trial:
         return f"build() gives a {type(self.estimator).__name__}"
 
     def metric(self) -> str:
-        return f"scikit-learn has the scorer {metric_of(self.definition, ())}"
+        return f"scikit-learn has the scorer {primary_metric(self.definition, ())}"
 
     def fit(self) -> str:
         self.X = prepared(self.definition, self.rows)
@@ -151,7 +152,7 @@ class _Trial:
 
     def predict(self) -> str:
         labels = self.rows[self.definition.target]
-        metric = metric_of(self.definition, labels.unique())
+        metric = primary_metric(self.definition, labels.unique())
         return f"{metric} is {score(metric, self.predictions, labels):.4g} on the rows it was fitted on"
 
     def store(self) -> str:
@@ -219,7 +220,7 @@ def as_stored(definition: Project, pieces: list[pa.Table], schema: pa.Schema) ->
     Returns:
         The rows that have a time; cells that do not fit their column are missing.
     """
-    rows = frame(pa.concat_tables([conform(piece, schema)[0] for piece in pieces]))
+    rows = frame(pa.concat_tables([cast_table(piece, schema)[0] for piece in pieces]))
     return rows.dropna(subset=[definition.timestamp]).sort_values(definition.timestamp, ignore_index=True)
 
 
@@ -228,7 +229,7 @@ def _loaded(rows: Rows) -> list[pa.Table]:
     for given in [rows] if isinstance(rows, FRAMES) or not isinstance(rows, Iterable) else rows:
         if not isinstance(given, FRAMES):
             raise LoadFailed(f"load() gives a {type(given).__name__}: give a frame, or an iterator of frames")
-        pieces += islice(cut(given, _LOADED), 1)
+        pieces += islice(split_frame(given, _LOADED), 1)
         if sum(piece.num_rows for piece in pieces) >= _LOADED:
             break
     return pieces

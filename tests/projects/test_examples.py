@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from refit import Project, Window
 from refit.errors import ProjectError
 from refit.modelling.preparation import baseline_model
-from refit.modelling.scoring import metric_of
+from refit.modelling.scoring import primary_metric
 from refit.synthetic import Drift
 from refit.windows import BEGINNING
 from refit_tasks.catalog import discover
@@ -121,7 +121,7 @@ def test_a_hundred_thousand_rows_in_about_a_second(project: Project) -> None:
 @every_example
 def test_the_model_beats_the_trivial_one_clearly(project: Project) -> None:
     seen = labelled(project, JANUARY, 60)
-    scorer = get_scorer(metric_of(project, seen[1].unique()))
+    scorer = get_scorer(primary_metric(project, seen[1].unique()))
     model, baseline = project.build().fit(*seen), baseline_model(project.kind).fit(*seen)
     unseen = labelled(project, JANUARY + timedelta(days=65), 14)
     gain = scorer(model, *unseen) - scorer(baseline, *unseen)
@@ -140,7 +140,7 @@ def loss_of_learning_elsewhere(project: Project, switch: pytest.MonkeyPatch, dri
     other = project.build().fit(*labelled(project, MARCH, 30))
     switch.delenv("REFIT_EXAMPLE_DRIFT")
     unseen = labelled(project, MARCH + timedelta(days=35), 10)
-    scorer = get_scorer(metric_of(project, unseen[1].unique()))
+    scorer = get_scorer(primary_metric(project, unseen[1].unique()))
     return (scorer(own, *unseen) - scorer(other, *unseen)) / abs(scorer(own, *unseen))
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pandas as pd
 import pytest
 
-from refit.windows import Window, as_past, as_utc
+from refit.windows import Window, as_utc, require_past
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -17,9 +17,9 @@ def test_a_time_becomes_utc_and_a_naive_one_is_refused():
 
 
 def test_nothing_is_looked_at_from_the_future():
-    assert as_past(NOON, NOON) == NOON
+    assert require_past(NOON, NOON) == NOON
     with pytest.raises(ValueError, match="lies in the future"):
-        as_past(NOON + timedelta(seconds=1), NOON)
+        require_past(NOON + timedelta(seconds=1), NOON)
 
 
 def test_a_window_is_half_open_and_runs_forward():

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.signal import lfilter
 
 from refit import GatePolicy, Window
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 from refit.gate import calibration, slices
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 REPEATS, ROWS = 1_000, 1_500
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 TIMES = pd.Series(pd.date_range(WINDOW.start, periods=ROWS, freq="h"))
-BLOCKS = blocks(TIMES)
+BLOCKS = time_blocks(TIMES)
 HOLDOUT = SnapshotRef("m", 1, WINDOW, ROWS, "f", labelled=True)
 
 
@@ -109,6 +109,6 @@ def evidence_of(truth: pd.Series, said: Array, other: Array, places: dict) -> Ev
     one, rival = (Predictions(Fixed(each), rows) for each in (said, other))
     losses = slices.paired_losses(one, rival, truth)
     return Evidence(
-        calibration=calibration.measure(one, rival, truth, blocks(pd.Series(range(len(truth))))),
+        calibration=calibration.measure(one, rival, truth, time_blocks(pd.Series(range(len(truth))))),
         slices=slices.measure(places, *losses, times=pd.Series(range(len(truth)))),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from refit.data.rejected_rows import masked
+from refit.data.rejected_rows import mask_row
 from refit.errors import BrokenProject
 from refit.project import Project
 from refit_deployments.output import Result
@@ -82,7 +82,7 @@ def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Resu
     definition = find_project(project)
     total, rows = count_quarantined(definition), quarantined(definition, limit)
     if not show_pii:
-        rows = [masked(definition.pii, row) for row in rows]
+        rows = [mask_row(definition.pii, row) for row in rows]
     facts = {"project": project, "quarantined": total, "rows": [row.as_json() for row in rows]}
     return Result(facts, [f"{project}: {total:,} rows in quarantine", *(f"  {row}" for row in rows)])
 

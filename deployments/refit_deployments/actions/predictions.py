@@ -15,7 +15,7 @@ from prefect import tags
 from refit.errors import ProjectError
 from refit.gate.online_comparison import Compared, RoleComparison
 from refit.labels import Labelling
-from refit.results.score import Counted, ScoreOutcome
+from refit.results.score import ScoreOutcome, VersionCounts
 from refit_deployments.actions.monitor import SHOWN, drift_lines, without_heartbeats
 from refit_deployments.output import Result
 from refit_flows.score import score
@@ -82,7 +82,7 @@ def describe_score(outcome: ScoreOutcome) -> list[str]:
     ]
 
 
-def _counted(version: int, found: Counted) -> str:
+def _counted(version: int, found: VersionCounts) -> str:
     return f"version {version}: {found.scored:,} predictions written, {found.already:,} were there"
 
 

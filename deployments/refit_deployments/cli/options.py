@@ -13,14 +13,14 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 
 
 def _moment(text: str) -> datetime:
-    from refit.windows import as_past
+    from refit.windows import require_past
 
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no time such as 2026-04-01 or 2026-04-01T03:00+02:00") from None
     try:
-        return as_past(given if given.tzinfo else given.replace(tzinfo=UTC), datetime.now(UTC))
+        return require_past(given if given.tzinfo else given.replace(tzinfo=UTC), datetime.now(UTC))
     except (ValueError, OverflowError) as refused:
         raise typer.BadParameter(str(refused)) from None
 

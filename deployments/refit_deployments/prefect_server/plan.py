@@ -14,7 +14,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 
 from refit.errors import BrokenProject
-from refit.policies.training import Rhythm
+from refit.policies.training import ScheduleTrigger
 from refit.project import Project
 from refit_flows.approve import approve
 from refit_flows.monitor import monitor
@@ -82,7 +82,7 @@ def _planned(
     pool: str,
     flow: Flow[..., Any],
     collision: str | None = None,
-    schedule: Rhythm | None = None,
+    schedule: ScheduleTrigger | None = None,
     scheduled: dict[str, Any] | None = None,
 ) -> Planned:
     policy = project.deployment
@@ -110,7 +110,7 @@ def _description(project: Project, flow: Flow[..., Any]) -> str:
     return f"{project.description or project.name}\n\n{(flow.description or '').partition('Args:')[0].strip()}"
 
 
-def _schedule(project: Project, rhythm: Rhythm, parameters: dict[str, Any]) -> dict[str, Any]:
+def _schedule(project: Project, rhythm: ScheduleTrigger, parameters: dict[str, Any]) -> dict[str, Any]:
     zone = project.schedule.timezone
     if isinstance(rhythm, timedelta):
         timing = {"interval": rhythm.total_seconds(), "timezone": zone, "anchor_date": ANCHOR}

@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 from fastapi import APIRouter, HTTPException, Request, Response
 
-from refit.labels import label_rows
+from refit.labels import parse_labels
 from refit_serving.http.openapi import LABELS
 from refit_serving.http.predict_routes import JSON, choose_format
 from refit_serving.rows.json_rows import JSON_ROWS, parse_key, parse_object
@@ -104,7 +104,7 @@ def _parse_labels(project: str, asked: dict[str, Any], limits: Limits) -> pa.Tab
     kinds = label_kinds(definition)
     keys = [parse_key(one["key"], definition.key) for one in given]
     cells = {name: [key.get(name) for key in keys] for name in definition.key}
-    return label_rows(kinds, {**cells, definition.target: [one["label"] for one in given]}, definition.pii)
+    return parse_labels(kinds, {**cells, definition.target: [one["label"] for one in given]}, definition.pii)
 
 
 def _store(project: str, taken: list[PendingLabels]) -> HTTPException | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from fastapi import HTTPException
 
 from refit.inference.predictor import Prediction
-from refit.inference.request_rows import received_table
+from refit.inference.request_rows import parse_table
 from refit_serving.rows.loaded_model import LoadedModel
 from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
@@ -48,7 +48,7 @@ def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limi
         reason = " ".join(str(fault).split())[:200]
         raise HTTPException(400, f"the body is no valid Arrow IPC stream ({reason}): send one") from fault
     require_count(table.num_rows, limits)
-    return PredictionRequest(received_table(served.wanted, table), choose_request_id(None, header_id))
+    return PredictionRequest(parse_table(served.wanted, table), choose_request_id(None, header_id))
 
 
 def render_response(served: LoadedModel, asked: PredictionRequest, said: Prediction) -> bytes:

@@ -12,7 +12,7 @@ import orjson
 from fastapi import HTTPException
 
 from refit.inference.predictor import Prediction
-from refit.inference.request_rows import received_rows
+from refit.inference.request_rows import parse_rows
 from refit_serving.rows.loaded_model import LoadedModel
 from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
@@ -45,7 +45,7 @@ def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limi
     require_count(len(rows), limits)
     if "keys" in asked or "key" in asked:
         rows = _add_keys(rows, asked["keys"] if "keys" in asked else [asked["key"]], served)
-    return PredictionRequest(received_rows(served.wanted, rows), choose_request_id(asked.get("request_id"), header_id))
+    return PredictionRequest(parse_rows(served.wanted, rows), choose_request_id(asked.get("request_id"), header_id))
 
 
 def render_response(served: LoadedModel, asked: PredictionRequest, said: Prediction) -> bytes:

@@ -17,7 +17,7 @@ import orjson
 from fastapi import HTTPException, Request
 
 from refit.inference.predictor import Prediction
-from refit.inference.request_rows import received_cells
+from refit.inference.request_rows import parse_columns
 from refit_serving.rows.json_rows import parse_object
 from refit_serving.rows.loaded_model import LoadedModel
 from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
@@ -87,7 +87,7 @@ def parse_tensors(asked: dict[str, Any], header_id: str, served: LoadedModel, li
         raise HTTPException(422, f"the column {short!r} has {counts[short]:,} values where others have {rows:,}")
     known = {name: values for name, values in cells.items() if name in served.wanted}
     return PredictionRequest(
-        received_cells(served.wanted, known), choose_request_id(asked.get("id"), header_id), _parse_outputs(asked)
+        parse_columns(served.wanted, known), choose_request_id(asked.get("id"), header_id), _parse_outputs(asked)
     )
 
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from refit.inference.prediction_rows import Asked, Role, prediction_rows, said_by
+from refit.inference.prediction_rows import PredictionContext, Role, prediction_columns, prediction_rows
 from refit.inference.predictor import Prediction
-from refit.inference.request_rows import RequestRows, joined
+from refit.inference.request_rows import RequestRows, join_requests
 from refit_serving.rows.loaded_model import LoadedModel
 
 T = TypeVar("T")
@@ -73,17 +73,17 @@ def _build_parts(records: list[PredictionRecord]) -> list[pa.Table]:
     sent = [(record, record.rows.cells) for record in records if record.rows.cells is not None]
     parts = [_build_part([record], record.rows) for record in records if record.rows.cells is None]
     if sent:
-        rows = joined(records[0].served.wanted, [cells for _, cells in sent])
+        rows = join_requests(records[0].served.wanted, [cells for _, cells in sent])
         parts.append(_build_part([record for record, _ in sent], rows))
     return parts
 
 
 def _build_part(records: list[PredictionRecord], rows: RequestRows) -> pa.Table:
     served, counts = records[0].served, [len(record.rows) for record in records]
-    said = said_by(served.model.given(rows.features, [record.said for record in records]))
+    said = prediction_columns(served.model.given(rows.features, [record.said for record in records]))
     keys = {name: rows.others[name] for name in served.key if name in rows.others}
     made = prediction_rows(
-        Asked(served.version, served.generation, records[0].role, "http", records[0].at),
+        PredictionContext(served.version, served.generation, records[0].role, "http", records[0].at),
         said,
         rows.features,
         pa.table(keys) if keys else None,

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from refit.errors import describe_error
 from refit.inference.predictor import Prediction
-from refit.inference.request_rows import RequestRows, joined
+from refit.inference.request_rows import RequestRows, join_requests
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import LoadedModel
 from refit_serving.rows.request import MEGABYTE, BodyFormat, Limits, PredictionRequest
@@ -171,7 +171,7 @@ def _has_all_features(one: ShadowRequest) -> bool:
 def _predict_batch(heard: Sequence[ShadowRequest]) -> list[PredictionRecord]:
     served = heard[0].trial.served
     cells = [one.asked.rows.cells for one in heard]
-    rows = joined(served.wanted, [each for each in cells if each is not None]).features
+    rows = join_requests(served.wanted, [each for each in cells if each is not None]).features
     said = served.model.say(rows)
     edges = pairwise(accumulate((len(one.asked.rows) for one in heard), initial=0))
     return [

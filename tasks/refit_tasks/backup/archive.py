@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from refit.errors import StateError
-from refit.results.maintenance import FORMAT, Manifest, Stamp
+from refit.results.maintenance import FORMAT, FileStamp, Manifest
 from refit_tasks.errors import translate_store_errors
 
 MANIFEST = "manifest.json"
@@ -33,7 +33,7 @@ class Copies:
             root: The directory that they are put into.
         """
         self.root = root
-        self.stamps: dict[str, Stamp] = {}
+        self.stamps: dict[str, FileStamp] = {}
 
     def write(self, name: str, pieces: Iterable[bytes]) -> None:
         """Adds a file.
@@ -49,7 +49,7 @@ class Copies:
                 size += stream.write(piece)
             stream.flush()
             os.fsync(stream.fileno())
-        self.stamps[name] = Stamp(size=size, sha256=digest.hexdigest())
+        self.stamps[name] = FileStamp(size=size, sha256=digest.hexdigest())
 
     def stamp(self, name: str) -> None:
         """Adds a file that something else has written to the place that `made` gave.
@@ -171,7 +171,7 @@ def pieces_of(file: Path) -> Iterator[bytes]:
             yield piece
 
 
-def stamp_of(file: Path) -> Stamp:
+def stamp_of(file: Path) -> FileStamp:
     """Reads by what a file is known.
 
     Args:
@@ -182,7 +182,7 @@ def stamp_of(file: Path) -> Stamp:
     """
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Stamp(size=file.stat().st_size, sha256=digest)
+    return FileStamp(size=file.stat().st_size, sha256=digest)
 
 
 def private_file(file: Path) -> Path:

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from refit.errors import StateError
-from refit.records.ledger import Entry, canonical
+from refit.records.ledger import Entry, canonical_json
 from refit.results.maintenance import Ledger, Manifest
 from refit_infra.settings import Settings
 from refit_tasks.backup.archive import Copies, drafted, insist_undamaged, read_manifest, write_manifest
@@ -197,7 +197,7 @@ def _entries(file: Path) -> Iterator[Entry]:
 
 def _row(entry: Entry) -> dict[str, Any]:
     said = {column.name: getattr(entry, column.name) for column in ledger.columns}
-    return {**said, "at": entry.at.isoformat(), "payload": canonical(entry.payload)}
+    return {**said, "at": entry.at.isoformat(), "payload": canonical_json(entry.payload)}
 
 
 def _champion(entry: Entry) -> dict[str, Any]:

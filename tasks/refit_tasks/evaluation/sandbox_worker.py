@@ -27,7 +27,7 @@ import pandas as pd
 import pyarrow as pa
 
 from refit.errors import RefitError
-from refit.inference.feature_schema import EXACT, predict_rows
+from refit.inference.feature_schema import MAX_EXACT_INTEGER, predict_rows
 from refit.modelling.predictions import max_abs_difference
 from refit_tasks.registry.model_store import load_model
 
@@ -259,7 +259,7 @@ def _retyped(rows: pd.DataFrame) -> pd.DataFrame:
     changed: dict[str, Any] = {}
     for name in rows.columns:
         dtype = rows[name].dtype
-        if pd.api.types.is_integer_dtype(dtype) and not (rows[name].abs() > EXACT).any():
+        if pd.api.types.is_integer_dtype(dtype) and not (rows[name].abs() > MAX_EXACT_INTEGER).any():
             changed[name] = rows[name].astype("float64")
         elif isinstance(dtype, pd.StringDtype):
             changed[name] = rows[name].astype("category")

@@ -28,7 +28,7 @@ from refit.errors import ModelError
 from refit.gate.comparison import Candidate, answers_of
 from refit.gate.evidence import Case, Rehearsal
 from refit.gate.serving_parity import AGREEMENT
-from refit.inference.feature_schema import kinds_of, predict_rows
+from refit.inference.feature_schema import feature_kinds, predict_rows
 from refit.modelling.predictions import Predictions
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
@@ -95,7 +95,7 @@ def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame)
     except ModelError as fault:
         return Rehearsal(len(rows), None, (), None, None, size, fault=str(fault))
     features = expected.rows
-    kinds = kinds_beside(directory) or kinds_of(features)
+    kinds = kinds_beside(directory) or feature_kinds(features)
     with tempfile.TemporaryDirectory() as scratch:
         write_frame(features, Path(scratch) / "rows.arrow")
         orders = SandboxJob(

@@ -12,7 +12,7 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.data.schema import differences, unfit_names, unify
+from refit.data.schema import compare_schemas, find_invalid_names, unify_schemas
 from refit.data.split import Times
 from refit.errors import ContractViolation
 from refit.project import Project
@@ -121,17 +121,17 @@ def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Sche
     Raises:
         ContractViolation: If the batch's columns are not the table's.
     """
-    if problems := dict.fromkeys(problem for schema in schemas for problem in unfit_names(schema)):
+    if problems := dict.fromkeys(problem for schema in schemas for problem in find_invalid_names(schema)):
         raise ContractViolation("; ".join(problems))
     if table is None:
-        return unify(schemas, definition)
+        return unify_schemas(schemas, definition)
     expected, policy = schema_of(table), definition.contract.added_columns
-    found = [difference for schema in schemas for difference in differences(expected, schema, definition)]
+    found = [difference for schema in schemas for difference in compare_schemas(expected, schema, definition)]
     refused = dict.fromkeys(d.sentence for d in found if d.kind != "added" or policy == "refuse")
     if refused:
         raise ContractViolation(f"the columns of {definition.name!r} have changed: {'; '.join(refused)}")
     added = {d.column for d in found} if policy == "add" else set()
-    widened = unify(schemas, definition) if added else expected
+    widened = unify_schemas(schemas, definition) if added else expected
     schema = pa.schema([*expected, *(field for field in widened if field.name in added)])
     if unknown := [name for name in definition.pii if name not in schema.names]:
         raise ContractViolation(

@@ -23,9 +23,9 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.data.casting import conform
-from refit.data.fingerprint import Index, identities
-from refit.data.rejected_rows import decode, encode, reasons_of
+from refit.data.casting import cast_table
+from refit.data.fingerprint import IdentityIndex, row_identities
+from refit.data.rejected_rows import decode_rows, encode_rows, write_reasons
 from refit.errors import NotEnoughData
 from refit.inference.json_columns import kind_of
 from refit.labels import Labelling, Labels
@@ -92,7 +92,7 @@ def put_in(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> None:
     from deltalake import write_deltalake
 
     name = labels_of(project)
-    texts = [encode(rows) for rows, _ in parts]
+    texts = [encode_rows(rows) for rows, _ in parts]
     moments = [at for (_, at), those in zip(parts, texts, strict=True) for _ in those]
     kept = pa.table([moments, [text for those in texts for text in those]], schema=SCHEMA)
 
@@ -129,8 +129,8 @@ def cast_labels(held: pa.Table, schema: pa.Schema) -> tuple[pa.Table, npt.NDArra
         As many rows of these columns, and which of them have a value in every one.
     """
     fitting, places = [schema.empty_table()], list[int]()
-    for those, rows in decode(held["row"].to_pylist()):
-        fitting.append(conform(rows, schema)[0])
+    for those, rows in decode_rows(held["row"].to_pylist()):
+        fitting.append(cast_table(rows, schema)[0])
         places += those
     labels = pa.concat_tables(fitting).take(pa.array(np.argsort(places)))
     whole = np.ones(labels.num_rows, np.bool_)
@@ -232,7 +232,7 @@ def _waiting(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _Wait
     rows, whole = cast_labels(held, pa.schema([schema.field(name) for name in columns]))
     places = np.flatnonzero(whole)
     usable = rows.take(pa.array(places))
-    last = ~Index(identities(usable, definition.key)).superseded()
+    last = ~IdentityIndex(row_identities(usable, definition.key)).superseded()
     labels = Labels(usable.filter(pa.array(last)), definition.key, definition.target)
     return _Waiting(held, places, labels.find(usable), last, labels)
 
@@ -253,7 +253,7 @@ def _set_aside(definition: Project, area: Path, until: datetime) -> Refuse:
             rows = sorted({fault.row for fault in one.faults})
             bad = one.rows.take(pa.array(rows))
             keep[labels.find(bad)] = False
-            reasons = [reasons_of(fault for fault in one.faults if fault.row == row) for row in rows]
+            reasons = [write_reasons(fault for fault in one.faults if fault.row == row) for row in rows]
             times = bad[definition.timestamp]
             rejected.add(bad.append_column(TIME, times).append_column(REASONS, pa.array(reasons)))
         keep_rejected(definition, rejected, until, one.rows.schema)

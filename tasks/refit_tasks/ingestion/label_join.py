@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from refit.data.chunks import join
+from refit.data.chunks import merge_tables
 from refit.data.contract import Fault
-from refit.data.rejected_rows import shown, unseen
-from refit.data.split import span
+from refit.data.rejected_rows import describe_masked_error, mask_value
+from refit.data.split import window_of
 from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectError
-from refit.labels import Labelling, Labels, read_labels
+from refit.labels import Labelling, Labels, parse_label_file
 from refit.project import Project
 from refit.windows import Window
 from refit_tasks.storage.delta import ROW_GROUP, open_table, read, retry_on_conflict, schema_of, within, write
@@ -116,7 +116,7 @@ def settle(definition: Project, table: DeltaTable, labels: Labels, area: Path, r
         return labels, Joined(change.found, change.arrived, change.corrected, table.version())
     inside = within(definition.timestamp, change.window)
     staged = SpilledTables(area / f"labelled-{table.version()}-{labels.rows.num_rows}")
-    for held in join(read(table, where=inside), ROW_GROUP):
+    for held in merge_tables(read(table, where=inside), ROW_GROUP):
         staged.add(labels.put(held))
     if broken := _broken(definition, table, labels, staged):
         return settle(definition, table, refuse(labels, broken), area, refuse)
@@ -128,7 +128,7 @@ def _compare(definition: Project, table: DeltaTable, labels: Labels) -> _Change:
     columns = list(dict.fromkeys([*definition.key, definition.target, definition.timestamp]))
     arrived, corrected, times = 0, 0, [np.empty(0, np.int64)]
     found = np.zeros(labels.rows.num_rows, np.bool_)
-    for held in join(read(table, columns, _reach(definition, labels)), ROW_GROUP):
+    for held in merge_tables(read(table, columns, _reach(definition, labels)), ROW_GROUP):
         at = labels.find(held)
         mine, at = held.filter(pa.array(at >= 0)), at[at >= 0]
         differ, without = labels.differ(mine, at), np.asarray(mine[definition.target].is_null())
@@ -137,7 +137,7 @@ def _compare(definition: Project, table: DeltaTable, labels: Labels) -> _Change:
         corrected += int((differ & ~without).sum())
         times.append(mine[definition.timestamp].cast(pa.int64()).to_numpy()[differ])
     changing = np.concatenate(times)
-    return _Change(found, arrived, corrected, span(changing) if len(changing) else None)
+    return _Change(found, arrived, corrected, window_of(changing) if len(changing) else None)
 
 
 def _reach(definition: Project, labels: Labels) -> str | None:
@@ -145,7 +145,7 @@ def _reach(definition: Project, labels: Labels) -> str | None:
     if definition.timestamp not in definition.key or not labels.rows.num_rows:
         return None
     times = labels.rows[definition.timestamp].cast(pa.int64()).to_numpy()
-    return within(definition.timestamp, span(times))
+    return within(definition.timestamp, window_of(times))
 
 
 def _broken(definition: Project, table: DeltaTable, labels: Labels, staged: SpilledTables) -> list[Broken]:
@@ -180,7 +180,7 @@ def read_label_file(file: Path, pii: Collection[str] = ()) -> pa.Table:
             return parquet.ParquetFile(file).read()
         return _read_csv(file)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        told = unseen(pii, error) if pii else str(error).splitlines()[0]
+        told = describe_masked_error(pii, error) if pii else str(error).splitlines()[0]
         cause = None if pii else error  # it would be printed, with its message
         raise LoadFailed(f"{file} cannot be read ({told}): give a CSV or Parquet file with a header") from cause
 
@@ -230,7 +230,7 @@ def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelli
     table = open_table(definition.name)
     if table is None:
         raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows first")
-    labels, ignored = read_labels(definition, file, rows, schema_of(table))
+    labels, ignored = parse_label_file(definition, file, rows, schema_of(table))
     _, joined = settle(definition, table, labels, area, _refuse_all(definition))
     if labels.rows.num_rows and not joined.found.any():
         raise ContractViolation(
@@ -253,7 +253,7 @@ def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelli
 def _refuse_all(definition: Project) -> Refuse:
     def refuse(_labels: Labels, broken: list[Broken]) -> Labels:
         first, count = broken[0].faults[0], sum(len(one.faults) for one in broken)
-        value = shown(definition.pii, first.column, first.value)
+        value = mask_value(definition.pii, first.column, first.value)
         raise ContractViolation(
             f"the label {value!r} breaks the data contract of {definition.name} ({first.rule} on "
             f"{first.column}, {count:,} rows): nothing was changed; correct the file or the contract"

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.chunks import FRAMES, cut, join
-from refit.data.fingerprint import Index, identities
+from refit.data.chunks import FRAMES, merge_tables, split_frame
+from refit.data.fingerprint import IdentityIndex, row_identities
 from refit.errors import LoadFailed
-from refit.inference.prediction_rows import FEATURE, INSTANT, KEY
+from refit.inference.prediction_rows import FEATURE_PREFIX, KEY_PREFIX, TIME_TYPE
 from refit.project import Frame, Project, Rows
 from refit.requests import Requests
 from refit.windows import Window
@@ -74,8 +74,8 @@ def stage(
     raw, schemas = SpilledTables(area / "raw"), dict[pa.Schema, None]()
     rows = definition.ingestion.piece_rows
     if window.start < window.end:
-        pieces = (piece for frame in _load(definition, load, window) for piece in cut(frame, rows))
-        for number, piece in enumerate(join(pieces, rows), start=1):
+        pieces = (piece for frame in _load(definition, load, window) for piece in split_frame(frame, rows))
+        for number, piece in enumerate(merge_tables(pieces, rows), start=1):
             raw.add(piece)
             schemas[piece.schema] = None
             if number % PIECES_PER_LINE == 0:
@@ -143,7 +143,9 @@ def requested(definition: Project, window: Window) -> Iterator[pa.Table]:
     if table is None:
         return
     where = f"source = 'http' AND role <> 'shadow' AND {_inside(window)}"
-    columns = [name for name in schema_of(table).names if name.startswith((FEATURE, KEY)) and ":" not in name]
+    columns = [
+        name for name in schema_of(table).names if name.startswith((FEATURE_PREFIX, KEY_PREFIX)) and ":" not in name
+    ]
     last, own = _Last(definition, table, where) if definition.key else None, open_table(definition.name)
     held = schema_of(own) if own else pa.schema([])
     for part in read(table, [*columns, "event_time", "scored_at"], where):
@@ -157,22 +159,22 @@ class _Last:
     """Picks the last request of each key; memory holds 24 bytes for each request."""
 
     def __init__(self, definition: Project, table: DeltaTable, where: str) -> None:
-        self._key, names = list(definition.key), [KEY + name for name in definition.key]
+        self._key, names = list(definition.key), [KEY_PREFIX + name for name in definition.key]
         found, moments = [np.empty(0, "S16")], [np.empty(0, np.int64)]
         # A server that was never told the key has no column of it.
         for part in read(table, [*names, "scored_at"], where) if set(names) <= set(schema_of(table).names) else ():
-            found.append(identities(part.select(names).rename_columns(self._key), self._key))
+            found.append(row_identities(part.select(names).rename_columns(self._key), self._key))
             moments.append(_micros(part["scored_at"]))
         keys, at = np.concatenate(found), np.concatenate(moments)
         order = np.lexsort((at, keys))
         final = np.append(keys[order][1:] != keys[order][:-1], [True] * bool(len(keys)))
-        self._index, self._at = Index(keys[order][final]), at[order][final]
+        self._index, self._at = IdentityIndex(keys[order][final]), at[order][final]
         self._given = np.zeros(len(self._at), np.bool_)
 
     def of(self, rows: pa.Table, scored_at: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
         if not set(self._key) <= set(rows.column_names):
             return np.zeros(rows.num_rows, np.bool_)
-        place = self._index.find(identities(rows, self._key))
+        place = self._index.find(row_identities(rows, self._key))
         last = (place >= 0) & (self._at[place] == _micros(scored_at)) & ~self._given[place]
         for name in self._key:
             last &= np.asarray(rows[name].is_valid())
@@ -185,8 +187,8 @@ class _Last:
 
 
 def _as_project(definition: Project, part: pa.Table, columns: list[str], held: pa.Schema) -> pa.Table:
-    times = pc.coalesce(part["event_time"], part["scored_at"]).cast(INSTANT)
-    cells = {name.removeprefix(FEATURE).removeprefix(KEY): part[name] for name in columns}
+    times = pc.coalesce(part["event_time"], part["scored_at"]).cast(TIME_TYPE)
+    cells = {name.removeprefix(FEATURE_PREFIX).removeprefix(KEY_PREFIX): part[name] for name in columns}
     truths = [name for name in cells if name in held.names and pa.types.is_boolean(held.field(name).type)]
     cells |= {name: cells[name].cast(pa.bool_()) for name in truths}
     kind = held.field(definition.target).type if definition.target in held.names else pa.null()

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refit.data.casting import cast_table
 from refit.data.contract import Contract
-from refit.data.fingerprint import Index, identities
-from refit.data.rejected_rows import NOT_LOADED, SUPERSEDED, Naming, Rejected, Replay, decode, encode
-from refit.data.schema import conform
-from refit.data.split import span
+from refit.data.fingerprint import IdentityIndex, row_identities
+from refit.data.rejected_rows import NOT_LOADED, SUPERSEDED, RejectedRow, ReplayCounts, RowIds, decode_rows, encode_rows
+from refit.data.split import window_of
 from refit.project import Project
 from refit.windows import BEGINNING, Window
 from refit_tasks.ingestion.row_filter import REASONS, TIME, find_unplaceable_rows
@@ -56,7 +56,7 @@ def quarantine_of(definition: Project) -> str:
     return f"{definition.name}__quarantine"
 
 
-def all_rejected(table: DeltaTable) -> Iterator[Rejected]:
+def all_rejected(table: DeltaTable) -> Iterator[RejectedRow]:
     """Reads a quarantine.
 
     Args:
@@ -67,7 +67,7 @@ def all_rejected(table: DeltaTable) -> Iterator[Rejected]:
     """
     for part in read(table):
         for row in part.to_pylist():
-            yield Rejected(**row | {"reasons": tuple(json.loads(row["reasons"]))})
+            yield RejectedRow(**row | {"reasons": tuple(json.loads(row["reasons"]))})
 
 
 def count_known(definition: Project, rejected: SpilledTables, schema: pa.Schema) -> int:
@@ -83,7 +83,7 @@ def count_known(definition: Project, rejected: SpilledTables, schema: pa.Schema)
     """
     table = open_table(quarantine_of(definition))
     untimed = (piece.filter(piece[TIME].is_null()) for piece in rejected)
-    naming, known = Naming(), _ids(table)
+    naming, known = RowIds(), _ids(table)
     ids = [_named(piece.drop_columns([TIME, REASONS]), schema, naming) for piece in untimed if known]
     return sum(pc.sum(pc.is_in(part, value_set=known)).as_py() or 0 for part in ids)
 
@@ -115,19 +115,19 @@ def _ids(table: DeltaTable | None) -> pa.Array:
 
 
 def _as_kept(rejected: SpilledTables, at: datetime, known: pa.Array, schema: pa.Schema) -> Iterator[pa.Table]:
-    naming = Naming()
+    naming = RowIds()
     for piece in rejected:
         raw = piece.drop_columns([TIME, REASONS])
-        rows, ids = encode(raw), _named(raw, schema, naming)
+        rows, ids = encode_rows(raw), _named(raw, schema, naming)
         stamps = pa.repeat(pa.scalar(at, INSTANT), len(rows))
         kept = pa.table([ids, stamps, piece[TIME], piece[REASONS], pa.array(rows, pa.string())], schema=SCHEMA)
         yield kept.filter(pc.invert(pc.is_in(ids, value_set=known)))
 
 
-def _named(raw: pa.Table, schema: pa.Schema, naming: Naming) -> pa.Array:
+def _named(raw: pa.Table, schema: pa.Schema, naming: RowIds) -> pa.Array:
     """Names rows by their cells as the table would hold them, since one bad cell makes text of its whole column."""
-    fitted, _ = conform(raw, pa.schema([field for field in schema if field.name in raw.column_names]))
-    pairs = zip(encode(raw), encode(fitted), strict=True)
+    fitted, _ = cast_table(raw, pa.schema([field for field in schema if field.name in raw.column_names]))
+    pairs = zip(encode_rows(raw), encode_rows(fitted), strict=True)
     return pa.array([naming.name(one, fitted=other) for one, other in pairs], pa.string())
 
 
@@ -172,7 +172,7 @@ def count_quarantined(definition: Project) -> int:
     return table.count() if table else 0
 
 
-def quarantined(definition: Project, limit: int) -> list[Rejected]:
+def quarantined(definition: Project, limit: int) -> list[RejectedRow]:
     """Lists a project's quarantined rows.
 
     Args:
@@ -187,7 +187,7 @@ def quarantined(definition: Project, limit: int) -> list[Rejected]:
     return nlargest(limit, rows, key=lambda row: (row.quarantined_at, row.id))
 
 
-def replay(definition: Project, at: datetime) -> Replay:
+def replay(definition: Project, at: datetime) -> ReplayCounts:
     """Judges the quarantined rows by today's contract, and lets those that pass into the project's table.
 
     A row whose key the table holds stays in the quarantine, since an older row never beats a newer one; one that the
@@ -208,22 +208,24 @@ def replay(definition: Project, at: datetime) -> Replay:
         with staging_area(definition.name):  # tells the doctor that the table is being written
             new, same = retry_on_conflict(lambda: _admit(definition, rows), definition.name)
         forget(definition, ids.filter(pa.array(new | same)))
-        done = Replay(int(new.sum()), count_quarantined(definition))
+        done = ReplayCounts(int(new.sum()), count_quarantined(definition))
     else:
-        done = Replay(0, count_quarantined(definition))
+        done = ReplayCounts(0, count_quarantined(definition))
     log.info("%s: %d rows re-admitted, %d remain in quarantine", definition.name, done.readmitted, done.remaining)
     return done
 
 
 def _passing(
-    definition: Project, table: DeltaTable, rejected: list[Rejected], window: Window
+    definition: Project, table: DeltaTable, rejected: list[RejectedRow], window: Window
 ) -> tuple[pa.Array, pa.Table]:
     """Picks the rows that keep the contract now; gives their ids and the rows as the table would hold them."""
     schema = schema_of(table)
     contract = contract_of(definition, schema, lambda: read(table))
     known = [row for row in rejected if not {reason["rule"] for reason in row.reasons} & {SUPERSEDED, NOT_LOADED}]
     known.sort(key=lambda row: (row.quarantined_at, row.id))
-    parts = [_fitting(definition, piece, places, schema, window) for places, piece in decode([r.row for r in known])]
+    parts = [
+        _fitting(definition, piece, places, schema, window) for places, piece in decode_rows([r.row for r in known])
+    ]
     rows = pa.concat_tables([schema.empty_table(), *(piece for _, piece in parts)])
     places = np.concatenate([np.empty(0, np.intp), *(places for places, _ in parts)])
     order = np.argsort(places)
@@ -234,7 +236,7 @@ def _passing(
 def _fitting(
     definition: Project, raw: pa.Table, places: list[int], schema: pa.Schema, window: Window
 ) -> tuple[np.ndarray, pa.Table]:
-    piece, faults = conform(raw, schema)
+    piece, faults = cast_table(raw, schema)
     good = np.ones(len(places), np.bool_)
     good[[fault.row for fault in (*faults, *find_unplaceable_rows(definition, window, piece))]] = False
     return np.array(places)[good], piece.filter(pa.array(good))
@@ -248,7 +250,7 @@ def _keeping(definition: Project, contract: Contract, rows: pa.Table) -> np.ndar
         good[[start + fault.row for fault in judge_rows(contract, rows.slice(start, size)).faults]] = False
     if definition.key:
         passing = np.flatnonzero(good)
-        repeated = Index(identities(rows.filter(pa.array(good)), definition.key)).superseded()
+        repeated = IdentityIndex(row_identities(rows.filter(pa.array(good)), definition.key)).superseded()
         good[passing[repeated]] = False
     return good
 
@@ -256,11 +258,11 @@ def _keeping(definition: Project, contract: Contract, rows: pa.Table) -> np.ndar
 def _admit(definition: Project, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Appends the rows that the table does not hold; gives the masks of those and of the ones it holds as they are."""
     table = open_table(definition.name)
-    keys, contents = identities(rows, definition.key or None), identities(rows)
+    keys, contents = row_identities(rows, definition.key or None), row_identities(rows)
     held, same = np.zeros(rows.num_rows, np.bool_), np.zeros(rows.num_rows, np.bool_)
     for part in _near(definition, table, rows) if table and rows.num_rows else ():
-        held |= np.isin(keys, identities(part, definition.key or None))
-        same |= np.isin(contents, identities(part))
+        held |= np.isin(keys, row_identities(part, definition.key or None))
+        same |= np.isin(contents, row_identities(part))
     if (~held).any():
         write(definition.name, table, [rows.filter(pa.array(~held))], rows.schema)
     return ~held, same
@@ -270,4 +272,4 @@ def _near(definition: Project, table: DeltaTable, rows: pa.Table) -> Iterator[pa
     """Reads the rows of the table that may have the same key, or content where there is no key."""
     times = rows[definition.timestamp].cast(pa.int64()).to_numpy()
     anywhere = definition.key and definition.timestamp not in definition.key
-    return read(table, where=None if anywhere else within(definition.timestamp, span(times)))
+    return read(table, where=None if anywhere else within(definition.timestamp, window_of(times)))

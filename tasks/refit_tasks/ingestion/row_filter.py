@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.chunks import join
-from refit.data.contract import Batch, Contract, Fault
-from refit.data.fingerprint import Identities, Index, identities
-from refit.data.rejected_rows import SUPERSEDED, reasons_of
-from refit.data.schema import conform
-from refit.data.split import moment
+from refit.data.casting import cast_table
+from refit.data.chunks import merge_tables
+from refit.data.contract import BatchCounts, Contract, Fault
+from refit.data.fingerprint import Identities, IdentityIndex, row_identities
+from refit.data.rejected_rows import SUPERSEDED, write_reasons
+from refit.data.split import from_microseconds
 from refit.project import Project
-from refit.records.references import Broken
+from refit.records.references import BrokenRule
 from refit.windows import Window
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.staging import SpilledTables
@@ -51,7 +51,9 @@ class RowFilter:
             raw: The pieces as they were delivered.
         """
         fitting = (self._fit_piece(piece) for piece in raw)
-        for piece in join((piece for piece in fitting if piece.num_rows), self._definition.ingestion.piece_rows):
+        for piece in merge_tables(
+            (piece for piece in fitting if piece.num_rows), self._definition.ingestion.piece_rows
+        ):
             self.fitting.add(piece)
             self._keep.append(np.ones(piece.num_rows, np.bool_))
 
@@ -87,11 +89,11 @@ class RowFilter:
         return int(sum(keep.sum() for keep in self._keep))
 
     @property
-    def broken(self) -> tuple[Broken, ...]:
+    def broken(self) -> tuple[BrokenRule, ...]:
         """The rules that rows broke, the one with most rows first."""
-        return tuple(Broken(rule, column, rows) for (rule, column), rows in self._faults.most_common())
+        return tuple(BrokenRule(rule, column, rows) for (rule, column), rows in self._faults.most_common())
 
-    def count(self, until: datetime, known: int = 0) -> Batch:
+    def count(self, until: datetime, known: int = 0) -> BatchCounts:
         """Counts what `judge_batch` judges: superseded rows, which broke no rule, are left out, and known ones.
 
         Args:
@@ -104,17 +106,17 @@ class RowFilter:
         times = (pc.max(piece[self._definition.timestamp].cast(pa.int64())).as_py() for piece in self.accepted())
         newest = max(times, default=None)
         broken = self.rejected.rows - self._superseded - known
-        return Batch(
+        return BatchCounts(
             rows_in=self.accepted_rows + broken,
             quarantined=broken,
             until=until,
-            newest=None if newest is None else moment(newest),
+            newest=None if newest is None else from_microseconds(newest),
             faults=self._faults,
             warned=self._warned,
         )
 
     def _fit_piece(self, raw: pa.Table) -> pa.Table:
-        piece, faults = conform(raw, self.schema)
+        piece, faults = cast_table(raw, self.schema)
         faulty = {fault.row for fault in faults}
         faults += [
             fault for fault in find_unplaceable_rows(self._definition, self._window, piece) if fault.row not in faulty
@@ -133,13 +135,13 @@ class RowFilter:
             self._faults[fault.rule, fault.column] += 1
         if found:
             good[list(found)] = False
-            reasons = pa.array([reasons_of(found[row]) for row in sorted(found)])
+            reasons = pa.array([write_reasons(found[row]) for row in sorted(found)])
             bad = pa.array(~good)
             self.rejected.add(rows.filter(bad).append_column(TIME, times.filter(bad)).append_column(REASONS, reasons))
         return good
 
     def _supersede(self) -> None:
-        repeated = Index(self._identities()).superseded()
+        repeated = IdentityIndex(self._identities()).superseded()
         start = 0
         for number, piece in enumerate(self.fitting):
             here = np.flatnonzero(self._keep[number])
@@ -149,7 +151,7 @@ class RowFilter:
             self._reject_faulty(number, piece, [self._superseding(piece, int(row)) for row in rows])
 
     def _identities(self) -> Identities:
-        return np.concatenate([np.empty(0, "S16"), *(identities(p, self._definition.key) for p in self.accepted())])
+        return np.concatenate([np.empty(0, "S16"), *(row_identities(p, self._definition.key) for p in self.accepted())])
 
     def _superseding(self, piece: pa.Table, row: int) -> Fault:
         key = self._definition.key

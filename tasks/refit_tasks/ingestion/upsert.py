@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from refit.data.chunks import join
-from refit.data.fingerprint import Identities, common, identities
-from refit.data.schema import conform
-from refit.data.split import Times, span
-from refit.data.upsert import Revision, Roles, remember
+from refit.data.casting import cast_table
+from refit.data.chunks import merge_tables
+from refit.data.fingerprint import Identities, count_common, row_identities
+from refit.data.split import Times, window_of
+from refit.data.upsert import Roles, Upsert, summarize_incoming
 from refit.errors import ContractViolation, StateError
 from refit.project import Project
 from refit.windows import Window
@@ -105,7 +105,7 @@ def require_cover(batch: Delivery) -> None:
         )
 
 
-def find_changes(batch: Delivery, table: DeltaTable) -> Revision:
+def find_changes(batch: Delivery, table: DeltaTable) -> Upsert:
     """Compares accepted rows with a table by key.
 
     Args:
@@ -117,21 +117,21 @@ def find_changes(batch: Delivery, table: DeltaTable) -> Revision:
     """
     definition = batch.definition
     roles = Roles(definition.key, definition.target, definition.timestamp)
-    revision = Revision(remember(batch.accepted(), roles), roles)
+    revision = Upsert(summarize_incoming(batch.accepted(), roles), roles)
     reach = _reach(definition, table, revision)
     for held in _held(batch, table, reach) if reach else ():
         revision.see(held)
     return revision
 
 
-def _reach(definition: Project, table: DeltaTable, revision: Revision) -> Window | None:
+def _reach(definition: Project, table: DeltaTable, revision: Upsert) -> Window | None:
     """Finds the event times between which the table may hold rows with the keys of incoming ones."""
     if definition.timestamp in definition.key:
         return revision.incoming_window
     columns = list(dict.fromkeys([*definition.key, definition.timestamp]))
-    parts = (part.filter(pa.array(revision.knows(part))) for part in join(read(table, columns), ROW_GROUP))
+    parts = (part.filter(pa.array(revision.knows(part))) for part in merge_tables(read(table, columns), ROW_GROUP))
     times = [part[definition.timestamp].cast(pa.int64()).to_numpy() for part in parts if part.num_rows]
-    return span(np.concatenate(times)) if times else None
+    return window_of(np.concatenate(times)) if times else None
 
 
 def _revise(batch: Delivery, table: DeltaTable) -> Committed:
@@ -151,7 +151,7 @@ def _replace(batch: Delivery, table: DeltaTable) -> Committed:
     require_cover(batch)
     held = _identities(_held(batch, table, batch.window))
     new = _identities(batch.accepted())
-    added = len(new) - common(new, held)
+    added = len(new) - count_common(new, held)
     if not added and len(new) == len(held):
         return Committed(table.version(), 0, 0)
     replacing = within(batch.definition.timestamp, batch.window)
@@ -159,7 +159,7 @@ def _replace(batch: Delivery, table: DeltaTable) -> Committed:
 
 
 def _write(batch: Delivery, table: DeltaTable | None, rows: Iterable[pa.Table], replacing: str | None = None) -> int:
-    marks = [mark(table, min(batch.window.end, span(batch.times()).end))]
+    marks = [mark(table, min(batch.window.end, window_of(batch.times()).end))]
     return write(batch.definition.name, table, rows, batch.schema, replacing, marks)
 
 
@@ -172,9 +172,9 @@ def _require_schema(batch: Delivery, table: DeltaTable) -> None:
 def _held(batch: Delivery, table: DeltaTable, window: Window) -> Iterator[pa.Table]:
     """Reads the table's rows of a window, with the columns that the batch adds."""
     widened = batch.schema.names != schema_of(table).names
-    for part in join(read(table, where=within(batch.definition.timestamp, window)), ROW_GROUP):
-        yield conform(part, batch.schema)[0] if widened else part
+    for part in merge_tables(read(table, where=within(batch.definition.timestamp, window)), ROW_GROUP):
+        yield cast_table(part, batch.schema)[0] if widened else part
 
 
 def _identities(pieces: Iterable[pa.Table]) -> Identities:
-    return np.concatenate([np.empty(0, "S16"), *(identities(piece) for piece in pieces)])
+    return np.concatenate([np.empty(0, "S16"), *(row_identities(piece) for piece in pieces)])

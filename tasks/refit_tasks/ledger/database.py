@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
-from refit.data.databases import FORM, as_url
+from refit.data.databases import URL_FORM, parse_url
 from refit.errors import StateError
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
@@ -131,9 +131,9 @@ def _ledger() -> Iterator[Engine]:
 
 def _engine(address: str) -> Engine:
     """Makes an engine that keeps no connection open: safe to fork, and nothing to close."""
-    url = as_url(address)
+    url = parse_url(address)
     if url is None:
-        raise StateError(f"REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or {FORM}")
+        raise StateError(f"REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or {URL_FORM}")
     if url.drivername.startswith("sqlite"):
         url = url.update_query_dict({"timeout": _WAIT} | dict(url.query))
     try:

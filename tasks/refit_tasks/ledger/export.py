@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from refit.errors import StateError
-from refit.records.ledger import Entry, canonical
+from refit.records.ledger import Entry, canonical_json
 from refit_tasks.errors import writable
 from refit_tasks.ledger.database import ledger, reading
 from refit_tasks.ledger.transactions import as_entry
@@ -71,7 +71,7 @@ def as_line(entry: Entry) -> str:
     Returns:
         Canonical JSON.
     """
-    return canonical(
+    return canonical_json(
         {
             "id": entry.id,
             "project": entry.project,

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from refit.records.ledger import Entry, EntryKind, verify
+from refit.records.ledger import Entry, EntryKind, find_broken_entry
 from refit_tasks.ledger.database import champions, ledger, reading, writing
 from refit_tasks.ledger.transactions import (
     append,
@@ -141,7 +141,7 @@ def verify_within(connection: Connection) -> int:
         LedgerBroken: As above.
     """
     rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=1_000))
-    broken = verify(map(as_recorded, rows), begins_after(connection))
+    broken = find_broken_entry(map(as_recorded, rows), begins_after(connection))
     if broken is None:
         broken = _first_odd_champion(connection)
     if broken is not None:

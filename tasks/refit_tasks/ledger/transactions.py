@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, insert, select
 
 from refit.errors import LedgerBroken
-from refit.records.ledger import GENESIS, Entry, EntryKind, canonical, chain_hash
+from refit.records.ledger import GENESIS, Entry, EntryKind, canonical_json, chain_hash
 from refit.windows import as_utc
 from refit_tasks.ledger.database import ledger
 
@@ -40,7 +40,7 @@ def append(
         return found
     head = connection.execute(select(ledger.c.id, ledger.c.hash).order_by(ledger.c.id.desc()).limit(1)).first()
     number, previous = (head.id + 1, head.hash) if head else (1, GENESIS)
-    text = canonical(payload)
+    text = canonical_json(payload)
     digest = chain_hash(previous, project, kind, at, payload, once)
     entry = Entry(number, project, kind, as_utc(at), json.loads(text), previous, digest, once)
     row = {**asdict(entry), "at": entry.at.isoformat(), "payload": text}
@@ -113,7 +113,7 @@ def as_recorded(row: Row[Any]) -> Entry:
     """
     entry = as_entry(row)
     try:
-        written = entry.at.isoformat(), canonical(entry.payload)
+        written = entry.at.isoformat(), canonical_json(entry.payload)
     except ValueError as error:  # NaN is no JSON, though Python reads it
         raise broken_at(row.id) from error
     if written != (row.at, row.payload):

@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from refit.data.casting import conform, family_of
-from refit.data.rejected_rows import decode
+from refit.data.casting import cast_table, family_of
+from refit.data.rejected_rows import decode_rows
 from refit.errors import ProjectError
-from refit.inference.prediction_rows import KEY
+from refit.inference.prediction_rows import KEY_PREFIX
 from refit.project import Project
-from refit.records.ledger import Entry, as_payload, canonical, from_payload
+from refit.records.ledger import Entry, as_payload, canonical_json, from_payload
 from refit.records.references import SnapshotRef
-from refit.results.erasures import Erasure, Keys, matches_key, values_of
+from refit.results.erasures import Erasure, Keys, cast_values, matches_key
 from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
@@ -63,7 +63,7 @@ def hash_of(project: str, keys: Keys) -> str:
     Raises:
         StateError: If the salt cannot be read or made.
     """
-    said = canonical([project, {name: list(values) for name, values in keys.items()}])
+    said = canonical_json([project, {name: list(values) for name, values in keys.items()}])
     return hmac.new(_salt(), said.encode(), hashlib.sha256).hexdigest()
 
 
@@ -244,7 +244,7 @@ def _fields(definition: Project, keys: Keys) -> pa.Schema:
         return pa.schema([pa.field(name, pa.string()) for name in keys])
     fields = [schema_of(table).field(name) for name in keys]
     for field in fields:
-        if len(values_of(keys[field.name], field.type)) < len(keys[field.name]):
+        if len(cast_values(keys[field.name], field.type)) < len(keys[field.name]):
             raise ProjectError(  # which one is not said: it may be what identifies somebody
                 f"a value that was given for {field.name} is no {family_of(field.type)}, which that column holds: "
                 f"correct it; a time is written as 2026-04-01T03:00+00:00"
@@ -254,15 +254,15 @@ def _fields(definition: Project, keys: Keys) -> pa.Schema:
 
 def _columns(key: str, names: list[str]) -> list[str]:
     """Names the columns of a table of predictions that hold a column of the key; there are more where types differ."""
-    return [name for name in names if name == KEY + key or name.startswith(f"{KEY}{key}:")]
+    return [name for name in names if name == KEY_PREFIX + key or name.startswith(f"{KEY_PREFIX}{key}:")]
 
 
 def _meant_inside(rows: pa.Table, keys: Keys, fields: pa.Schema) -> Mask:
     """Looks into rows that are kept as text: at their cells as they came, and as the table would have them."""
     mask = np.zeros(rows.num_rows, np.bool_)
-    for places, raw in decode(rows["row"].to_pylist()):
+    for places, raw in decode_rows(rows["row"].to_pylist()):
         columns = {f"as it came {name}": raw[name] for name in keys if name in raw.column_names}
-        fitted = conform(raw, fields)[0]
+        fitted = cast_table(raw, fields)[0]
         both = pa.table({**columns, **{name: fitted[name] for name in keys}})
         of = {name: [one for one in (name, f"as it came {name}") if one in both.column_names] for name in keys}
         mask[places] = matches_key(both, keys, of)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from refit.gate.evaluations import Judgement
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import ModelRef, SnapshotRef
-from refit.results.maintenance import Finding, kept_versions
+from refit.results.maintenance import Finding, select_kept_versions
 from refit_infra.settings import Settings
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.generations import successions
@@ -166,7 +166,7 @@ def find_kept(client: MlflowClient, project: str, newest: int) -> Kept:
     bound = foreign | _aliased(client, project, bool(found)) | {one.version for one in pending(project)}
     with reading() as connection:
         champions = [champion for _, champion in successions(connection, project)]
-    kept = kept_versions(found, (one.version for one in champions), bound, newest)
+    kept = select_kept_versions(found, (one.version for one in champions), bound, newest)
     kept |= {number for number in set(found) - kept if not is_settled(recorded_challenger(verdicts[number]))}
     judgements = [from_payload(Judgement, verdicts[number].payload) for number in kept if number in verdicts]
     models = [model for one in judgements for model in (one.model, one.served) if model]

@@ -13,7 +13,7 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.data.split import microseconds
+from refit.data.split import to_microseconds
 from refit.errors import ModelError
 from refit.monitoring.decide import Decided
 from refit.monitoring.evidence import Evidence, Request
@@ -62,10 +62,10 @@ def look(definition: Project, champion: Champion | None, as_of: datetime, event:
         generation=generation_of(champion),
         window=window,
         length=length,
-        rows=int((times >= microseconds(window.start)).sum()),
+        rows=int((times >= to_microseconds(window.start)).sum()),
         table_version=table.version() if table else -1,
         trained_until=trained.end if trained else None,
-        new_rows=int((times >= microseconds(trained.end)).sum()) if trained else len(times),
+        new_rows=int((times >= to_microseconds(trained.end)).sum()) if trained else len(times),
         mature_until=min(newest, mature_until(as_of, definition.label_delay)) if table else None,
         request=Request("event", event) if event else None,
         under_way=is_taken(definition.name),

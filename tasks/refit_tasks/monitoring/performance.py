@@ -24,8 +24,8 @@ from prefect.cache_policies import NO_CACHE
 from refit.data.split import TICK, Times
 from refit.gate.evaluations import Evaluation, Judgement
 from refit.modelling.predictions import Predictions, predict_once
-from refit.modelling.preparation import features_seen_by, pick
-from refit.modelling.scoring import metric_of
+from refit.modelling.preparation import features_seen_by, select_features
+from refit.modelling.scoring import primary_metric
 from refit.monitoring.benefit_probe import MOST_ROWS, probe
 from refit.monitoring.decide import Decided
 from refit.monitoring.estimated_performance import calibrated, estimate, probabilities_of
@@ -112,7 +112,7 @@ def _measured(
     definition: Project, model: BaseEstimator, version: int, mature: MatureWindow, current: Window
 ) -> Performance:
     rows, predictions = _predicted(definition, model, version, mature.window)
-    metric = metric_of(definition, predictions.labels)
+    metric = primary_metric(definition, predictions.labels)
     truth = rows[definition.target]
     expected = _estimate(metric, _predicted(definition, model, version, current)[1], predictions, truth)
     against = baseline(metric, promoted_scores(definition.name))
@@ -123,7 +123,9 @@ def _predicted(
     definition: Project, model: BaseEstimator, version: int, window: Window
 ) -> tuple[pd.DataFrame, Predictions]:
     rows = in_time(definition, SnapshotRef(definition.name, version, window, 0, ""))
-    return rows, predict_once(model, pick(rows, features_seen_by(model, definition.features_of(rows.columns))))
+    return rows, predict_once(
+        model, select_features(rows, features_seen_by(model, definition.features_of(rows.columns)))
+    )
 
 
 def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.Series[Any]) -> Estimate | None:
@@ -252,7 +254,7 @@ def _watched(definition: Project, champion: Champion, former: Champion, look: in
         return None
     serving = contender(definition, f"champion version {champion.version}", champion.model)
     before = contender(definition, f"former champion version {former.version}", former.model)
-    metric = metric_of(definition, list(getattr(serving.model, "classes_", [])))
+    metric = primary_metric(definition, list(getattr(serving.model, "classes_", [])))
     scores = [scored_on(definition, metric, one, rows) for one in (serving, before)]
     log.info("%s: %s is %.4g, the former champion's %.4g", definition.name, metric, *(one.value for one in scores))
     return Watched(metric, look, window, len(rows), former.version, *scores)

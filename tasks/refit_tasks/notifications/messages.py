@@ -16,7 +16,7 @@ from prefect.runtime import flow_run as running
 
 from refit.errors import NoNewData, RefitError, RetrainRefused
 from refit.gate.evaluations import Judgement
-from refit.policies.training import Occasion
+from refit.policies.training import NotificationEvent
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit.results.flows import MonitorOutcome, RetrainOutcome
@@ -168,7 +168,9 @@ def _tell_verdict(
     notify(definition, Notice(occasion, subject, body_of(lines, running.id), about))
 
 
-def _what_came(challenger: Challenger, judgement: Judgement, promotion: Champion | None) -> tuple[Occasion, str]:
+def _what_came(
+    challenger: Challenger, judgement: Judgement, promotion: Champion | None
+) -> tuple[NotificationEvent, str]:
     over = judgement.over
     if promotion:
         return "promotion", f"promoted over version {over.version}" if over else _FIRST

@@ -22,7 +22,7 @@ from prefect.runtime import flow_run
 from sqlalchemy.exc import SQLAlchemyError
 
 from refit.errors import RefitError
-from refit.policies.training import Occasion
+from refit.policies.training import NotificationEvent
 from refit.project import Project
 from refit_tasks.ledger.record import entries, entry_once, record
 from refit_tasks.presentation.markdown import artifact_key, plain
@@ -47,7 +47,7 @@ _TALKATIVE = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2
 class Notice:
     """What people are told."""
 
-    occasion: Occasion
+    occasion: NotificationEvent
     subject: str
     """One short line."""
     body: str

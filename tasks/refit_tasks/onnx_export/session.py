@@ -38,7 +38,7 @@ def converted(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noqa: A
 
     Args:
         model: The fitted model.
-        kinds: Its features, from `refit.inference.feature_schema.kinds_of`.
+        kinds: Its features, from `refit.inference.feature_schema.feature_kinds`.
 
     Returns:
         The ONNX model.

@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from refit.errors import ModelError
 from refit.inference.feature_schema import cast_features
-from refit.inference.onnx_choice import AGREEMENT, choose, difference
-from refit.inference.predictor import GAP, TEXTS, Prediction, Predictor, VerifiedDomain, columns_of
+from refit.inference.onnx_choice import MAX_DIFFERENCE, choose_runtime, runtime_difference
+from refit.inference.predictor import MISSING_TEXT, TEXTS, Prediction, Predictor, VerifiedDomain, columns_of
 from refit_tasks.onnx_export.pipeline_steps import ENCODERS
 from refit_tasks.onnx_export.session import OnnxForm, converted, digest, packed
 
@@ -49,7 +49,7 @@ def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, re
 
     Args:
         model: The fitted model.
-        kinds: Its features, from `refit.inference.feature_schema.kinds_of`.
+        kinds: Its features, from `refit.inference.feature_schema.feature_kinds`.
         rows: The holdout's features.
         results: Where to leave the file.
 
@@ -67,7 +67,7 @@ def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, re
     apart = _apart(two, form, proven, expected)
     with threadpool_limits(1):  # as where it serves
         faster = _faster(two, form)
-    return asdict(choose(len(rows), apart, faster, digest(content)))
+    return asdict(choose_runtime(len(rows), apart, faster, digest(content)))
 
 
 def _apart(two: _Two, form: OnnxForm, proven: VerifiedDomain, expected: Prediction) -> float:
@@ -75,7 +75,7 @@ def _apart(two: _Two, form: OnnxForm, proven: VerifiedDomain, expected: Predicti
     everything = VerifiedDomain(two.kinds, _texts_of(two.rows, two.kinds), frozenset(two.kinds))
     said = form.say(columns_of(two.rows, two.kinds)) if proven == everything else None
     said = said or two.form(everything)[1].say(columns_of(two.rows, two.kinds))
-    return float("inf") if said is None else difference(said, expected)
+    return float("inf") if said is None else runtime_difference(said, expected)
 
 
 def _proven(two: _Two) -> VerifiedDomain:
@@ -93,13 +93,13 @@ def _proven(two: _Two) -> VerifiedDomain:
 
 def _texts_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, frozenset[str | None]]:
     columns = columns_of(rows, {name: kind for name, kind in kinds.items() if kind in TEXTS})
-    return {name: frozenset({*cells, None} - {GAP}) for name, cells in columns.items()}
+    return {name: frozenset({*cells, None} - {MISSING_TEXT}) for name, cells in columns.items()}
 
 
 def _encoded(two: _Two) -> frozenset[str | None]:
     """All texts that an encoder of the model knows, whichever column it is of."""
     known = (text for encoder in _encoders(two.model.model) for each in encoder.categories_ for text in each)
-    return frozenset(islice((text for text in known if isinstance(text, str) and text != GAP), MOST_TEXTS))
+    return frozenset(islice((text for text in known if isinstance(text, str) and text != MISSING_TEXT), MOST_TEXTS))
 
 
 def _encoders(model: BaseEstimator) -> Iterable[Any]:
@@ -128,7 +128,7 @@ def _same(two: _Two, form: OnnxForm, rows: pd.DataFrame) -> bool:
     except ModelError:  # scikit-learn refuses such rows, and is to say so
         return False
     said = form.say(columns_of(rows, two.kinds))
-    return said is not None and difference(said, expected) <= AGREEMENT
+    return said is not None and runtime_difference(said, expected) <= MAX_DIFFERENCE
 
 
 def _faster(two: _Two, form: OnnxForm) -> float:

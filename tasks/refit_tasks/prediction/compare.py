@@ -22,8 +22,8 @@ from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError, ProjectError
 from refit.gate.online_comparison import Arm, Compared, Role, RoleComparison, Word, compare_blocked, compare_paired
-from refit.inference.prediction_rows import classes_in, recorded
-from refit.modelling.scoring import metric_of, score
+from refit.inference.prediction_rows import find_classes, read_predictions
+from refit.modelling.scoring import primary_metric, score
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit.windows import Window
@@ -127,10 +127,10 @@ def _compared(definition: Project, role: Role, challenger: pa.Table, champion: p
 def _sides(definition: Project, labelled: list[pa.Table], by: str) -> tuple[str, list[Arm]]:
     truths = [rows["truth"].to_pandas() for rows in labelled]
     found = definition.kind == "classification"
-    classes = classes_in(labelled, (one for truth in truths for one in truth.unique())) if found else []
-    metric = metric_of(definition, classes)
+    classes = find_classes(labelled, (one for truth in truths for one in truth.unique())) if found else []
+    metric = primary_metric(definition, classes)
     sides = [
-        Arm(rows[by].to_pandas(), partial(score, metric, recorded(rows, classes), truth))
+        Arm(rows[by].to_pandas(), partial(score, metric, read_predictions(rows, classes), truth))
         for rows, truth in zip(labelled, truths, strict=True)
     ]
     return metric, sides

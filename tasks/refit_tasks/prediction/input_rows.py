@@ -17,12 +17,12 @@ import pyarrow as pa
 from refit import sources
 from refit.data.contract import Contract
 from refit.data.rejected_rows import NOT_LOADED
-from refit.data.schema import differences, unfit_names
+from refit.data.schema import compare_schemas, find_invalid_names
 from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectError, UnusableTime
 from refit.project import Project, Rows
 from refit.records.references import Champion
 from refit.results.score import EVERYTHING, ScoreRequest
-from refit.windows import Window, as_past
+from refit.windows import Window, require_past
 from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, RowFilter
@@ -109,9 +109,9 @@ def _there(definition: Project, schema: pa.Schema, found: list[pa.Schema], neede
     """
     named = set.intersection(*(set(piece.names) for piece in found)) | set(needed)
     there = pa.schema([field for field in schema if field.name in named and field.name != definition.target])
-    problems = [problem for piece in found for problem in unfit_names(piece)]
+    problems = [problem for piece in found for problem in find_invalid_names(piece)]
     for piece in found:
-        faults = differences(there, piece, definition)
+        faults = compare_schemas(there, piece, definition)
         problems += [fault.sentence for fault in faults if fault.kind != "added"]
     if problems:
         raise ContractViolation(
@@ -171,8 +171,8 @@ def select_rows(
                 "a window is of the project's own rows, and a file or table is scored whole: leave it out"
             )
         return ScoreRequest("file" if _is_file(source) else "table", source, EVERYTHING, until)
-    last = min(until, as_past(end, until)) if end else until
-    first = as_past(start, until) if start else min(_beginning(definition, champion), last)
+    last = min(until, require_past(end, until)) if end else until
+    first = require_past(start, until) if start else min(_beginning(definition, champion), last)
     if start and first >= last:
         raise UnusableTime(f"the window from {first.isoformat()} until {last.isoformat()} is empty: end it later")
     return ScoreRequest("load", "", Window(first, last), until)

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.data.casting import STORED, value_type
-from refit.data.fingerprint import Identities, Index, identities
-from refit.data.split import microseconds, span
-from refit.inference.prediction_rows import KEY
+from refit.data.casting import STORED_TYPES, value_type
+from refit.data.fingerprint import Identities, IdentityIndex, row_identities
+from refit.data.split import to_microseconds, window_of
+from refit.inference.prediction_rows import KEY_PREFIX
 from refit.monitoring.label_maturity import mature_until
 from refit.project import Project
 from refit.windows import Window
@@ -77,7 +77,7 @@ def read_answers(definition: Project, versions: Sequence[int], window: Window) -
         Their answers to rows whose key was sent; `None` where there are none.
     """
     table = open_table(predictions_of(definition.name))
-    names = [KEY + name for name in definition.key]
+    names = [KEY_PREFIX + name for name in definition.key]
     if table is None or not {*names, "prediction"} <= set(schema_of(table).names):
         return None
     columns = [name for name in (*names, *KNOWN, *SAID) if name in schema_of(table).names]
@@ -87,11 +87,11 @@ def read_answers(definition: Project, versions: Sequence[int], window: Window) -
 
 
 def _bounded(definition: Project, table: DeltaTable, columns: list[str], where: str) -> Answered | None:
-    names, most = [KEY + name for name in definition.key], 2**64
+    names, most = [KEY_PREFIX + name for name in definition.key], 2**64
     keys, parts = list[Identities](), list[pa.Table]()
     for part in read(table, columns, where):
         rows = part.filter(_complete(part, [*names, "prediction"]))
-        found = identities(rows.select(names).rename_columns(list(definition.key)), definition.key)
+        found = row_identities(rows.select(names).rename_columns(list(definition.key)), definition.key)
         keys, parts = [*keys, found], [*parts, rows.drop_columns(names)]
         keys[-1:], parts[-1:] = _smaller(keys[-1:], parts[-1:], most)
         while sum(map(len, keys)) > 2 * MOST_KEYS:
@@ -100,7 +100,7 @@ def _bounded(definition: Project, table: DeltaTable, columns: list[str], where: 
     if not sum(map(len, keys)):
         return None
     held = schema_of(table)
-    named = pa.schema([(name, held.field(KEY + name).type) for name in definition.key])
+    named = pa.schema([(name, held.field(KEY_PREFIX + name).type) for name in definition.key])
     return Answered(np.concatenate(keys), pa.concat_tables(parts), named, most / 2**64)
 
 
@@ -118,7 +118,7 @@ def _complete(part: pa.Table, names: Sequence[str]) -> pa.ChunkedArray:
     return mask
 
 
-INSTANT = STORED["time with a zone"]
+INSTANT = STORED_TYPES["time with a zone"]
 
 
 def with_labels(definition: Project, answers: Answered, as_of: datetime) -> Answered:
@@ -135,9 +135,9 @@ def with_labels(definition: Project, answers: Answered, as_of: datetime) -> Answ
         mature: a label that merely came early would tell its value.
     """
     known, back = np.unique(answers.keys, return_inverse=True)
-    times, truth = _looked_up(definition, Index(known), len(known), answers)
+    times, truth = _looked_up(definition, IdentityIndex(known), len(known), answers)
     times, truth = times.take(pa.array(back)), truth.take(pa.array(back))
-    until = pa.scalar(microseconds(mature_until(as_of, definition.label_delay)), pa.int64())
+    until = pa.scalar(to_microseconds(mature_until(as_of, definition.label_delay)), pa.int64())
     mature = pc.fill_null(pc.less(times.cast(pa.int64()), until), fill_value=False)
     truth = pc.if_else(mature, truth, pa.scalar(None, truth.type))
     columns = {"happened_at": times, "mature": mature, "truth": truth}
@@ -147,14 +147,14 @@ def with_labels(definition: Project, answers: Answered, as_of: datetime) -> Answ
     return replace(answers, rows=rows)
 
 
-def _looked_up(definition: Project, index: Index, count: int, answers: Answered) -> tuple[pa.Array, pa.Array]:
+def _looked_up(definition: Project, index: IdentityIndex, count: int, answers: Answered) -> tuple[pa.Array, pa.Array]:
     """Streams the key, the event time and the label; memory holds those of the rows asked for, and a piece."""
     table, kind = open_table(definition.name), answers.rows["prediction"].type
     places, times, labels = [np.empty(0, np.intp)], [pa.nulls(0, INSTANT)], [pa.nulls(0, kind)]
     columns = list(dict.fromkeys([*definition.key, definition.timestamp, definition.target]))
     for part in read(table, columns, _reach(definition, answers.rows)) if table else ():
         named = part.select(list(definition.key)).cast(answers.named)
-        at = index.find(identities(named, definition.key))
+        at = index.find(row_identities(named, definition.key))
         mine = part.filter(pa.array(at >= 0))
         places.append(at[at >= 0])
         times.append(mine[definition.timestamp].cast(INSTANT).combine_chunks())
@@ -176,4 +176,4 @@ def _reach(definition: Project, rows: pa.Table) -> str | None:
     times = rows["event_time"]
     if times.null_count or not len(times):
         return None
-    return within(definition.timestamp, span(times.cast(pa.int64()).to_numpy()))
+    return within(definition.timestamp, window_of(times.cast(pa.int64()).to_numpy()))

@@ -15,17 +15,17 @@ import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from refit.data.split import span
+from refit.data.split import window_of
 from refit.drift.comparison import Reference, compare
 from refit.drift.profile import Profile
 from refit.errors import ModelError
-from refit.inference.prediction_rows import Asked, Role
-from refit.inference.prediction_summary import Spread, outputs, spread_of
+from refit.inference.prediction_rows import PredictionContext, Role
+from refit.inference.prediction_summary import PredictionHistogram, count_predictions, output_columns
 from refit.modelling.predictions import Predictions
 from refit.project import Project
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion
-from refit.results.score import Counted, Scored, ScoreRequest
+from refit.results.score import ScoredRows, ScoreRequest, VersionCounts
 from refit.windows import Window
 from refit_tasks.monitoring.drift import added, load_reference
 from refit_tasks.prediction.input_rows import AcceptedRows, finished_until, load_and_validate, table_schema
@@ -37,7 +37,7 @@ from refit_tasks.storage.staging import staging_area
 
 log = logging.getLogger(__name__)
 
-NOTHING = Counted(0, 0)
+NOTHING = VersionCounts(0, 0)
 
 
 @task(
@@ -54,7 +54,7 @@ def score_rows(
     shadow: Challenger | None,
     at: datetime,
     run: str | None = None,
-) -> Scored:
+) -> ScoredRows:
     """Loads rows, judges them by the contract, has the versions answer, and writes what they said in one commit.
 
     Rows, answers and what is to be written lie on disk; memory holds a piece of them. The quarantine is written first,
@@ -84,7 +84,7 @@ def score_rows(
         admitted = load_and_validate(definition, sought, first.kinds, schema, area)
         if admitted is None:
             log.info("%s: nothing to score in %s", definition.name, sought.source)
-            return Scored(0, 0, NOTHING, None)
+            return ScoredRows(0, 0, NOTHING, None)
         batch = Batch(definition, area, load_reference(champion.model) if definition.monitoring.drift else None)
         batch.score(admitted, first, second, run)
         done = _settled(batch, sought, admitted)
@@ -93,17 +93,17 @@ def score_rows(
     return done
 
 
-def _counts(done: Scored) -> tuple[int, int]:
+def _counts(done: ScoredRows) -> tuple[int, int]:
     return done.champion.scored, done.champion.already
 
 
-def _settled(batch: Batch, sought: ScoreRequest, admitted: AcceptedRows) -> Scored:
+def _settled(batch: Batch, sought: ScoreRequest, admitted: AcceptedRows) -> ScoredRows:
     """Writes what was said, and gathers what there is to tell."""
     times, counts = batch.span, [NOTHING] * len(batch.said)
     if times:
         until = finished_until(sought, batch.definition, times.end)
         counts = commit_scored(batch.definition.name, batch.said, times, until)
-    return Scored(
+    return ScoredRows(
         rows_in=admitted.rows_in,
         quarantined=admitted.sieve.rejected.rows,
         champion=counts[0],
@@ -115,8 +115,8 @@ def _settled(batch: Batch, sought: ScoreRequest, admitted: AcceptedRows) -> Scor
     )
 
 
-def _asked(version: int, champion: Champion, role: Role, at: datetime) -> Asked:
-    return Asked(version, champion.generation, role, "batch", at)
+def _asked(version: int, champion: Champion, role: Role, at: datetime) -> PredictionContext:
+    return PredictionContext(version, champion.generation, role, "batch", at)
 
 
 def _loaded(
@@ -174,7 +174,7 @@ class Batch:
     @property
     def span(self) -> Window | None:
         """The event times of all rows."""
-        return span(np.concatenate(self.times)) if self.times else None
+        return window_of(np.concatenate(self.times)) if self.times else None
 
     def skew(self) -> Drift | None:
         """Holds the rows, and what the champion said of them, against those that it was trained on.
@@ -185,9 +185,9 @@ class Batch:
         policy = self.definition.monitoring.drift
         if policy is None or self.reference is None or self.data is None or self.data.rows < policy.min_rows:
             return None
-        return compare(self.reference, self.data, self.scores, span(np.concatenate(self.times)), policy)
+        return compare(self.reference, self.data, self.scores, window_of(np.concatenate(self.times)), policy)
 
-    def spreads(self) -> tuple[tuple[str, Spread], ...]:
+    def spreads(self) -> tuple[tuple[str, PredictionHistogram], ...]:
         """Counts what each version said, in the champion's cells.
 
         Returns:
@@ -195,7 +195,7 @@ class Batch:
         """
         ends, found = None, []
         for one in self.said:
-            if spread := spread_of(one.pieces, ends):
+            if spread := count_predictions(one.pieces, ends):
                 ends = spread.ends
                 found.append((f"{one.asked.role}, version {one.asked.version}", spread))
         return tuple(found)
@@ -215,5 +215,5 @@ class Batch:
         timestamp = self.definition.timestamp
         self.data = added(self.data, piece, known.data.anchors.unblocked(), timestamp)
         if known.scores:
-            said = outputs(answers).append_column(timestamp, piece[timestamp])
+            said = output_columns(answers).append_column(timestamp, piece[timestamp])
             self.scores = added(self.scores, said, known.scores.anchors.unblocked(), timestamp)

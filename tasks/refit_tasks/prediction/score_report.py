@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from prefect.artifacts import create_markdown_artifact
 
-from refit.inference.prediction_summary import Spread
+from refit.inference.prediction_summary import PredictionHistogram
 from refit.project import Project
-from refit.results.score import Counted, ScoreOutcome
+from refit.results.score import ScoreOutcome, VersionCounts
 from refit_tasks.monitoring.monitor_report import drift_parts
 from refit_tasks.presentation.charts import CURRENT, INK, REFERENCE, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, plain, shortened, table
@@ -81,7 +81,7 @@ def _counts(outcome: ScoreOutcome) -> list[str]:
     return table(("role", "version", "written", "there already"), rows, numeric=(1, 2, 3))
 
 
-def _counted(role: str, version: int, found: Counted) -> tuple[str, ...]:
+def _counted(role: str, version: int, found: VersionCounts) -> tuple[str, ...]:
     return role, str(version), f"{found.scored:,}", f"{found.already:,}"
 
 
@@ -130,7 +130,7 @@ def scored(outcome: ScoreOutcome) -> str:
 COLOURS = (CURRENT, REFERENCE)
 
 
-def spread_picture(spreads: Sequence[tuple[str, Spread]], scale: float = 1.0) -> bytes:
+def spread_picture(spreads: Sequence[tuple[str, PredictionHistogram]], scale: float = 1.0) -> bytes:
     """Draws how predictions are spread.
 
     Args:
@@ -154,7 +154,7 @@ def spread_picture(spreads: Sequence[tuple[str, Spread]], scale: float = 1.0) ->
     return png(figure, scale)
 
 
-def _steps(axes: Axes, spreads: Sequence[tuple[str, Spread]]) -> None:
+def _steps(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> None:
     for (name, spread), colour in zip(spreads, COLOURS, strict=False):
         low, high = spread.ends or (0.0, 1.0)
         width = (high - low) / len(spread.counts)
@@ -162,7 +162,7 @@ def _steps(axes: Axes, spreads: Sequence[tuple[str, Spread]]) -> None:
         axes.stairs(spread.counts, edges, label=name, color=colour, fill=colour == CURRENT, alpha=0.8, linewidth=1.6)
 
 
-def _bars(axes: Axes, spreads: Sequence[tuple[str, Spread]]) -> None:
+def _bars(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> None:
     cells = list(dict.fromkeys(cell for _, spread in spreads for cell in spread.cells))
     for place, ((name, spread), colour) in enumerate(zip(spreads, COLOURS, strict=False)):
         counts = dict(zip(spread.cells, spread.counts, strict=True))

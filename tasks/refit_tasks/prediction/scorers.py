@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from refit.data.fingerprint import row_hashes
 from refit.errors import NotEnoughData
 from refit.inference.feature_schema import cast_features
-from refit.inference.prediction_rows import Asked, prediction_rows, said_by
+from refit.inference.prediction_rows import PredictionContext, prediction_columns, prediction_rows
 from refit.modelling.predictions import Predictions, predict_once
 from refit.project import Project
 from refit.records.references import Challenger, Champion, ModelRef
@@ -34,10 +34,10 @@ HASH = 32
 class Scorer:
     """A version that answers."""
 
-    asked: Asked
+    asked: PredictionContext
     model: BaseEstimator
     kinds: dict[str, str]
-    """Its features, from `refit.inference.feature_schema.kinds_of`."""
+    """Its features, from `refit.inference.feature_schema.feature_kinds`."""
 
     def answer(self, rows: pa.Table) -> Predictions:
         """Has the version answer.
@@ -70,7 +70,7 @@ class Scorer:
         digits = row_hashes(rows, identity).tobytes().hex()
         return prediction_rows(
             self.asked,
-            said_by(answers),
+            prediction_columns(answers),
             answers.rows,
             keys=rows.select(list(definition.key)),
             event_time=rows[definition.timestamp],
@@ -79,7 +79,7 @@ class Scorer:
         )
 
 
-def load_scorer(definition: Project, model: ModelRef, asked: Asked, schema: pa.Schema) -> Scorer:
+def load_scorer(definition: Project, model: ModelRef, asked: PredictionContext, schema: pa.Schema) -> Scorer:
     """Loads a version.
 
     Args:

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refit.data.fingerprint import Identities, not_in
-from refit.data.split import microseconds, moment
-from refit.inference.prediction_rows import Asked, stored
-from refit.results.score import Counted
+from refit.data.split import from_microseconds, to_microseconds
+from refit.inference.prediction_rows import PredictionContext, cast_for_storage
+from refit.results.score import VersionCounts
 from refit.windows import Window
 from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within
 from refit_tasks.storage.predictions_table import predictions_of, tidy, write_rows
@@ -36,13 +36,13 @@ APPLICATION = "refit-score"
 class Staged:
     """What one version said, on disk."""
 
-    asked: Asked
+    asked: PredictionContext
     pieces: SpilledTables
     schemas: dict[pa.Schema, None] = field(default_factory=dict)
     hashes: list[Identities] = field(default_factory=list)
 
     @classmethod
-    def begun(cls, asked: Asked, area: Path) -> Staged:
+    def begun(cls, asked: PredictionContext, area: Path) -> Staged:
         """Makes an empty one.
 
         Args:
@@ -83,7 +83,7 @@ def scored_until(project: str) -> datetime | None:
     return _mark(table) if table else None
 
 
-def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: datetime | None) -> list[Counted]:
+def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: datetime | None) -> list[VersionCounts]:
     """Writes predictions that the table does not hold yet, or nothing if it holds all of them.
 
     Args:
@@ -101,7 +101,7 @@ def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: d
     """
     name = predictions_of(project)
 
-    def step() -> list[Counted]:
+    def step() -> list[VersionCounts]:
         table = open_table(name)
         known = _known(table, staged, span) if table else {}
         nothing: Identities = np.empty(0, "S16")
@@ -109,7 +109,7 @@ def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: d
         if any(mask.any() for mask in fresh):
             schema = _schema(staged, schema_of(table) if table else pa.schema([]))
             tidy(name, write_rows(name, table, _rows(staged, fresh, schema), schema, _transaction(table, until)))
-        return [Counted(int(mask.sum()), int((~mask).sum())) for mask in fresh]
+        return [VersionCounts(int(mask.sum()), int((~mask).sum())) for mask in fresh]
 
     return retry_on_conflict(step, name)
 
@@ -126,7 +126,7 @@ def _known(table: DeltaTable, staged: Sequence[Staged], span: Window) -> dict[tu
     return {named: np.concatenate([np.empty(0, "S16"), *hashes]) for named, hashes in found.items()}
 
 
-def _named(asked: Asked) -> tuple[int, str]:
+def _named(asked: PredictionContext) -> tuple[int, str]:
     return asked.version, asked.role
 
 
@@ -134,7 +134,7 @@ def _schema(staged: Sequence[Staged], held: pa.Schema) -> pa.Schema:
     """Gives the columns of all rows, in the types in which the table holds them."""
     schema = held
     for raw in (raw for one in staged for raw in one.schemas):
-        found = stored(raw.empty_table(), schema).schema
+        found = cast_for_storage(raw.empty_table(), schema).schema
         schema = pa.schema([*schema, *(field for field in found if field.name not in schema.names)])
     return schema
 
@@ -143,7 +143,7 @@ def _rows(staged: Sequence[Staged], fresh: Sequence[np.ndarray], schema: pa.Sche
     for one, mask in zip(staged, fresh, strict=True):
         start = 0
         for piece in one.pieces:
-            rows = stored(piece.filter(pa.array(mask[start : start + piece.num_rows])), schema)
+            rows = cast_for_storage(piece.filter(pa.array(mask[start : start + piece.num_rows])), schema)
             start += piece.num_rows
             yield pa.table([_column(rows, column) for column in schema], schema=schema)
 
@@ -156,12 +156,12 @@ def _transaction(table: DeltaTable | None, until: datetime | None) -> Transactio
     from deltalake import Transaction
 
     marks = [mark for mark in (_mark(table) if table else None, until) if mark]
-    return Transaction(APPLICATION, microseconds(max(marks)) if marks else 0)
+    return Transaction(APPLICATION, to_microseconds(max(marks)) if marks else 0)
 
 
 def _mark(table: DeltaTable) -> datetime | None:
     version = table.transaction_version(APPLICATION)
-    return moment(version) if version else None
+    return from_microseconds(version) if version else None
 
 
 def _packed(hashes: pa.ChunkedArray) -> Identities:

@@ -17,9 +17,9 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 
 from refit.errors import DataError, ModelError
-from refit.inference.feature_schema import cast_features, kinds_of
+from refit.inference.feature_schema import cast_features, feature_kinds
 from refit.inference.json_columns import kind_of
-from refit.modelling.preparation import features_seen_by, pick
+from refit.modelling.preparation import features_seen_by, select_features
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.registry.mlflow_client import open_mlflow
@@ -132,7 +132,7 @@ def kinds_in(schema: pa.Schema, definition: Project, estimator: BaseEstimator) -
         ModelError: If the table has lost one of them.
     """
     features = features_seen_by(estimator, definition.features_of(schema.names))
-    return kinds_of(pick(frame(schema.empty_table()), features))
+    return feature_kinds(select_features(frame(schema.empty_table()), features))
 
 
 def recorded_kinds(definition: Project, trained_on: SnapshotRef, estimator: BaseEstimator) -> dict[str, str]:

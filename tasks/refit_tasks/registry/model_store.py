@@ -27,7 +27,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from refit.errors import ModelError, UntrustedModel
-from refit.inference.feature_schema import kinds_of
+from refit.inference.feature_schema import feature_kinds
 from refit.project import Project
 from refit.records.references import ModelRef
 from refit_tasks.registry.model_signature import KINDS, fetched
@@ -156,7 +156,7 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
                 skops_trusted_types=[*TRUSTED, *definition.trusted_types],
                 signature=infer_signature(sample, model.predict(sample)),
                 pip_requirements=requirements(model),
-                metadata={KINDS: json.dumps(list(kinds_of(sample).items()))},
+                metadata={KINDS: json.dumps(list(feature_kinds(sample).items()))},
             )
     except MlflowException:
         # MLflow says only that something went wrong; our own door says what, if it was the model.

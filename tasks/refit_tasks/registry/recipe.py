@@ -16,7 +16,7 @@ from typing import Any
 
 from refit.errors import CannotReproduce
 from refit.project import Project
-from refit.records.recipes import UNKNOWN, Recipe, versions_in
+from refit.records.recipes import UNKNOWN, Recipe, parse_versions
 from refit.records.references import ModelRef
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.provenance import code_files, code_state, hash_of, installed, lock_hash, machine
@@ -183,7 +183,7 @@ def recipe_now(definition: Project, packages: str = "") -> Recipe:
         commit=code.commit,
         dirty=str(code.dirty),
         **machine(),
-        packages=installed(versions_in(packages)),
+        packages=installed(parse_versions(packages)),
     )
 
 

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from refit.backtest.policies import DEFAULT, OWN, PRESETS, Preset, own
 from refit.backtest.replay import Progress, replay
 from refit.backtest.results import BacktestResult
-from refit.data.chunks import FRAMES, cut
+from refit.data.chunks import FRAMES, split_frame
 from refit.errors import NotEnoughData, ProjectError
 from refit.policies.monitoring import MonitoringPolicy
 from refit.project import Frame, Project
@@ -168,7 +168,7 @@ def past_rows(definition: Project, until: datetime) -> pd.DataFrame:
     with foreign_code(definition):
         given = definition.load(window)
         frames: Iterable[Frame] = (given,) if isinstance(given, FRAMES) else given
-        pieces = [piece for each in frames for piece in cut(each, definition.ingestion.piece_rows)]
+        pieces = [piece for each in frames for piece in split_frame(each, definition.ingestion.piece_rows)]
     if not pieces:
         raise NotEnoughData(
             f"the load of {definition.name} gives no rows before {until.isoformat()}: give a later time"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from refit.inference.prediction_rows import stored
+from refit.inference.prediction_rows import cast_for_storage
 from refit_tasks.storage.delta import (
     FILE_BYTES,
     PREDICTIONS,
@@ -92,7 +92,7 @@ def append(project: str, rows: pa.Table, batch: str) -> int:
         table, (application, number) = open_table(name), _named(batch)
         if table is not None and (table.transaction_version(application) or 0) >= number:
             return 0
-        fitting = stored(rows, schema_of(table) if table is not None else pa.schema([]))
+        fitting = cast_for_storage(rows, schema_of(table) if table is not None else pa.schema([]))
         tidy(name, write_rows(name, table, [fitting], fitting.schema, _transaction(application, number)))
         count: int = rows.num_rows
         return count
@@ -108,7 +108,7 @@ def write_rows(
     Args:
         name: The table's name.
         table: The table as it was when the rows were decided on.
-        rows: The rows, as `stored` gives them.
+        rows: The rows, as `cast_for_storage` gives them.
         schema: Their columns; those that the table does not have yet are added to it.
         transaction: What names the commit.
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 from refit.data.fingerprint import bottom_k_sample
 from refit.data.schema import CATEGORY
 from refit.errors import NotEnoughData
-from refit.inference.prediction_summary import outputs
+from refit.inference.prediction_summary import output_columns
 from refit.modelling.predictions import predict_once
-from refit.modelling.preparation import features_seen_by, pick
+from refit.modelling.preparation import features_seen_by, select_features
 from refit.project import Project
 from refit.records.references import SnapshotRef
 from refit_tasks.storage.delta import quoted, read, schema_of, uri_of, within
@@ -160,7 +160,7 @@ def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa
         ModelError: If it cannot predict these rows.
     """
     columns = features_seen_by(estimator, definition.features_of(rows.column_names))
-    answers = outputs(predict_once(estimator, pick(frame(rows), columns)))
+    answers = output_columns(predict_once(estimator, select_features(frame(rows), columns)))
     return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
 
 

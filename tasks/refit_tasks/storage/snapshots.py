@@ -16,7 +16,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.data.fingerprint import fingerprint
-from refit.data.split import TICK, Times, holdout_start, microseconds, moment, training_window, unseen
+from refit.data.split import (
+    TICK,
+    Times,
+    count_unseen,
+    from_microseconds,
+    holdout_start,
+    to_microseconds,
+    training_window,
+)
 from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.project import Project
 from refit.records.references import Champion, SnapshotRef, Split
@@ -125,7 +133,7 @@ def _cut(definition: Project, times: Times, champion: Champion | None, *, again:
     if champion is None:
         return holdout_start(times, definition.training)
     seen_until = champion.model.trained_on.window.end
-    new, least = unseen(times, seen_until), 2 * definition.gate.min_rows
+    new, least = count_unseen(times, seen_until), 2 * definition.gate.min_rows
     if new >= least:
         return holdout_start(times, definition.training, seen_until)
     if again and champion.judged:
@@ -210,7 +218,7 @@ def watermark(table: DeltaTable) -> datetime | None:
         Just after the newest event time that was ingested, UTC; `None` before the first ingest.
     """
     version = table.transaction_version(APPLICATION)
-    return None if version is None else moment(version)
+    return None if version is None else from_microseconds(version)
 
 
 def mark(table: DeltaTable | None, until: datetime) -> Transaction:
@@ -227,7 +235,7 @@ def mark(table: DeltaTable | None, until: datetime) -> Transaction:
     from deltalake import Transaction
 
     before = watermark(table) if table else None
-    return Transaction(APPLICATION, microseconds(max(before or until, until)))
+    return Transaction(APPLICATION, to_microseconds(max(before or until, until)))
 
 
 def load_window(definition: Project, table: DeltaTable | None, until: datetime) -> Window:

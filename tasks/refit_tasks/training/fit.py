@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from refit.errors import NotEnoughData, RefitError, TrainingFailed
-from refit.modelling.preparation import fit_seeded, prepare
+from refit.modelling.preparation import fill_empty_columns, fit_seeded
 from refit.project import Project
 from refit_tasks.project_code import describe_project_error
 
@@ -60,7 +60,7 @@ def prepared(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
             f"{len(rows)} training rows from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}: set "
             f"training.window='all', or wait for rows with another one"
         )
-    return prepare(rows, definition.features_of(rows.columns))
+    return fill_empty_columns(rows, definition.features_of(rows.columns))
 
 
 def fit(definition: Project, rows: pd.DataFrame, params: Mapping[str, Any]) -> BaseEstimator:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from refit.errors import CannotReproduce
 from refit.project import Project
-from refit.records.recipes import Cause, Recipe
+from refit.records.recipes import Recipe, RecipeChange
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
 from refit_tasks.evaluation.evaluate import in_time
@@ -90,7 +90,7 @@ def _modules_of(files: list[Path]) -> dict[str, ModuleType]:
     return {name: module for name, (module, file) in loaded.items() if file and str(Path(file).resolve()) in named}
 
 
-def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[Cause, ...]]:
+def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[RecipeChange, ...]]:
     """Reads the rows that a version was judged on.
 
     Args:
@@ -113,7 +113,7 @@ def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple
     return rows, () if now == ref.fingerprint else (_changed(ref, now, "the rows that it was judged on"),)
 
 
-def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame | None, tuple[Cause, ...]]:
+def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame | None, tuple[RecipeChange, ...]]:
     """Reads the rows that a version was trained on, or what an erasure has left of them; no other ones.
 
     Args:
@@ -129,7 +129,7 @@ def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame 
         same = now == ref.fingerprint or (missing is not None and now == missing.left)
         rows = read_rows(definition, ref) if same else None
     except Exception as fault:  # noqa: BLE001 - as above
-        return None, (Cause("data", f"table version {ref.version}", f"cannot be read: {_said(fault)}"),)
+        return None, (RecipeChange("data", f"table version {ref.version}", f"cannot be read: {_said(fault)}"),)
     return rows, () if now == ref.fingerprint else (_changed(ref, now, "its training data"),)
 
 
@@ -137,12 +137,12 @@ def _fingerprint(definition: Project, ref: SnapshotRef) -> str:
     return restrict(definition, ref, ref.window, labelled=ref.labelled).fingerprint
 
 
-def _changed(ref: SnapshotRef, now: str, what: str) -> Cause:
+def _changed(ref: SnapshotRef, now: str, what: str) -> RecipeChange:
     missing = missing_from(ref)
     if missing and now == missing.left:
         said = f"{missing.rows:,} rows of {what} were erased on {missing.last:%Y-%m-%d} (refit why {missing.entry})"
-        return Cause("data", f"{ref.rows:,} rows", said)
-    return Cause("data", f"fingerprint {ref.fingerprint}", f"fingerprint {now}")
+        return RecipeChange("data", f"{ref.rows:,} rows", said)
+    return RecipeChange("data", f"fingerprint {ref.fingerprint}", f"fingerprint {now}")
 
 
 def _said(fault: Exception) -> str:

@@ -17,9 +17,9 @@ from refit.errors import CannotReproduce
 from refit.gate.comparison import Candidate, answers_of
 from refit.gate.evaluations import Judgement
 from refit.gate.serving_parity import AGREEMENT
-from refit.modelling.predictions import Predictions, distance
+from refit.modelling.predictions import Predictions, prediction_distance
 from refit.project import Project
-from refit.records.recipes import Cause, Recipe, Reproduction, changes
+from refit.records.recipes import Recipe, RecipeChange, Reproduction, find_changes
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.serving_check import fingerprint_of
 from refit_tasks.presentation.markdown import artifact_key, plain, table
@@ -41,7 +41,7 @@ class _Made(NamedTuple):
     rows: int
     """How many rows both were asked about."""
     code: str
-    differs: tuple[Cause, ...]
+    differs: tuple[RecipeChange, ...]
 
 
 @task(task_run_name="reproduce version {version} of {definition.name}", cache_policy=NO_CACHE)
@@ -104,14 +104,14 @@ def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
     with load_recorded_project(definition, model, recipe) as (then, code):
         holdout, replaced = held_out(then, ref)
         stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
-        surroundings = changes(recipe, recipe_now(definition, recipe.packages), (kept_lock(model), lock_text()))
+        surroundings = find_changes(recipe, recipe_now(definition, recipe.packages), (kept_lock(model), lock_text()))
         other = () if replaced else _model(judgement, stored, surroundings)
         rows, data = rows_on_record(then, model.trained_on)
         differs = (*replaced, *data, *other, *surroundings)
         if rows is None:
             return _Made(None, len(holdout), code, differs)
         again = _asked(then, fit(then, rows, _tuned(recipe, model)), model.trained_on, holdout)
-        return _Made(distance(again, stored), len(holdout), code, differs)
+        return _Made(prediction_distance(again, stored), len(holdout), code, differs)
 
 
 def _tuned(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _tuned(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
     return tuned
 
 
-def _model(judgement: Judgement, stored: Predictions, differs: tuple[Cause, ...]) -> tuple[Cause, ...]:
+def _model(judgement: Judgement, stored: Predictions, differs: tuple[RecipeChange, ...]) -> tuple[RecipeChange, ...]:
     """Tells whether the stored model still says what it said; on another machine the last digits may differ."""
     rehearsal = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
     if rehearsal is None or not rehearsal.fingerprint or any(one.what in ("machine", "lock") for one in differs):
@@ -128,7 +128,7 @@ def _model(judgement: Judgement, stored: Predictions, differs: tuple[Cause, ...]
     now = fingerprint_of(stored)
     if now == rehearsal.fingerprint:
         return ()
-    return (Cause("model", f"answers {rehearsal.fingerprint[:12]}", f"answers {now[:12]}"),)
+    return (RecipeChange("model", f"answers {rehearsal.fingerprint[:12]}", f"answers {now[:12]}"),)
 
 
 def _asked(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:

@@ -18,7 +18,7 @@ from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.errors import NoNewData
-from refit.modelling.preparation import prepare
+from refit.modelling.preparation import fill_empty_columns
 from refit.modelling.training_window import WindowChoice, choose_window
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef, Split
@@ -161,7 +161,7 @@ def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> 
     keep_tuned(run, tuned)
     keep_code(run, definition)
     run.client.log_text(run.id, lock_text(), "lock.txt")
-    sample = prepare(frame, definition.features_of(frame.columns)).head(SAMPLE)
+    sample = fill_empty_columns(frame, definition.features_of(frame.columns)).head(SAMPLE)
     return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)
 
 

@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from refit.errors import BrokenProject, ModelError, NotEnoughData, ProjectError, TrainingFailed
 from refit.modelling.predictions import predict_once
-from refit.modelling.preparation import pick
-from refit.modelling.scoring import metric_of, score
+from refit.modelling.preparation import select_features
+from refit.modelling.scoring import primary_metric, score
 from refit.policies.training import Choice, Dimension, IntRange, Tuning
 from refit.project import Project
 from refit_infra.settings import Settings
@@ -151,8 +151,8 @@ def _judge(definition: Project, parts: Fold, study: Study, trial: Trial, run: Tr
 def _score(definition: Project, parts: Fold, params: dict[str, Any]) -> tuple[str, float]:
     model = fit(definition, parts.fit, params)
     truth, features = parts.judge[definition.target], definition.features_of(parts.judge.columns)
-    metric = metric_of(definition, parts.fit[definition.target].unique())
-    value = score(metric, predict_once(model, pick(parts.judge, features)), truth)
+    metric = primary_metric(definition, parts.fit[definition.target].unique())
+    value = score(metric, predict_once(model, select_features(parts.judge, features)), truth)
     if math.isnan(value):
         raise ModelError(f"the newest training rows allow no {metric}: they hold one class")
     return metric, value

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from refit.data.contract import Batch, Contract, Fault, RowFindings, Rule, problems
-from refit.data.derived_contract import derive
+from refit.data.contract import BatchCounts, Contract, Fault, RowFindings, Rule, find_batch_problems
+from refit.data.derived_contract import derive_contract
 from refit.errors import BrokenProject, ContractViolation
 from refit.project import Project
 from refit.records.references import Champion
@@ -45,7 +45,7 @@ def contract_of(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contr
         contract = Contract(rules_of(definition, definition.expectations, schema), origin="project")
     else:
         entry = latest(definition.name, "contract")
-        contract = Contract.from_json(entry.payload) if entry else derive(definition, pieces())
+        contract = Contract.from_json(entry.payload) if entry else derive_contract(definition, pieces())
     return replace(contract, pii=definition.pii)
 
 
@@ -78,7 +78,7 @@ def renew_contract(definition: Project, champion: Champion, at: datetime) -> Non
     once = f"generation {champion.generation}"
     if definition.expectations is None and entry_once(definition.name, "contract", once) is None:
         pieces = (pa.Table.from_batches([batch]) for batch in scan(definition, champion.model.trained_on))
-        record_contract(definition, derive(definition, pieces), at, once)
+        record_contract(definition, derive_contract(definition, pieces), at, once)
 
 
 def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
@@ -110,7 +110,7 @@ def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
     return RowFindings([fault for outcome in critical for fault in _faults(outcome, frame)], warned)
 
 
-def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: Batch) -> tuple[str, ...]:
+def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: BatchCounts) -> tuple[str, ...]:
     """Judges the accepted rows of a whole batch, once all of its rows are judged.
 
     Args:
@@ -129,7 +129,7 @@ def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: 
     broken = [outcome for outcome in _judge_whole(rules, pieces) if not outcome.success]
     told = [(one.rule, f"{one.rule}: {contract.observed(one.rule, one.observed)}") for one in broken]
     critical = [words for rule, words in told if rule.severity == "critical"]
-    critical = [*problems(batch, definition.contract, _empty(batch, pieces)), *critical]
+    critical = [*find_batch_problems(batch, definition.contract, _empty(batch, pieces)), *critical]
     if critical:
         raise ContractViolation(
             f"the rows of {definition.name!r} up to {batch.until.isoformat()} break the data contract: "
@@ -174,7 +174,7 @@ def _thin(piece: pa.Table, needed: Collection[str]) -> pa.Table:
     return pa.table({name: piece[name] if name in needed else nothing for name in piece.column_names})
 
 
-def _empty(batch: Batch, pieces: Pieces) -> set[str]:
+def _empty(batch: BatchCounts, pieces: Pieces) -> set[str]:
     """Finds the columns with misfits in which no accepted row has a value."""
     suspects = {column for rule, column in batch.faults if rule == "type"}
     for piece in pieces() if suspects else ():

@@ -95,14 +95,14 @@ def test_a_person_approves_once_what_the_status_shows(hours: Path) -> None:
 def test_the_ledger_is_exported_and_verified(home: Path, tmp_path: Path) -> None:
     import sqlite3
 
-    from refit.records.ledger import Entry, canonical, verify
+    from refit.records.ledger import Entry, canonical_json, find_broken_entry
 
     lines = refit("ledger", "export").stdout.splitlines()
     file = tmp_path / "out.jsonl"
     assert answer("ledger", "export", "--out", str(file)) == {"file": str(file), "entries": 5}
-    assert file.read_text().splitlines() == lines == [canonical(json.loads(line)) for line in lines]
+    assert file.read_text().splitlines() == lines == [canonical_json(json.loads(line)) for line in lines]
     read = [json.loads(line) for line in lines]
-    assert verify(Entry(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in read) is None
+    assert find_broken_entry(Entry(**{**one, "at": datetime.fromisoformat(one["at"])}) for one in read) is None
     assert refit("ledger", "export", "--project", "other").stdout == ""
     assert refit("ledger", "export", "--json").returncode == 2
     cut = subprocess.run(["bash", "-c", f"{REFIT} ledger export | true"], capture_output=True, text=True, check=False)

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from refit.data.contract import Batch, problems
+from refit.data.contract import BatchCounts, find_batch_problems
 from refit.policies.training import ContractPolicy
 
 UNTIL = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def said(rows_in=100, quarantined=0, newest=UNTIL, faults=None, empty=(), **policy):
-    batch = Batch(rows_in, quarantined, UNTIL, newest, faults or {})
-    return "; ".join(problems(batch, ContractPolicy(**policy), empty))
+    batch = BatchCounts(rows_in, quarantined, UNTIL, newest, faults or {})
+    return "; ".join(find_batch_problems(batch, ContractPolicy(**policy), empty))
 
 
 def test_a_good_batch_breaks_nothing():

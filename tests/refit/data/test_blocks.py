@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 
 
 def hours(counts):
@@ -28,7 +28,7 @@ def hours(counts):
 )
 def test_blocks_cover_all_rows_and_keep_a_time_together(counts, expected):
     times = hours(counts)
-    slices = blocks(times)
+    slices = time_blocks(times)
     assert [row for block in slices for row in range(len(times))[block]] == list(range(len(times)))
     assert all(block.stop > block.start for block in slices)
     assert all(times[block.start] != times[block.start - 1] for block in slices[1:])
@@ -36,7 +36,7 @@ def test_blocks_cover_all_rows_and_keep_a_time_together(counts, expected):
 
 
 def test_blocks_are_of_like_size():
-    sizes = [block.stop - block.start for block in blocks(hours([1] * 4_321))]
+    sizes = [block.stop - block.start for block in time_blocks(hours([1] * 4_321))]
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 50
 
@@ -44,7 +44,7 @@ def test_blocks_are_of_like_size():
 @pytest.mark.parametrize("seed", range(20))
 def test_ragged_times_keep_the_promises(seed):
     times = hours(np.random.default_rng(seed).geometric(0.05, size=200))
-    slices = blocks(times)
+    slices = time_blocks(times)
     assert 5 <= len(slices) <= 50
     assert slices[0].start == 0
     assert slices[-1].stop == len(times)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from refit.data.casting import conform
+from refit.data.casting import cast_table
 from refit.data.contract import Fault
 
 ZONED = pa.timestamp("us", "UTC")
@@ -24,7 +24,7 @@ BROKEN_TEXT = pa.Array.from_buffers(pa.string(), 2, pa.array([b"ab", b"\xff"], p
 def fit(values, kind):
     """Conforms one column and gives its cells, and the faults as rule by row."""
     column = values if isinstance(values, pa.Array) else pa.array(values)
-    table, faults = conform(pa.table({"x": column}), pa.schema([("x", kind)]))
+    table, faults = cast_table(pa.table({"x": column}), pa.schema([("x", kind)]))
     assert table.num_rows == len(column)
     assert table.schema.field("x").type == kind
     return table["x"].to_pylist(), {fault.row: fault.rule for fault in faults}
@@ -84,13 +84,13 @@ def test_a_cell_that_does_not_fit_is_null_and_a_fault(values, kind, rules):
 
 
 def test_a_fault_shows_a_short_value():
-    _, faults = conform(pa.table({"x": ["x" * 2_000_000, None]}), pa.schema([("x", pa.string())]))
+    _, faults = cast_table(pa.table({"x": ["x" * 2_000_000, None]}), pa.schema([("x", pa.string())]))
     assert faults == [Fault(row=0, rule="too_long", column="x", value="x" * 200)]
 
 
 def test_columns_are_put_in_order_and_unknown_ones_left_out():
     schema = pa.schema([("a", pa.int64()), pa.field("b", pa.string(), metadata={b"refit.dtype": b"category"})])
-    table, faults = conform(pa.table({"c": [1], "b": ["x"]}), schema)
+    table, faults = cast_table(pa.table({"c": [1], "b": ["x"]}), schema)
     assert table.schema.equals(schema, check_metadata=True)
     assert (table.to_pylist(), faults) == ([{"a": None, "b": "x"}], [])
 

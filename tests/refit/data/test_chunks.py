@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from refit.data.chunks import column_of, cut, join
+from refit.data.chunks import merge_tables, split_frame, to_arrow
 
 AWARE, NAIVE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1)  # noqa: DTZ001  a naive time is what is tested
 
@@ -31,13 +31,13 @@ AWARE, NAIVE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1)  # noqa: D
     ],
 )
 def test_object_cells_keep_their_type_or_become_text(cells: list[object], kind: pa.DataType) -> None:
-    column = column_of(pd.Series(cells, dtype=object))
+    column = to_arrow(pd.Series(cells, dtype=object))
     assert (column.type, len(column)) == (kind, len(cells))
     assert column.null_count == cells.count(None)
 
 
 def test_mixed_cells_are_written_as_conform_reads_them() -> None:
-    assert column_of(pd.Series([NAIVE, AWARE, b"\xff"], dtype=object)).to_pylist() == [
+    assert to_arrow(pd.Series([NAIVE, AWARE, b"\xff"], dtype=object)).to_pylist() == [
         "2026-01-01T00:00:00",
         "2026-01-01T00:00:00+00:00",
         "\\xff",
@@ -46,18 +46,18 @@ def test_mixed_cells_are_written_as_conform_reads_them() -> None:
 
 @pytest.mark.parametrize("wrap", [pd.DataFrame, pa.table, pa.record_batch])
 def test_frames_are_cut_and_joined_without_loss(wrap) -> None:
-    pieces = list(cut(wrap({"a": list(range(10)), "b": list("abcdefghij")}), 3))
+    pieces = list(split_frame(wrap({"a": list(range(10)), "b": list("abcdefghij")}), 3))
     assert [piece.num_rows for piece in pieces] == [3, 3, 3, 1]
-    joined = list(join(pieces, 7))
+    joined = list(merge_tables(pieces, 7))
     assert [piece.num_rows for piece in joined] == [6, 4]
     assert pa.concat_tables(joined)["a"].to_pylist() == list(range(10))
 
 
 def test_pieces_of_different_columns_are_not_joined() -> None:
     one, other = pa.table({"a": [1]}), pa.table({"a": [1.5]})
-    assert [piece.num_rows for piece in join([one, one, other, one], 10)] == [2, 1, 1]
+    assert [piece.num_rows for piece in merge_tables([one, one, other, one], 10)] == [2, 1, 1]
 
 
 def test_a_column_name_may_come_twice() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
-    assert next(cut(frame, 5)).column_names == ["a", "a"]
+    assert next(split_frame(frame, 5)).column_names == ["a", "a"]

@@ -15,7 +15,7 @@ from hypothesis import given
 from sklearn.dummy import DummyRegressor
 
 from refit.data.contract import Contract, Rule
-from refit.data.derived_contract import derive
+from refit.data.derived_contract import derive_contract
 from refit.policies.training import ContractPolicy
 from refit.project import Project
 
@@ -37,7 +37,7 @@ def rows(count=4, **columns):
 
 
 def rules(table, column, **changes):
-    derived = derive(project(**changes), [table]).rules
+    derived = derive_contract(project(**changes), [table]).rules
     return {rule.type.removeprefix("expect_column_values_to_"): rule for rule in derived if rule.columns == (column,)}
 
 
@@ -93,7 +93,7 @@ def test_too_many_categories_over_all_pieces_give_no_rule():
     pieces = [rows(x=["a", "b", None, "a"]), rows(x=["c", "c", None, "c"]), rows(x=["a", "a", None, "a"])]
     for limit, found in ((2, []), (3, ["expect_column_values_to_be_in_set"])):
         definition = project(contract=ContractPolicy(category_limit=limit))
-        assert [rule.type for rule in derive(definition, pieces).rules if rule.columns == ("x",)] == found
+        assert [rule.type for rule in derive_contract(definition, pieces).rules if rule.columns == ("x",)] == found
 
 
 def test_classes_are_critical_whatever_their_type():
@@ -112,7 +112,9 @@ def test_a_trend_is_seen_across_pieces_the_newest_first_too():
     whole = rows(100, x=np.arange(100) // 10)
     pieces = [whole.slice(50, 50), whole.slice(25, 25), whole.slice(0, 25)]
     (rule,) = (
-        rule for rule in derive(project(), pieces).rules if rule.type.endswith("between") and rule.columns == ("x",)
+        rule
+        for rule in derive_contract(project(), pieces).rules
+        if rule.type.endswith("between") and rule.columns == ("x",)
     )
     assert rule.kwargs == {"column": "x", "min_value": -90.0}
 
@@ -122,11 +124,11 @@ def test_pieces_give_the_contract_of_the_whole(values, cuts):
     table = rows(len(values), x=pa.array(values, pa.int64()), s=pa.array(list(map(str, values))))
     edges = sorted({0, len(values), *(cut for cut in cuts if cut < len(values))})
     pieces = [table.slice(start, end - start) for start, end in pairwise(edges)]
-    assert derive(project(), [table.slice(0, 0), *pieces]) == derive(project(), [table])
+    assert derive_contract(project(), [table.slice(0, 0), *pieces]) == derive_contract(project(), [table])
 
 
 def test_a_contract_survives_json():
-    contract = derive(project(key=("s",)), [rows(x=[1, None, 2, 3], s=["a", "b", "c", "d"])])
+    contract = derive_contract(project(key=("s",)), [rows(x=[1, None, 2, 3], s=["a", "b", "c", "d"])])
     assert Contract.from_json(json.loads(json.dumps(contract.to_json()))) == Contract(contract.rules, "recorded")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from refit.data.readers import utc_times
+from refit.data.readers import to_utc
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ from refit.data.readers import utc_times
     ],
 )
 def test_text_read_in_berlin(text: str, utc: str | None) -> None:
-    (time,) = utc_times(pd.Series([text], dtype="str"), "Europe/Berlin")
+    (time,) = to_utc(pd.Series([text], dtype="str"), "Europe/Berlin")
     assert (time is pd.NaT) if utc is None else (time == pd.Timestamp(utc))
 
 
 def test_a_column_of_mixed_objects_and_one_without_values() -> None:
     mixed = pd.Series([pd.Timestamp("2026-01-01", tz="Asia/Tokyo"), "2026-01-01", None, 3.5], dtype=object)
-    assert list(utc_times(mixed).notna()) == [True, True, False, False]
-    assert utc_times(pd.Series([None, None], dtype=object)).isna().all()
-    assert str(utc_times(pd.Series([float("nan")])).dtype) == "datetime64[us, UTC]"
+    assert list(to_utc(mixed).notna()) == [True, True, False, False]
+    assert to_utc(pd.Series([None, None], dtype=object)).isna().all()
+    assert str(to_utc(pd.Series([float("nan")])).dtype) == "datetime64[us, UTC]"

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refit.data.fingerprint import Fingerprint, Index, common, fingerprint, identities, not_in, row_hashes
+from refit.data.fingerprint import (
+    Fingerprint,
+    IdentityIndex,
+    count_common,
+    fingerprint,
+    not_in,
+    row_hashes,
+    row_identities,
+)
 
 SCHEMA = pa.schema(
     [
@@ -91,17 +99,17 @@ def test_both_hashes_are_spread_and_independent() -> None:
 
 @given(st.lists(st.integers(0, 30)), st.lists(st.integers(0, 30)))
 def test_index_finds_repeats_and_common_rows(one: list[int], other: list[int]) -> None:
-    names, others = (identities(pa.table({"k": pa.array(found, pa.int64())})) for found in (one, other))
-    index = Index(names)
+    names, others = (row_identities(pa.table({"k": pa.array(found, pa.int64())})) for found in (one, other))
+    index = IdentityIndex(names)
     assert index.find(others).tolist() == [one.index(k) if k in one else -1 for k in other]
     assert index.superseded().tolist() == [k in one[place + 1 :] for place, k in enumerate(one)]
-    assert common(names, others) == (Counter(one) & Counter(other)).total()
+    assert count_common(names, others) == (Counter(one) & Counter(other)).total()
 
 
 @given(st.lists(st.integers(0, 5)), st.lists(st.integers(0, 5)))
 def test_rows_beyond_the_known_ones_are_counted_as_often_as_they_are(new: list[int], known: list[int]) -> None:
     schema = pa.schema([("k", pa.int64())])
-    one, other = (identities(table([{"k": k} for k in found], schema)) for found in (new, known))
+    one, other = (row_identities(table([{"k": k} for k in found], schema)) for found in (new, known))
     mask = not_in(one, other)
     left = Counter(k for k, fresh in zip(new, mask, strict=True) if fresh)
     assert left == Counter(new) - Counter(known)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from sklearn.dummy import DummyRegressor
 
-from refit.data.schema import CATEGORY, differences, unfit_names, unify
+from refit.data.schema import CATEGORY, compare_schemas, find_invalid_names, unify_schemas
 from refit.errors import ContractViolation
 from refit.policies.training import ContractPolicy
 from refit.project import Project
@@ -30,7 +30,7 @@ def schema(t=ZONED, y=DOUBLE, **others):
 
 
 def unified(*kinds):
-    return unify([schema(x=kind) for kind in kinds], project()).field("x")
+    return unify_schemas([schema(x=kind) for kind in kinds], project()).field("x")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_category_is_stored_as_its_values_and_remembered():
 
 
 def test_roles_decide_where_types_are_weak():
-    found = unify([schema(t=pa.string(), y=pa.string())], project())
+    found = unify_schemas([schema(t=pa.string(), y=pa.string())], project())
     assert (found.field("t").type, found.field("y").type) == (ZONED, pa.float64())
 
 
@@ -85,7 +85,7 @@ def test_roles_decide_where_types_are_weak():
 )
 def test_an_unfit_batch_is_refused_by_name(schemas, changes, said):
     with pytest.raises(ContractViolation) as refused:
-        unify(schemas, project(**changes))
+        unify_schemas(schemas, project(**changes))
     assert said in str(refused.value)
 
 
@@ -93,12 +93,13 @@ def test_an_unfit_batch_is_refused_by_name(schemas, changes, said):
 def test_columns_that_only_later_pieces_have_follow_the_policy(policy, names):
     definition = project(contract=ContractPolicy(added_columns=policy))
     assert (
-        unify([schema(), schema(x=pa.list_(pa.int8()) if policy == "ignore" else pa.int8())], definition).names == names
+        unify_schemas([schema(), schema(x=pa.list_(pa.int8()) if policy == "ignore" else pa.int8())], definition).names
+        == names
     )
 
 
 def explained(expected, found):
-    return {(one.kind, one.column): one.sentence for one in differences(expected, found, project(key=("id",)))}
+    return {(one.kind, one.column): one.sentence for one in compare_schemas(expected, found, project(key=("id",)))}
 
 
 def test_a_missing_and_an_added_column_are_named():
@@ -181,5 +182,5 @@ def test_a_column_that_appears_twice_is_named():
     ids=["twice", "case", "empty", "reserved"],
 )
 def test_names_that_a_table_cannot_have_are_refused(names: list[str], sentence: str) -> None:
-    (problem,) = unfit_names(pa.schema([(name, pa.int64()) for name in names]))
+    (problem,) = find_invalid_names(pa.schema([(name, pa.int64()) for name in names]))
     assert sentence in problem

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refit import TrainingPolicy
-from refit.data.split import holdout_start, microseconds, moment, span, training_window, unseen
+from refit.data.split import count_unseen, from_microseconds, holdout_start, to_microseconds, training_window, window_of
 
 DAY = timedelta(days=1)
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def times(*days: int) -> np.ndarray:
-    return np.array([microseconds(START + DAY * day) for day in days])
+    return np.array([to_microseconds(START + DAY * day) for day in days])
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_whatever_the_times_the_holdout_is_unseen_and_no_more_than_half_of_it(da
     found, policy = times(*sorted(days)), TrainingPolicy(holdout_share=share)
     cut = holdout_start(found, policy, seen_until)
     assert cut >= seen_until
-    held, new = unseen(found, cut), unseen(found, seen_until)
-    tied = int((found == microseconds(cut)).sum())
+    held, new = count_unseen(found, cut), count_unseen(found, seen_until)
+    tied = int((found == to_microseconds(cut)).sum())
     assert held - tied < max(1, min(new // 2, int(share * len(found))))
     assert held >= 1 or new == 0
 
@@ -74,5 +74,5 @@ def test_nothing_is_old_enough() -> None:
 
 def test_times_survive_to_the_microsecond() -> None:
     at = datetime(1901, 2, 3, 4, 5, 6, 7, tzinfo=UTC)
-    assert moment(microseconds(at)) == at
-    assert span(times(3, 1, 2)).length == 2 * DAY + timedelta(microseconds=1)
+    assert from_microseconds(to_microseconds(at)) == at
+    assert window_of(times(3, 1, 2)).length == 2 * DAY + timedelta(microseconds=1)

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import LinearSVC
 
 from refit import GatePolicy
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 from refit.gate.calibration import calibrated, error, measure
 from refit.gate.evidence import Calibration
 from refit.modelling.predictions import Predictions
@@ -23,7 +23,7 @@ RNG = np.random.default_rng(8)
 FEATURES = pd.DataFrame({"x": RNG.normal(size=ROWS)})
 CHANCE = 1 / (1 + np.exp(-FEATURES["x"]))
 TRUTH = pd.Series(RNG.random(ROWS) < CHANCE).map({True: "late", False: "in time"})
-BLOCKS = blocks(pd.Series(range(ROWS)))
+BLOCKS = time_blocks(pd.Series(range(ROWS)))
 
 
 class TooSure(LogisticRegression):

@@ -11,7 +11,7 @@ import pytest
 from refit import GatePolicy, Window
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.paired_tests import against_champion, margin
-from refit.policies.gate import CALIBRATION, CHANGE, SLICES
+from refit.policies.gate import CALIBRATION_SHARE, CHANGE_SHARE, SLICES_SHARE
 from refit.records.references import SnapshotRef
 from refit.records.verdicts import Reason
 
@@ -32,12 +32,12 @@ def _evaluation(blocks: tuple[float, ...]) -> Evaluation:
 
 
 def test_the_parts_of_the_error_budget_are_all_of_it() -> None:
-    assert pytest.approx(1) == CHANGE + SLICES + CALIBRATION
+    assert pytest.approx(1) == CHANGE_SHARE + SLICES_SHARE + CALIBRATION_SHARE
 
 
 def test_the_difference_that_is_named_is_what_would_be_rejected_plus_what_chance_allows() -> None:
     reason = judged(0.0, GatePolicy())
-    shown = margin(NOISE, CHANGE * 0.05) + margin(NOISE, 0.05)
+    shown = margin(NOISE, CHANGE_SHARE * 0.05) + margin(NOISE, 0.05)
     assert reason.passed
     assert f"worse by {shown:.3g} would pass with a chance of 5%" in reason.sentence
 

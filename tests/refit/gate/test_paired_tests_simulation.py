@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 from scipy.stats import rankdata
 
 from refit import GatePolicy, Window
-from refit.data.split import blocks
+from refit.data.split import time_blocks
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.paired_tests import bound_refit
@@ -47,7 +47,7 @@ def evaluation(scores):
 
 
 def slices(rows):
-    return blocks(pd.Series(pd.date_range(WINDOW.start, periods=rows, freq="h")))
+    return time_blocks(pd.Series(pd.date_range(WINDOW.start, periods=rows, freq="h")))
 
 
 def series(rng, rows, correlation):

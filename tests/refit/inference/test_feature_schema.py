@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from refit.errors import ModelError
-from refit.inference.feature_schema import cast_features, kinds_of, predict_rows
+from refit.inference.feature_schema import cast_features, feature_kinds, predict_rows
 
 ROWS = pd.DataFrame(
     {
@@ -21,7 +21,7 @@ ROWS = pd.DataFrame(
         "at": pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC"),
     }
 )
-KINDS = kinds_of(ROWS)
+KINDS = feature_kinds(ROWS)
 TARGET = (ROWS["count"] + 2 * ROWS["weight"] > 4).map({True: "late", False: "soon"})
 FEATURES = ["town", "size", "count", "weight"]
 
@@ -73,7 +73,7 @@ def test_the_door_makes_fit_what_it_can():
 
 def test_answers_do_not_depend_on_how_rows_are_written():
     model = pipeline().fit(ROWS[FEATURES], TARGET)
-    kinds = kinds_of(ROWS[FEATURES])
+    kinds = feature_kinds(ROWS[FEATURES])
     sent = ROWS.assign(town=ROWS["town"].astype(object).where(ROWS["town"].notna(), None), count=ROWS["count"] * 1.0)
     for method in ("predict", "predict_proba"):
         said = predict_rows(model, kinds, sent[reversed(sent.columns)], method)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.inference.onnx_choice import AGREEMENT, ONNX, SKLEARN, choose, difference
+from refit.inference.onnx_choice import MAX_DIFFERENCE, ONNX, SKLEARN, choose_runtime, runtime_difference
 from refit.inference.predictor import Prediction, VerifiedDomain, columns_of
 
 KINDS = {"carrier": "text", "weight": "number", "items": "integer"}
@@ -16,28 +16,28 @@ ROW = {"carrier": ["swift"], "weight": [1.5], "items": [2]}
 
 @pytest.mark.parametrize(
     ("apart", "faster", "name"),
-    [(0.0, 9.0, ONNX), (AGREEMENT, 2.0, ONNX), (2 * AGREEMENT, 9.0, SKLEARN), (0.0, 1.9, SKLEARN)],
+    [(0.0, 9.0, ONNX), (MAX_DIFFERENCE, 2.0, ONNX), (2 * MAX_DIFFERENCE, 9.0, SKLEARN), (0.0, 1.9, SKLEARN)],
 )
 def test_onnx_serves_where_it_agrees_and_is_faster(apart: float, faster: float, name: str) -> None:
-    form = choose(100, apart, faster, "f" * 64)
+    form = choose_runtime(100, apart, faster, "f" * 64)
     assert (form.name, bool(form.sha256)) == (name, name == ONNX)
     assert form.why
 
 
 def test_a_class_that_differs_is_told_without_a_number() -> None:
-    form = choose(100, float("inf"), 9.0, "f" * 64)
+    form = choose_runtime(100, float("inf"), 9.0, "f" * 64)
     assert (form.name, form.difference) == (SKLEARN, None)
     assert "another class" in form.why
 
 
 def test_the_difference_is_a_share_of_large_numbers_and_none_of_classes() -> None:
     one, other = (Prediction(np.array(numbers), None) for numbers in ([1e6, 0.5], [1e6 + 1e-3, 0.5]))
-    assert difference(one, other) == pytest.approx(1e-9, rel=1e-3)
+    assert runtime_difference(one, other) == pytest.approx(1e-9, rel=1e-3)
     odds = np.array([[0.5, 0.5]])
-    assert difference(Prediction(np.array(["a"]), odds), Prediction(np.array(["a"]), odds + 1e-3)) == pytest.approx(
-        1e-3
-    )
-    assert difference(Prediction(np.array(["a"]), odds), Prediction(np.array(["b"]), odds)) == float("inf")
+    assert runtime_difference(
+        Prediction(np.array(["a"]), odds), Prediction(np.array(["a"]), odds + 1e-3)
+    ) == pytest.approx(1e-3)
+    assert runtime_difference(Prediction(np.array(["a"]), odds), Prediction(np.array(["b"]), odds)) == float("inf")
 
 
 @pytest.mark.parametrize(

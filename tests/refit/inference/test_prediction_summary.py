@@ -4,7 +4,7 @@ import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression, RidgeClassifier
 
-from refit.inference.prediction_summary import outputs
+from refit.inference.prediction_summary import output_columns
 from refit.modelling.predictions import predict_once
 
 X = pd.DataFrame({"x": np.arange(24.0)})
@@ -21,6 +21,6 @@ X = pd.DataFrame({"x": np.arange(24.0)})
     ],
 )
 def test_every_output_is_a_column(model, y, names: list[str]) -> None:
-    found = outputs(predict_once(model.fit(X, y), X))
+    found = output_columns(predict_once(model.fit(X, y), X))
     assert found.column_names == names
     assert found.num_rows == len(X)

@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refit.errors import DataError, ModelError
-from refit.inference.feature_schema import cast_features, kinds_of
+from refit.inference.feature_schema import cast_features, feature_kinds
 from refit.inference.request_rows import (
-    MOST_UNPACKED,
+    MAX_UNPACKED_BYTES,
     FeatureSpec,
     dummy_row,
-    joined,
-    received_cells,
-    received_rows,
-    received_table,
+    join_requests,
+    parse_columns,
+    parse_rows,
+    parse_table,
 )
 
 KINDS = {
@@ -67,7 +67,7 @@ def as_a_reader_gives(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def test_a_row_is_what_the_door_makes_of_it() -> None:
     for rows in ([ROW], [ROW, {**ROW, "whole": 4}], [ROW, dict.fromkeys(ROW) | {"true": False}]):
-        made = received_rows(WANTED, rows).features
+        made = parse_rows(WANTED, rows).features
         pd.testing.assert_frame_equal(made, cast_features(KINDS, as_a_reader_gives(rows)))
 
 
@@ -75,7 +75,7 @@ def test_a_row_is_what_the_door_makes_of_it() -> None:
 @given(st.lists(CELLS, min_size=1, max_size=4))
 def test_values_are_those_of_the_door(rows: list[dict[str, Any]]) -> None:
     try:
-        made = received_rows(WANTED, rows).features
+        made = parse_rows(WANTED, rows).features
         expected = cast_features(KINDS, as_a_reader_gives(rows))
     except (DataError, ModelError, pd.errors.OutOfBoundsDatetime, OverflowError):
         return  # a time that no table holds, or a mixture that only a JSON reader keeps apart
@@ -88,19 +88,19 @@ def test_values_are_those_of_the_door(rows: list[dict[str, Any]]) -> None:
 
 def test_rows_joined_are_the_rows() -> None:
     parts = [
-        received_rows(WANTED, [ROW]),
-        received_rows(WANTED, [{**ROW, "id": 2**60 + 1, "sent": ROW["at"]}, {**ROW, "id": None}]),
+        parse_rows(WANTED, [ROW]),
+        parse_rows(WANTED, [{**ROW, "id": 2**60 + 1, "sent": ROW["at"]}, {**ROW, "id": None}]),
     ]
-    together = joined(WANTED, [part.cells for part in parts if part.cells])
+    together = join_requests(WANTED, [part.cells for part in parts if part.cells])
     assert len(together) == 3
     assert together.others["id"].to_pylist() == [None, 2**60 + 1, None]
     assert together.others["sent"][1].as_py() == pd.Timestamp(ROW["at"])
-    assert kinds_of(dummy_row(WANTED).features) == KINDS
+    assert feature_kinds(dummy_row(WANTED).features) == KINDS
 
 
 def test_an_arrow_table_is_the_same() -> None:
     frame = as_a_reader_gives([ROW, ROW]).assign(id=[1, None])
-    made = received_table(WANTED, pa.Table.from_pandas(frame))
+    made = parse_table(WANTED, pa.Table.from_pandas(frame))
     pd.testing.assert_frame_equal(made.features, cast_features(KINDS, frame))
     assert made.others["id"].to_pylist() == [1, None]
 
@@ -128,24 +128,24 @@ WRONG: dict[str, tuple[str, Any]] = {
 @pytest.mark.parametrize(("name", "value"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_named(name: str, value: Any) -> None:
     with pytest.raises(DataError, match=f"the column '{name}' ") as refused:
-        received_rows(WANTED, [ROW | {name: value}])
+        parse_rows(WANTED, [ROW | {name: value}])
     assert len(str(refused.value)) < 250
 
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(DataError, match="'at' is missing in row 1"):
-        received_rows(WANTED, [ROW, {name: value for name, value in ROW.items() if name != "at"}])
+        parse_rows(WANTED, [ROW, {name: value for name, value in ROW.items() if name != "at"}])
     with pytest.raises(DataError, match="'whole' is missing"):
-        received_cells(WANTED, {})
+        parse_columns(WANTED, {})
 
 
 def test_text_that_is_sent_once_and_named_often_is_bounded() -> None:
     one = FeatureSpec({"text": "text"}, {})
-    indices, size = np.zeros(1_000, "int8"), MOST_UNPACKED // 1_000
+    indices, size = np.zeros(1_000, "int8"), MAX_UNPACKED_BYTES // 1_000
     fits = pa.DictionaryArray.from_arrays(indices, ["x" * size])
-    assert len(received_table(one, pa.table({"text": fits}))) == 1_000
+    assert len(parse_table(one, pa.table({"text": fits}))) == 1_000
     bomb = pa.DictionaryArray.from_arrays(indices, ["x" * (size + 100)])
     with pytest.raises(DataError, match="'text' holds more than"):
-        received_table(one, pa.table({"text": bomb}))
+        parse_table(one, pa.table({"text": bomb}))
     with pytest.raises(ModelError, match="'text'"):
-        received_table(one, pa.table({"text": [1]}))
+        parse_table(one, pa.table({"text": [1]}))

@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 
 from refit.errors import ModelError
-from refit.modelling.preparation import baseline_model, fit_seeded, pick, prepare, seeded
+from refit.modelling.preparation import baseline_model, fill_empty_columns, fit_seeded, select_features, set_seeds
 
 DTYPES = [
     "float64",
@@ -29,7 +29,7 @@ DTYPES = [
 def test_a_column_without_a_value_gets_a_constant_one(dtype):
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "gone": pd.Series([None] * 3, dtype=dtype)}, index=[3, 5, 9])
     frame["gone"] = pd.Series([None] * 3, dtype=dtype, index=frame.index)
-    prepared = prepare(frame, ["gone", "x"])
+    prepared = fill_empty_columns(frame, ["gone", "x"])
     assert prepared["gone"].nunique(dropna=False) == 1
     assert prepared["gone"].notna().all()
     assert list(prepared.columns) == ["gone", "x"]
@@ -40,24 +40,24 @@ def test_a_column_without_a_value_gets_a_constant_one(dtype):
 
 def test_other_columns_are_left_as_they_are():
     frame = pd.DataFrame({"x": [1.0, np.nan], "constant": [7, 7], "text": pd.Series(["a", None], dtype="category")})
-    prepared = prepare(frame.assign(y=1), ["text", "constant", "x"])
+    prepared = fill_empty_columns(frame.assign(y=1), ["text", "constant", "x"])
     pd.testing.assert_frame_equal(prepared, frame[["text", "constant", "x"]])
 
 
 def test_boosting_fits_what_it_raised_on():
     frame = pd.DataFrame({"x": np.arange(50.0), "gone": np.full(50, np.nan)})
-    model = HistGradientBoostingRegressor().fit(prepare(frame, ["x", "gone"]), frame["x"])
+    model = HistGradientBoostingRegressor().fit(fill_empty_columns(frame, ["x", "gone"]), frame["x"])
     assert np.isfinite(model.predict(frame[["x", "gone"]])).all()
 
 
 def test_a_missing_feature_is_named():
     with pytest.raises(ModelError, match="feature 'z' is not among the columns x, y"):
-        pick(pd.DataFrame({"x": [1], "y": [2]}), ["x", "z"])
+        select_features(pd.DataFrame({"x": [1], "y": [2]}), ["x", "z"])
 
 
 def test_random_states_are_seeded_at_any_depth_where_unset():
     inner = SelectFromModel(LogisticRegression())
-    pipeline = seeded(make_pipeline(inner, Ridge(random_state=3)), 11)
+    pipeline = set_seeds(make_pipeline(inner, Ridge(random_state=3)), 11)
     params = pipeline.get_params(deep=True)
     assert params["selectfrommodel__estimator__random_state"] == 11
     assert params["ridge__random_state"] == 3
@@ -67,7 +67,7 @@ def test_a_seeded_boosting_predicts_the_same_twice():
     rng = np.random.default_rng(0)
     rows = pd.DataFrame({"x": rng.normal(size=11_000)})
     target = rows["x"] + rng.normal(size=11_000)
-    first, second = (seeded(HistGradientBoostingRegressor(max_iter=20), 5).fit(rows, target) for _ in range(2))
+    first, second = (set_seeds(HistGradientBoostingRegressor(max_iter=20), 5).fit(rows, target) for _ in range(2))
     assert (first.predict(rows) == second.predict(rows)).all()
 
 

@@ -15,7 +15,7 @@ from refit import GatePolicy, Project
 from refit.errors import ModelError, ProjectError
 from refit.modelling.predictions import predict_once
 from refit.modelling.preparation import baseline_model
-from refit.modelling.scoring import metric_of, score
+from refit.modelling.scoring import primary_metric, score
 
 RNG = np.random.default_rng(7)
 X = pd.DataFrame(RNG.normal(size=(400, 3)), columns=["a", "b", "c"])
@@ -155,10 +155,10 @@ def test_the_trivial_model_scores_an_auc_of_one_half():
     ],
 )
 def test_the_default_metric_follows_the_target(kind, classes, metric):
-    assert metric_of(project(kind), classes) == metric
-    assert metric_of(project(kind, "accuracy"), classes) == "accuracy"
+    assert primary_metric(project(kind), classes) == metric
+    assert primary_metric(project(kind, "accuracy"), classes) == "accuracy"
 
 
 def test_an_unknown_metric_names_those_that_are_close():
     with pytest.raises(ProjectError, match=r"'rocauc'.*roc_auc"):
-        metric_of(project(metric="rocauc"), [0, 1])
+        primary_metric(project(metric="rocauc"), [0, 1])

@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from refit import Project, TrainingPolicy, Window
-from refit.modelling.training_window import candidate_windows, choose, choose_window
+from refit.modelling.training_window import candidate_windows, choose_candidate, choose_window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FEATURES = 20
@@ -175,4 +175,4 @@ NAN = [math.nan] * 5
     ids=["equal", "better", "within an error", "best two alike", "unfitted", "none", "too few blocks", "paired blocks"],
 )
 def test_the_longest_within_a_standard_error_of_the_best(scores, expected):
-    assert choose(np.array(scores, dtype=float)) == expected
+    assert choose_candidate(np.array(scores, dtype=float)) == expected

@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeRegressor
 
 from refit import Project, Window
-from refit.modelling.trials import drawn_alike
+from refit.modelling.trials import sample_paired
 from refit.monitoring import benefit_probe as probing
 from refit.monitoring.benefit_probe import gains, probe
 from refit.monitoring.evidence import Probe
@@ -124,12 +124,12 @@ def test_the_winner_among_many_is_not_taken_at_its_word() -> None:
 
 def test_draws_from_overlapping_parts_share_what_they_can() -> None:
     everything = pd.DataFrame({"x": range(1_000)})
-    small, large = (drawn_alike(part, 100, everything.index, 7) for part in (everything[200:500], everything))
+    small, large = (sample_paired(part, 100, everything.index, 7) for part in (everything[200:500], everything))
     assert (len(small), len(large)) == (100, 100)
     assert small.index.is_monotonic_increasing
     assert set(large.index[(large.index >= 200) & (large.index < 500)]) <= set(small.index)
-    assert drawn_alike(everything[:100], 100, everything.index, 7).equals(everything[:100])
-    assert not drawn_alike(everything, 100, everything.index, 8).equals(large)
+    assert sample_paired(everything[:100], 100, everything.index, 7).equals(everything[:100])
+    assert not sample_paired(everything, 100, everything.index, 8).equals(large)
 
 
 def test_a_small_window_finds_a_turn_that_only_its_own_rows_show() -> None:

@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from refit import Project, Window
-from refit.data.split import microseconds
+from refit.data.split import to_microseconds
 from refit.gate.evaluations import Evaluation
 from refit.modelling.predictions import predict_once
 from refit.modelling.scoring import score
@@ -69,11 +69,11 @@ def reported(seed, metric, late) -> Outcome:
         concerned = high if late == "high ones late" else ~high
         too_late = concerned & (rng.random(ROWS) < 0.05 / concerned.mean())
         delay = np.where(too_late, DELAY + rng.exponential(60, ROWS), delay)
-    stamps = (times * DAY_US).astype(np.int64) + microseconds(START)
+    stamps = (times * DAY_US).astype(np.int64) + to_microseconds(START)
     there = times + delay <= DAYS
-    mature = stamps < microseconds(mature_until(START + timedelta(days=DAYS), definition.label_delay))
+    mature = stamps < to_microseconds(mature_until(START + timedelta(days=DAYS), definition.label_delay))
     found = newest_mature(stamps[mature], there[mature], timedelta(days=LENGTH), PerformancePolicy())
-    inside = (stamps >= microseconds(found.window.start)) & (stamps < microseconds(found.window.end))
+    inside = (stamps >= to_microseconds(found.window.start)) & (stamps < to_microseconds(found.window.end))
     labels = pd.Series(np.where(there, truth, np.nan)[inside])
     said = predict_once(model, frame[inside])
     when = pd.Series(pd.to_datetime(stamps[inside], unit="us", utc=True))

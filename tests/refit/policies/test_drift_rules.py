@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from refit.drift.alarms import holm, lasting, limits
 from refit.errors import ProjectError
-from refit.policies.drift_rules import judged_by, parse
+from refit.policies.drift_rules import apply_rules, parse_rule
 from refit.policies.monitoring import DriftPolicy
 from refit.records.drift_findings import DomainDrift, Drift
 from refit.windows import Window
@@ -62,7 +62,7 @@ def test_floors_are_stricter_without_calibration() -> None:
     ],
 )
 def test_rules_mark_in_place_of_the_alarm(rules: tuple[str, ...], marked: tuple[str, ...]) -> None:
-    assert judged_by(rules, found("rain", together=True)).drifted == marked
+    assert apply_rules(rules, found("rain", together=True)).drifted == marked
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_rules_mark_in_place_of_the_alarm(rules: tuple[str, ...], marked: tuple[
 )
 def test_a_mistake_is_a_sentence_already_when_the_policy_is_written(rule: str, said: str) -> None:
     with pytest.raises(ProjectError) as mistake:
-        parse(rule)
+        parse_rule(rule)
     assert said in str(mistake.value)
     with pytest.raises(ValidationError) as refused:
         DriftPolicy(rules=(rule,))
@@ -85,4 +85,4 @@ def test_a_mistake_is_a_sentence_already_when_the_policy_is_written(rule: str, s
 
 def test_a_column_that_is_not_compared_is_named() -> None:
     with pytest.raises(ProjectError, match="'snow', which is not compared: use one of wind, rain, heat"):
-        judged_by(("psi > 0.2 on any of [snow]",), found())
+        apply_rules(("psi > 0.2 on any of [snow]",), found())

@@ -6,7 +6,7 @@ import pytest
 from refit import Window
 from refit.errors import StateError
 from refit.gate.evaluations import Evaluation
-from refit.records.ledger import GENESIS, Entry, as_payload, chain_hash, from_payload, verify
+from refit.records.ledger import GENESIS, Entry, as_payload, chain_hash, find_broken_entry, from_payload
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -22,8 +22,8 @@ def chain(length: int, once: str | None = None) -> list[Entry]:
 
 
 def test_an_untouched_chain_holds() -> None:
-    assert verify([]) is None
-    assert verify(chain(5)) is None
+    assert find_broken_entry([]) is None
+    assert find_broken_entry(chain(5)) is None
 
 
 @pytest.mark.parametrize(
@@ -35,32 +35,32 @@ def test_an_untouched_chain_holds() -> None:
 def test_a_change_of_any_field_is_found(change: dict[str, object]) -> None:
     entries = chain(5)
     entries[2] = replace(entries[2], **change)
-    assert verify(entries) == change.get("id", 3)
+    assert find_broken_entry(entries) == change.get("id", 3)
 
 
 def test_what_must_not_be_recorded_twice_is_hashed_too() -> None:
     entries = chain(5, once="key")
-    assert verify(entries) is None
+    assert find_broken_entry(entries) is None
     for once in ("kez", None):
-        assert verify([*entries[:2], replace(entries[2], once=once), *entries[3:]]) == 3
+        assert find_broken_entry([*entries[:2], replace(entries[2], once=once), *entries[3:]]) == 3
 
 
 def test_entries_from_before_that_was_hashed_still_hold_and_come_first() -> None:
     old = [replace(entry, once="key") for entry in chain(3)]
-    assert verify(old) is None
+    assert find_broken_entry(old) is None
     payload = {"number": 4}
     digest = chain_hash(old[-1].hash, "rentals", "verdict", AT, payload, "new")
     new = Entry(4, "rentals", "verdict", AT, payload, old[-1].hash, digest, "new")
-    assert verify([*old, new]) is None
+    assert find_broken_entry([*old, new]) is None
     digest = chain_hash(new.hash, "rentals", "verdict", AT, payload)
-    assert verify([*old, new, Entry(5, "rentals", "verdict", AT, payload, new.hash, digest)]) is None
-    assert verify([*old, new, Entry(5, "rentals", "verdict", AT, payload, new.hash, digest, "added")]) == 5
+    assert find_broken_entry([*old, new, Entry(5, "rentals", "verdict", AT, payload, new.hash, digest)]) is None
+    assert find_broken_entry([*old, new, Entry(5, "rentals", "verdict", AT, payload, new.hash, digest, "added")]) == 5
 
 
 def test_a_removed_entry_is_found() -> None:
     entries = chain(5)
-    assert verify(entries[1:]) == 2
-    assert verify(entries[:2] + entries[3:]) == 4
+    assert find_broken_entry(entries[1:]) == 2
+    assert find_broken_entry(entries[:2] + entries[3:]) == 4
 
 
 def test_a_rewritten_entry_with_a_fitting_hash_breaks_the_next_one() -> None:
@@ -68,7 +68,7 @@ def test_a_rewritten_entry_with_a_fitting_hash_breaks_the_next_one() -> None:
     payload = {"number": 3, "value": 99.0}
     digest = chain_hash(entries[2].previous, "rentals", "verdict", AT, payload)
     entries[2] = replace(entries[2], payload=payload, hash=digest)
-    assert verify(entries) == 4
+    assert find_broken_entry(entries) == 4
 
 
 def test_the_hash_ignores_key_order_and_the_zone_an_instant_is_written_in() -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from refit.records.ledger import as_payload, from_payload
-from refit.records.recipes import Cause, Recipe, Reproduction, changes, versions_in
+from refit.records.recipes import Recipe, RecipeChange, Reproduction, find_changes, parse_versions
 
 LOCK = "numpy==1.0\nscipy==1.17\n"
 NOW = "numpy==2.0\nscipy==1.17\nnew==1\n"
@@ -24,7 +24,7 @@ RECIPE = Recipe(
 
 
 def causes(**now: object) -> dict[str, tuple[str, str]]:
-    found = changes(RECIPE, replace(RECIPE, **now), (LOCK, NOW if "lock_hash" in now else LOCK))
+    found = find_changes(RECIPE, replace(RECIPE, **now), (LOCK, NOW if "lock_hash" in now else LOCK))
     return {one.what: (one.recorded, one.now) for one in found}
 
 
@@ -54,27 +54,27 @@ def test_what_is_installed_counts_where_the_lock_is_the_same() -> None:
 @pytest.mark.parametrize("edited", ["", "numpy==9.9\n"])
 def test_a_copy_of_the_lock_that_is_not_the_recorded_one_is_not_believed(edited: str) -> None:
     now = replace(RECIPE, lock_hash=sha(NOW), packages="numpy==2.0\nscipy==1.17")
-    (found,) = changes(RECIPE, now, (edited, NOW))
+    (found,) = find_changes(RECIPE, now, (edited, NOW))
     assert (found.recorded, found.now) == ("numpy 1.0", "numpy 2.0")
-    (found,) = changes(replace(RECIPE, packages=""), replace(now, packages=""), (edited, NOW))
+    (found,) = find_changes(replace(RECIPE, packages=""), replace(now, packages=""), (edited, NOW))
     assert found.recorded == f"a lock {RECIPE.lock_hash[:12]} that MLflow has no true copy of"
 
 
 def test_a_uv_lock_is_read() -> None:
     text = 'version = 1\n[[package]]\nname = "numpy"\nversion = "2.4.0"\n[[package]]\nname = "refit"\n'
-    assert versions_in(text) == {"numpy": "2.4.0", "refit": ""}
+    assert parse_versions(text) == {"numpy": "2.4.0", "refit": ""}
 
 
 def test_a_record_that_kept_less_is_read_and_blames_nothing_that_it_does_not_know() -> None:
     old = {name: value for name, value in as_payload(RECIPE).items() if name not in ("python", "tuned", "packages")}
     recipe = from_payload(Recipe, old)
-    assert changes(recipe, replace(RECIPE, packages=""), (LOCK, LOCK)) == ()
+    assert find_changes(recipe, replace(RECIPE, packages=""), (LOCK, LOCK)) == ()
 
 
 def test_a_difference_that_nothing_explains_is_unknown() -> None:
     found = Reproduction("tides", 3, False, 0.5, 10, "today's", (), 1.0)  # noqa: FBT003
     assert [one.what for one in found.causes] == ["unknown"]
-    seed = Cause("seed", "0", "7")
+    seed = RecipeChange("seed", "0", "7")
     assert replace(found, differs=(seed,)).causes == (seed,)
     same = replace(found, reproduced=True, difference=0.0, differs=(seed,))
     assert (same.causes, same.as_json()["differs"]) == ((), [{"what": "seed", "recorded": "0", "now": "7"}])

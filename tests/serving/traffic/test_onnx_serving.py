@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from refit.errors import ModelError
-from refit.inference.onnx_choice import ONNX, SKLEARN, difference
+from refit.inference.onnx_choice import ONNX, SKLEARN, runtime_difference
 from refit.inference.predictor import Prediction, Predictor
-from refit.inference.request_rows import received_rows
+from refit.inference.request_rows import parse_rows
 from refit.records.references import Champion
 from refit_infra.settings import QUIET
 from refit_serving.rows.loaded_model import LoadedModel, load_champion
@@ -50,11 +50,11 @@ def served(champion: Champion) -> LoadedModel:
 
 
 def asked(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
-    return served.model.say(received_rows(served.wanted, rows))
+    return served.model.say(parse_rows(served.wanted, rows))
 
 
 def by_sklearn(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
-    return Predictor(served.model.model).say(received_rows(served.wanted, rows))
+    return Predictor(served.model.model).say(parse_rows(served.wanted, rows))
 
 
 def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
@@ -73,18 +73,18 @@ def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
 def test_it_answers_first_and_says_the_same(served: LoadedModel, depot: Depot) -> None:
     rows = depot.rows[FEATURES].head(20).to_dict("records")
     assert served.model.form is not None
-    received = received_rows(served.wanted, rows)
+    received = parse_rows(served.wanted, rows)
     assert received.cells is not None
     first = served.model.form.say(received.cells)
     assert first is not None
-    assert difference(first, by_sklearn(served, rows)) < 1e-12
+    assert runtime_difference(first, by_sklearn(served, rows)) < 1e-12
     assert served.quick
 
 
 @pytest.mark.parametrize("carrier", ["unseen", None, "nan", ""])
 def test_what_it_does_not_know_is_answered_as_ever(served: LoadedModel, carrier: str | None) -> None:
     rows = [{"weight": 3.5, "distance": 400.0, "carrier": carrier}]
-    assert difference(asked(served, rows), by_sklearn(served, rows)) < 1e-12
+    assert runtime_difference(asked(served, rows), by_sklearn(served, rows)) < 1e-12
 
 
 def test_a_refusal_reads_as_ever(served: LoadedModel) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from refit.inference.request_rows import received_rows, received_table
+from refit.inference.request_rows import parse_rows, parse_table
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import LoadedModel, load_champion
 from refit_serving.rows.request import Limits
@@ -31,7 +31,7 @@ def served(depot: Depot) -> LoadedModel:
 
 def record(served: LoadedModel, depot: Depot, name: str, rows: int = 1, key: int | None = None) -> PredictionRecord:
     sent = depot.rows[FEATURES].head(rows).to_dict("records")
-    asked = received_rows(served.wanted, [row if key is None else {**row, "parcel": key} for row in sent])
+    asked = parse_rows(served.wanted, [row if key is None else {**row, "parcel": key} for row in sent])
     return PredictionRecord(served, asked, served.model.say(asked.features), name, datetime.now(UTC), 100)
 
 
@@ -101,7 +101,7 @@ def test_json_and_arrow_with_and_without_keys_share_a_batch(served: LoadedModel,
 
     table = pa.Table.from_pandas(depot.rows[[*FEATURES, "parcel", "sent_at"]].head(4), preserve_index=False)
     table = table.set_column(2, "carrier", table["carrier"].dictionary_encode())
-    asked = received_table(served.wanted, table)
+    asked = parse_table(served.wanted, table)
     log = PredictionLog(Limits(), Metrics())
     log.put(record(served, depot, "keyless"))
     log.put(record(served, depot, "keyed", key=2**60 + 1))

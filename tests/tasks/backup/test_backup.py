@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from refit.errors import LedgerBroken, StateError
-from refit.results.maintenance import Manifest, Stamp
+from refit.results.maintenance import FileStamp, Manifest
 from refit_tasks.backup.archive import MANIFEST, stamp_of
 from refit_tasks.backup.backup import LEDGER, back_up, restore
 from refit_tasks.ledger.generations import current_champion
@@ -265,7 +265,7 @@ def test_a_ledger_goes_from_any_database_to_any_other(judge, tmp_path: Path, hom
 
 
 def test_no_file_of_a_backup_lies_outside_of_it() -> None:
-    stamp = Stamp(size=0, sha256="")
+    stamp = FileStamp(size=0, sha256="")
     for name in ("../x", "/etc/passwd", "a/../../x", "a//b"):
         with pytest.raises(ValueError, match="is no place within the backup"):
             Manifest(

@@ -17,8 +17,8 @@ from sklearn.dummy import DummyRegressor
 from refit import FairnessPolicy, GatePolicy, IngestionPolicy, Project, Window
 from refit.data.contract import Contract, Rule
 from refit.errors import ContractViolation, DataError, LoadFailed
-from refit.inference.request_rows import FeatureSpec, received_cells
-from refit.labels import Labels, label_rows, read_labels
+from refit.inference.request_rows import FeatureSpec, parse_columns
+from refit.labels import Labels, parse_label_file, parse_labels
 from refit_tasks.ingestion.label_join import join_labels, read_label_file
 from refit_tasks.ingestion.load import stage
 
@@ -45,10 +45,10 @@ def test_they_are_no_features_and_have_no_role_that_is_shown() -> None:
 
 
 def test_a_table_without_such_a_column_is_refused() -> None:
-    from refit.data.schema import unify
+    from refit.data.schema import unify_schemas
 
     with pytest.raises(ContractViolation, match="email"):
-        unify([pa.schema([("at", pa.timestamp("us", "UTC")), ("y", pa.int64())])], visits(key=()))
+        unify_schemas([pa.schema([("at", pa.timestamp("us", "UTC")), ("y", pa.int64())])], visits(key=()))
 
 
 def fails(_window: Window) -> pd.DataFrame:
@@ -82,9 +82,12 @@ def test_labels_and_requests_are_refused_without_the_value(home: Path, tmp_path:
     wanted = FeatureSpec({"x": "number"}, {"email": "integer"}, ("email",))
     refusals: tuple[tuple[type[Exception], Callable[[], Any]], ...] = (
         (ContractViolation, lambda: Labels(two, ["email"], "y", ("email",))),
-        (ContractViolation, lambda: read_labels(visits(), "late.csv", odd, numbers)),
-        (DataError, lambda: label_rows({"email": "number", "y": "integer"}, {"email": [EMAIL], "y": [1]}, ("email",))),
-        (DataError, lambda: received_cells(wanted, {"x": [1.0], "email": [EMAIL]})),
+        (ContractViolation, lambda: parse_label_file(visits(), "late.csv", odd, numbers)),
+        (
+            DataError,
+            lambda: parse_labels({"email": "number", "y": "integer"}, {"email": [EMAIL], "y": [1]}, ("email",)),
+        ),
+        (DataError, lambda: parse_columns(wanted, {"x": [1.0], "email": [EMAIL]})),
         (LoadFailed, lambda: read_label_file(tmp_path / "late.csv", ("email",))),
         (LoadFailed, lambda: join_labels(visits(), tmp_path / "late.csv")),
     )

@@ -12,7 +12,7 @@ import pytest
 
 from refit import Window
 from refit.errors import LoadFailed
-from refit.inference.prediction_rows import Asked, Role, Source, prediction_rows
+from refit.inference.prediction_rows import PredictionContext, Role, Source, prediction_rows
 from refit.requests import requests
 from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.ingest import ingest
@@ -60,7 +60,7 @@ def ask(
     source: Source = "http",
     features: tuple[str, ...] = ("x", "open", "place"),
 ) -> None:
-    asked = Asked(1, 1, role, source, MIDDLE + timedelta(seconds=seconds))
+    asked = PredictionContext(1, 1, role, source, MIDDLE + timedelta(seconds=seconds))
     said = pa.table({
         "prediction": pa.array([0.5] * len(rows)), "score": pa.nulls(len(rows), pa.float64()),
         "scores": pa.nulls(len(rows), pa.list_(pa.float64())), "classes": pa.nulls(len(rows), pa.list_(pa.string())),

@@ -17,7 +17,7 @@ from sklearn.dummy import DummyRegressor
 from refit import Project, Window
 from refit.errors import ProjectError, StateError
 from refit.gate.evaluations import Judgement
-from refit.inference.prediction_rows import Asked, prediction_rows, said_by
+from refit.inference.prediction_rows import PredictionContext, prediction_columns, prediction_rows
 from refit.modelling.predictions import predict_once
 from refit.records.ledger import as_payload
 from refit.results.erasures import parse_keys
@@ -80,8 +80,8 @@ def filled(home: Path) -> Project:
 
 def _predictions(rows: pa.Table) -> pa.Table:
     features = pd.DataFrame({"hour": range(rows.num_rows)})
-    said = said_by(predict_once(DummyRegressor().fit(features, [0.0] * len(features)), features))
-    asked = Asked(version=1, generation=1, role="champion", source="batch", scored_at=AT)
+    said = prediction_columns(predict_once(DummyRegressor().fit(features, [0.0] * len(features)), features))
+    asked = PredictionContext(version=1, generation=1, role="champion", source="batch", scored_at=AT)
     return prediction_rows(asked, said, features, keys=rows.select(["customer", "at"]), event_time=rows["at"])
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from refit.errors import StateError
 from refit.records.references import Champion
-from refit.results.maintenance import kept_versions
+from refit.results.maintenance import select_kept_versions
 from refit_tasks.decision.lock import holding
 from refit_tasks.ledger.record import record, verify_ledger
 from refit_tasks.maintenance.doctor import mend
@@ -216,8 +216,8 @@ def test_rows_that_are_older_than_a_project_keeps_leave_table_and_quarantine(
 def test_whatever_is_asked_for_the_champion_and_what_is_bound_stays(
     there: set[int], champions: list[int], bound: set[int], newest: int
 ) -> None:
-    kept = kept_versions(there, champions, bound, newest)
+    kept = select_kept_versions(there, champions, bound, newest)
     assert kept <= there
     assert ({*champions[:1], *bound} & there) <= kept
     assert set(sorted(there)[-newest:] if newest else ()) <= kept
-    assert kept <= kept_versions(there, champions, bound, newest + 1)
+    assert kept <= select_kept_versions(there, champions, bound, newest + 1)

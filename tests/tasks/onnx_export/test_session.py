@@ -18,8 +18,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, PolynomialFeatu
 from sklearn.tree import DecisionTreeClassifier
 
 from refit.errors import ModelError, UntrustedModel
-from refit.inference.feature_schema import kinds_of
-from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm, difference
+from refit.inference.feature_schema import feature_kinds
+from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm, runtime_difference
 from refit.inference.predictor import Predictor, VerifiedDomain, columns_of
 from refit_tasks.onnx_export.session import OnnxForm, converted, digest, load_form, packed
 from refit_tasks.onnx_export.verify import FILE, try_form
@@ -41,7 +41,7 @@ TEXTS, NUMBERS = ["town", "size"], ["count", "weight", "gaps", "fragile"]
 AMOUNT = ROWS["count"] + ROWS["weight"].abs() * ROWS["gaps"].fillna(50) + 30 * ROWS["fragile"]
 LATE = AMOUNT.gt(AMOUNT.median()).map({True: "late", False: "soon"})
 THREE = pd.cut(AMOUNT, 3, labels=["a", "b", "c"]).astype(str)
-KINDS = kinds_of(ROWS)
+KINDS = feature_kinds(ROWS)
 
 
 def codes() -> Any:
@@ -90,7 +90,7 @@ def test_both_forms_say_the_same(model: Any, target: Any, tmp_path: Path) -> Non
 
 
 def made(model: Any, rows: pd.DataFrame) -> OnnxForm:
-    kinds = kinds_of(rows)
+    kinds = feature_kinds(rows)
     proven = VerifiedDomain(kinds, {}, frozenset(kinds))
     return OnnxForm(packed(converted(model, kinds), proven), Predictor(model).labels)
 
@@ -102,7 +102,7 @@ def test_a_value_on_a_threshold_goes_where_scikit_learn_sends_it(kind: Any) -> N
     edges = np.unique((rows["x"].to_numpy()[1:] + rows["x"].to_numpy()[:-1]) / 2)
     around = np.concatenate([edges, np.nextafter(edges, 0), np.nextafter(edges, 99)])
     asked = pd.DataFrame({"x": around, "y": 0.5})
-    said = made(model, rows).say(columns_of(asked, kinds_of(rows)))
+    said = made(model, rows).say(columns_of(asked, feature_kinds(rows)))
     assert said is not None
     np.testing.assert_allclose(said.predictions, model.predict(asked), atol=1e-12)
     single = model.predict(asked.astype("float32").astype("float64"))
@@ -124,7 +124,7 @@ def test_gaps_and_texts_that_scikit_learn_refuses_are_left_to_it(tmp_path: Path)
     rows = ROWS[["size", "weight"]]
     columns = make_column_transformer((OneHotEncoder(), ["size"]), remainder="passthrough")
     model = make_pipeline(columns, linear_model.LogisticRegression()).fit(rows, LATE)
-    kinds = kinds_of(rows)
+    kinds = feature_kinds(rows)
     assert try_form(model, kinds, rows, tmp_path)["name"] == ONNX
     form = OnnxForm((tmp_path / FILE).read_bytes(), Predictor(model).labels)
     for row in ({"size": ["l"], "weight": [1.0]}, {"size": [None], "weight": [1.0]}, {"size": ["s"], "weight": [None]}):
@@ -144,13 +144,13 @@ WITHOUT: dict[str, tuple[Any, str]] = {
 def test_what_has_no_exact_form_is_refused_by_name(model: Any, named: str) -> None:
     rows = ROWS[["count"]].astype("float64")
     with pytest.raises(ModelError, match=named):
-        converted(model.fit(rows, AMOUNT), kinds_of(rows))
+        converted(model.fit(rows, AMOUNT), feature_kinds(rows))
 
 
 def test_trees_of_categories_and_times_have_none() -> None:
     sized = ROWS[["size", "weight"]]
     with pytest.raises(ModelError, match="categor"):
-        converted(ensemble.HistGradientBoostingRegressor().fit(sized, AMOUNT), kinds_of(sized))
+        converted(ensemble.HistGradientBoostingRegressor().fit(sized, AMOUNT), feature_kinds(sized))
     with pytest.raises(ModelError, match="'at' holds times"):
         converted(linear_model.Ridge(), {"at": "time"})
 
@@ -176,7 +176,7 @@ def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.M
     assert read is not None
     said = read.say({"weight": [5.0]})
     assert said is not None
-    assert difference(said, Predictor(model).say(pd.DataFrame({"weight": [5.0]}))) < 1e-12
+    assert runtime_difference(said, Predictor(model).say(pd.DataFrame({"weight": [5.0]}))) < 1e-12
     assert load_form(tmp_path, ServingForm(SKLEARN, ""), []) is None
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(UntrustedModel, match="not what the ledger says"):

@@ -8,7 +8,7 @@ import pytest
 from refit import Project
 from refit.gate.evaluations import Judgement
 from refit.monitoring.decisions import Decision, Finding
-from refit.records.recipes import Cause, Reproduction
+from refit.records.recipes import RecipeChange, Reproduction
 from refit.records.references import Challenger, Champion, Ingestion
 from refit.records.verdicts import Reason, Verdict
 from refit.results.flows import MonitorOutcome, RetrainOutcome
@@ -144,7 +144,10 @@ def test_the_other_flows_say_what_came_of_them(outcome) -> None:
     )
     assert reproduced(again) == "version 3 is reproduced: by 1e-12 at most, on 4,000 rows"
     other = replace(
-        again, reproduced=False, difference=None, differs=(Cause("rows", "a", "b"), Cause("lock", "c", "d"))
+        again,
+        reproduced=False,
+        difference=None,
+        differs=(RecipeChange("rows", "a", "b"), RecipeChange("lock", "c", "d")),
     )
     assert reproduced(other) == (
         "version 3 differs: nothing was fitted, on 4,000 rows; different from the record: rows, lock"

@@ -15,18 +15,18 @@ import pyarrow as pa
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from refit.inference.prediction_rows import Asked, prediction_rows, said_by
+from refit.inference.prediction_rows import PredictionContext, prediction_columns, prediction_rows
 from refit.modelling.predictions import predict_once
 from refit_tasks.storage.delta import open_table, read, schema_of
 from refit_tasks.storage.predictions_table import EVERY, append, predictions_of
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ASKED = Asked(version=3, generation=2, role="champion", source="http", scored_at=AT)
+ASKED = PredictionContext(version=3, generation=2, role="champion", source="http", scored_at=AT)
 X = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0], "count": [1, 2, 3, 4]})
 
 
-def some(features: pd.DataFrame = X, asked: Asked = ASKED, first: int = 0, **more) -> pa.Table:
-    said = said_by(predict_once(LinearRegression().fit(X, X["size"]), X.head(len(features))))
+def some(features: pd.DataFrame = X, asked: PredictionContext = ASKED, first: int = 0, **more) -> pa.Table:
+    said = prediction_columns(predict_once(LinearRegression().fit(X, X["size"]), X.head(len(features))))
     ids = [f"request {first + row}" for row in range(len(features))]
     return prediction_rows(asked, said, features, request_id=ids, **more)
 
@@ -73,11 +73,11 @@ def test_what_was_asked_and_said_stands_in_columns_of_its_own() -> None:
 
 def test_two_classes_have_a_score_and_more_have_scores() -> None:
     two = LogisticRegression().fit(X, ["no", "no", "yes", "yes"])
-    said = said_by(predict_once(two, X))
+    said = prediction_columns(predict_once(two, X))
     assert said["prediction"].to_pylist() == ["no", "no", "yes", "yes"]
     np.testing.assert_allclose(said["score"], two.predict_proba(X)[:, 1])
     three = LogisticRegression().fit(X, [0, 1, 2, 2])
-    said = said_by(predict_once(three, X))
+    said = prediction_columns(predict_once(three, X))
     assert said["prediction"].type == pa.float64()
     assert said["classes"][0].as_py() == ["0", "1", "2"]
     np.testing.assert_allclose(said["scores"].to_pylist(), three.predict_proba(X))
@@ -100,7 +100,7 @@ def test_two_classes_have_a_score_and_more_have_scores() -> None:
 )
 def test_a_feature_of_another_type_is_never_coerced(column: pd.Series, shown: list | None, where: str) -> None:
     append("parcels", some(), "one")
-    later = Asked(version=4, generation=3, role="champion", source="http", scored_at=AT)
+    later = PredictionContext(version=4, generation=3, role="champion", source="http", scored_at=AT)
     append("parcels", some(X.assign(count=column), later, first=4), "two")
     rows = held().sort_values("request_id")
     assert list(rows["feature__count"][rows["version"] == 3]) == [1.0, 2.0, 3.0, 4.0]

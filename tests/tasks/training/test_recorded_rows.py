@@ -13,7 +13,7 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project
 from refit.errors import CannotReproduce
-from refit.records.recipes import Cause
+from refit.records.recipes import RecipeChange
 from refit.records.references import SnapshotRef
 from refit_tasks.storage.delta import open_table, write
 from refit_tasks.storage.snapshots import take_snapshot
@@ -47,7 +47,7 @@ def test_the_same_rows_are_read_whatever_came_later(ref: SnapshotRef) -> None:
 
 def test_rows_that_were_exchanged_are_named(ref: SnapshotRef) -> None:
     recorded = replace(ref, fingerprint="0" * 32)
-    cause = Cause("data", f"fingerprint {'0' * 32}", f"fingerprint {ref.fingerprint}")
+    cause = RecipeChange("data", f"fingerprint {'0' * 32}", f"fingerprint {ref.fingerprint}")
     assert rows_on_record(TIDES, recorded) == (None, (cause,))
     rows, causes = held_out(TIDES, recorded)
     assert (len(rows), causes) == (20, (cause,))

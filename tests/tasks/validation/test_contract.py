@@ -12,8 +12,8 @@ import pytest
 from sklearn.dummy import DummyClassifier
 
 from refit import ContractPolicy, Project
-from refit.data.contract import Batch, Contract, Fault, Rule
-from refit.data.derived_contract import derive
+from refit.data.contract import BatchCounts, Contract, Fault, Rule
+from refit.data.derived_contract import derive_contract
 from refit.errors import BrokenProject, ContractViolation
 from refit.records.references import Champion, ModelRef
 from refit_tasks.ledger.record import entries
@@ -66,12 +66,12 @@ def judged(table, *rules):
 
 
 def test_a_derived_contract_accepts_its_own_reference():
-    findings = judge_rows(derive(project(), [parcels()]), parcels())
+    findings = judge_rows(derive_contract(project(), [parcels()]), parcels())
     assert (findings.faults, findings.warned) == ([], {})
 
 
 def test_a_derived_contract_finds_what_is_wrong():
-    contract = derive(project(), [parcels()])
+    contract = derive_contract(project(), [parcels()])
     piece = changed(parcels(seed=1), "weight", {5: 400.0})
     piece = changed(piece, "late", {8: 2})
     piece = changed(piece, "id", {9: None})
@@ -87,7 +87,9 @@ def test_a_derived_contract_finds_what_is_wrong():
 
 def test_other_units_are_found():
     piece = parcels().to_pandas().assign(weight=lambda rows: rows["weight"] * 100)
-    faults = judge_rows(derive(project(), [parcels()]), pa.Table.from_pandas(piece, preserve_index=False)).faults
+    faults = judge_rows(
+        derive_contract(project(), [parcels()]), pa.Table.from_pandas(piece, preserve_index=False)
+    ).faults
     assert {fault.column for fault in faults} == {"weight"}
     assert len(faults) > 190
 
@@ -164,7 +166,7 @@ def test_rules_that_need_all_rows_are_not_judged_by_piece():
 
 
 def judge_whole(*rules, pieces, batch=None):
-    batch = batch or Batch(sum(piece.num_rows for piece in pieces), 0, AT, AT)
+    batch = batch or BatchCounts(sum(piece.num_rows for piece in pieces), 0, AT, AT)
     return judge_batch(project(), Contract(rules, "project"), lambda: iter(pieces), batch)
 
 
@@ -198,12 +200,12 @@ def test_a_broken_warning_about_the_batch_is_told():
 
 
 def test_the_policy_and_the_findings_of_rows_count_too():
-    batch = Batch(100, 50, AT, AT, {("type", "weight"): 50}, {"rule on city": 1200})
+    batch = BatchCounts(100, 50, AT, AT, {("type", "weight"): 50}, {"rule on city": 1200})
     with pytest.raises(ContractViolation) as refused:
         judge_whole(pieces=[changed(parcels(50), "weight", dict.fromkeys(range(50)))], batch=batch)
     assert "column 'weight' seems retyped" in str(refused.value)
     assert "50.0% of the rows (50 of 100)" in str(refused.value)
-    calm = Batch(100, 0, AT, AT, warned={"rule on city": 1200})
+    calm = BatchCounts(100, 0, AT, AT, warned={"rule on city": 1200})
     assert judge_whole(pieces=[parcels(100)], batch=calm) == ("rule on city: 1,200 rows",)
 
 

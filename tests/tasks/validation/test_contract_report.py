@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from refit.records.references import Broken, Ingestion
+from refit.records.references import BrokenRule, Ingestion
 from refit.windows import BEGINNING, Window
 from refit_tasks.validation.contract_report import MOST_RULES, contract_line, contract_page
 from tests.support.monitored_champion import HOSTILE
@@ -19,7 +19,7 @@ INGESTION = Ingestion(
     added=900,
     corrected=5,
     warnings=("the share of missing towns is 4 %",),
-    broken=(Broken("between", "rentals", 8), Broken("key_missing", "station_id", 3)),
+    broken=(BrokenRule("between", "rentals", 8), BrokenRule("key_missing", "station_id", 3)),
 )
 
 
@@ -46,7 +46,7 @@ def test_rows_without_a_fault_are_one_line() -> None:
 
 
 def test_what_comes_from_outside_is_no_markup_and_the_page_stays_small() -> None:
-    broken = tuple(Broken(HOSTILE, f"{HOSTILE} {place}", 1) for place in range(300))
+    broken = tuple(BrokenRule(HOSTILE, f"{HOSTILE} {place}", 1) for place in range(300))
     page = contract_page(replace(INGESTION, broken=broken, warnings=(HOSTILE,)))
     assert "<script" not in page
     assert "\n# c" not in page
