@@ -29,11 +29,6 @@ BLOCKS = time_blocks(TIMES)
 HOLDOUT = SnapshotRef("m", 1, WINDOW, ROWS, "f", labelled=True)
 
 
-def at_most(share: float, repeats: int = REPEATS) -> float:
-    """Three binomial standard deviations above a share: exceeded by chance in one simulation of 700."""
-    return share + 3 * math.sqrt(share * (1 - share) / repeats)
-
-
 def wandering(rng: np.random.Generator, correlation: float, rows: int = ROWS) -> Array:
     """Errors of unit variance in which a row resembles the one before it."""
     noise = rng.normal(size=rows)

@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import special
 
 from benchmarks.false_alarms import DAY, MOVES, Move
 from refit.drift.calibration import change
@@ -24,22 +24,16 @@ from tests.support.simulated_drift import (
     number,
     wander,
 )
+from tests.support.simulation_sizes import least, most, sizes
 
 LENGTHS = [500, 5_000, 50_000]
 """Rows of a window."""
-TRIALS = 50
-"""Trials of two windows by 20 columns, for each movement and length."""
 ALLOWED = 0.01
 """The share of windows that may alarm without drift."""
 FOUND = 0.95
 """The share of changes that must be found."""
 CHANGES = 100
-LEAST = int(stats.binom.ppf(0.001, CHANGES, FOUND))
-
-
-def most(trials: int) -> int:
-    """So many alarms in that many trials are still no sign of a higher rate than allowed, at one in a thousand."""
-    return int(stats.binom.ppf(0.999, trials, ALLOWED))
+LEAST = least(CHANGES, FOUND)
 
 
 def one_trial(rng: np.random.Generator, rows: int, move: Move) -> bool:
@@ -56,20 +50,23 @@ def one_trial(rng: np.random.Generator, rows: int, move: Move) -> bool:
 
 
 @cache
-def alarms(move: str, rows: int) -> int:
+def alarms(move: str, rows: int, trials: int) -> int:
+    """How many of so many trials of two windows by 20 columns alarm."""
     rng = np.random.default_rng([rows, list(MOVES).index(move), 2])
-    return sum(one_trial(rng, rows, MOVES[move]) for _ in range(TRIALS))
+    return sum(one_trial(rng, rows, MOVES[move]) for _ in range(trials))
 
 
+@sizes(50)
 @pytest.mark.parametrize("rows", LENGTHS)
 @pytest.mark.parametrize("move", MOVES)
-def test_without_drift_hardly_a_window_alarms(move: str, rows: int) -> None:
-    assert alarms(move, rows) <= most(TRIALS)
+def test_without_drift_hardly_a_window_alarms(move: str, rows: int, repeats: int) -> None:
+    assert alarms(move, rows, repeats) <= most(repeats, ALLOWED)
 
 
+@sizes(50)
 @pytest.mark.parametrize("rows", LENGTHS)
-def test_over_all_movements_hardly_a_window_alarms(rows: int) -> None:
-    assert sum(alarms(move, rows) for move in MOVES) <= most(TRIALS * len(MOVES))
+def test_over_all_movements_hardly_a_window_alarms(rows: int, repeats: int) -> None:
+    assert sum(alarms(move, rows, repeats) for move in MOVES) <= most(repeats * len(MOVES), ALLOWED)
 
 
 @pytest.mark.parametrize("move", ["daily effects", "block effects", "wandering"])
@@ -84,7 +81,7 @@ def test_a_reference_that_hides_its_movement_would_alarm(move: str) -> None:
             for k in (-2, -1)
         ]
         hits += alarmed(np.array(found))
-    assert hits > most(10)
+    assert hits > most(10, ALLOWED)
 
 
 STILL, SAME = np.zeros(1), np.zeros((1, 7))

@@ -12,13 +12,13 @@ from tests.support.simulated_challengers import (
     BLOCKS,
     HOLDOUT,
     REPEATS,
-    at_most,
     classified,
     errors,
     evidence_of,
     noisy,
     verdict,
 )
+from tests.support.simulation_sizes import at_most, sizes
 
 CORRELATED = pytest.mark.parametrize("correlation", [0.0, 0.8], ids=["independent rows", "rows that hang together"])
 
@@ -27,7 +27,7 @@ CORRELATED = pytest.mark.parametrize("correlation", [0.0, 0.8], ids=["independen
 def test_a_challenger_worse_by_the_smallest_difference_passes_in_at_most_five_percent(correlation: float) -> None:
     rng, policy = np.random.default_rng(1), GatePolicy(difference=0.05)
     passed = sum(verdict(*errors(rng, correlation, worse=0.05), policy) for _ in range(REPEATS))
-    assert passed <= REPEATS * at_most(0.05)
+    assert passed <= REPEATS * at_most(0.05, REPEATS)
 
 
 @CORRELATED
@@ -43,22 +43,25 @@ def test_the_difference_that_is_named_by_default_is_one_that_passes_in_at_most_f
         named.append(float(found.sentence.partition("worse by ")[2].partition(" would")[0]))
     planted = float(np.median(named))
     passed = sum(verdict(*errors(rng, correlation, worse=planted), GatePolicy()) for _ in range(REPEATS))
-    assert passed <= REPEATS * at_most(0.05)
+    assert passed <= REPEATS * at_most(0.05, REPEATS)
 
 
+@sizes(100)
 @CORRELATED
-def test_with_superiority_an_equal_challenger_passes_in_five_percent_of_series_of_fifty(correlation: float) -> None:
-    """5,000 retrains: 100 series of 50 cycles."""
-    rng, policy, series = np.random.default_rng(3), GatePolicy(test="superiority"), 100
-    promoted = np.array([verdict(*errors(rng, correlation), policy) for _ in range(50 * series)]).reshape(series, 50)
-    assert promoted.mean() <= at_most(0.05 / 50, 50 * series)
-    assert promoted.any(axis=1).mean() <= at_most(0.05, series)
+def test_with_superiority_an_equal_challenger_passes_in_five_percent_of_series_of_fifty(
+    correlation: float, repeats: int
+) -> None:
+    """5,000 retrains at full size: 100 series of 50 cycles."""
+    rng, policy = np.random.default_rng(3), GatePolicy(test="superiority")
+    promoted = np.array([verdict(*errors(rng, correlation), policy) for _ in range(50 * repeats)]).reshape(-1, 50)
+    assert promoted.mean() <= at_most(0.05 / 50, 50 * repeats)
+    assert promoted.any(axis=1).mean() <= at_most(0.05, repeats)
 
 
 def test_with_superiority_one_cycle_alone_keeps_its_five_percent() -> None:
     rng, policy = np.random.default_rng(4), GatePolicy(test="superiority", cycles=1)
     promoted = np.mean([verdict(*errors(rng, 0.0), policy) for _ in range(REPEATS)])
-    assert 0.02 <= promoted <= at_most(0.05)
+    assert 0.02 <= promoted <= at_most(0.05, REPEATS)
 
 
 def test_with_superiority_a_clearly_better_one_passes_all_the_same() -> None:
@@ -66,12 +69,15 @@ def test_with_superiority_a_clearly_better_one_passes_all_the_same() -> None:
     assert np.mean([verdict(*errors(rng, 0.0, worse=-0.08), policy) for _ in range(200)]) >= 0.95
 
 
+@sizes(REPEATS)
 @CORRELATED
-def test_an_equal_challenger_is_rejected_by_all_tests_together_in_at_most_five_percent(correlation: float) -> None:
+def test_an_equal_challenger_is_rejected_by_all_tests_together_in_at_most_five_percent(
+    correlation: float, repeats: int
+) -> None:
     rng, policy, rejected = np.random.default_rng(6), GatePolicy(), 0
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         truth, chance, places = classified(rng, correlation=correlation)
         said, other = noisy(rng, chance, correlation / 2), noisy(rng, chance, correlation / 2)
         losses = [(each - truth.to_numpy()) ** 2 for each in (said, other)]
         rejected += not verdict(*losses, policy, evidence_of(truth, said, other, places))
-    assert rejected <= REPEATS * at_most(0.05)
+    assert rejected <= repeats * at_most(0.05, repeats)

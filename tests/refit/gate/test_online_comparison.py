@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from refit.gate.online_comparison import Arm, OnlineComparison, compare_blocked, compare_paired
-from tests.support.simulated_challengers import Array, at_most, errors, wandering
+from tests.support.simulated_challengers import Array, errors, wandering
+from tests.support.simulation_sizes import at_most, sizes
 
 REPEATS = 500
 START = pd.Timestamp("2026-01-01", tz="UTC")
@@ -51,17 +52,18 @@ def drawn(
     return compare_blocked(canary, side(losses[~mine], metric, request[~mine]), 0.05, 50)
 
 
+@sizes(REPEATS)
 @pytest.mark.parametrize(
     "one", [shadowed, drawn, lambda rng: drawn(rng, rmse), lambda rng: drawn(rng, rmse, 0.02, 8_000)],
     ids=["shadow", "canary", "canary by a root", "canary of two percent"],
 )  # fmt: skip
 def test_one_that_is_as_good_is_found_different_in_five_percent(
-    one: Callable[[np.random.Generator], OnlineComparison],
+    one: Callable[[np.random.Generator], OnlineComparison], repeats: int
 ) -> None:
     rng = np.random.default_rng(11)
-    found = [one(rng) for _ in range(REPEATS)]
+    found = [one(rng) for _ in range(repeats)]
     assert all(contest.interval for contest in found)
-    assert np.mean([contest.verdict != "not yet known" for contest in found]) <= at_most(0.05, REPEATS)
+    assert np.mean([contest.verdict != "not yet known" for contest in found]) <= at_most(0.05, repeats)
 
 
 def test_the_interval_misses_a_true_difference_in_five_percent() -> None:

@@ -15,10 +15,10 @@ from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.paired_tests import bound_refit
 from refit.records.references import SnapshotRef
+from tests.support.simulation_sizes import at_most, sizes
 
 REPEATS = 1_000
-AT_MOST = 0.05 + 3 * math.sqrt(0.05 * 0.95 / REPEATS)
-"""Three binomial standard deviations above 5 %: exceeded by chance in about one simulation of 700."""
+AT_MOST = at_most(0.05, REPEATS)
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 
 
@@ -50,9 +50,9 @@ def slices(rows):
     return time_blocks(pd.Series(pd.date_range(WINDOW.start, periods=rows, freq="h")))
 
 
-def series(rng, rows, correlation):
+def series(rng, rows, correlation, repeats=REPEATS):
     """Unit-variance normal noise in which a row resembles the one before it: AR(1)."""
-    noise = rng.normal(size=(REPEATS, rows))
+    noise = rng.normal(size=(repeats, rows))
     noise[:, 1:] *= math.sqrt(1 - correlation**2)
     return lfilter([1], [1, -correlation], noise, axis=1)
 
@@ -73,15 +73,16 @@ def auc(labels, scores):
     return np.stack(columns, axis=1)
 
 
+@sizes(REPEATS)
 @pytest.mark.parametrize("rows", [100, 250, 2_000])
 @pytest.mark.parametrize(
     ("shared", "own"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.3), (0.9, 0.3)], ids=["iid", "shared", "own", "both"]
 )
-def test_an_equal_challenger_is_rejected_in_five_percent_by_mae(rows, shared, own):
+def test_an_equal_challenger_is_rejected_in_five_percent_by_mae(rows, shared, own, repeats):
     rng = np.random.default_rng(rows)
-    hard = series(rng, rows, shared)
-    one, other = (hard + 0.3 * series(rng, rows, own) for _ in range(2))
-    assert rejected("neg_mean_absolute_error", neg_mae(one), neg_mae(other), rows) <= AT_MOST
+    hard = series(rng, rows, shared, repeats)
+    one, other = (hard + 0.3 * series(rng, rows, own, repeats) for _ in range(2))
+    assert rejected("neg_mean_absolute_error", neg_mae(one), neg_mae(other), rows) <= at_most(0.05, repeats)
 
 
 def test_a_challenger_with_five_percent_more_absolute_error_is_rejected():

@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from refit import Project, TrainingPolicy, Window
 from refit.modelling.training_window import candidate_windows, choose_candidate, choose_window
+from tests.support.simulation_sizes import found_at_least, sizes
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FEATURES = 20
@@ -47,20 +48,24 @@ def all_of(frame):
 KINDS = [("regression", Ridge), ("classification", LogisticRegression)]
 
 
+@sizes(100)
 @pytest.mark.parametrize(("kind", "build"), KINDS)
-def test_without_drift_all_history_is_kept(kind, build):
+def test_without_drift_all_history_is_kept(kind, build, repeats):
     """In 90 % of 100 repetitions, 2,000 rows and 20 features."""
-    frames = [history(seed, kind) for seed in range(100)]
+    frames = [history(seed, kind) for seed in range(repeats)]
     kept = [choose_window(project(kind, build=build), frame).window == all_of(frame) for frame in frames]
-    assert np.mean(kept) >= 0.9
+    assert np.mean(kept) >= found_at_least(0.9, repeats, full=100)
 
 
+@sizes(30, quick=6)
 @pytest.mark.parametrize(("kind", "build"), KINDS)
-def test_after_an_abrupt_change_a_shorter_window_is_chosen(kind, build):
+def test_after_an_abrupt_change_a_shorter_window_is_chosen(kind, build, repeats):
     """In 90 % of 30 repetitions; the newest 30 % of 2,000 rows follow another concept."""
-    frames = [history(seed, kind, new_share=0.3) for seed in range(30)]
+    frames = [history(seed, kind, new_share=0.3) for seed in range(repeats)]
     starts = [choose_window(project(kind, build=build), frame).window.start for frame in frames]
-    assert np.mean([start >= START + timedelta(hours=1_000) for start in starts]) >= 0.9
+    assert np.mean([start >= START + timedelta(hours=1_000) for start in starts]) >= found_at_least(
+        0.9, repeats, full=30
+    )
 
 
 def test_the_choice_is_told_with_its_evidence_and_the_same_each_time():
