@@ -119,16 +119,25 @@ class LedgerBroken(StateError):
 
 
 LONGEST = 500
+"""The most characters of a message: what a project's code raises may be long."""
 
 
-def describe_error(fault: Exception) -> str:
-    """Says what was wrong.
+def describe_error(fault: BaseException) -> str:
+    """Says what was wrong, in one line of 500 characters at most before the kind of the error.
 
     Args:
         fault: What was raised.
 
     Returns:
-        One line: the sentence of an error of ours, of another one its kind as well.
+        The sentence of an error of ours; of another one its kind and its message.
+
+    Example:
+        >>> describe_error(StateError("the disk is full: make room"))
+        'the disk is full: make room'
+        >>> describe_error(KeyError("docks"))
+        "KeyError: 'docks'"
+        >>> describe_error(TimeoutError())
+        'TimeoutError'
     """
     line = " ".join(str(fault).split())[:LONGEST]
-    return line if isinstance(fault, RefitError) else f"{type(fault).__name__}: {line}"
+    return line if isinstance(fault, RefitError) else f"{type(fault).__name__}: {line}".rstrip(": ")

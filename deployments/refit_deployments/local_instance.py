@@ -15,12 +15,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from refit.errors import StateError
 from refit_infra.loopback import is_loopback
 from refit_infra.secrets import SECRETS
 from refit_infra.settings import Settings, page_address
+from refit_tasks.locks import is_held, try_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +45,13 @@ def single_instance() -> Iterator[Note | None]:
     Raises:
         StateError: If one is running.
     """
-    from refit.errors import StateError
-
-    lock = FileLock(_lock())
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        note = _read()
-        where = (
-            f" at {page_address(note.prefect.removesuffix('/api'))} (process {note.pid})"
-            if note and note.prefect
-            else ""
-        )
-        raise StateError(f"`refit up` is running already{where}: use that one, or stop it by Ctrl-C there") from None
-    try:
-        yield _read()
-    finally:
-        _file().unlink(missing_ok=True)
-        lock.release()
+    with try_lock(_lock()) as free:
+        if not free:
+            raise StateError(f"`refit up` is running already{_where()}: use that one, or stop it by Ctrl-C there")
+        try:
+            yield _read()
+        finally:
+            _file().unlink(missing_ok=True)
 
 
 def write(note: Note) -> None:
@@ -83,15 +71,9 @@ def running() -> Note | None:
     Returns:
         Its note; `None` if there is none, or it is not ready.
     """
-    if not _file().exists():
+    if not _file().exists() or not is_held(_lock()):
         return None
-    lock = FileLock(_lock())
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return note if (note := _read()) and note.prefect else None
-    lock.release()
-    return None
+    return note if (note := _read()) and note.prefect else None
 
 
 def join() -> None:
@@ -99,6 +81,13 @@ def join() -> None:
     share_prefect_password()
     if "PREFECT_API_URL" not in os.environ and (note := running()):
         os.environ["PREFECT_API_URL"] = note.prefect
+
+
+def _where() -> str:
+    note = _read()
+    if note is None or not note.prefect:
+        return ""
+    return f" at {page_address(note.prefect.removesuffix('/api'))} (process {note.pid})"
 
 
 def _read() -> Note | None:

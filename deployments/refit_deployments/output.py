@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from refit.errors import describe_error
 from refit_deployments.local_instance import join
 from refit_deployments.progress import Progress
 from refit_infra.json_logging import fault_line, lines_are_json
@@ -182,7 +183,7 @@ def sentence(fault: BaseException) -> str:
     for cause in _causes(fault):
         if known := _known(cause):
             return " ".join(known.split())
-    return f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]} (--debug shows where)"
+    return f"{describe_error(fault)} (--debug shows where)"
 
 
 def _known(cause: BaseException) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from refit.data.rejected_rows import describe_masked_error
-from refit.errors import LoadFailed, RefitError
+from refit.errors import LoadFailed, RefitError, describe_error
 
 
 def describe_project_error(error: BaseException, file: Path | None, pii: Collection[str] = ()) -> str:
@@ -45,7 +45,5 @@ def _what(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         faults = (f"{'.'.join(map(str, fault['loc'])) or error.title}: {fault['msg']}" for fault in error.errors())
         return f"{error.title} is not valid ({'; '.join(faults)})"
-    if isinstance(error, RefitError):
-        return str(error).rstrip(".")
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {' '.join(text.split())[:300]}".rstrip(":. ")
+    # The file and the line are named elsewhere.
+    return describe_error(type(error)(error.msg) if isinstance(error, SyntaxError) else error).rstrip(". ")

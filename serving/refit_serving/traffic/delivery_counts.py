@@ -7,7 +7,7 @@ power may lose the counts, too.
 
 from __future__ import annotations
 
-import fcntl
+import math
 import mmap
 import os
 import struct
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from refit_infra.settings import Settings
 from refit_tasks.errors import translate_store_errors
+from refit_tasks.locks import lock_open_file
 
 _COUNTS = struct.Struct("<qq")
 _SUFFIX = ".receipts"
@@ -40,7 +41,7 @@ class DeliveryCounts:
             _directory().mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("w+b")
             # Locked before it has a size: until then it is nobody's.
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            lock_open_file(self._file.fileno(), seconds=math.inf)
             self._file.truncate(_COUNTS.size)
             self._counts = mmap.mmap(self._file.fileno(), _COUNTS.size)
 
@@ -86,9 +87,7 @@ def _directory() -> Path:
 def _dead_counts() -> Iterator[tuple[Path, tuple[int, int]]]:
     for path in sorted(_directory().glob(f"*{_SUFFIX}")):
         with path.open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # its server lives
+            if not lock_open_file(file.fileno()):  # its server lives
                 continue
             counts = os.pread(file.fileno(), _COUNTS.size, 0)
             if len(counts) == _COUNTS.size:

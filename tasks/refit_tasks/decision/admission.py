@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from prefect.runtime import deployment
 
-from refit.errors import DataError, RefitError, RetrainRefused
+from refit.errors import DataError, RetrainRefused, describe_error
 from refit.monitoring.decide import Retrained
 from refit.monitoring.decisions import Decision, Ending
 from refit.monitoring.evidence import Evidence, Request
@@ -240,9 +240,8 @@ def _ended(turn: Turn) -> Retrained:
 
 
 def _failed(turn: Turn, error: BaseException) -> Retrained:
-    spoken = str(error) if isinstance(error, RefitError) else f"{type(error).__name__}: {error}"
     ending: Ending = "refused" if isinstance(error, DataError) else "failed"
-    return Retrained(turn.decision, ending, _minutes(turn), error=" ".join(spoken.split())[:500])
+    return Retrained(turn.decision, ending, _minutes(turn), error=describe_error(error))
 
 
 def _minutes(turn: Turn) -> float:

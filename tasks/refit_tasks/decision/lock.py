@@ -12,8 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from refit.monitoring.decide import Decided, Retrained
 from refit.monitoring.decisions import Attempt
 from refit.monitoring.evidence import Evidence
@@ -24,6 +22,7 @@ from refit_tasks.decision.decide import RecordedDecision, read_history, record_o
 from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import entry
+from refit_tasks.locks import is_held, try_lock
 from refit_tasks.runs.liveness import claim, dead_runs
 
 
@@ -45,16 +44,8 @@ def holding(project: str, seconds: float) -> Iterator[bool]:
     with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         file.parent.mkdir(exist_ok=True)
-    lock = _lock(project)
-    try:
-        lock.acquire(timeout=seconds, poll_interval=0.02)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
+    with try_lock(_lock_file(project), seconds) as free:
+        yield free
 
 
 def is_taken(project: str) -> bool:
@@ -66,14 +57,7 @@ def is_taken(project: str) -> bool:
     Returns:
         Whether some process holds its turn.
     """
-    lock = _lock(project)
-    if not Path(lock.lock_file).exists():
-        return False
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
+    return is_held(_lock_file(project))
 
 
 def read_lock_owner(project: str) -> list[str]:
@@ -111,8 +95,8 @@ def projects_with_turns() -> set[str]:
     return {file.name for file in directory.glob("*") if file.suffix != ".lock"}
 
 
-def _lock(project: str) -> FileLock:
-    return FileLock(turn_file(project).with_suffix(".lock"))
+def _lock_file(project: str) -> Path:
+    return turn_file(project).with_suffix(".lock")
 
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from refit.errors import RefitError
+from refit.errors import RefitError, describe_error
 from refit.inference.feature_schema import MAX_EXACT_INTEGER, predict_rows
 from refit.modelling.predictions import max_abs_difference
 from refit_tasks.registry.model_store import load_model
@@ -91,10 +91,8 @@ def _rehearse_and_leave(orders: SandboxJob) -> None:
     _detach_stdio(orders.seconds)
     try:
         found = _WORKS[orders.work](orders)
-    except RefitError as refused:
-        found = {"fault": str(refused)}
     except Exception as fault:  # noqa: BLE001 - whatever a stored model does is told, in words
-        found = {"fault": f"{type(fault).__name__}: {fault}"}
+        found = {"fault": describe_error(fault)}
     try:
         (Path(orders.results) / "found.json").write_text(json.dumps(found), encoding="utf-8")
     finally:

@@ -5,17 +5,15 @@ The operating system frees the lock of a process that dies.
 
 from __future__ import annotations
 
-import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from refit.errors import StateError
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
+from refit_tasks.locks import lock_open_file
 
 PATIENCE_SECONDS = 600.0
-A_MOMENT = 0.2
 
 
 @contextmanager
@@ -28,7 +26,7 @@ def removing() -> Iterator[None]:
     Raises:
         StateError: If a backup is under way.
     """
-    with _held(fcntl.LOCK_SH, seconds=0) as free:
+    with _held(shared=True, seconds=0) as free:
         if not free:
             raise StateError("a backup is under way, and nothing may be removed meanwhile: run again when it has ended")
         yield
@@ -47,7 +45,7 @@ def nothing_removed(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     Raises:
         StateError: If one is still under way then.
     """
-    with _held(fcntl.LOCK_EX, seconds) as free:
+    with _held(shared=False, seconds=seconds) as free:
         if not free:
             raise StateError(
                 f"a prune, a doctor, a forget or another backup has been under way for {seconds:.0f} s: run again when "
@@ -57,22 +55,10 @@ def nothing_removed(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
 
 
 @contextmanager
-def _held(how: int, seconds: float) -> Iterator[bool]:
+def _held(*, shared: bool, seconds: float) -> Iterator[bool]:
     file = Settings().home / "upkeep.lock"
     with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         stream = file.open("ab")
     with stream:
-        yield _acquired(stream.fileno(), how, time.monotonic() + seconds)
-
-
-def _acquired(descriptor: int, how: int, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(A_MOMENT)
-        else:
-            return True
+        yield lock_open_file(stream.fileno(), shared=shared, seconds=seconds)

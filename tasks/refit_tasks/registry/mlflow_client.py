@@ -18,13 +18,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from refit.inference.onnx_choice import SKLEARN, ServingForm
 from refit.records.verdicts import Verdict
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.restore_marker import insist_restored
+from refit_tasks.locks import try_lock
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -110,16 +111,8 @@ def drafts() -> Iterator[list[Path]]:
     if not list(database.parent.glob(_DRAFTS)):
         yield []
         return
-    lock = FileLock(f"{database}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield []
-        return
-    try:
-        yield sorted(database.parent.glob(_DRAFTS))
-    finally:
-        lock.release()
+    with try_lock(Path(f"{database}.lock")) as free:
+        yield sorted(database.parent.glob(_DRAFTS)) if free else []
 
 
 def _create_experiment(client: MlflowClient, project: str) -> None:

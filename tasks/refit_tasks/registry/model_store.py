@@ -26,7 +26,7 @@ from zipfile import BadZipFile
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.errors import ModelError, UntrustedModel
+from refit.errors import ModelError, UntrustedModel, describe_error
 from refit.inference.feature_schema import feature_kinds
 from refit.project import Project
 from refit.records.references import ModelRef
@@ -103,7 +103,7 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
             f"add trusted_types=({', '.join(map(repr, unknown))},) to the project file"
         ) from error
     except _DAMAGE as error:
-        reason = f"{type(error).__name__}: {error}"
+        reason = describe_error(error)
         raise ModelError(f"{file} is damaged or cannot be loaded here ({reason}): retrain the project") from error
 
 

@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from prefect.runtime import flow_run
 
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
+from refit_tasks.locks import is_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def dead_runs(project: str | None = None) -> list[DeadRun]:
     if not _directory().is_dir():
         return []
     with _alone():
-        found = [_read(file) for file in _directory().glob("*.lock") if not _is_held(file)]
+        found = [_read(file) for file in _directory().glob("*.lock") if not is_held(file)]
     mine = [run for run in found if project is None or run.project in (project, "")]
     return sorted(mine, key=lambda run: (run.started, run.id))
 
@@ -104,7 +105,7 @@ def claim(project: str, ids: set[str]) -> set[str]:
             continue
         with _alone():
             file = _file(run.id)
-            if file.exists() and not _is_held(file) and not _read(file).claimed:
+            if file.exists() and not is_held(file) and not _read(file).claimed:
                 file.write_text(json.dumps(asdict(replace(run, claimed=True))))
                 claimed.add(run.id)
     return claimed
@@ -121,7 +122,7 @@ def forget(run: DeadRun) -> None:
     """
     with _alone():
         file = _file(run.id)
-        if file.exists() and not _is_held(file):
+        if file.exists() and not is_held(file):
             file.unlink()
 
 
@@ -129,14 +130,6 @@ def _read(file: Path) -> DeadRun:
     with suppress(ValueError, TypeError):
         return DeadRun(**json.loads(file.read_text()))
     return DeadRun(file.stem)
-
-
-def _is_held(file: Path) -> bool:
-    try:
-        with FileLock(file, timeout=0):
-            return False
-    except Timeout:
-        return True
 
 
 @contextmanager

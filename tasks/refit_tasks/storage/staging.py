@@ -9,9 +9,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
+from filelock import FileLock
 
 from refit_infra.settings import Settings
 from refit_tasks.errors import translate_store_errors
+from refit_tasks.locks import is_held, try_lock
 
 
 class SpilledTables:
@@ -59,8 +61,6 @@ def staging_area(name: str) -> Iterator[Path]:
     Yields:
         The directory.
     """
-    from filelock import FileLock
-
     root = Settings().staging
     directory = root / f"{name}-{uuid4().hex}"
     held, alone = FileLock(directory / "lock"), FileLock(root / "lock")
@@ -86,7 +86,7 @@ def abandoned() -> Iterator[list[Path]]:
         The directories.
     """
     with _looking() as root:
-        yield [path for path in _areas(root) if not _is_held(path)]
+        yield [path for path in _areas(root) if not is_held(path / "lock")]
 
 
 @contextmanager
@@ -97,13 +97,11 @@ def no_ingest_running() -> Iterator[bool]:
         Whether none is under way either.
     """
     with _looking() as root:
-        yield not any(_is_held(path) for path in _areas(root))
+        yield not any(is_held(path / "lock") for path in _areas(root))
 
 
 @contextmanager
 def _looking() -> Iterator[Path]:
-    from filelock import FileLock
-
     root = Settings().staging
     with translate_store_errors(str(root), "REFIT_HOME"):
         root.mkdir(parents=True, exist_ok=True)
@@ -115,24 +113,8 @@ def _areas(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.is_dir())
 
 
-def _is_held(directory: Path) -> bool:
-    from filelock import FileLock, Timeout
-
-    if not (directory / "lock").exists():
-        return False
-    try:
-        with FileLock(directory / "lock", blocking=False):
-            return False
-    except Timeout:
-        return True
-
-
 def _remove_abandoned(root: Path) -> None:
-    from filelock import FileLock, Timeout
-
     for directory in _areas(root):
-        try:
-            with FileLock(directory / "lock", blocking=False):
+        with try_lock(directory / "lock") as free:
+            if free:  # else its process lives
                 shutil.rmtree(directory)
-        except Timeout:  # its process lives
-            continue
