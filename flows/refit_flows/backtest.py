@@ -12,6 +12,7 @@ from refit.windows import require_past
 from refit_flows.parameters import Instant, ProjectName, Windows
 from refit_tasks.catalog import find_project
 from refit_tasks.presentation.summaries import backtested
+from refit_tasks.project_log import with_project
 from refit_tasks.runs.flow_runs import completed, fail_with_message
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.simulation.backtest import run_backtest
@@ -42,7 +43,7 @@ def backtest(
     now = datetime.now(UTC)
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
-    log.info("%s: replaying its history in %d windows", project, windows)
+    with_project(log, project).info("replaying its history in %d windows", windows)
     with run_lock("backtest", project):
         result = run_backtest(definition, policies or [], windows, until)
         publish_backtest(definition, result)

@@ -28,6 +28,7 @@ from refit_tasks.monitoring.monitor_report import publish_monitor
 from refit_tasks.notifications.messages import tell_failure, tell_monitor
 from refit_tasks.prediction.compare import publish_challenger
 from refit_tasks.presentation.summaries import monitored
+from refit_tasks.project_log import with_project
 from refit_tasks.promotion.champion import find_champion, rollback_if_worse
 from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_event, skip_superseded_runs
 from refit_tasks.runs.links import publish_run_link
@@ -59,7 +60,7 @@ def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = N
     now = datetime.now(UTC)
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
-    log.info("%s: monitoring as of %s", project, until.isoformat(timespec="minutes"))
+    with_project(log, project).info("monitoring as of %s", until.isoformat(timespec="minutes"))
     with run_lock("monitor", project) as run:
         outcome = _monitored(definition, until, now, event, run)
     tell_monitor(definition, outcome)

@@ -30,6 +30,7 @@ from refit_tasks.ingestion.label_inbox import join_waiting
 from refit_tasks.monitoring.drift import profile_reference
 from refit_tasks.notifications.messages import tell_failure, tell_retrain
 from refit_tasks.presentation.summaries import retrained
+from refit_tasks.project_log import with_project
 from refit_tasks.promotion.approve import ask_for_approval
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.promotion.promote import promote
@@ -81,7 +82,7 @@ def retrain(
     now = datetime.now(UTC)
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
-    log.info("%s: retraining as of %s, %s", project, until.isoformat(timespec="minutes"), reason)
+    with_project(log, project).info("retraining as of %s, %s", until.isoformat(timespec="minutes"), reason)
     asked = Request("manual", reason, force, asked_by())
     with run_lock("retrain", project), retrain_slot(definition, asked, until, decision) as turn:
         outcome = turn.outcome = _retrained(definition, until, now, _Asked(reason, force, decision))
@@ -163,7 +164,7 @@ def _settled(definition: Project, run: _Run, champion: Champion | None) -> _Sett
             champion = find_champion(definition)
             if not races_left or not can_judge(champion, run.parts.holdout):
                 raise
-            log.info("%s: %s; judging once more", definition.name, lost)
+            with_project(log, definition.name).info("%s; judging once more", lost)
     raise AssertionError("the last race is won or lost")
 
 

@@ -18,6 +18,7 @@ from refit_tasks.prediction.input_rows import select_rows
 from refit_tasks.prediction.score import score_rows
 from refit_tasks.prediction.score_report import publish_score, scored
 from refit_tasks.prediction.scorers import find_shadow, require_champion
+from refit_tasks.project_log import with_project
 from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_source, skip_superseded_runs
 from refit_tasks.runs.liveness import run_lock
 
@@ -57,7 +58,7 @@ def score(
     with run_lock("score", project) as run:
         champion = require_champion(definition)
         sought = select_rows(definition, champion, until, start=start, end=end, source=source)
-        log.info("%s: scoring %s with version %d", project, sought.source, champion.version)
+        with_project(log, project).info("scoring %s with version %d", sought.source, champion.version)
         shadow = find_shadow(definition)
         done = score_rows(definition, sought, champion, shadow, now, run)
         outcome = ScoreOutcome(project, str(flow_run.id), sought, champion, shadow, done, time.monotonic() - started)

@@ -6,46 +6,45 @@ not in its text form: names of projects, counts and ids, and what a fault says; 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
 
 REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
 """The id of the request that is being answered."""
-_OF_A_PROJECT = "%s: "
-"""What begins a sentence about a project."""
+_FIELDS = ("time", "level", "logger", "message", "project", "run_id", "request_id", "exception")
+"""All that a line may hold, in this order: what libraries add to their records is in none."""
+_NAMES = {"levelname": "level", "name": "logger", "flow_run_id": "run_id", "exc_info": "exception"}
+"""From what a record calls a field to what a line calls it."""
 
 
-class JsonLines(logging.Formatter):
+class JsonLines(JsonFormatter):
     """Writes records as JSON."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Writes one record.
+    def __init__(self) -> None:
+        asked = ("levelname", "name", "project", "flow_run_id")
+        super().__init__(asked, rename_fields=_NAMES, timestamp="time", json_ensure_ascii=False)
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Fills one line.
 
         Args:
+            log_data: The line's fields, which are added here: `time`, `level`, `logger`, `message`, `project`, `run_id`
+                and `request_id` always, and `exception` where one was logged.
             record: What was logged.
-
-        Returns:
-            One line; `time`, `level`, `logger`, `message`, `project`, `run_id` and `request_id` are always there, and
-            `exception` is where one was logged.
+            message_dict: The exception, as text.
         """
+        found: dict[str, Any] = {}
+        super().add_fields(found, record, message_dict)
         run_id, project = _run()
-        facts = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-            "project": _project(record) or project,
-            "run_id": getattr(record, "flow_run_id", None) or run_id,
-            "request_id": REQUEST.get(),
-        }
-        if record.exc_info:
-            facts["exception"] = self.formatException(record.exc_info)
-        return json.dumps(facts, ensure_ascii=False, default=str)
+        found["time"] = found["time"].isoformat(timespec="milliseconds")
+        found |= {"message": record.getMessage(), "request_id": REQUEST.get()}
+        found |= {"project": found["project"] or project, "run_id": found["run_id"] or run_id}
+        log_data.update((name, found[name]) for name in _FIELDS if name in found)
 
 
 def lines_are_json() -> bool:
@@ -67,11 +66,6 @@ def fault_line(sentence: str) -> str:
         One line.
     """
     return JsonLines().format(logging.LogRecord("refit_deployments", logging.ERROR, "", 0, sentence, (), None))
-
-
-def _project(record: logging.LogRecord) -> str | None:
-    named = isinstance(record.args, tuple) and record.args and str(record.msg).startswith(_OF_A_PROJECT)
-    return str(record.args[0]) if named and isinstance(record.args, tuple) else None
 
 
 def _run() -> tuple[str | None, str | None]:

@@ -31,6 +31,7 @@ from refit.project import Project, Rows
 from refit.windows import BEGINNING, Window
 from refit_tasks.notifications.notify import block_fault
 from refit_tasks.project_code import describe_project_error
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
 from refit_tasks.storage.snapshot_rows import frame
 from refit_tasks.storage.staging import staging_area
@@ -71,7 +72,7 @@ def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
     for name, needs in steps.items():
         lacking = [need for need in needs if not checks[need].passed]
         checks[name] = _skipped(name, lacking[0]) if lacking else _tried(trial, name)
-        log.info("%s: checked %s", definition.name, name)
+        with_project(log, definition.name).info("checked %s", name)
     return tuple(checks.values())
 
 

@@ -7,7 +7,10 @@ import logging
 import sys
 from typing import Any
 
+import pytest
+
 from refit_infra.json_logging import REQUEST, JsonLines
+from refit_tasks.project_log import with_project
 from tests.support.forked_commands import refit
 
 FIELDS = {"time", "level", "logger", "message", "project", "run_id", "request_id"}
@@ -25,10 +28,21 @@ def line(message: str, *values: object, **more: Any) -> dict[str, Any]:
 
 def test_every_line_has_the_same_fields() -> None:
     assert set(line("the ledger is intact")) == FIELDS
-    told = line("%s: %d rows\nin", "bikes", 3, flow_run_id="b1")
+    told = line("%s: %d rows\nin", "bikes", 3, project="bikes", flow_run_id="b1", color_message="of some library")
+    assert set(told) == FIELDS
     assert (told["message"], told["project"], told["run_id"]) == ("bikes: 3 rows\nin", "bikes", "b1")
     assert (told["level"], told["logger"], told["request_id"]) == ("INFO", "refit_tasks.ingestion.ingest", None)
     assert told["time"].endswith("+00:00")
+    assert line("%s: what begins like a sentence about a project", "bikes")["project"] is None
+
+
+def test_the_log_of_a_project_says_so_in_its_text_and_in_a_field(caplog: pytest.LogCaptureFixture) -> None:
+    log = with_project(logging.getLogger("refit_tasks.ingestion.ingest"), "bikes")
+    log.warning("%d rows in", 3, extra={"flow_run_id": "b1"})
+    log.warning("100 % are in")
+    rows, share = (json.loads(JsonLines().format(record)) for record in caplog.records)
+    assert (rows["message"], rows["project"], rows["run_id"]) == ("bikes: 3 rows in", "bikes", "b1")
+    assert (share["message"], share["project"], share["run_id"]) == ("bikes: 100 % are in", "bikes", None)
 
 
 def test_a_request_and_a_fault_are_named() -> None:

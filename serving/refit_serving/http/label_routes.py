@@ -21,6 +21,7 @@ from refit_serving.rows.request import BodyReader, Limits, choose_request_id, re
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import label_kinds, put_in
+from refit_tasks.project_log import with_project
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _store(project: str, taken: list[PendingLabels]) -> HTTPException | None:
     try:
         put_in(project, [(labels, at) for labels, at, _ in taken])
     except Exception as fault:  # noqa: BLE001 - whatever has become of the store may pass, and the senders are told
-        log.warning("%s: labels could not be stored: %s", project, fault)
+        with_project(log, project).warning("labels could not be stored: %s", fault)
         return HTTPException(503, "the labels could not be stored: send them again in a second", {"Retry-After": "1"})
     return None
 

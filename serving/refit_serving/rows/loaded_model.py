@@ -14,6 +14,7 @@ from refit.inference.request_rows import FeatureSpec, dummy_row
 from refit.records.references import Champion
 from refit_tasks.catalog import find_project
 from refit_tasks.onnx_export.session import OnnxForm, load_form, recorded_form
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetched, kinds_beside, others_of, recorded_features, recorded_kinds
 from refit_tasks.registry.model_store import load_model
 
@@ -85,7 +86,9 @@ def load_champion(champion: Champion) -> LoadedModel:
     if form is None or seconds > FALLBACK_SECONDS:
         return replace(served, quick=seconds < INLINE_SECONDS)
     if not runtimes_agree(form, model, kinds, rows):
-        log.warning("%s: scikit-learn serves version %d: its ONNX form differs", served.project, served.version)
+        with_project(log, served.project).warning(
+            "scikit-learn serves version %d: its ONNX form differs", served.version
+        )
         return replace(served, quick=seconds < INLINE_SECONDS)
     return replace(served, model=replace(model, form=form), quick=True)
 
@@ -95,7 +98,7 @@ def _load_onnx_model(directory: Path, champion: Champion, model: Predictor) -> O
     try:
         return load_form(directory, recorded_form(champion.model.project, champion.version), model.labels)
     except ModelError as fault:
-        log.warning("%s: scikit-learn serves version %d: %s", champion.model.project, champion.version, fault)
+        with_project(log, champion.model.project).warning("scikit-learn serves version %d: %s", champion.version, fault)
         return None
 
 
@@ -104,4 +107,4 @@ def _predict_dummy_row(served: LoadedModel) -> None:
     try:
         served.model.say(dummy_row(served.wanted).features)
     except ModelError as refused:
-        log.info("%s: version %d refuses a row made up: %s", served.project, served.version, refused)
+        with_project(log, served.project).info("version %d refuses a row made up: %s", served.version, refused)

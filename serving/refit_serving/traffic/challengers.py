@@ -17,6 +17,7 @@ from refit_serving.traffic.canary import ActiveChallenger
 from refit_serving.traffic.follower import EVERY_SECONDS, Backoff, ServingSlot
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.record import entries
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.challengers import find_challenger
 
 log = logging.getLogger(__name__)
@@ -90,13 +91,13 @@ class ChallengerFollower:
         )
         share = policy.share if policy.challenger == "canary" else 0.0
         seat.trial, seat.trial_trouble = ActiveChallenger(served, policy.challenger, share), ""
-        log.info("%s: version %d stands beside as a %s", seat.project, served.version, policy.challenger)
+        with_project(log, seat.project).info("version %d stands beside as a %s", served.version, policy.challenger)
         self._metrics.challenger.labels(seat.project).set(served.version)
         self._metrics.share.labels(seat.project).set(share)
 
     def _end(self, seat: ServingSlot, trouble: str) -> None:
         if trouble and trouble != seat.trial_trouble:
-            log.warning("%s", trouble)
+            log.warning("%s", trouble, extra={"project": seat.project})
         seat.trial, seat.trial_trouble = None, trouble
         self._metrics.challenger.labels(seat.project).set(0)
         self._metrics.share.labels(seat.project).set(0)

@@ -18,6 +18,7 @@ from refit_serving.rows.loaded_model import LoadedModel, load_champion
 from refit_serving.traffic.canary import ActiveChallenger
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.generations import newest_champion
+from refit_tasks.project_log import with_project
 
 FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 
@@ -148,13 +149,13 @@ class Follower:
         self._metrics.version.labels(seat.project).set(served.version)
         self._metrics.generation.labels(seat.project).set(served.generation)
         self._metrics.refused.labels(seat.project).set(0)
-        log.info("%s: version %d answers, generation %d", seat.project, served.version, served.generation)
+        with_project(log, seat.project).info("version %d answers, generation %d", served.version, served.generation)
 
     def _refuse(self, seat: ServingSlot, champion: Champion, fault: Exception) -> None:
         goes_on = f"version {seat.served.version} goes on" if seat.served else "nobody answers"
         sentence = f"{seat.project}: version {champion.version} failed its warm-up, {goes_on} ({describe_error(fault)})"
         if sentence != seat.trouble:
-            log.error("%s", sentence)
+            log.error("%s", sentence, extra={"project": seat.project})
         seat.trouble = sentence
         seat.pause.begin(champion.generation)
         self._metrics.refused.labels(seat.project).set(champion.version)

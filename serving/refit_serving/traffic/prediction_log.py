@@ -18,6 +18,7 @@ from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.request import Limits
 from refit_serving.traffic.delivery_counts import DeliveryCounts, count_lost_rows
 from refit_serving.traffic.prediction_rows import PredictionRecord, build_table, group_records
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.predictions_table import append
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class PredictionLog:
             StateError: If the counts of rows have no place on disk.
         """
         for project, rows in count_lost_rows().items():
-            log.warning("%s: at most %d predictions were lost when a server was killed", project, rows)
+            with_project(log, project).warning("at most %d predictions were lost when a server was killed", rows)
             self._metrics.lost.labels(project).inc(rows)
         self._thread.start()
 
@@ -121,9 +122,9 @@ class PredictionLog:
         project, size = group[0].served.project, sum(record.size for record in group)
         try:
             rows = build_table(group)
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001 - rows and answers of any kind come here
             lost = sum(len(record.rows) for record in group)
-            log.exception("%s: %d predictions cannot be written as rows", project, lost, exc_info=fault)
+            with_project(log, project).exception("%d predictions cannot be written as rows", lost, exc_info=fault)
             self._metrics.dropped.labels(project, "unfit").inc(lost)
             self._forget(project, lost, size)
             return
@@ -205,12 +206,12 @@ class WriteQueue:
         try:
             append(self._project, batch.rows, batch.name)
         except _PERMANENT_ERRORS as fault:
-            log.exception("%s: %d predictions cannot be stored", self._project, rows, exc_info=fault)
+            with_project(log, self._project).exception("%d predictions cannot be stored", rows, exc_info=fault)
             self._metrics.dropped.labels(self._project, "unfit").inc(rows)
             return True
         except Exception as fault:  # noqa: BLE001 - whatever has become of the store may pass
             self._metrics.log_failures.labels(self._project).inc()
-            log.warning("%s: %d predictions could not be stored yet: %s", self._project, rows, fault)
+            with_project(log, self._project).warning("%d predictions could not be stored yet: %s", rows, fault)
             self._again_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, LONGEST_SECONDS)
             return False
         self._metrics.logged.labels(self._project).inc(rows)

@@ -27,6 +27,7 @@ from refit_serving.traffic.follower import Follower, ServingSlot
 from refit_serving.traffic.prediction_log import PredictionLog
 from refit_serving.traffic.prediction_rows import PredictionRecord
 from refit_serving.traffic.shadow import ShadowQueue, ShadowRequest
+from refit_tasks.project_log import with_project
 
 log = logging.getLogger(__name__)
 
@@ -221,8 +222,8 @@ class RequestHandler:
             answer = form.render(served, own, said)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the champion answers
             self._metrics.faults.labels(served.project, served.version).inc()
-            log.warning(
-                "%s: the canary, version %d, cannot answer: %s", served.project, served.version, describe_error(fault)
+            with_project(log, served.project).warning(
+                "the canary, version %d, cannot answer: %s", served.version, describe_error(fault)
             )
             return None
         self._log.put(

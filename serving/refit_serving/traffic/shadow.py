@@ -115,7 +115,7 @@ class ShadowQueue:
         self._metrics.faults.labels(served.project, served.version).inc()
         trouble = f"{served.project}: the shadow, version {served.version}, cannot answer: {describe_error(fault)}"
         if trouble != self._trouble:
-            log.warning("%s", trouble)
+            log.warning("%s", trouble, extra={"project": served.project})
         self._trouble = trouble
 
     def _drop(self, heard: ShadowRequest) -> None:

@@ -20,6 +20,7 @@ from refit_tasks.ledger.database import ledger, reading, writing
 from refit_tasks.ledger.generations import generation_of, newest_champion
 from refit_tasks.ledger.record import record
 from refit_tasks.ledger.transactions import append, as_entry
+from refit_tasks.project_log import with_project
 from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def decide_and_record(
             return unless
         decided = Decided(evidence, definition.monitoring, history, decision, turn)
         entry = append(connection, definition.name, "decision", as_payload(decided), at)
-    log.info("%s: decision %d is to %s", definition.name, entry.id, decision)
+    with_project(log, definition.name).info("decision %d is to %s", entry.id, decision)
     return RecordedDecision(entry.id, decision)
 
 

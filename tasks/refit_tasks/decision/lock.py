@@ -23,6 +23,7 @@ from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import entry
 from refit_tasks.locks import is_held, try_lock
+from refit_tasks.project_log import with_project
 from refit_tasks.runs.liveness import claim, dead_runs
 
 
@@ -127,7 +128,7 @@ def claim_killed_retrain(definition: Project, as_of: datetime) -> tuple[Evidence
     if found is None:
         return None
     decided = from_payload(Decided, found.payload)
-    log.info("%s: going on with decision %d, which was left behind by a kill", definition.name, found.id)
+    with_project(log, definition.name).info("going on with decision %d, which was left behind by a kill", found.id)
     return replace(decided.evidence, as_of=as_of), RecordedDecision(found.id, decided.decision)
 
 
@@ -175,7 +176,7 @@ def close_killed_retrain(project: str) -> list[Attempt]:
     for one in dead:
         ended = Retrained(one.decision, "failed" if one in failed else "promoted", 0.0, error="its process was killed")
         record_outcome(project, ended, datetime.now(UTC))
-        log.info("%s: the retrain of decision %d was killed", project, one.decision)
+        with_project(log, project).info("the retrain of decision %d was killed", one.decision)
     turn_file(project).unlink(missing_ok=True)
     return failed
 

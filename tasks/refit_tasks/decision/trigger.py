@@ -15,6 +15,7 @@ from prefect.runtime import deployment
 
 from refit.monitoring.evidence import Evidence
 from refit_tasks.decision.decide import RecordedDecision, read_history
+from refit_tasks.project_log import with_project
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -67,10 +68,10 @@ def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None
     try:
         run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
     except ObjectNotFound:
-        log.info("%s: there is no deployment %s, so the retrain runs here", evidence.project, name)
+        with_project(log, evidence.project).info("there is no deployment %s, so the retrain runs here", name)
         return None
     started = cast("FlowRun", run).id
-    log.info("%s: started %s as run %s", evidence.project, name, started)
+    with_project(log, evidence.project).info("started %s as run %s", name, started)
     return str(started)
 
 

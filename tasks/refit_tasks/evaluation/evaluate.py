@@ -15,6 +15,7 @@ from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import Rehearsal
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
 from refit_tasks.storage.snapshot_rows import open_at_version, read_rows, sampled
@@ -160,7 +161,7 @@ def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Can
     except ModelError as fault:
         if judged is None or rival == judged or judged.trained_on.window.end > holdout.window.start:
             raise
-        logger.warning("%s: the judged model stands in: %s", definition.name, fault)
+        with_project(logger, definition.name).warning("the judged model stands in: %s", fault)
         return contender(definition, _named(champion), judged)
 
 

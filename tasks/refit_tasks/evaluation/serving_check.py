@@ -42,6 +42,7 @@ from refit_tasks.evaluation.sandbox_worker import (
     variants,
     write_frame,
 )
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetched, kinds_beside
 from refit_tasks.registry.model_store import load_model
 
@@ -73,7 +74,7 @@ def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Rehe
     with fetched(model) as directory:
         found = rehearse_directory(definition, directory, rows)
     took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault
-    log.info("%s: rehearsed in a fresh process: %s", definition.name, took)
+    with_project(log, definition.name).info("rehearsed in a fresh process: %s", took)
     return found
 
 

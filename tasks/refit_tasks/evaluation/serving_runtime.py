@@ -24,6 +24,7 @@ from refit_tasks.evaluation.evaluate import in_time
 from refit_tasks.evaluation.sandbox_worker import TIME_OVER, SandboxJob, write_frame
 from refit_tasks.evaluation.serving_check import ROOM
 from refit_tasks.onnx_export.verify import FILE
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import FORMS, fetched, kinds_beside, stored_id
 
@@ -82,7 +83,7 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
             kept = Path(scratch) / f"{form.sha256}.onnx"
             (Path(scratch) / FILE).rename(kept)
             open_mlflow().log_model_artifact(stored, str(kept), FORMS)
-    log.info("%s: %s serves: %s", definition.name, form.name, form.why)
+    with_project(log, definition.name).info("%s serves: %s", form.name, form.why)
     return form
 
 

@@ -22,6 +22,7 @@ from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
 from refit_tasks.ingestion.row_filter import TIME, RowFilter
 from refit_tasks.ingestion.upsert import Committed, Delivery, commit, require_cover
+from refit_tasks.project_log import with_project
 from refit_tasks.retries import is_transient
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.snapshots import load_window
@@ -65,14 +66,13 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
     with staging_area(definition.name) as area:
         raw, schemas = stage(definition, definition.load, window, area)
         if not raw.rows:
-            log.info("%s: nothing new in %s", definition.name, window)
+            with_project(log, definition.name).info("nothing new in %s", window)
             return Ingestion(definition.name, window, table.version() if table else -1, 0, 0, 0, 0, 0)
         sieve = RowFilter(definition, _schema(definition, table, schemas), window, area)
         sieve.fit(raw)
         done = _settle(sieve, definition, window, area)
-    log.info(
-        "%s: %d rows in, %d accepted (%d added, %d corrected), %d quarantined",
-        definition.name,
+    with_project(log, definition.name).info(
+        "%d rows in, %d accepted (%d added, %d corrected), %d quarantined",
         done.rows_in,
         done.accepted,
         done.added,

@@ -33,6 +33,7 @@ from refit.project import Project
 from refit_tasks.ingestion.label_join import Broken, Joined, Refuse, require_key, settle
 from refit_tasks.ingestion.quarantine import keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, TIME
+from refit_tasks.project_log import with_project
 from refit_tasks.retries import is_transient
 from refit_tasks.storage.delta import LABELS, open_table, read, retry_on_conflict, schema_of, uri_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
@@ -207,7 +208,7 @@ def join_waiting(definition: Project, until: datetime) -> Labelling | None:
     with staging_area(definition.name) as area:
         labels, joined = retry_on_conflict(lambda: _settle(definition, waiting.labels, area, until), definition.name)
     done = _take_out(inbox, waiting, labels, joined)
-    log.info("%s: %s", definition.name, in_words(done))
+    with_project(log, definition.name).info("%s", in_words(done))
     return done
 
 

@@ -25,6 +25,7 @@ from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectEr
 from refit.labels import Labelling, Labels, parse_label_file
 from refit.project import Project
 from refit.windows import Window
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import ROW_GROUP, open_table, read, retry_on_conflict, schema_of, within, write
 from refit_tasks.storage.staging import SpilledTables, staging_area
 from refit_tasks.validation.contract import contract_of, judge_rows
@@ -222,7 +223,7 @@ def join_labels(definition: Project, file: Path) -> Labelling:
     rows = read_label_file(file, definition.pii)
     with staging_area(definition.name) as area:
         done = retry_on_conflict(lambda: _join(definition, str(file), rows, area), definition.name)
-    log.info("%s: %d labels arrived, %d corrected", definition.name, done.arrived, done.corrected)
+    with_project(log, definition.name).info("%d labels arrived, %d corrected", done.arrived, done.corrected)
     return done
 
 

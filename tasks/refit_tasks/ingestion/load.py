@@ -23,6 +23,7 @@ from refit.project import Frame, Project, Rows
 from refit.requests import Requests
 from refit.windows import Window
 from refit_tasks.project_code import describe_project_error
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.predictions_table import predictions_of
 from refit_tasks.storage.staging import SpilledTables
@@ -79,7 +80,7 @@ def stage(
             raw.add(piece)
             schemas[piece.schema] = None
             if number % PIECES_PER_LINE == 0:
-                log.info("%s: %d rows loaded", definition.name, raw.rows)
+                with_project(log, definition.name).info("%d rows loaded", raw.rows)
     return raw, list(schemas)
 
 

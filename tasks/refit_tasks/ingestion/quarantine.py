@@ -24,6 +24,7 @@ from refit.data.split import window_of
 from refit.project import Project
 from refit.windows import BEGINNING, Window
 from refit_tasks.ingestion.row_filter import REASONS, TIME, find_unplaceable_rows
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within, write
 from refit_tasks.storage.staging import SpilledTables, staging_area
 from refit_tasks.validation.contract import contract_of, judge_rows
@@ -211,7 +212,9 @@ def replay(definition: Project, at: datetime) -> ReplayCounts:
         done = ReplayCounts(int(new.sum()), count_quarantined(definition))
     else:
         done = ReplayCounts(0, count_quarantined(definition))
-    log.info("%s: %d rows re-admitted, %d remain in quarantine", definition.name, done.readmitted, done.remaining)
+    with_project(log, definition.name).info(
+        "%d rows re-admitted, %d remain in quarantine", done.readmitted, done.remaining
+    )
     return done
 
 

@@ -39,6 +39,7 @@ from refit_tasks.maintenance.erasure_records import (
     was_begun,
 )
 from refit_tasks.maintenance.lock import removing
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of
 from refit_tasks.storage.snapshot_rows import open_at_version, rows_of
 from refit_tasks.storage.staging import no_ingest_running
@@ -97,7 +98,7 @@ def forget_rows(definition: Project, keys: Keys, who: str, why: str, at: datetim
             erase_from_table(holder, key)
         ended(definition.name, key)
     erased = erasure_of(entry)
-    log.info("%s: %d rows were erased from %d tables", definition.name, erased.rows, len(erased.tables))
+    with_project(log, definition.name).info("%d rows were erased from %d tables", erased.rows, len(erased.tables))
     return erased, entry.id
 
 

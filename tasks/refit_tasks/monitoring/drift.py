@@ -27,6 +27,7 @@ from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
 from refit.windows import Window
 from refit_infra.settings import Settings
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
@@ -63,7 +64,9 @@ def measure_drift(definition: Project, champion: Champion, window: Window, versi
     if data is None or data.rows < policy.min_rows:
         return None
     found = compare(reference, data, scores, window, policy)
-    log.info("%s: %d of %d columns drifted in %s", definition.name, len(found.drifted), len(found.columns), window)
+    with_project(log, definition.name).info(
+        "%d of %d columns drifted in %s", len(found.drifted), len(found.columns), window
+    )
     return found
 
 
@@ -131,7 +134,7 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
         file = Path(scratch) / FILE
         file.write_bytes(pack(reference))
         open_mlflow().log_artifact(model.run_id, str(file), FOLDER)
-        log.info("%s: the reference profile takes %d bytes", definition.name, file.stat().st_size)
+        with_project(log, definition.name).info("the reference profile takes %d bytes", file.stat().st_size)
 
 
 def load_reference(model: ModelRef) -> Reference | None:

@@ -28,6 +28,7 @@ from refit_tasks.ledger.generations import generation_of
 from refit_tasks.ledger.record import latest
 from refit_tasks.monitoring.drift import measure_drift
 from refit_tasks.monitoring.performance import measure_performance, run_probe, run_watch
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, within
 from refit_tasks.storage.snapshots import watermark
 
@@ -131,7 +132,7 @@ def find_known(definition: Project, current: Evidence) -> tuple[Evidence, Record
     since = replace(former.evidence, as_of=current.as_of, under_way=current.under_way)
     if since != measured_now or former.policy != definition.monitoring:
         return None
-    log.info("%s: nothing new since decision %d", definition.name, entry.id)
+    with_project(log, definition.name).info("nothing new since decision %d", entry.id)
     probed = replace(measured_now.probe, seconds=0.0) if measured_now.probe else None  # it is not made again
     return replace(measured_now, probe=probed), RecordedDecision(entry.id, former.decision)
 

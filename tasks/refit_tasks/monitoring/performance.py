@@ -42,6 +42,7 @@ from refit.windows import BEGINNING, Window
 from refit_tasks.evaluation.evaluate import contender, in_time, scored_on
 from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, entry, latest
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.snapshot_rows import open_at_version, sampled
@@ -88,7 +89,7 @@ def measure_performance(
         return None
     model = fetch_model(definition, champion.model)
     found = _measured(definition, model, version, mature, Window(max(start, as_of - length), max(start, as_of)))
-    log.info("%s: %s on %d mature rows of %s", definition.name, _said(found), found.rows_mature, found.window)
+    with_project(log, definition.name).info("%s on %d mature rows of %s", _said(found), found.rows_mature, found.window)
     return found
 
 
@@ -184,7 +185,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
         found = probe(definition, history, trained, Window(newest - length, newest), policy)
     if found is None:
         return None
-    log.info("%s: a fresh model would gain %+.2g (%+.1f %%)", definition.name, found.gain, 100 * found.share)
+    with_project(log, definition.name).info("a fresh model would gain %+.2g (%+.1f %%)", found.gain, 100 * found.share)
     return replace(found, seconds=perf_counter() - start)
 
 
@@ -256,5 +257,7 @@ def _watched(definition: Project, champion: Champion, former: Champion, look: in
     before = contender(definition, f"former champion version {former.version}", former.model)
     metric = primary_metric(definition, list(getattr(serving.model, "classes_", [])))
     scores = [scored_on(definition, metric, one, rows) for one in (serving, before)]
-    log.info("%s: %s is %.4g, the former champion's %.4g", definition.name, metric, *(one.value for one in scores))
+    with_project(log, definition.name).info(
+        "%s is %.4g, the former champion's %.4g", metric, *(one.value for one in scores)
+    )
     return Watched(metric, look, window, len(rows), former.version, *scores)

@@ -26,6 +26,7 @@ from refit_tasks.ledger.record import entries, latest
 from refit_tasks.notifications.notify import Notice, notify
 from refit_tasks.presentation.markdown import number, shortened
 from refit_tasks.presentation.summaries import performance_words
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.register import judgement_of, verdict_of_version
 from refit_tasks.runs.links import run_page
 
@@ -184,7 +185,9 @@ def _unharmed(project: str, run_id: str | None = None) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - what the run did is on record, and stays done whatever comes here
         said = str(error) if isinstance(error, RefitError) else type(error).__name__
-        log.warning("%s: nobody was told: %s", project, said, extra={"flow_run_id": run_id} if run_id else None)
+        with_project(log, project).warning(
+            "nobody was told: %s", said, extra={"flow_run_id": run_id} if run_id else None
+        )
 
 
 LONGEST_LINE = 600

@@ -26,6 +26,7 @@ from refit.policies.training import NotificationEvent
 from refit.project import Project
 from refit_tasks.ledger.record import entries, entry_once, record
 from refit_tasks.presentation.markdown import artifact_key, plain
+from refit_tasks.project_log import with_project
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -80,7 +81,7 @@ def notify(definition: Project, notice: Notice, run_id: str | None = None) -> No
     if told:
         facts = {"occasion": notice.occasion, "about": notice.about, "subject": notice.subject, "blocks": told}
         record(definition.name, "notice", facts, datetime.now(UTC), once=notice.once)
-        log.info("%s: told %s of the %s", definition.name, ", ".join(told), notice.occasion)
+        with_project(log, definition.name).info("told %s of the %s", ", ".join(told), notice.occasion)
 
 
 def block_fault(name: str) -> str | None:
@@ -106,7 +107,7 @@ def _is_told(project: str, notice: Notice) -> bool:
 
 
 def _warn(definition: Project, sentence: str, run_id: str | None) -> None:
-    log.warning("%s: %s", definition.name, sentence, extra={"flow_run_id": run_id} if run_id else None)
+    with_project(log, definition.name).warning("%s", sentence, extra={"flow_run_id": run_id} if run_id else None)
     if flow_run.id:
         key = artifact_key(definition.name, "notification")
         create_markdown_artifact(plain(sentence, 1_000), key=key, description="somebody was not told")

@@ -31,6 +31,7 @@ from refit_tasks.monitoring.drift import added, load_reference
 from refit_tasks.prediction.input_rows import AcceptedRows, finished_until, load_and_validate, table_schema
 from refit_tasks.prediction.scorers import Scorer, load_scorer
 from refit_tasks.prediction.write_predictions import Staged, commit_scored
+from refit_tasks.project_log import with_project
 from refit_tasks.retries import is_transient
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.staging import staging_area
@@ -83,13 +84,13 @@ def score_rows(
         # What a shadow wants to see beyond that may be missing: it is silent then.
         admitted = load_and_validate(definition, sought, first.kinds, schema, area)
         if admitted is None:
-            log.info("%s: nothing to score in %s", definition.name, sought.source)
+            with_project(log, definition.name).info("nothing to score in %s", sought.source)
             return ScoredRows(0, 0, NOTHING, None)
         batch = Batch(definition, area, load_reference(champion.model) if definition.monitoring.drift else None)
         batch.score(admitted, first, second, run)
         done = _settled(batch, sought, admitted)
     done = replace(done, warnings=(*admitted.warnings, *silent, *batch.silent))
-    log.info("%s: %d rows in, %d scored, %d were there", definition.name, done.rows_in, *_counts(done))
+    with_project(log, definition.name).info("%d rows in, %d scored, %d were there", done.rows_in, *_counts(done))
     return done
 
 
@@ -127,7 +128,7 @@ def _loaded(
     try:
         return load_scorer(definition, shadow.model, _asked(shadow.version, champion, "shadow", at), schema), ()
     except ModelError as fault:
-        log.warning("%s: the shadow, version %d, is left out: %s", definition.name, shadow.version, fault)
+        with_project(log, definition.name).warning("the shadow, version %d, is left out: %s", shadow.version, fault)
         return None, (f"the shadow, version {shadow.version}, cannot be loaded: {fault}",)
 
 
@@ -205,7 +206,7 @@ class Batch:
             self.said[1].add(second.recorded(self.definition, piece, second.answer(piece), run))
         except ModelError as fault:
             self.silent = (f"the shadow, version {second.asked.version}, cannot answer: {fault}",)
-            log.warning("%s: %s", self.definition.name, self.silent[0])
+            with_project(log, self.definition.name).warning("%s", self.silent[0])
             del self.said[1]
 
     def _profile(self, piece: pa.Table, answers: Predictions) -> None:

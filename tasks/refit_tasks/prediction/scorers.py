@@ -17,6 +17,7 @@ from refit.inference.prediction_rows import PredictionContext, prediction_column
 from refit.modelling.predictions import Predictions, predict_once
 from refit.project import Project
 from refit.records.references import Challenger, Champion, ModelRef
+from refit_tasks.project_log import with_project
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
 from refit_tasks.registry.model_signature import fetched, kinds_beside, kinds_in
@@ -137,5 +138,5 @@ def find_shadow(definition: Project) -> Challenger | None:
     """
     challenger = find_challenger(definition)
     if challenger:
-        log.info("%s: version %d shadows", definition.name, challenger.version)
+        with_project(log, definition.name).info("version %d shadows", challenger.version)
     return challenger

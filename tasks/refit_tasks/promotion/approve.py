@@ -21,6 +21,7 @@ from refit.records.ledger import from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import EVERY, entries, entry, record
+from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.challengers import pending
 from refit_tasks.registry.register import judgement_of, verdict_of_version
@@ -70,7 +71,7 @@ def record_approval(
     if answer.payload["approved"] != approved:
         said = "approved" if answer.payload["approved"] else "refused"
         raise NotApproved(f"version {version} of {project} was {said} by {answer.payload['who']}: that answer stands")
-    log.info("%s: version %d is %s by %s", project, version, "approved" if approved else "refused", who)
+    with_project(log, project).info("version %d is %s by %s", version, "approved" if approved else "refused", who)
     return promote.fn(challenger, compared.over, at) if approved else None
 
 
@@ -170,6 +171,6 @@ def ask_for_approval(challenger: Challenger) -> str | None:
     try:
         run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
     except ObjectNotFound:
-        log.info("%s: there is no deployment %s: use `refit approve`", challenger.model.project, name)
+        with_project(log, challenger.model.project).info("there is no deployment %s: use `refit approve`", name)
         return None
     return str(cast("FlowRun", run).id)

@@ -23,6 +23,7 @@ from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import current_champion, generation_start, insert_generation, newest_champion
 from refit_tasks.ledger.transactions import append, find_once, newest_entry
 from refit_tasks.presentation.markdown import artifact_key, plain
+from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import check_approval
 from refit_tasks.promotion.rollback import roll_back
 from refit_tasks.registry.alias import Moved, follow_ledger, moved_alias, note_settled
@@ -88,8 +89,8 @@ def _is_same(recorded: Entry, serving: Champion, moved: Moved) -> bool:
 
 def _recorded(connection: Connection, serving: Champion, found: int, action: str, at: datetime) -> Entry:
     project, place = serving.model.project, f"version {found}" if found else "nothing"
-    log.warning(
-        "%s: somebody moved MLflow's alias champion from version %d to %s: %s", project, serving.version, place, action
+    with_project(log, project).warning(
+        "somebody moved MLflow's alias champion from version %d to %s: %s", serving.version, place, action
     )
     facts = {"found": found, "expected": serving.version, "generation": serving.generation, "action": action}
     return append(connection, project, "alias", as_payload(facts), at)

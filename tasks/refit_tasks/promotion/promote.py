@@ -23,6 +23,7 @@ from refit_tasks.ledger.generations import (
 )
 from refit_tasks.ledger.record import entry
 from refit_tasks.ledger.transactions import find_once
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import follow_ledger
 from refit_tasks.registry.challengers import recorded_challenger
 from refit_tasks.retries import is_transient
@@ -64,7 +65,9 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
             _check_fence(challenger, {judgement.generation, generation_of(over)}, serving)
             check_approval(connection, challenger, judgement)
             champion = _insert(connection, challenger, serving, at)
-            log.info("%s: version %d is champion, generation %d", project, champion.version, champion.generation)
+            with_project(log, project).info(
+                "version %d is champion, generation %d", champion.version, champion.generation
+            )
     follow_ledger(project)
     return champion
 

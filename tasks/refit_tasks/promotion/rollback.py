@@ -20,6 +20,7 @@ from refit_tasks.ledger.generations import (
     successions,
 )
 from refit_tasks.ledger.transactions import find_once
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import follow_ledger
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def _settled(project: str, at: datetime, to: int | None, over: int | None, facts
             target.model, target.version, former.generation + 1, generation_start(at, former), target.judged
         )
         insert_generation(connection, "rollback", champion, former, facts, once)
-        log.info("%s: version %d serves again, generation %d", project, champion.version, champion.generation)
+        with_project(log, project).info("version %d serves again, generation %d", champion.version, champion.generation)
         return champion
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from refit.errors import StateError
 from refit.records.references import Champion
 from refit_tasks.ledger.generations import current_champion
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import PROMOTED, VERDICT, open_mlflow
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def follow_ledger(project: str) -> Champion | None:
         aliased = aliased_version(client, project)
         if aliased is None or int(aliased.version) != serving.version:
             set_alias(client, project, "champion", serving.version)
-            log.info("%s: MLflow's alias champion now points to version %d", project, serving.version)
+            with_project(log, project).info("MLflow's alias champion now points to version %d", serving.version)
         elif aliased.tags.get(GENERATION) == str(serving.generation):
             return serving
         tag_version(client, project, serving.version, VERDICT, PROMOTED)

@@ -21,6 +21,7 @@ from refit.records.references import Challenger, ModelRef
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import EVERY, entries, entry, entry_once, record
 from refit_tasks.presentation.summaries import verdict_in_short
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import set_alias, tag_version
 from refit_tasks.registry.challengers import recorded_challenger
 from refit_tasks.registry.mlflow_client import ENTRY, LONGEST, form_tags, open_mlflow, verdict_tags
@@ -68,7 +69,9 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
         client.delete_model_version(definition.name, str(version))
     tag_version(client, definition.name, judged.version, ENTRY, judged.verdict_id)
     set_alias(client, definition.name, "challenger", judged.version)
-    log.info("%s: version %d is judged: %s", definition.name, judged.version, verdict_in_short(judged.verdict))
+    with_project(log, definition.name).info(
+        "version %d is judged: %s", judged.version, verdict_in_short(judged.verdict)
+    )
     return judged
 
 

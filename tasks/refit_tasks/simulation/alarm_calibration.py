@@ -29,6 +29,7 @@ from refit.records.drift_findings import Drift
 from refit.records.references import Champion
 from refit.windows import Window
 from refit_tasks.presentation.charts import BAD, CURRENT, INK, blank, png, tidy, written
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import schema_of
 from refit_tasks.storage.snapshot_rows import chunks, open_at_version
 
@@ -79,7 +80,7 @@ def calibrate(definition: Project, champion: Champion, seed: int) -> Calibration
     found = []
     for place, part in enumerate(parts, start=1):
         found.append(_unchanged(definition, part, policy))
-        log.info("%s: %d of %d stretches without a change judged", definition.name, place, len(parts))
+        with_project(log, definition.name).info("%d of %d stretches without a change judged", place, len(parts))
     fired = sum(alarmed(windows, policy) for windows in found)
     calibrated = all(drift.calibrated for windows in found for drift in windows)
     power = _power(definition, parts[:: max(1, len(parts) // PLANTED)][:PLANTED], policy, np.random.default_rng(seed))
@@ -167,7 +168,7 @@ def _power(
             for change in plantable(part.rest.column(name)):
                 found = alarmed(_changed(definition, reference, part, name, change, alone, rng), alone)
                 hits[change][name].append(found)
-        log.info("%s: changes planted in %d of %d columns", definition.name, place, len(columns))
+        with_project(log, definition.name).info("changes planted in %d of %d columns", place, len(columns))
     return {
         change: {name: sum(found) / len(found) for name, found in by_name.items()} for change, by_name in hits.items()
     }

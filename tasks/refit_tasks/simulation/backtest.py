@@ -30,6 +30,7 @@ from refit.project import Frame, Project
 from refit.records.references import SnapshotRef
 from refit.windows import BEGINNING, Window
 from refit_tasks.catalog import find_project
+from refit_tasks.project_log import with_project
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.snapshot_rows import frame, read_rows
@@ -63,7 +64,7 @@ def run_backtest(definition: Project, policies: list[str], windows: int, until: 
     """
     presets, started = choose_presets(definition, policies), perf_counter()
     rows = past_rows(definition, until)
-    log.info("%s: %s rows of history, %d policies", definition.name, f"{len(rows):,}", len(presets))
+    with_project(log, definition.name).info("%s rows of history, %d policies", f"{len(rows):,}", len(presets))
     result = _replayed(definition, rows, presets, windows)
     return replace(result, seconds=perf_counter() - started)
 
@@ -143,7 +144,7 @@ def _telling(definition: Project, policies: int) -> Progress:
             if tenths > told[0]:
                 told[0] = tenths
                 where = ", ".join(f"{each} {count}" for each, count in done.items())
-                log.info("%s: %d %% replayed; of %d windows: %s", definition.name, 10 * tenths, of, where)
+                with_project(log, definition.name).info("%d %% replayed; of %d windows: %s", 10 * tenths, of, where)
 
     return tell
 

@@ -19,6 +19,7 @@ from refit.gate.decide import decide
 from refit.project import Project
 from refit.records.verdicts import Verdict
 from refit_tasks.evaluation.serving_check import rehearse_directory
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
 from refit_tasks.simulation.backtest import past_rows
 from refit_tasks.simulation.faulty_challengers import BAD, FaultyChallenger, SelfTestData
@@ -76,12 +77,12 @@ def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[Self
         for name, (make, expected) in BAD.items():
             plant = make(newest)
             verdict = _judged(plant, newest) if plant else None
-            log.info("%s: %s: %s", definition.name, name, verdict or "cannot be made here")
+            with_project(log, definition.name).info("%s: %s", name, verdict or "cannot be made here")
             yield SelfTestResult(name, good=False, expected=tuple(sorted(expected)), verdict=verdict)
         for number in range(rounds):
             bench = _bench(trusting, rows, number, rounds)
             verdict = _judged(FaultyChallenger(bench.fitted(bench.train), bench.ref(bench.train), bench), bench)
-            log.info("%s: honest challenger %d of %d: %s", definition.name, number + 1, rounds, verdict)
+            with_project(log, definition.name).info("honest challenger %d of %d: %s", number + 1, rounds, verdict)
             yield SelfTestResult(f"honest {number + 1}", good=True, expected=(), verdict=verdict)
 
 

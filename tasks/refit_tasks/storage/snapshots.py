@@ -29,6 +29,7 @@ from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.project import Project
 from refit.records.references import Champion, SnapshotRef, Split
 from refit.windows import BEGINNING, Window
+from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.snapshot_rows import open_at_version, rows_of
 
@@ -62,7 +63,7 @@ def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
             f"{definition.name} has no rows before {until.isoformat()}: let its load deliver some, or give a later time"
         )
     snapshot = _pin(definition, table.version(), Window(first, until), labelled=False)
-    log.info("%s: %s rows at table version %d", definition.name, f"{snapshot.rows:,}", snapshot.version)
+    with_project(log, definition.name).info("%s rows at table version %d", f"{snapshot.rows:,}", snapshot.version)
     return snapshot
 
 
@@ -109,9 +110,8 @@ def split(
         holdout=restrict(definition, snapshot, Window(cut, known), labelled=True),
     )
     _require_enough(definition, parts)
-    log.info(
-        "%s: %s rows to train on, %s held out from %s on",
-        definition.name,
+    with_project(log, definition.name).info(
+        "%s rows to train on, %s held out from %s on",
         f"{parts.train.rows:,}",
         f"{parts.holdout.rows:,}",
         cut.isoformat(),

@@ -19,6 +19,7 @@ from refit.records.verdicts import Reason
 from refit.windows import Window
 from refit_tasks.evaluation.evaluate import evaluate_again
 from refit_tasks.evaluation.serving_check import rehearse
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.recipe import tuned_of
 from refit_tasks.registry.tracking import TrackedRun, log_values
@@ -53,7 +54,7 @@ def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgem
     except ModelError as fault:  # the judged model is fit to serve, whatever became of the other one
         return replace(judgement, bound=_failed(fault))
     _record(served, bound)
-    log.info("%s: %s", definition.name, bound.sentence)
+    with_project(log, definition.name).info("%s", bound.sentence)
     return replace(judgement, served=served if bound.passed else None, bound=bound, rehearsal=rehearsal)
 
 

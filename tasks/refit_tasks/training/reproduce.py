@@ -23,6 +23,7 @@ from refit.records.recipes import Recipe, RecipeChange, Reproduction, find_chang
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.serving_check import fingerprint_of
 from refit_tasks.presentation.markdown import artifact_key, plain, table
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.registry.provenance import lock_text
 from refit_tasks.registry.recipe import former_recipe, kept_lock, recipe_now, tuned_of
@@ -64,7 +65,7 @@ def reproduce_version(definition: Project, version: int) -> Reproduction:
     started, judgement = perf_counter(), _judgement_of(definition, version)
     made = _made(definition, judgement, judgement.recipe or former_recipe(definition, judgement.serving))
     same = made.difference is not None and made.difference <= AGREEMENT
-    log.info("%s: version %d %s", definition.name, version, "is reproduced" if same else "differs")
+    with_project(log, definition.name).info("version %d %s", version, "is reproduced" if same else "differs")
     return Reproduction(
         project=definition.name,
         version=version,

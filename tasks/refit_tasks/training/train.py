@@ -23,6 +23,7 @@ from refit.modelling.training_window import WindowChoice, choose_window
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef, Split
 from refit.windows import Window
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.model_store import log_model
 from refit_tasks.registry.provenance import code_state, lock_text, machine, requirements, run_key
@@ -100,7 +101,7 @@ def train_once(definition: Project, key: str, name: str, training: Callable[[Tra
     experiment = experiment_of(client, definition.name)
     trained = find_trained(client, experiment, definition.name, key)
     if trained:
-        log.info("%s: run %s has trained this model already", definition.name, trained.run_id)
+        with_project(log, definition.name).info("run %s has trained this model already", trained.run_id)
         return trained
     with open_run(client, experiment, name, _lineage(definition, key)) as run:
         return training(run)
@@ -154,7 +155,7 @@ def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> 
     start = perf_counter()
     model = fit(definition, frame, tuned)
     seconds = perf_counter() - start
-    log.info("%s: fitted on %d rows of %s in %.2f s", definition.name, rows.rows, rows.window, seconds)
+    with_project(log, definition.name).info("fitted on %d rows of %s in %.2f s", rows.rows, rows.window, seconds)
     tags = {**_trained_on(rows), PACKAGES: "\n".join(requirements(model))}
     log_values(run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, tags)
     log_rows(run, rows, "training")

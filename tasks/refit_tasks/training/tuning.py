@@ -23,6 +23,7 @@ from refit.policies.training import Choice, Dimension, IntRange, Tuning
 from refit.project import Project
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home
+from refit_tasks.project_log import with_project
 from refit_tasks.registry.tracking import TrackedRun, log_values, open_run
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.training.fit import fit
@@ -162,7 +163,9 @@ def _best(definition: Project, study: Study) -> dict[str, Any]:
     from optuna.trial import TrialState
 
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        log.info("%s: the best of its trials scored %.6g with %s", definition.name, study.best_value, study.best_params)
+        with_project(log, definition.name).info(
+            "the best of its trials scored %.6g with %s", study.best_value, study.best_params
+        )
         return study.best_params
     reason = study.get_trials(deepcopy=False)[-1].user_attrs[REASON]
     raise TrainingFailed(f"no trial of {definition.name} could be scored ({reason}): change training.tuning")

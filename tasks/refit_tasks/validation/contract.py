@@ -18,6 +18,7 @@ from refit.errors import BrokenProject, ContractViolation
 from refit.project import Project
 from refit.records.references import Champion
 from refit_tasks.ledger.record import entry_once, latest, record
+from refit_tasks.project_log import with_project
 from refit_tasks.validation.great_expectations import Outcome, is_row_rule, rules_of, validate
 
 Pieces = Callable[[], Iterator[pa.Table]]
@@ -60,7 +61,7 @@ def record_contract(definition: Project, contract: Contract, at: datetime, once:
     """
     if contract.origin == "derived":
         record(definition.name, "contract", contract.to_json(), at, once)
-        log.info("%s: a contract of %d rules was derived and recorded", definition.name, len(contract.rules))
+        with_project(log, definition.name).info("a contract of %d rules was derived and recorded", len(contract.rules))
 
 
 def renew_contract(definition: Project, champion: Champion, at: datetime) -> None:
