@@ -202,7 +202,7 @@ def mask_value(pii: Collection[str], columns: str, value: str) -> str:
         The value, or the mask.
 
     Example:
-        >>> shown(("email",), "email,at", "ada@example.org, 2026-01-01")
+        >>> mask_value(("email",), "email,at", "ada@example.org, 2026-01-01")
         '***'
     """
     return MASK if set(columns.split(",")) & set(pii) else value

@@ -132,7 +132,7 @@ def time_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:
         the rows have few event times.
 
     Example:
-        >>> blocks(pd.Series(pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC")))[-1]
+        >>> time_blocks(pd.Series(pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC")))[-1]
         slice(160, 200, None)
     """
     rows = len(times)

@@ -55,7 +55,7 @@ def choose_runtime(rows: int, difference: float, faster: float, sha256: str) -> 
         The choice.
 
     Example:
-        >>> choose(900, 0.0, 1.2, "ab").why
+        >>> choose_runtime(900, 0.0, 1.2, "ab").why
         'ONNX answers a row 1.2 times as fast: 2 times are asked for'
     """
     if not np.isfinite(difference):

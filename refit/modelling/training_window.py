@@ -108,9 +108,9 @@ def choose_candidate(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -
 
     Example:
         >>> all_history = [0.5, 0.7, 0.6, 0.6, 0.5]
-        >>> choose(np.array([all_history, [0.6, 0.6, 0.7, 0.5, 0.6]]))
+        >>> choose_candidate(np.array([all_history, [0.6, 0.6, 0.7, 0.5, 0.6]]))
         0
-        >>> choose(np.array([all_history, [0.6, 0.8, 0.7, 0.7, 0.7]]))
+        >>> choose_candidate(np.array([all_history, [0.6, 0.8, 0.7, 0.7, 0.7]]))
         1
     """
     fitted = np.flatnonzero(~np.isnan(scores).all(axis=1))

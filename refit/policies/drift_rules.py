@@ -75,7 +75,7 @@ def parse_rule(text: str) -> DriftRule:
         ProjectError: If it is none, or its measure is unknown.
 
     Example:
-        >>> parse("psi > 0.2 on any of [temperature, wind]").columns
+        >>> parse_rule("psi > 0.2 on any of [temperature, wind]").columns
         ('temperature', 'wind')
     """
     match = _FORM.fullmatch(text)

@@ -126,7 +126,7 @@ def parse_versions(lock: str) -> Mapping[str, str]:
         From package to version.
 
     Example:
-        >>> versions_in("numpy==2.4.0\nscipy==1.17.0\n")["scipy"]
+        >>> parse_versions("numpy==2.4.0\nscipy==1.17.0\n")["scipy"]
         '1.17.0'
     """
     if "[[package]]" in lock:

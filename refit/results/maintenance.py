@@ -131,9 +131,9 @@ def select_kept_versions(
         The versions to keep.
 
     Example:
-        >>> sorted(kept_versions(range(1, 10), champions=[7, 3, 2], bound={5}, newest=2))
+        >>> sorted(select_kept_versions(range(1, 10), champions=[7, 3, 2], bound={5}, newest=2))
         [3, 5, 7, 8, 9]
-        >>> sorted(kept_versions([1, 2, 3], champions=[1], bound=(), newest=0))
+        >>> sorted(select_kept_versions([1, 2, 3], champions=[1], bound=(), newest=0))
         [1]
     """
     there = sorted(versions)
