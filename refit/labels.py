@@ -75,7 +75,7 @@ class Labels:
         """
         return self._index.find(row_identities(held, self.key))
 
-    def differ(self, held: pa.Table, at: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    def find_changed(self, held: pa.Table, at: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
         """Tells which labels are not the ones that the table's rows have.
 
         Args:
@@ -89,7 +89,7 @@ class Labels:
         other: npt.NDArray[np.bool_] = row_hashes(held, [self.target])[:, 0] != mine[at]
         return other
 
-    def put(self, held: pa.Table) -> pa.Table:
+    def fill_in(self, held: pa.Table) -> pa.Table:
         """Gives the table's rows their labels.
 
         Args:
@@ -104,7 +104,7 @@ class Labels:
         return held.set_column(place, held.schema.field(place), pc.coalesce(found, held[place].combine_chunks()))
 
     def _require_one_label(self, filled: pa.Table, keys: npt.NDArray[np.bytes_]) -> None:
-        differing = np.flatnonzero(self.differ(filled, self._index.find(keys)))
+        differing = np.flatnonzero(self.find_changed(filled, self._index.find(keys)))
         if len(differing):
             row = filled.slice(int(differing[0]), 1).to_pylist()[0]
             named = ", ".join(f"{name}={mask_value(self._pii, name, str(row[name]))}" for name in self.key)

@@ -83,7 +83,7 @@ class Contract:
     pii: tuple[str, ...] = ()
     """Columns whose values are shown to nobody."""
 
-    def observed(self, rule: Rule, said: str) -> str:
+    def mask_observed(self, rule: Rule, said: str) -> str:
         """Gives what was measured of a rule as people may see it: the largest of all addresses is one, too.
 
         Args:
@@ -104,7 +104,7 @@ class Contract:
         """
         return {"rules": _RULES.dump_python(self.rules, mode="json")}
 
-    def about(self, columns: Collection[str], without: Collection[str]) -> Contract:
+    def restrict_to(self, columns: Collection[str], without: Collection[str]) -> Contract:
         """Leaves out the rules that cannot be judged where some columns are not there.
 
         Args:

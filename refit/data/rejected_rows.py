@@ -127,7 +127,7 @@ class RowIds:
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
-    def name(self, text: str, fitted: str = "{}") -> str:
+    def assign(self, text: str, fitted: str = "{}") -> str:
         """Names one row.
 
         Args:

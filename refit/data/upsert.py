@@ -68,7 +68,7 @@ class Upsert:
         self._label_rows: list[np.ndarray] = []
         self._labels: list[pa.Array] = []
 
-    def knows(self, held: pa.Table) -> np.ndarray:
+    def match(self, held: pa.Table) -> np.ndarray:
         """Tells which of the table's rows have the key of an incoming one.
 
         Args:
@@ -80,7 +80,7 @@ class Upsert:
         known: np.ndarray = self._index.find(row_identities(held, self._roles.key)) >= 0
         return known
 
-    def see(self, held: pa.Table) -> None:
+    def compare(self, held: pa.Table) -> None:
         """Compares with some of the table's rows.
 
         Args:
@@ -96,7 +96,7 @@ class Upsert:
         self._label_rows.append(at[keeps])
         self._labels.append(held[self._roles.target].filter(pa.array(keeps)).combine_chunks())
 
-    def replaces(self, held: pa.Table) -> np.ndarray:
+    def find_replaced(self, held: pa.Table) -> np.ndarray:
         """Tells which of the table's rows give way.
 
         Args:
@@ -109,7 +109,7 @@ class Upsert:
         replaced: np.ndarray = (at >= 0) & (self._state[at] == CORRECTED)
         return replaced
 
-    def changes(self, pieces: Iterable[pa.Table]) -> Iterable[pa.Table]:
+    def rows_to_write(self, pieces: Iterable[pa.Table]) -> Iterable[pa.Table]:
         """Picks the rows to write.
 
         Args:

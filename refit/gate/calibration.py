@@ -136,7 +136,7 @@ def _events(predictions: Predictions, truth: pd.Series[Any]) -> tuple[Array, Arr
     """Gives the probability of an event and whether it came: the second class of two, else the likeliest class."""
     if not hasattr(predictions, "predict_proba"):
         return None
-    said, labels = predictions.all_of("predict_proba"), pd.Index(predictions.labels, dtype=object)
+    said, labels = predictions.compute("predict_proba"), pd.Index(predictions.labels, dtype=object)
     classes = labels.get_indexer(pd.Index(truth.to_numpy(), dtype=object))
     if len(labels) == BINARY:
         return said[:, 1], (classes == 1).astype(float)

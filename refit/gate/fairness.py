@@ -43,7 +43,7 @@ def measure_fairness(
     if len(predictions.labels) != BINARY:
         raise ProjectError("gate.fairness needs a classification of two classes: take it out of the gate")
     positive = predictions.labels[1]
-    said = predictions.raw("predict") == positive
+    said = predictions.compute_raw("predict") == positive
     came = (truth == positive).to_numpy()
     names = rows[policy.column].astype(str).where(rows[policy.column].notna(), MISSING).to_numpy()
     groups = tuple(_group(str(name), said[names == name], came[names == name]) for name in sorted(set(names)))

@@ -135,7 +135,7 @@ def measure_answers(definition: Project, predictions: Predictions, target: pd.Se
     Raises:
         ModelError: If the model cannot predict these rows.
     """
-    said = predictions.raw(predictions.finest)
+    said = predictions.compute_raw(predictions.finest_method)
     rows = said.reshape(len(said), -1)
     low, high = _range(definition, predictions, target)
     if rows.dtype.kind not in "fiu":

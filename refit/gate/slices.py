@@ -60,12 +60,12 @@ def row_losses(predictions: Predictions, truth: pd.Series[Any], *, probabilities
         unit.
     """
     if not predictions.labels:
-        distances: Array = np.abs(predictions.all_of("predict").astype(float) - truth.to_numpy(dtype=float))
+        distances: Array = np.abs(predictions.compute("predict").astype(float) - truth.to_numpy(dtype=float))
         return distances
     if not probabilities or not hasattr(predictions, "predict_proba"):
-        wrong: Array = (predictions.raw("predict") != truth.to_numpy()).astype(float)
+        wrong: Array = (predictions.compute_raw("predict") != truth.to_numpy()).astype(float)
         return wrong
-    said = predictions.all_of("predict_proba")
+    said = predictions.compute("predict_proba")
     place = pd.Index(predictions.labels, dtype=object).get_indexer(pd.Index(truth.to_numpy(), dtype=object))
     came = np.zeros_like(said)
     known = place >= 0

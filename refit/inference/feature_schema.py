@@ -45,8 +45,8 @@ def predict_rows(model: BaseEstimator, kinds: Mapping[str, str], rows: pd.DataFr
         ModelError: If a column is missing or of another kind, or the model cannot predict these rows.
     """
     predictions = predict_once(model, cast_features(kinds, rows))
-    predictions.all_of(method)  # refuses what is not a number
-    return predictions.raw(method)
+    predictions.compute(method)  # refuses what is not a number
+    return predictions.compute_raw(method)
 
 
 def cast_features(kinds: Mapping[str, str], rows: pd.DataFrame) -> pd.DataFrame:

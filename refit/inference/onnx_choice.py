@@ -106,9 +106,9 @@ def runtimes_agree(form: ModelRuntime, model: Predictor, kinds: Mapping[str, str
     """
     from refit.inference.predictor import Prediction, columns_of
 
-    together = model.say(rows)
+    together = model.predict(rows)
     for place in range(len(rows)):
-        said, told = form.say(columns_of(rows.iloc[[place]], kinds)), together.probabilities
+        said, told = form.predict(columns_of(rows.iloc[[place]], kinds)), together.probabilities
         one = Prediction(together.predictions[[place]], None if told is None else told[[place]])
         if said is not None and runtime_difference(said, one) > MAX_DIFFERENCE:
             return False

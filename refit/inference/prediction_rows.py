@@ -76,11 +76,11 @@ def prediction_columns(predictions: Predictions) -> pa.Table:
     Raises:
         ModelError: If it cannot predict these rows, or says what is no number.
     """
-    predictions.all_of("predict")  # refuses what is no number
-    said, rows, labels = predictions.raw("predict"), len(predictions), predictions.labels
+    predictions.compute("predict")  # refuses what is no number
+    said, rows, labels = predictions.compute_raw("predict"), len(predictions), predictions.labels
     columns = {name: pa.nulls(rows, COMMON_COLUMNS[name]) for name in ("score", "scores", "classes")}
     if labels and hasattr(predictions, "predict_proba"):
-        given = predictions.all_of("predict_proba")
+        given = predictions.compute("predict_proba")
         if len(labels) == BINARY:
             columns["score"] = pa.array(given[:, 1], pa.float64())
         else:
@@ -204,8 +204,8 @@ class _RecordedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 class _RecordedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """The same of classes."""
 
-    def __init__(self, classes: Sequence[Any], *, tells: bool) -> None:
-        self.classes, self.tells = classes, tells
+    def __init__(self, classes: Sequence[Any], *, gives_probabilities: bool) -> None:
+        self.classes, self.gives_probabilities = classes, gives_probabilities
 
     @property
     def classes_(self) -> npt.NDArray[Any]:
@@ -213,7 +213,7 @@ class _RecordedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     predict = _unused
 
-    predict_proba: property = available_if(lambda self: self.tells)(_unused)
+    predict_proba: property = available_if(lambda self: self.gives_probabilities)(_unused)
     """Tells scorers that it gives probabilities, where it does."""
 
 
@@ -248,7 +248,9 @@ def read_predictions(said: pa.Table, classes: Sequence[Any]) -> Predictions:
     """
     given = said["prediction"].to_numpy()
     probabilities = _probabilities(said, classes)
-    model = _RecordedClassifier(classes, tells=probabilities is not None) if classes else _RecordedRegressor()
+    model = (
+        _RecordedClassifier(classes, gives_probabilities=probabilities is not None) if classes else _RecordedRegressor()
+    )
     return RecordedPredictions(model, pd.DataFrame(index=range(len(given))), Prediction(given, probabilities))
 
 

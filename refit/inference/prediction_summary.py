@@ -34,10 +34,10 @@ def output_columns(predictions: Predictions) -> pa.Table:
     """
     labels = predictions.labels
     if not labels:
-        return pa.table({"prediction": pa.array(predictions.all_of("predict"), pa.float64())})
+        return pa.table({"prediction": pa.array(predictions.compute("predict"), pa.float64())})
     if not hasattr(predictions, "predict_proba") or len(labels) > MAX_WATCHED_CLASSES:
-        return pa.table({"prediction": pa.array([str(said) for said in predictions.all_of("predict")], pa.string())})
-    answers, first = predictions.all_of("predict_proba"), int(len(labels) == BINARY)
+        return pa.table({"prediction": pa.array([str(said) for said in predictions.compute("predict")], pa.string())})
+    answers, first = predictions.compute("predict_proba"), int(len(labels) == BINARY)
     return pa.table({f"probability of {label}": answers[:, place] for place, label in list(enumerate(labels))[first:]})
 
 

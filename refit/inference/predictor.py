@@ -42,7 +42,7 @@ class Prediction:
 class ModelRuntime(Protocol):
     """Another form of a model, which answers some rows as it does."""
 
-    def say(self, columns: Columns) -> Prediction | None:
+    def predict(self, columns: Columns) -> Prediction | None:
         """Answers rows; `None` where one of them is not of those."""
 
 
@@ -59,7 +59,7 @@ class RecordedPredictions(Predictions):
 class WarmUp(NamedTuple):
     """How a model has answered rows that it knows."""
 
-    apart: float
+    max_difference: float
     """How far an answer to a row alone lies from the one to the same row among others, at most."""
     seconds: float
     """The median time of an answer to one row."""
@@ -83,7 +83,7 @@ class Predictor:
         """Numpy's letter for the kind of the predictions."""
         return np.asarray(self.labels).dtype.kind if self.labels else "f"
 
-    def say(self, rows: RequestRows | pd.DataFrame) -> Prediction:
+    def predict(self, rows: RequestRows | pd.DataFrame) -> Prediction:
         """Has the model answer.
 
         Args:
@@ -99,7 +99,7 @@ class Predictor:
         """
         if isinstance(rows, pd.DataFrame):
             return self._said(rows)
-        said = self.form.say(rows.cells) if self.form and rows.cells else None
+        said = self.form.predict(rows.cells) if self.form and rows.cells else None
         return self._said(rows.features) if said is None else said
 
     def _said(self, features: pd.DataFrame) -> Prediction:
@@ -108,14 +108,14 @@ class Predictor:
             answers = predict_once(*_transform_to_last_step(self.model, features))
             probabilities = None
             if answers.labels and hasattr(answers, "predict_proba"):
-                answers.all_of("predict_proba")  # refuses what is not a number
-                probabilities = answers.raw("predict_proba")
-            answers.all_of("predict")
+                answers.compute("predict_proba")  # refuses what is not a number
+                probabilities = answers.compute_raw("predict_proba")
+            answers.compute("predict")
         except ModelError as fault:
             raise _name_missing_columns(fault, features) from fault
-        return Prediction(answers.raw("predict"), probabilities)
+        return Prediction(answers.compute_raw("predict"), probabilities)
 
-    def given(self, features: pd.DataFrame, parts: Sequence[Prediction]) -> Predictions:
+    def join_predictions(self, features: pd.DataFrame, parts: Sequence[Prediction]) -> Predictions:
         """Reads answers that it gave before, one after the other, as its predictions.
 
         Args:
@@ -142,10 +142,10 @@ class Predictor:
         Raises:
             ModelError: If it does not answer.
         """
-        together, worst, taken = self.say(features).predictions, 0.0, list[float]()
+        together, worst, taken = self.predict(features).predictions, 0.0, list[float]()
         for place in range(min(singly, len(features))):
             row, start = features.iloc[[place]], perf_counter()
-            alone = self.say(row).predictions
+            alone = self.predict(row).predictions
             taken.append(perf_counter() - start)
             worst = max(worst, max_abs_difference(alone, together[place : place + 1]))
         return WarmUp(worst, float(np.median(taken)))

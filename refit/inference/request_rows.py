@@ -45,7 +45,7 @@ class FeatureSpec:
 class RequestRows:
     """Rows that a model can be asked about."""
 
-    made: pd.DataFrame | None
+    frame: pd.DataFrame | None
     """The features as the model takes them; `None` of JSON, of which they are made when somebody wants them."""
     others: Mapping[str, pa.Array]
     """The key and the timestamp, as far as they were sent."""
@@ -55,13 +55,13 @@ class RequestRows:
     """The features, from name to kind."""
 
     def __len__(self) -> int:
-        return len(next(iter(self.cells.values()))) if self.made is None and self.cells else len(self.features)
+        return len(next(iter(self.cells.values()))) if self.frame is None and self.cells else len(self.features)
 
     @cached_property
     def features(self) -> pd.DataFrame:
         """As the model takes them."""
-        if self.made is not None:
-            return self.made
+        if self.frame is not None:
+            return self.frame
         cells = self.cells or {}
         return pd.DataFrame(
             {name: parse_cells(kind, name, cells[name]) for name, kind in self.kinds.items()}, copy=False

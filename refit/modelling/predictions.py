@@ -28,7 +28,7 @@ ESTIMATOR_ERRORS = (ValueError, TypeError, LookupError, AttributeError, Arithmet
 
 def _delegate(method: str) -> property:
     def answer(self: Predictions, rows: Array) -> Array:
-        return self.all_of(method)[rows]
+        return self.compute(method)[rows]
 
     answer.__name__ = method
     offered: property = available_if(lambda self: hasattr(self.model, method))(answer)
@@ -64,16 +64,16 @@ class Predictions:
         return list(getattr(self.model, "classes_", []))
 
     @property
-    def coded(self) -> bool:
+    def has_encoded_labels(self) -> bool:
         """Whether scorers see the two classes as 0 and 1: `f1` and its like take the label 1 for the positive one."""
         return len(self.labels) == BINARY and 1 not in self.labels
 
     @property
     def classes_(self) -> Array:
         """The classes as scorers see them."""
-        return self.as_seen(np.asarray(self.labels))
+        return self.encode_labels(np.asarray(self.labels))
 
-    def as_seen(self, y: Array) -> Array:
+    def encode_labels(self, y: Array) -> Array:
         """Turns labels into what scorers see.
 
         Args:
@@ -82,12 +82,12 @@ class Predictions:
         Returns:
             The labels, coded where the classes are.
         """
-        if not self.coded:
+        if not self.has_encoded_labels:
             return y
         unknown = [label for label in pd.unique(y) if label not in self.labels]
         return np.asarray(pd.Index([*self.labels, *unknown], dtype=object).get_indexer(pd.Index(y, dtype=object)))
 
-    def all_of(self, method: str) -> Array:
+    def compute(self, method: str) -> Array:
         """Gives the model's answers for all rows.
 
         Args:
@@ -104,11 +104,11 @@ class Predictions:
         return self._answers[method]
 
     @property
-    def finest(self) -> Literal["predict_proba", "predict"]:
+    def finest_method(self) -> Literal["predict_proba", "predict"]:
         """What says most about each row: probabilities where the model gives them."""
         return "predict_proba" if hasattr(self, "predict_proba") else "predict"
 
-    def raw(self, method: str) -> Array:
+    def compute_raw(self, method: str) -> Array:
         """Gives the model's answers for all rows as they are: NaN and infinite ones included, classes by their names.
 
         Args:
@@ -131,14 +131,14 @@ class Predictions:
             raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
 
     def _checked(self, method: str) -> Array:
-        answers = self.raw(method)
+        answers = self.compute_raw(method)
         if answers.dtype.kind == "f" and not np.isfinite(answers).all():
             wrong = (~np.isfinite(answers.reshape(len(answers), -1))).any(axis=1).sum()
             raise ModelError(
                 f"the model's {method} is NaN or infinite for {wrong:,} of {len(answers):,} rows: "
                 f"let the estimator impute missing values, or bound what it predicts"
             )
-        return self.as_seen(answers) if method == "predict" else answers
+        return self.encode_labels(answers) if method == "predict" else answers
 
 
 def predict_once(model: BaseEstimator, X: pd.DataFrame) -> Predictions:  # noqa: N803 - scikit-learn's name
@@ -182,5 +182,5 @@ def prediction_distance(one: Predictions, other: Predictions) -> float:
     Returns:
         As `apart`, of probabilities where both give them.
     """
-    method = one.finest if one.finest == other.finest else "predict"
-    return max_abs_difference(one.raw(method), other.raw(method))
+    method = one.finest_method if one.finest_method == other.finest_method else "predict"
+    return max_abs_difference(one.compute_raw(method), other.compute_raw(method))

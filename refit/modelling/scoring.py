@@ -86,7 +86,7 @@ def score(
         # The mean recall over the classes that are there is what is wanted of a block without a rare class.
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
         try:
-            return float(get_scorer(metric)(predictions, positions, predictions.as_seen(truth), **weighting))
+            return float(get_scorer(metric)(predictions, positions, predictions.encode_labels(truth), **weighting))
         except UndefinedMetricWarning:
             return math.nan
         except (ValueError, AttributeError) as fault:

@@ -45,7 +45,7 @@ def estimate(metric: str, predictions: Predictions, probabilities: npt.NDArray[n
         warnings.simplefilter("ignore")
         try:
             places = np.tile(rows, len(predictions.labels))
-            expected = get_scorer(metric)(predictions, places, predictions.as_seen(truth), sample_weight=weights)
+            expected = get_scorer(metric)(predictions, places, predictions.encode_labels(truth), sample_weight=weights)
         except (TypeError, ValueError, AttributeError):
             return None  # an estimate is an extra: a metric that takes no weights, or no probabilities, has none
     return Estimate(metric, float(expected), len(predictions)) if math.isfinite(expected) else None
@@ -65,7 +65,7 @@ def probabilities_of(predictions: Predictions) -> npt.NDArray[np.float64] | None
     """
     if len(predictions.labels) < BINARY or not hasattr(predictions, "predict_proba"):
         return None
-    return np.asarray(predictions.all_of("predict_proba"), dtype=np.float64)
+    return np.asarray(predictions.compute("predict_proba"), dtype=np.float64)
 
 
 def calibrated(

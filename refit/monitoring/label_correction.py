@@ -42,7 +42,7 @@ def strata_of(predictions: Predictions, labelled: npt.NDArray[np.bool_]) -> Code
         The group of each row: tenths of the score for two classes and for a regression, else the predicted class.
     """
     if len(predictions.labels) > BINARY:
-        codes: Codes = np.unique(predictions.all_of("predict"), return_inverse=True)[1]
+        codes: Codes = np.unique(predictions.compute("predict"), return_inverse=True)[1]
         usual = np.bincount(codes[labelled]).argmax()
         return np.where(np.isin(codes, codes[labelled]), codes, usual)
     return _parts(_scores(predictions), labelled, STRATA)
@@ -123,9 +123,9 @@ def _chances(joint: Array) -> Array:
 def _scores(predictions: Predictions) -> npt.NDArray[np.float64]:
     if not predictions.labels or not hasattr(predictions, "predict_proba"):
         method = "decision_function" if predictions.labels and hasattr(predictions, "decision_function") else "predict"
-        answers = predictions.all_of(method)
+        answers = predictions.compute(method)
         return np.unique(answers, return_inverse=True)[1].astype(np.float64) if predictions.labels else answers
-    return np.asarray(predictions.all_of("predict_proba")[:, -1], dtype=np.float64)
+    return np.asarray(predictions.compute("predict_proba")[:, -1], dtype=np.float64)
 
 
 def _parts(values: npt.NDArray[np.float64], labelled: npt.NDArray[np.bool_], count: int) -> Codes:

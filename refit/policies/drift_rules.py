@@ -50,7 +50,7 @@ class DriftRule:
     columns: tuple[str, ...] = ()
     """The columns looked at; none means all of them, predictions included."""
 
-    def passed_by(self, value: float | None) -> bool:
+    def is_met_by(self, value: float | None) -> bool:
         """Tells whether a value passes the limit.
 
         Args:
@@ -134,7 +134,7 @@ def _find_columns(rule: DriftRule, found: Sequence[ColumnDrift]) -> set[str]:
         known = ", ".join(each.column for each in found)
         raise ProjectError(f"a drift rule names {missing[0]!r}, which is not compared: use one of {known}")
     asked = [each for each in found if not rule.columns or each.column in rule.columns]
-    passed = {each.column for each in asked if rule.passed_by(COLUMN_MEASURES[rule.measure](each))}
+    passed = {each.column for each in asked if rule.is_met_by(COLUMN_MEASURES[rule.measure](each))}
     return passed if rule.scope == "any" or len(passed) == len(asked) else set()
 
 
@@ -143,7 +143,7 @@ def _apply_share_rules(shares: Sequence[DriftRule], drift: Drift, marked: set[st
     counted = {each.column for each in drift.columns if each.drifted} if marked is None else marked
     names = {each.column for each in drift.columns}
     share = len(counted & names) / len(names) if names else 0.0
-    fired = any(rule.passed_by(share) for rule in shares)
+    fired = any(rule.is_met_by(share) for rule in shares)
     return (marked or set()) | (counted if fired else set())
 
 
@@ -156,4 +156,4 @@ def _mark_domain(rules: Sequence[DriftRule], domain: DomainDrift | None) -> Doma
         return None
     asked = [rule for rule in rules if rule.measure == "domain_auc"]
     limit = asked[0].limit if asked else domain.limit
-    return replace(domain, limit=limit, drifted=any(rule.passed_by(domain.auc) for rule in asked))
+    return replace(domain, limit=limit, drifted=any(rule.is_met_by(domain.auc) for rule in asked))

@@ -220,7 +220,7 @@ class NotificationPolicy(Policy):
                 raise ValueError(f"{block!r} is no Prefect block such as 'slack-webhook/ml-team': type, slash, name")
         return blocks
 
-    def tells(self, occasion: NotificationEvent) -> bool:
+    def notifies(self, occasion: NotificationEvent) -> bool:
         """Whether somebody is to hear of that.
 
         Args:

@@ -54,7 +54,7 @@ class Champion:
     judged: ModelRef | None = None
     """The model that the gate judged, where `model` is the same recipe fitted again on more rows."""
 
-    def rival_on(self, rows: Window) -> ModelRef:
+    def model_to_compare(self, rows: Window) -> ModelRef:
         """Names the model that a challenger is compared with.
 
         Args:

@@ -26,16 +26,16 @@ class LedgerSummary:
 
     counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """How many entries, by kind and outcome."""
-    crowned: Entry | None = None
+    champion_entry: Entry | None = None
     """The promotion or rollback since which the champion serves."""
-    decided: tuple[Entry, ...] = ()
+    decision_entries: tuple[Entry, ...] = ()
     """The newest decision, and the retrains that have ended since."""
     monitored_at: datetime | None = None
     """When a monitor decided last, UTC; what a person asked for by hand is no monitor's."""
-    waiting: frozenset[int] = frozenset()
+    pending_verdicts: frozenset[int] = frozenset()
     """The verdicts that a person has yet to answer: approvals of challengers of the champion that serves."""
 
-    def after(self, entry: Entry) -> LedgerSummary:
+    def add(self, entry: Entry) -> LedgerSummary:
         """Adds an entry.
 
         Args:
@@ -48,13 +48,13 @@ class LedgerSummary:
         of_its_kind = (entry.kind, outcome)
         counted = replace(self, counts={**self.counts, of_its_kind: self.counts.get(of_its_kind, 0) + 1})
         if entry.kind in ("promotion", "rollback"):
-            return replace(counted, crowned=entry, waiting=frozenset())
+            return replace(counted, champion_entry=entry, pending_verdicts=frozenset())
         if entry.kind == "decision":
             at = entry.at if _is_monitors(entry.payload) else self.monitored_at
-            return replace(counted, decided=(entry,), monitored_at=at)
+            return replace(counted, decision_entries=(entry,), monitored_at=at)
         if entry.kind == "retrain":
-            return replace(counted, decided=(*self.decided, entry))
-        return replace(counted, waiting=self._waiting_after(entry))
+            return replace(counted, decision_entries=(*self.decision_entries, entry))
+        return replace(counted, pending_verdicts=self._pending_after(entry))
 
     def champion(self) -> Champion | None:
         """Reads who serves.
@@ -65,7 +65,7 @@ class LedgerSummary:
         Raises:
             StateError: If the entry is of another version of Refit.
         """
-        return from_payload(Champion, self.crowned.payload["champion"]) if self.crowned else None
+        return from_payload(Champion, self.champion_entry.payload["champion"]) if self.champion_entry else None
 
     def newest(self) -> Decided | None:
         """Reads the newest decision, with all that it rested on.
@@ -76,16 +76,20 @@ class LedgerSummary:
         Raises:
             StateError: If the entry is of another version of Refit.
         """
-        made = [entry for entry in self.decided if entry.kind == "decision"]
+        made = [entry for entry in self.decision_entries if entry.kind == "decision"]
         return from_payload(Decided, made[0].payload) if made else None
 
-    def _waiting_after(self, entry: Entry) -> frozenset[int]:
+    def _pending_after(self, entry: Entry) -> frozenset[int]:
         if entry.kind == "approval":
-            return self.waiting - {entry.payload["verdict_id"]}
-        return self.waiting | {entry.id} if entry.kind == "verdict" and self._asks(entry.payload) else self.waiting
+            return self.pending_verdicts - {entry.payload["verdict_id"]}
+        return (
+            self.pending_verdicts | {entry.id}
+            if entry.kind == "verdict" and self._asks(entry.payload)
+            else self.pending_verdicts
+        )
 
     def _asks(self, judgement: dict[str, Any]) -> bool:
-        serving = self.crowned.payload["champion"]["generation"] if self.crowned else 0
+        serving = self.champion_entry.payload["champion"]["generation"] if self.champion_entry else 0
         over = judgement["over"]["generation"] if judgement["over"] else 0
         return judgement["policy"]["promotion"] == "approve" and _is_fit(judgement) and over == serving
 

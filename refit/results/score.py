@@ -60,7 +60,7 @@ class ScoredRows:
     skew: Drift | None = None
     """How far they lie from the rows that the champion was trained on; `None` where that is not watched, there are too
     few of them, or the champion has no reference profile."""
-    spreads: tuple[tuple[str, PredictionHistogram], ...] = ()
+    histograms: tuple[tuple[str, PredictionHistogram], ...] = ()
     """What each version said, by its name, for the picture."""
     warnings: tuple[str, ...] = ()
     """Rules of the contract that are broken and not critical, and why a shadow is silent."""
@@ -75,7 +75,7 @@ class ScoreOutcome:
     project: str
     run_id: str
     """The Prefect flow run."""
-    sought: ScoreRequest
+    request: ScoreRequest
     champion: Champion
     shadow: Challenger | None
     scored: ScoredRows
@@ -88,12 +88,12 @@ class ScoreOutcome:
         Returns:
             The keys of `refit score --json`.
         """
-        done, window = self.scored, self.sought.window
+        done, window = self.scored, self.request.window
         return {
             "project": self.project,
             "run_id": self.run_id,
-            "as_of": self.sought.as_of.isoformat(),
-            "source": self.sought.source,
+            "as_of": self.request.as_of.isoformat(),
+            "source": self.request.source,
             "window": _window(done.span if window == EVERYTHING else window),
             "rows": {
                 "in": done.rows_in,

@@ -161,7 +161,7 @@ class _Trial:
             save_model(self.predictions.model, directory / "model")
             model = load_model(directory / "model", self.definition.trusted_types)
             size = sum(file.stat().st_size for file in (directory / "model").iterdir())
-        if not np.array_equal(self.predictions.all_of("predict"), predict_once(model, self.X).all_of("predict")):
+        if not np.array_equal(self.predictions.compute("predict"), predict_once(model, self.X).compute("predict")):
             raise ProjectError("the model predicts something else once it is stored and loaded: store all of its state")
         return f"stored as {size / 1e6:.1f} MB and loaded again with the same predictions"
 

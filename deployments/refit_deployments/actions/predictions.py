@@ -72,7 +72,7 @@ def describe_score(outcome: ScoreOutcome) -> list[str]:
     times = f", of {window.start:%Y-%m-%d %H:%M} until {window.end:%Y-%m-%d %H:%M} UTC" if window else ""
     return [
         f"{outcome.project}: {scored(outcome)}",
-        f"  rows      {done.rows_in:,} from {outcome.sought.source}{times}; {done.quarantined:,} quarantined",
+        f"  rows      {done.rows_in:,} from {outcome.request.source}{times}; {done.quarantined:,} quarantined",
         f"  champion  {_counted(outcome.champion.version, done.champion)}",
         *([f"  shadow    {_counted(outcome.shadow.version, done.shadow)}"] if outcome.shadow and done.shadow else ()),
         *(f"  skew      {line}" for line in drift_lines(done.skew)),

@@ -149,9 +149,9 @@ def read_gauges(tally: LedgerSummary) -> dict[str, float | None]:
     known = ProjectState(
         champion=tally.champion(),
         evidence=newest.evidence if newest else None,
-        left=allowance(history_of(tally.decided), newest.policy) if newest else None,
+        left=allowance(history_of(tally.decision_entries), newest.policy) if newest else None,
         monitored_at=tally.monitored_at,
-        decided=tally.decided[0] if newest else None,
-        waiting=len(tally.waiting),
+        decided=tally.decision_entries[0] if newest else None,
+        waiting=len(tally.pending_verdicts),
     )
     return {reading.name: reading.of(known) for reading in LEDGER_GAUGES}

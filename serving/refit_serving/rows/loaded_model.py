@@ -105,6 +105,6 @@ def _load_onnx_model(directory: Path, champion: Champion, model: Predictor) -> O
 def _predict_dummy_row(served: LoadedModel) -> None:
     """Asks for one row made up; that it is refused proves nothing, since it may hold a category that nobody knows."""
     try:
-        served.model.say(dummy_row(served.wanted).features)
+        served.model.predict(dummy_row(served.wanted).features)
     except ModelError as refused:
         with_project(log, served.project).info("version %d refuses a row made up: %s", served.version, refused)

@@ -80,7 +80,7 @@ def _build_parts(records: list[PredictionRecord]) -> list[pa.Table]:
 
 def _build_part(records: list[PredictionRecord], rows: RequestRows) -> pa.Table:
     served, counts = records[0].served, [len(record.rows) for record in records]
-    said = prediction_columns(served.model.given(rows.features, [record.said for record in records]))
+    said = prediction_columns(served.model.join_predictions(rows.features, [record.said for record in records]))
     keys = {name: rows.others[name] for name in served.key if name in rows.others}
     made = prediction_rows(
         PredictionContext(served.version, served.generation, records[0].role, "http", records[0].at),

@@ -204,7 +204,7 @@ class RequestHandler:
             answer = self._by_canary(trial, body, asked, form)
             if answer is not None:
                 return answer
-        said, now = served.model.say(asked.rows), datetime.now(UTC)
+        said, now = served.model.predict(asked.rows), datetime.now(UTC)
         answer = form.render(served, asked, said)
         self._log.put(PredictionRecord(served, asked.rows, said, asked.request_id, now, len(body)))
         self._metrics.rows.labels(served.project, served.version).inc(len(asked.rows))
@@ -218,7 +218,7 @@ class RequestHandler:
         served = trial.served
         try:
             own = form.parse(body, asked.request_id, served, self._limits)
-            said = served.model.say(own.rows)
+            said = served.model.predict(own.rows)
             answer = form.render(served, own, said)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the champion answers
             self._metrics.faults.labels(served.project, served.version).inc()

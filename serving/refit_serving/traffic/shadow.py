@@ -172,7 +172,7 @@ def _predict_batch(heard: Sequence[ShadowRequest]) -> list[PredictionRecord]:
     served = heard[0].trial.served
     cells = [one.asked.rows.cells for one in heard]
     rows = join_requests(served.wanted, [each for each in cells if each is not None]).features
-    said = served.model.say(rows)
+    said = served.model.predict(rows)
     edges = pairwise(accumulate((len(one.asked.rows) for one in heard), initial=0))
     return [
         _make_record(
@@ -189,7 +189,7 @@ def _predict_one(one: ShadowRequest, limits: Limits) -> PredictionRecord:
     """Reads the body once more, by the columns that the shadow wants."""
     served = one.trial.served
     rows = one.form.parse(one.body, one.asked.request_id, served, limits).rows
-    return _make_record(one, served, rows, served.model.say(rows.features))
+    return _make_record(one, served, rows, served.model.predict(rows.features))
 
 
 def _make_record(one: ShadowRequest, served: LoadedModel, rows: RequestRows, said: Prediction) -> PredictionRecord:

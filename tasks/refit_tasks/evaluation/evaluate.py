@@ -51,7 +51,7 @@ def evaluate(
         LeakyHoldout: If the champion was trained on rows of the holdout's time; of a challenger that is a verdict.
         ModelError: If a model cannot be loaded, or cannot predict the holdout's columns.
     """
-    rival = champion.rival_on(holdout.window) if champion else None
+    rival = champion.model_to_compare(holdout.window) if champion else None
     if champion and rival:
         _check_unseen(_named(champion), rival, holdout)
     target = read_rows(definition, challenger.trained_on, [definition.target])[definition.target]
@@ -80,7 +80,7 @@ def can_judge(champion: Champion | None, holdout: SnapshotRef) -> bool:
     Returns:
         Whether a challenger can be compared with it on them.
     """
-    rival = champion.rival_on(holdout.window) if champion else None
+    rival = champion.model_to_compare(holdout.window) if champion else None
     return rival is None or rival.trained_on.window.end <= holdout.window.start
 
 
@@ -155,7 +155,7 @@ def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
 
 def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Candidate:
     """Brings the champion, or the model that was judged in its place where the one that serves is lost."""
-    rival, judged = champion.rival_on(holdout.window), champion.judged
+    rival, judged = champion.model_to_compare(holdout.window), champion.judged
     try:
         return contender(definition, _named(champion), rival)
     except ModelError as fault:

@@ -121,7 +121,7 @@ def _judged(
     expected: Predictions, kinds: Mapping[str, str], found: dict[str, Any], results: Path, size: int
 ) -> Rehearsal:
     refusals, methods = found["refusals"], found["methods"]
-    here = {method: plain(expected.raw(method)) for method in methods}
+    here = {method: plain(expected.compute_raw(method)) for method in methods}
     difference = None if refusals["as they are"] else difference_of(results, "as they are", here)
     cases = tuple(
         _case(name, refusal, results, here, expected, kinds)
@@ -150,7 +150,7 @@ def fingerprint_of(answers: Predictions) -> str:
     Returns:
         SHA-256 of its probabilities, else of its predictions, in hexadecimal.
     """
-    said = plain(answers.raw(answers.finest))
+    said = plain(answers.compute_raw(answers.finest_method))
     return hashlib.sha256(np.ascontiguousarray(said).tobytes()).hexdigest()
 
 

@@ -118,7 +118,7 @@ def settle(definition: Project, table: DeltaTable, labels: Labels, area: Path, r
     inside = within(definition.timestamp, change.window)
     staged = SpilledTables(area / f"labelled-{table.version()}-{labels.rows.num_rows}")
     for held in merge_tables(read(table, where=inside), ROW_GROUP):
-        staged.add(labels.put(held))
+        staged.add(labels.fill_in(held))
     if broken := _broken(definition, table, labels, staged):
         return settle(definition, table, refuse(labels, broken), area, refuse)
     version = write(definition.name, table, staged, schema_of(table), inside)
@@ -132,7 +132,7 @@ def _compare(definition: Project, table: DeltaTable, labels: Labels) -> _Change:
     for held in merge_tables(read(table, columns, _reach(definition, labels)), ROW_GROUP):
         at = labels.find(held)
         mine, at = held.filter(pa.array(at >= 0)), at[at >= 0]
-        differ, without = labels.differ(mine, at), np.asarray(mine[definition.target].is_null())
+        differ, without = labels.find_changed(mine, at), np.asarray(mine[definition.target].is_null())
         found[at] = True
         arrived += int((differ & without).sum())
         corrected += int((differ & ~without).sum())

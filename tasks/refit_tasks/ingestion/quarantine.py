@@ -129,7 +129,7 @@ def _named(raw: pa.Table, schema: pa.Schema, naming: RowIds) -> pa.Array:
     """Names rows by their cells as the table would hold them, since one bad cell makes text of its whole column."""
     fitted, _ = cast_table(raw, pa.schema([field for field in schema if field.name in raw.column_names]))
     pairs = zip(encode_rows(raw), encode_rows(fitted), strict=True)
-    return pa.array([naming.name(one, fitted=other) for one, other in pairs], pa.string())
+    return pa.array([naming.assign(one, fitted=other) for one, other in pairs], pa.string())
 
 
 def forget(definition: Project, ids: pa.Array) -> None:

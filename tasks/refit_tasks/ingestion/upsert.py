@@ -117,34 +117,34 @@ def find_changes(batch: Delivery, table: DeltaTable) -> Upsert:
     """
     definition = batch.definition
     roles = Roles(definition.key, definition.target, definition.timestamp)
-    revision = Upsert(summarize_incoming(batch.accepted(), roles), roles)
-    reach = _reach(definition, table, revision)
+    upsert = Upsert(summarize_incoming(batch.accepted(), roles), roles)
+    reach = _reach(definition, table, upsert)
     for held in _held(batch, table, reach) if reach else ():
-        revision.see(held)
-    return revision
+        upsert.compare(held)
+    return upsert
 
 
-def _reach(definition: Project, table: DeltaTable, revision: Upsert) -> Window | None:
+def _reach(definition: Project, table: DeltaTable, upsert: Upsert) -> Window | None:
     """Finds the event times between which the table may hold rows with the keys of incoming ones."""
     if definition.timestamp in definition.key:
-        return revision.incoming_window
+        return upsert.incoming_window
     columns = list(dict.fromkeys([*definition.key, definition.timestamp]))
-    parts = (part.filter(pa.array(revision.knows(part))) for part in merge_tables(read(table, columns), ROW_GROUP))
+    parts = (part.filter(pa.array(upsert.match(part))) for part in merge_tables(read(table, columns), ROW_GROUP))
     times = [part[definition.timestamp].cast(pa.int64()).to_numpy() for part in parts if part.num_rows]
     return window_of(np.concatenate(times)) if times else None
 
 
 def _revise(batch: Delivery, table: DeltaTable) -> Committed:
-    revision = find_changes(batch, table)
-    if not revision.added and not revision.corrected:
+    upsert = find_changes(batch, table)
+    if not upsert.added and not upsert.corrected:
         return Committed(table.version(), 0, 0)
-    rows, replacing = revision.changes(batch.accepted()), None
-    if revision.corrected:
+    rows, replacing = upsert.rows_to_write(batch.accepted()), None
+    if upsert.corrected:
         kept = SpilledTables(batch.area / f"kept-{table.version()}")
-        for held in _held(batch, table, revision.window):
-            kept.add(held.filter(pa.array(~revision.replaces(held))))
-        rows, replacing = chain(kept, rows), within(batch.definition.timestamp, revision.window)
-    return Committed(_write(batch, table, rows, replacing), revision.added, revision.corrected)
+        for held in _held(batch, table, upsert.window):
+            kept.add(held.filter(pa.array(~upsert.find_replaced(held))))
+        rows, replacing = chain(kept, rows), within(batch.definition.timestamp, upsert.window)
+    return Committed(_write(batch, table, rows, replacing), upsert.added, upsert.corrected)
 
 
 def _replace(batch: Delivery, table: DeltaTable) -> Committed:

@@ -42,5 +42,5 @@ class Tallies:
         for row in connection.execute(query.execution_options(yield_per=BATCH)):
             entry = as_entry(row)
             before = self.projects.get(entry.project, LedgerSummary())
-            self.projects[entry.project] = before.after(entry)
+            self.projects[entry.project] = before.add(entry)
             self.newest = (entry.id, entry.hash)

@@ -137,7 +137,7 @@ def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.S
     if wanted is None or not there.any():
         return None if wanted is None else estimate(metric, current, wanted)
     realised = in_kind(truth[there], current.labels)
-    said = known.all_of("predict_proba")[there]
+    said = known.compute("predict_proba")[there]
     return estimate(metric, current, calibrated(wanted, said, realised, current.labels))
 
 

@@ -86,9 +86,9 @@ def tell_monitor(definition: Project, outcome: MonitorOutcome) -> None:
         return
     _tell_late(definition)
     spoken = [finding.sentence for finding in decision.findings if finding.fired]
-    if outcome.rolled_back and policy.tells("rollback"):
+    if outcome.rolled_back and policy.notifies("rollback"):
         tell_rollback(project, outcome.rolled_back, "; ".join(spoken))
-    elif decision.action == "alert" and policy.tells("alert"):
+    elif decision.action == "alert" and policy.notifies("alert"):
         with _unharmed(project):
             body = (*spoken, *performance_words(outcome.evidence.performance), look_up(outcome.decision_id))
             subject = f"{project}: alert by the monitor ({decision.trigger})"
@@ -105,7 +105,7 @@ def tell_rollback(project: str, champion: Champion, reason: str) -> None:
     """
     with _unharmed(project):
         definition = find_project(project)
-        if not definition.notifications.tells("rollback"):
+        if not definition.notifications.notifies("rollback"):
             return
         made = [
             one

@@ -72,7 +72,7 @@ def notify(definition: Project, notice: Notice, run_id: str | None = None) -> No
         run_id: The flow run that a warning belongs to; the one that this is called in, if `None`.
     """
     policy = definition.notifications
-    if not policy.tells(notice.occasion) or _is_told(definition.name, notice):
+    if not policy.notifies(notice.occasion) or _is_told(definition.name, notice):
         return
     faults = {block: fault for block in policy.blocks if (fault := _within_patience(block, notice))}
     told = [block for block in policy.blocks if block not in faults]

@@ -112,7 +112,7 @@ class OnnxForm:
         self.proven = VerifiedDomain(dict(kinds), known, frozenset(gaps))
         self._labels = np.asarray(labels)
 
-    def say(self, columns: Columns) -> Prediction | None:
+    def predict(self, columns: Columns) -> Prediction | None:
         """Answers rows.
 
         Args:

@@ -60,7 +60,7 @@ def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, re
         ModelError: If there is no such form; a converter, which is foreign code, may raise anything.
     """
     two = _Two(Predictor(model), converted(model, kinds), kinds, cast_features(kinds, rows))
-    expected = two.model.say(two.rows)
+    expected = two.model.predict(two.rows)
     proven = _proven(two)
     content, form = two.form(proven)
     (results / FILE).write_bytes(content)
@@ -73,8 +73,8 @@ def try_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, re
 def _apart(two: _Two, form: OnnxForm, proven: VerifiedDomain, expected: Prediction) -> float:
     """Compares the forms on all rows; those that ONNX leaves to scikit-learn would not be told apart by asking it."""
     everything = VerifiedDomain(two.kinds, _texts_of(two.rows, two.kinds), frozenset(two.kinds))
-    said = form.say(columns_of(two.rows, two.kinds)) if proven == everything else None
-    said = said or two.form(everything)[1].say(columns_of(two.rows, two.kinds))
+    said = form.predict(columns_of(two.rows, two.kinds)) if proven == everything else None
+    said = said or two.form(everything)[1].predict(columns_of(two.rows, two.kinds))
     return float("inf") if said is None else runtime_difference(said, expected)
 
 
@@ -124,10 +124,10 @@ def _proven_texts(
 def _same(two: _Two, form: OnnxForm, rows: pd.DataFrame) -> bool:
     rows = cast_features(two.kinds, rows)
     try:
-        expected = two.model.say(rows)
+        expected = two.model.predict(rows)
     except ModelError:  # scikit-learn refuses such rows, and is to say so
         return False
-    said = form.say(columns_of(rows, two.kinds))
+    said = form.predict(columns_of(rows, two.kinds))
     return said is not None and runtime_difference(said, expected) <= MAX_DIFFERENCE
 
 
@@ -138,9 +138,9 @@ def _faster(two: _Two, form: OnnxForm) -> float:
         row = two.rows.iloc[[place]]
         cells = {name: list(cells) for name, cells in columns_of(row, two.kinds).items()}
         start = perf_counter()
-        two.model.say(row)
+        two.model.predict(row)
         between = perf_counter()
-        form.say(cells)
+        form.predict(cells)
         theirs.append(between - start)
         ours.append(perf_counter() - between)
     return float(np.median(theirs) / np.median(ours))

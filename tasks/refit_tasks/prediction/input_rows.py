@@ -123,7 +123,7 @@ def _there(definition: Project, schema: pa.Schema, found: list[pa.Schema], neede
 def _contract(definition: Project, schema: pa.Schema, there: pa.Schema) -> Contract:
     table = open_table(definition.name)
     contract = contract_of(definition, schema, lambda: read(table) if table else iter(()))
-    return contract.about(there.names, set(schema.names) - set(there.names))
+    return contract.restrict_to(there.names, set(schema.names) - set(there.names))
 
 
 def _never_replayed(rejected: SpilledTables, sought: ScoreRequest, area: Path) -> SpilledTables:

@@ -111,7 +111,7 @@ def _settled(batch: Batch, sought: ScoreRequest, admitted: AcceptedRows) -> Scor
         shadow=counts[1] if len(counts) > 1 else None,
         span=times,
         skew=batch.skew(),
-        spreads=batch.spreads(),
+        histograms=batch.spreads(),
         broken=admitted.sieve.broken,
     )
 

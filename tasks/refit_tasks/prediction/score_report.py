@@ -69,7 +69,7 @@ def _rows(outcome: ScoreOutcome) -> str:
     done, span = outcome.scored, outcome.scored.span
     times = f", of {span.start:%Y-%m-%d %H:%M} until {span.end:%Y-%m-%d %H:%M} UTC" if span else ""
     return (
-        f"{done.rows_in:,} rows from {plain(outcome.sought.source, 200)}{times}. {done.quarantined:,} broke the data "
+        f"{done.rows_in:,} rows from {plain(outcome.request.source, 200)}{times}. {done.quarantined:,} broke the data "
         f"contract and are in the quarantine, not scored."
     )
 
@@ -87,7 +87,7 @@ def _counted(role: str, version: int, found: VersionCounts) -> tuple[str, ...]:
 
 def _picture(outcome: ScoreOutcome) -> list[str]:
 
-    drawn = outcome.scored.spreads
+    drawn = outcome.scored.histograms
     return [image("how the predictions are spread", spread_picture(drawn))] if drawn else []
 
 
@@ -113,7 +113,7 @@ def scored(outcome: ScoreOutcome) -> str:
     """
     done, version = outcome.scored, outcome.champion.version
     if not done.rows_in:
-        return shortened(f"nothing to score: no rows in {outcome.sought.source}", LONGEST)
+        return shortened(f"nothing to score: no rows in {outcome.request.source}", LONGEST)
     others = {
         "were scored before": done.champion.already,
         "quarantined": done.quarantined,

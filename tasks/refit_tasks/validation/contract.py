@@ -104,7 +104,7 @@ def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
     broken = [outcome for outcome in validate(rules, frame, listing=True) if not outcome.success]
     for outcome in broken:
         if outcome.error:
-            told = contract.observed(outcome.rule, outcome.observed)
+            told = contract.mask_observed(outcome.rule, outcome.observed)
             raise BrokenProject(f"the expectation {outcome.rule} cannot be judged ({told}): correct it")
     critical = [outcome for outcome in broken if outcome.rule.severity == "critical"]
     warned = Counter({str(outcome.rule): len(outcome.rows) for outcome in broken if outcome not in critical})
@@ -128,7 +128,7 @@ def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: 
     """
     rules = [rule for rule in contract.rules if not is_row_rule(rule)]
     broken = [outcome for outcome in _judge_whole(rules, pieces) if not outcome.success]
-    told = [(one.rule, f"{one.rule}: {contract.observed(one.rule, one.observed)}") for one in broken]
+    told = [(one.rule, f"{one.rule}: {contract.mask_observed(one.rule, one.observed)}") for one in broken]
     critical = [words for rule, words in told if rule.severity == "critical"]
     critical = [*find_batch_problems(batch, definition.contract, _empty(batch, pieces)), *critical]
     if critical:

@@ -15,6 +15,6 @@ def test_a_contract_is_narrowed_to_what_can_be_judged() -> None:
         Rule("expect_table_column_count_to_equal", {"value": 3}),
         Rule("expect_something_of_ones_own", {}),
     )
-    contract = Contract(rules, "project").about(["x", "z"], without=["y"])
+    contract = Contract(rules, "project").restrict_to(["x", "z"], without=["y"])
     assert contract.rules == (rules[0], rules[3], rules[5], rules[6])
     assert contract.origin == "project"

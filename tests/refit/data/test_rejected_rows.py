@@ -44,9 +44,9 @@ def test_a_time_beyond_the_calendar_does_not_stop_the_others() -> None:
 def test_equal_rows_are_numbered_and_types_of_neighbours_do_not_matter() -> None:
     whole, float_ = encode_rows(pa.table({"a": [5], "b": ["x"]})), encode_rows(pa.table({"b": ["x"], "a": [5.0]}))
     one, again = RowIds(), RowIds()
-    first, second = one.name(whole[0]), one.name(whole[0])
+    first, second = one.assign(whole[0]), one.assign(whole[0])
     assert first != second
-    assert (again.name(float_[0]), again.name(whole[0])) == (first, second)
+    assert (again.assign(float_[0]), again.assign(whole[0])) == (first, second)
 
 
 def test_cells_that_no_table_holds_and_texts_that_are_none_become_text() -> None:

@@ -41,7 +41,7 @@ MODELS = {
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_it_says_what_the_model_says(model: BaseEstimator) -> None:
     rows = X if "columntransformer" in getattr(model, "named_steps", {}) else NUMBERS
-    said = Predictor(model).say(rows)
+    said = Predictor(model).predict(rows)
     assert np.array_equal(said.predictions, model.predict(rows))
     if not hasattr(model, "predict_proba"):
         assert said.probabilities is None
@@ -50,16 +50,16 @@ def test_it_says_what_the_model_says(model: BaseEstimator) -> None:
     expected = model.predict_proba(rows)
     assert np.array_equal(said.probabilities, expected)
     assert said.scores is None if expected.shape[1] > 2 else np.array_equal(said.scores, expected[:, 1])
-    parts = [Predictor(model).say(rows[:50]), Predictor(model).say(rows[50:])]
-    kept = Predictor(model).given(rows, parts)
-    assert np.allclose(kept.raw("predict_proba"), expected)
-    assert list(kept.raw("predict")) == list(model.predict(rows))
+    parts = [Predictor(model).predict(rows[:50]), Predictor(model).predict(rows[50:])]
+    kept = Predictor(model).join_predictions(rows, parts)
+    assert np.allclose(kept.compute_raw("predict_proba"), expected)
+    assert list(kept.compute_raw("predict")) == list(model.predict(rows))
 
 
 def test_a_gap_that_the_model_cannot_take_is_named() -> None:
     rows = NUMBERS.head(2).assign(b=[1.0, None])
     with pytest.raises(ModelError, match="missing in the column 'b'") as refused:
-        Predictor(MODELS["nothing before"]).say(rows)
+        Predictor(MODELS["nothing before"]).predict(rows)
     assert "\n" not in str(refused.value)
 
 
@@ -68,6 +68,6 @@ def test_a_model_that_looks_at_other_rows_is_found_out() -> None:
         def predict(self, rows: pd.DataFrame) -> np.ndarray:
             return (rows["a"] - rows["a"].mean()).to_numpy()
 
-    assert Predictor(MODELS["pipeline"]).warm_up(X, 5).apart == 0.0
-    assert Predictor(MODELS["regression"]).warm_up(X, 5).apart < 1e-9
-    assert Predictor(Centred()).warm_up(X, 5).apart > 0.01
+    assert Predictor(MODELS["pipeline"]).warm_up(X, 5).max_difference == 0.0
+    assert Predictor(MODELS["regression"]).warm_up(X, 5).max_difference < 1e-9
+    assert Predictor(Centred()).warm_up(X, 5).max_difference > 0.01

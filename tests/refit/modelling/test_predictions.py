@@ -50,6 +50,6 @@ def test_rows_that_the_model_does_not_know_are_a_sentence():
 
 def test_labels_are_coded_only_where_no_class_is_one():
     text = predict_once(LogisticRegression().fit(X, np.where(X["x"] > 0, "yes", "no")), X)
-    assert text.as_seen(np.array(["yes", "no", "maybe"], dtype=object)).tolist() == [1, 0, 2]
+    assert text.encode_labels(np.array(["yes", "no", "maybe"], dtype=object)).tolist() == [1, 0, 2]
     numbers = predict_once(LogisticRegression().fit(X, np.where(X["x"] > 0, 1, 2)), X)
-    assert numbers.as_seen(np.array([1, 2])).tolist() == [1, 2]
+    assert numbers.encode_labels(np.array([1, 2])).tolist() == [1, 2]

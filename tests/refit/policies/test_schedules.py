@@ -11,7 +11,7 @@ from refit import DeploymentPolicy, NotificationPolicy, Schedule
 def test_nothing_runs_and_nobody_is_told_by_default():
     schedule, told = Schedule(), NotificationPolicy()
     assert (schedule.retrain, schedule.monitor, schedule.score, schedule.timezone) == (None, None, None, "UTC")
-    assert not told.tells("promotion")
+    assert not told.notifies("promotion")
     assert DeploymentPolicy().when_busy == "refuse"
 
 
@@ -36,9 +36,9 @@ def test_cron_lines_and_intervals_are_rhythms():
 
 def test_a_rejection_is_told_only_where_it_is_named():
     blocks = ("slack-webhook/ml-team",)
-    assert NotificationPolicy(blocks=blocks).tells("rollback")
-    assert not NotificationPolicy(blocks=blocks).tells("rejection")
-    assert NotificationPolicy(blocks=blocks, on=("rejection",)).tells("rejection")
+    assert NotificationPolicy(blocks=blocks).notifies("rollback")
+    assert not NotificationPolicy(blocks=blocks).notifies("rejection")
+    assert NotificationPolicy(blocks=blocks, on=("rejection",)).notifies("rejection")
 
 
 def test_a_block_is_named_by_type_and_name():

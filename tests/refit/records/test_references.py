@@ -18,5 +18,5 @@ def model(day: int) -> ModelRef:
 def test_the_rival_is_the_model_that_serves_unless_only_the_judged_one_has_not_seen_the_rows(first, rival) -> None:
     champion = Champion(model(40), 1, 1, START, judged=model(30))
     rows = Window(START + DAY * first, START + DAY * 60)
-    assert champion.rival_on(rows) == model(rival)
-    assert Champion(model(40), 1, 1, START).rival_on(rows) == model(40)
+    assert champion.model_to_compare(rows) == model(rival)
+    assert Champion(model(40), 1, 1, START).model_to_compare(rows) == model(40)

@@ -50,11 +50,11 @@ def served(champion: Champion) -> LoadedModel:
 
 
 def asked(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
-    return served.model.say(parse_rows(served.wanted, rows))
+    return served.model.predict(parse_rows(served.wanted, rows))
 
 
 def by_sklearn(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
-    return Predictor(served.model.model).say(parse_rows(served.wanted, rows))
+    return Predictor(served.model.model).predict(parse_rows(served.wanted, rows))
 
 
 def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
@@ -75,7 +75,7 @@ def test_it_answers_first_and_says_the_same(served: LoadedModel, depot: Depot) -
     assert served.model.form is not None
     received = parse_rows(served.wanted, rows)
     assert received.cells is not None
-    first = served.model.form.say(received.cells)
+    first = served.model.form.predict(received.cells)
     assert first is not None
     assert runtime_difference(first, by_sklearn(served, rows)) < 1e-12
     assert served.quick

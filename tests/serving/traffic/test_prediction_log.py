@@ -32,7 +32,7 @@ def served(depot: Depot) -> LoadedModel:
 def record(served: LoadedModel, depot: Depot, name: str, rows: int = 1, key: int | None = None) -> PredictionRecord:
     sent = depot.rows[FEATURES].head(rows).to_dict("records")
     asked = parse_rows(served.wanted, [row if key is None else {**row, "parcel": key} for row in sent])
-    return PredictionRecord(served, asked, served.model.say(asked.features), name, datetime.now(UTC), 100)
+    return PredictionRecord(served, asked, served.model.predict(asked.features), name, datetime.now(UTC), 100)
 
 
 def value(metrics: Metrics, line: str) -> float:
@@ -105,7 +105,7 @@ def test_json_and_arrow_with_and_without_keys_share_a_batch(served: LoadedModel,
     log = PredictionLog(Limits(), Metrics())
     log.put(record(served, depot, "keyless"))
     log.put(record(served, depot, "keyed", key=2**60 + 1))
-    log.put(PredictionRecord(served, asked, served.model.say(asked.features), "arrow", datetime.now(UTC), 100))
+    log.put(PredictionRecord(served, asked, served.model.predict(asked.features), "arrow", datetime.now(UTC), 100))
     log.start()
     assert log.close(30) == 0
     written = logged("parcels").set_index("request_id")

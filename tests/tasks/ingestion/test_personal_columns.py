@@ -103,9 +103,9 @@ def test_what_was_measured_of_such_a_column_is_not_shown() -> None:
     about = Rule("expect_column_max_to_be_between", {"column": "email"})
     own, other = Rule("expect_no_twins", {}), Rule("expect_column_max_to_be_between", {"column": "x"})
     contract = Contract((about, own, other), "project", ("email",))
-    assert [contract.observed(rule, EMAIL) for rule in contract.rules] == ["***", "***", EMAIL]
-    assert contract.observed(Rule("expect_table_row_count_to_be_between", {}), "3") == "3"
-    assert Contract((about,), "project").observed(about, EMAIL) == EMAIL
+    assert [contract.mask_observed(rule, EMAIL) for rule in contract.rules] == ["***", "***", EMAIL]
+    assert contract.mask_observed(Rule("expect_table_row_count_to_be_between", {}), "3") == "3"
+    assert Contract((about,), "project").mask_observed(about, EMAIL) == EMAIL
 
 
 def test_rows_are_kept_for_longer_than_they_may_come_again() -> None:

@@ -86,7 +86,7 @@ def test_both_forms_say_the_same(model: Any, target: Any, tmp_path: Path) -> Non
     read = OnnxForm((tmp_path / FILE).read_bytes(), Predictor(model).labels)
     assert read.proven.texts["town"] >= {"north", "süd", None}
     assert "gaps" in read.proven.gaps
-    assert read.say(columns_of(ROWS.assign(town="unseen"), KINDS)) is None
+    assert read.predict(columns_of(ROWS.assign(town="unseen"), KINDS)) is None
 
 
 def made(model: Any, rows: pd.DataFrame) -> OnnxForm:
@@ -102,7 +102,7 @@ def test_a_value_on_a_threshold_goes_where_scikit_learn_sends_it(kind: Any) -> N
     edges = np.unique((rows["x"].to_numpy()[1:] + rows["x"].to_numpy()[:-1]) / 2)
     around = np.concatenate([edges, np.nextafter(edges, 0), np.nextafter(edges, 99)])
     asked = pd.DataFrame({"x": around, "y": 0.5})
-    said = made(model, rows).say(columns_of(asked, feature_kinds(rows)))
+    said = made(model, rows).predict(columns_of(asked, feature_kinds(rows)))
     assert said is not None
     np.testing.assert_allclose(said.predictions, model.predict(asked), atol=1e-12)
     single = model.predict(asked.astype("float32").astype("float64"))
@@ -114,10 +114,10 @@ def test_a_number_that_trees_refuse_is_left_to_scikit_learn() -> None:
     rows = pd.DataFrame({"x": np.arange(20.0)})
     model = ensemble.RandomForestRegressor(3).fit(rows, rows["x"])
     form = made(model, rows)
-    assert form.say({"x": [3.0]}) is not None
-    assert form.say({"x": [1e300]}) is None
+    assert form.predict({"x": [3.0]}) is not None
+    assert form.predict({"x": [1e300]}) is None
     with np.errstate(over="ignore"), pytest.raises(ModelError, match="too large"):
-        Predictor(model).say(pd.DataFrame({"x": [1e300]}))
+        Predictor(model).predict(pd.DataFrame({"x": [1e300]}))
 
 
 def test_gaps_and_texts_that_scikit_learn_refuses_are_left_to_it(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_gaps_and_texts_that_scikit_learn_refuses_are_left_to_it(tmp_path: Path)
     assert try_form(model, kinds, rows, tmp_path)["name"] == ONNX
     form = OnnxForm((tmp_path / FILE).read_bytes(), Predictor(model).labels)
     for row in ({"size": ["l"], "weight": [1.0]}, {"size": [None], "weight": [1.0]}, {"size": ["s"], "weight": [None]}):
-        assert form.say(row) is None, row
+        assert form.predict(row) is None, row
 
 
 WITHOUT: dict[str, tuple[Any, str]] = {
@@ -174,9 +174,9 @@ def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.M
     file.write_bytes(content)
     read = load_form(tmp_path, form, [])
     assert read is not None
-    said = read.say({"weight": [5.0]})
+    said = read.predict({"weight": [5.0]})
     assert said is not None
-    assert runtime_difference(said, Predictor(model).say(pd.DataFrame({"weight": [5.0]}))) < 1e-12
+    assert runtime_difference(said, Predictor(model).predict(pd.DataFrame({"weight": [5.0]}))) < 1e-12
     assert load_form(tmp_path, ServingForm(SKLEARN, ""), []) is None
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(UntrustedModel, match="not what the ledger says"):
