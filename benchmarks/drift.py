@@ -121,14 +121,14 @@ def store(place: Path, name: str) -> None:
     """Profiles the reference once, as training does."""
     import pyarrow as pa
 
-    from refit.drift.binning import anchor_of
-    from refit.drift.profile import profile
-    from refit.drift.serialization import to_bytes
+    from refit.drift.binning import make_binning
+    from refit.drift.profile import build_profile
+    from refit.drift.serialization import profile_to_bytes
 
     path = place / f"{name}.parquet"
     sample = pa.Table.from_batches([next(_batches(path))])
-    anchors = anchor_of(sample.slice(0, 100_000), [*NUMBERS, *TEXTS], None, 1)
-    (place / "profile.bin").write_bytes(to_bytes(profile(_batches(path), anchors, None)))
+    anchors = make_binning(sample.slice(0, 100_000), [*NUMBERS, *TEXTS], None, 1)
+    (place / "profile.bin").write_bytes(profile_to_bytes(build_profile(_batches(path), anchors, None)))
 
 
 def refit(place: Path, name: str) -> dict:
@@ -136,13 +136,13 @@ def refit(place: Path, name: str) -> dict:
     import numpy as np
 
     from refit.drift import distances as measures
-    from refit.drift.comparison import change
-    from refit.drift.profile import profile
-    from refit.drift.serialization import from_bytes
+    from refit.drift.comparison import measure_distances
+    from refit.drift.profile import build_profile
+    from refit.drift.serialization import profile_from_bytes
 
-    reference, _ = from_bytes((place / "profile.bin").read_bytes())
-    current = profile(_batches(place / f"{name}.parquet"), reference.anchors.unblocked(), None)
-    found = {column: change(reference, current, column) for column in reference.columns}
+    reference, _ = profile_from_bytes((place / "profile.bin").read_bytes())
+    current = build_profile(_batches(place / f"{name}.parquet"), reference.anchors.unblocked(), None)
+    found = {column: measure_distances(reference, current, column) for column in reference.columns}
     psi = {}
     for column in reference.columns:
         cells = reference.cells(column)

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from refit.drift.alarms import lasting
-from refit.drift.binning import anchor_of, blocks_of
-from refit.drift.comparison import Reference, compare, reference_of
-from refit.drift.profile import Profile, profile
+from refit.drift.alarms import find_persistent
+from refit.drift.binning import count_blocks, make_binning
+from refit.drift.comparison import Reference, compare_with_reference, make_reference
+from refit.drift.profile import Profile, build_profile
 from refit.policies.monitoring import DriftPolicy
 from refit.windows import Window
 
@@ -111,10 +111,10 @@ def referred(rows: pa.Table) -> Reference:
     """Profiles the reference, as training does."""
     times, features = rows["at"].to_numpy(), rows.column_names[:-2]
     sides = [
-        profile([rows], anchor_of(rows, names, times, blocks_of(len(times))), "at")
+        build_profile([rows], make_binning(rows, names, times, count_blocks(len(times))), "at")
         for names in (features, ["prediction"])
     ]
-    return reference_of(sides[0], sides[1], 0)
+    return make_reference(sides[0], sides[1], 0)
 
 
 def alarmed(reference: Reference, windows: list[pa.Table]) -> bool:
@@ -123,12 +123,12 @@ def alarmed(reference: Reference, windows: list[pa.Table]) -> bool:
     for place, rows in enumerate(windows):
         span = Window(START + timedelta(days=place), START + timedelta(days=place + 1))
         data, scores = (_current(side, rows) for side in (reference.data, reference.scores) if side is not None)
-        found.append(compare(reference, data, scores, span, POLICY))
-    return bool(lasting(found, POLICY))
+        found.append(compare_with_reference(reference, data, scores, span, POLICY))
+    return bool(find_persistent(found, POLICY))
 
 
 def _current(reference: Profile, rows: pa.Table) -> Profile:
-    return profile([rows], reference.anchors.unblocked(), "at")
+    return build_profile([rows], reference.anchors.unblocked(), "at")
 
 
 def without_drift(move: str, trial: int) -> list[bool]:

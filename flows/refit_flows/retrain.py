@@ -13,8 +13,8 @@ from prefect.runtime import flow_run
 from refit.errors import StaleChampion
 from refit.gate.decide import decide
 from refit.gate.evaluations import Judgement
-from refit.gate.evidence import Rehearsal
-from refit.monitoring.evidence import Request
+from refit.gate.evidence import SandboxRun
+from refit.monitoring.evidence import RetrainRequest
 from refit.project import Project
 from refit.records.references import Challenger, Champion, Ingestion, ModelRef, Split
 from refit.results.flows import RetrainOutcome
@@ -83,7 +83,7 @@ def retrain(
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     with_project(log, project).info("retraining as of %s, %s", until.isoformat(timespec="minutes"), reason)
-    asked = Request("manual", reason, force, asked_by())
+    asked = RetrainRequest("manual", reason, force, asked_by())
     with run_lock("retrain", project), retrain_slot(definition, asked, until, decision) as turn:
         outcome = turn.outcome = _retrained(definition, until, now, _Asked(reason, force, decision))
     tell_retrain(definition, outcome)
@@ -134,7 +134,7 @@ class _Run(NamedTuple):
     """What one retrain has made and knows before it is judged."""
 
     model: ModelRef
-    rehearsal: Rehearsal
+    rehearsal: SandboxRun
     parts: Split
     ingestion: Ingestion
     reason: str

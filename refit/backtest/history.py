@@ -47,7 +47,7 @@ def cut_windows(times: Times, count: int) -> tuple[Window, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class LabelledHistory:
     """The labelled rows of a project, sorted by event time, and the windows they are cut into."""
 
     rows: pd.DataFrame
@@ -58,7 +58,7 @@ class Past:
     """The label delay: a row's label is known from its event time and this on."""
 
     @classmethod
-    def of(cls, definition: Project, rows: pd.DataFrame, windows: int) -> Past:
+    def of(cls, definition: Project, rows: pd.DataFrame, windows: int) -> LabelledHistory:
         """Sorts and cuts a project's rows; rows without a label are left out, since none can be scored on them.
 
         Args:

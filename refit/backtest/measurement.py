@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from refit.backtest.retraining import Serving, Trainer
-from refit.backtest.worker_functions import make_reference, measure_drift, measure_performance
+from refit.backtest.retraining import ReplayChampion, Trainer
+from refit.backtest.worker_functions import build_reference, measure_drift, measure_performance
 from refit.gate.evaluations import Evaluation
 from refit.modelling.trials import sample_rows
-from refit.monitoring.benefit_probe import MOST_ROWS, probe
-from refit.monitoring.evidence import Evidence, Performance, Probe, Request
+from refit.monitoring.benefit_probe import MOST_ROWS, probe_benefit
+from refit.monitoring.evidence import Evidence, Performance, Probe, RetrainRequest
 from refit.monitoring.label_maturity import FAR
 from refit.policies.monitoring import MonitoringPolicy
 from refit.records.drift_findings import Drift
@@ -19,13 +19,15 @@ from refit.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Monitor:
+class ReplayMonitor:
     """Gathers evidence in a replay. What can only lead to an alert is not measured: an alert changes no model."""
 
     trainer: Trainer
     policy: MonitoringPolicy
 
-    def look(self, number: int, champion: Serving, former: Sequence[Evaluation], request: Request | None) -> Evidence:
+    def look(
+        self, number: int, champion: ReplayChampion, former: Sequence[Evaluation], request: RetrainRequest | None
+    ) -> Evidence:
         """Gathers what was known at the end of a window.
 
         Args:
@@ -56,13 +58,13 @@ class Monitor:
             request=request,
         )
 
-    def _drift(self, champion: Serving, window: Window) -> Drift | None:
+    def _drift(self, champion: ReplayChampion, window: Window) -> Drift | None:
         policy, trainer = self.policy.drift, self.trainer
         if policy is None or policy.then != "retrain" or trainer.past.count(window) < policy.min_rows:
             return None
         rows = trainer.past.within(champion.trained)
         reference = trainer.workshop.ask(
-            ("reference", champion.trained), make_reference, lambda: (trainer.definition, rows)
+            ("reference", champion.trained), build_reference, lambda: (trainer.definition, rows)
         )
         return trainer.workshop.ask(
             ("drift", champion.trained, window, policy),
@@ -71,7 +73,7 @@ class Monitor:
         )
 
     def _performance(
-        self, champion: Serving, mature: Window, length: timedelta, former: Sequence[Evaluation]
+        self, champion: ReplayChampion, mature: Window, length: timedelta, former: Sequence[Evaluation]
     ) -> Performance | None:
         policy, trainer = self.policy.performance, self.trainer
         start = champion.trained.end
@@ -92,7 +94,7 @@ class Monitor:
             ),
         )
 
-    def _probe(self, champion: Serving, mature: Window, length: timedelta) -> Probe | None:
+    def _probe(self, champion: ReplayChampion, mature: Window, length: timedelta) -> Probe | None:
         policy, trainer, past = self.policy.probe, self.trainer, self.trainer.past
         newest = past.newest(mature)
         if policy is None or policy.then != "retrain" or newest is None or newest <= champion.trained.end:
@@ -100,7 +102,7 @@ class Monitor:
         judge = Window(newest - length, newest)
         return trainer.workshop.ask(
             ("probe", champion.trained, judge, policy),
-            probe,
+            probe_benefit,
             lambda: (
                 trainer.definition,
                 sample_rows(past.within(mature), MOST_ROWS, trainer.definition.training.seed),

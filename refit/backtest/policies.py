@@ -55,7 +55,7 @@ PRESETS = {
 """Each trains as its users do: on all history, but for the default, which trains as the project says."""
 
 
-def own(monitoring: MonitoringPolicy) -> Preset:
+def make_preset(monitoring: MonitoringPolicy) -> Preset:
     """Makes a preset of a policy that a project or a file gives.
 
     Args:

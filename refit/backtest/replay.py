@@ -14,17 +14,17 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from refit.backtest.history import FIRST_WINDOWS, Past
-from refit.backtest.measurement import Monitor
+from refit.backtest.history import FIRST_WINDOWS, LabelledHistory
+from refit.backtest.measurement import ReplayMonitor
 from refit.backtest.policies import NEVER, PRESETS, Preset
-from refit.backtest.results import BacktestResult, Event, Happening, PolicyResult
-from refit.backtest.retraining import Attempted, Serving, Trainer
+from refit.backtest.results import BacktestResult, Event, EventKind, PolicyResult
+from refit.backtest.retraining import ReplayChampion, ReplayOutcome, Trainer
 from refit.backtest.work_cache import WorkCache
 from refit.errors import NotEnoughData
 from refit.gate.evaluations import Evaluation
 from refit.modelling.scoring import primary_metric
 from refit.monitoring.decide import decide
-from refit.monitoring.evidence import Request
+from refit.monitoring.evidence import RetrainRequest
 from refit.monitoring.history import PERIOD_WINDOWS, History
 from refit.policies.monitoring import MonitoringPolicy
 from refit.project import Project
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 """Told the policy, how many windows it has lived through, and of how many."""
 
 
-def replay(
+def replay_history(
     definition: Project,
     rows: pd.DataFrame,
     presets: Mapping[str, Preset],
@@ -66,7 +66,7 @@ def replay(
     Raises:
         NotEnoughData: If there are too few rows for that, or no first champion comes about.
     """
-    past = Past.of(definition, rows, windows)
+    past = LabelledHistory.of(definition, rows, windows)
     metric, workshop = primary_metric(definition, past.rows[definition.target].unique()), WorkCache(executor)
     everyone = {NEVER: PRESETS[NEVER], **presets}
     begin, first = _first(Trainer(definition, past, workshop, metric))
@@ -80,10 +80,10 @@ def replay(
     # A fit seeds numpy's global generator, so threads of one process must not make fits side by side.
     with ThreadPoolExecutor(len(everyone) if executor else 1) as threads:
         lives = dict(zip(everyone, threads.map(live, everyone.items()), strict=True))
-    return compare_lives(Trainer(definition, past, workshop, metric), lives)
+    return compare_runs(Trainer(definition, past, workshop, metric), lives)
 
 
-def _first(trainer: Trainer) -> tuple[int, Serving]:
+def _first(trainer: Trainer) -> tuple[int, ReplayChampion]:
     """Trains the first champion as early as one comes about, and gives the window that it serves first."""
     windows = trainer.past.windows
     for begin in range(FIRST_WINDOWS, len(windows) // 2 + 1):
@@ -96,7 +96,7 @@ def _first(trainer: Trainer) -> tuple[int, Serving]:
     )
 
 
-def _trainer(definition: Project, preset: Preset, past: Past, workshop: WorkCache, metric: str) -> Trainer:
+def _trainer(definition: Project, preset: Preset, past: LabelledHistory, workshop: WorkCache, metric: str) -> Trainer:
     policy = definition.training
     chosen = policy if preset.window is None else policy.model_copy(update={"window": preset.window})
     return Trainer(definition.model_copy(update={"training": chosen}), past, workshop, metric)
@@ -106,7 +106,9 @@ def _telling(told: Progress, name: str, windows: int, begin: int) -> Callable[[i
     return lambda number: told(name, number - begin + 1, windows - begin)
 
 
-def _live(trainer: Trainer, preset: Preset, begin: int, first: Serving, told: Callable[[int], None]) -> PolicyRun:
+def _live(
+    trainer: Trainer, preset: Preset, begin: int, first: ReplayChampion, told: Callable[[int], None]
+) -> PolicyRun:
     champion, history, former = first, History(), [first.evaluation]
     served, generations, events = list[Window](), list[int](), list[Event]()
     last = len(trainer.past.windows) - 1
@@ -121,11 +123,11 @@ def _live(trainer: Trainer, preset: Preset, begin: int, first: Serving, told: Ca
 
 
 def _turn(
-    trainer: Trainer, preset: Preset, number: int, champion: Serving, history: History, former: list[Evaluation]
-) -> tuple[Serving, History, list[Event]]:
+    trainer: Trainer, preset: Preset, number: int, champion: ReplayChampion, history: History, former: list[Evaluation]
+) -> tuple[ReplayChampion, History, list[Event]]:
     """Decides at a window's end, and retrains if that is what is decided."""
     policy, at = _counted_in_windows(preset.monitoring, trainer.past, number), trainer.past.windows[number].end
-    evidence = Monitor(trainer, policy).look(number, champion, former, _request(preset, number))
+    evidence = ReplayMonitor(trainer, policy).look(number, champion, former, _request(preset, number))
     decision = decide(evidence, policy, history)
     history = history.after(evidence, decision, policy)
     if decision.action != "retrain":
@@ -141,14 +143,14 @@ def _turn(
     )
 
 
-def _told(attempted: Attempted, number: int, at: datetime, why: str) -> list[Event]:
+def _told(attempted: ReplayOutcome, number: int, at: datetime, why: str) -> list[Event]:
     if attempted.ending == "refused":
         return [Event(number, at, "failure", attempted.sentence)]
-    words: dict[str, Happening] = {"promoted": "promotion", "rejected": "rejection", "failed": "failure"}
+    words: dict[str, EventKind] = {"promoted": "promotion", "rejected": "rejection", "failed": "failure"}
     return [Event(number, at, "retrain", why), Event(number, at, words[attempted.ending], attempted.sentence)]
 
 
-def _counted_in_windows(policy: MonitoringPolicy, past: Past, number: int) -> MonitoringPolicy:
+def _counted_in_windows(policy: MonitoringPolicy, past: LabelledHistory, number: int) -> MonitoringPolicy:
     """Says how long 28 windows take, by the last ones, where the policy leaves the budget's period to the windows."""
     if policy.budget.period is not None:
         return policy
@@ -157,10 +159,10 @@ def _counted_in_windows(policy: MonitoringPolicy, past: Past, number: int) -> Mo
     return policy.model_copy(update={"budget": policy.budget.model_copy(update={"period": period})})
 
 
-def _request(preset: Preset, number: int) -> Request | None:
+def _request(preset: Preset, number: int) -> RetrainRequest | None:
     if preset.every is None or (number - FIRST_WINDOWS + 1) % preset.every:
         return None
-    return Request("manual", f"every {preset.every} windows", force=True)
+    return RetrainRequest("manual", f"every {preset.every} windows", force=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ class PolicyRun:
     events: tuple[Event, ...]
 
 
-def compare_lives(trainer: Trainer, lives: Mapping[str, PolicyRun]) -> BacktestResult:
+def compare_runs(trainer: Trainer, lives: Mapping[str, PolicyRun]) -> BacktestResult:
     """Scores what served in each window, and holds the policies against each other.
 
     Args:

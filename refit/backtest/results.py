@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from refit.windows import Window
 
-Happening = Literal["retrain", "promotion", "rejection", "alert", "failure"]
+EventKind = Literal["retrain", "promotion", "rejection", "alert", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Event:
     """The number of the window at whose end it happened, from 0."""
     at: datetime
     """The instant, UTC."""
-    what: Happening
+    what: EventKind
     """`retrain` is a training that the policy asked for; `promotion`, `rejection` or `failure` is what became of it."""
     sentence: str
     """Why, or with what outcome."""

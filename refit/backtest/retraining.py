@@ -10,14 +10,14 @@ from typing import Literal
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.backtest.history import Past
+from refit.backtest.history import LabelledHistory
 from refit.backtest.work_cache import WorkCache
-from refit.backtest.worker_functions import evaluate_model, evaluate_trivial, losses_of
+from refit.backtest.worker_functions import evaluate_baseline, evaluate_model, window_losses
 from refit.data.split import count_unseen, holdout_start, training_window
 from refit.errors import RefitError
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.paired_tests import bound_refit
+from refit.gate.paired_tests import check_refit
 from refit.modelling.predictions import ESTIMATOR_ERRORS
 from refit.modelling.training_window import choose_window
 from refit.modelling.trials import fit_estimator
@@ -27,7 +27,7 @@ from refit.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ReplayChampion:
     """A champion in a replay."""
 
     trained: Window
@@ -38,11 +38,11 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted:
+class ReplayOutcome:
     """What became of a retrain."""
 
     ending: Literal["promoted", "rejected", "failed", "refused"]
-    champion: Serving | None
+    champion: ReplayChampion | None
     """Who serves from now on; `None` where nobody does yet."""
     sentence: str
 
@@ -52,11 +52,11 @@ class Trainer:
     """What a retrain in a replay needs."""
 
     definition: Project
-    past: Past
+    past: LabelledHistory
     workshop: WorkCache
     metric: str
 
-    def retrain(self, as_of: datetime, champion: Serving | None) -> Attempted:
+    def retrain(self, as_of: datetime, champion: ReplayChampion | None) -> ReplayOutcome:
         """Trains a challenger on what was known, judges it, and promotes it if it passes the gate.
 
         Args:
@@ -71,13 +71,13 @@ class Trainer:
         """
         parts = self._split(as_of, champion)
         if isinstance(parts, str):
-            return Attempted("refused", champion, parts)
+            return ReplayOutcome("refused", champion, parts)
         try:
             return self._judged(*parts, champion)
         except BrokenExecutor:
             raise
         except (RefitError, *ESTIMATOR_ERRORS) as fault:
-            return Attempted("failed", champion, f"no challenger came about: {fault}")
+            return ReplayOutcome("failed", champion, f"no challenger came about: {fault}")
 
     def model(self, rows: Window) -> BaseEstimator:
         """Gives the model that was fitted on a window's rows.
@@ -118,11 +118,11 @@ class Trainer:
         model = self.model(trained)
         return self.workshop.order(
             ("losses", trained, rows),
-            losses_of,
+            window_losses,
             lambda: (self.definition, self.metric, model, self.past.within(rows), counts),
         )
 
-    def _split(self, as_of: datetime, champion: Serving | None) -> tuple[Window, Window] | str:
+    def _split(self, as_of: datetime, champion: ReplayChampion | None) -> tuple[Window, Window] | str:
         """Gives the training rows and the holdout, or why there are none."""
         policy, mature = self.definition.training, self.past.mature(as_of)
         times = self.past.times[: self.past.count(mature)]
@@ -134,18 +134,18 @@ class Trainer:
         few = self.past.count(train) < policy.min_rows or self.past.count(holdout) < least
         return "there are too few mature rows" if few else (train, holdout)
 
-    def _judged(self, train: Window, holdout: Window, champion: Serving | None) -> Attempted:
+    def _judged(self, train: Window, holdout: Window, champion: ReplayChampion | None) -> ReplayOutcome:
         chosen = self._chosen(train)
         comparison = self._comparison(chosen, holdout, champion)
         verdict = decide(comparison, self.definition.gate)
         if not verdict.promote:
             failed = "; ".join(reason.sentence for reason in verdict.reasons if not reason.passed)
-            return Attempted("rejected", champion, failed)
+            return ReplayOutcome("rejected", champion, failed)
         served = self._served(chosen, holdout, comparison)
         generation = champion.generation + 1 if champion else 1
-        return Attempted(
+        return ReplayOutcome(
             "promoted",
-            Serving(served, generation, comparison.challenger),
+            ReplayChampion(served, generation, comparison.challenger),
             f"generation {generation}, on {self.past.count(served):,} rows of {served}",
         )
 
@@ -156,11 +156,11 @@ class Trainer:
         )
         return Window(max(start, train.start), train.end)
 
-    def _comparison(self, chosen: Window, holdout: Window, champion: Serving | None) -> Comparison:
+    def _comparison(self, chosen: Window, holdout: Window, champion: ReplayChampion | None) -> Comparison:
         rows = self.past.count(holdout)
         baseline = self.workshop.ask(
             ("baseline", chosen, holdout),
-            evaluate_trivial,
+            evaluate_baseline,
             lambda: (self.definition, self.metric, self.past.within(chosen), self.past.within(holdout)),
         )
         return Comparison(
@@ -176,7 +176,7 @@ class Trainer:
         if not self.definition.training.refit:
             return chosen
         everything = self._chosen(Window(self.past.windows[0].start, holdout.end))
-        bound = bound_refit(self.evaluation(everything, holdout), comparison, self.definition.gate)
+        bound = check_refit(self.evaluation(everything, holdout), comparison, self.definition.gate)
         return everything if bound.passed else chosen
 
 

@@ -14,16 +14,16 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 
 from refit.data.split import time_blocks
-from refit.drift.binning import anchor_of, blocks_of
-from refit.drift.comparison import Reference, compare, reference_of
-from refit.drift.profile import profile
+from refit.drift.binning import count_blocks, make_binning
+from refit.drift.comparison import Reference, compare_with_reference, make_reference
+from refit.drift.profile import build_profile
 from refit.gate.evaluations import Evaluation
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import baseline_model, select_features
 from refit.modelling.scoring import loss, score
 from refit.monitoring.evidence import Performance
-from refit.monitoring.label_maturity import newest_mature
-from refit.monitoring.performance import baseline, measure
+from refit.monitoring.label_maturity import find_mature_window
+from refit.monitoring.performance import best_baseline, measure_score
 from refit.policies.monitoring import DriftPolicy, PerformancePolicy
 from refit.project import Project
 from refit.records.drift_findings import Drift
@@ -33,7 +33,7 @@ ANCHOR_ROWS = 50_000
 """So many rows of a reference fix its cells."""
 
 
-def make_reference(definition: Project, rows: pd.DataFrame) -> Reference:
+def build_reference(definition: Project, rows: pd.DataFrame) -> Reference:
     """Profiles what a model was trained on; its predictions are left out, since a fixed rule names columns.
 
     Args:
@@ -47,8 +47,8 @@ def make_reference(definition: Project, rows: pd.DataFrame) -> Reference:
     table = _table(definition, rows)
     some = table.take(np.linspace(0, len(rows) - 1, min(len(rows), ANCHOR_ROWS)).astype(int))
     times = some.column(definition.timestamp).cast(pa.int64()).to_pylist()
-    anchors = anchor_of(some, features, times, blocks_of(len(rows)))
-    return reference_of(profile([table], anchors, definition.timestamp), None, definition.training.seed)
+    anchors = make_binning(some, features, times, count_blocks(len(rows)))
+    return make_reference(build_profile([table], anchors, definition.timestamp), None, definition.training.seed)
 
 
 def measure_drift(
@@ -67,7 +67,9 @@ def measure_drift(
         What was found.
     """
     cells = reference.data.anchors.unblocked()
-    return compare(reference, profile([_table(definition, rows)], cells, definition.timestamp), None, window, policy)
+    return compare_with_reference(
+        reference, build_profile([_table(definition, rows)], cells, definition.timestamp), None, window, policy
+    )
 
 
 def measure_performance(
@@ -94,17 +96,17 @@ def measure_performance(
         The score and the test; `None` without a mature window.
     """
     times = rows[definition.timestamp].dt.as_unit("us").astype("int64").to_numpy()
-    mature = newest_mature(times, np.ones(len(rows), bool), length, policy)
+    mature = find_mature_window(times, np.ones(len(rows), bool), length, policy)
     if mature is None:
         return None
     inside = rows[mature.window.holds(rows[definition.timestamp])].reset_index(drop=True)
     predictions = predict_once(model, select_features(inside, definition.features_of(inside.columns)))
-    against = baseline(metric, ((metric, evaluation) for evaluation in former))
+    against = best_baseline(metric, ((metric, evaluation) for evaluation in former))
     truth, moments = inside[definition.target], inside[definition.timestamp]
     changed = definition.model_copy(
         update={"monitoring": definition.monitoring.model_copy(update={"performance": policy})}
     )
-    return measure(changed, mature, predictions, truth, moments, against)
+    return measure_score(changed, mature, predictions, truth, moments, against)
 
 
 def _table(definition: Project, rows: pd.DataFrame) -> pa.Table:
@@ -133,7 +135,7 @@ def evaluate_model(definition: Project, metric: str, model: BaseEstimator, rows:
     return _evaluation(definition, metric, predictions, rows)
 
 
-def losses_of(
+def window_losses(
     definition: Project, metric: str, model: BaseEstimator, rows: pd.DataFrame, counts: list[int]
 ) -> list[float]:
     """Gives what a model loses in each of several consecutive windows.
@@ -157,7 +159,7 @@ def losses_of(
     return [loss(metric, score(metric, predictions, rows[definition.target], part)) for part in parts]
 
 
-def evaluate_trivial(definition: Project, metric: str, train: pd.DataFrame, rows: pd.DataFrame) -> Evaluation:
+def evaluate_baseline(definition: Project, metric: str, train: pd.DataFrame, rows: pd.DataFrame) -> Evaluation:
     """Scores a trivial model on rows.
 
     Args:

@@ -42,7 +42,7 @@ def holm(p_values: Sequence[float], significance: float) -> list[bool]:
     return [bool(each) for each in found]
 
 
-def limits(policy: DriftPolicy, *, calibrated: bool) -> tuple[float, float]:
+def size_limits(policy: DriftPolicy, *, calibrated: bool) -> tuple[float, float]:
     """Gives the excess PSI that counts, and the one that counts at once.
 
     Args:
@@ -57,7 +57,7 @@ def limits(policy: DriftPolicy, *, calibrated: bool) -> tuple[float, float]:
     return max(policy.size, UNCALIBRATED_SIZE), max(policy.huge, UNCALIBRATED_HUGE)
 
 
-def lasting(windows: Sequence[Drift], policy: DriftPolicy) -> tuple[str, ...]:
+def find_persistent(windows: Sequence[Drift], policy: DriftPolicy) -> tuple[str, ...]:
     """Names what drifted in k of the last n windows, or is huge in the newest.
 
     Args:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.drift.categorical_bins import CategoryCells, dictionary_of, numbers_of
-from refit.drift.numeric_bins import TAIL, NumberCells, Scale
+from refit.drift.categorical_bins import CategoricalBins, cast_to_floats, encode_dictionary
+from refit.drift.numeric_bins import TAIL, NumericBins, Scale
 
-Cells: TypeAlias = NumberCells | CategoryCells
+Bins: TypeAlias = NumericBins | CategoricalBins
 Floats = npt.NDArray[np.float64]
 
 FINE = 4_096
@@ -36,7 +36,7 @@ _SKEWED = 10
 _HAIR = 2.0**-20
 
 
-def cells_of(name: str, values: pa.Array) -> Cells:
+def choose_bins(name: str, values: pa.Array) -> Bins:
     """Chooses the cells of a column.
 
     Args:
@@ -48,14 +48,14 @@ def cells_of(name: str, values: pa.Array) -> Cells:
     """
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
-        return number_cells(name, numbers_of(values, name))
+        return choose_numeric_bins(name, cast_to_floats(values, name))
     if pa.types.is_temporal(kind):
         absolute = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-        return number_cells(name, numbers_of(values, name), instant=absolute)
-    return category_cells(name, values)
+        return choose_numeric_bins(name, cast_to_floats(values, name), instant=absolute)
+    return choose_categorical_bins(name, values)
 
 
-def category_cells(name: str, values: pa.Array) -> CategoryCells:
+def choose_categorical_bins(name: str, values: pa.Array) -> CategoricalBins:
     """Gives the most frequent categories a cell of their own.
 
     Args:
@@ -65,15 +65,15 @@ def category_cells(name: str, values: pa.Array) -> CategoryCells:
     Returns:
         The cells; those under half a percent of the sample are one coarse cell together.
     """
-    coded = dictionary_of(values)
+    coded = encode_dictionary(values)
     found = pc.value_counts(coded.dictionary_decode().drop_null())
     texts, counts = found.field("values").to_pylist(), found.field("counts").to_pylist()
     ranked = sorted(zip(texts, counts, strict=True), key=lambda pair: (-pair[1], pair[0]))[:CATEGORIES]
     shown = sum(count >= _SMALLEST * sum(counts) for _, count in ranked[:_SHOWN])
-    return CategoryCells(name, tuple(text for text, _ in ranked), shown)
+    return CategoricalBins(name, tuple(text for text, _ in ranked), shown)
 
 
-def number_cells(name: str, numbers: Floats, *, instant: bool = False) -> NumberCells:
+def choose_numeric_bins(name: str, numbers: Floats, *, instant: bool = False) -> NumericBins:
     """Spreads fine cells over the central 99.8 % of the sample, and coarse ones of about equal rows over those.
 
     Args:
@@ -86,9 +86,9 @@ def number_cells(name: str, numbers: Floats, *, instant: bool = False) -> Number
     """
     numbers = numbers[np.isfinite(numbers)]
     scale, low, width, fine, points = _geometry(numbers if len(numbers) else np.zeros(1))
-    cells = NumberCells(name, low, width, fine, points, instant, scale, ())
+    cells = NumericBins(name, low, width, fine, points, instant, scale, ())
     edges = _coarse(cells, numbers)
-    return NumberCells(name, low, width, fine, points, instant, scale, edges)
+    return NumericBins(name, low, width, fine, points, instant, scale, edges)
 
 
 def _geometry(numbers: Floats) -> tuple[Scale, float, float, int, bool]:
@@ -114,7 +114,7 @@ def _scale(numbers: Floats, span: float) -> Scale:
     return Scale(middle=float(np.median(numbers)), spread=spread / 2)
 
 
-def _coarse(cells: NumberCells, numbers: Floats) -> tuple[int, ...]:
+def _coarse(cells: NumericBins, numbers: Floats) -> tuple[int, ...]:
     """Closes a coarse cell when it holds a tenth of the sample; a value as frequent as that has one of its own."""
     if not len(numbers):
         return ()
@@ -143,10 +143,10 @@ IDENTITY = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Anchors:
+class Binning:
     """The cells of every column, and the edges of the blocks of time."""
 
-    columns: tuple[Cells, ...]
+    columns: tuple[Bins, ...]
     """One for each column that is profiled."""
     edges: tuple[int, ...] = ()
     """The times at which a block begins, but for the first: microseconds since 1970, UTC."""
@@ -163,7 +163,7 @@ class Anchors:
         """How many blocks of time there are."""
         return len(self.edges) + 1
 
-    def unblocked(self) -> Anchors:
+    def unblocked(self) -> Binning:
         """Gives the same cells with one block of all time, for a current window.
 
         Returns:
@@ -172,25 +172,25 @@ class Anchors:
         return replace(self, edges=())
 
 
-def anchor_of(sample: pa.Table, columns: Sequence[str], times: Sequence[int] | None, blocks: int) -> Anchors:
+def make_binning(sample: pa.Table, columns: Sequence[str], times: Sequence[int] | None, blocks: int) -> Binning:
     """Chooses the cells that a reference and all later windows are counted in.
 
     Args:
         sample: Some 20,000 to 100,000 rows of the reference, spread evenly over it.
         columns: The columns to profile.
         times: Event times of the reference or of a sample of it, microseconds since 1970, UTC; `None` for one block.
-        blocks: How many blocks of time to cut it into; `blocks_of` gives it.
+        blocks: How many blocks of time to cut it into; `count_blocks` gives it.
 
     Returns:
         The anchors.
     """
     chosen = {name: sample.column(name).combine_chunks() for name in columns}
-    cells = tuple(cells_of(name, values) for name, values in chosen.items())
+    cells = tuple(choose_bins(name, values) for name, values in chosen.items())
     ranked = sorted(chosen, key=lambda name: (-_distinct(chosen[name]), name))
-    return Anchors(cells, _edges(times, blocks), tuple(ranked[:IDENTITY]))
+    return Binning(cells, _edges(times, blocks), tuple(ranked[:IDENTITY]))
 
 
-def blocks_of(rows: int) -> int:
+def count_blocks(rows: int) -> int:
     """Gives how many blocks of time a reference is cut into: as many as leave each 500 rows, at most 100.
 
     Args:
@@ -200,7 +200,7 @@ def blocks_of(rows: int) -> int:
         One at least.
 
     Example:
-        >>> [blocks_of(rows) for rows in (100, 5_000, 1_000_000)]
+        >>> [count_blocks(rows) for rows in (100, 5_000, 1_000_000)]
         [1, 10, 100]
     """
     return min(max(rows // BLOCK_ROWS, 1), BLOCKS)

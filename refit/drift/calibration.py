@@ -15,7 +15,16 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from refit.drift.null_distribution import KEPT, MIN_GROUPS, Expected, Floats, Movement, common_cells, grouped, merged
+from refit.drift.null_distribution import (
+    KEPT,
+    MIN_GROUPS,
+    Floats,
+    Movement,
+    NullDistribution,
+    group_blocks,
+    map_rare_bins,
+    merge_bins,
+)
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 
@@ -35,7 +44,7 @@ MAX_CORRELATION = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PsiTest:
     """What one column's counts say."""
 
     psi: float
@@ -44,7 +53,7 @@ class Change:
     """The part beyond what is expected, of the test that is reported; 0 at least."""
     p_value: float
     """Corrected for the number of tests of the column."""
-    expected: Expected
+    expected: NullDistribution
     """For all cells together."""
 
     @property
@@ -53,7 +62,7 @@ class Change:
         return self.expected.calibrated
 
 
-def change(reference: Counts, current: Counts) -> Change:
+def compare_psi(reference: Counts, current: Counts) -> PsiTest:
     """Tests whether a column's PSI is larger than sampling and natural movement explain.
 
     The unseen and the missing values are tested for themselves as well, since their share hardly moves where a mean
@@ -69,30 +78,30 @@ def change(reference: Counts, current: Counts) -> Change:
 
     Example:
         >>> blocks = np.full((10, 6), 250)
-        >>> change(blocks, np.array([250, 250, 250, 250, 250, 250])).p_value
+        >>> compare_psi(blocks, np.array([250, 250, 250, 250, 250, 250])).p_value
         1.0
-        >>> change(blocks, np.array([400, 250, 250, 250, 250, 100])).p_value < 1e-6
+        >>> compare_psi(blocks, np.array([400, 250, 250, 250, 250, 100])).p_value < 1e-6
         True
     """
     total, rows = reference.sum(axis=0), int(current.sum())
     if not total.sum() or not rows:
-        return Change(0.0, 0.0, 1.0, Expected(0.0, 1.0))
-    cells = common_cells(total, current, rows)
-    whole = _tested(merged(reference, cells), merged(current, cells))
+        return PsiTest(0.0, 0.0, 1.0, NullDistribution(0.0, 1.0))
+    cells = map_rare_bins(total, current, rows)
+    whole = _tested(merge_bins(reference, cells), merge_bins(current, cells))
     alone = [place for place in (-2, -1) if total[place] + current[place] and len(total) > KEPT + 1]
     tests = [whole, *(_tested(_against_rest(reference, place), _against_rest(current, place)) for place in alone)]
     clearest = min(tests, key=lambda test: (max(test.p_value, CLEAR), -test.excess))
     return replace(whole, excess=clearest.excess, p_value=min(1.0, clearest.p_value * len(tests)))
 
 
-def _tested(reference: Counts, current: Counts) -> Change:
+def _tested(reference: Counts, current: Counts) -> PsiTest:
     # A cell that nobody uses is left out: smoothed, it would look fuller in a small group than in all rows.
     used = reference.sum(axis=0) + current > 0
     reference, current = reference[:, used], current[used]
-    expected = expect(reference, int(current.sum()), int(used.sum()) - 1)
-    terms = roots(reference.sum(axis=0), current)
+    expected = estimate_null(reference, int(current.sum()), int(used.sum()) - 1)
+    terms = signed_roots(reference.sum(axis=0), current)
     psi = float(np.square(terms).sum())
-    return Change(psi, max(0.0, psi - expected.mean), expected.p_value(terms), expected)
+    return PsiTest(psi, max(0.0, psi - expected.mean), expected.p_value(terms), expected)
 
 
 def _against_rest(counts: Counts, place: int) -> Counts:
@@ -100,7 +109,7 @@ def _against_rest(counts: Counts, place: int) -> Counts:
     return np.stack([counts.sum(axis=-1) - counts[..., place], counts[..., place]], axis=-1)
 
 
-def expect(reference: Counts, rows: int, freedom: int) -> Expected:
+def estimate_null(reference: Counts, rows: int, freedom: int) -> NullDistribution:
     """Finds how large the PSI of a window is without drift.
 
     Movement that is correlated in time is widened: a mean over correlated groups hides a part of it, and they count for
@@ -117,8 +126,8 @@ def expect(reference: Counts, rows: int, freedom: int) -> Expected:
         The distribution of its PSI.
     """
     total = int(reference.sum())
-    expected = Expected(1 / rows + 1 / total if total else 0.0, max(1.0, freedom))
-    groups, parts = grouped(reference, rows), grouped(reference, 1)
+    expected = NullDistribution(1 / rows + 1 / total if total else 0.0, max(1.0, freedom))
+    groups, parts = group_blocks(reference, rows), group_blocks(reference, 1)
     if len(groups) < MIN_GROUPS:
         return expected
     longer = rows > LONG * total / len(groups)
@@ -128,7 +137,7 @@ def expect(reference: Counts, rows: int, freedom: int) -> Expected:
 
 def _moved(groups: Counts, rows: int, freedom: float, errors: int) -> Movement:
     sizes, count = groups.sum(axis=1), len(groups)
-    z = roots(groups.sum(axis=0) - groups, groups)
+    z = signed_roots(groups.sum(axis=0) - groups, groups)
     own = float(np.mean(1 / sizes + 1 / (sizes.sum() - sizes)))
     products = z @ z.T
     seen = float(np.trace(products)) / count
@@ -152,7 +161,7 @@ def _correlation(products: Floats, scale: float, errors: int) -> float:
     return float(np.clip(found + (1 + 3 * found) / count + errors * count**-0.5, 0, MAX_CORRELATION))
 
 
-def roots(reference: Counts, current: Counts) -> Floats:
+def signed_roots(reference: Counts, current: Counts) -> Floats:
     """Gives the signed roots of the terms of the PSI: their squares add up to it.
 
     Args:
@@ -163,7 +172,7 @@ def roots(reference: Counts, current: Counts) -> Floats:
         `sign(q - p) * sqrt((q - p) * ln(q / p))` per cell, with p and q the smoothed shares.
 
     Example:
-        >>> float(np.square(roots(np.array([50, 50]), np.array([50, 50]))).sum())
+        >>> float(np.square(signed_roots(np.array([50, 50]), np.array([50, 50]))).sum())
         0.0
     """
     p, q = _shares(reference), _shares(current)

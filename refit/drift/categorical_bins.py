@@ -32,7 +32,7 @@ _KEY = "refit.categories"
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryCells:
+class CategoricalBins:
     """The cells of one column of categories: the named ones, the hash cells, the missing values."""
 
     name: str
@@ -101,14 +101,14 @@ class CategoryCells:
         Returns:
             The cells of the different values, a missing one last, and for each row which of them it holds.
         """
-        coded = dictionary_of(values)
+        coded = encode_dictionary(values)
         entries = coded.dictionary
         rows = pc.fill_null(coded.indices, len(entries)) if coded.indices.null_count else coded.indices
         named = pc.index_in(entries, value_set=pa.array(self.categories, pa.string()))
         cells = np.asarray(pc.fill_null(named, 0)).astype(np.intp)
         other = np.asarray(named.is_null())
         if other.any():
-            hashed = hashes_of(entries.filter(pa.array(other)))
+            hashed = hash_texts(entries.filter(pa.array(other)))
             cells[other] = len(self.categories) + (hashed % np.uint64(BUCKETS)).astype(np.intp)
         cells[np.asarray(entries.is_null())] = self.size - 1
         return np.append(cells, self.size - 1), np.asarray(rows)
@@ -121,7 +121,7 @@ class CategoryCells:
         """
         return [*self.categories[: self.shown], "other", "unseen", "missing"]
 
-    def known_from(self, counts: Counts) -> CategoryCells:
+    def known_from(self, counts: Counts) -> CategoricalBins:
         """Remembers which hash cells the reference fills, so that a current category can be told to be unseen.
 
         Where the reference itself keeps bringing new categories, the next one is no news: the share of rows whose
@@ -136,10 +136,10 @@ class CategoryCells:
         buckets = counts[len(self.categories) : -1]
         renews = int((buckets == 1).sum()) > RENEWAL * int(counts[:-1].sum())
         known = range(BUCKETS) if renews else np.flatnonzero(buckets).tolist()
-        return CategoryCells(self.name, self.categories, self.shown, tuple(known))
+        return CategoricalBins(self.name, self.categories, self.shown, tuple(known))
 
 
-def dictionary_of(values: pa.Array) -> pa.DictionaryArray:
+def encode_dictionary(values: pa.Array) -> pa.DictionaryArray:
     """Gives a column's values as texts, each different one once.
 
     Args:
@@ -155,10 +155,10 @@ def dictionary_of(values: pa.Array) -> pa.DictionaryArray:
     if pa.types.is_boolean(kind):
         return pa.DictionaryArray.from_arrays(values.cast(pa.int8()), pa.array(["false", "true"]))
     coded = values.dictionary_encode()
-    return coded if kind == pa.string() else dictionary_of(coded)
+    return coded if kind == pa.string() else encode_dictionary(coded)
 
 
-def hashes_of(texts: pa.Array) -> npt.NDArray[np.uint64]:
+def hash_texts(texts: pa.Array) -> npt.NDArray[np.uint64]:
     """Hashes texts (SipHash with a fixed key), a missing one as an empty one.
 
     Args:
@@ -176,7 +176,7 @@ def hashes_of(texts: pa.Array) -> npt.NDArray[np.uint64]:
 Floats = npt.NDArray[np.float64]
 
 
-def numbers_of(values: pa.Array, name: str) -> Floats:
+def cast_to_floats(values: pa.Array, name: str) -> Floats:
     """Gives a column's values as numbers.
 
     Args:

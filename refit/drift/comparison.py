@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from refit.drift import calibration
 from refit.drift import distances as measures
-from refit.drift.alarms import AT_ONCE, holm, limits
+from refit.drift.alarms import AT_ONCE, holm, size_limits
 from refit.drift.calibration import Counts
-from refit.drift.domain_classifier import MIN_ROWS, natural_limit, sampling_noise, tell_apart
-from refit.drift.numeric_bins import NumberCells
+from refit.drift.domain_classifier import MIN_ROWS, auc_noise, classifier_auc, estimate_auc_limit
+from refit.drift.numeric_bins import NumericBins
 from refit.drift.profile import Profile
 from refit.policies.drift_rules import apply_rules
 from refit.policies.monitoring import DriftPolicy
@@ -39,7 +39,7 @@ class Reference:
     """What one more part stays below."""
 
 
-def reference_of(data: Profile, scores: Profile | None, seed: int) -> Reference:
+def make_reference(data: Profile, scores: Profile | None, seed: int) -> Reference:
     """Adds to the profiles how much the columns together move within the reference.
 
     Args:
@@ -51,11 +51,11 @@ def reference_of(data: Profile, scores: Profile | None, seed: int) -> Reference:
         The reference.
     """
     codes, blocks = data.sampled()
-    mean, limit = natural_limit(codes, blocks, DOMAIN_SIGNIFICANCE, seed)
+    mean, limit = estimate_auc_limit(codes, blocks, DOMAIN_SIGNIFICANCE, seed)
     return Reference(data, scores, mean, limit)
 
 
-def compare(
+def compare_with_reference(
     reference: Reference, current: Profile, scores: Profile | None, window: Window, policy: DriftPolicy, seed: int = 0
 ) -> Drift:
     """Measures how far a window lies from the reference, and which changes are significant and large.
@@ -78,7 +78,7 @@ def compare(
     features = len(pairs)
     if reference.scores and scores:
         pairs += [_Pair(name, reference.scores, scores) for name in reference.scores.columns]
-    tests = [calibration.change(*pair.counts()) for pair in pairs]
+    tests = [calibration.compare_psi(*pair.counts()) for pair in pairs]
     p_values = [test.p_value for test in tests]
     significant, certain = (holm(p_values, policy.significance * share) for share in (1, AT_ONCE))
     found = [_judged(*each, policy) for each in zip(pairs, tests, significant, certain, strict=True)]
@@ -113,10 +113,10 @@ class _Pair:
 
 
 def _judged(
-    pair: _Pair, test: calibration.Change, significant: bool, certain: bool, policy: DriftPolicy
+    pair: _Pair, test: calibration.PsiTest, significant: bool, certain: bool, policy: DriftPolicy
 ) -> ColumnDrift:
-    size, huge = limits(policy, calibrated=test.calibrated)
-    measured = change(pair.reference, pair.current, pair.column)
+    size, huge = size_limits(policy, calibrated=test.calibrated)
+    measured = measure_distances(pair.reference, pair.current, pair.column)
     drifted = significant and test.excess >= size
     names = tuple(name[:LONGEST_NAME] for name in pair.reference.cell_names(pair.column)) if drifted else ()
     shares = pair.shares() if drifted else ((), ())
@@ -143,15 +143,15 @@ def _together(reference: Reference, current: Profile, seed: int) -> DomainDrift 
     old, new = reference.data.sampled()[0], current.sampled()[0]
     if min(len(old), len(new)) < MIN_ROWS or len(reference.data.columns) < 2:  # noqa: PLR2004 - a pair is two
         return None
-    auc = tell_apart(old, new, seed)
-    noise = sampling_noise(len(old), len(new), DOMAIN_SIGNIFICANCE)
+    auc = classifier_auc(old, new, seed)
+    noise = auc_noise(len(old), len(new), DOMAIN_SIGNIFICANCE)
     # No AUC is larger than 1: so few rows tell nothing.
     limit = min(1.0, max(reference.domain_limit, reference.domain_mean + noise))
     return DomainDrift(auc, limit, drifted=auc > limit)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ColumnDistances:
     """How far one column of the current window lies from the reference, without a judgement."""
 
     psi: float
@@ -168,7 +168,7 @@ class Change:
     """Share of current values of no category of the reference."""
 
 
-def change(reference: Profile, current: Profile, column: str) -> Change:
+def measure_distances(reference: Profile, current: Profile, column: str) -> ColumnDistances:
     """Measures one column.
 
     Args:
@@ -181,10 +181,10 @@ def change(reference: Profile, current: Profile, column: str) -> Change:
     """
     old, new = reference.coarse(column).sum(axis=0), current.coarse(column).sum(axis=0)
     shannon = measures.jensen_shannon(old, new)
-    number = isinstance(reference.cells(column), NumberCells)
-    return Change(
+    number = isinstance(reference.cells(column), NumericBins)
+    return ColumnDistances(
         measures.psi(old, new),
-        distance(reference, current, column) if number else shannon,
+        scaled_wasserstein(reference, current, column) if number else shannon,
         shannon,
         measures.kolmogorov_smirnov(reference.fine(column), current.fine(column)) if number else None,
         measures.missing_change(old, new),
@@ -192,7 +192,7 @@ def change(reference: Profile, current: Profile, column: str) -> Change:
     )
 
 
-def distance(reference: Profile, current: Profile, column: str) -> float:
+def scaled_wasserstein(reference: Profile, current: Profile, column: str) -> float:
     """Gives the Wasserstein distance of a column of numbers, in reference standard deviations.
 
     Args:
@@ -204,8 +204,8 @@ def distance(reference: Profile, current: Profile, column: str) -> float:
         The distance; in the column's own unit where it is constant in the reference.
     """
     cells = reference.cells(column)
-    assert isinstance(cells, NumberCells)  # noqa: S101 - what a caller asks of a category is a mistake in the code
+    assert isinstance(cells, NumericBins)  # noqa: S101 - what a caller asks of a category is a mistake in the code
     bounds, middles = cells.bounds, reference.middles(column)
-    spread = measures.deviation(reference.fine(column), bounds, middles, points=cells.points)
+    spread = measures.standard_deviation(reference.fine(column), bounds, middles, points=cells.points)
     apart = measures.wasserstein(reference.fine(column), current.fine(column), bounds, middles, current.middles(column))
     return apart / (spread or 1.0)

@@ -8,26 +8,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.drift.binning import Anchors, Cells
-from refit.drift.categorical_bins import CategoryCells, numbers_of
+from refit.drift.binning import Binning, Bins
+from refit.drift.categorical_bins import CategoricalBins, cast_to_floats
 from refit.drift.numeric_bins import Counts, Places
-from refit.drift.row_sample import SIZE, Codes, Sample, Words, column_factor, empty, merge_samples, splitmix64
+from refit.drift.row_sample import SIZE, Codes, Sample, Words, column_factor, empty_sample, merge_samples, splitmix64
 
 _SLICE = 32_768
 """Rows that are counted at a time, which bounds the memory whatever the batches are."""
 
 
-class Tally:
+class ProfileCounter:
     """Counts so far; memory does not grow with the rows."""
 
-    def __init__(self, anchors: Anchors, timestamp: str | None, threads: int) -> None:
+    def __init__(self, anchors: Binning, timestamp: str | None, threads: int) -> None:
         columns = anchors.columns
         self.rows = 0
         self.counts: list[Counts] = [np.zeros(cells.size, np.int64) for cells in columns]
         self.sums: list[Counts] = [cells.encode(pa.nulls(0, _any_type(cells)))[1] for cells in columns]
         shapes = [(anchors.blocks, cells.coarse_size) for cells in columns] if anchors.blocks > 1 else []
         self.blocked: list[Counts] = [np.zeros(shape, np.int64) for shape in shapes]
-        self._samples = [empty(len(columns))]
+        self._samples = [empty_sample(len(columns))]
         self._anchors = anchors
         self._timestamp = timestamp
         self._threads = threads
@@ -84,7 +84,7 @@ class Tally:
         """Counts one column, and gives the coarse cells of the chosen rows."""
         cells, lookup = self._anchors.columns[place], self._lookups[place]
         values = arrays[cells.name]
-        if isinstance(cells, CategoryCells) and not self.blocked:
+        if isinstance(cells, CategoricalBins) and not self.blocked:
             counts, sampled = cells.count(values, chosen)
             self.counts[place] += counts
             return lookup[sampled]
@@ -123,12 +123,12 @@ def _smallest(hashes: Words) -> Places:
     return np.flatnonzero(hashes <= different[min(SIZE, len(different)) - 1])
 
 
-def _words(cells: Cells, values: pa.Array) -> Words:
-    if isinstance(cells, CategoryCells):
+def _words(cells: Bins, values: pa.Array) -> Words:
+    if isinstance(cells, CategoricalBins):
         entries, rows = cells.entries(values)
         return entries.astype(np.uint64)[rows]
-    return numbers_of(values, cells.name).view(np.uint64)
+    return cast_to_floats(values, cells.name).view(np.uint64)
 
 
-def _any_type(cells: Cells) -> pa.DataType:
-    return pa.string() if isinstance(cells, CategoryCells) else pa.float64()
+def _any_type(cells: Bins) -> pa.DataType:
+    return pa.string() if isinstance(cells, CategoricalBins) else pa.float64()

@@ -144,7 +144,7 @@ def wasserstein(
     return float(np.sum(np.where(known, areas, plain)))
 
 
-def deviation(counts: Numbers, bounds: Floats, middles: Floats, *, points: bool) -> float:
+def standard_deviation(counts: Numbers, bounds: Floats, middles: Floats, *, points: bool) -> float:
     """Standard deviation of values that are known by their cells; within a cell they are taken to lie evenly.
 
     Args:
@@ -157,7 +157,7 @@ def deviation(counts: Numbers, bounds: Floats, middles: Floats, *, points: bool)
         The deviation in the column's unit; 0 without rows.
 
     Example:
-        >>> deviation(np.array([2, 2]), np.array([0.0, 1, 2]), np.array([0.5, 1.5]), points=True)
+        >>> standard_deviation(np.array([2, 2]), np.array([0.0, 1, 2]), np.array([0.5, 1.5]), points=True)
         0.5
     """
     p = shares(counts)

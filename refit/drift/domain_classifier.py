@@ -34,7 +34,7 @@ MARGIN = 0.03
 """The smallest AUC above 0.5 that counts, at any certainty."""
 
 
-def tell_apart(reference: Codes, current: Codes, seed: int) -> float:
+def classifier_auc(reference: Codes, current: Codes, seed: int) -> float:
     """Measures how well rows of the two sides can be told apart by what columns show together.
 
     Args:
@@ -48,19 +48,19 @@ def tell_apart(reference: Codes, current: Codes, seed: int) -> float:
 
     Example:
         >>> rows = np.random.default_rng(0).integers(0, 5, (1_000, 3), dtype=np.uint8)
-        >>> tell_apart(rows[:500], rows[500:], seed=0)
+        >>> classifier_auc(rows[:500], rows[500:], seed=0)
         0.5
     """
     if min(len(reference), len(current)) < MIN_ROWS or reference.shape[1] < 2:  # noqa: PLR2004 - a pair is two
         return 0.5
     rng = np.random.default_rng(seed)
     columns = np.sort(rng.permutation(reference.shape[1])[:MAX_COLUMNS])
-    rows, new = equalize_margins(reference[:, columns], current[:, columns])
-    one, other = pair_tables(rows, _folds(len(rows), rng), FOLDS), pair_tables(new, _folds(len(new), rng), FOLDS)
+    rows, new = reduce_to_levels(reference[:, columns], current[:, columns])
+    one, other = count_pairs(rows, _folds(len(rows), rng), FOLDS), count_pairs(new, _folds(len(new), rng), FOLDS)
     return float(np.mean([_fold_auc(one, other, fold) for fold in range(FOLDS)]))
 
 
-def natural_limit(
+def estimate_auc_limit(
     reference: Codes, blocks: npt.NDArray[np.integer], significance: float, seed: int
 ) -> tuple[float, float]:
     """Measures how well consecutive parts of the reference can be told from the rest of it.
@@ -79,13 +79,13 @@ def natural_limit(
     parts = [part for part in np.array_split(order, PARTS) if len(part) >= MIN_ROWS]
     if len(parts) < PARTS:
         return 0.5, 0.5 + MARGIN
-    reached = [tell_apart(np.delete(reference, part, axis=0), reference[part], seed) for part in parts]
+    reached = [classifier_auc(np.delete(reference, part, axis=0), reference[part], seed) for part in parts]
     mean, spread = float(np.mean(reached)), float(np.std(reached, ddof=1))
     beyond = stats.t.ppf(1 - significance, PARTS - 1) * spread * np.sqrt(1 + 1 / PARTS)
     return mean, max(0.5 + MARGIN, float(mean + beyond))
 
 
-def sampling_noise(reference: int, current: int, significance: float) -> float:
+def auc_noise(reference: int, current: int, significance: float) -> float:
     """Gives how far the AUC of equal sides may lie above 0.5 by chance: z * sqrt((n + m + 1) / (12 n m)).
 
     Args:
@@ -104,7 +104,7 @@ def _folds(rows: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
     return rng.permutation(rows) % FOLDS
 
 
-def _fold_auc(one: Tables, other: Tables, fold: int) -> float:
+def _fold_auc(one: PairTables, other: PairTables, fold: int) -> float:
     pairs, odds = _learned(one.without(fold), other.without(fold))
     if not len(pairs):
         return 0.5
@@ -134,7 +134,7 @@ ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class PairTables:
     """The rows of one side, and their tables per fold."""
 
     levels: Codes
@@ -172,7 +172,7 @@ class Tables:
         return scores
 
 
-def equalize_margins(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
+def reduce_to_levels(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
     """Puts neighbouring cells together to a few levels.
 
     Args:
@@ -186,7 +186,7 @@ def equalize_margins(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
     return _mapped(reference, maps), _mapped(current, maps)
 
 
-def pair_tables(levels: Codes, folds: npt.NDArray[np.intp], count: int) -> Tables:
+def count_pairs(levels: Codes, folds: npt.NDArray[np.intp], count: int) -> PairTables:
     """Counts pairs of values, for all pairs of columns at once.
 
     Args:
@@ -205,7 +205,7 @@ def pair_tables(levels: Codes, folds: npt.NDArray[np.intp], count: int) -> Table
         cells += (np.arange(others.shape[1]) + folds[:, None] * others.shape[1]) * squared
         counted = np.bincount(cells.ravel(), minlength=count * others.shape[1] * squared)
         tables.append(counted.reshape(count, others.shape[1], LEVELS, LEVELS))
-    return Tables(levels, folds, np.concatenate(tables, axis=1).astype(np.float64))
+    return PairTables(levels, folds, np.concatenate(tables, axis=1).astype(np.float64))
 
 
 def iterative_proportional_fit(tables: Floats, margins: Floats) -> Floats:

@@ -73,7 +73,7 @@ class Movement:
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class NullDistribution:
     """The distribution of the PSI of windows of one size without drift."""
 
     noise: float
@@ -124,7 +124,7 @@ KEPT = 2
 """The last cells, unseen and missing, are never merged with others."""
 
 
-def grouped(reference: Counts, rows: int) -> Counts:
+def group_blocks(reference: Counts, rows: int) -> Counts:
     """Adds up consecutive blocks to groups of about a window's rows.
 
     Args:
@@ -135,7 +135,7 @@ def grouped(reference: Counts, rows: int) -> Counts:
         Counts per group and cell. At least 8 groups, or what there is where the reference is too small for that.
 
     Example:
-        >>> grouped(np.full((20, 3), 200), 1_200).sum(axis=1).tolist()
+        >>> group_blocks(np.full((20, 3), 200), 1_200).sum(axis=1).tolist()
         [1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200, 1200]
     """
     blocks = reference[reference.sum(axis=1) > 0]
@@ -151,7 +151,7 @@ def grouped(reference: Counts, rows: int) -> Counts:
     return np.asarray(np.add.reduceat(blocks, starts, axis=0))
 
 
-def common_cells(reference: Counts, current: Counts, rows: int) -> npt.NDArray[np.intp]:
+def map_rare_bins(reference: Counts, current: Counts, rows: int) -> npt.NDArray[np.intp]:
     """Says which cells to merge: the rare ones, in which a window would have less than 5 rows.
 
     A rare cell that holds many of the window's rows all the same keeps to itself only if it is unseen or missing.
@@ -165,7 +165,7 @@ def common_cells(reference: Counts, current: Counts, rows: int) -> npt.NDArray[n
         The new cell of each cell; the last two stay the last two.
 
     Example:
-        >>> common_cells(np.array([900, 3, 2, 95, 0, 0]), np.zeros(6, np.int64), 500).tolist()
+        >>> map_rare_bins(np.array([900, 3, 2, 95, 0, 0]), np.zeros(6, np.int64), 500).tolist()
         [0, 2, 2, 1, 3, 4]
     """
     share = reference / max(1, int(reference.sum()))
@@ -179,7 +179,7 @@ def common_cells(reference: Counts, current: Counts, rows: int) -> npt.NDArray[n
     return np.append(cells, [last, last + 1])
 
 
-def merged(counts: Counts, cells: npt.NDArray[np.intp]) -> Counts:
+def merge_bins(counts: Counts, cells: npt.NDArray[np.intp]) -> Counts:
     """Adds up the counts of cells that are to be merged.
 
     Args:

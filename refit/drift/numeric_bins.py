@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from refit.drift.categorical_bins import numbers_of
+from refit.drift.categorical_bins import cast_to_floats
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class NumberCells:
+class NumericBins:
     """The cells of a column of numbers: tail cells, then fine cells, then tail cells, then missing values."""
 
     name: str
@@ -97,7 +97,7 @@ class NumberCells:
             A cell for each row, and for each tail cell the sum of its values' places within it, counted from its
             inner edge in units of 2**-20 of its width.
         """
-        numbers = numbers_of(values, self.name)
+        numbers = cast_to_floats(values, self.name)
         places = self.scale.apply(numbers, self.low - TAIL * self.width)
         places *= 1 / self.width
         np.fmax(places, TAIL - 1, out=places)  # what is missing goes here as well, until it is told apart

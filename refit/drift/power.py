@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from refit.drift.alarms import lasting
+from refit.drift.alarms import find_persistent
 from refit.policies.monitoring import DriftPolicy
 from refit.records.drift_findings import Drift
 
@@ -76,7 +76,7 @@ class CalibrationResult:
         }
 
 
-def alarmed(windows: Sequence[Drift], policy: DriftPolicy) -> bool:
+def any_alarm(windows: Sequence[Drift], policy: DriftPolicy) -> bool:
     """Says whether an alarm has fired by the end of neighbouring windows.
 
     Args:
@@ -86,10 +86,10 @@ def alarmed(windows: Sequence[Drift], policy: DriftPolicy) -> bool:
     Returns:
         Whether something lasted, or was huge at once in any of them.
     """
-    return any(lasting(windows[: place + 1], policy) for place in range(len(windows)))
+    return any(find_persistent(windows[: place + 1], policy) for place in range(len(windows)))
 
 
-def plantable(values: pa.ChunkedArray) -> tuple[str, ...]:
+def applicable_changes(values: pa.ChunkedArray) -> tuple[str, ...]:
     """Names the changes that can be planted in a column.
 
     Args:
@@ -106,12 +106,14 @@ def plantable(values: pa.ChunkedArray) -> tuple[str, ...]:
     return CHANGES[2:] if textual and varied else CHANGES[2:3]
 
 
-def plant(values: pa.ChunkedArray, change: str, whole: pa.ChunkedArray, rng: np.random.Generator) -> pa.ChunkedArray:
+def apply_change(
+    values: pa.ChunkedArray, change: str, whole: pa.ChunkedArray, rng: np.random.Generator
+) -> pa.ChunkedArray:
     """Plants a change in the values of a window.
 
     Args:
         values: The window's values.
-        change: One of `plantable`.
+        change: One of `applicable_changes`.
         whole: The reference's values, which give mean, standard deviation and categories.
         rng: Draws the rows that go missing, to another category, or to the next whole number.
 

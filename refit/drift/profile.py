@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from refit.drift.binning import Anchors, Cells
-from refit.drift.categorical_bins import CategoryCells
-from refit.drift.counting import Tally
-from refit.drift.numeric_bins import Counts, Floats, NumberCells
+from refit.drift.binning import Binning, Bins
+from refit.drift.categorical_bins import CategoricalBins
+from refit.drift.counting import ProfileCounter
+from refit.drift.numeric_bins import Counts, Floats, NumericBins
 from refit.drift.row_sample import Codes, Sample, merge_samples
 
 
@@ -19,7 +19,7 @@ from refit.drift.row_sample import Codes, Sample, merge_samples
 class Profile:
     """The counts of a set of rows, in cells that an earlier sample of the reference has fixed."""
 
-    base: Anchors
+    base: Binning
     """The cells it was counted in."""
     rows: int
     """How many rows there were."""
@@ -33,7 +33,7 @@ class Profile:
     """Some rows, as coarse cells, for a look at columns together."""
 
     @property
-    def anchors(self) -> Anchors:
+    def anchors(self) -> Binning:
         """The cells for a later profile that is to be compared with this one; they know what this one has seen."""
         pairs = zip(self.base.columns, self.counts, strict=True)
         return replace(self.base, columns=tuple(_remembering(cells, counts) for cells, counts in pairs))
@@ -43,7 +43,7 @@ class Profile:
         """The profiled columns."""
         return self.base.names
 
-    def cells(self, column: str) -> Cells:
+    def cells(self, column: str) -> Bins:
         """Gives the cells of a column.
 
         Args:
@@ -63,7 +63,7 @@ class Profile:
         Returns:
             `number` or `category`.
         """
-        return "number" if isinstance(self.cells(column), NumberCells) else "category"
+        return "number" if isinstance(self.cells(column), NumericBins) else "category"
 
     def cell_names(self, column: str) -> list[str]:
         """Names the coarse cells of a column.
@@ -125,7 +125,7 @@ class Profile:
         """
         place = self.columns.index(column)
         cells = self.base.columns[place]
-        assert isinstance(cells, NumberCells)  # noqa: S101 - what a caller asks of a category is a mistake in the code
+        assert isinstance(cells, NumericBins)  # noqa: S101 - what a caller asks of a category is a mistake in the code
         return cells.middles(self.counts[place], self.sums[place])
 
     def sampled(self) -> tuple[Codes, Codes]:
@@ -137,8 +137,8 @@ class Profile:
         return self.sample.rows()
 
 
-def profile(
-    batches: Iterable[pa.RecordBatch | pa.Table], anchors: Anchors, timestamp: str | None, threads: int = 1
+def build_profile(
+    batches: Iterable[pa.RecordBatch | pa.Table], anchors: Binning, timestamp: str | None, threads: int = 1
 ) -> Profile:
     """Counts rows in one pass.
 
@@ -154,13 +154,13 @@ def profile(
     Raises:
         DataError: If a column of numbers holds something else.
     """
-    tally = Tally(anchors, timestamp, threads)
+    tally = ProfileCounter(anchors, timestamp, threads)
     for batch in batches:
         tally.add(batch)
     return Profile(anchors, tally.rows, tuple(tally.counts), tuple(tally.sums), tuple(tally.blocked), tally.sample)
 
 
-def merge(parts: Sequence[Profile]) -> Profile:
+def merge_profiles(parts: Sequence[Profile]) -> Profile:
     """Adds up profiles of parts; the result is the same, bit for bit, in whatever parts and order the rows came.
 
     Args:
@@ -189,7 +189,7 @@ def _added(parts: Sequence[tuple[Counts, ...]]) -> tuple[Counts, ...]:
     return tuple(np.sum(columns, axis=0) for columns in zip(*parts, strict=True))
 
 
-def _remembering(cells: Cells, counts: Counts) -> Cells:
-    if isinstance(cells, CategoryCells) and cells.known is None:
+def _remembering(cells: Bins, counts: Counts) -> Bins:
+    if isinstance(cells, CategoricalBins) and cells.known is None:
         return cells.known_from(counts)
     return cells

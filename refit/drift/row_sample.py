@@ -44,7 +44,7 @@ class Sample:
         return self.codes[chosen, 1:], self.codes[chosen, 0]
 
 
-def empty(columns: int) -> Sample:
+def empty_sample(columns: int) -> Sample:
     """Gives the sample of no rows.
 
     Args:

@@ -17,22 +17,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from refit.drift.binning import Anchors, Cells
-from refit.drift.categorical_bins import CategoryCells
+from refit.drift.binning import Binning, Bins
+from refit.drift.categorical_bins import CategoricalBins
 from refit.drift.comparison import Reference
-from refit.drift.numeric_bins import NumberCells, Scale
+from refit.drift.numeric_bins import NumericBins, Scale
 from refit.drift.profile import Profile
 from refit.drift.row_sample import Sample
 from refit.errors import ModelError
 
 _MAGIC = b"refit profile 1\n"
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
+_KINDS: dict[type[Bins], str] = {NumericBins: "NumberCells", CategoricalBins: "CategoryCells"}
 _SIZES = ("<u1", "<u2", "<u4", "<u8")
 
 Array = npt.NDArray[Any]
 
 
-def to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
+def profile_to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
     """Packs a profile.
 
     Args:
@@ -46,7 +47,7 @@ def to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
     groups = [profile.counts, profile.sums, profile.blocked, (sample.hashes, sample.weights, sample.codes)]
     arrays = [_small(array) for group in groups for array in group]
     header = {
-        "columns": [{"kind": type(cells).__name__, **asdict(cells)} for cells in profile.base.columns],
+        "columns": [{"kind": _KINDS[type(cells)], **asdict(cells)} for cells in profile.base.columns],
         "edges": profile.base.edges,
         "identity": profile.base.identity,
         "rows": profile.rows,
@@ -60,8 +61,8 @@ def to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
     return _MAGIC + sha256(packed).digest() + packed
 
 
-def from_bytes(data: bytes) -> tuple[Profile, dict[str, Any]]:
-    """Unpacks what `to_bytes` gave.
+def profile_from_bytes(data: bytes) -> tuple[Profile, dict[str, Any]]:
+    """Unpacks what `profile_to_bytes` gave.
 
     Args:
         data: The bytes.
@@ -110,23 +111,23 @@ def _profile(header: dict[str, Any], arrays: list[Array]) -> Profile:
     hashes, weights, codes = arrays[ends[2] :]
     sample = Sample(hashes.astype(np.uint64), weights.astype(np.int64), codes.astype(np.uint8))
     columns = tuple(_cells(column) for column in header["columns"])
-    base = Anchors(columns, tuple(header["edges"]), tuple(header["identity"]))
+    base = Binning(columns, tuple(header["edges"]), tuple(header["identity"]))
     return Profile(base, header["rows"], counts, sums, blocked, sample)
 
 
-def _cells(fields: dict[str, Any]) -> Cells:
+def _cells(fields: dict[str, Any]) -> Bins:
     kind = fields.pop("kind")
     lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    if kind == CategoryCells.__name__:
-        return CategoryCells(**{**fields, **lists})
-    return NumberCells(**{**fields, **lists, "scale": Scale(**fields["scale"])})
+    if kind == _KINDS[CategoricalBins]:
+        return CategoricalBins(**{**fields, **lists})
+    return NumericBins(**{**fields, **lists, "scale": Scale(**fields["scale"])})
 
 
 _LENGTH = 8
 """Bytes that tell how long the first profile is."""
 
 
-def pack(reference: Reference) -> bytes:
+def reference_to_bytes(reference: Reference) -> bytes:
     """Writes a reference: the profile of the features, with its numbers, and that of the scores behind it.
 
     Args:
@@ -136,12 +137,14 @@ def pack(reference: Reference) -> bytes:
         The same bytes for the same reference.
     """
     numbers = {"domain_mean": reference.domain_mean, "domain_limit": reference.domain_limit}
-    data = to_bytes(reference.data, numbers)
-    return len(data).to_bytes(_LENGTH, "little") + data + (to_bytes(reference.scores) if reference.scores else b"")
+    data = profile_to_bytes(reference.data, numbers)
+    return (
+        len(data).to_bytes(_LENGTH, "little") + data + (profile_to_bytes(reference.scores) if reference.scores else b"")
+    )
 
 
-def unpack(stored: bytes) -> Reference:
-    """Reads what `pack` wrote.
+def reference_from_bytes(stored: bytes) -> Reference:
+    """Reads what `reference_to_bytes` wrote.
 
     Args:
         stored: The bytes.
@@ -153,5 +156,5 @@ def unpack(stored: bytes) -> Reference:
         ModelError: If they are damaged.
     """
     end = _LENGTH + int.from_bytes(stored[:_LENGTH], "little")
-    data, numbers = from_bytes(stored[_LENGTH:end])
-    return Reference(data, from_bytes(stored[end:])[0] if stored[end:] else None, **numbers)
+    data, numbers = profile_from_bytes(stored[_LENGTH:end])
+    return Reference(data, profile_from_bytes(stored[end:])[0] if stored[end:] else None, **numbers)

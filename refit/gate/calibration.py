@@ -25,7 +25,7 @@ MOST_NOISE = 0.25
 """The largest sampling variance of a share, for a bin of a single row, which cannot tell its own."""
 
 
-def measure(
+def measure_calibration(
     challenger: Predictions, champion: Predictions | None, truth: pd.Series[Any], blocks: list[slice]
 ) -> Calibration | None:
     """Measures the calibration errors of challenger and champion, and how certain their difference is.
@@ -52,7 +52,7 @@ def measure(
     return Calibration(value, _distance(others), _deviation(sums, others))
 
 
-def calibrated(found: Calibration, policy: GatePolicy) -> Reason:
+def check_calibration(found: Calibration, policy: GatePolicy) -> Reason:
     """Asks for probabilities that are within the limit, and not clearly worse than the champion's.
 
     Args:
@@ -85,7 +85,7 @@ def _reason(found: Calibration, limit: float, sentence: str, *, passed: bool = T
     return Reason("calibration", passed, found.challenger, None if limit >= 1 else limit, sentence)
 
 
-def error(said: Array, came: Array) -> float:
+def calibration_error(said: Array, came: Array) -> float:
     """Measures how far probabilities lie from the shares that came true, without what chance alone would show.
 
     The root of the mean squared distance over bins of equal count, from which the sampling variance of each bin's share
@@ -99,7 +99,7 @@ def error(said: Array, came: Array) -> float:
         The calibration error, a probability; 0 where chance explains all of it.
 
     Example:
-        >>> error(np.full(1_000, 0.5), np.tile([1.0, 0.0, 0.0, 0.0], 250)) > 0.24
+        >>> calibration_error(np.full(1_000, 0.5), np.tile([1.0, 0.0, 0.0, 0.0], 250)) > 0.24
         True
     """
     return _distance(_sums(said, came, [slice(0, len(said))]))

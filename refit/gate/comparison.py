@@ -14,11 +14,11 @@ from refit.data.split import time_blocks
 from refit.errors import ModelError
 from refit.gate import calibration, slices
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.evidence import UNMEASURED, Answers, Evidence, Rehearsal, Standing
+from refit.gate.evidence import UNMEASURED, Eligibility, Evidence, PredictionSanity, SandboxRun
 from refit.gate.fairness import measure_fairness
 from refit.gate.leakage import measure_inputs
-from refit.gate.sanity import measure_answers
-from refit.gate.slices import cut
+from refit.gate.sanity import measure_predictions
+from refit.gate.slices import cut_slices
 from refit.modelling.predictions import Predictions, predict_once, prediction_distance
 from refit.modelling.preparation import baseline_model, features_seen_by, select_features
 from refit.modelling.scoring import primary_metric, score
@@ -47,11 +47,13 @@ class HoldoutData:
     """The target of all rows that the challenger was trained on: what a trivial model learns from."""
     training: pd.DataFrame
     """Some thousand of those rows, with all columns."""
-    rehearsal: Rehearsal | None = None
+    rehearsal: SandboxRun | None = None
     """How the challenger serves in a fresh process; `None` where that was not tried."""
 
 
-def compare(definition: Project, challenger: Candidate, champion: Candidate | None, ground: HoldoutData) -> Comparison:
+def compare_on_holdout(
+    definition: Project, challenger: Candidate, champion: Candidate | None, ground: HoldoutData
+) -> Comparison:
     """Scores the models and a trivial baseline on the holdout, whole and in blocks of time.
 
     Args:
@@ -68,17 +70,19 @@ def compare(definition: Project, challenger: Candidate, champion: Candidate | No
     """
     metric = primary_metric(definition, pd.concat([ground.target, ground.rows[definition.target]]).unique())
     rows = ground.rows
-    said, trivially = answers_of(definition, challenger, rows), _trivial(definition, ground)
-    rival = answers_of(definition, champion, rows) if champion else None
+    said, trivially = predict_holdout(definition, challenger, rows), _trivial(definition, ground)
+    rival = predict_holdout(definition, champion, rows) if champion else None
     sane = _answers(definition, challenger, said, ground)
     return Comparison(
         metric=metric,
         holdout=ground.holdout,
         challenger=_without_scores(definition, ground)
         if sane.invalid
-        else evaluation(definition, metric, challenger.name, said, rows),
-        baseline=evaluation(definition, metric, "the trivial model", trivially, rows),
-        champion=evaluation(definition, metric, champion.name, rival, rows) if champion and rival is not None else None,
+        else evaluate_predictions(definition, metric, challenger.name, said, rows),
+        baseline=evaluate_predictions(definition, metric, "the trivial model", trivially, rows),
+        champion=evaluate_predictions(definition, metric, champion.name, rival, rows)
+        if champion and rival is not None
+        else None,
         evidence=replace(
             UNMEASURED if sane.invalid else _measured(definition, said, rival, trivially, ground),
             standing=_standing(
@@ -99,16 +103,16 @@ def _measured(
     losses = slices.paired_losses(said, trivially if rival is None else rival, truth)
     fairness = definition.gate.fairness
     return Evidence(
-        calibration=calibration.measure(said, rival, truth, time_blocks(times)),
-        slices=slices.measure(cut(definition, rows), *losses, times=times),
+        calibration=calibration.measure_calibration(said, rival, truth, time_blocks(times)),
+        slices=slices.measure_slices(cut_slices(definition, rows), *losses, times=times),
         fairness=measure_fairness(fairness, said, truth, rows) if fairness else None,
     )
 
 
 def _standing(
     challenger: Candidate, champion: Candidate | None, ground: HoldoutData, *, same_answers: bool
-) -> Standing:
-    return Standing(
+) -> Eligibility:
+    return Eligibility(
         trained_until=challenger.trained_on.window.end,
         champion_until=champion.trained_on.window.end if champion else None,
         holdout_from=ground.holdout.window.start,
@@ -116,11 +120,11 @@ def _standing(
     )
 
 
-def _answers(definition: Project, challenger: Candidate, said: Predictions, ground: HoldoutData) -> Answers:
+def _answers(definition: Project, challenger: Candidate, said: Predictions, ground: HoldoutData) -> PredictionSanity:
     try:
-        return measure_answers(definition, said, ground.target)
+        return measure_predictions(definition, said, ground.target)
     except ModelError as fault:
-        raise cannot_be_judged(definition, challenger.name, fault) from fault
+        raise judging_error(definition, challenger.name, fault) from fault
 
 
 def _without_scores(definition: Project, ground: HoldoutData) -> Evaluation:
@@ -128,7 +132,7 @@ def _without_scores(definition: Project, ground: HoldoutData) -> Evaluation:
     return Evaluation(math.nan, (math.nan,) * len(time_blocks(ground.rows[definition.timestamp])))
 
 
-def answers_of(definition: Project, contender: Candidate, rows: pd.DataFrame) -> Predictions:
+def predict_holdout(definition: Project, contender: Candidate, rows: pd.DataFrame) -> Predictions:
     """Asks a model for its answers to rows, by the columns that it was fitted on.
 
     Args:
@@ -146,10 +150,12 @@ def answers_of(definition: Project, contender: Candidate, rows: pd.DataFrame) ->
     try:
         return predict_once(contender.model, select_features(rows, columns))
     except ModelError as fault:
-        raise cannot_be_judged(definition, contender.name, fault) from fault
+        raise judging_error(definition, contender.name, fault) from fault
 
 
-def evaluation(definition: Project, metric: str, name: str, answers: Predictions, rows: pd.DataFrame) -> Evaluation:
+def evaluate_predictions(
+    definition: Project, metric: str, name: str, answers: Predictions, rows: pd.DataFrame
+) -> Evaluation:
     """Scores answers, over all rows and in blocks of time.
 
     Args:
@@ -172,10 +178,10 @@ def evaluation(definition: Project, metric: str, name: str, answers: Predictions
             blocks=tuple(score(metric, answers, truth, block) for block in time_blocks(rows[definition.timestamp])),
         )
     except ModelError as fault:
-        raise cannot_be_judged(definition, name, fault) from fault
+        raise judging_error(definition, name, fault) from fault
 
 
-def cannot_be_judged(definition: Project, name: str, fault: ModelError) -> ModelError:
+def judging_error(definition: Project, name: str, fault: ModelError) -> ModelError:
     """Says of a fault which model it is about.
 
     Args:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from refit.gate.calibration import calibrated
+from refit.gate.calibration import check_calibration
 from refit.gate.evaluations import Comparison
-from refit.gate.evidence import Rehearsal
-from refit.gate.fairness import fairness
-from refit.gate.leakage import forbidden_features, inputs, leakage
-from refit.gate.paired_tests import against_champion, beats_baseline, no_champion_yet
-from refit.gate.sanity import answers, enough_rows, floor, newer_rows, not_the_champion, unseen_rows
-from refit.gate.serving_parity import latency, load_time, parity, size
-from refit.gate.slices import slices_not_worse
+from refit.gate.evidence import SandboxRun
+from refit.gate.fairness import check_fairness
+from refit.gate.leakage import check_forbidden_features, check_inputs, check_leakage
+from refit.gate.paired_tests import check_baseline, check_champion, note_no_champion
+from refit.gate.sanity import (
+    check_enough_rows,
+    check_floor,
+    check_newer_rows,
+    check_not_the_champion,
+    check_predictions,
+    check_unseen_rows,
+)
+from refit.gate.serving_parity import check_latency, check_load_time, check_parity, check_size
+from refit.gate.slices import check_slices
 from refit.policies.gate import GatePolicy
 from refit.records.verdicts import Reason, Verdict
 
@@ -34,36 +41,36 @@ def decide(comparison: Comparison, policy: GatePolicy) -> Verdict:
 
 
 def _reasons(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
-    yield enough_rows(comparison, policy)
-    yield floor(comparison, policy)
-    yield beats_baseline(comparison, policy)
-    yield against_champion(comparison, comparison.champion, policy) if comparison.champion else no_champion_yet()
+    yield check_enough_rows(comparison, policy)
+    yield check_floor(comparison, policy)
+    yield check_baseline(comparison, policy)
+    yield check_champion(comparison, comparison.champion, policy) if comparison.champion else note_no_champion()
     yield from _measured(comparison, policy)
 
 
 def _measured(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
     found = comparison.evidence
     if found.standing:
-        yield unseen_rows(found.standing)
-        yield newer_rows(found.standing)
-        yield not_the_champion(found.standing)
+        yield check_unseen_rows(found.standing)
+        yield check_newer_rows(found.standing)
+        yield check_not_the_champion(found.standing)
     if found.answers:
-        yield answers(found.answers)
+        yield check_predictions(found.answers)
     if found.inputs:
-        yield inputs(found.inputs)
-        yield forbidden_features(found.inputs, policy)
-        yield leakage(found.inputs, policy)
+        yield check_inputs(found.inputs)
+        yield check_forbidden_features(found.inputs, policy)
+        yield check_leakage(found.inputs, policy)
     if found.calibration:
-        yield calibrated(found.calibration, policy)
+        yield check_calibration(found.calibration, policy)
     if found.slices is not None:
-        yield slices_not_worse(found.slices, policy, with_champion=comparison.champion is not None)
+        yield check_slices(found.slices, policy, with_champion=comparison.champion is not None)
     if found.fairness and policy.fairness:
-        yield fairness(found.fairness, policy.fairness)
+        yield check_fairness(found.fairness, policy.fairness)
     if found.rehearsal:
-        yield from rehearsed(found.rehearsal, policy)
+        yield from check_serving(found.rehearsal, policy)
 
 
-def rehearsed(rehearsal: Rehearsal, policy: GatePolicy) -> Iterator[Reason]:
+def check_serving(rehearsal: SandboxRun, policy: GatePolicy) -> Iterator[Reason]:
     """Judges how a stored model serves, by every rule on that.
 
     Args:
@@ -73,7 +80,7 @@ def rehearsed(rehearsal: Rehearsal, policy: GatePolicy) -> Iterator[Reason]:
     Yields:
         The reasons.
     """
-    yield parity(rehearsal)
-    yield latency(rehearsal, policy.budgets)
-    yield size(rehearsal, policy.budgets)
-    yield load_time(rehearsal, policy.budgets)
+    yield check_parity(rehearsal)
+    yield check_latency(rehearsal, policy.budgets)
+    yield check_size(rehearsal, policy.budgets)
+    yield check_load_time(rehearsal, policy.budgets)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refit.gate.evidence import UNMEASURED, Evidence, Rehearsal
+from refit.gate.evidence import UNMEASURED, Evidence, SandboxRun
 from refit.inference.onnx_choice import ServingForm
 from refit.policies.gate import GatePolicy
 from refit.records.recipes import Recipe
@@ -63,7 +63,7 @@ class Judgement:
     what may serve."""
     bound: Reason | None = None
     """How the model that was fitted again compares with the judged one; `None` where none was fitted."""
-    rehearsal: Rehearsal | None = None
+    rehearsal: SandboxRun | None = None
     """How the model that was fitted again behaved in a fresh process; the judged one's is in the comparison."""
     recipe: Recipe | None = None
     """What the model that serves was made with; `None` in records of versions that did not keep it."""

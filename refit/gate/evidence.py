@@ -61,7 +61,7 @@ class Fairness:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class PredictionSanity:
     """What the challenger's predictions look like as numbers."""
 
     rows: int
@@ -102,7 +102,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class SandboxRun:
     """How the stored model behaves in a fresh process, as it would when it serves."""
 
     rows: int
@@ -123,7 +123,7 @@ class Rehearsal:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Eligibility:
     """How the challenger stands to the champion and to the rows it is judged on."""
 
     trained_until: datetime
@@ -140,13 +140,13 @@ class Standing:
 class Evidence:
     """All that was measured beside the scores; a part that is `None` was not measured, and its rule is left out."""
 
-    standing: Standing | None = None
+    standing: Eligibility | None = None
     calibration: Calibration | None = None
     slices: tuple[Slice, ...] | None = None
     fairness: Fairness | None = None
-    answers: Answers | None = None
+    answers: PredictionSanity | None = None
     inputs: Inputs | None = None
-    rehearsal: Rehearsal | None = None
+    rehearsal: SandboxRun | None = None
 
 
 UNMEASURED = Evidence()

@@ -51,7 +51,7 @@ def measure_fairness(
     return Fairness(policy.column, groups, *_differences(came[large], said[large], names[large]))
 
 
-def fairness(found: Fairness, policy: FairnessPolicy) -> Reason:
+def check_fairness(found: Fairness, policy: FairnessPolicy) -> Reason:
     """Asks for differences between groups within the limits.
 
     Args:

@@ -54,7 +54,7 @@ def measure_inputs(
     return Inputs(tuple(features), tuple(expected), strongest, strength)
 
 
-def inputs(found: Inputs) -> Reason:
+def check_inputs(found: Inputs) -> Reason:
     """Asks for a model that was fitted on the project's features, all of them and no others.
 
     Args:
@@ -73,7 +73,7 @@ def inputs(found: Inputs) -> Reason:
     return Reason("inputs", not told, float(len(extra) + len(missing)), 0.0, "; ".join(told) or fine)
 
 
-def forbidden_features(found: Inputs, policy: GatePolicy) -> Reason:
+def check_forbidden_features(found: Inputs, policy: GatePolicy) -> Reason:
     """Asks for a model that looks at nothing it must not see.
 
     Args:
@@ -89,7 +89,7 @@ def forbidden_features(found: Inputs, policy: GatePolicy) -> Reason:
     return Reason("forbidden_features", not hit, float(len(hit)), 0.0, sentence)
 
 
-def leakage(found: Inputs, policy: GatePolicy) -> Reason:
+def check_leakage(found: Inputs, policy: GatePolicy) -> Reason:
     """Suspects a feature that alone predicts nearly perfectly of holding the label.
 
     Args:

@@ -20,12 +20,12 @@ import pandas as pd
 
 from refit.data.split import MIN_BLOCKS, time_blocks
 from refit.gate.evaluations import Evaluation
-from refit.gate.paired_tests import margin, pairs_of
+from refit.gate.paired_tests import margin, paired_differences
 from refit.records.verdicts import finite_or_none, format_score
 from refit.windows import Window
 
 Positions = npt.NDArray[np.intp]
-Word = Literal["better", "worse", "not yet known"]
+OnlineVerdict = Literal["better", "worse", "not yet known"]
 
 MOST_PARTS = 10
 """So many parts of the larger side's rows in a block are scored at most: more would hardly sharpen their mean."""
@@ -62,7 +62,7 @@ class OnlineComparison:
     """Holds the true difference with a chance of one minus the significance; `None` where too few blocks tell."""
     blocks: int
     """In so many both have a score."""
-    verdict: Word
+    verdict: OnlineVerdict
     sentence: str
     """What was found, in words."""
 
@@ -144,7 +144,7 @@ def _average(side: Arm, at: Positions, size: int) -> float:
 def _settled(
     challenger: Evaluation, champion: Evaluation, significance: float, told: str, enough: bool
 ) -> OnlineComparison:
-    pairs = pairs_of(challenger, champion)
+    pairs = paired_differences(challenger, champion)
     scores = finite_or_none(challenger.value), finite_or_none(champion.value)
     if not enough or len(pairs) < MIN_BLOCKS:
         sentence = (
@@ -152,7 +152,7 @@ def _settled(
         )
         return OnlineComparison(*scores, None, None, len(pairs), "not yet known", sentence)
     mean, half = float(pairs.mean()), margin(pairs, significance / 2)
-    verdict: Word = "better" if mean > half else "worse" if mean < -half else "not yet known"
+    verdict: OnlineVerdict = "better" if mean > half else "worse" if mean < -half else "not yet known"
     sentence = (
         f"{format_score(challenger.value)} against the champion's {format_score(champion.value)} on {told}, {verdict} "
         f"({mean:+.3g} on average over {len(pairs)} blocks of time, {mean - half:+.3g} to {mean + half:+.3g})"
@@ -219,7 +219,7 @@ class RoleComparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparisonReport:
     """How the challenger of a project does beside its champion."""
 
     project: str

@@ -17,7 +17,7 @@ from refit.policies.gate import CHANGE_SHARE, GatePolicy
 from refit.records.verdicts import Reason, finite_or_none, format_score
 
 
-def beats_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
+def check_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
     """Asks for a challenger that is better than a trivial model, where the champion is.
 
     Args:
@@ -27,9 +27,9 @@ def beats_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
     Returns:
         The reason.
     """
-    pairs = pairs_of(comparison.challenger, comparison.baseline)
+    pairs = paired_differences(comparison.challenger, comparison.baseline)
     if len(pairs) < MIN_BLOCKS:
-        return cannot_tell("beats_baseline", "better than a trivial model", comparison.metric, pairs)
+        return undecided("beats_baseline", "better than a trivial model", comparison.metric, pairs)
     value, limit = float(pairs.mean()), margin(pairs, policy.significance)
     measured = (
         f"{comparison.metric} is {format_score(comparison.challenger.value)} against the "
@@ -49,7 +49,7 @@ def _no_better_than_trivial(comparison: Comparison, policy: GatePolicy) -> bool:
     """Tells whether the champion itself is not proven better on these rows: then nothing is lost without a proof."""
     if comparison.champion is None:
         return False
-    pairs = pairs_of(comparison.champion, comparison.baseline)
+    pairs = paired_differences(comparison.champion, comparison.baseline)
     return len(pairs) >= MIN_BLOCKS and bool(pairs.mean() <= margin(pairs, policy.significance))
 
 
@@ -62,7 +62,7 @@ def _as_good_as_trivial(measured: str, value: float, limit: float) -> Reason:
     return Reason("beats_baseline", passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
-def against_champion(comparison: Comparison, champion: Evaluation, policy: GatePolicy) -> Reason:
+def check_champion(comparison: Comparison, champion: Evaluation, policy: GatePolicy) -> Reason:
     """Tests the challenger against the champion, for what the policy says: not worse, or better.
 
     Args:
@@ -75,9 +75,9 @@ def against_champion(comparison: Comparison, champion: Evaluation, policy: GateP
     """
     better = policy.test == "superiority"
     check, relation = _SUPERIORITY if better else _NON_INFERIORITY
-    pairs = pairs_of(comparison.challenger, champion)
+    pairs = paired_differences(comparison.challenger, champion)
     if len(pairs) < MIN_BLOCKS:
-        return cannot_tell(check, relation, comparison.metric, pairs)
+        return undecided(check, relation, comparison.metric, pairs)
     ours, theirs = format_score(comparison.challenger.value), format_score(champion.value)
     scores = f"{comparison.metric} is {ours} against the champion's {theirs}"
     if better:
@@ -130,7 +130,7 @@ def _better(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: Gat
     return Reason(check, passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
-def no_champion_yet() -> Reason:
+def note_no_champion() -> Reason:
     """Names the case without a champion, so that nobody takes it for a comparison that was passed.
 
     Returns:
@@ -140,7 +140,7 @@ def no_champion_yet() -> Reason:
     return Reason("no_champion_yet", passed=True, value=None, limit=None, sentence=sentence)
 
 
-def pairs_of(one: Evaluation, other: Evaluation) -> npt.NDArray[np.float64]:
+def paired_differences(one: Evaluation, other: Evaluation) -> npt.NDArray[np.float64]:
     """Gives the differences in the blocks where both have a score.
 
     Args:
@@ -154,7 +154,7 @@ def pairs_of(one: Evaluation, other: Evaluation) -> npt.NDArray[np.float64]:
     return differences[np.isfinite(differences)]
 
 
-def cannot_tell(check: str, relation: str, metric: str, pairs: npt.NDArray[np.float64]) -> Reason:
+def undecided(check: str, relation: str, metric: str, pairs: npt.NDArray[np.float64]) -> Reason:
     """Words the case in which too few blocks have a score.
 
     Args:
@@ -195,7 +195,7 @@ def margin(differences: npt.NDArray[np.float64], significance: float) -> float:
     return float(stats.t.ppf(1 - significance, count - 1) * differences.std(ddof=1) / math.sqrt(count))
 
 
-def bound_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy) -> Reason:
+def check_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy) -> Reason:
     """Judges the model that was fitted again on all rows, the holdout included, against the judged one.
 
     It has seen the holdout, so that a good score there proves nothing. A bad one does: a recipe that scores
@@ -210,9 +210,9 @@ def bound_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy
         Whether it may serve in place of the judged one, by the gate's paired test.
     """
     name, (judged, metric) = "refit_not_worse", (comparison.challenger, comparison.metric)
-    pairs = pairs_of(refitted, judged)
+    pairs = paired_differences(refitted, judged)
     if len(pairs) < MIN_BLOCKS:
-        return cannot_tell(name, "as good after the fit on all rows", metric, pairs)
+        return undecided(name, "as good after the fit on all rows", metric, pairs)
     value, limit = float(pairs.mean()), -margin(pairs, policy.significance)
     passed = bool(value >= limit and math.isfinite(refitted.value))
     sentence = (

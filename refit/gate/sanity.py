@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from refit.gate.evaluations import Comparison
-from refit.gate.evidence import Answers, Standing
+from refit.gate.evidence import Eligibility, PredictionSanity
 from refit.modelling.predictions import Predictions
 from refit.policies.gate import GatePolicy
 from refit.project import Project
@@ -24,7 +24,7 @@ from refit.records.verdicts import Reason, finite_or_none, format_score
 HOUR = timedelta(hours=1)
 
 
-def unseen_rows(standing: Standing) -> Reason:
+def check_unseen_rows(standing: Eligibility) -> Reason:
     """Asks for a challenger, and a champion, that were trained before the holdout begins.
 
     Args:
@@ -42,7 +42,7 @@ def unseen_rows(standing: Standing) -> Reason:
     return Reason("unseen_rows", passed, (standing.holdout_from - newest) / HOUR, 0.0, sentence)
 
 
-def newer_rows(standing: Standing) -> Reason:
+def check_newer_rows(standing: Eligibility) -> Reason:
     """Asks for a challenger whose newest row is no older than the champion's: an old model need not come back by force.
 
     Args:
@@ -63,7 +63,7 @@ def newer_rows(standing: Standing) -> Reason:
     return Reason("newer_rows", passed, value, 0.0, sentence)
 
 
-def not_the_champion(standing: Standing) -> Reason:
+def check_not_the_champion(standing: Eligibility) -> Reason:
     """Asks for a challenger that differs from the champion in at least one answer.
 
     Args:
@@ -81,7 +81,7 @@ def not_the_champion(standing: Standing) -> Reason:
     return Reason("not_the_champion", not standing.same_answers, None, None, sentence)
 
 
-def enough_rows(comparison: Comparison, policy: GatePolicy) -> Reason:
+def check_enough_rows(comparison: Comparison, policy: GatePolicy) -> Reason:
     """Asks for a holdout large enough to conclude anything from.
 
     Args:
@@ -96,7 +96,7 @@ def enough_rows(comparison: Comparison, policy: GatePolicy) -> Reason:
     return Reason("enough_rows", rows >= limit, float(rows), float(limit), sentence)
 
 
-def floor(comparison: Comparison, policy: GatePolicy) -> Reason:
+def check_floor(comparison: Comparison, policy: GatePolicy) -> Reason:
     """Asks for a score that is a number, and at or above the floor where one is set.
 
     Args:
@@ -121,7 +121,7 @@ ROUNDING = 1e-9
 """How far a probability may lie outside 0 to 1 by the arithmetic."""
 
 
-def measure_answers(definition: Project, predictions: Predictions, target: pd.Series[Any]) -> Answers:
+def measure_predictions(definition: Project, predictions: Predictions, target: pd.Series[Any]) -> PredictionSanity:
     """Counts the answers that are missing or out of range, and the different ones.
 
     Args:
@@ -139,15 +139,15 @@ def measure_answers(definition: Project, predictions: Predictions, target: pd.Se
     rows = said.reshape(len(said), -1)
     low, high = _range(definition, predictions, target)
     if rows.dtype.kind not in "fiu":
-        return Answers(len(rows), 0, 0, len(pd.unique(rows[:, 0])), low, high)
+        return PredictionSanity(len(rows), 0, 0, len(pd.unique(rows[:, 0])), low, high)
     whole = np.isfinite(rows).all(axis=1)
     beyond = (rows < _or(low, -np.inf) - ROUNDING) | (rows > _or(high, np.inf) + ROUNDING)
     outside = whole & beyond.any(axis=1)
     distinct = len(np.unique(rows[whole], axis=0))
-    return Answers(len(rows), int((~whole).sum()), int(outside.sum()), distinct, low, high)
+    return PredictionSanity(len(rows), int((~whole).sum()), int(outside.sum()), distinct, low, high)
 
 
-def answers(found: Answers) -> Reason:
+def check_predictions(found: PredictionSanity) -> Reason:
     """Asks for answers to all rows, within the range, of which at least two differ.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from refit.gate.evidence import Rehearsal
+from refit.gate.evidence import SandboxRun
 from refit.policies.gate import Budgets
 from refit.records.verdicts import Reason
 
@@ -11,7 +11,7 @@ AGREEMENT = 1e-9
 MB = 1e6
 
 
-def parity(rehearsal: Rehearsal) -> Reason:
+def check_parity(rehearsal: SandboxRun) -> Reason:
     """Asks for the same answers in a fresh process, however the rows are written down.
 
     Args:
@@ -34,7 +34,7 @@ def parity(rehearsal: Rehearsal) -> Reason:
     return Reason("parity", difference is not None and not told, difference, AGREEMENT, sentence)
 
 
-def latency(rehearsal: Rehearsal, budgets: Budgets) -> Reason:
+def check_latency(rehearsal: SandboxRun, budgets: Budgets) -> Reason:
     """Asks for answers to single rows within the budget.
 
     Args:
@@ -47,7 +47,7 @@ def latency(rehearsal: Rehearsal, budgets: Budgets) -> Reason:
     return _within("latency", "a prediction of one row takes", "ms", rehearsal.latency_ms, budgets.latency_ms)
 
 
-def size(rehearsal: Rehearsal, budgets: Budgets) -> Reason:
+def check_size(rehearsal: SandboxRun, budgets: Budgets) -> Reason:
     """Asks for a stored model within the budget.
 
     Args:
@@ -60,7 +60,7 @@ def size(rehearsal: Rehearsal, budgets: Budgets) -> Reason:
     return _within("size", "the stored model takes", "MB", rehearsal.size_bytes / MB, budgets.size_mb)
 
 
-def load_time(rehearsal: Rehearsal, budgets: Budgets) -> Reason:
+def check_load_time(rehearsal: SandboxRun, budgets: Budgets) -> Reason:
     """Asks for a model that is loaded within the budget.
 
     Args:

@@ -21,8 +21,6 @@ from refit.policies.gate import SLICES_SHARE, GatePolicy
 from refit.project import Project
 from refit.records.verdicts import Reason, finite_or_none
 
-__all__ = ["cut", "measure", "paired_losses", "row_losses", "slices_not_worse"]
-
 Array = npt.NDArray[np.float64]
 
 MOST_BLOCKS = 20
@@ -74,7 +72,7 @@ def row_losses(predictions: Predictions, truth: pd.Series[Any], *, probabilities
     return losses
 
 
-def measure(
+def measure_slices(
     slices: dict[str, Positions], challenger: Array, other: Array, *, times: pd.Series[Any] | None = None
 ) -> tuple[Slice, ...]:
     """Compares two models within each slice.
@@ -94,7 +92,7 @@ def measure(
     return tuple(_slice(name, challenger[at], other[at], moments[at]) for name, at in slices.items())
 
 
-def slices_not_worse(found: tuple[Slice, ...], policy: GatePolicy, *, with_champion: bool) -> Reason:
+def check_slices(found: tuple[Slice, ...], policy: GatePolicy, *, with_champion: bool) -> Reason:
     """Asks for a challenger that is in no slice both significantly and noticeably worse.
 
     A paired one-sided Student t test over blocks of the slice's own rows, corrected for their number (Holm 1979).
@@ -176,7 +174,7 @@ QUARTERS = 4
 MISSING = "missing"
 
 
-def cut(definition: Project, rows: pd.DataFrame) -> dict[str, Positions]:
+def cut_slices(definition: Project, rows: pd.DataFrame) -> dict[str, Positions]:
     """Cuts rows into slices: by category, by what is missing, by time of day, or by what the project names.
 
     Args:

@@ -34,7 +34,7 @@ _FEWEST = 2
 """A choice of the wrong fresh model costs only power, since it is judged on other blocks: few of them may decide it."""
 
 
-def probe(
+def probe_benefit(
     definition: Project, history: pd.DataFrame, champion: Window, judge: Window, policy: ProbePolicy
 ) -> Probe | None:
     """Compares a small fresh model with the champion's equally small twin on the newest mature rows.
@@ -71,7 +71,7 @@ def probe(
     return _found(metric, Window(start, judge.end), len(judged), sizes, twin, np.array(fresh))
 
 
-def gains(twin: Scores, fresh: Scores) -> Scores:
+def block_gains(twin: Scores, fresh: Scores) -> Scores:
     """Takes the gain of each block with the fresh model that is the best on the other half of the blocks.
 
     Args:
@@ -82,7 +82,7 @@ def gains(twin: Scores, fresh: Scores) -> Scores:
         The fresh model's score minus the twin's, per block; NaN where one of them has none.
 
     Example:
-        >>> gains(np.zeros(10), np.ones((2, 10))).tolist() == [1.0] * 10
+        >>> block_gains(np.zeros(10), np.ones((2, 10))).tolist() == [1.0] * 10
         True
     """
     gained = np.full(len(twin), math.nan)
@@ -95,7 +95,7 @@ def gains(twin: Scores, fresh: Scores) -> Scores:
 def _found(
     metric: str, window: Window, rows: int, fitted: tuple[int, int], twin: Scores, fresh: Scores
 ) -> Probe | None:
-    gained = gains(twin, fresh)
+    gained = block_gains(twin, fresh)
     defined = np.isfinite(gained)
     if defined.sum() < MIN_BLOCKS:
         return None

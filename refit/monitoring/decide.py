@@ -11,9 +11,9 @@ from datetime import datetime
 
 from refit.monitoring.decisions import Decision, Ending, Finding
 from refit.monitoring.evidence import Evidence
-from refit.monitoring.guards import guards
+from refit.monitoring.guards import check_guards
 from refit.monitoring.history import History
-from refit.monitoring.triggers import Asked, triggers
+from refit.monitoring.triggers import TriggerResult, check_triggers
 from refit.policies.monitoring import MonitoringPolicy
 from refit.records.ledger import Entry, from_payload
 
@@ -31,7 +31,7 @@ def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> De
     Returns:
         The decision with a finding for each trigger and each guard, whether it fired or not.
     """
-    asked = triggers(evidence, policy, history)
+    asked = check_triggers(evidence, policy, history)
     fired = [one for one in asked if one.finding.fired]
     wanted = [] if _takes_back(fired, policy) else [one for one in fired if one.then == "retrain"]
     chosen, held = _freest(wanted, evidence, policy, history)
@@ -43,23 +43,23 @@ def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> De
     return Decision("alert" if alarmed else "wait", leading.trigger if leading else None, findings)
 
 
-def _takes_back(fired: list[Asked], policy: MonitoringPolicy) -> bool:
+def _takes_back(fired: list[TriggerResult], policy: MonitoringPolicy) -> bool:
     """A champion that is about to be rolled back is not retrained: the one that serves afterwards may be good."""
     return policy.watch is not None and policy.watch.rollback and any(one.trigger == "watch" for one in fired)
 
 
 def _freest(
-    wanted: list[Asked], evidence: Evidence, policy: MonitoringPolicy, history: History
-) -> tuple[Asked | None, list[Finding]]:
+    wanted: list[TriggerResult], evidence: Evidence, policy: MonitoringPolicy, history: History
+) -> tuple[TriggerResult | None, list[Finding]]:
     """Picks the first trigger that no guard holds back, else the first, with what the guards say of it."""
-    tried = [(one, guards(one.trigger, evidence, policy, history)) for one in wanted]
+    tried = [(one, check_guards(one.trigger, evidence, policy, history)) for one in wanted]
     free = (pair for pair in tried if not any(guard.fired for guard in pair[1]))
-    nothing = (None, guards(None, evidence, policy, history))
+    nothing = (None, check_guards(None, evidence, policy, history))
     return next(free, tried[0] if tried else nothing)
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecisionRecord:
     """What an entry of the kind `decision` records."""
 
     evidence: Evidence
@@ -72,7 +72,7 @@ class Decided:
 
 
 @dataclass(frozen=True, slots=True)
-class Retrained:
+class RetrainRecord:
     """What an entry of the kind `retrain` records: how a retrain that was decided on has ended."""
 
     decision: int
@@ -87,7 +87,7 @@ class Retrained:
     """Why it failed or found nothing to train on, in one sentence."""
 
 
-def history_of(entries: Iterable[Entry], now: datetime | None = None) -> History:
+def build_history(entries: Iterable[Entry], now: datetime | None = None) -> History:
     """Makes the history for the next decision.
 
     Args:
@@ -112,15 +112,15 @@ def replay_decision(entry: Entry) -> Decision:
     Returns:
         The decision, equal to the recorded one.
     """
-    decided = from_payload(Decided, entry.payload)
+    decided = from_payload(DecisionRecord, entry.payload)
     return decide(decided.evidence, decided.policy, decided.history)
 
 
 def _moved_on(history: History, entry: Entry) -> History:
     if entry.kind == "decision":
-        one = from_payload(Decided, entry.payload)
+        one = from_payload(DecisionRecord, entry.payload)
         return one.history.after(one.evidence, one.decision, one.policy, entry.id, one.turn)
     if entry.kind == "retrain":
-        ended = from_payload(Retrained, entry.payload)
+        ended = from_payload(RetrainRecord, entry.payload)
         return history.finished(ended.ending, ended.minutes, ended.decision)
     return history

@@ -87,7 +87,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class ProbeCost:
     """Minutes of probing within about one monitoring window."""
 
     since: datetime
@@ -96,7 +96,7 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True)
-class Gained:
+class AccruedGain:
     """What retraining would have gained since the last promotion: a running sum that never falls below zero."""
 
     loss: float = 0.0
@@ -108,7 +108,7 @@ class Gained:
 
 
 @dataclass(frozen=True, slots=True)
-class Former:
+class FormerDecision:
     """The decision before."""
 
     id: int

@@ -25,13 +25,13 @@ MIN_LABELS = 200
 """With fewer labels per calibration, the model's own probabilities are taken as they are."""
 
 
-def estimate(metric: str, predictions: Predictions, probabilities: npt.NDArray[np.float64]) -> Estimate | None:
+def estimate_score(metric: str, predictions: Predictions, probabilities: npt.NDArray[np.float64]) -> Estimate | None:
     """Gives the score to expect if the probabilities are right.
 
     Args:
         metric: The scorer's name.
         predictions: What a classifier says of the rows.
-        probabilities: The chance of each class, one row per prediction, as `calibrated` gives them.
+        probabilities: The chance of each class, one row per prediction, as `calibrate_probabilities` gives them.
 
     Returns:
         The expected score; `None` where there is no row, or the metric cannot be weighted or is not defined.
@@ -51,7 +51,7 @@ def estimate(metric: str, predictions: Predictions, probabilities: npt.NDArray[n
     return Estimate(metric, float(expected), len(predictions)) if math.isfinite(expected) else None
 
 
-def probabilities_of(predictions: Predictions) -> npt.NDArray[np.float64] | None:
+def predict_probabilities(predictions: Predictions) -> npt.NDArray[np.float64] | None:
     """Gives what the model itself says.
 
     Args:
@@ -68,7 +68,7 @@ def probabilities_of(predictions: Predictions) -> npt.NDArray[np.float64] | None
     return np.asarray(predictions.compute("predict_proba"), dtype=np.float64)
 
 
-def calibrated(
+def calibrate_probabilities(
     probabilities: npt.NDArray[np.float64],
     known: npt.NDArray[np.float64],
     truth: pd.Series,

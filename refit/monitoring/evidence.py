@@ -85,7 +85,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class FormerComparison:
     """What the champion and the former one scored on mature rows that neither has seen."""
 
     metric: str
@@ -101,7 +101,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RetrainRequest:
     """Somebody or something outside asks for a retrain."""
 
     by: Literal["manual", "event"]
@@ -137,10 +137,10 @@ class Evidence:
     drift: Drift | None = None
     performance: Performance | None = None
     probe: Probe | None = None
-    request: Request | None = None
+    request: RetrainRequest | None = None
     under_way: bool = False
     """Whether a retrain of the project is running on this machine."""
     withheld: tuple[str, ...] = ()
     """Why a part could not be had, one sentence each."""
-    watched: Watched | None = None
+    watched: FormerComparison | None = None
     """`None` where the champion was not promoted over another one, or too little has matured since."""

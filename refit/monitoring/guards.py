@@ -12,15 +12,17 @@ from datetime import datetime, timedelta
 
 from refit.monitoring.decisions import Attempt, Finding, Trigger
 from refit.monitoring.evidence import Evidence
-from refit.monitoring.history import History, period_of
-from refit.monitoring.label_maturity import in_words
+from refit.monitoring.history import History, budget_period
+from refit.monitoring.label_maturity import format_duration
 from refit.policies.monitoring import BudgetPolicy, MonitoringPolicy
 
 MOST_DOUBLINGS = 4
 """After so many rejections in a row the wait grows no further."""
 
 
-def guards(trigger: Trigger | None, evidence: Evidence, policy: MonitoringPolicy, history: History) -> list[Finding]:
+def check_guards(
+    trigger: Trigger | None, evidence: Evidence, policy: MonitoringPolicy, history: History
+) -> list[Finding]:
     """Asks every guard whether a retrain may begin.
 
     Nothing passes a retrain that is under way. A person passes the cooldown and former rejections, and with force the
@@ -46,7 +48,7 @@ def guards(trigger: Trigger | None, evidence: Evidence, policy: MonitoringPolicy
     return held if trigger else [replace(guard, fired=False) for guard in held]
 
 
-def cooldown_of(policy: MonitoringPolicy, length: timedelta) -> timedelta:
+def cooldown_length(policy: MonitoringPolicy, length: timedelta) -> timedelta:
     """Tells the least time from one retrain to the next.
 
     Args:
@@ -59,7 +61,7 @@ def cooldown_of(policy: MonitoringPolicy, length: timedelta) -> timedelta:
     return length if policy.cooldown is None else policy.cooldown
 
 
-def cooldown_until(policy: MonitoringPolicy, history: History, length: timedelta) -> datetime | None:
+def cooldown_end(policy: MonitoringPolicy, history: History, length: timedelta) -> datetime | None:
     """Tells when the cooldown ends.
 
     Args:
@@ -71,10 +73,10 @@ def cooldown_until(policy: MonitoringPolicy, history: History, length: timedelta
         That instant, UTC, or `None` before the first retrain.
     """
     newest = max((one.decided_at for one in history.attempts), default=None)
-    return None if newest is None else newest + cooldown_of(policy, length)
+    return None if newest is None else newest + cooldown_length(policy, length)
 
 
-def retrains_within(history: History, begin: datetime) -> int:
+def count_retrains(history: History, begin: datetime) -> int:
     """Counts what the budget counts.
 
     Args:
@@ -87,7 +89,7 @@ def retrains_within(history: History, begin: datetime) -> int:
     return sum(one.decided_at > begin and one.counted for one in history.attempts)
 
 
-def minutes_within(history: History, begin: datetime) -> float:
+def sum_minutes(history: History, begin: datetime) -> float:
     """Sums the minutes that the budget counts.
 
     Args:
@@ -131,13 +133,13 @@ def _under_way(evidence: Evidence, policy: MonitoringPolicy, history: History) -
 
 
 def _cooldown(evidence: Evidence, policy: MonitoringPolicy, history: History, *, passed: bool) -> Finding:
-    until = cooldown_until(policy, history, evidence.length)
+    until = cooldown_end(policy, history, evidence.length)
     if until is None:
         return Finding("cooldown", fired=False, value=None, limit=None, sentence="there was no retrain yet")
-    length, hours = cooldown_of(policy, evidence.length), (until - evidence.as_of) / timedelta(hours=1)
+    length, hours = cooldown_length(policy, evidence.length), (until - evidence.as_of) / timedelta(hours=1)
     waits = evidence.as_of < until
     lasts = "lasts until" if waits else "ended at"
-    spoken = f"the cooldown of {in_words(length)} {lasts} {until:%Y-%m-%d %H:%M} UTC"
+    spoken = f"the cooldown of {format_duration(length)} {lasts} {until:%Y-%m-%d %H:%M} UTC"
     note = ", which a person may pass" if waits and passed else ""
     return Finding("cooldown", waits and not passed, hours, 0.0, spoken + note)
 
@@ -155,7 +157,7 @@ def _rejected_before(
     vain = [one for one in history.attempts if _in_vain(one, trigger, evidence, policy, history)]
     if not vain:
         return Finding("rejected_before", fired=False, value=0.0, limit=None, sentence="no such retrain was in vain")
-    until = vain[-1].decided_at + cooldown_of(policy, evidence.length) * 2 ** min(len(vain) - 1, MOST_DOUBLINGS)
+    until = vain[-1].decided_at + cooldown_length(policy, evidence.length) * 2 ** min(len(vain) - 1, MOST_DOUBLINGS)
     known, now_known = vain[-1].mature_until, evidence.mature_until
     stale = known is not None and now_known is not None and now_known <= known
     fired = (evidence.as_of < until or stale) and not passed
@@ -176,15 +178,15 @@ def _in_vain(
 
 def _budget(evidence: Evidence, policy: MonitoringPolicy, history: History, *, passed: bool) -> Finding:
     """Counts retrains and minutes of the period; what a retrain will take is taken from the newest one."""
-    period = period_of(policy, evidence.length)
+    period = budget_period(policy, evidence.length)
     begin, allowed = evidence.as_of - period, policy.budget
-    retrains = retrains_within(history, begin)
-    spoken = f"{retrains} of {allowed.retrains} retrains in {in_words(period)} are used"
+    retrains = count_retrains(history, begin)
+    spoken = f"{retrains} of {allowed.retrains} retrains in {format_duration(period)} are used"
     full = retrains >= allowed.retrains
     if not full and accrued_budget(history, evidence.as_of, period, allowed) < 1:
         full, spoken = True, f"{spoken}, and {allowed.burst} of them followed each other closely: the next comes later"
     if allowed.minutes is not None:
-        spent = minutes_within(history, begin) + (evidence.probe.seconds / 60 if evidence.probe else 0.0)
+        spent = sum_minutes(history, begin) + (evidence.probe.seconds / 60 if evidence.probe else 0.0)
         expected = next((one.minutes for one in reversed(history.attempts) if one.minutes), 0.0)
         full = full or spent >= allowed.minutes or spent + expected > allowed.minutes
         spoken += f", and {spent:.1f} of {allowed.minutes:g} minutes, where a retrain takes {expected:.1f}"
@@ -218,7 +220,7 @@ def accrued_budget(history: History, as_of: datetime, period: timedelta, budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RemainingBudget:
     """What is left."""
 
     retrains: int
@@ -229,7 +231,7 @@ class Allowance:
     """UTC; `None` before the first retrain."""
 
 
-def allowance(history: History, policy: MonitoringPolicy) -> Allowance | None:
+def remaining_budget(history: History, policy: MonitoringPolicy) -> RemainingBudget | None:
     """Tells what is left at the instant that the newest decision looked from.
 
     Args:
@@ -242,7 +244,7 @@ def allowance(history: History, policy: MonitoringPolicy) -> Allowance | None:
     former = history.former
     if former is None:
         return None
-    begin, budget = former.as_of - period_of(policy, former.length), policy.budget
-    minutes = None if budget.minutes is None else max(0.0, budget.minutes - minutes_within(history, begin))
-    retrains = max(0, budget.retrains - retrains_within(history, begin))
-    return Allowance(retrains, minutes, cooldown_until(policy, history, former.length))
+    begin, budget = former.as_of - budget_period(policy, former.length), policy.budget
+    minutes = None if budget.minutes is None else max(0.0, budget.minutes - sum_minutes(history, begin))
+    retrains = max(0, budget.retrains - count_retrains(history, begin))
+    return RemainingBudget(retrains, minutes, cooldown_end(policy, history, former.length))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from refit.monitoring.decisions import Attempt, Decision, Ending, Former, Gained, Spent
+from refit.monitoring.decisions import AccruedGain, Attempt, Decision, Ending, FormerDecision, ProbeCost
 from refit.monitoring.evidence import Evidence
 from refit.policies.monitoring import MonitoringPolicy
 from refit.records.drift_findings import Drift
@@ -25,12 +25,12 @@ class History:
     """The newest ones, and all of the budget's period; oldest first."""
     windows: tuple[Drift, ...] = ()
     """Former findings about this generation's champion, with the columns that drifted alone; oldest first."""
-    spent: tuple[Spent, ...] = ()
+    spent: tuple[ProbeCost, ...] = ()
     """Probing within the budget's period."""
-    gained: Gained = field(default_factory=Gained)
+    gained: AccruedGain = field(default_factory=AccruedGain)
     generation: int = 0
     """The generation that `windows` and `gained` are about."""
-    former: Former | None = None
+    former: FormerDecision | None = None
     now: datetime | None = None
     """The clock, UTC, for what is under way; in a backtest there is none, and `as_of` stands for it."""
     serving: int | None = None
@@ -65,7 +65,7 @@ class History:
                 edge = found.window.start
         return tuple(reversed(picked))
 
-    def gaining(self, evidence: Evidence) -> Gained:
+    def gaining(self, evidence: Evidence) -> AccruedGain:
         """Adds the probe's gain, unless its judged rows overlap those that are in the sum already.
 
         Args:
@@ -74,11 +74,11 @@ class History:
         Returns:
             The sums with it.
         """
-        before = self.gained if evidence.generation == self.generation else Gained()
+        before = self.gained if evidence.generation == self.generation else AccruedGain()
         probe = evidence.probe
         if probe is None or (before.until is not None and probe.window.start < before.until):
             return before
-        return Gained(
+        return AccruedGain(
             max(0.0, before.loss + probe.gain),
             max(0.0, before.errors + probe.gain * evidence.rows),
             probe.window.end,
@@ -101,12 +101,12 @@ class History:
         """
         started = (self._attempt(evidence, decision, number, turn),) if decision.action == "retrain" else ()
         return History(
-            attempts=recent_attempts((*self.attempts, *started), evidence, policy),
-            windows=recent_windows(self.windows if evidence.generation == self.generation else (), evidence, policy),
-            spent=recent_probes(self.spent, evidence, policy),
+            attempts=keep_attempts((*self.attempts, *started), evidence, policy),
+            windows=keep_windows(self.windows if evidence.generation == self.generation else (), evidence, policy),
+            spent=keep_probes(self.spent, evidence, policy),
             gained=self.gaining(evidence),
             generation=evidence.generation,
-            former=Former(number, evidence.as_of, evidence.length, decision.action, decision.trigger),
+            former=FormerDecision(number, evidence.as_of, evidence.length, decision.action, decision.trigger),
             now=self.now,
         )
 
@@ -148,7 +148,7 @@ PER_WINDOW = 8
 """How many drift findings are kept per window's length, where the monitor runs more often than that."""
 
 
-def period_of(policy: MonitoringPolicy, length: timedelta) -> timedelta:
+def budget_period(policy: MonitoringPolicy, length: timedelta) -> timedelta:
     """Tells how long a budget lasts.
 
     Args:
@@ -161,7 +161,7 @@ def period_of(policy: MonitoringPolicy, length: timedelta) -> timedelta:
     return policy.budget.period or PERIOD_WINDOWS * length
 
 
-def recent_attempts(attempts: tuple[Attempt, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[Attempt, ...]:
+def keep_attempts(attempts: tuple[Attempt, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[Attempt, ...]:
     """Keeps the attempts of the budget's period, and the newest ones.
 
     Args:
@@ -172,12 +172,12 @@ def recent_attempts(attempts: tuple[Attempt, ...], evidence: Evidence, policy: M
     Returns:
         Those kept, oldest first.
     """
-    begin = evidence.as_of - period_of(policy, evidence.length)
+    begin = evidence.as_of - budget_period(policy, evidence.length)
     older = len(attempts) - REMEMBERED
     return tuple(one for place, one in enumerate(attempts) if place >= older or one.decided_at > begin)
 
 
-def recent_windows(windows: tuple[Drift, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[Drift, ...]:
+def keep_windows(windows: tuple[Drift, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[Drift, ...]:
     """Adds the current finding, and keeps those that persistence can ask for.
 
     Args:
@@ -199,7 +199,7 @@ def recent_windows(windows: tuple[Drift, ...], evidence: Evidence, policy: Monit
     return (*kept, _reduced(found))
 
 
-def recent_probes(spent: tuple[Spent, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[Spent, ...]:
+def keep_probes(spent: tuple[ProbeCost, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[ProbeCost, ...]:
     """Adds the minutes of the current probe, and keeps those of the budget's period.
 
     Args:
@@ -210,15 +210,15 @@ def recent_probes(spent: tuple[Spent, ...], evidence: Evidence, policy: Monitori
     Returns:
         One sum per window's length, oldest first.
     """
-    begin = evidence.as_of - period_of(policy, evidence.length)
+    begin = evidence.as_of - budget_period(policy, evidence.length)
     kept = tuple(one for one in spent if one.until > begin)
     if evidence.probe is None:
         return kept
     minutes = evidence.probe.seconds / 60
     if kept and abs(evidence.as_of - kept[-1].since) < evidence.length:
         last = kept[-1]
-        return (*kept[:-1], Spent(last.since, max(last.until, evidence.as_of), last.minutes + minutes))
-    return (*kept, Spent(evidence.as_of, evidence.as_of, minutes))
+        return (*kept[:-1], ProbeCost(last.since, max(last.until, evidence.as_of), last.minutes + minutes))
+    return (*kept, ProbeCost(evidence.as_of, evidence.as_of, minutes))
 
 
 def _reduced(found: Drift) -> Drift:

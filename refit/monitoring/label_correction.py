@@ -31,7 +31,7 @@ ROUNDS = 200
 """Of expectation and maximisation; far more than a share of labels needs to settle."""
 
 
-def strata_of(predictions: Predictions, labelled: npt.NDArray[np.bool_]) -> Codes:
+def group_by_prediction(predictions: Predictions, labelled: npt.NDArray[np.bool_]) -> Codes:
     """Groups rows by what the model says of them, so that each group has a labelled row.
 
     Args:
@@ -48,7 +48,7 @@ def strata_of(predictions: Predictions, labelled: npt.NDArray[np.bool_]) -> Code
     return _parts(_scores(predictions), labelled, STRATA)
 
 
-def outcomes_of(truth: pd.Series, labelled: npt.NDArray[np.bool_], *, classes: bool) -> Codes:
+def group_by_label(truth: pd.Series, labelled: npt.NDArray[np.bool_], *, classes: bool) -> Codes:
     """Groups rows by their label.
 
     Args:
@@ -64,7 +64,7 @@ def outcomes_of(truth: pd.Series, labelled: npt.NDArray[np.bool_], *, classes: b
     return _parts(truth.to_numpy(dtype=np.float64), labelled, OUTCOMES)
 
 
-def by_prediction(strata: Codes, labelled: npt.NDArray[np.bool_]) -> Weights:
+def weights_by_prediction(strata: Codes, labelled: npt.NDArray[np.bool_]) -> Weights:
     """Weights for labels that are late for reasons that the prediction knows of (post-stratification, Holt 1979).
 
     Args:
@@ -75,7 +75,7 @@ def by_prediction(strata: Codes, labelled: npt.NDArray[np.bool_]) -> Weights:
         For each labelled row, how many rows of its group it stands for.
 
     Example:
-        >>> by_prediction(np.array([0, 0, 1, 1]), np.array([True, True, True, False])).tolist()
+        >>> weights_by_prediction(np.array([0, 0, 1, 1]), np.array([True, True, True, False])).tolist()
         [1.0, 1.0, 2.0]
     """
     known = np.bincount(strata[labelled], minlength=strata.max() + 1)
@@ -83,7 +83,7 @@ def by_prediction(strata: Codes, labelled: npt.NDArray[np.bool_]) -> Weights:
     return shares
 
 
-def by_outcome(strata: Codes, outcomes: Codes, labelled: npt.NDArray[np.bool_]) -> Weights:
+def weights_by_label(strata: Codes, outcomes: Codes, labelled: npt.NDArray[np.bool_]) -> Weights:
     """Weights for labels that are late because of their value.
 
     How the missing labels divide into groups of outcomes is what makes the predictions of the unlabelled rows most
@@ -140,7 +140,7 @@ TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Realised:
+class RealisedScore:
     """A score, corrected where labels are missing."""
 
     low: float
@@ -155,7 +155,9 @@ class Realised:
         return (self.low + self.high) / 2
 
 
-def realised(metric: str, predictions: Predictions, truth: pd.Series, times: pd.Series[pd.Timestamp]) -> Realised | str:
+def score_with_missing_labels(
+    metric: str, predictions: Predictions, truth: pd.Series, times: pd.Series[pd.Timestamp]
+) -> RealisedScore | str:
     """Scores the labelled rows on behalf of all rows.
 
     Args:
@@ -191,7 +193,7 @@ def realised(metric: str, predictions: Predictions, truth: pd.Series, times: pd.
     return found
 
 
-def in_kind(truth: pd.Series, labels: Sequence[object]) -> pd.Series:
+def cast_to_classes(truth: pd.Series, labels: Sequence[object]) -> pd.Series:
     """Gives labels the type of the model's classes: beside a missing one, whole numbers and truth values are floats.
 
     Args:
@@ -207,9 +209,9 @@ def in_kind(truth: pd.Series, labels: Sequence[object]) -> pd.Series:
 
 
 def _weights(predictions: Predictions, truth: pd.Series, labelled: npt.NDArray[np.bool_]) -> list[Weights]:
-    strata = strata_of(predictions, labelled)
-    outcomes = outcomes_of(truth, labelled, classes=bool(predictions.labels))
-    return [by_prediction(strata, labelled), by_outcome(strata, outcomes, labelled)]
+    strata = group_by_prediction(predictions, labelled)
+    outcomes = group_by_label(truth, labelled, classes=bool(predictions.labels))
+    return [weights_by_prediction(strata, labelled), weights_by_label(strata, outcomes, labelled)]
 
 
 def _scored(
@@ -218,16 +220,16 @@ def _scored(
     truth: pd.Series,
     times: pd.Series[pd.Timestamp],
     weightings: Sequence[Weights | None],
-) -> Realised:
+) -> RealisedScore:
     at = np.flatnonzero(truth.notna())
-    kept = in_kind(truth.iloc[at], predictions.labels)
+    kept = cast_to_classes(truth.iloc[at], predictions.labels)
     known = kept.reindex(truth.index, fill_value=kept.iloc[0])
     values = [score(metric, predictions, known, at, weights) for weights in weightings]
     parts = time_blocks(times.iloc[at].reset_index(drop=True))
     in_blocks: Array = np.array(
         [score(metric, predictions, known, at[part], _part(weightings[-1], part)) for part in parts]
     )
-    return Realised(min(values), max(values), in_blocks[np.isfinite(in_blocks)])
+    return RealisedScore(min(values), max(values), in_blocks[np.isfinite(in_blocks)])
 
 
 def _part(weights: Weights | None, part: slice) -> Weights | None:

@@ -53,20 +53,7 @@ def mature_until(as_of: datetime, label_delay: timedelta) -> datetime:
     return as_of - label_delay + TICK
 
 
-def reach_of(until: datetime, length: timedelta) -> datetime:
-    """Tells how far back rows can matter to `newest_mature`.
-
-    Args:
-        until: Just after the newest mature row.
-        length: Of one monitoring window.
-
-    Returns:
-        An event time.
-    """
-    return until - (FAR + 1) * length
-
-
-def newest_mature(
+def find_mature_window(
     times: Times, labelled: npt.NDArray[np.bool_], length: timedelta, policy: PerformancePolicy
 ) -> MatureWindow | None:
     """Picks the newest mature window whose labels are there.
@@ -86,7 +73,7 @@ def newest_mature(
 
     Example:
         >>> hours = np.arange(48) * 3_600_000_000
-        >>> found = newest_mature(hours, hours > 0, timedelta(days=1), PerformancePolicy(min_rows=10))
+        >>> found = find_mature_window(hours, hours > 0, timedelta(days=1), PerformancePolicy(min_rows=10))
         >>> found.rows, found.coverage
         (24, 1.0)
     """
@@ -161,7 +148,7 @@ def current_window(newest: datetime, as_of: datetime, length: timedelta, trained
     return Window(start, end)
 
 
-def in_words(length: timedelta) -> str:
+def format_duration(length: timedelta) -> str:
     """Says how long a span is.
 
     Args:
@@ -171,8 +158,8 @@ def in_words(length: timedelta) -> str:
         Days and hours, or hours and minutes.
 
     Example:
-        >>> in_words(timedelta(days=14)), in_words(timedelta(hours=30)), in_words(timedelta(minutes=90))
-        ('14 days', '1 day 6 hours', '1 hour 30 minutes')
+        >>> [format_duration(timedelta(hours=hours)) for hours in (336, 30, 1.5)]
+        ['14 days', '1 day 6 hours', '1 hour 30 minutes']
     """
     minutes = round(length / timedelta(minutes=1))
     counts = {"day": minutes // 1440, "hour": minutes // 60 % 24, "minute": minutes % 60}

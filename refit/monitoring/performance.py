@@ -17,7 +17,7 @@ from refit.gate.paired_tests import margin
 from refit.modelling.predictions import Predictions
 from refit.modelling.scoring import loss, primary_metric
 from refit.monitoring.evidence import Estimate, Performance
-from refit.monitoring.label_correction import Realised, realised
+from refit.monitoring.label_correction import RealisedScore, score_with_missing_labels
 from refit.monitoring.label_maturity import MatureWindow
 from refit.policies.monitoring import PerformancePolicy
 from refit.project import Project
@@ -38,7 +38,7 @@ class Baseline:
     """Of how many it is the best; the more, the more of it is luck."""
 
 
-def baseline(metric: str, evaluations: Iterable[tuple[str, Evaluation]]) -> Baseline | None:
+def best_baseline(metric: str, evaluations: Iterable[tuple[str, Evaluation]]) -> Baseline | None:
     """Picks the best score that a champion was promoted with. A worse champion never resets it.
 
     Args:
@@ -52,7 +52,7 @@ def baseline(metric: str, evaluations: Iterable[tuple[str, Evaluation]]) -> Base
     return Baseline(metric, max(same, key=lambda found: found.value), len(same)) if same else None
 
 
-def measure(
+def measure_score(
     definition: Project,
     mature: MatureWindow,
     predictions: Predictions,
@@ -68,7 +68,7 @@ def measure(
 
     Args:
         definition: The project.
-        mature: The window that `newest_mature` picked.
+        mature: The window that `find_mature_window` picked.
         predictions: What the champion says of all its rows, with a label or without.
         truth: Their labels, missing where they have not arrived.
         times: Their event times, sorted.
@@ -83,12 +83,12 @@ def measure(
     """
     policy = definition.monitoring.performance or PerformancePolicy()
     metric = primary_metric(definition, predictions.labels)
-    answer = _too_little(mature, policy) or realised(metric, predictions, truth, times)
-    found = answer if isinstance(answer, Realised) else None
+    answer = _too_little(mature, policy) or score_with_missing_labels(metric, predictions, truth, times)
+    found = answer if isinstance(answer, RealisedScore) else None
     change, chance, dropped = None, None, False
     if found and against:
         change = found.value - against.evaluation.value
-        chance = drop_chance(found.value, found.blocks, against)
+        chance = drop_p_value(found.value, found.blocks, against)
         dropped = _dropped(change, chance, against, policy)
     return Performance(
         metric=metric,
@@ -106,7 +106,7 @@ def measure(
     )
 
 
-def drop_chance(current: float, in_blocks: npt.NDArray[np.float64], against: Baseline) -> float | None:
+def drop_p_value(current: float, in_blocks: npt.NDArray[np.float64], against: Baseline) -> float | None:
     """Gives the chance of a score at least this far below the baseline's without a drop.
 
     Welch's test on batch means (Welch 1947; batch means as in `refit.gate.paired_tests.margin`), one-sided. The
@@ -158,7 +158,7 @@ def _dropped(change: float, chance: float | None, against: Baseline, policy: Per
     return -change >= policy.drop * loss(against.metric, against.evaluation.value)
 
 
-def _interval(metric: str, found: Realised) -> tuple[float, float] | None:
+def _interval(metric: str, found: RealisedScore) -> tuple[float, float] | None:
     """Student's interval over batch means around both corrections, cut off at the best score there is."""
     if len(found.blocks) < MIN_BLOCKS:
         return None

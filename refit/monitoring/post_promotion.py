@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from refit.data.split import MIN_BLOCKS
-from refit.gate.paired_tests import margin, pairs_of
+from refit.gate.paired_tests import margin, paired_differences
 from refit.monitoring.decisions import Finding
 from refit.monitoring.evidence import Evidence
 from refit.policies.monitoring import MonitoringPolicy
 from refit.windows import Window
 
 
-def look_due(start: datetime, mature: datetime, length: timedelta, looks: int) -> tuple[int, Window] | None:
+def find_due_look(start: datetime, mature: datetime, length: timedelta, looks: int) -> tuple[int, Window] | None:
     """Tells which look at the watched rows is due: one for each monitoring window that has matured, and no more.
 
     Args:
@@ -28,14 +28,14 @@ def look_due(start: datetime, mature: datetime, length: timedelta, looks: int) -
     Example:
         >>> from datetime import UTC
         >>> monday, day = datetime(2026, 1, 5, tzinfo=UTC), timedelta(days=1)
-        >>> look_due(monday, monday + 2.5 * day, day, 4)[0]
+        >>> find_due_look(monday, monday + 2.5 * day, day, 4)[0]
         2
     """
     number = min(looks, (mature - start) // length)
     return (number, Window(start, start + number * length)) if number >= 1 else None
 
 
-def worse_than_former(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
+def compare_with_former(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
     """Tests whether the champion is significantly worse than the former one, on rows that neither has seen.
 
     A paired one-sided Student t test over blocks of time, as the gate's, at an equal part of the significance for each
@@ -51,7 +51,7 @@ def worse_than_former(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
     watched, watch = evidence.watched, policy.watch
     if watch is None or watched is None:
         return _silent("the former champion is not watched" if watch is None else "there is nothing to watch")
-    pairs = pairs_of(watched.champion, watched.former)
+    pairs = paired_differences(watched.champion, watched.former)
     if len(pairs) < MIN_BLOCKS or watched.rows < watch.min_rows:
         return _silent(
             f"the champion has {watched.rows:,} labelled rows since it was trained, in {len(pairs)} blocks: "

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from scipy import stats
 
-from refit.drift.alarms import lasting
+from refit.drift.alarms import find_persistent
 from refit.monitoring.decisions import Finding, Trigger
 from refit.monitoring.evidence import Evidence, Probe
 from refit.monitoring.history import History
-from refit.monitoring.post_promotion import worse_than_former
+from refit.monitoring.post_promotion import compare_with_former
 from refit.policies.monitoring import DriftPolicy, MonitoringPolicy, ProbePolicy, TriggerAction
 from refit.records.drift_findings import Drift
 
@@ -23,7 +23,7 @@ GROWN_EASES = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TriggerResult:
     """A trigger, whether it fired, and what follows if it did."""
 
     trigger: Trigger
@@ -31,7 +31,7 @@ class Asked:
     then: TriggerAction = "retrain"
 
 
-def triggers(evidence: Evidence, policy: MonitoringPolicy, history: History) -> tuple[Asked, ...]:
+def check_triggers(evidence: Evidence, policy: MonitoringPolicy, history: History) -> tuple[TriggerResult, ...]:
     """Asks every trigger, the strongest reason first.
 
     Args:
@@ -44,15 +44,15 @@ def triggers(evidence: Evidence, policy: MonitoringPolicy, history: History) -> 
     """
     probe, performance, drift = policy.probe, policy.performance, policy.drift
     return (
-        Asked("first", _first(evidence)),
-        Asked("manual", _request("manual", evidence)),
-        Asked("event", _request("event", evidence)),
-        Asked("watch", worse_than_former(evidence, policy), "alert"),
-        Asked("probe", _probe(evidence, policy, history), probe.then if probe else "nothing"),
-        Asked("performance", _performance(evidence, policy), performance.then if performance else "nothing"),
-        Asked("drift", _drift(evidence, policy, history), drift.then if drift else "nothing"),
-        Asked("schedule", _schedule(evidence, policy)),
-        Asked("new_rows", _new_rows(evidence, policy)),
+        TriggerResult("first", _first(evidence)),
+        TriggerResult("manual", _request("manual", evidence)),
+        TriggerResult("event", _request("event", evidence)),
+        TriggerResult("watch", compare_with_former(evidence, policy), "alert"),
+        TriggerResult("probe", _probe(evidence, policy, history), probe.then if probe else "nothing"),
+        TriggerResult("performance", _performance(evidence, policy), performance.then if performance else "nothing"),
+        TriggerResult("drift", _drift(evidence, policy, history), drift.then if drift else "nothing"),
+        TriggerResult("schedule", _schedule(evidence, policy)),
+        TriggerResult("new_rows", _new_rows(evidence, policy)),
     )
 
 
@@ -77,7 +77,7 @@ def _drift(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Fi
     if policy.drift is None or evidence.drift is None:
         return _silent("drift", "drift is not watched" if policy.drift is None else "drift could not be measured")
     found = evidence.drift
-    names = lasting((*history.apart(evidence), found), policy.drift)
+    names = find_persistent((*history.apart(evidence), found), policy.drift)
     columns = (*found.columns, *found.scores)
     told = [column for column in columns if column.column in (names or found.drifted)] or columns
     largest = max((column.excess for column in told), default=0.0)

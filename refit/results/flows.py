@@ -11,7 +11,7 @@ from typing import Any
 
 from refit.gate.evaluations import Judgement
 from refit.monitoring.decisions import Decision
-from refit.monitoring.evidence import Evidence, Performance, Watched
+from refit.monitoring.evidence import Evidence, FormerComparison, Performance
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, Ingestion, SnapshotRef
 from refit.records.verdicts import finite_or_none
@@ -214,7 +214,7 @@ def performance_json(found: Performance) -> dict[str, Any]:
     }
 
 
-def _watch_json(found: Watched) -> dict[str, Any]:
+def _watch_json(found: FormerComparison) -> dict[str, Any]:
     return {
         "metric": found.metric,
         "look": found.look,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from refit.monitoring.decide import Decided
+from refit.monitoring.decide import DecisionRecord
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Champion
 
@@ -67,7 +67,7 @@ class LedgerSummary:
         """
         return from_payload(Champion, self.champion_entry.payload["champion"]) if self.champion_entry else None
 
-    def newest(self) -> Decided | None:
+    def newest(self) -> DecisionRecord | None:
         """Reads the newest decision, with all that it rested on.
 
         Returns:
@@ -77,7 +77,7 @@ class LedgerSummary:
             StateError: If the entry is of another version of Refit.
         """
         made = [entry for entry in self.decision_entries if entry.kind == "decision"]
-        return from_payload(Decided, made[0].payload) if made else None
+        return from_payload(DecisionRecord, made[0].payload) if made else None
 
     def _pending_after(self, entry: Entry) -> frozenset[int]:
         if entry.kind == "approval":

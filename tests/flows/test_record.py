@@ -16,7 +16,7 @@ from prefect.client.schemas.sorting import ArtifactSort
 from refit.errors import LedgerBroken
 from refit.gate.decide import decide
 from refit.gate.evaluations import Judgement
-from refit.monitoring.decide import Decided, replay_decision
+from refit.monitoring.decide import DecisionRecord, replay_decision
 from refit.records.ledger import from_payload
 from tests.support.watched_project import Depot
 
@@ -95,7 +95,7 @@ def make_again() -> dict[str, int]:
             judgement = from_payload(Judgement, entry.payload)
             assert decide(judgement.comparison, judgement.policy) == judgement.verdict
         elif entry.kind == "decision":
-            assert replay_decision(entry) == from_payload(Decided, entry.payload).decision
+            assert replay_decision(entry) == from_payload(DecisionRecord, entry.payload).decision
     assert counts["verdict"] == 3
     assert counts["decision"] == 5
     return counts

@@ -104,6 +104,6 @@ def evidence_of(truth: pd.Series, said: Array, other: Array, places: dict) -> Ev
     one, rival = (Predictions(Fixed(each), rows) for each in (said, other))
     losses = slices.paired_losses(one, rival, truth)
     return Evidence(
-        calibration=calibration.measure(one, rival, truth, time_blocks(pd.Series(range(len(truth))))),
-        slices=slices.measure(places, *losses, times=pd.Series(range(len(truth)))),
+        calibration=calibration.measure_calibration(one, rival, truth, time_blocks(pd.Series(range(len(truth))))),
+        slices=slices.measure_slices(places, *losses, times=pd.Series(range(len(truth)))),
     )

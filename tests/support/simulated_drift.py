@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from refit.drift.alarms import AT_ONCE, holm
-from refit.drift.calibration import change
+from refit.drift.calibration import compare_psi
 from refit.policies.monitoring import DriftPolicy
 
 Floats = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ def drawn(rng: np.random.Generator, shares: Floats, rows: int, parts: int) -> np
 
 def judged(reference: npt.NDArray[np.int64], current: npt.NDArray[np.int64]) -> tuple[float, float]:
     """The p-value and the excess of one column in one window."""
-    found = change(reference, current)
+    found = compare_psi(reference, current)
     return found.p_value, found.excess
 
 

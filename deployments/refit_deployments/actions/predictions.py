@@ -13,7 +13,7 @@ from pathlib import Path
 from prefect import tags
 
 from refit.errors import ProjectError
-from refit.gate.online_comparison import Compared, RoleComparison
+from refit.gate.online_comparison import ComparisonReport, RoleComparison
 from refit.labels import Labelling
 from refit.results.score import ScoreOutcome, VersionCounts
 from refit_deployments.actions.monitor import SHOWN, drift_lines, without_heartbeats
@@ -157,7 +157,7 @@ def compare_versions(project: str, start: datetime | None, end: datetime | None)
     return Result(found.as_json(), describe_comparison(found))
 
 
-def describe_comparison(found: Compared) -> list[str]:
+def describe_comparison(found: ComparisonReport) -> list[str]:
     """Words a comparison.
 
     Args:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from refit.errors import StateError
-from refit.monitoring.decide import Decided
-from refit.monitoring.guards import allowance
+from refit.monitoring.decide import DecisionRecord
+from refit.monitoring.guards import remaining_budget
 from refit.project import Project
 from refit.records.ledger import Entry, from_payload
 from refit_deployments.actions.champion import champion_facts
@@ -75,7 +75,7 @@ def _watch(definition: Project) -> dict[str, Any]:
     """What the monitor has decided, and what it is still allowed to start."""
     now = datetime.now(UTC)
     history = read_history(definition.name, now)
-    former, left = history.former, allowance(history, definition.monitoring)
+    former, left = history.former, remaining_budget(history, definition.monitoring)
     if former is None or left is None:
         return {"last_monitor": None, "last_decision": None, "cooldown_until": None, "budget_left": None}
     return {
@@ -88,7 +88,7 @@ def _watch(definition: Project) -> dict[str, Any]:
 
 def _last_monitor(project: str) -> str | None:
     """Finds the instant that the newest decision of a monitor looked from; a person's retrain is a decision, too."""
-    evidence = (from_payload(Decided, made.payload).evidence for made in entries(project, "decision"))
+    evidence = (from_payload(DecisionRecord, made.payload).evidence for made in entries(project, "decision"))
     looked = (found.as_of for found in evidence if found.request is None or found.request.by != "manual")
     newest = next(looked, None)
     return newest.isoformat() if newest else None

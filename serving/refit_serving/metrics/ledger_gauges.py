@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from refit.monitoring.decide import history_of
+from refit.monitoring.decide import build_history
 from refit.monitoring.evidence import Evidence, Performance
-from refit.monitoring.guards import Allowance, allowance
+from refit.monitoring.guards import RemainingBudget, remaining_budget
 from refit.records.ledger import Entry
 from refit.records.references import Champion
 from refit.results.ledger_summary import LedgerSummary
@@ -20,7 +20,7 @@ class ProjectState:
 
     champion: Champion | None
     evidence: Evidence | None
-    left: Allowance | None
+    left: RemainingBudget | None
     monitored_at: datetime | None
     decided: Entry | None
     waiting: int
@@ -52,7 +52,7 @@ def _performance(value: Callable[[Performance], float | None]) -> Callable[[Proj
     return lambda known: value(known.performance) if known.performance else None
 
 
-def _left(value: Callable[[Allowance], float | None]) -> Callable[[ProjectState], float | None]:
+def _left(value: Callable[[RemainingBudget], float | None]) -> Callable[[ProjectState], float | None]:
     return lambda known: value(known.left) if known.left else None
 
 
@@ -149,7 +149,7 @@ def read_gauges(tally: LedgerSummary) -> dict[str, float | None]:
     known = ProjectState(
         champion=tally.champion(),
         evidence=newest.evidence if newest else None,
-        left=allowance(history_of(tally.decision_entries), newest.policy) if newest else None,
+        left=remaining_budget(build_history(tally.decision_entries), newest.policy) if newest else None,
         monitored_at=tally.monitored_at,
         decided=tally.decision_entries[0] if newest else None,
         waiting=len(tally.pending_verdicts),

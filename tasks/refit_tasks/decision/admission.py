@@ -18,9 +18,9 @@ from datetime import UTC, datetime
 from prefect.runtime import deployment
 
 from refit.errors import DataError, RetrainRefused, describe_error
-from refit.monitoring.decide import Retrained
+from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.decisions import Decision, Ending
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit.monitoring.label_maturity import window_length
 from refit.project import Project
 from refit.results.flows import RetrainOutcome
@@ -57,13 +57,13 @@ def require_open_decision(project: str, decision: int) -> int:
             f"decision {decision} of {project} was about champion generation {attempt.generation}, not the one serving"
         )
         if attempt.ending is None:
-            record_outcome(project, Retrained(decision, "refused", 0.0, error=why), datetime.now(UTC))
+            record_outcome(project, RetrainRecord(decision, "refused", 0.0, error=why), datetime.now(UTC))
     else:
         return decision
     raise RetrainRefused(f"{why}: leave the decision out to ask for a retrain of your own")
 
 
-def admit_request(definition: Project, request: Request, as_of: datetime, token: str) -> int:
+def admit_request(definition: Project, request: RetrainRequest, as_of: datetime, token: str) -> int:
     """Asks the arbiter for a retrain that no decision has started.
 
     Args:
@@ -116,7 +116,7 @@ def _way_out(decision: Decision) -> str:
     )
 
 
-def _bare_evidence(definition: Project, request: Request, as_of: datetime) -> Evidence:
+def _bare_evidence(definition: Project, request: RetrainRequest, as_of: datetime) -> Evidence:
     """What is known where nothing was measured: somebody asks."""
     champion = current_champion(definition.name)
     length = window_length(definition.monitoring.window, champion.model.trained_on.window if champion else None)
@@ -154,7 +154,9 @@ class Turn:
 
 
 @contextmanager
-def retrain_slot(definition: Project, request: Request, as_of: datetime, decision: int | None = None) -> Iterator[Turn]:
+def retrain_slot(
+    definition: Project, request: RetrainRequest, as_of: datetime, decision: int | None = None
+) -> Iterator[Turn]:
     """Lets a retrain run if the arbiter allows it, and records how it ended, also when it fails.
 
     Args:
@@ -221,7 +223,7 @@ def acquire_slot(project: str, seconds: float) -> Iterator[str | None]:
         file.unlink(missing_ok=True)
 
 
-def _end(turn: Turn, ended: Retrained) -> None:
+def _end(turn: Turn, ended: RetrainRecord) -> None:
     """Records how a retrain ended. Where the ledger cannot be written, the turn's file stays, as after a kill.
 
     Whoever comes next finds it and records the end; without it the decision would count as under way for hours.
@@ -230,18 +232,18 @@ def _end(turn: Turn, ended: Retrained) -> None:
     turn_file(turn.project).unlink(missing_ok=True)
 
 
-def _ended(turn: Turn) -> Retrained:
+def _ended(turn: Turn) -> RetrainRecord:
     done = turn.outcome
     if done is None:
         return _failed(turn, RuntimeError("it ended without an outcome"))
     challenger = done.challenger
     ending: Ending = "promoted" if done.promotion else "pending" if done.pending else "rejected"
-    return Retrained(turn.decision, ending, _minutes(turn), challenger.version, challenger.verdict_id)
+    return RetrainRecord(turn.decision, ending, _minutes(turn), challenger.version, challenger.verdict_id)
 
 
-def _failed(turn: Turn, error: BaseException) -> Retrained:
+def _failed(turn: Turn, error: BaseException) -> RetrainRecord:
     ending: Ending = "refused" if isinstance(error, DataError) else "failed"
-    return Retrained(turn.decision, ending, _minutes(turn), error=describe_error(error))
+    return RetrainRecord(turn.decision, ending, _minutes(turn), error=describe_error(error))
 
 
 def _minutes(turn: Turn) -> float:

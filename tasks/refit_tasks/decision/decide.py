@@ -10,7 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection, select
 
-from refit.monitoring.decide import Decided, Retrained, decide, history_of
+from refit.monitoring.decide import DecisionRecord, RetrainRecord, build_history, decide
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.history import History
@@ -70,7 +70,7 @@ def decide_and_record(
         decision = decide(evidence, definition.monitoring, history)
         if unless and decision.action != "retrain" and _same(decision, unless.decision):
             return unless
-        decided = Decided(evidence, definition.monitoring, history, decision, turn)
+        decided = DecisionRecord(evidence, definition.monitoring, history, decision, turn)
         entry = append(connection, definition.name, "decision", as_payload(decided), at)
     with_project(log, definition.name).info("decision %d is to %s", entry.id, decision)
     return RecordedDecision(entry.id, decision)
@@ -80,7 +80,7 @@ def _same(one: Decision, other: Decision) -> bool:
     return (one.action, one.trigger) == (other.action, other.trigger)
 
 
-def record_outcome(project: str, outcome: Retrained, at: datetime) -> Entry:
+def record_outcome(project: str, outcome: RetrainRecord, at: datetime) -> Entry:
     """Records how a retrain that was decided on has ended.
 
     Args:
@@ -121,4 +121,4 @@ def _history(connection: Connection, project: str, at: datetime) -> History:
     if newest is None:
         return History(now=at)
     ended = mine.where(ledger.c.kind == "retrain", ledger.c.id > newest.id).order_by(ledger.c.id)
-    return history_of(map(as_entry, [newest, *connection.execute(ended)]), at)
+    return build_history(map(as_entry, [newest, *connection.execute(ended)]), at)

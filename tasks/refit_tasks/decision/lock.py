@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from refit.monitoring.decide import Decided, Retrained
+from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.monitoring.decisions import Attempt
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
@@ -127,7 +127,7 @@ def claim_killed_retrain(definition: Project, as_of: datetime) -> tuple[Evidence
     found = entry(left[-1].decision) if left else None
     if found is None:
         return None
-    decided = from_payload(Decided, found.payload)
+    decided = from_payload(DecisionRecord, found.payload)
     with_project(log, definition.name).info("going on with decision %d, which was left behind by a kill", found.id)
     return replace(decided.evidence, as_of=as_of), RecordedDecision(found.id, decided.decision)
 
@@ -174,7 +174,9 @@ def close_killed_retrain(project: str) -> list[Attempt]:
     dead, generation = _died_with(project, read_lock_owner(project)), generation_of(current_champion(project))
     failed = [one for one in dead if one.generation == generation]
     for one in dead:
-        ended = Retrained(one.decision, "failed" if one in failed else "promoted", 0.0, error="its process was killed")
+        ended = RetrainRecord(
+            one.decision, "failed" if one in failed else "promoted", 0.0, error="its process was killed"
+        )
         record_outcome(project, ended, datetime.now(UTC))
         with_project(log, project).info("the retrain of decision %d was killed", one.decision)
     turn_file(project).unlink(missing_ok=True)

@@ -10,9 +10,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import LeakyHoldout, ModelError
-from refit.gate.comparison import Candidate, HoldoutData, answers_of, cannot_be_judged, compare, evaluation
+from refit.gate.comparison import (
+    Candidate,
+    HoldoutData,
+    compare_on_holdout,
+    evaluate_predictions,
+    judging_error,
+    predict_holdout,
+)
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.evidence import Rehearsal
+from refit.gate.evidence import SandboxRun
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_tasks.project_log import with_project
@@ -32,7 +39,7 @@ def evaluate(
     challenger: ModelRef,
     champion: Champion | None,
     holdout: SnapshotRef,
-    rehearsal: Rehearsal | None = None,
+    rehearsal: SandboxRun | None = None,
 ) -> Comparison:
     """Compares the models and a trivial baseline on the holdout.
 
@@ -56,7 +63,7 @@ def evaluate(
         _check_unseen(_named(champion), rival, holdout)
     target = read_rows(definition, challenger.trained_on, [definition.target])[definition.target]
     against = _rival(definition, champion, holdout) if champion else None
-    comparison = compare(
+    comparison = compare_on_holdout(
         definition,
         contender(definition, "the challenger", challenger),
         against,
@@ -117,7 +124,7 @@ def scored_on(definition: Project, metric: str, contender: Candidate, rows: pd.D
     Raises:
         ModelError: If the model cannot predict these rows.
     """
-    return evaluation(definition, metric, contender.name, answers_of(definition, contender, rows), rows)
+    return evaluate_predictions(definition, metric, contender.name, predict_holdout(definition, contender, rows), rows)
 
 
 def contender(definition: Project, name: str, model: ModelRef) -> Candidate:
@@ -137,7 +144,7 @@ def contender(definition: Project, name: str, model: ModelRef) -> Candidate:
     try:
         return Candidate(name, fetch_model(definition, model), model.trained_on)
     except ModelError as fault:
-        raise cannot_be_judged(definition, name, fault) from fault
+        raise judging_error(definition, name, fault) from fault
 
 
 def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:

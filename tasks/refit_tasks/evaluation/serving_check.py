@@ -25,8 +25,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
-from refit.gate.comparison import Candidate, answers_of
-from refit.gate.evidence import Case, Rehearsal
+from refit.gate.comparison import Candidate, predict_holdout
+from refit.gate.evidence import Case, SandboxRun
 from refit.gate.serving_parity import AGREEMENT
 from refit.inference.feature_schema import feature_kinds, predict_rows
 from refit.modelling.predictions import Predictions
@@ -56,7 +56,7 @@ _LIKE_HERE = "unseen category"
 
 
 @task(task_run_name="rehearse {definition.name}", cache_policy=NO_CACHE)
-def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Rehearsal:
+def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> SandboxRun:
     """Has a stored model answer to the holdout in a fresh process, and holds the answers against those given here.
 
     Args:
@@ -78,7 +78,7 @@ def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Rehe
     return found
 
 
-def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame) -> Rehearsal:
+def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame) -> SandboxRun:
     """Does the same with a model in a directory.
 
     Args:
@@ -92,9 +92,9 @@ def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame)
     size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     try:
         model = load_model(directory, definition.trusted_types)
-        expected = answers_of(definition, Candidate("the challenger", model, _NOWHERE), rows)
+        expected = predict_holdout(definition, Candidate("the challenger", model, _NOWHERE), rows)
     except ModelError as fault:
-        return Rehearsal(len(rows), None, (), None, None, size, fault=str(fault))
+        return SandboxRun(len(rows), None, (), None, None, size, fault=str(fault))
     features = expected.rows
     kinds = kinds_beside(directory) or feature_kinds(features)
     with tempfile.TemporaryDirectory() as scratch:
@@ -109,7 +109,7 @@ def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame)
         )
         found = _rehearsed(orders)
         if "fault" in found:
-            return Rehearsal(len(rows), None, (), None, None, size, fault=found["fault"])
+            return SandboxRun(len(rows), None, (), None, None, size, fault=found["fault"])
         return _judged(expected, kinds, found, Path(scratch), size)
 
 
@@ -119,7 +119,7 @@ _NOWHERE: Any = None
 
 def _judged(
     expected: Predictions, kinds: Mapping[str, str], found: dict[str, Any], results: Path, size: int
-) -> Rehearsal:
+) -> SandboxRun:
     refusals, methods = found["refusals"], found["methods"]
     here = {method: plain(expected.compute_raw(method)) for method in methods}
     difference = None if refusals["as they are"] else difference_of(results, "as they are", here)
@@ -130,7 +130,7 @@ def _judged(
     )
     if refusals["as they are"]:
         cases = (Case("the rows as they are", passed=False, sentence=refusals["as they are"]),)
-    return Rehearsal(
+    return SandboxRun(
         rows=len(expected),
         difference=difference,
         cases=cases,

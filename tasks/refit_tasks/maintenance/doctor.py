@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from refit.monitoring.decide import Retrained
+from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.decisions import Attempt
 from refit.results.maintenance import Finding
 from refit_tasks.decision.decide import read_history, record_outcome
@@ -102,7 +102,7 @@ def mend_turn(project: str, dry_run: bool) -> Iterator[Finding]:
     if not dry_run:
         close_killed_retrain(project)
         for attempt in _never_begun(project, dead):
-            ended = Retrained(attempt.decision, "failed", 0.0, error="the monitor that decided on it was killed")
+            ended = RetrainRecord(attempt.decision, "failed", 0.0, error="the monitor that decided on it was killed")
             record_outcome(project, ended, datetime.now(UTC))
 
 

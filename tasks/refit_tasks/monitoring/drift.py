@@ -16,10 +16,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.data.fingerprint import bottom_k_sample
-from refit.drift.binning import Anchors, anchor_of, blocks_of
-from refit.drift.comparison import Reference, compare, reference_of
-from refit.drift.profile import Profile, merge, profile
-from refit.drift.serialization import pack, unpack
+from refit.drift.binning import Binning, count_blocks, make_binning
+from refit.drift.comparison import Reference, compare_with_reference, make_reference
+from refit.drift.profile import Profile, build_profile, merge_profiles
+from refit.drift.serialization import reference_from_bytes, reference_to_bytes
 from refit.errors import NotEnoughData
 from refit.modelling.preparation import features_seen_by
 from refit.project import Project
@@ -63,7 +63,7 @@ def measure_drift(definition: Project, champion: Champion, window: Window, versi
     data, scores = _profiled(definition, champion, reference, rows)
     if data is None or data.rows < policy.min_rows:
         return None
-    found = compare(reference, data, scores, window, policy)
+    found = compare_with_reference(reference, data, scores, window, policy)
     with_project(log, definition.name).info(
         "%d of %d columns drifted in %s", len(found.drifted), len(found.columns), window
     )
@@ -90,7 +90,7 @@ def _profiled(
     return data, scores
 
 
-def added(former: Profile | None, rows: pa.Table, cells: Anchors, timestamp: str) -> Profile:
+def added(former: Profile | None, rows: pa.Table, cells: Binning, timestamp: str) -> Profile:
     """Adds rows to a profile.
 
     Args:
@@ -102,8 +102,8 @@ def added(former: Profile | None, rows: pa.Table, cells: Anchors, timestamp: str
     Returns:
         The profile of both.
     """
-    new = profile([rows], cells, timestamp)
-    return new if former is None else merge([former, new])
+    new = build_profile([rows], cells, timestamp)
+    return new if former is None else merge_profiles([former, new])
 
 
 FOLDER, FILE = "reference", "profile.bin"
@@ -129,10 +129,10 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
     model, judged = challenger.model, challenger.judged or challenger.model
     if _stored(model):
         return
-    reference = reference_of(_data(definition, model.trained_on), _scores(definition, judged, holdout), 0)
+    reference = make_reference(_data(definition, model.trained_on), _scores(definition, judged, holdout), 0)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / FILE
-        file.write_bytes(pack(reference))
+        file.write_bytes(reference_to_bytes(reference))
         open_mlflow().log_artifact(model.run_id, str(file), FOLDER)
         with_project(log, definition.name).info("the reference profile takes %d bytes", file.stat().st_size)
 
@@ -159,7 +159,7 @@ def load_reference(model: ModelRef) -> Reference | None:
         with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
             uri = f"runs:/{model.run_id}/{FOLDER}/{FILE}"
             Path(download_artifacts(artifact_uri=uri, dst_path=scratch)).replace(cached)
-    return unpack(cached.read_bytes())
+    return reference_from_bytes(cached.read_bytes())
 
 
 def _data(definition: Project, ref: SnapshotRef) -> Profile:
@@ -186,8 +186,8 @@ def _anchored(
     if sample is None:
         raise NotEnoughData(f"{definition.name} has no rows to profile: its table has changed since they were counted")
     times = sample.column(definition.timestamp).cast(pa.int64()).to_pylist()
-    anchors = anchor_of(sample, columns, times, blocks_of(rows))
-    return profile(batches, anchors, definition.timestamp, threads=os.cpu_count() or 1)
+    anchors = make_binning(sample, columns, times, count_blocks(rows))
+    return build_profile(batches, anchors, definition.timestamp, threads=os.cpu_count() or 1)
 
 
 def _stored(model: ModelRef) -> bool:

@@ -15,8 +15,8 @@ from prefect.cache_policies import NO_CACHE
 
 from refit.data.split import to_microseconds
 from refit.errors import ModelError
-from refit.monitoring.decide import Decided
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.decide import DecisionRecord
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit.monitoring.label_maturity import current_window, mature_until, window_length
 from refit.project import Project
 from refit.records.ledger import from_payload
@@ -68,7 +68,7 @@ def look(definition: Project, champion: Champion | None, as_of: datetime, event:
         trained_until=trained.end if trained else None,
         new_rows=int((times >= to_microseconds(trained.end)).sum()) if trained else len(times),
         mature_until=min(newest, mature_until(as_of, definition.label_delay)) if table else None,
-        request=Request("event", event) if event else None,
+        request=RetrainRequest("event", event) if event else None,
         under_way=is_taken(definition.name),
     )
 
@@ -120,7 +120,7 @@ def find_known(definition: Project, current: Evidence) -> tuple[Evidence, Record
     entry = latest(definition.name, "decision")
     if entry is None or current.request is not None:
         return None
-    former = from_payload(Decided, entry.payload)
+    former = from_payload(DecisionRecord, entry.payload)
     measured = {"drift": former.evidence.drift, "performance": former.evidence.performance}
     measured_now = replace(
         current,

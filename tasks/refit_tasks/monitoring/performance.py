@@ -26,14 +26,14 @@ from refit.gate.evaluations import Evaluation, Judgement
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import features_seen_by, select_features
 from refit.modelling.scoring import primary_metric
-from refit.monitoring.benefit_probe import MOST_ROWS, probe
-from refit.monitoring.decide import Decided
-from refit.monitoring.estimated_performance import calibrated, estimate, probabilities_of
-from refit.monitoring.evidence import Estimate, Performance, Probe, Watched
-from refit.monitoring.label_correction import in_kind
-from refit.monitoring.label_maturity import MatureWindow, mature_until, newest_mature
-from refit.monitoring.performance import baseline, measure
-from refit.monitoring.post_promotion import look_due
+from refit.monitoring.benefit_probe import MOST_ROWS, probe_benefit
+from refit.monitoring.decide import DecisionRecord
+from refit.monitoring.estimated_performance import calibrate_probabilities, estimate_score, predict_probabilities
+from refit.monitoring.evidence import Estimate, FormerComparison, Performance, Probe
+from refit.monitoring.label_correction import cast_to_classes
+from refit.monitoring.label_maturity import MatureWindow, find_mature_window, mature_until
+from refit.monitoring.performance import best_baseline, measure_score
+from refit.monitoring.post_promotion import find_due_look
 from refit.policies.monitoring import PerformancePolicy
 from refit.project import Project
 from refit.records.ledger import from_payload
@@ -84,7 +84,7 @@ def measure_performance(
         return None
     version = table.version()
     policy = definition.monitoring.performance or PerformancePolicy()
-    mature = newest_mature(*_labels(definition, version, Window(start, end)), length, policy)
+    mature = find_mature_window(*_labels(definition, version, Window(start, end)), length, policy)
     if mature is None:
         return None
     model = fetch_model(definition, champion.model)
@@ -116,8 +116,8 @@ def _measured(
     metric = primary_metric(definition, predictions.labels)
     truth = rows[definition.target]
     expected = _estimate(metric, _predicted(definition, model, version, current)[1], predictions, truth)
-    against = baseline(metric, promoted_scores(definition.name))
-    return measure(definition, mature, predictions, truth, rows[definition.timestamp], against, expected)
+    against = best_baseline(metric, promoted_scores(definition.name))
+    return measure_score(definition, mature, predictions, truth, rows[definition.timestamp], against, expected)
 
 
 def _predicted(
@@ -133,12 +133,12 @@ def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.S
     """Estimates the score of the current window by probabilities that are calibrated on the mature one."""
     if not len(current):
         return None
-    wanted, there = probabilities_of(current), truth.notna().to_numpy()
+    wanted, there = predict_probabilities(current), truth.notna().to_numpy()
     if wanted is None or not there.any():
-        return None if wanted is None else estimate(metric, current, wanted)
-    realised = in_kind(truth[there], current.labels)
+        return None if wanted is None else estimate_score(metric, current, wanted)
+    realised = cast_to_classes(truth[there], current.labels)
     said = known.compute("predict_proba")[there]
-    return estimate(metric, current, calibrated(wanted, said, realised, current.labels))
+    return estimate_score(metric, current, calibrate_probabilities(wanted, said, realised, current.labels))
 
 
 def _labels(definition: Project, version: int, window: Window) -> tuple[Times, npt.NDArray[np.bool_]]:
@@ -182,7 +182,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
     if newest <= trained.end:
         return None
     with foreign_code(definition):
-        found = probe(definition, history, trained, Window(newest - length, newest), policy)
+        found = probe_benefit(definition, history, trained, Window(newest - length, newest), policy)
     if found is None:
         return None
     with_project(log, definition.name).info("a fresh model would gain %+.2g (%+.1f %%)", found.gain, 100 * found.share)
@@ -197,7 +197,7 @@ def _history(definition: Project, known: SnapshotRef, names: list[str]) -> pd.Da
 
 
 @task(task_run_name="watch version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
-def run_watch(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Watched | None:
+def run_watch(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> FormerComparison | None:
     """Scores the champion and the one that it took the place of on the rows that neither has seen.
 
     Each look is made once: until the next window has matured, what the newest decision rests on is given again.
@@ -218,7 +218,7 @@ def run_watch(definition: Project, champion: Champion, as_of: datetime, length: 
     if policy is None or former is None:
         return None
     start = max(champion.model.trained_on.window.end, former.model.trained_on.window.end)
-    due = look_due(start, min(as_of, mature_until(as_of, definition.label_delay)), length, policy.looks)
+    due = find_due_look(start, min(as_of, mature_until(as_of, definition.label_delay)), length, policy.looks)
     known = _known(definition.name, champion.generation)
     if due is None or (known and known.look == due[0]):
         return known if due else None
@@ -240,13 +240,15 @@ def former_champion(champion: Champion) -> Champion | None:
     return from_payload(Champion, promotion.payload["former"]) if champion_of(promotion) == champion else None
 
 
-def _known(project: str, generation: int) -> Watched | None:
+def _known(project: str, generation: int) -> FormerComparison | None:
     newest = latest(project, "decision")
-    evidence = from_payload(Decided, newest.payload).evidence if newest else None
+    evidence = from_payload(DecisionRecord, newest.payload).evidence if newest else None
     return evidence.watched if evidence and evidence.generation == generation else None
 
 
-def _watched(definition: Project, champion: Champion, former: Champion, look: int, window: Window) -> Watched | None:
+def _watched(
+    definition: Project, champion: Champion, former: Champion, look: int, window: Window
+) -> FormerComparison | None:
     table = open_table(definition.name)
     if table is None:
         return None
@@ -260,4 +262,4 @@ def _watched(definition: Project, champion: Champion, former: Champion, look: in
     with_project(log, definition.name).info(
         "%s is %.4g, the former champion's %.4g", metric, *(one.value for one in scores)
     )
-    return Watched(metric, look, window, len(rows), former.version, *scores)
+    return FormerComparison(metric, look, window, len(rows), former.version, *scores)

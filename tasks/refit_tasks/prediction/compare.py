@@ -21,7 +21,15 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError, ProjectError
-from refit.gate.online_comparison import Arm, Compared, Role, RoleComparison, Word, compare_blocked, compare_paired
+from refit.gate.online_comparison import (
+    Arm,
+    ComparisonReport,
+    OnlineVerdict,
+    Role,
+    RoleComparison,
+    compare_blocked,
+    compare_paired,
+)
 from refit.inference.prediction_rows import find_classes, read_predictions
 from refit.modelling.scoring import primary_metric, score
 from refit.project import Project
@@ -44,7 +52,7 @@ log = logging.getLogger(__name__)
 
 def compare_beside(
     definition: Project, as_of: datetime, start: datetime | None = None, end: datetime | None = None
-) -> Compared | None:
+) -> ComparisonReport | None:
     """Compares the challenger that waits with the champion, on the rows that they have answered.
 
     Args:
@@ -72,7 +80,7 @@ def compare_beside(
     answers = read_answers(definition, (champion.version, challenger.version), window)
     met = tuple(_met(definition, champion, challenger, with_labels(definition, answers, as_of))) if answers else ()
     role: Role = "canary" if definition.serving.challenger == "canary" else "shadow"
-    return Compared(
+    return ComparisonReport(
         project=definition.name,
         as_of=as_of,
         window=window,
@@ -154,7 +162,7 @@ ONE_LOOK = (
     retry_delay_seconds=1,
     retry_condition_fn=is_transient,
 )
-def publish_challenger(definition: Project, as_of: datetime) -> Compared | None:
+def publish_challenger(definition: Project, as_of: datetime) -> ComparisonReport | None:
     """Compares the challenger that waits with the champion, and shows it as an artifact of the flow run.
 
     Args:
@@ -171,7 +179,7 @@ def publish_challenger(definition: Project, as_of: datetime) -> Compared | None:
     return found
 
 
-def challenger_markdown(found: Compared) -> str:
+def challenger_markdown(found: ComparisonReport) -> str:
     """Writes a comparison as markdown.
 
     Args:
@@ -212,7 +220,7 @@ def where_compared(project: str) -> str:
     )
 
 
-def _numbers(found: Compared) -> list[str]:
+def _numbers(found: ComparisonReport) -> list[str]:
     head = ("as", "metric", "challenger", "champion", "difference", "interval", "answered", "mature", "labelled")
     return table(head, map(_row, found.met), numeric=(2, 3, 4, 6, 7, 8)) if found.met else []
 
@@ -228,7 +236,7 @@ def _row(met: RoleComparison) -> tuple[str, ...]:
     return (met.role, plain(met.metric or "", 60), *scores, interval, *counts)
 
 
-COLOURS: dict[Word, str] = {"better": GOOD, "worse": BAD, "not yet known": CURRENT}
+COLOURS: dict[OnlineVerdict, str] = {"better": GOOD, "worse": BAD, "not yet known": CURRENT}
 
 
 def contest_picture(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes | None:

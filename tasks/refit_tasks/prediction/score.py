@@ -16,7 +16,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.data.split import window_of
-from refit.drift.comparison import Reference, compare
+from refit.drift.comparison import Reference, compare_with_reference
 from refit.drift.profile import Profile
 from refit.errors import ModelError
 from refit.inference.prediction_rows import PredictionContext, Role
@@ -186,7 +186,9 @@ class Batch:
         policy = self.definition.monitoring.drift
         if policy is None or self.reference is None or self.data is None or self.data.rows < policy.min_rows:
             return None
-        return compare(self.reference, self.data, self.scores, window_of(np.concatenate(self.times)), policy)
+        return compare_with_reference(
+            self.reference, self.data, self.scores, window_of(np.concatenate(self.times)), policy
+        )
 
     def spreads(self) -> tuple[tuple[str, PredictionHistogram], ...]:
         """Counts what each version said, in the champion's cells.

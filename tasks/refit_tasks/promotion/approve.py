@@ -16,7 +16,7 @@ from prefect.runtime import deployment
 
 from refit.errors import NotApproved
 from refit.gate.evaluations import Judgement
-from refit.monitoring.decide import Decided, Retrained
+from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.records.ledger import from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of
@@ -103,10 +103,10 @@ def who_asked(challenger: Challenger) -> str:
         Their name; nothing where nobody in person did, or that is not on record.
     """
     project = challenger.model.project
-    retrains = (from_payload(Retrained, made.payload) for made in entries(project, "retrain", newest=EVERY))
+    retrains = (from_payload(RetrainRecord, made.payload) for made in entries(project, "retrain", newest=EVERY))
     decision = next((one.decision for one in retrains if one.verdict == challenger.verdict_id), None)
     made = entry(decision) if decision is not None else None
-    request = from_payload(Decided, made.payload).evidence.request if made else None
+    request = from_payload(DecisionRecord, made.payload).evidence.request if made else None
     return request.who if request else ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refit.gate.evaluations import Judgement
-from refit.monitoring.decide import Decided, Retrained
+from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.records.ledger import Entry, EntryKind, from_payload
 from refit.records.references import Champion, SnapshotRef
 from refit_tasks.presentation.summaries import drift_words, performance_words, probe_words
@@ -117,7 +117,7 @@ def _notice(payload: dict[str, Any]) -> list[str]:
 
 
 def _decision(payload: dict[str, Any]) -> list[str]:
-    decided = from_payload(Decided, payload)
+    decided = from_payload(DecisionRecord, payload)
     found, decision = decided.evidence, decided.decision
     spoken = [finding for finding in decision.findings if finding.fired]
     return [
@@ -139,7 +139,7 @@ def _serving(generation: int) -> str:
 
 
 def _retrain(payload: dict[str, Any]) -> list[str]:
-    ended = from_payload(Retrained, payload)
+    ended = from_payload(RetrainRecord, payload)
     verdict = f" The verdict: refit why {ended.verdict}." if ended.verdict else ""
     error = f" {ended.error[:1].upper()}{ended.error[1:]}." if ended.error else ""
     return [

@@ -10,7 +10,7 @@ from scipy import stats
 
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Evaluation, Judgement
-from refit.gate.evidence import Evidence, Rehearsal
+from refit.gate.evidence import Evidence, SandboxRun
 from refit.project import Project
 from refit.records.references import Challenger, SnapshotRef
 from refit_tasks.maintenance.erasure_records import missing_from
@@ -99,7 +99,7 @@ def serving_part(judgement: Judgement) -> list[str]:
     Returns:
         Markdown, a line each; nothing where there is nothing to say.
     """
-    found: Rehearsal | None = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
+    found: SandboxRun | None = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
     if found is None:
         return []
     said = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from refit.gate.evaluations import Judgement
-from refit.monitoring.decide import Retrained
+from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.decisions import Decision, Finding
 from refit.monitoring.evidence import Evidence
 from refit.records.ledger import Entry, from_payload
@@ -144,7 +144,7 @@ def _decision(entry: Entry, decision: Decision) -> Part:
 
 
 def _retrain(entry: Entry) -> Part:
-    ended = from_payload(Retrained, entry.payload)
+    ended = from_payload(RetrainRecord, entry.payload)
     return {
         "id": entry.id,
         "at": f"{entry.at:%Y-%m-%d %H:%M}",

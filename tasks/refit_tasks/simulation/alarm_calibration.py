@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refit.data.fingerprint import bottom_k_sample
-from refit.drift.binning import anchor_of, blocks_of
-from refit.drift.comparison import Reference, compare, reference_of
-from refit.drift.power import CalibrationResult, alarmed, plant, plantable
-from refit.drift.profile import Profile, profile
+from refit.drift.binning import count_blocks, make_binning
+from refit.drift.comparison import Reference, compare_with_reference, make_reference
+from refit.drift.power import CalibrationResult, any_alarm, applicable_changes, apply_change
+from refit.drift.profile import Profile, build_profile
 from refit.errors import NotEnoughData, ProjectError
 from refit.monitoring.label_maturity import window_length
 from refit.policies.monitoring import DriftPolicy
@@ -81,7 +81,7 @@ def calibrate(definition: Project, champion: Champion, seed: int) -> Calibration
     for place, part in enumerate(parts, start=1):
         found.append(_unchanged(definition, part, policy))
         with_project(log, definition.name).info("%d of %d stretches without a change judged", place, len(parts))
-    fired = sum(alarmed(windows, policy) for windows in found)
+    fired = sum(any_alarm(windows, policy) for windows in found)
     calibrated = all(drift.calibrated for windows in found for drift in windows)
     power = _power(definition, parts[:: max(1, len(parts) // PLANTED)][:PLANTED], policy, np.random.default_rng(seed))
     return CalibrationResult(
@@ -142,17 +142,17 @@ def _without(timestamp: str, rows: pa.Table, start: datetime, length: timedelta)
 def _unchanged(definition: Project, part: _Part, policy: DriftPolicy) -> list[Drift]:
     columns = [name for name in part.rest.column_names if name != definition.timestamp]
     data = _profile(definition, part.rest, columns)
-    reference = reference_of(data, None, 0)
+    reference = make_reference(data, None, 0)
     cells = data.anchors.unblocked()
     return [
-        compare(reference, profile([rows], cells, definition.timestamp), None, window, policy)
+        compare_with_reference(reference, build_profile([rows], cells, definition.timestamp), None, window, policy)
         for window, rows in part.windows
     ]
 
 
 def _profile(definition: Project, rows: pa.Table, columns: list[str]) -> Profile:
     times = rows.column(definition.timestamp).cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
-    return profile([rows], anchor_of(rows, columns, times, blocks_of(rows.num_rows)), definition.timestamp)
+    return build_profile([rows], make_binning(rows, columns, times, count_blocks(rows.num_rows)), definition.timestamp)
 
 
 def _power(
@@ -165,8 +165,8 @@ def _power(
     for place, name in enumerate(columns, start=1):
         for part in parts:
             reference = Reference(_profile(definition, part.rest, [name]), None, 0.5, 1.0)
-            for change in plantable(part.rest.column(name)):
-                found = alarmed(_changed(definition, reference, part, name, change, alone, rng), alone)
+            for change in applicable_changes(part.rest.column(name)):
+                found = any_alarm(_changed(definition, reference, part, name, change, alone, rng), alone)
                 hits[change][name].append(found)
         with_project(log, definition.name).info("changes planted in %d of %d columns", place, len(columns))
     return {
@@ -185,10 +185,10 @@ def _changed(
 ) -> list[Drift]:
     found = []
     for window, rows in part.windows:
-        values = plant(rows.column(name), change, part.rest.column(name), rng)
+        values = apply_change(rows.column(name), change, part.rest.column(name), rng)
         changed = rows.set_column(rows.column_names.index(name), name, values)
-        current = profile([changed], reference.data.anchors.unblocked(), definition.timestamp)
-        found.append(compare(reference, current, None, window, policy))
+        current = build_profile([changed], reference.data.anchors.unblocked(), definition.timestamp)
+        found.append(compare_with_reference(reference, current, None, window, policy))
     return found
 
 

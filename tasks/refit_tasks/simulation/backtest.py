@@ -20,8 +20,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
-from refit.backtest.policies import DEFAULT, OWN, PRESETS, Preset, own
-from refit.backtest.replay import Progress, replay
+from refit.backtest.policies import DEFAULT, OWN, PRESETS, Preset, make_preset
+from refit.backtest.replay import Progress, replay_history
 from refit.backtest.results import BacktestResult
 from refit.data.chunks import FRAMES, split_frame
 from refit.errors import NotEnoughData, ProjectError
@@ -96,7 +96,7 @@ def choose_presets(definition: Project, names: Iterable[str]) -> dict[str, Prese
 
 def _preset(definition: Project, name: str) -> tuple[str, Preset]:
     if name == OWN:
-        return name, own(definition.monitoring)
+        return name, make_preset(definition.monitoring)
     if name in PRESETS:
         return name, PRESETS[name]
     file = Path(name)
@@ -104,7 +104,7 @@ def _preset(definition: Project, name: str) -> tuple[str, Preset]:
         known = ", ".join([*PRESETS, OWN])
         raise ProjectError(f"{name!r} is no policy: use one of {known}, or the path of a JSON file with one")
     try:
-        return file.stem, own(MonitoringPolicy.model_validate(json.loads(file.read_text())))
+        return file.stem, make_preset(MonitoringPolicy.model_validate(json.loads(file.read_text())))
     except (ValidationError, ValueError, OSError) as fault:
         reason = _first_mistake(fault) if isinstance(fault, ValidationError) else str(fault)
         raise ProjectError(f"{name} holds no policy ({reason}): give JSON with fields of MonitoringPolicy") from fault
@@ -125,7 +125,7 @@ def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Pre
     )
     try:
         with foreign_code(definition):
-            return replay(definition, rows, presets, windows, executor, _telling(definition, len(presets)))
+            return replay_history(definition, rows, presets, windows, executor, _telling(definition, len(presets)))
     finally:
         executor.shutdown()
 

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
-from refit.gate.slices import cut
+from refit.gate.slices import cut_slices
 from refit.project import Project
 from refit.records.references import SnapshotRef
 from refit.windows import Window
@@ -65,7 +65,7 @@ def _with_leak(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
 
 def ruined_slice(bench: SelfTestData) -> FaultyChallenger | None:
     """Says the opposite in one slice of a category."""
-    slices = cut(bench.definition, bench.holdout)
+    slices = cut_slices(bench.definition, bench.holdout)
     texts = [name.partition(" = ") for name in slices if " = " in name]
     named = [
         (column, value) for column, _, value in texts if column in bench.definition.features_of(bench.holdout.columns)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from refit.errors import NotEnoughData
-from refit.gate.comparison import Candidate, HoldoutData, compare
+from refit.gate.comparison import Candidate, HoldoutData, compare_on_holdout
 from refit.gate.decide import decide
 from refit.project import Project
 from refit.records.verdicts import Verdict
@@ -122,7 +122,7 @@ def _judged(plant: FaultyChallenger, honest: SelfTestData) -> Verdict:
     ground = HoldoutData(
         bench.ref(bench.holdout), bench.holdout, bench.train[definition.target], bench.train, rehearsal
     )
-    return decide(compare(definition, challenger, champion, ground), definition.gate)
+    return decide(compare_on_holdout(definition, challenger, champion, ground), definition.gate)
 
 
 def _pad(directory: Path, size: int) -> None:

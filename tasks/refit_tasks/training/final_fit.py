@@ -9,10 +9,10 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
-from refit.gate.decide import rehearsed
+from refit.gate.decide import check_serving
 from refit.gate.evaluations import Judgement
-from refit.gate.evidence import Rehearsal
-from refit.gate.paired_tests import bound_refit
+from refit.gate.evidence import SandboxRun
+from refit.gate.paired_tests import check_refit
 from refit.project import Project
 from refit.records.references import ModelRef, Split
 from refit.records.verdicts import Reason
@@ -58,11 +58,11 @@ def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgem
     return replace(judgement, served=served if bound.passed else None, bound=bound, rehearsal=rehearsal)
 
 
-def _bound(definition: Project, served: ModelRef, rehearsal: Rehearsal, judgement: Judgement) -> Reason:
+def _bound(definition: Project, served: ModelRef, rehearsal: SandboxRun, judgement: Judgement) -> Reason:
     """Holds the model against the judged one, and its stored form against the rules on serving."""
     compared = judgement.comparison
-    bound = bound_refit(evaluate_again(definition, served, compared), compared, judgement.policy)
-    failed = [reason for reason in rehearsed(rehearsal, judgement.policy) if not reason.passed]
+    bound = check_refit(evaluate_again(definition, served, compared), compared, judgement.policy)
+    failed = [reason for reason in check_serving(rehearsal, judgement.policy) if not reason.passed]
     if not failed:
         return bound
     sentence = f"fitted again on all rows, it may not serve: {failed[0].sentence}"

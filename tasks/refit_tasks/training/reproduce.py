@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.errors import CannotReproduce
-from refit.gate.comparison import Candidate, answers_of
+from refit.gate.comparison import Candidate, predict_holdout
 from refit.gate.evaluations import Judgement
 from refit.gate.serving_parity import AGREEMENT
 from refit.modelling.predictions import Predictions, prediction_distance
@@ -133,4 +133,4 @@ def _model(judgement: Judgement, stored: Predictions, differs: tuple[RecipeChang
 
 
 def _asked(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:
-    return answers_of(definition, Candidate("the model", model, trained_on), rows)
+    return predict_holdout(definition, Candidate("the model", model, trained_on), rows)

@@ -12,9 +12,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from refit import GatePolicy, MonitoringPolicy, Project, TrainingPolicy
-from refit.backtest.history import FIRST_WINDOWS, Past
-from refit.backtest.policies import NEVER, PRESETS, Preset, own
-from refit.backtest.replay import replay
+from refit.backtest.history import FIRST_WINDOWS, LabelledHistory
+from refit.backtest.policies import NEVER, PRESETS, Preset, make_preset
+from refit.backtest.replay import replay_history
 from refit.backtest.results import BacktestResult
 from refit.errors import NotEnoughData
 from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy
@@ -45,7 +45,7 @@ def trainings(result: BacktestResult, name: str) -> list[int]:
 @pytest.fixture(scope="module")
 def result() -> BacktestResult:
     names = ("every_window", "every_4th", "fixed_psi", "performance_drop", "default")
-    return replay(project(), rows(), {name: PRESETS[name] for name in names}, WINDOWS)
+    return replay_history(project(), rows(), {name: PRESETS[name] for name in names}, WINDOWS)
 
 
 def test_never_is_always_there_and_everything_is_relative_to_it(result: BacktestResult) -> None:
@@ -71,8 +71,8 @@ def test_each_policy_trains_when_its_rule_says(result: BacktestResult) -> None:
 def test_policies_that_train_on_the_same_rows_share_the_training(result: BacktestResult) -> None:
     asked = sum(each.trainings for each in result.policies.values())
     assert result.fits < 2 * (asked + 1), "each training is a judged fit and one on all rows"
-    alone = replay(project(), rows(), {"every_window": PRESETS["every_window"]}, WINDOWS)
-    twice = replay(project(), rows(), {"one": PRESETS["every_window"], "two": PRESETS["every_window"]}, WINDOWS)
+    alone = replay_history(project(), rows(), {"every_window": PRESETS["every_window"]}, WINDOWS)
+    twice = replay_history(project(), rows(), {"one": PRESETS["every_window"], "two": PRESETS["every_window"]}, WINDOWS)
     assert twice.fits == alone.fits
     assert twice.policies["one"] == twice.policies["two"] == alone.policies["every_window"]
 
@@ -80,8 +80,8 @@ def test_policies_that_train_on_the_same_rows_share_the_training(result: Backtes
 def test_nothing_is_known_before_its_time() -> None:
     """What comes later cannot change what was decided or lost before."""
     names = ("performance_drop", "default")
-    whole = replay(project(), rows(), {name: PRESETS[name] for name in names}, WINDOWS)
-    other = replay(project(), rows(turn=8), {name: PRESETS[name] for name in names}, WINDOWS)
+    whole = replay_history(project(), rows(), {name: PRESETS[name] for name in names}, WINDOWS)
+    other = replay_history(project(), rows(turn=8), {name: PRESETS[name] for name in names}, WINDOWS)
     for name in names:
         first, second = whole.policies[name], other.policies[name]
         assert first.losses[: TURN - FIRST_WINDOWS] == second.losses[: TURN - FIRST_WINDOWS]
@@ -92,20 +92,20 @@ def test_nothing_is_known_before_its_time() -> None:
 def test_labels_that_come_late_are_learned_from_late(windows: float, first: int) -> None:
     """Rows that show the change have to be labelled, and a fresh model needs some a label delay before them."""
     late = project(label_delay=windows * ROWS * timedelta(hours=1))
-    result = replay(late, rows(), {"default": PRESETS["default"]}, WINDOWS)
+    result = replay_history(late, rows(), {"default": PRESETS["default"]}, WINDOWS)
     assert trainings(result, "default")[0] == first
 
 
 def test_where_labels_come_very_late_the_first_champion_serves_later() -> None:
     late = project(label_delay=2 * ROWS * timedelta(hours=1))
-    result = replay(late, rows(), {"every_window": PRESETS["every_window"]}, WINDOWS)
+    result = replay_history(late, rows(), {"every_window": PRESETS["every_window"]}, WINDOWS)
     assert len(result.scored) == WINDOWS - 5
     assert trainings(result, "every_window") == list(range(5, WINDOWS - 1))
 
 
 def test_mature_rows_are_those_whose_delay_has_passed() -> None:
     delay = timedelta(hours=100)
-    past = Past.of(project(label_delay=delay), rows(), WINDOWS)
+    past = LabelledHistory.of(project(label_delay=delay), rows(), WINDOWS)
     as_of = past.windows[3].end
     assert past.newest(past.mature(as_of)) <= as_of - delay + timedelta(microseconds=1)
     assert past.count(past.mature(as_of)) == 4 * ROWS - 100 + 1
@@ -115,13 +115,13 @@ def test_mature_rows_are_those_whose_delay_has_passed() -> None:
 def test_it_is_the_same_with_an_executor(result: BacktestResult) -> None:
     names = ("every_window", "every_4th", "fixed_psi", "performance_drop", "default")
     with ThreadPoolExecutor(1) as executor:
-        other = replay(project(), rows(), {name: PRESETS[name] for name in names}, WINDOWS, executor)
+        other = replay_history(project(), rows(), {name: PRESETS[name] for name in names}, WINDOWS, executor)
     assert other == result
 
 
 def test_the_gate_stands_between_a_training_and_its_service() -> None:
     strict = project(gate=GatePolicy(floor=-1.0))  # a mean absolute error that is reached before the turn alone
-    result = replay(strict, rows(), {"every_window": PRESETS["every_window"]}, WINDOWS)
+    result = replay_history(strict, rows(), {"every_window": PRESETS["every_window"]}, WINDOWS)
     every = result.policies["every_window"]
     assert every.promotions < every.trainings
     assert {event.what for event in every.events} == {"retrain", "promotion", "rejection"}
@@ -133,20 +133,20 @@ def test_the_budget_holds_over_any_28_windows() -> None:
         performance=None,
         budget=BudgetPolicy(retrains=2, burst=2),
     )
-    result = replay(project(), rows(), {"eager": own(eager)}, WINDOWS)
+    result = replay_history(project(), rows(), {"eager": make_preset(eager)}, WINDOWS)
     assert trainings(result, "eager") == [2, 3]
 
 
 def test_alerts_are_told_and_change_nothing() -> None:
     watching = Preset(MonitoringPolicy(drift=None, probe=None, performance=PerformancePolicy(then="alert")))
-    result = replay(project(), rows(), {"watching": watching}, WINDOWS)
+    result = replay_history(project(), rows(), {"watching": watching}, WINDOWS)
     assert result.policies["watching"].losses == result.policies[NEVER].losses
 
 
 @pytest.mark.parametrize(("count", "windows", "why"), [(100, 10, "cannot be cut"), (400, 10, "no first champion")])
 def test_too_few_rows_are_said(count: int, windows: int, why: str) -> None:
     with pytest.raises(NotEnoughData, match=why):
-        replay(project(), rows()[:count], {}, windows)
+        replay_history(project(), rows()[:count], {}, windows)
 
 
 def test_json_has_the_keys_of_the_design(result: BacktestResult) -> None:

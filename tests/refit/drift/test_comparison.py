@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 from benchmarks.false_alarms import PLANTED, with_drift, without_drift
-from refit.drift.binning import anchor_of, blocks_of
-from refit.drift.comparison import compare, reference_of
-from refit.drift.domain_classifier import iterative_proportional_fit, sampling_noise
-from refit.drift.null_distribution import Expected
-from refit.drift.profile import profile
+from refit.drift.binning import count_blocks, make_binning
+from refit.drift.comparison import compare_with_reference, make_reference
+from refit.drift.domain_classifier import auc_noise, iterative_proportional_fit
+from refit.drift.null_distribution import NullDistribution
+from refit.drift.profile import build_profile
 from refit.policies.monitoring import DriftPolicy
 from refit.records.drift_findings import Drift
 from refit.windows import Window
@@ -32,9 +32,9 @@ def normal(rows: int, seed: int, mean: float = 0.0, columns: int = 1) -> pa.Tabl
 
 def compared(old: pa.Table, new: pa.Table, policy: DriftPolicy | None = None) -> Drift:
     names = [name for name in old.column_names if name != "at"]
-    data = profile([old], anchor_of(old, names, old["at"].to_numpy(), blocks_of(old.num_rows)), "at")
-    current = profile([new], data.anchors.unblocked(), "at")
-    return compare(reference_of(data, None, 0), current, None, WINDOW, policy or DriftPolicy())
+    data = build_profile([old], make_binning(old, names, old["at"].to_numpy(), count_blocks(old.num_rows)), "at")
+    current = build_profile([new], data.anchors.unblocked(), "at")
+    return compare_with_reference(make_reference(data, None, 0), current, None, WINDOW, policy or DriftPolicy())
 
 
 def test_a_change_that_is_significant_but_small_is_no_drift() -> None:
@@ -100,7 +100,7 @@ def test_rows_that_move_by_themselves_raise_no_alarm(move: str, repeats: int) ->
 
 def test_without_movement_the_p_value_is_that_of_chi_squared() -> None:
     terms = np.array([0.02, -0.03, 0.01, 0.015])
-    found = Expected(noise=0.0003, freedom=3.0).p_value(terms)
+    found = NullDistribution(noise=0.0003, freedom=3.0).p_value(terms)
     assert found == pytest.approx(stats.chi2.sf(np.square(terms).sum() / 0.0003, 3), rel=1e-9)
 
 
@@ -108,7 +108,7 @@ def test_the_noise_of_the_auc_is_that_of_the_test_of_mann_and_whitney() -> None:
     one, other = np.random.default_rng(8).normal(size=(2, 300))
     found = stats.mannwhitneyu(one + 0.2, other, alternative="greater", method="asymptotic", use_continuity=False)
     auc = found.statistic / 300**2
-    assert sampling_noise(300, 300, found.pvalue) == pytest.approx(auc - 0.5, rel=1e-9)
+    assert auc_noise(300, 300, found.pvalue) == pytest.approx(auc - 0.5, rel=1e-9)
 
 
 def test_raking_gives_the_margins_and_keeps_the_odds() -> None:

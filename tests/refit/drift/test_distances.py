@@ -7,9 +7,9 @@ from scipy import stats
 from scipy.spatial import distance
 
 from refit.drift import distances as measures
-from refit.drift.binning import anchor_of
-from refit.drift.comparison import change
-from refit.drift.profile import profile
+from refit.drift.binning import make_binning
+from refit.drift.comparison import measure_distances
+from refit.drift.profile import build_profile
 
 DRAWS = {
     "normal": lambda rng, n, moved: rng.normal(0.1 * moved, 1 + 0.1 * moved, n),
@@ -40,9 +40,9 @@ def test_distances_are_those_of_scipy(kind, moved):
     rng = np.random.default_rng(3)
     old, new = DRAWS[kind](rng, 40_000, 0), DRAWS[kind](rng, 20_000, moved)
     gaps = np.where(rng.random(40_000) < 0.05, np.nan, old), np.where(rng.random(20_000) < 0.15, np.nan, new)
-    anchors = anchor_of(pa.table({"x": gaps[0][:20_000]}), ["x"], None, 1)
-    reference, current = (profile([pa.table({"x": values})], anchors, None) for values in gaps)
-    found = change(reference, current, "x")
+    anchors = make_binning(pa.table({"x": gaps[0][:20_000]}), ["x"], None, 1)
+    reference, current = (build_profile([pa.table({"x": values})], anchors, None) for values in gaps)
+    found = measure_distances(reference, current, "x")
     old, new = (values[~np.isnan(values)] for values in gaps)
     assert found.kolmogorov_smirnov == pytest.approx(stats.ks_2samp(old, new).statistic, abs=1e-3)
     assert found.distance == pytest.approx(

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from refit.drift.domain_classifier import natural_limit, sampling_noise, tell_apart
+from refit.drift.domain_classifier import auc_noise, classifier_auc, estimate_auc_limit
 from tests.support.simulated_drift import DECILES
 
 SIGNIFICANCE, ROWS = 0.001, 2_000
-"""As `compare` asks for, and as many rows as a profile keeps of a window of 5,000."""
+"""As `compare_with_reference` asks for, and as many rows as a profile keeps of a window of 5,000."""
 
 
 def codes(rng: np.random.Generator, correlation: float = 0.0, shift: float = 0.0) -> npt.NDArray[np.uint8]:
@@ -27,9 +27,9 @@ def share_found(correlation: float, shift: float, trials: int) -> int:
     hits = 0
     for trial in range(trials):
         reference = codes(rng)
-        mean, limit = natural_limit(reference, np.repeat(np.arange(100), ROWS // 100), SIGNIFICANCE, trial)
-        limit = max(limit, mean + sampling_noise(ROWS, ROWS, SIGNIFICANCE))
-        hits += tell_apart(reference, codes(rng, correlation, shift), trial) > limit
+        mean, limit = estimate_auc_limit(reference, np.repeat(np.arange(100), ROWS // 100), SIGNIFICANCE, trial)
+        limit = max(limit, mean + auc_noise(ROWS, ROWS, SIGNIFICANCE))
+        hits += classifier_auc(reference, codes(rng, correlation, shift), trial) > limit
     return hits
 
 
@@ -44,12 +44,12 @@ def test_columns_that_move_alone_are_not_told_apart(shift: float) -> None:
 
 def test_too_few_rows_or_columns_say_nothing() -> None:
     rows = codes(np.random.default_rng(0))
-    assert tell_apart(rows[:100], rows[:1000], 0) == 0.5
-    assert tell_apart(rows[:, :1], rows[:, :1], 0) == 0.5
-    assert natural_limit(rows[:500], np.zeros(500, np.intp), SIGNIFICANCE, 0) == (0.5, 0.53)
+    assert classifier_auc(rows[:100], rows[:1000], 0) == 0.5
+    assert classifier_auc(rows[:, :1], rows[:, :1], 0) == 0.5
+    assert estimate_auc_limit(rows[:500], np.zeros(500, np.intp), SIGNIFICANCE, 0) == (0.5, 0.53)
 
 
 def test_the_same_seed_gives_the_same_answer() -> None:
     rng = np.random.default_rng(1)
     old, new = codes(rng), codes(rng, 0.6)
-    assert tell_apart(old, new, 3) == tell_apart(old, new, 3)
+    assert classifier_auc(old, new, 3) == classifier_auc(old, new, 3)

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from benchmarks.false_alarms import DAY, MOVES, Move
-from refit.drift.calibration import change
+from refit.drift.calibration import compare_psi
 from tests.support.simulated_drift import (
     BLOCKS,
     CATEGORIES,
@@ -112,6 +112,6 @@ def test_missing_values_are_found_in_a_column_whose_mean_wanders() -> None:
     for _ in range(CHANGES):
         mean = wander(rng, 12, 1, 0.15, 0.0)[:, 0]
         reference = drawn(rng, number(mean[:10]), REFERENCE, BLOCKS)
-        found = [change(reference, drawn(rng, number(mean[[k]], missing=0.12), 5_000, 1)[0]) for k in (10, 11)]
+        found = [compare_psi(reference, drawn(rng, number(mean[[k]], missing=0.12), 5_000, 1)[0]) for k in (10, 11)]
         hits += all(each.p_value <= POLICY.significance / 20 and each.excess >= POLICY.size for each in found)
     assert hits >= LEAST

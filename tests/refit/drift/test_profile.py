@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refit.drift.binning import anchor_of, blocks_of
-from refit.drift.comparison import change
+from refit.drift.binning import count_blocks, make_binning
+from refit.drift.comparison import measure_distances
 from refit.drift.numeric_bins import TAIL
-from refit.drift.profile import merge, profile
-from refit.drift.serialization import from_bytes, to_bytes
+from refit.drift.profile import build_profile, merge_profiles
+from refit.drift.serialization import profile_from_bytes, profile_to_bytes
 from refit.errors import DataError
 
 ROWS = 6_000
@@ -44,8 +44,8 @@ def table(seed: int = 0, rows: int = ROWS) -> pa.Table:
 
 WHOLE = table()
 TIMES = WHOLE["at"].cast(pa.int64()).to_numpy()
-ANCHORS = anchor_of(WHOLE.slice(0, 4_000), WHOLE.column_names, TIMES, blocks_of(ROWS))
-REFERENCE = profile([WHOLE], ANCHORS, "at")
+ANCHORS = make_binning(WHOLE.slice(0, 4_000), WHOLE.column_names, TIMES, count_blocks(ROWS))
+REFERENCE = build_profile([WHOLE], ANCHORS, "at")
 
 
 @settings(max_examples=15, deadline=None)
@@ -54,9 +54,9 @@ def test_parts_add_up_to_the_whole_bit_for_bit(seed, cuts, threads):
     shuffled = WHOLE.take(pa.array(np.random.default_rng(seed).permutation(ROWS)))
     edges = [0, *sorted(cuts), ROWS]
     parts = [shuffled.slice(one, two - one) for one, two in pairwise(edges)]
-    profiles = [profile(part.to_batches(), ANCHORS, "at", threads) for part in parts]
-    assert to_bytes(merge(profiles)) == to_bytes(REFERENCE)
-    assert to_bytes(profile(parts, ANCHORS, "at", threads)) == to_bytes(REFERENCE)
+    profiles = [build_profile(part.to_batches(), ANCHORS, "at", threads) for part in parts]
+    assert profile_to_bytes(merge_profiles(profiles)) == profile_to_bytes(REFERENCE)
+    assert profile_to_bytes(build_profile(parts, ANCHORS, "at", threads)) == profile_to_bytes(REFERENCE)
 
 
 @settings(max_examples=25, deadline=None)
@@ -64,19 +64,19 @@ def test_parts_add_up_to_the_whole_bit_for_bit(seed, cuts, threads):
 def test_rows_that_repeat_merge_exactly_too(rows, data):
     numbers, texts = zip(*rows, strict=True)
     whole = pa.table({"x": pa.array(numbers, pa.float64()), "c": pa.array(texts, pa.string())})
-    anchors = anchor_of(whole, ["x", "c"], None, 1)
+    anchors = make_binning(whole, ["x", "c"], None, 1)
     cut = data.draw(st.integers(0, len(rows)))
-    parts = [profile([whole.slice(cut)], anchors, None), profile([whole.slice(0, cut)], anchors, None)]
-    assert to_bytes(merge(parts)) == to_bytes(profile([whole], anchors, None))
-    assert merge(parts).sample.weights.sum() == len(rows)
+    parts = [build_profile([whole.slice(cut)], anchors, None), build_profile([whole.slice(0, cut)], anchors, None)]
+    assert profile_to_bytes(merge_profiles(parts)) == profile_to_bytes(build_profile([whole], anchors, None))
+    assert merge_profiles(parts).sample.weights.sum() == len(rows)
 
 
 @pytest.mark.parametrize("column", WHOLE.column_names)
 def test_every_row_is_counted_once(column):
     coarse = REFERENCE.coarse(column)
-    assert coarse.shape == (blocks_of(ROWS), len(REFERENCE.cell_names(column)))
+    assert coarse.shape == (count_blocks(ROWS), len(REFERENCE.cell_names(column)))
     assert coarse.sum() == REFERENCE.fine(column).sum() + REFERENCE.missing(column) == ROWS
-    assert (coarse.sum(axis=1) == ROWS / blocks_of(ROWS)).all()
+    assert (coarse.sum(axis=1) == ROWS / count_blocks(ROWS)).all()
     assert coarse[:, -2].sum() == 0
 
 
@@ -92,18 +92,18 @@ def test_missing_values_and_infinities_have_their_places():
 
 
 def test_blocked_counts_and_later_ones_agree():
-    later = profile(WHOLE.to_batches(1_000), REFERENCE.anchors.unblocked(), "at")
+    later = build_profile(WHOLE.to_batches(1_000), REFERENCE.anchors.unblocked(), "at")
     for column in WHOLE.column_names:
         assert (later.coarse(column) == REFERENCE.coarse(column).sum(axis=0)).all()
-        found = change(REFERENCE, later, column)
+        found = measure_distances(REFERENCE, later, column)
         assert (found.psi, found.distance, found.unseen, found.missing_change) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_a_category_that_the_sample_missed_is_not_unseen():
     reference = pa.table({"c": ["a"] * 5_000 + ["rare"] * 40})
-    anchors = anchor_of(reference.slice(0, 5_000), ["c"], None, 1)
-    cells = profile([reference], anchors, None).anchors.unblocked()
-    current = profile([pa.table({"c": ["a", "rare", "rare", "new", None]})], cells, None)
+    anchors = make_binning(reference.slice(0, 5_000), ["c"], None, 1)
+    cells = build_profile([reference], anchors, None).anchors.unblocked()
+    current = build_profile([pa.table({"c": ["a", "rare", "rare", "new", None]})], cells, None)
     assert dict(zip(current.cell_names("c"), current.coarse("c")[0].tolist(), strict=True)) == {
         "a": 1,
         "other": 2,
@@ -114,15 +114,17 @@ def test_a_category_that_the_sample_missed_is_not_unseen():
 
 def test_where_new_categories_are_a_habit_they_are_no_news():
     names = [f"order {number}" for number in range(3_000)]
-    reference = profile([pa.table({"c": names})], anchor_of(pa.table({"c": names[:500]}), ["c"], None, 1), None)
-    current = profile([pa.table({"c": ["order 3001", "order 3002"]})], reference.anchors.unblocked(), None)
+    reference = build_profile(
+        [pa.table({"c": names})], make_binning(pa.table({"c": names[:500]}), ["c"], None, 1), None
+    )
+    current = build_profile([pa.table({"c": ["order 3001", "order 3002"]})], reference.anchors.unblocked(), None)
     assert current.coarse("c")[0, -2] == 0
 
 
 def test_a_constant_notices_any_other_value():
     cells = REFERENCE.anchors.unblocked()
     changed = WHOLE.set_column(3, "constant", pa.array(np.where(np.arange(ROWS) % 2, 3.7, 3.8)))
-    found = change(REFERENCE, profile([changed], cells, "at"), "constant")
+    found = measure_distances(REFERENCE, build_profile([changed], cells, "at"), "constant")
     assert found.psi > 0.5
     assert found.distance == pytest.approx(0.05, rel=1e-3)  # in its own unit
 
@@ -130,7 +132,7 @@ def test_a_constant_notices_any_other_value():
 def test_the_sample_is_even_over_time_and_bounded():
     codes, blocks = REFERENCE.sampled()
     assert codes.shape == (2_000, len(WHOLE.column_names))
-    expected = 2_000 / blocks_of(ROWS)
+    expected = 2_000 / count_blocks(ROWS)
     assert np.abs(np.bincount(blocks) - expected).max() < 5 * np.sqrt(expected)
     truth = REFERENCE.columns.index("truth")
     whole = REFERENCE.coarse("truth").sum(axis=0) / ROWS
@@ -139,38 +141,40 @@ def test_the_sample_is_even_over_time_and_bounded():
 
 def test_a_row_that_repeats_is_sampled_as_often_as_it_stands():
     rows = pa.table({"c": ["a"] * 9_000 + ["b"] * 1_000})
-    codes, _ = profile([rows], anchor_of(rows, ["c"], None, 1), None).sampled()
+    codes, _ = build_profile([rows], make_binning(rows, ["c"], None, 1), None).sampled()
     assert np.bincount(codes[:, 0]).tolist() == [1_800, 200]
 
 
 def test_other_cells_and_other_types_are_refused():
-    other = anchor_of(WHOLE.slice(0, 100), WHOLE.column_names, TIMES, 2)
+    other = make_binning(WHOLE.slice(0, 100), WHOLE.column_names, TIMES, 2)
     with pytest.raises(ValueError, match="different cells"):
-        merge([REFERENCE, profile([WHOLE], other, "at")])
+        merge_profiles([REFERENCE, build_profile([WHOLE], other, "at")])
     with pytest.raises(DataError, match="'constant' is of type string"):
-        profile([WHOLE.set_column(3, "constant", pa.array(["x"] * ROWS))], ANCHORS, "at")
+        build_profile([WHOLE.set_column(3, "constant", pa.array(["x"] * ROWS))], ANCHORS, "at")
 
 
 def test_no_rows_have_a_profile():
-    nothing = profile([WHOLE.slice(0, 0)], REFERENCE.anchors.unblocked(), "at")
+    nothing = build_profile([WHOLE.slice(0, 0)], REFERENCE.anchors.unblocked(), "at")
     assert nothing.rows == 0
     assert nothing.sampled()[0].shape == (0, len(WHOLE.column_names))
-    assert all(change(REFERENCE, nothing, column).psi == 0 for column in WHOLE.column_names)
-    assert to_bytes(merge([REFERENCE, profile([], ANCHORS, "at")])) == to_bytes(REFERENCE)
+    assert all(measure_distances(REFERENCE, nothing, column).psi == 0 for column in WHOLE.column_names)
+    assert profile_to_bytes(merge_profiles([REFERENCE, build_profile([], ANCHORS, "at")])) == profile_to_bytes(
+        REFERENCE
+    )
 
 
 def test_stored_bytes_give_the_profile_back():
-    data = to_bytes(REFERENCE, {"limit": 0.6})
-    again, extra = from_bytes(data)
+    data = profile_to_bytes(REFERENCE, {"limit": 0.6})
+    again, extra = profile_from_bytes(data)
     assert extra == {"limit": 0.6}
-    assert to_bytes(again, extra) == data
+    assert profile_to_bytes(again, extra) == data
     assert again.anchors == REFERENCE.anchors
-    assert to_bytes(profile([WHOLE], again.base, "at")) == to_bytes(REFERENCE)
+    assert profile_to_bytes(build_profile([WHOLE], again.base, "at")) == profile_to_bytes(REFERENCE)
 
 
 def test_the_last_sampled_row_is_counted_in_every_part():
     values = np.random.default_rng(1).permutation(np.repeat(np.arange(3_000.0), 4))
     rows = pa.table({"x": values})
-    anchors = anchor_of(rows, ["x"], None, 1)
-    assert (profile([rows], anchors, None).sample.weights == 4).all()
-    assert (profile([rows, rows], anchors, None).sample.weights == 8).all()
+    anchors = make_binning(rows, ["x"], None, 1)
+    assert (build_profile([rows], anchors, None).sample.weights == 4).all()
+    assert (build_profile([rows, rows], anchors, None).sample.weights == 8).all()

@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 
 from refit import GatePolicy
 from refit.data.split import time_blocks
-from refit.gate.calibration import calibrated, error, measure
+from refit.gate.calibration import calibration_error, check_calibration, measure_calibration
 from refit.gate.evidence import Calibration
 from refit.modelling.predictions import Predictions
 from tests.support.simulated_challengers import classified, evidence_of, noisy, too_sure
@@ -39,11 +39,11 @@ def answers(model: BaseEstimator, truth: pd.Series = TRUTH) -> Predictions:
 
 
 def test_a_model_that_says_what_comes_true_has_hardly_an_error_and_one_too_sure_has() -> None:
-    found = measure(answers(LogisticRegression()), None, TRUTH, BLOCKS)
+    found = measure_calibration(answers(LogisticRegression()), None, TRUTH, BLOCKS)
     assert found is not None
     assert found.challenger < 0.02
     assert (found.champion, found.deviation) == (None, None)
-    sure = measure(answers(TooSure()), answers(LogisticRegression()), TRUTH, BLOCKS)
+    sure = measure_calibration(answers(TooSure()), answers(LogisticRegression()), TRUTH, BLOCKS)
     assert sure is not None
     assert sure.champion == found.challenger
     assert sure.challenger > 0.1
@@ -53,7 +53,7 @@ def test_a_model_that_says_what_comes_true_has_hardly_an_error_and_one_too_sure_
 
 def test_of_more_classes_it_is_the_likeliest_that_counts() -> None:
     truth = TRUTH.where(FEATURES["x"] < 0.5, "lost")
-    found = measure(answers(TooSure(), truth), answers(LogisticRegression(), truth), truth, BLOCKS)
+    found = measure_calibration(answers(TooSure(), truth), answers(LogisticRegression(), truth), truth, BLOCKS)
     assert found is not None
     assert found.champion is not None
     assert found.challenger > found.champion + 0.05
@@ -62,11 +62,11 @@ def test_of_more_classes_it_is_the_likeliest_that_counts() -> None:
 @pytest.mark.parametrize("model", [LinearSVC(), LinearRegression()], ids=["classes alone", "numbers"])
 def test_what_gives_no_probabilities_has_no_calibration(model: BaseEstimator) -> None:
     truth = TRUTH if isinstance(model, LinearSVC) else FEATURES["x"]
-    assert measure(answers(model, truth), None, truth, BLOCKS) is None
+    assert measure_calibration(answers(model, truth), None, truth, BLOCKS) is None
 
 
 def test_a_champion_without_probabilities_is_none_to_compare_with() -> None:
-    found = measure(answers(LogisticRegression()), answers(LinearSVC()), TRUTH, BLOCKS)
+    found = measure_calibration(answers(LogisticRegression()), answers(LinearSVC()), TRUTH, BLOCKS)
     assert found is not None
     assert (found.champion, found.deviation) == (None, None)
 
@@ -74,14 +74,14 @@ def test_a_champion_without_probabilities_is_none_to_compare_with() -> None:
 def test_equal_probabilities_share_a_bin_whenever_they_came() -> None:
     """The share of true ones falls with time; a model that says the right mean throughout has no error by that."""
     came = (np.arange(ROWS) % 10 < np.linspace(8, 2, ROWS)).astype(float)
-    assert error(np.full(ROWS, came.mean()), came) == 0
+    assert calibration_error(np.full(ROWS, came.mean()), came) == 0
 
 
 @pytest.mark.parametrize("rows", [1, 2, 50, 59, 61])
 def test_few_rows_show_no_more_than_chance(rows: int) -> None:
     rng = np.random.default_rng(rows)
     said = rng.random((400, rows))
-    errors = [error(each, (rng.random(rows) < each).astype(float)) for each in said]
+    errors = [calibration_error(each, (rng.random(rows) < each).astype(float)) for each in said]
     assert np.mean(np.square(errors)) < 1 / rows
 
 
@@ -114,7 +114,7 @@ def test_the_deviation_is_how_much_differences_vary_from_holdout_to_holdout() ->
     ],
 )
 def test_what_is_asked_of_calibration(found: Calibration, policy: GatePolicy, passed: bool) -> None:
-    reason = calibrated(found, policy)
+    reason = check_calibration(found, policy)
     assert (reason.check, reason.passed, reason.value) == ("calibration", passed, found.challenger)
     assert passed or reason.limit is not None
     assert passed or "calibrate the estimator" in reason.sentence
@@ -122,6 +122,6 @@ def test_what_is_asked_of_calibration(found: Calibration, policy: GatePolicy, pa
 
 @pytest.mark.parametrize(("most", "limit"), [(None, 0.07), (0.5, 0.07), (0.03, 0.03)])
 def test_the_lower_of_two_limits_is_shown(most: float | None, limit: float) -> None:
-    reason = calibrated(Calibration(0.01, 0.02, 0.01), GatePolicy(calibration_limit=most))
+    reason = check_calibration(Calibration(0.01, 0.02, 0.01), GatePolicy(calibration_limit=most))
     assert reason.passed
     assert reason.limit == pytest.approx(limit)

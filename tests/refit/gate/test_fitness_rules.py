@@ -11,11 +11,17 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from refit import GatePolicy, Project
 from refit.errors import ProjectError
-from refit.gate.evidence import Case, Rehearsal, Standing
-from refit.gate.fairness import fairness, measure_fairness
-from refit.gate.leakage import forbidden_features, inputs, leakage, measure_inputs
-from refit.gate.sanity import answers, measure_answers, newer_rows, not_the_champion, unseen_rows
-from refit.gate.serving_parity import latency, load_time, parity, size
+from refit.gate.evidence import Case, Eligibility, SandboxRun
+from refit.gate.fairness import check_fairness, measure_fairness
+from refit.gate.leakage import check_forbidden_features, check_inputs, check_leakage, measure_inputs
+from refit.gate.sanity import (
+    check_newer_rows,
+    check_not_the_champion,
+    check_predictions,
+    check_unseen_rows,
+    measure_predictions,
+)
+from refit.gate.serving_parity import check_latency, check_load_time, check_parity, check_size
 from refit.modelling.predictions import Predictions
 from refit.policies.gate import Budgets, FairnessPolicy
 
@@ -58,7 +64,7 @@ def project(kind="regression", **policy):
 def judged(said, training=(0.0, 10.0), probabilities=None, **policy):
     definition = project("regression" if probabilities is None else "classification", **policy)
     predictions = Predictions(Says(said, probabilities), pd.DataFrame({"x": np.zeros(len(said))}))
-    return answers(measure_answers(definition, predictions, pd.Series(training)))
+    return check_predictions(measure_predictions(definition, predictions, pd.Series(training)))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +98,7 @@ def test_classes_without_probabilities_are_counted():
     definition = project("classification")
     for said, passed in ((["a", "a"], False), (["a", "b"], True)):
         predictions = Predictions(Says(said), pd.DataFrame({"x": [0, 0]}))
-        assert answers(measure_answers(definition, predictions, pd.Series(["a", "b"]))).passed is passed
+        assert check_predictions(measure_predictions(definition, predictions, pd.Series(["a", "b"]))).passed is passed
 
 
 def looked_at(rows, features=("x", "town"), kind="regression", metric="neg_mean_absolute_error"):
@@ -106,11 +112,11 @@ def test_an_honest_feature_is_not_suspected_and_one_that_holds_the_label_is():
     honest = looked_at(ROWS)
     assert honest.strongest == "x"
     assert 0.2 < honest.strength < 0.5
-    assert leakage(honest, GatePolicy()).passed
+    assert check_leakage(honest, GatePolicy()).passed
     leaked = looked_at(ROWS.assign(copy=ROWS["y"] * 3 + 1), ("x", "town", "copy"))
     assert leaked.strongest == "copy"
-    assert not leakage(leaked, GatePolicy()).passed
-    assert leakage(leaked, GatePolicy(leakage=None)).passed
+    assert not check_leakage(leaked, GatePolicy()).passed
+    assert check_leakage(leaked, GatePolicy(leakage=None)).passed
 
 
 @pytest.mark.parametrize("write", [lambda late: late.map({True: "yes", False: "no"}), lambda late: late.astype(float)])
@@ -119,7 +125,7 @@ def test_the_label_is_found_however_it_is_written(write):
     rows = ROWS.assign(y=late.map({True: "late", False: "soon"}), town=write(late))
     found = looked_at(rows, kind="classification", metric="roc_auc")
     assert (found.strongest, found.strength) == ("town", 1.0)
-    reason = leakage(found, GatePolicy())
+    reason = check_leakage(found, GatePolicy())
     assert not reason.passed
     assert "'town' alone removes 100.0%" in reason.sentence
 
@@ -140,12 +146,12 @@ def test_features_are_the_projects_and_none_is_forbidden():
     definition = project()
     other = LinearRegression().fit(ROWS[["x"]].assign(user_id=1), ROWS["y"])
     found = measure_inputs(definition, other, ROWS.assign(user_id=1), ROWS.assign(user_id=1), "r2")
-    reason = inputs(found)
+    reason = check_inputs(found)
     assert (reason.passed, reason.value) == (False, 2)
     assert reason.sentence == "'user_id' is no feature of the project; it does not look at 'town'"
-    assert not forbidden_features(found, GatePolicy(forbidden=("*_id",))).passed
-    assert forbidden_features(found, GatePolicy(forbidden=("id_*",))).passed
-    assert inputs(looked_at(ROWS)).passed
+    assert not check_forbidden_features(found, GatePolicy(forbidden=("*_id",))).passed
+    assert check_forbidden_features(found, GatePolicy(forbidden=("id_*",))).passed
+    assert check_inputs(looked_at(ROWS)).passed
 
 
 def treated(said, came, names, **limits):
@@ -153,7 +159,7 @@ def treated(said, came, names, **limits):
     model = Says(np.array(said), np.zeros(len(said)))
     rows = pd.DataFrame({"town": pd.array(names, dtype="str")})
     found = measure_fairness(policy, Predictions(model, rows), pd.Series(came), rows)
-    return found, fairness(found, policy)
+    return found, check_fairness(found, policy)
 
 
 def test_groups_that_are_treated_alike_and_unlike():
@@ -193,42 +199,42 @@ def test_fairness_needs_its_column_and_two_classes():
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-GOOD = Standing(trained_until=NOON, champion_until=NOON - DAY, holdout_from=NOON + DAY, same_answers=False)
+GOOD = Eligibility(trained_until=NOON, champion_until=NOON - DAY, holdout_from=NOON + DAY, same_answers=False)
 
 
 def test_who_has_seen_the_holdout_is_not_judged_on_it():
-    assert unseen_rows(GOOD).passed
-    assert unseen_rows(replace(GOOD, holdout_from=NOON)).passed
-    late = unseen_rows(replace(GOOD, holdout_from=NOON - DAY))
+    assert check_unseen_rows(GOOD).passed
+    assert check_unseen_rows(replace(GOOD, holdout_from=NOON)).passed
+    late = check_unseen_rows(replace(GOOD, holdout_from=NOON - DAY))
     assert (late.passed, late.value) == (False, -24)
-    assert not unseen_rows(replace(GOOD, champion_until=NOON + 2 * DAY)).passed
+    assert not check_unseen_rows(replace(GOOD, champion_until=NOON + 2 * DAY)).passed
 
 
 def test_a_challenger_is_no_older_than_the_champion_and_another_model():
-    assert newer_rows(GOOD).passed
-    assert newer_rows(replace(GOOD, champion_until=NOON)).passed
-    stale = newer_rows(replace(GOOD, champion_until=NOON + DAY))
+    assert check_newer_rows(GOOD).passed
+    assert check_newer_rows(replace(GOOD, champion_until=NOON)).passed
+    stale = check_newer_rows(replace(GOOD, champion_until=NOON + DAY))
     assert (stale.passed, stale.value) == (False, -24)
-    assert newer_rows(replace(GOOD, champion_until=None)).passed
-    assert not_the_champion(GOOD).passed
-    assert not not_the_champion(replace(GOOD, same_answers=True)).passed
+    assert check_newer_rows(replace(GOOD, champion_until=None)).passed
+    assert check_not_the_champion(GOOD).passed
+    assert not check_not_the_champion(replace(GOOD, same_answers=True)).passed
 
 
-SERVED = Rehearsal(100, 1e-12, (Case("types", passed=True, sentence=""),), 0.5, 2.0, 3_000_000)
+SERVED = SandboxRun(100, 1e-12, (Case("types", passed=True, sentence=""),), 0.5, 2.0, 3_000_000)
 
 
 def test_a_model_serves_as_it_was_judged():
-    assert parity(SERVED).passed
-    assert not parity(replace(SERVED, difference=2e-9)).passed
-    assert not parity(replace(SERVED, difference=None)).passed
-    refused = parity(replace(SERVED, cases=(Case("types", passed=False, sentence="it refuses: no"),)))
+    assert check_parity(SERVED).passed
+    assert not check_parity(replace(SERVED, difference=2e-9)).passed
+    assert not check_parity(replace(SERVED, difference=None)).passed
+    refused = check_parity(replace(SERVED, cases=(Case("types", passed=False, sentence="it refuses: no"),)))
     assert (refused.passed, refused.sentence) == (False, "in a fresh process types: it refuses: no")
-    assert "the process died" in parity(replace(SERVED, fault="the process died")).sentence
+    assert "the process died" in check_parity(replace(SERVED, fault="the process died")).sentence
 
 
 @pytest.mark.parametrize(
     ("rule", "setting", "value"),
-    [(latency, "latency_ms", 2.0), (size, "size_mb", 3.0), (load_time, "load_seconds", 0.5)],
+    [(check_latency, "latency_ms", 2.0), (check_size, "size_mb", 3.0), (check_load_time, "load_seconds", 0.5)],
 )
 def test_budgets_are_kept_or_none_is_set(rule, setting, value):
     assert rule(SERVED, Budgets(**{setting: value})).passed

@@ -10,7 +10,7 @@ import pytest
 
 from refit import GatePolicy, Window
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.paired_tests import against_champion, margin
+from refit.gate.paired_tests import check_champion, margin
 from refit.policies.gate import CALIBRATION_SHARE, CHANGE_SHARE, SLICES_SHARE
 from refit.records.references import SnapshotRef
 from refit.records.verdicts import Reason
@@ -24,7 +24,7 @@ def judged(shift: float, policy: GatePolicy, noise: np.ndarray = NOISE) -> Reaso
     window = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
     one, other = (_evaluation(each) for each in (CHAMPION + noise + shift, CHAMPION))
     holdout = SnapshotRef("m", 1, window, 500, "f", labelled=True)
-    return against_champion(Comparison("roc_auc", holdout, one, other, other), other, policy)
+    return check_champion(Comparison("roc_auc", holdout, one, other, other), other, policy)
 
 
 def _evaluation(blocks: tuple[float, ...]) -> Evaluation:

@@ -13,7 +13,7 @@ from refit import GatePolicy, Window
 from refit.data.split import time_blocks
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.paired_tests import bound_refit
+from refit.gate.paired_tests import check_refit
 from refit.records.references import SnapshotRef
 from tests.support.simulation_sizes import at_most, sizes
 
@@ -144,7 +144,7 @@ def test_a_second_fit_that_is_as_good_falls_in_five_percent_and_one_that_is_wors
     holdout = SnapshotRef("m", 1, WINDOW, rows, "f", labelled=True)
     fallen = np.mean(
         [
-            not bound_refit(
+            not check_refit(
                 evaluation(again),
                 Comparison("neg_mean_absolute_error", holdout, evaluation(one), evaluation(one), None),
                 GatePolicy(),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from refit import GatePolicy
-from refit.gate.calibration import calibrated
-from refit.gate.slices import slices_not_worse
+from refit.gate.calibration import check_calibration
+from refit.gate.slices import check_slices
 from tests.support.simulated_challengers import classified, evidence_of, noisy, too_sure
 
 REPEATS, ROWS = 100, 3_000
@@ -19,7 +19,7 @@ def test_a_slice_of_a_tenth_of_the_rows_whose_answers_are_shuffled_is_found() ->
         said, other = noisy(rng, chance), noisy(rng, chance)
         said[places["town = c"]] = rng.permutation(said[places["town = c"]])
         found = evidence_of(truth, said, other, places).slices or ()
-        reason = slices_not_worse(found, GatePolicy(), with_champion=True)
+        reason = check_slices(found, GatePolicy(), with_champion=True)
         hits += not reason.passed and "where town = c (300 rows)" in reason.sentence
     assert hits >= 0.95 * REPEATS
 
@@ -31,5 +31,5 @@ def test_probabilities_that_are_too_sure_are_found_though_their_order_is_right()
         said, other = noisy(rng, chance), noisy(rng, chance)
         found = evidence_of(truth, too_sure(said), other, places).calibration
         assert found is not None
-        hits += not calibrated(found, GatePolicy()).passed
+        hits += not check_calibration(found, GatePolicy()).passed
     assert hits >= 0.95 * REPEATS

@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from refit import GatePolicy, Project
 from refit.errors import ProjectError
 from refit.gate.evidence import Slice
-from refit.gate.slices import cut, measure, paired_losses, row_losses, slices_not_worse
+from refit.gate.slices import check_slices, cut_slices, measure_slices, paired_losses, row_losses
 from refit.modelling.predictions import Predictions
 
 ROWS = 1_200
@@ -44,7 +44,7 @@ def project(**gate: Any) -> Project:
 
 
 def test_rows_are_cut_by_category_truth_value_missing_number_and_time_of_day() -> None:
-    found = cut(project(), FRAME)
+    found = cut_slices(project(), FRAME)
     quarters = {f"time of day = {hour:02d} to {hour + 6:02d} h UTC" for hour in (0, 6, 12, 18)}
     towns = {"town = north", "town = south"}  # the third has too few rows
     assert set(found) == quarters | towns | {"open = True", "open = False", "wind = missing"}
@@ -54,36 +54,36 @@ def test_rows_are_cut_by_category_truth_value_missing_number_and_time_of_day() -
 
 
 def test_smaller_slices_count_where_the_policy_says_so() -> None:
-    assert "town = islet" in cut(project(slice_rows=50), FRAME)
+    assert "town = islet" in cut_slices(project(slice_rows=50), FRAME)
 
 
 def test_the_project_names_columns_and_numbers_are_cut_into_quarters() -> None:
-    found = cut(project(slices=("wind",)), FRAME)
+    found = cut_slices(project(slices=("wind",)), FRAME)
     assert len(found) == 5
     assert sum(map(len, found.values())) == ROWS
     assert "wind = missing" in found
-    assert cut(project(slices=()), FRAME) == {}
-    assert len(cut(project(slices=("time of day",)), FRAME)) == 4
+    assert cut_slices(project(slices=()), FRAME) == {}
+    assert len(cut_slices(project(slices=("time of day",)), FRAME)) == 4
 
 
 def test_missing_categories_are_a_slice() -> None:
     gone = FRAME.assign(town=FRAME["town"].where(FRAME["town"] != "south").astype("category"))
-    assert np.array_equal(cut(project(), gone)["town = missing"], np.flatnonzero(FRAME["town"] == "south"))
+    assert np.array_equal(cut_slices(project(), gone)["town = missing"], np.flatnonzero(FRAME["town"] == "south"))
 
 
 def test_a_table_of_days_has_no_times_of_day() -> None:
     days = FRAME.assign(at=FRAME["at"].dt.floor("D"))
-    assert not [name for name in cut(project(), days) if name.startswith("time of day")]
+    assert not [name for name in cut_slices(project(), days) if name.startswith("time of day")]
 
 
 def test_of_many_slices_the_largest_forty_are_kept() -> None:
     many = pd.concat([FRAME] * 5, ignore_index=True).assign(order=[f"o{row % 60}" for row in range(5 * ROWS)])
-    assert len(cut(project(slices=("order",), slice_rows=50), many)) == 40
+    assert len(cut_slices(project(slices=("order",), slice_rows=50), many)) == 40
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(ProjectError, match=r"gate.slices names 'city', which is no column: use one of at, town, open"):
-        cut(project(slices=("city",)), FRAME)
+        cut_slices(project(slices=("city",)), FRAME)
 
 
 FEATURES = FRAME[["open"]].astype(float)
@@ -120,14 +120,14 @@ def test_a_class_that_the_model_has_never_seen_costs_what_it_said_of_others() ->
 def test_rows_of_one_time_stay_in_one_block() -> None:
     """Six days of 200 rows; each day has an effect of its own, which no two blocks may share."""
     days = pd.Series(np.repeat(np.arange(6), 200))
-    (found,) = measure({"all": np.arange(ROWS)}, days.to_numpy(float), np.zeros(ROWS), times=days)
+    (found,) = measure_slices({"all": np.arange(ROWS)}, days.to_numpy(float), np.zeros(ROWS), times=days)
     assert found.gains == (0, -1, -2, -3, -4, -5)
     assert (found.rows, found.challenger, found.other) == (ROWS, 2.5, 0)
 
 
 def test_a_slice_has_twenty_blocks_at_most_and_five_where_it_can() -> None:
     losses, times = np.ones(ROWS), pd.Series(range(ROWS))
-    found = measure({"all": np.arange(ROWS), "few": np.arange(60)}, losses, losses * 2, times=times)
+    found = measure_slices({"all": np.arange(ROWS), "few": np.arange(60)}, losses, losses * 2, times=times)
     assert [len(each.gains) for each in found] == [20, 5]
 
 
@@ -139,8 +139,8 @@ def test_models_that_differ_by_day_are_equal_in_each_slice_in_five_percent() -> 
         town = rng.integers(0, 4, len(days))
         one, other = (2 + rng.normal(size=(10, 4))[days, town] + rng.normal(size=len(days)) for _ in range(2))
         places = {f"town = {name}": np.flatnonzero(town == name) for name in range(4)}
-        found = measure(places, one, other, times=pd.Series(days))
-        rejected += not slices_not_worse(found, GatePolicy(slice_loss=0), with_champion=True).passed
+        found = measure_slices(places, one, other, times=pd.Series(days))
+        rejected += not check_slices(found, GatePolicy(slice_loss=0), with_champion=True).passed
     assert rejected <= 200 * (0.0125 + 3 * 0.00786)
 
 
@@ -151,7 +151,7 @@ def slice_of(name: str, rise: float, certain: bool = True, blocks: int = 10) -> 
 
 
 def judged(*found: Slice, with_champion: bool = True) -> tuple[bool, float | None, str]:
-    reason = slices_not_worse(found, GatePolicy(), with_champion=with_champion)
+    reason = check_slices(found, GatePolicy(), with_champion=with_champion)
     assert (reason.check, reason.limit) == ("slices", 0.1)
     return reason.passed, reason.value, reason.sentence
 

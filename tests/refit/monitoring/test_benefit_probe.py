@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeRegressor
 from refit import Project, Window
 from refit.modelling.trials import sample_paired
 from refit.monitoring import benefit_probe as probing
-from refit.monitoring.benefit_probe import gains, probe
+from refit.monitoring.benefit_probe import block_gains, probe_benefit
 from refit.monitoring.evidence import Probe
 from refit.policies.monitoring import ProbePolicy
 
@@ -42,7 +42,7 @@ def hours(first: int, last: int) -> Window:
 def probed(
     history: pd.DataFrame, champion: Window, judge: Window, policy: ProbePolicy | None = None, **changes: object
 ):
-    return probe(project(**changes), history, champion, judge, policy or ProbePolicy())
+    return probe_benefit(project(**changes), history, champion, judge, policy or ProbePolicy())
 
 
 def test_a_changed_relation_is_a_gain_on_the_second_half_of_the_window() -> None:
@@ -116,7 +116,7 @@ def test_the_winner_among_many_is_not_taken_at_its_word() -> None:
     rng, taken, best = np.random.default_rng(0), [], []
     for _ in range(300):
         twin, fresh = rng.normal(size=20), rng.normal(size=(10, 20))
-        taken.append(gains(twin, fresh).mean())
+        taken.append(block_gains(twin, fresh).mean())
         best.append((fresh - twin).mean(axis=1).max())
     assert np.mean(best) > 0.3
     assert abs(np.mean(taken)) < 4 * np.std(taken) / 300**0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from refit import MonitoringPolicy
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit.monitoring.history import History
 from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy, ProbePolicy
 from tests.support.decision_situations import (
@@ -42,8 +42,8 @@ def test_a_quiet_week_is_a_wait_with_every_reason() -> None:
     ("trigger", "evidence", "policy", "action"),
     [
         ("first", quiet(generation=0, trained_until=None), DEFAULT, "retrain"),
-        ("manual", quiet(request=Request("manual", "a person")), DEFAULT, "retrain"),
-        ("event", quiet(request=Request("event", "a new price list")), DEFAULT, "retrain"),
+        ("manual", quiet(request=RetrainRequest("manual", "a person")), DEFAULT, "retrain"),
+        ("event", quiet(request=RetrainRequest("event", "a new price list")), DEFAULT, "retrain"),
         ("probe", quiet(probe=probe_at(END)), DEFAULT, "retrain"),
         ("performance", quiet(performance=score(dropped=True)), DEFAULT, "alert"),
         (
@@ -99,7 +99,10 @@ def test_a_trigger_whose_answer_is_nothing_is_still_told() -> None:
 
 def test_of_all_that_fires_at_once_the_strongest_names_one_retrain() -> None:
     everything = quiet(
-        request=Request("event", "prices"), probe=probe_at(END), performance=score(dropped=True), drift=drift_at(END)
+        request=RetrainRequest("event", "prices"),
+        probe=probe_at(END),
+        performance=score(dropped=True),
+        drift=drift_at(END),
     )
     decision, history = decided(everything, MonitoringPolicy(schedule=DAY, new_rows=1))
     assert (decision.action, decision.trigger) == ("retrain", "event")
@@ -137,15 +140,15 @@ def test_the_cooldown_lasts_a_window_and_a_person_passes_it() -> None:
     later = quiet(11, generation=2, probe=probe_at(START + 11 * WEEK))
     assert decided(later, history=history)[0].action == "retrain"
     assert decided(soon, MonitoringPolicy(cooldown=DAY), history)[0].action == "retrain"
-    person = quiet(10.9, generation=2, request=Request("manual", "a person"))
+    person = quiet(10.9, generation=2, request=RetrainRequest("manual", "a person"))
     decision, _ = decided(person, history=history)
     assert (decision.action, decision.trigger) == ("retrain", "manual")
-    event = quiet(10.9, generation=2, request=Request("event", "prices"))
+    event = quiet(10.9, generation=2, request=RetrainRequest("event", "prices"))
     assert decided(event, history=history)[0].action == "wait"
 
 
 def test_nothing_passes_a_retrain_that_is_under_way() -> None:
-    forced = Request("manual", "a person", force=True)
+    forced = RetrainRequest("manual", "a person", force=True)
     assert decided(quiet(under_way=True, request=forced))[0].action == "wait"
     running = decided(quiet(probe=probe_at(END)))[1]
     minutes_later = quiet(10 + 0.004, request=forced)  # about 40 minutes
@@ -157,7 +160,7 @@ def test_nothing_passes_a_retrain_that_is_under_way() -> None:
 
 
 def test_what_was_measured_about_a_former_champion_starts_no_retrain() -> None:
-    forced = Request("manual", "a person", force=True)
+    forced = RetrainRequest("manual", "a person", force=True)
     for evidence in (quiet(probe=probe_at(END)), quiet(request=forced)):
         decision, history = decided(evidence, history=History(serving=2))
         assert decision.action == "wait"
@@ -172,20 +175,23 @@ def test_the_budget_counts_retrains_and_only_force_passes_it() -> None:
     policy = MonitoringPolicy(budget=BudgetPolicy(retrains=1, burst=1, period=4 * WEEK), cooldown=HOUR)
     history = after_a_retrain()
     for request, action in (
-        (Request("event", "prices"), "wait"),
-        (Request("manual", "a person"), "wait"),
-        (Request("manual", "a person", force=True), "retrain"),
-        (Request("event", "prices", force=True), "wait"),
+        (RetrainRequest("event", "prices"), "wait"),
+        (RetrainRequest("manual", "a person"), "wait"),
+        (RetrainRequest("manual", "a person", force=True), "retrain"),
+        (RetrainRequest("event", "prices", force=True), "wait"),
     ):
         decision, _ = decided(quiet(12, generation=2, request=request), policy, history)
         assert decision.action == action
         assert finding(decision, "budget").fired == (action == "wait")
-    assert decided(quiet(14, generation=2, request=Request("event", "prices")), policy, history)[0].action == "retrain"
+    assert (
+        decided(quiet(14, generation=2, request=RetrainRequest("event", "prices")), policy, history)[0].action
+        == "retrain"
+    )
 
 
 def test_the_budget_counts_minutes_of_retrains_and_probes() -> None:
     history = after_a_retrain()  # 5 minutes, and a second of probing
-    event = Request("event", "prices")
+    event = RetrainRequest("event", "prices")
     for minutes, action in ((9.0, "wait"), (10.1, "retrain")):
         policy = MonitoringPolicy(budget=BudgetPolicy(minutes=minutes))
         decision, _ = decided(quiet(12, generation=2, request=event), policy, history)
@@ -197,7 +203,7 @@ def test_the_budget_counts_minutes_of_retrains_and_probes() -> None:
 
 def test_a_refused_retrain_does_not_count_in_the_budget() -> None:
     policy = MonitoringPolicy(budget=BudgetPolicy(retrains=1, burst=1), cooldown=HOUR)
-    event = quiet(12, generation=1, request=Request("event", "prices"))
+    event = quiet(12, generation=1, request=RetrainRequest("event", "prices"))
     assert decided(event, policy, after_a_retrain("rejected"))[0].action == "wait"
     assert decided(event, policy, after_a_retrain("refused"))[0].action == "retrain"
 
@@ -216,7 +222,7 @@ def test_rejections_hold_their_own_trigger_back_and_no_other() -> None:
     decision, _ = decided(quiet(12.5, probe=probe_at(soon)), policy, history)
     assert (decision.action, decision.trigger) == ("wait", "probe")
     assert [one.check for one in decision.findings if one.fired] == ["probe", "rejected_before"]
-    event = quiet(12.5, probe=probe_at(soon), request=Request("event", "prices"))
+    event = quiet(12.5, probe=probe_at(soon), request=RetrainRequest("event", "prices"))
     assert decided(event, policy, history)[0].trigger == "event"
     due = quiet(13, probe=probe_at(START + 13 * WEEK))
     assert decided(due, policy, history)[0].action == "retrain"

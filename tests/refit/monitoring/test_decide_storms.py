@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from refit import MonitoringPolicy
-from refit.monitoring.decide import Decided, Retrained, decide, history_of, replay_decision
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.decide import DecisionRecord, RetrainRecord, build_history, decide, replay_decision
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit.monitoring.history import History
 from refit.policies.monitoring import BudgetPolicy, DriftPolicy, PerformancePolicy
 from refit.records.ledger import Entry, EntryKind, as_payload, from_payload
@@ -27,7 +27,7 @@ STORMY = MonitoringPolicy(
     cooldown=HOUR,
     budget=BudgetPolicy(retrains=5, burst=3, minutes=45.0, period=PERIOD),
 )
-REQUESTS = (None, None, Request("manual", "a person"), Request("event", "prices"))
+REQUESTS = (None, None, RetrainRequest("manual", "a person"), RetrainRequest("event", "prices"))
 
 
 def test_a_persisting_drift_with_rejected_retrains_neither_loops_nor_is_forgotten() -> None:
@@ -136,14 +136,14 @@ def test_a_ledger_is_replayed_and_its_newest_entries_are_enough() -> None:
         entries, history = list[Entry](), History()
         for evidence, _, _ in storm(seed):
             decision = decide(evidence, STORMY, history)
-            entries.append(entry(len(entries) + 1, "decision", Decided(evidence, STORMY, history, decision)))
+            entries.append(entry(len(entries) + 1, "decision", DecisionRecord(evidence, STORMY, history, decision)))
             history = history.after(evidence, decision, STORMY, entries[-1].id)
             if decision.action == "retrain":
-                entries.append(entry(len(entries) + 1, "retrain", Retrained(entries[-1].id, "rejected", 4.5)))
+                entries.append(entry(len(entries) + 1, "retrain", RetrainRecord(entries[-1].id, "rejected", 4.5)))
                 history = history.finished("rejected", 4.5, entries[-2].id)
         decisions = [one for one in entries if one.kind == "decision"]
         assert [replay_decision(one) for one in decisions] == [
-            from_payload(Decided, one.payload).decision for one in decisions
+            from_payload(DecisionRecord, one.payload).decision for one in decisions
         ]
-        assert history_of(entries) == history
-        assert history_of(entries[entries.index(decisions[-1]) :]) == history
+        assert build_history(entries) == history
+        assert build_history(entries[entries.index(decisions[-1]) :]) == history

@@ -9,7 +9,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClas
 
 from refit.modelling.predictions import predict_once
 from refit.modelling.scoring import score
-from refit.monitoring.estimated_performance import calibrated, estimate, probabilities_of
+from refit.monitoring.estimated_performance import calibrate_probabilities, estimate_score, predict_probabilities
 
 
 def rows(seed, count, classes=2):
@@ -29,7 +29,7 @@ def test_it_is_the_score_where_the_probabilities_are_right(metric, classes) -> N
     model = LogisticRegression().fit(*rows(0, 20_000, classes))
     frame, truth = rows(1, 20_000, classes)
     said = predict_once(model, frame)
-    found = estimate(metric, said, probabilities_of(said))
+    found = estimate_score(metric, said, predict_probabilities(said))
     assert (found.metric, found.rows) == (metric, 20_000)
     assert found.value == pytest.approx(score(metric, said, truth), abs=0.01)
 
@@ -39,10 +39,12 @@ def test_overconfident_probabilities_are_corrected_by_labels_that_came() -> None
     model.coef_ *= 4
     known, truth = rows(1, 5_000)
     frame, future = rows(2, 5_000)
-    said, before = predict_once(model, frame), probabilities_of(predict_once(model, known))
+    said, before = predict_once(model, frame), predict_probabilities(predict_once(model, known))
     real = score("accuracy", said, future)
-    raw = estimate("accuracy", said, probabilities_of(said)).value
-    better = estimate("accuracy", said, calibrated(probabilities_of(said), before, truth, said.labels)).value
+    raw = estimate_score("accuracy", said, predict_probabilities(said)).value
+    better = estimate_score(
+        "accuracy", said, calibrate_probabilities(predict_probabilities(said), before, truth, said.labels)
+    ).value
     assert abs(raw - real) > 0.1
     assert better == pytest.approx(real, abs=0.02)
 
@@ -50,25 +52,25 @@ def test_overconfident_probabilities_are_corrected_by_labels_that_came() -> None
 def test_few_labels_change_nothing() -> None:
     model = LogisticRegression().fit(*rows(0, 500))
     known, truth = rows(1, 50)
-    before = probabilities_of(predict_once(model, known))
-    assert calibrated(before, before, truth, [0, 1]) is before
+    before = predict_probabilities(predict_once(model, known))
+    assert calibrate_probabilities(before, before, truth, [0, 1]) is before
 
 
 def test_text_classes_are_estimated_too() -> None:
     frame, truth = rows(0, 2_000)
     said = predict_once(LogisticRegression().fit(frame, truth.map({0: "no", 1: "yes"})), frame)
-    assert 0.5 < estimate("roc_auc", said, probabilities_of(said)).value < 1
+    assert 0.5 < estimate_score("roc_auc", said, predict_probabilities(said)).value < 1
 
 
 def test_models_without_probabilities_have_none() -> None:
     frame, truth = rows(0, 100)
-    assert probabilities_of(predict_once(LinearRegression().fit(frame, truth), frame)) is None
-    assert probabilities_of(predict_once(RidgeClassifier().fit(frame, truth), frame)) is None
+    assert predict_probabilities(predict_once(LinearRegression().fit(frame, truth), frame)) is None
+    assert predict_probabilities(predict_once(RidgeClassifier().fit(frame, truth), frame)) is None
     said = predict_once(LogisticRegression().fit(frame, truth), frame.iloc[:0])
-    assert estimate("accuracy", said, np.empty((0, 2))) is None
+    assert estimate_score("accuracy", said, np.empty((0, 2))) is None
 
 
 def test_a_metric_that_cannot_be_weighted_has_none() -> None:
     frame, truth = rows(0, 100)
     said = predict_once(LogisticRegression().fit(frame, truth), frame)
-    assert estimate("max_error", said, probabilities_of(said)) is None
+    assert estimate_score("max_error", said, predict_probabilities(said)) is None

@@ -9,7 +9,12 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from refit.modelling.predictions import predict_once
-from refit.monitoring.label_correction import by_outcome, by_prediction, outcomes_of, strata_of
+from refit.monitoring.label_correction import (
+    group_by_label,
+    group_by_prediction,
+    weights_by_label,
+    weights_by_prediction,
+)
 
 ROWS = 40_000
 
@@ -24,14 +29,14 @@ def sample():
 def test_weights_stand_for_every_row(sample) -> None:
     rng, strata, truth = sample
     labelled = rng.random(ROWS) < 0.9
-    assert by_prediction(strata, labelled).sum() == pytest.approx(ROWS)
-    assert by_outcome(strata, truth, labelled).sum() == pytest.approx(ROWS)
+    assert weights_by_prediction(strata, labelled).sum() == pytest.approx(ROWS)
+    assert weights_by_label(strata, truth, labelled).sum() == pytest.approx(ROWS)
 
 
 def test_labels_that_are_late_by_prediction_are_made_up_for(sample) -> None:
     rng, strata, truth = sample
     labelled = rng.random(ROWS) < 1 - strata / 10
-    share = np.average(truth[labelled], weights=by_prediction(strata, labelled))
+    share = np.average(truth[labelled], weights=weights_by_prediction(strata, labelled))
     assert abs(truth[labelled].mean() - truth.mean()) > 0.03
     assert share == pytest.approx(truth.mean(), abs=0.005)
 
@@ -39,7 +44,7 @@ def test_labels_that_are_late_by_prediction_are_made_up_for(sample) -> None:
 def test_labels_that_are_late_by_value_are_made_up_for(sample) -> None:
     rng, strata, truth = sample
     labelled = rng.random(ROWS) < 1 - 0.25 * truth
-    share = np.average(truth[labelled], weights=by_outcome(strata, truth, labelled))
+    share = np.average(truth[labelled], weights=weights_by_label(strata, truth, labelled))
     assert abs(truth[labelled].mean() - truth.mean()) > 0.05
     assert share == pytest.approx(truth.mean(), abs=0.015)
 
@@ -50,18 +55,18 @@ def test_every_stratum_has_a_labelled_row(model) -> None:
     frame = pd.DataFrame({"a": rng.normal(size=300)})
     model.fit(frame, (frame["a"] > 0).astype(int))
     labelled = frame["a"].to_numpy() > -0.5
-    strata = strata_of(predict_once(model, frame), labelled)
+    strata = group_by_prediction(predict_once(model, frame), labelled)
     assert set(strata) == set(strata[labelled])
 
 
 def test_classes_without_a_labelled_row_join_the_usual_one() -> None:
     frame = pd.DataFrame({"a": np.repeat([-9.0, 0.0, 9.0], 30)})
     model = LogisticRegression(max_iter=1_000).fit(frame, np.repeat(["low", "middle", "high"], 30))
-    strata = strata_of(predict_once(model, frame), frame["a"].to_numpy() < 1)
+    strata = group_by_prediction(predict_once(model, frame), frame["a"].to_numpy() < 1)
     assert set(strata) == set(strata[:60])
 
 
 def test_numbers_are_grouped_by_tenths() -> None:
     truth = pd.Series([*range(100), None], dtype=float)
-    groups = outcomes_of(truth, truth.notna().to_numpy(), classes=False)
+    groups = group_by_label(truth, truth.notna().to_numpy(), classes=False)
     assert np.bincount(groups[:100]).tolist() == pytest.approx([10] * 10, abs=1)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from refit.data.split import TICK
-from refit.monitoring.label_maturity import mature_until, newest_mature
+from refit.monitoring.label_maturity import find_mature_window, mature_until
 from refit.policies.monitoring import PerformancePolicy
 
 START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,7 +20,7 @@ POLICY = PerformancePolicy(min_rows=10)
 def found(labelled, policy=POLICY, first=0):
     """The window of a day among one row an hour."""
     times = (np.arange(len(labelled)) + first) * HOUR
-    return newest_mature(times, np.asarray(labelled), DAY, policy)
+    return find_mature_window(times, np.asarray(labelled), DAY, policy)
 
 
 def test_a_row_is_mature_at_the_very_instant_its_delay_has_passed() -> None:
@@ -61,7 +61,7 @@ def test_late_labels_send_it_four_windows_back_at_most() -> None:
 def test_rows_without_enough_of_them_are_named_all_the_same() -> None:
     few = found([True] * 5)
     assert (few.rows, few.window.start) == (5, START)
-    assert newest_mature(np.empty(0, np.int64), np.empty(0, bool), DAY, POLICY) is None
+    assert find_mature_window(np.empty(0, np.int64), np.empty(0, bool), DAY, POLICY) is None
 
 
 def test_the_oldest_window_is_cut_off_where_the_rows_begin() -> None:

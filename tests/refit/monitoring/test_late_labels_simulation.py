@@ -15,8 +15,8 @@ from refit.data.split import to_microseconds
 from refit.gate.evaluations import Evaluation
 from refit.modelling.predictions import predict_once
 from refit.modelling.scoring import score
-from refit.monitoring.label_maturity import MatureWindow, mature_until, newest_mature
-from refit.monitoring.performance import Baseline, drop_chance, measure
+from refit.monitoring.label_maturity import MatureWindow, find_mature_window, mature_until
+from refit.monitoring.performance import Baseline, drop_p_value, measure_score
 from refit.policies.monitoring import PerformancePolicy
 from tests.support.simulation_sizes import at_most, found_at_least, sizes
 
@@ -72,14 +72,14 @@ def reported(seed, metric, late) -> Outcome:
     stamps = (times * DAY_US).astype(np.int64) + to_microseconds(START)
     there = times + delay <= DAYS
     mature = stamps < to_microseconds(mature_until(START + timedelta(days=DAYS), definition.label_delay))
-    found = newest_mature(stamps[mature], there[mature], timedelta(days=LENGTH), PerformancePolicy())
+    found = find_mature_window(stamps[mature], there[mature], timedelta(days=LENGTH), PerformancePolicy())
     inside = (stamps >= to_microseconds(found.window.start)) & (stamps < to_microseconds(found.window.end))
     labels = pd.Series(np.where(there, truth, np.nan)[inside])
     said = predict_once(model, frame[inside])
     when = pd.Series(pd.to_datetime(stamps[inside], unit="us", utc=True))
     known = np.flatnonzero(labels.notna())
     return Outcome(
-        measure(definition, found, said, labels, when, None).current,
+        measure_score(definition, found, said, labels, when, None).current,
         score(metric, said, pd.Series(truth[inside])),
         score(metric, said, pd.Series(truth[inside]), known),
     )
@@ -144,7 +144,7 @@ def test_the_test_keeps_its_level(spread, among) -> None:
     for number in range(repeats):
         best = max(champions[:, number], key=lambda blocks: blocks.mean())
         against = Baseline("neg_mean_absolute_error", Evaluation(float(best.mean()), tuple(best)), among)
-        called += drop_chance(float(now[number].mean()), now[number], against) < level
+        called += drop_p_value(float(now[number].mean()), now[number], against) < level
     assert called / repeats <= at_most(level, repeats)
 
 
@@ -159,7 +159,7 @@ def judged(seed, metric, turned):
         window = MatureWindow(Window(START, START + timedelta(days=7)), rows, rows)
         said = predict_once(model, frame)
         against = scored[0] if scored else None
-        found = measure(definition, window, said, pd.Series(truth), times, against)
+        found = measure_score(definition, window, said, pd.Series(truth), times, against)
         scored.append(Baseline(metric, Evaluation(found.current, in_blocks(metric, said, truth)), 1))
     return found
 

@@ -17,7 +17,7 @@ from refit.gate.evaluations import Evaluation
 from refit.modelling.predictions import predict_once
 from refit.modelling.scoring import score
 from refit.monitoring.label_maturity import MatureWindow
-from refit.monitoring.performance import Baseline, baseline, drop_chance, measure
+from refit.monitoring.performance import Baseline, best_baseline, drop_p_value, measure_score
 from refit.policies.monitoring import MonitoringPolicy, PerformancePolicy
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,15 +50,15 @@ def judged(share_right, against, rows=1_000, missing=0, definition=None):
     truth[truth.index < missing] = np.nan
     times = pd.Series(pd.date_range(START, periods=rows, freq="h"))
     said = predict_once(model, pd.DataFrame({"a": np.zeros(rows)}))
-    return measure(definition or project(), window_of(truth), said, truth, times, against)
+    return measure_score(definition or project(), window_of(truth), said, truth, times, against)
 
 
 def test_the_baseline_is_the_best_and_a_worse_champion_never_resets_it() -> None:
-    found = baseline("accuracy", [("accuracy", BAD), ("roc_auc", Evaluation(0.99, ())), ("accuracy", GOOD)])
+    found = best_baseline("accuracy", [("accuracy", BAD), ("roc_auc", Evaluation(0.99, ())), ("accuracy", GOOD)])
     assert found == Baseline("accuracy", GOOD, 2)
-    assert baseline("accuracy", [("accuracy", GOOD), ("accuracy", BAD), ("accuracy", BAD)]).evaluation is GOOD
-    assert baseline("f1", [("accuracy", GOOD)]) is None
-    assert baseline("accuracy", [("accuracy", Evaluation(math.nan, ()))]) is None
+    assert best_baseline("accuracy", [("accuracy", GOOD), ("accuracy", BAD), ("accuracy", BAD)]).evaluation is GOOD
+    assert best_baseline("f1", [("accuracy", GOOD)]) is None
+    assert best_baseline("accuracy", [("accuracy", Evaluation(math.nan, ()))]) is None
 
 
 def test_the_test_is_welchs() -> None:
@@ -66,20 +66,20 @@ def test_the_test_is_welchs() -> None:
     before, now = rng.normal(0.8, 0.02, 30), rng.normal(0.78, 0.05, 12)
     against = Baseline("accuracy", Evaluation(before.mean(), tuple(before)), 1)
     expected = ttest_ind(now, before, equal_var=False, alternative="less").pvalue
-    assert drop_chance(now.mean(), now, against) == pytest.approx(expected)
+    assert drop_p_value(now.mean(), now, against) == pytest.approx(expected)
 
 
 def test_the_best_of_several_is_harder_to_fall_below() -> None:
     now = np.full(10, 0.78) + np.arange(10) / 1_000
-    alone = drop_chance(0.78, now, Baseline("accuracy", GOOD, 1))
-    assert drop_chance(0.78, now, Baseline("accuracy", GOOD, 4)) == pytest.approx(1 - (1 - alone) ** 4)
+    alone = drop_p_value(0.78, now, Baseline("accuracy", GOOD, 1))
+    assert drop_p_value(0.78, now, Baseline("accuracy", GOOD, 4)) == pytest.approx(1 - (1 - alone) ** 4)
 
 
 def test_scores_without_any_spread() -> None:
     flat = Baseline("accuracy", Evaluation(0.8, (0.8,) * 6), 1)
-    assert drop_chance(0.8, np.full(6, 0.8), flat) == 1
-    assert drop_chance(0.7, np.full(6, 0.7), flat) == 0
-    assert drop_chance(0.7, np.full(4, 0.7), flat) is None
+    assert drop_p_value(0.8, np.full(6, 0.8), flat) == 1
+    assert drop_p_value(0.7, np.full(6, 0.7), flat) == 0
+    assert drop_p_value(0.7, np.full(4, 0.7), flat) is None
 
 
 @pytest.mark.parametrize(("right", "dropped"), [(0.80, False), (0.9, False), (0.65, True)])
@@ -132,7 +132,7 @@ def test_where_the_reason_of_the_gap_matters_nothing_is_said() -> None:
     said = predict_once(LogisticRegression().fit(frame, truth), frame)
     truth[(frame["a"] > frame["a"].quantile(0.9)) & (rng.random(2_000) < 0.9)] = np.nan
     times = pd.Series(pd.date_range(START, periods=2_000, freq="h"))
-    assert "depending on why" in measure(project("roc_auc"), window_of(truth), said, truth, times, None).withheld
+    assert "depending on why" in measure_score(project("roc_auc"), window_of(truth), said, truth, times, None).withheld
 
 
 @pytest.mark.parametrize("kinds", [("no", "yes"), (0, 1), (False, True), (0.0, 1.0)], ids=str)
@@ -144,5 +144,5 @@ def test_labels_with_gaps_are_scored_like_those_without(kinds) -> None:
     times = pd.Series(pd.date_range(START, periods=1_000, freq="h"))
     gaps = whole.astype(object if isinstance(kinds[0], str) else float).where(rng.random(1_000) < 0.97)
     for metric in ("f1", "roc_auc", "accuracy"):
-        found = measure(project(metric), window_of(gaps), said, gaps, times, None)
+        found = measure_score(project(metric), window_of(gaps), said, gaps, times, None)
         assert found.current == pytest.approx(score(metric, said, whole), abs=0.01)

@@ -9,17 +9,17 @@ import pytest
 
 from refit import MonitoringPolicy, WatchPolicy, Window
 from refit.gate.evaluations import Evaluation
-from refit.monitoring.evidence import Watched
-from refit.monitoring.post_promotion import look_due, worse_than_former
+from refit.monitoring.evidence import FormerComparison
+from refit.monitoring.post_promotion import compare_with_former, find_due_look
 from tests.support.decision_situations import DAY, START, decided, finding, probe_at, quiet
 from tests.support.simulation_sizes import at_most, sizes
 
 END = START + timedelta(weeks=10)
 
 
-def watched(champion: list[float], former: list[float], rows: int = 1_000, look: int = 1) -> Watched:
+def watched(champion: list[float], former: list[float], rows: int = 1_000, look: int = 1) -> FormerComparison:
     both = [Evaluation(float(np.mean(blocks)), tuple(blocks)) for blocks in (champion, former)]
-    return Watched("accuracy", look, Window(START, START + look * DAY), rows, 1, *both)
+    return FormerComparison("accuracy", look, Window(START, START + look * DAY), rows, 1, *both)
 
 
 BETTER, WORSE = [0.9, 0.91, 0.89, 0.9, 0.92, 0.9], [0.8, 0.82, 0.79, 0.81, 0.8, 0.8]
@@ -51,13 +51,13 @@ def test_without_the_rollback_it_is_an_alert_beside_which_a_retrain_goes_on() ->
     ],
     ids=["better", "equal", "few blocks", "few rows", "switched off", "nothing to watch"],
 )
-def test_nothing_is_taken_back_without_proof(found: Watched | None, policy: MonitoringPolicy) -> None:
+def test_nothing_is_taken_back_without_proof(found: FormerComparison | None, policy: MonitoringPolicy) -> None:
     assert decided(quiet(watched=found), policy)[0].action == "wait"
 
 
 @pytest.mark.parametrize(("days", "look"), [(0.9, None), (1, 1), (1.9, 1), (3, 3), (4, 4), (40, 4)])
 def test_a_look_is_due_with_every_window_and_the_last_one_stays(days: float, look: int | None) -> None:
-    due = look_due(START, START + days * DAY, DAY, looks=4)
+    due = find_due_look(START, START + days * DAY, DAY, looks=4)
     assert (due and due[0]) == look
     assert due is None or due[1] == Window(START, START + due[0] * DAY)
 
@@ -75,7 +75,7 @@ def taken_back(rng: np.random.Generator, worse: float, wander: float) -> bool:
         seen = differences[: look * 500]
         blocks = seen.reshape(min(50, len(seen) // 50), -1).mean(axis=1)
         one = watched([float(value) for value in blocks], [0.0] * len(blocks), len(seen), look)
-        if worse_than_former(quiet(watched=one), policy).fired:
+        if compare_with_former(quiet(watched=one), policy).fired:
             return True
     return False
 

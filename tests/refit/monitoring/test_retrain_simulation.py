@@ -12,8 +12,8 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from refit import MonitoringPolicy, Project
-from refit.backtest.policies import own
-from refit.backtest.replay import replay
+from refit.backtest.policies import make_preset
+from refit.backtest.replay import replay_history
 from refit.backtest.results import Event
 from tests.support.simulation_sizes import most, sizes
 
@@ -46,7 +46,9 @@ def stream(seed: int, *, harmful: bool) -> pd.DataFrame:
 
 
 def happened(seed: int, *, harmful: bool) -> tuple[Event, ...]:
-    result = replay(DEFINITION, stream(seed, harmful=harmful), {"default": own(MonitoringPolicy())}, WINDOWS)
+    result = replay_history(
+        DEFINITION, stream(seed, harmful=harmful), {"default": make_preset(MonitoringPolicy())}, WINDOWS
+    )
     return result.policies["default"].events
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from refit.drift.alarms import holm, lasting, limits
+from refit.drift.alarms import find_persistent, holm, size_limits
 from refit.errors import ProjectError
 from refit.policies.drift_rules import apply_rules, parse_rule
 from refit.policies.monitoring import DriftPolicy
@@ -27,13 +27,13 @@ def found(*drifted: str, huge: str = "", together: bool = False) -> Drift:
 
 def test_an_alarm_needs_k_of_n_windows_or_a_huge_change() -> None:
     policy = DriftPolicy(persistence=(2, 3))
-    assert lasting([], policy) == ()
-    assert lasting([found("wind")], policy) == ()
-    assert lasting([found("wind"), found(), found("wind")], policy) == ("wind",)
-    assert lasting([found("wind"), found(), found(), found("wind")], policy) == ()
-    assert lasting([found("rain", huge="rain")], policy) == ("rain",)
-    assert lasting([found("rain", huge="rain"), found()], policy) == ()
-    assert lasting([found(together=True), found(together=True)], policy) == ("(together)",)
+    assert find_persistent([], policy) == ()
+    assert find_persistent([found("wind")], policy) == ()
+    assert find_persistent([found("wind"), found(), found("wind")], policy) == ("wind",)
+    assert find_persistent([found("wind"), found(), found(), found("wind")], policy) == ()
+    assert find_persistent([found("rain", huge="rain")], policy) == ("rain",)
+    assert find_persistent([found("rain", huge="rain"), found()], policy) == ()
+    assert find_persistent([found(together=True), found(together=True)], policy) == ("(together)",)
 
 
 def test_holm_is_stepwise() -> None:
@@ -43,8 +43,8 @@ def test_holm_is_stepwise() -> None:
 
 
 def test_floors_are_stricter_without_calibration() -> None:
-    assert limits(DriftPolicy(), calibrated=True) == (0.02, 0.3)
-    assert limits(DriftPolicy(), calibrated=False) == (0.2, 0.6)
+    assert size_limits(DriftPolicy(), calibrated=True) == (0.02, 0.3)
+    assert size_limits(DriftPolicy(), calibrated=False) == (0.2, 0.6)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 
 from refit import DeploymentPolicy, Project, Window
 from refit.errors import NotEnoughData, RetrainRefused, StateError
-from refit.monitoring.decide import Retrained
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.decide import RetrainRecord
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.admission import retrain_slot
 from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
 from refit_tasks.decision.lock import claim_killed_retrain, is_taken, turn_file
@@ -23,21 +23,21 @@ from tests.tasks.conftest import Race
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
-PERSON = Request("manual", "test")
+PERSON = RetrainRequest("manual", "test")
 KILLED = """
 import os, signal
 from datetime import UTC, datetime
 import pandas as pd
 from sklearn.dummy import DummyRegressor
 from refit import Project
-from refit.monitoring.evidence import Request
+from refit.monitoring.evidence import RetrainRequest
 from refit_tasks.decision.admission import retrain_slot
 
 project = Project(
     name="rentals", kind="regression", target="rentals", timestamp="observed_at",
     load=lambda window: pd.DataFrame(), build=DummyRegressor,
 )
-with retrain_slot(project, Request("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC), decision):
+with retrain_slot(project, RetrainRequest("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC), decision):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -104,7 +104,7 @@ def test_the_next_retrain_records_the_death_of_the_one_before(rentals: Project, 
 )
 def test_a_decision_is_carried_out_once(rentals: Project, ending: str, open_again: bool) -> None:
     number = decided(rentals)
-    record_outcome("rentals", Retrained(number, ending, 1.0), AT)
+    record_outcome("rentals", RetrainRecord(number, ending, 1.0), AT)
     if open_again:
         assert take(rentals, number) == number
     else:

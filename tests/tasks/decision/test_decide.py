@@ -12,8 +12,8 @@ import pytest
 
 from refit import MonitoringPolicy, Project, Window
 from refit.errors import RetrainRefused
-from refit.monitoring.decide import Decided, Retrained, decide, replay_decision
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.decide import DecisionRecord, RetrainRecord, decide, replay_decision
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit.monitoring.history import History
 from refit.policies.monitoring import DriftPolicy, PerformancePolicy
 from refit.records.ledger import from_payload
@@ -33,7 +33,7 @@ KINDS = ("manual", "event", "drift", "performance", "probe", "schedule", "new_ro
 STORMY = MonitoringPolicy(
     drift=DriftPolicy(then="retrain"), performance=PerformancePolicy(then="retrain"), schedule=7 * WEEK, new_rows=5_000
 )
-REQUESTS = (Request("manual", "test"), Request("event", "test"), None)
+REQUESTS = (RetrainRequest("manual", "test"), RetrainRequest("event", "test"), None)
 
 
 def evidence_of(number: int = 0, generation: int = 0) -> Evidence:
@@ -48,8 +48,8 @@ def of_kind(number: int) -> Evidence:
     begin = AT - 8 * WEEK
     calm = replace(evidence_of(2, generation=1), trained_until=begin, new_rows=0, as_of=AT + number * SECOND / 10)
     return (
-        replace(calm, request=Request("manual", "a person")),
-        replace(calm, request=Request("event", "prices")),
+        replace(calm, request=RetrainRequest("manual", "a person")),
+        replace(calm, request=RetrainRequest("event", "prices")),
         replace(calm, drift=drift_at(AT, "wind", huge=True)),
         replace(calm, performance=score(dropped=True)),
         replace(calm, probe=probe_at(AT)),
@@ -70,12 +70,12 @@ def test_a_storm_of_500_triggers_of_all_kinds_leads_to_one_retrain_and_is_replay
     recorded = entries("rentals", "decision", newest=500)
     assert len(recorded) == verify_ledger() == 500
     for entry in recorded[::50]:
-        assert replay_decision(entry) == from_payload(Decided, entry.payload).decision
+        assert replay_decision(entry) == from_payload(DecisionRecord, entry.payload).decision
 
 
 def test_a_retrain_that_ended_is_known_to_the_next_decision(rentals: Project) -> None:
     first = decide_and_record.fn(rentals, evidence_of(), AT)
-    record_outcome("rentals", Retrained(first.id, "rejected", 2.5), AT)
+    record_outcome("rentals", RetrainRecord(first.id, "rejected", 2.5), AT)
     (attempt,) = read_history("rentals", AT).attempts
     assert (attempt.ending, attempt.minutes) == ("rejected", 2.5)
     actions = [
@@ -111,8 +111,8 @@ def test_a_turn_is_held_alone_and_a_failure_is_recorded(rentals: Project) -> Non
 
 
 def _fail_within_a_turn(rentals: Project) -> None:
-    with retrain_slot(rentals, Request("manual", "test"), AT):
+    with retrain_slot(rentals, RetrainRequest("manual", "test"), AT):
         assert is_taken("rentals")
-        with pytest.raises(RetrainRefused), retrain_slot(rentals, Request("manual", "again"), AT):
+        with pytest.raises(RetrainRefused), retrain_slot(rentals, RetrainRequest("manual", "again"), AT):
             pass
         raise ZeroDivisionError

@@ -10,9 +10,9 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from refit import Project, Window
-from refit.monitoring.decide import Retrained
+from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.decisions import Decision
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.decide import RecordedDecision, decide_and_record, record_outcome
 from refit_tasks.decision.trigger import idempotency_key, parameters_of, start_remotely
 
@@ -59,7 +59,7 @@ def test_a_retrain_that_has_ended_frees_its_name(deployed: str, rentals: Project
     """More labels may lead to another retrain of the same champion and window, and a killed one is gone on with."""
     first = decide(rentals, evidence)
     before = start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=False))
-    record_outcome("rentals", Retrained(first.id, "failed", 1.0), AT)
+    record_outcome("rentals", RetrainRecord(first.id, "failed", 1.0), AT)
     after = start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=True))
     assert after != before
     assert start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=True)) == after
@@ -88,7 +88,7 @@ def test_keys_tell_deployments_champions_windows_and_tries_apart(evidence: Evide
 
 
 def test_what_a_person_forced_is_forced_when_it_is_gone_on_with(rentals: Project, evidence: Evidence) -> None:
-    asked = replace(evidence, request=Request("manual", "test", force=True))
+    asked = replace(evidence, request=RetrainRequest("manual", "test", force=True))
     parameters = parameters_of(asked, decide(rentals, asked), gone_on=True)
     assert parameters["force"]
     assert "gone on with" in parameters["reason"]

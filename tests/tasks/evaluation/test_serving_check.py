@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from refit import Project
-from refit.gate.serving_parity import parity
+from refit.gate.serving_parity import check_parity
 from refit_tasks.evaluation import serving_check as rehearsal_process
 from refit_tasks.evaluation import serving_check as rehearse_module
 from refit_tasks.evaluation.serving_check import rehearse_directory
@@ -81,7 +81,7 @@ def test_a_good_model_serves_the_same_in_a_fresh_process(tmp_path: Path) -> None
     features = ROWS[list(FEATURES)]
     save_model(pipeline().fit(features, TARGET), tmp_path / "model")
     found = rehearse_directory(definition(*FEATURES), tmp_path / "model", ROWS)
-    assert parity(found).passed, found
+    assert check_parity(found).passed, found
     assert found.difference is not None
     assert found.difference <= 1e-12
     assert [case.name for case in found.cases] == [
@@ -100,7 +100,7 @@ def test_a_model_that_looks_at_places_instead_of_names_is_given_them_by_name(tmp
     numbers = ROWS[["count", "weight"]]
     save_model(LinearRegression().fit(numbers, ROWS["count"]), tmp_path / "model")
     regression = definition("count", "weight").model_copy(update={"kind": "regression"})
-    assert parity(rehearse_directory(regression, tmp_path / "model", ROWS)).passed
+    assert check_parity(rehearse_directory(regression, tmp_path / "model", ROWS)).passed
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_model_that_looks_at_places_instead_of_names_is_given_them_by_name(tmp
 def test_what_goes_wrong_there_is_a_verdict(kind: type, told: str, tmp_path: Path) -> None:
     features = ROWS[["count", "weight"]]
     save_model(kind(LogisticRegression().fit(features, TARGET)), tmp_path / "model")
-    reason = parity(rehearse_directory(definition("count", "weight"), tmp_path / "model", ROWS))
+    reason = check_parity(rehearse_directory(definition("count", "weight"), tmp_path / "model", ROWS))
     assert not reason.passed
     assert told in reason.sentence
 
@@ -118,7 +118,7 @@ def test_what_goes_wrong_there_is_a_verdict(kind: type, told: str, tmp_path: Pat
 def test_what_a_model_prints_is_no_answer_of_the_room(tmp_path: Path) -> None:
     save_model(Chatty(LogisticRegression().fit(ROWS[["count"]], TARGET)), tmp_path / "model")
     for _ in range(2):
-        assert parity(rehearse_directory(definition("count"), tmp_path / "model", ROWS)).passed
+        assert check_parity(rehearse_directory(definition("count"), tmp_path / "model", ROWS)).passed
 
 
 @pytest.mark.slow
@@ -128,7 +128,7 @@ def test_a_room_that_is_killed_leaves_nothing_behind_and_another_is_opened(
     fitted = LogisticRegression().fit(ROWS[["count"]], TARGET)
     save_model(Sleepy(fitted), tmp_path / "sleepy")
     save_model(fitted, tmp_path / "good")
-    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+    assert check_parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
     room = rehearsal_process.ROOM.pid
     monkeypatch.setattr(rehearse_module, "MOST_SECONDS", 2.0)
     with ThreadPoolExecutor(1) as pool:
@@ -138,7 +138,7 @@ def test_a_room_that_is_killed_leaves_nothing_behind_and_another_is_opened(
         assert asleep.result().fault == "the process died"
     wait_for(lambda: not Path(f"/proc/{child}").exists())
     monkeypatch.undo()
-    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+    assert check_parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
     assert rehearsal_process.ROOM.pid != room
 
 
@@ -151,7 +151,7 @@ def test_times_of_another_zone_and_categories_that_a_model_refuses(tmp_path: Pat
         update={"trusted_types": ("tests.tasks.evaluation.test_serving_check.hours_of",)}
     )
     found = rehearse_directory(asked, tmp_path / "model", ROWS)
-    assert parity(found).passed, found
+    assert check_parity(found).passed, found
     told = {case.name: case.sentence for case in found.cases}
     assert told["time zone"] == "the same answers"
     assert told["unseen category"].startswith("it refuses: the model cannot predict these rows")
@@ -166,7 +166,7 @@ def test_a_model_that_cannot_be_loaded_or_takes_too_long_is_a_verdict(
     monkeypatch.setattr(rehearse_module, "MOST_SECONDS", 0.0)
     assert "had not answered" in str(rehearse_directory(definition("count"), tmp_path / "good", ROWS).fault)
     monkeypatch.undo()
-    assert parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
+    assert check_parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
 
 
 def test_the_room_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:

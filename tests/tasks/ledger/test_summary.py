@@ -11,9 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from refit import GatePolicy, Project
-from refit.monitoring.decide import Retrained
-from refit.monitoring.evidence import Request
-from refit.monitoring.guards import cooldown_until
+from refit.monitoring.decide import RetrainRecord
+from refit.monitoring.evidence import RetrainRequest
+from refit.monitoring.guards import cooldown_end
 from refit_serving.metrics.ledger_metrics import REFRESH_SECONDS, LedgerCollector
 from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
 from refit_tasks.ledger.record import record
@@ -58,7 +58,7 @@ def lived(rentals: Project, judge) -> Project:
     )
     made = decide_and_record.fn(rentals, seen, AT + 3 * DAY)
     assert made.decision.action == "retrain"
-    record_outcome("rentals", Retrained(made.id, "failed", 4.0, error="no disk"), AT + 3 * DAY)
+    record_outcome("rentals", RetrainRecord(made.id, "failed", 4.0, error="no disk"), AT + 3 * DAY)
     return rentals
 
 
@@ -79,13 +79,13 @@ def test_a_projects_life_in_numbers(lived: Project) -> None:
     assert page("refit_approvals_waiting") == 0
     assert page("refit_budget_minutes_left") is None
     history = read_history("rentals", AT)
-    ends = cooldown_until(lived.monitoring, history, history.former.length)
+    ends = cooldown_end(lived.monitoring, history, history.former.length)
     assert page("refit_cooldown_until_timestamp_seconds") == ends.timestamp()
     assert page("refit_budget_retrains_left") == lived.monitoring.budget.retrains - 1
 
 
 def test_what_a_person_asks_for_is_no_monitors(lived: Project) -> None:
-    asked = quiet(11, generation=2, request=Request("manual", "why not"))
+    asked = quiet(11, generation=2, request=RetrainRequest("manual", "why not"))
     decide_and_record.fn(lived, asked, AT + 9 * DAY)
     page = Page()
     assert page("refit_monitored_timestamp_seconds") == (AT + 3 * DAY).timestamp()

@@ -36,7 +36,7 @@ import pandas as pd
 from sklearn.dummy import DummyRegressor
 os.environ["PREFECT__RUNTIME__FLOW_RUN__ID"] = run
 from refit import Project
-from refit.monitoring.evidence import Request
+from refit.monitoring.evidence import RetrainRequest
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.decision.admission import retrain_slot
@@ -47,7 +47,7 @@ project = Project(
 )
 with (
     run_lock("retrain", "rentals"),
-    retrain_slot(project, Request("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC)),
+    retrain_slot(project, RetrainRequest("manual", "test"), datetime(2026, 3, 1, tzinfo=UTC)),
     staging_area("rentals"),
 ):
     os.kill(os.getpid(), signal.SIGKILL)

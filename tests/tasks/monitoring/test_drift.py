@@ -14,7 +14,7 @@ from deltalake import write_deltalake
 from sklearn.linear_model import LinearRegression
 
 from refit import MonitoringPolicy, Project, Window
-from refit.drift.serialization import pack, unpack
+from refit.drift.serialization import reference_from_bytes, reference_to_bytes
 from refit.errors import ModelError
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, SnapshotRef
@@ -80,9 +80,9 @@ def test_the_profile_is_small_and_cached_and_made_once(champion: Champion, monke
     assert reference.data.rows == TRAINED
     assert reference.scores is not None
     assert reference.scores.rows == TRAINED - JUDGED
-    stored = pack(reference)
+    stored = reference_to_bytes(reference)
     assert len(stored) < 40_000
-    assert pack(unpack(stored)) == stored
+    assert reference_to_bytes(reference_from_bytes(stored)) == stored
     assert [file.read_bytes() for file in (Settings().home / "references").glob("*.bin")] == [stored]
     found = measured(champion)
     monkeypatch.setattr("refit_tasks.monitoring.drift.open_mlflow", None)  # it is not asked any more

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from refit import Project
-from refit.monitoring.decide import Decided
+from refit.monitoring.decide import DecisionRecord
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.history import History
 from refit.records.ledger import as_payload
@@ -48,7 +48,7 @@ def test_the_scores_so_far_are_drawn_with_the_decisions(rentals: Project, home: 
     home.mkdir()
     entries = [evidence(week, score=0.8) for week in (9, 10)]
     for known in entries:
-        decided = Decided(known, rentals.monitoring, History(), decision("alert"))
+        decided = DecisionRecord(known, rentals.monitoring, History(), decision("alert"))
         record("rentals", "decision", as_payload(decided), known.as_of)
     page = monitor_markdown(entries[-1], 12, decision("alert"), read_record("rentals"))
     assert page.count("](data:image/png;base64,") == 1

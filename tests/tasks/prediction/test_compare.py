@@ -12,7 +12,7 @@ import pytest
 
 from refit import GatePolicy, Project, ServingPolicy
 from refit.errors import ProjectError
-from refit.gate.online_comparison import Compared
+from refit.gate.online_comparison import ComparisonReport
 from refit_deployments.actions.predictions import describe_comparison
 from refit_tasks.prediction import labelled_predictions as reading
 from refit_tasks.prediction.compare import challenger_markdown, compare_beside
@@ -72,7 +72,7 @@ def say(version: int, role: str, ids: Any, predictions: Any, day: float = 1.0, *
     append("rentals", pa.table(rows), f"{version} {role} {day}")
 
 
-def found(definition: Project) -> Compared:
+def found(definition: Project) -> ComparisonReport:
     compared = compare_beside(definition, NOW)
     assert compared is not None
     return compared

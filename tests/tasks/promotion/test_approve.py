@@ -12,8 +12,8 @@ from prefect.client.orchestration import get_client
 
 from refit import GatePolicy, Project, Window
 from refit.errors import NotApproved, StaleChampion
-from refit.monitoring.decide import Retrained
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.decide import RetrainRecord
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.ledger.generations import current_champion
@@ -113,9 +113,9 @@ def test_a_form_is_opened_once_for_each_verdict(judge, prefect_server: None, mon
 def test_whoever_asked_for_a_retrain_has_to_find_somebody_else(judge, rentals: Project) -> None:
     challenger = judge()
     evidence = Evidence("rentals", AT, 0, Window(AT - HOUR, AT), HOUR, 10, 1, None, 10, AT)
-    asked = replace(evidence, request=Request("manual", "test", who="ada"))
+    asked = replace(evidence, request=RetrainRequest("manual", "test", who="ada"))
     decision = decide_and_record.fn(rentals, asked, AT)
-    record_outcome("rentals", Retrained(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
+    record_outcome("rentals", RetrainRecord(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
     assert who_asked(challenger) == "ada"
     for who, login in (("ada", ""), ("A. L.", "ada")):
         with pytest.raises(NotApproved, match="ada asked for the retrain of version 1 of rentals"):

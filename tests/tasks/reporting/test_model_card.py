@@ -11,7 +11,7 @@ import pytest
 
 from refit import Project
 from refit.gate.evaluations import Evaluation, Judgement
-from refit.gate.evidence import Calibration, Evidence, Fairness, Group, Inputs, Rehearsal, Slice
+from refit.gate.evidence import Calibration, Evidence, Fairness, Group, Inputs, SandboxRun, Slice
 from refit.records.recipes import Recipe
 from refit.records.references import Challenger, Champion
 from refit.records.verdicts import Reason
@@ -24,7 +24,7 @@ MEASURED = Evidence(
     slices=(Slice(HOSTILE, 1_200, 0.25, 0.375, ()),),
     fairness=Fairness(HOSTILE, (Group("north", 700, 0.5, 0.75, None),), 0.0625, 0.125),
     inputs=Inputs(("hour", HOSTILE), ("hour", HOSTILE), "hour", 0.4),
-    rehearsal=Rehearsal(1_000, 0.0, (), 0.5, 1.5, 2_000_000),
+    rehearsal=SandboxRun(1_000, 0.0, (), 0.5, 1.5, 2_000_000),
 )
 
 
@@ -91,7 +91,7 @@ def test_what_comes_from_outside_is_no_markup(rentals: Project, judgement: Judge
 
 
 def test_a_model_that_did_not_serve_says_why(rentals: Project, judgement: Judgement) -> None:
-    silent = Evidence(rehearsal=Rehearsal(1_000, None, (), None, None, 10, fault="the process died"))
+    silent = Evidence(rehearsal=SandboxRun(1_000, None, (), None, None, 10, fault="the process died"))
     text = written(rentals, replace(judgement, comparison=replace(judgement.comparison, evidence=silent)))
     assert "it did not serve: the process died." in text
 

@@ -10,7 +10,7 @@ import pytest
 from refit import Project
 from refit.errors import StateError
 from refit.gate.evaluations import Judgement
-from refit.monitoring.decide import Decided, Retrained
+from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.monitoring.history import History
 from refit.records.ledger import as_payload
 from refit.records.references import Champion
@@ -50,7 +50,7 @@ def decide(rentals: Project, home: Path) -> Callable[..., int]:
 
     def recorded(week: int, action: str = "wait", sentence: str = "the gain is 15 %", score=0.81, columns=()) -> int:
         known = evidence(week, *columns, score=score)
-        decided = Decided(known, rentals.monitoring, History(), decision(action, sentence))
+        decided = DecisionRecord(known, rentals.monitoring, History(), decision(action, sentence))
         return record("rentals", "decision", as_payload(decided), known.as_of).id
 
     return recorded
@@ -71,7 +71,7 @@ def test_the_page_tells_decisions_retrains_and_verdicts_and_links_them(
     judgement = Judgement(model, comparison, rentals.gate, verdict, None, ingestion)
     number = decide(10, "retrain", columns=(column(), column("wind", drifted=True)))
     judged = record("rentals", "verdict", {**as_payload(judgement), "version": 4}, NOW)
-    record("rentals", "retrain", as_payload(Retrained(number, "promoted", 1.5, 4, judged.id)), NOW)
+    record("rentals", "retrain", as_payload(RetrainRecord(number, "promoted", 1.5, 4, judged.id)), NOW)
     later = decide(11, "alert", "the score has dropped", score=0.7)
     page = read(page_of(rentals, replace(read_record("rentals"), champion=Champion(model, 4, 2, NOW)), NOW))
     words = " ".join(" ".join(page.words).split())
@@ -146,7 +146,7 @@ def test_scores_are_one_per_window_and_withheld_ones_leave_a_gap(decide) -> None
 
 def test_retrains_and_alerts_are_marked_when_the_decision_looked(decide) -> None:
     for week, ending in ((10, "promoted"), (11, "rejected"), (12, "refused")):
-        outcome = Retrained(decide(week, "retrain"), ending, 1.0)
+        outcome = RetrainRecord(decide(week, "retrain"), ending, 1.0)
         record("rentals", "retrain", as_payload(outcome), NOW + timedelta(days=week))
     decide(13, "alert")
     found = {(mark.at, mark.event) for mark in marks(read_record("rentals"))}
@@ -160,7 +160,7 @@ def test_retrains_and_alerts_are_marked_when_the_decision_looked(decide) -> None
 
 def test_a_retrain_whose_end_is_too_long_ago_to_be_read_is_not_called_unanswered(decide) -> None:
     for week in range(2, 12):
-        record("rentals", "retrain", as_payload(Retrained(decide(week, "retrain"), "rejected", 1.0)), NOW)
+        record("rentals", "retrain", as_payload(RetrainRecord(decide(week, "retrain"), "rejected", 1.0)), NOW)
     decide(12, "retrain")
     found = marks(read_record("rentals", sample=5))
     assert {mark.event for mark in found} == {"rejected", "asked"}
@@ -169,7 +169,7 @@ def test_a_retrain_whose_end_is_too_long_ago_to_be_read_is_not_called_unanswered
 
 def test_no_link_leads_nowhere_when_the_past_is_longer_than_the_page(rentals: Project, decide) -> None:
     first = decide(2, "retrain", columns=(column(drifted=True),))
-    record("rentals", "retrain", as_payload(Retrained(first, "promoted", 1.0, 1, 999)), NOW)
+    record("rentals", "retrain", as_payload(RetrainRecord(first, "promoted", 1.0, 1, 999)), NOW)
     for week in range(3, NEWEST + 5):
         decide(week)
     tags = read(report_page(rentals, NOW)).tags

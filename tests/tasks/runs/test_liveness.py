@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refit import Project, Window
-from refit.monitoring.evidence import Evidence, Request
+from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.decide import decide_and_record
 from refit_tasks.decision.lock import claim_killed_retrain
 from refit_tasks.runs.liveness import claim, dead_runs, forget, run_lock
@@ -78,7 +78,7 @@ def test_a_run_that_goes_on_under_its_id_is_alive_again(race: Race, monkeypatch:
 
 def test_what_a_killed_monitor_had_decided_is_claimed_by_one(rentals: Project, race: Race) -> None:
     evidence = Evidence("rentals", AT, 0, Window(AT - WEEK, AT), WEEK, 10, 1, None, 10, AT)
-    asked = replace(evidence, request=Request("manual", "test"))
+    asked = replace(evidence, request=RetrainRequest("manual", "test"))
     number = decide_and_record.fn(rentals, asked, AT, turn="first").id
     assert claim_killed_retrain(rentals, AT + WEEK) is None
     race(KILLED, 1, killed=True, run="first")

@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 from sklearn.dummy import DummyRegressor
 
 from refit import MonitoringPolicy, Project, Window
-from refit.drift.power import CHANGES, CalibrationResult, plant
+from refit.drift.power import CHANGES, CalibrationResult, apply_change
 from refit.errors import NotEnoughData, ProjectError
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_deployments.actions.simulate import lines_of
@@ -64,7 +64,7 @@ def test_a_change_of_whole_numbers_keeps_them_whole_and_is_as_large_as_it_says()
     rng = np.random.default_rng(1)
     whole = pa.chunked_array([rng.poisson(3, 20_000)])
     for change, mean, spread in ((CHANGES[0], 0.2, 1.0), (CHANGES[1], 0.0, 1.25)):
-        moved = plant(whole, change, whole, rng).to_numpy()
+        moved = apply_change(whole, change, whole, rng).to_numpy()
         assert (moved == np.floor(moved)).all()
         assert (moved.mean() - 3) / np.sqrt(3) == pytest.approx(mean, abs=0.03)
         assert moved.std() / np.sqrt(3) == pytest.approx(spread, abs=0.1)  # rounding adds a little
