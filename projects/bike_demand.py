@@ -95,9 +95,8 @@ def comfort(temperature: np.ndarray) -> np.ndarray:
     return 0.15 + 0.85 * np.exp(-(((temperature - 22) / 14) ** 2))
 
 
-SIMULATION = Simulation(
-    seed=20260101, day=make_day, timestamp="observed_at", target="rentals", label_delay=timedelta(hours=2)
-)
+LABEL_DELAY = timedelta(hours=2)
+SIMULATION = Simulation(seed=20260101, day=make_day, timestamp="observed_at", target="rentals", label_delay=LABEL_DELAY)
 
 
 def load(window: Window) -> Iterator[pd.DataFrame]:
@@ -120,6 +119,6 @@ project = Project(
     key=("station_id", "observed_at"),
     load=load,
     build=build,
-    label_delay=SIMULATION.label_delay,
+    label_delay=LABEL_DELAY,
     schedule=Schedule(monitor="0 * * * *"),
 )

@@ -83,9 +83,8 @@ def log_odds(parcels: dict[str, Any], *, new: bool) -> np.ndarray:
     return total
 
 
-SIMULATION = Simulation(
-    seed=20260102, day=make_day, timestamp="shipped_at", target="late", label_delay=timedelta(days=3)
-)
+LABEL_DELAY = timedelta(days=3)
+SIMULATION = Simulation(seed=20260102, day=make_day, timestamp="shipped_at", target="late", label_delay=LABEL_DELAY)
 
 
 def load(window: Window) -> Iterator[pd.DataFrame]:
@@ -110,6 +109,6 @@ project = Project(
     key=("parcel_id",),
     load=load,
     build=build,
-    label_delay=SIMULATION.label_delay,
+    label_delay=LABEL_DELAY,
     schedule=Schedule(monitor="0 6 * * *"),
 )

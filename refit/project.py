@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import pandas as pd
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from sklearn.base import BaseEstimator
 
 from refit.policies.gate import GatePolicy
 from refit.policies.monitoring import MonitoringPolicy
@@ -25,7 +22,14 @@ from refit.policies.training import (
 )
 from refit.windows import Window
 
-Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from sklearn.base import BaseEstimator
+
+    Frame: TypeAlias = pd.DataFrame | pa.Table | pa.RecordBatch
+else:  # pydantic evaluates the annotations, and no command that reads the record alone should wait for engines
+    BaseEstimator = Frame = Any
 Rows: TypeAlias = Frame | Iterable[Frame]
 """What a load may give: one frame, or an iterator of frames that are read one after the other."""
 
@@ -36,6 +40,7 @@ class Project(BaseModel):
     """One model's definition, the value `project` of a project file.
 
     Example:
+        >>> import pandas as pd
         >>> from sklearn.dummy import DummyRegressor
         >>> project = Project(
         ...     name="rentals", kind="regression", target="rentals", timestamp="observed_at",

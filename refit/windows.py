@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from refit.errors import UnusableTime
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 """The start of the first load of every project, earlier than any event that a project is likely to hold."""

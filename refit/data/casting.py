@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as is_
@@ -146,6 +145,8 @@ def _cast_times(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _parse_times(texts: pa.Array, *, zoned: bool) -> pa.Array:
     """Reads ISO 8601; pandas knows the calendar, the expressions whether there is an offset."""
+    import pandas as pd
+
     texts = pc.utf8_trim_whitespace(texts)
     fitting = _keep_where(texts, pc.match_substring_regex(texts, _ZONED if zoned else _LOCAL))
     moments = pd.to_datetime(fitting.to_pandas(), format="ISO8601", errors="coerce", utc=zoned)

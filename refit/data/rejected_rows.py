@@ -14,11 +14,9 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
 from refit.data.casting import family_of, value_type
-from refit.data.chunks import to_arrow
 from refit.data.contract import MASK, Fault
 
 SUPERSEDED = "superseded"
@@ -112,6 +110,10 @@ def decode_rows(texts: Sequence[str]) -> Iterator[tuple[list[int], pa.Table]]:
         Positions among the texts, and a table of these rows: rows whose cells have the same types are together, since
         in a common column a number would become text beside a text.
     """
+    import pandas as pd
+
+    from refit.data.chunks import to_arrow
+
     alike: defaultdict[tuple[tuple[str, str], ...], list[int]] = defaultdict(list)
     rows = [{name: _decode_cell(cell) for name, cell in json.loads(text).items()} for text in texts]
     for place, row in enumerate(rows):

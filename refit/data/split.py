@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from refit.policies.training import TrainingPolicy
 from refit.windows import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -132,6 +135,7 @@ def time_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:
         the rows have few event times.
 
     Example:
+        >>> import pandas as pd
         >>> time_blocks(pd.Series(pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC")))[-1]
         slice(160, 200, None)
     """

@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Comparison, Evaluation
@@ -192,6 +191,8 @@ def margin(differences: npt.NDArray[np.float64], significance: float) -> float:
         0.0
     """
     count = len(differences)
+    from scipy import stats
+
     return float(stats.t.ppf(1 - significance, count - 1) * differences.std(ddof=1) / math.sqrt(count))
 
 

@@ -5,11 +5,10 @@ Who reads of a choice does not wait for scikit-learn: what compares answers impo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +57,7 @@ def choose_runtime(rows: int, difference: float, faster: float, sha256: str) -> 
         >>> choose_runtime(900, 0.0, 1.2, "ab").why
         'ONNX answers a row 1.2 times as fast: 2 times are asked for'
     """
-    if not np.isfinite(difference):
+    if not math.isfinite(difference):
         why = f"ONNX gives another class, or no answer, to one of {rows:,} rows"
         return ServingForm(SKLEARN, why, rows, None, faster)
     if difference > MAX_DIFFERENCE:
@@ -82,6 +81,8 @@ def runtime_difference(one: Prediction, other: Prediction) -> float:
         The largest difference of a probability, or of a number, of numbers beyond 1 as a share of them; infinite where
         a class differs.
     """
+    import numpy as np
+
     from refit.modelling.predictions import max_abs_difference
 
     if other.probabilities is None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.modelling.predictions import BINARY, Predictions
+if TYPE_CHECKING:
+    from refit.modelling.predictions import Predictions
 
 MAX_WATCHED_CLASSES = 10
 """Of a model with more classes only the predicted class is watched."""
@@ -32,6 +34,8 @@ def output_columns(predictions: Predictions) -> pa.Table:
     Raises:
         ModelError: If the model cannot predict these rows.
     """
+    from refit.modelling.predictions import BINARY
+
     labels = predictions.labels
     if not labels:
         return pa.table({"prediction": pa.array(predictions.compute("predict"), pa.float64())})

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from scipy import stats
-
 from refit.drift.alarms import find_persistent
 from refit.monitoring.decisions import Finding, Trigger
 from refit.monitoring.evidence import Evidence, Probe
@@ -140,6 +138,8 @@ def _judged(found: Probe, policy: ProbePolicy) -> Finding:
 
 def _errors(certainty: float, blocks: int) -> float:
     """Gives the standard errors that are as certain where they come from few blocks: Student's t for the normal z."""
+    from scipy import stats
+
     return float(stats.t.isf(stats.norm.sf(certainty), blocks - 1))
 
 

@@ -8,21 +8,26 @@ from __future__ import annotations
 import importlib.util
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TypeAlias
 
 from refit.errors import BrokenProject, ProjectError, UnknownProject
 from refit.project import Project
 from refit_infra.settings import Settings
-from refit_tasks.ingestion.load import with_requests
 from refit_tasks.project_code import describe_project_error
+from refit_tasks.project_declaration import declared_project
 
 _importing = threading.Lock()
 """Another thread must not see a module that is only half there."""
+
+
+Reader: TypeAlias = Callable[[Path], Project]
+"""Gives the project of a file, or raises `BrokenProject`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +40,12 @@ class Catalog:
     """The files that cannot, each with the reason in one sentence."""
 
 
-def find_project(name: str) -> Project:
+def find_project(name: str, read: Reader | None = None) -> Project:
     """Finds a project in `REFIT_PROJECTS`.
 
     Args:
         name: Its name; only ever compared, never made a path.
+        read: How a file is read; by default it is run, with `read_declaration` only where that is necessary.
 
     Returns:
         The project, with `file` and `description` filled in.
@@ -49,7 +55,7 @@ def find_project(name: str) -> Project:
         UnknownProject: If no file defines it.
     """
     directory = Settings().projects
-    catalog = discover(directory)
+    catalog = discover(directory, read)
     if name in catalog.projects:
         return catalog.projects[name]
     for file, sentence in catalog.broken.items():
@@ -58,11 +64,12 @@ def find_project(name: str) -> Project:
     raise UnknownProject(_unknown(name, directory, catalog))
 
 
-def choose_projects(name: str | None) -> tuple[list[Project], dict[str, str]]:
+def choose_projects(name: str | None, read: Reader | None = None) -> tuple[list[Project], dict[str, str]]:
     """Finds one project, or all of them.
 
     Args:
         name: Its name, or `None` for all.
+        read: How a file is read, as in `find_project`.
 
     Returns:
         The projects; and, where all were asked for, the files that define none, with the reason.
@@ -71,16 +78,17 @@ def choose_projects(name: str | None) -> tuple[list[Project], dict[str, str]]:
         ProjectError: If there is no such project, or the directory cannot be read.
     """
     if name is not None:
-        return [find_project(name)], {}
-    catalog = discover(Settings().projects)
+        return [find_project(name, read)], {}
+    catalog = discover(Settings().projects, read)
     return list(catalog.projects.values()), {str(file): reason for file, reason in catalog.broken.items()}
 
 
-def discover(directory: Path) -> Catalog:
+def discover(directory: Path, read: Reader | None = None) -> Catalog:
     """Reads every project file of a directory, except those whose names start with an underscore.
 
     Args:
         directory: Where the files lie; folders in it are not searched.
+        read: How a file is read, as in `find_project`.
 
     Returns:
         The projects by name, and the files that define none or whose name another file takes too.
@@ -92,7 +100,7 @@ def discover(directory: Path) -> Catalog:
     broken: dict[Path, str] = {}
     for file in project_files(directory):
         try:
-            found.append(read_project(file))
+            found.append((read or read_project)(file))
         except BrokenProject as error:
             broken[file] = str(error)
     names = [project.name for project in found]
@@ -121,6 +129,22 @@ def read_project(file: Path) -> Project:
         raise BrokenProject(f"{file} defines no project: it needs a value `project = Project(...)`")
     first_line = (module.__doc__ or "").strip().partition("\n")[0]
     return bound(project.model_copy(update={"file": file, "description": project.description or first_line}))
+
+
+def read_declaration(file: Path) -> Project:
+    """Reads one project file without running it, where its project is written in plain values; else runs it.
+
+    Args:
+        file: The file.
+
+    Returns:
+        Its project, which runs the file when its load, estimator or contract is asked for.
+
+    Raises:
+        BrokenProject: If the file had to be run and cannot be.
+    """
+    declared = declared_project(file, read_project)
+    return in_this_environment(declared) if declared else read_project(file)
 
 
 class _Loader(SourceFileLoader):
@@ -213,8 +237,22 @@ def bound(definition: Project) -> Project:
         The project, whose gate promotes as it is to in this environment; a load that takes requests for rows knows
         where they lie.
     """
+    from refit_tasks.ingestion.load import with_requests
+
+    return with_requests(in_this_environment(definition))
+
+
+def in_this_environment(definition: Project) -> Project:
+    """Gives a project the gate of `REFIT_ENVIRONMENT`.
+
+    Args:
+        definition: The project, as its file has it.
+
+    Returns:
+        The project, whose gate promotes as it is to in this environment.
+    """
     gate = definition.gate
     promotion = gate.environments.get(Settings().environment, gate.promotion)
     if promotion != gate.promotion:
         definition = definition.model_copy(update={"gate": gate.model_copy(update={"promotion": promotion})})
-    return with_requests(definition)
+    return definition

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect.settings import PREFECT_API_URL
 from sklearn.base import BaseEstimator
 
 from refit.data.casting import cast_table
@@ -29,7 +28,6 @@ from refit.modelling.preparation import fit_seeded
 from refit.modelling.scoring import primary_metric, score
 from refit.project import Project, Rows
 from refit.windows import BEGINNING, Window
-from refit_tasks.notifications.notify import block_fault
 from refit_tasks.project_code import describe_project_error
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
@@ -166,6 +164,10 @@ class _Trial:
         return f"stored as {size / 1e6:.1f} MB and loaded again with the same predictions"
 
     def notifications(self) -> str:
+        from prefect.settings import PREFECT_API_URL
+
+        from refit_tasks.notifications.notify import block_fault
+
         blocks = self.definition.notifications.blocks
         if not PREFECT_API_URL.value():
             return f"{', '.join(blocks)} not looked up: PREFECT_API_URL names no Prefect server"

@@ -86,6 +86,6 @@ def _check_known(project: str) -> None:
     """Tells a project that has no champion from a name that is misspelt."""
     if project in known_projects():
         return
-    from refit_tasks.catalog import find_project
+    from refit_tasks.catalog import find_project, read_declaration
 
-    find_project(project)
+    find_project(project, read_declaration)

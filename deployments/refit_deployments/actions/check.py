@@ -13,7 +13,8 @@ from refit.project import Project
 from refit_deployments.output import Result
 from refit_tasks.catalog import choose_projects, find_project
 from refit_tasks.check_project import Check, check
-from refit_tasks.ingestion.quarantine import count_quarantined, quarantined, replay
+from refit_tasks.ingestion.quarantine import replay
+from refit_tasks.storage.quarantine_table import count_quarantined, quarantined
 
 
 def check_projects(project: str | None, as_of: datetime | None) -> Result:

@@ -17,14 +17,14 @@ from refit.records.ledger import Entry, from_payload
 from refit_deployments.actions.champion import champion_facts
 from refit_deployments.output import Result
 from refit_tasks.catalog import choose_projects, find_project
-from refit_tasks.decision.decide import read_history
-from refit_tasks.ingestion.quarantine import count_quarantined
+from refit_tasks.decision.history import read_history
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, entry, latest
-from refit_tasks.prediction.write_predictions import scored_until
 from refit_tasks.registry.challengers import pending
 from refit_tasks.reporting.entry_story import story
 from refit_tasks.reporting.report import report_page, save_page
+from refit_tasks.storage.predictions_table import scored_until
+from refit_tasks.storage.quarantine_table import count_quarantined
 
 
 def status(project: str | None) -> Result:

@@ -25,7 +25,8 @@ from refit.monitoring.label_maturity import window_length
 from refit.project import Project
 from refit.results.flows import RetrainOutcome
 from refit.windows import Window
-from refit_tasks.decision.decide import RecordedDecision, decide_and_record, read_history, record_outcome
+from refit_tasks.decision.decide import RecordedDecision, decide_and_record, record_outcome
+from refit_tasks.decision.history import read_history
 from refit_tasks.decision.lock import close_killed_retrain, holding, turn_file
 from refit_tasks.ledger.generations import current_champion, generation_of
 

@@ -8,18 +8,17 @@ from datetime import datetime
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from sqlalchemy import Connection, select
 
-from refit.monitoring.decide import DecisionRecord, RetrainRecord, build_history, decide
+from refit.monitoring.decide import DecisionRecord, RetrainRecord, decide
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
-from refit.monitoring.history import History
 from refit.project import Project
 from refit.records.ledger import Entry, as_payload
-from refit_tasks.ledger.database import ledger, reading, writing
+from refit_tasks.decision.history import history_in
+from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import generation_of, newest_champion
 from refit_tasks.ledger.record import record
-from refit_tasks.ledger.transactions import append, as_entry
+from refit_tasks.ledger.transactions import append
 from refit_tasks.project_log import with_project
 from refit_tasks.retries import is_transient
 
@@ -66,7 +65,7 @@ def decide_and_record(
     """
     with writing() as connection:
         serving = generation_of(newest_champion(connection, definition.name))
-        history = replace(_history(connection, definition.name, at), serving=serving)
+        history = replace(history_in(connection, definition.name, at), serving=serving)
         decision = decide(evidence, definition.monitoring, history)
         if unless and decision.action != "retrain" and _same(decision, unless.decision):
             return unless
@@ -95,30 +94,3 @@ def record_outcome(project: str, outcome: RetrainRecord, at: datetime) -> Entry:
         StateError: If the ledger cannot be written.
     """
     return record(project, "retrain", as_payload(outcome), at)
-
-
-def read_history(project: str, at: datetime) -> History:
-    """Reads what the next decision would rest on.
-
-    Args:
-        project: The project's name.
-        at: The clock, UTC.
-
-    Returns:
-        The history.
-
-    Raises:
-        StateError: If the ledger cannot be read.
-    """
-    with reading() as connection:
-        return _history(connection, project, at)
-
-
-def _history(connection: Connection, project: str, at: datetime) -> History:
-    """Reads the newest decision and the retrains that ended after it: a few entries, however long the ledger is."""
-    mine = select(ledger).where(ledger.c.project == project)
-    newest = connection.execute(mine.where(ledger.c.kind == "decision").order_by(ledger.c.id.desc()).limit(1)).first()
-    if newest is None:
-        return History(now=at)
-    ended = mine.where(ledger.c.kind == "retrain", ledger.c.id > newest.id).order_by(ledger.c.id)
-    return build_history(map(as_entry, [newest, *connection.execute(ended)]), at)

@@ -18,7 +18,8 @@ from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from refit.records.ledger import from_payload
 from refit_infra.settings import Settings
-from refit_tasks.decision.decide import RecordedDecision, read_history, record_outcome
+from refit_tasks.decision.decide import RecordedDecision, record_outcome
+from refit_tasks.decision.history import read_history
 from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import entry

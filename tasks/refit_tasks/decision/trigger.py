@@ -14,7 +14,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
 from refit.monitoring.evidence import Evidence
-from refit_tasks.decision.decide import RecordedDecision, read_history
+from refit_tasks.decision.decide import RecordedDecision
+from refit_tasks.decision.history import read_history
 from refit_tasks.project_log import with_project
 
 if TYPE_CHECKING:

@@ -1,15 +1,10 @@
-"""The quarantine's table, beside the project's: rows that broke the contract, with the reasons.
-
-What can be done with quarantined rows: count them, list them, and judge them again.
-"""
+"""The quarantine: rows that broke the contract are added to it, and those that pass by now leave it again."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from datetime import datetime
-from heapq import nlargest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,49 +21,18 @@ from refit.windows import BEGINNING, Window
 from refit_tasks.ingestion.row_filter import REASONS, TIME, find_unplaceable_rows
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within, write
+from refit_tasks.storage.quarantine_table import (
+    INSTANT,
+    SCHEMA,
+    all_rejected,
+    count_quarantined,
+    quarantine_of,
+)
 from refit_tasks.storage.staging import SpilledTables, staging_area
 from refit_tasks.validation.contract import contract_of, judge_rows
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-
-
-INSTANT = pa.timestamp("us", tz="UTC")
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("quarantined_at", INSTANT),
-        ("event_time", INSTANT),
-        ("reasons", pa.string()),
-        ("row", pa.string()),
-    ]
-)
-
-
-def quarantine_of(definition: Project) -> str:
-    """Names a project's quarantine table.
-
-    Args:
-        definition: The project.
-
-    Returns:
-        A name beside the project's.
-    """
-    return f"{definition.name}__quarantine"
-
-
-def all_rejected(table: DeltaTable) -> Iterator[RejectedRow]:
-    """Reads a quarantine.
-
-    Args:
-        table: The quarantine's table.
-
-    Yields:
-        Its rows, in any order.
-    """
-    for part in read(table):
-        for row in part.to_pylist():
-            yield RejectedRow(**row | {"reasons": tuple(json.loads(row["reasons"]))})
 
 
 def count_known(definition: Project, rejected: SpilledTables, schema: pa.Schema) -> int:
@@ -158,34 +122,6 @@ def forget(definition: Project, ids: pa.Array) -> None:
 
 
 log = logging.getLogger(__name__)
-
-
-def count_quarantined(definition: Project) -> int:
-    """Counts the rows in a project's quarantine.
-
-    Args:
-        definition: The project.
-
-    Returns:
-        How many there are.
-    """
-    table = open_table(quarantine_of(definition))
-    return table.count() if table else 0
-
-
-def quarantined(definition: Project, limit: int) -> list[RejectedRow]:
-    """Lists a project's quarantined rows.
-
-    Args:
-        definition: The project.
-        limit: The most rows to list.
-
-    Returns:
-        The newest ones first.
-    """
-    table = open_table(quarantine_of(definition))
-    rows = all_rejected(table) if table else iter(())
-    return nlargest(limit, rows, key=lambda row: (row.quarantined_at, row.id))
 
 
 def replay(definition: Project, at: datetime) -> ReplayCounts:

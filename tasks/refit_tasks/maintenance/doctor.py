@@ -15,7 +15,8 @@ from uuid import UUID
 from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.decisions import Attempt
 from refit.results.maintenance import Finding
-from refit_tasks.decision.decide import read_history, record_outcome
+from refit_tasks.decision.decide import record_outcome
+from refit_tasks.decision.history import read_history
 from refit_tasks.decision.lock import (
     close_killed_retrain,
     holding,

@@ -24,20 +24,12 @@ from refit.records.references import ModelRef, SnapshotRef
 from refit.results.erasures import Erasure, Keys, RowsAfterErasure
 from refit_tasks.decision.lock import holding
 from refit_tasks.ledger.database import reading
+from refit_tasks.ledger.erasures import erasure_of
 from refit_tasks.ledger.generations import successions
 from refit_tasks.ledger.record import EVERY, entries
 from refit_tasks.maintenance.doctor_tables import mend_staging, mend_tables
 from refit_tasks.maintenance.erase_table import Held, erase_from_table, find_in_table, paths_of
-from refit_tasks.maintenance.erasure_records import (
-    Holder,
-    Mask,
-    begun,
-    ended,
-    erasure_of,
-    hash_of,
-    holders_of,
-    was_begun,
-)
+from refit_tasks.maintenance.erasure_records import Holder, Mask, begun, ended, hash_of, holders_of, was_begun
 from refit_tasks.maintenance.lock import removing
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of

@@ -25,29 +25,16 @@ from refit.data.rejected_rows import decode_rows
 from refit.errors import ProjectError
 from refit.inference.prediction_rows import KEY_PREFIX
 from refit.project import Project
-from refit.records.ledger import Entry, as_payload, canonical_json, from_payload
-from refit.records.references import SnapshotRef
+from refit.records.ledger import Entry, as_payload, canonical_json
 from refit.results.erasures import Erasure, Keys, cast_values, matches_key
 from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ingestion.label_inbox import labels_of
-from refit_tasks.ingestion.quarantine import quarantine_of
-from refit_tasks.ledger.record import EVERY, entries, record
+from refit_tasks.ledger.record import record
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.predictions_table import predictions_of
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """What erasures have taken from rows on record."""
-
-    rows: int
-    left: str
-    """The fingerprint of what must be left."""
-    last: datetime
-    entry: int
-    """The newest entry that says so."""
+from refit_tasks.storage.quarantine_table import quarantine_of
 
 
 def hash_of(project: str, keys: Keys) -> str:
@@ -126,40 +113,6 @@ def unfinished(project: str | None) -> Iterator[Finding]:
         if project in (None, name):
             sentence = f"an erasure of rows of {name} was begun and not ended: run the same `refit forget {name}` again"
             yield Finding("erasure", f"{name} {key[:12]}", "left", sentence)
-
-
-def missing_from(ref: SnapshotRef) -> Missing | None:
-    """Finds out which rows on record are erased.
-
-    Args:
-        ref: The rows as they were recorded.
-
-    Returns:
-        How many, and since when; `None` where all are there.
-    """
-    found = [
-        (entry, shrunk)
-        for entry in reversed(entries(ref.project, "erasure", newest=EVERY))
-        for shrunk in erasure_of(entry).snapshots
-        if shrunk.rows == ref
-    ]
-    if not found:
-        return None
-    newest, last = found[-1]
-    return Missing(sum(shrunk.erased for _, shrunk in found), last.left, newest.at, newest.id)
-
-
-def erasure_of(entry: Entry) -> Erasure:
-    """Reads an entry of the kind `erasure`.
-
-    Args:
-        entry: The entry.
-
-    Returns:
-        What was erased.
-    """
-    facts = {name: value for name, value in entry.payload.items() if name not in ("who", "why")}
-    return from_payload(Erasure, facts)
 
 
 def _salt() -> bytes:

@@ -27,7 +27,6 @@ from refit_infra.settings import Settings
 from refit_tasks.catalog import discover
 from refit_tasks.decision.lock import holding
 from refit_tasks.errors import translate_store_errors
-from refit_tasks.ingestion.quarantine import quarantine_of
 from refit_tasks.ledger.database import champions, ledger, reading, unlocked, writing
 from refit_tasks.ledger.export import as_line
 from refit_tasks.ledger.generations import successions
@@ -38,6 +37,7 @@ from refit_tasks.maintenance.prune_models import find_kept, prune_runs, prune_ve
 from refit_tasks.maintenance.prune_tables import compact, prune_predictions, prune_table, vacuumed
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.storage.delta import open_table, read, retry_on_conflict, tables_of, within
+from refit_tasks.storage.quarantine_table import quarantine_of
 from refit_tasks.storage.staging import no_ingest_running
 
 log = logging.getLogger(__name__)

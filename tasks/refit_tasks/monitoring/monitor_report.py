@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prefect.artifacts import create_markdown_artifact
-
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
@@ -46,6 +44,8 @@ def publish_monitor(
         recorded: The decision and its number in the ledger.
         champion: The version that was judged, if any serves.
     """
+    from prefect.artifacts import create_markdown_artifact
+
     past = read_record(definition.name, SAMPLED)
     links = f"\n\nThe champion in {model_links(champion)}." if champion else ""
     create_markdown_artifact(

@@ -27,7 +27,7 @@ from refit_tasks.notifications.notify import Notice, notify
 from refit_tasks.presentation.markdown import number, shortened
 from refit_tasks.presentation.summaries import performance_words
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.register import judgement_of, verdict_of_version
+from refit_tasks.registry.challengers import judgement_of, verdict_of_version
 from refit_tasks.runs.links import run_page
 
 if TYPE_CHECKING:

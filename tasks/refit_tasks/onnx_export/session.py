@@ -26,8 +26,8 @@ from refit_infra.settings import Settings
 from refit_tasks.onnx_export.estimators import head_of
 from refit_tasks.onnx_export.graph import OPSETS
 from refit_tasks.onnx_export.pipeline_steps import written
+from refit_tasks.registry.challengers import judgement_of, verdict_of_version
 from refit_tasks.registry.model_signature import FORMS
-from refit_tasks.registry.register import judgement_of, verdict_of_version
 
 _PROVEN = "refit.proven"
 """Under this name the file holds what the form is proven on."""

@@ -26,8 +26,8 @@ from refit.windows import Window, require_past
 from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, RowFilter
-from refit_tasks.prediction.write_predictions import scored_until
 from refit_tasks.storage.delta import open_table, read, schema_of
+from refit_tasks.storage.predictions_table import scored_until
 from refit_tasks.storage.staging import SpilledTables
 from refit_tasks.validation.contract import contract_of, judge_batch
 

@@ -18,18 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refit.data.fingerprint import Identities, not_in
-from refit.data.split import from_microseconds, to_microseconds
+from refit.data.split import to_microseconds
 from refit.inference.prediction_rows import PredictionContext, cast_for_storage
 from refit.results.score import VersionCounts
 from refit.windows import Window
 from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within
-from refit_tasks.storage.predictions_table import predictions_of, tidy, write_rows
+from refit_tasks.storage.predictions_table import SCORE, mark_of, predictions_of, tidy, write_rows
 from refit_tasks.storage.staging import SpilledTables
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
-
-APPLICATION = "refit-score"
 
 
 @dataclass(slots=True)
@@ -68,19 +66,6 @@ class Staged:
     def identities(self) -> Identities:
         """The rows' hashes, in their order."""
         return np.concatenate([np.empty(0, "S16"), *self.hashes])
-
-
-def scored_until(project: str) -> datetime | None:
-    """Tells how far a project's own rows have been scored.
-
-    Args:
-        project: The project's name.
-
-    Returns:
-        Just after the newest event time, UTC; `None` before the first batch.
-    """
-    table = open_table(predictions_of(project))
-    return _mark(table) if table else None
 
 
 def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: datetime | None) -> list[VersionCounts]:
@@ -155,13 +140,8 @@ def _column(rows: pa.Table, wanted: pa.Field) -> pa.ChunkedArray | pa.Array:
 def _transaction(table: DeltaTable | None, until: datetime | None) -> Transaction:
     from deltalake import Transaction
 
-    marks = [mark for mark in (_mark(table) if table else None, until) if mark]
-    return Transaction(APPLICATION, to_microseconds(max(marks)) if marks else 0)
-
-
-def _mark(table: DeltaTable) -> datetime | None:
-    version = table.transaction_version(APPLICATION)
-    return from_microseconds(version) if version else None
+    marks = [mark for mark in (mark_of(table) if table else None, until) if mark]
+    return Transaction(SCORE, to_microseconds(max(marks)) if marks else 0)
 
 
 def _packed(hashes: pa.ChunkedArray) -> Identities:

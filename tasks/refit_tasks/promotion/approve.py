@@ -23,8 +23,7 @@ from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import EVERY, entries, entry, record
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import promote
-from refit_tasks.registry.challengers import pending
-from refit_tasks.registry.register import judgement_of, verdict_of_version
+from refit_tasks.registry.challengers import judgement_of, pending, verdict_of_version
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import check_approval
 from refit_tasks.promotion.rollback import roll_back
 from refit_tasks.registry.alias import Moved, follow_ledger, moved_alias, note_settled
-from refit_tasks.registry.register import judgement_of, verdict_of_version
+from refit_tasks.registry.challengers import judgement_of, verdict_of_version
 from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from refit.project import Project
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Challenger
 from refit_tasks.ledger.generations import current_champion, generation_of
-from refit_tasks.ledger.record import entries, entry_once
+from refit_tasks.ledger.record import EVERY, entries, entry, entry_once
 
 NEWEST = 100
 """Among so many verdicts the pending ones are looked for: an older one was compared with a champion long gone."""
@@ -59,3 +59,30 @@ def recorded_challenger(judged: Entry) -> Challenger:
     judgement = from_payload(Judgement, judged.payload)
     version, judged_model = judged.payload["version"], judgement.model if judgement.served else None
     return Challenger(judgement.serving, version, judgement.verdict, judged.id, judged_model)
+
+
+def verdict_of_version(project: str, version: int) -> Challenger | None:
+    """Finds the newest verdict on a version.
+
+    Args:
+        project: The project's name.
+        version: The version's number.
+
+    Returns:
+        The challenger as it is on record, or `None` if the ledger has no verdict on it.
+    """
+    verdicts = entries(project, "verdict", newest=EVERY)
+    return next((recorded_challenger(made) for made in verdicts if made.payload["version"] == version), None)
+
+
+def judgement_of(challenger: Challenger) -> Judgement | None:
+    """Reads what a verdict rests on.
+
+    Args:
+        challenger: A challenger that is on record.
+
+    Returns:
+        The judgement; `None` where the ledger does not hold its entry.
+    """
+    judged = entry(challenger.verdict_id)
+    return from_payload(Judgement, judged.payload) if judged else None

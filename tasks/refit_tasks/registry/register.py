@@ -19,11 +19,11 @@ from refit.project import Project
 from refit.records.ledger import as_payload, from_payload
 from refit.records.references import Challenger, ModelRef
 from refit_tasks.ledger.generations import current_champion, generation_of
-from refit_tasks.ledger.record import EVERY, entries, entry, entry_once, record
+from refit_tasks.ledger.record import entry_once, record
 from refit_tasks.presentation.summaries import verdict_in_short
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import set_alias, tag_version
-from refit_tasks.registry.challengers import recorded_challenger
+from refit_tasks.registry.challengers import judgement_of, recorded_challenger
 from refit_tasks.registry.mlflow_client import ENTRY, LONGEST, form_tags, open_mlflow, verdict_tags
 from refit_tasks.registry.model_signature import stored_id
 from refit_tasks.registry.recipe import recipe_of
@@ -87,33 +87,6 @@ def find_verdict(definition: Project, run_key: str) -> Challenger | None:
     """
     judged = entry_once(definition.name, "verdict", run_key)
     return recorded_challenger(judged) if judged else None
-
-
-def verdict_of_version(project: str, version: int) -> Challenger | None:
-    """Finds the newest verdict on a version.
-
-    Args:
-        project: The project's name.
-        version: The version's number.
-
-    Returns:
-        The challenger as it is on record, or `None` if the ledger has no verdict on it.
-    """
-    verdicts = entries(project, "verdict", newest=EVERY)
-    return next((recorded_challenger(made) for made in verdicts if made.payload["version"] == version), None)
-
-
-def judgement_of(challenger: Challenger) -> Judgement | None:
-    """Reads what a verdict rests on.
-
-    Args:
-        challenger: A challenger that is on record.
-
-    Returns:
-        The judgement; `None` where the ledger does not hold its entry.
-    """
-    judged = entry(challenger.verdict_id)
-    return from_payload(Judgement, judged.payload) if judged else None
 
 
 def is_settled(challenger: Challenger) -> bool:

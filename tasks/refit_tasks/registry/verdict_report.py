@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prefect.artifacts import create_markdown_artifact
-
 from refit.gate.evaluations import Judgement
 from refit.project import Project
 from refit.records.references import Challenger, Ingestion, SnapshotRef
@@ -70,6 +68,8 @@ def publish_verdict(
         challenger: The version that was judged.
         decision: The ledger entry of the decision that started the retrain, if one did.
     """
+    from prefect.artifacts import create_markdown_artifact
+
     create_markdown_artifact(
         f"{verdict_page(judgement)}\n\n{_links(challenger, decision)}",
         key=artifact_key(definition.name, "verdict"),

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from prefect.artifacts import create_markdown_artifact
-
 from refit.errors import StateError
 from refit.gate.evaluations import Evaluation, Judgement
 from refit.project import Project
@@ -17,8 +15,8 @@ from refit.records.references import Challenger
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.presentation.charts import CURRENT, INK, NOTE, REFERENCE, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, plain
+from refit_tasks.registry.challengers import judgement_of, verdict_of_version
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.register import judgement_of, verdict_of_version
 from refit_tasks.reporting.model_card_sections import (
     data_part,
     fairness_part,
@@ -43,6 +41,8 @@ def publish_card(definition: Project, challenger: Challenger) -> None:
         definition: The project.
         challenger: The version, on record.
     """
+    from prefect.artifacts import create_markdown_artifact
+
     judgement = _on_record(definition, challenger)
     text = card(definition, judgement, challenger)
     open_mlflow().log_text(challenger.model.run_id, text, "card.md")

@@ -5,15 +5,17 @@ The parts of a model card that measure it: scores, slices, groups.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from scipy import stats
 
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Evaluation, Judgement
 from refit.gate.evidence import Evidence, SandboxRun
+from refit.gate.student_t import t_quantile
 from refit.project import Project
 from refit.records.references import Challenger, SnapshotRef
-from refit_tasks.maintenance.erasure_records import missing_from
+from refit_tasks.ledger.erasures import missing_from
 from refit_tasks.presentation.markdown import number, plain, sentences, table
 from refit_tasks.registry.verdict_report import window_cells
 
@@ -195,7 +197,7 @@ def _interval(one: Evaluation) -> str:
     blocks = np.asarray(one.blocks)[np.isfinite(one.blocks)]
     if len(blocks) < MIN_BLOCKS:
         return ""
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(blocks) - 1) * blocks.std(ddof=1) / np.sqrt(len(blocks)))
+    half = t_quantile((1 + LEVEL) / 2, len(blocks) - 1) * float(blocks.std(ddof=1)) / math.sqrt(len(blocks))
     return f"{number(float(blocks.mean()) - half)} to {number(float(blocks.mean()) + half)}"
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 from urllib.parse import quote
 from uuid import UUID
 
-from prefect.artifacts import create_link_artifact
-from prefect.settings import PREFECT_UI_URL
-
 from refit.records.references import Challenger, Champion
 from refit_infra.settings import Settings, page_address
 from refit_tasks.ledger.record import entry
@@ -50,6 +47,8 @@ def run_page(run_id: str) -> str:
     Returns:
         The address; empty where no server with pages is known.
     """
+    from prefect.settings import PREFECT_UI_URL
+
     pages = page_address(PREFECT_UI_URL.value() or "")
     return f"{pages}/runs/flow-run/{quote(run_id, safe='')}" if pages else ""
 
@@ -130,5 +129,7 @@ def publish_run_link(project: str, run_id: str, what: str) -> None:
 
 
 def _publish(address: str, said: str, key: str) -> None:
+    from prefect.artifacts import create_link_artifact
+
     if address:
         create_link_artifact(address, link_text=said, key=key, description=said)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from refit.inference.prediction_rows import cast_for_storage
+from refit.data.split import from_microseconds
 from refit_tasks.storage.delta import (
     FILE_BYTES,
     PREDICTIONS,
@@ -92,6 +92,8 @@ def append(project: str, rows: pa.Table, batch: str) -> int:
         table, (application, number) = open_table(name), _named(batch)
         if table is not None and (table.transaction_version(application) or 0) >= number:
             return 0
+        from refit.inference.prediction_rows import cast_for_storage
+
         fitting = cast_for_storage(rows, schema_of(table) if table is not None else pa.schema([]))
         tidy(name, write_rows(name, table, [fitting], fitting.schema, _transaction(application, number)))
         count: int = rows.num_rows
@@ -166,3 +168,33 @@ def _transaction(application: str, number: int) -> Transaction:
     from deltalake import Transaction
 
     return Transaction(application, number, int(datetime.now(UTC).timestamp() * 1000))
+
+
+SCORE = "refit-score"
+"""The transaction of the batches; its number is how far the project's own rows have been scored."""
+
+
+def scored_until(project: str) -> datetime | None:
+    """Tells how far a project's own rows have been scored.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        Just after the newest event time, UTC; `None` before the first batch.
+    """
+    table = open_table(predictions_of(project))
+    return mark_of(table) if table else None
+
+
+def mark_of(table: DeltaTable) -> datetime | None:
+    """Reads how far a project's own rows have been scored.
+
+    Args:
+        table: Its table of predictions.
+
+    Returns:
+        Just after the newest event time, UTC; `None` before the first batch.
+    """
+    version = table.transaction_version(SCORE)
+    return from_microseconds(version) if version else None

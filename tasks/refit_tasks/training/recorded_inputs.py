@@ -20,7 +20,7 @@ from refit.records.recipes import Recipe, RecipeChange
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
 from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.maintenance.erasure_records import missing_from
+from refit_tasks.ledger.erasures import missing_from
 from refit_tasks.registry.provenance import code_files, hash_of
 from refit_tasks.registry.recipe import kept_code
 from refit_tasks.storage.snapshot_rows import read_rows

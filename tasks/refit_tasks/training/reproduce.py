@@ -24,10 +24,10 @@ from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.serving_check import fingerprint_of
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 from refit_tasks.project_log import with_project
+from refit_tasks.registry.challengers import judgement_of, verdict_of_version
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.registry.provenance import lock_text
 from refit_tasks.registry.recipe import former_recipe, kept_lock, recipe_now, tuned_of
-from refit_tasks.registry.register import judgement_of, verdict_of_version
 from refit_tasks.training.fit import fit
 from refit_tasks.training.recorded_inputs import held_out, load_recorded_project, rows_on_record
 

@@ -30,7 +30,7 @@ def _faults(scenario: Scenario) -> Iterator[str]:
 
 
 def _ledger_faults(name: str) -> Iterator[str]:
-    from refit_tasks.decision.decide import read_history
+    from refit_tasks.decision.history import read_history
     from refit_tasks.ledger.record import entries, verify_ledger
 
     verify_ledger()

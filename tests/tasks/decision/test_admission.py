@@ -16,7 +16,8 @@ from refit.errors import NotEnoughData, RetrainRefused, StateError
 from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.admission import retrain_slot
-from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
+from refit_tasks.decision.decide import decide_and_record, record_outcome
+from refit_tasks.decision.history import read_history
 from refit_tasks.decision.lock import claim_killed_retrain, is_taken, turn_file
 from refit_tasks.ledger.record import entries, verify_ledger
 from tests.tasks.conftest import Race

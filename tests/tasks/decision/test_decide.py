@@ -19,7 +19,8 @@ from refit.policies.monitoring import DriftPolicy, PerformancePolicy
 from refit.records.ledger import from_payload
 from refit.records.references import Champion, ModelRef
 from refit_tasks.decision.admission import retrain_slot
-from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
+from refit_tasks.decision.decide import decide_and_record, record_outcome
+from refit_tasks.decision.history import read_history
 from refit_tasks.decision.lock import is_taken
 from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import insert_generation

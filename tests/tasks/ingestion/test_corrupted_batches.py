@@ -17,7 +17,7 @@ from refit.project import Rows
 from refit.records.references import Ingestion
 from refit.sources import csv, parquet
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.quarantine import quarantined
+from refit_tasks.storage.quarantine_table import quarantined
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import take_snapshot
 from tests.support import corruptions

@@ -16,9 +16,9 @@ from refit import Project, Window
 from refit.errors import ContractViolation, LoadFailed
 from refit_infra.settings import Settings
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.quarantine import count_quarantined, quarantined
 from refit_tasks.ingestion.upsert import Delivery, commit
 from refit_tasks.storage.delta import open_table, schema_of
+from refit_tasks.storage.quarantine_table import count_quarantined, quarantined
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import last_ingested, take_snapshot
 

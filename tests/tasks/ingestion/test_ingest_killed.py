@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from refit_infra.settings import Settings
-from refit_tasks.ingestion.quarantine import all_rejected
 from refit_tasks.storage.delta import open_table, read
+from refit_tasks.storage.quarantine_table import all_rejected
 
 PROGRAM = """
 import random, signal, sys, time

@@ -13,8 +13,8 @@ from sklearn.dummy import DummyRegressor
 from refit import Project
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting, labels_of, put_in, read_inbox, rewrite_inbox
-from refit_tasks.ingestion.quarantine import quarantined
 from refit_tasks.storage.delta import open_table, read
+from refit_tasks.storage.quarantine_table import quarantined
 from refit_tasks.storage.snapshots import last_ingested
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

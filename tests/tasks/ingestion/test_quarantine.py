@@ -12,8 +12,9 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.quarantine import count_quarantined, quarantined, replay
+from refit_tasks.ingestion.quarantine import replay
 from refit_tasks.storage.delta import open_table, read, schema_of, write
+from refit_tasks.storage.quarantine_table import count_quarantined, quarantined
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import take_snapshot
 

@@ -15,7 +15,8 @@ from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.evidence import RetrainRequest
 from refit.monitoring.guards import cooldown_end
 from refit_serving.metrics.ledger_metrics import REFRESH_SECONDS, LedgerCollector
-from refit_tasks.decision.decide import decide_and_record, read_history, record_outcome
+from refit_tasks.decision.decide import decide_and_record, record_outcome
+from refit_tasks.decision.history import read_history
 from refit_tasks.ledger.record import record
 from refit_tasks.ledger.summary import Tallies
 from refit_tasks.promotion.approve import record_approval

@@ -16,7 +16,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import Running
 
 from refit_infra.settings import Settings
-from refit_tasks.decision.decide import read_history
+from refit_tasks.decision.history import read_history
 from refit_tasks.decision.lock import holding, turn_file
 from refit_tasks.ledger.record import verify_ledger
 from refit_tasks.maintenance.doctor import mend

@@ -23,14 +23,15 @@ from refit.records.ledger import as_payload
 from refit.results.erasures import parse_keys
 from refit_tasks.decision.lock import holding
 from refit_tasks.ingestion.label_inbox import put_in
-from refit_tasks.ingestion.quarantine import SCHEMA
+from refit_tasks.ledger.erasures import missing_from
 from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.maintenance.doctor import mend
 from refit_tasks.maintenance.erase import find_rows, forget_rows
-from refit_tasks.maintenance.erasure_records import Holder, holders_of, missing_from
+from refit_tasks.maintenance.erasure_records import Holder, holders_of
 from refit_tasks.reporting.entry_story import story
 from refit_tasks.storage.delta import open_table, read, uri_of, within, write
 from refit_tasks.storage.predictions_table import append
+from refit_tasks.storage.quarantine_table import SCHEMA
 from refit_tasks.storage.snapshots import restrict, take_snapshot
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.storage.table_files import TableFiles

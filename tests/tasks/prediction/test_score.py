@@ -20,13 +20,13 @@ from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from refit.results.score import EVERYTHING, ScoreRequest
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.quarantine import quarantined, replay
+from refit_tasks.ingestion.quarantine import replay
 from refit_tasks.prediction import write_predictions as scored_commit
 from refit_tasks.prediction.score import score_rows
-from refit_tasks.prediction.write_predictions import scored_until
 from refit_tasks.registry.model_store import save_model
 from refit_tasks.storage.delta import open_table
-from refit_tasks.storage.predictions_table import append
+from refit_tasks.storage.predictions_table import append, scored_until
+from refit_tasks.storage.quarantine_table import quarantined
 from tests.tasks.storage.test_predictions_table import held, some
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,0 +1,57 @@
+"""The erasures on record, and what they have taken from the rows of a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from refit.records.ledger import Entry, from_payload
+from refit.records.references import SnapshotRef
+from refit.results.erasures import Erasure
+from refit_tasks.ledger.record import EVERY, entries
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What erasures have taken from rows on record."""
+
+    rows: int
+    left: str
+    """The fingerprint of what must be left."""
+    last: datetime
+    entry: int
+    """The newest entry that says so."""
+
+
+def missing_from(ref: SnapshotRef) -> Missing | None:
+    """Finds out which rows on record are erased.
+
+    Args:
+        ref: The rows as they were recorded.
+
+    Returns:
+        How many, and since when; `None` where all are there.
+    """
+    found = [
+        (entry, shrunk)
+        for entry in reversed(entries(ref.project, "erasure", newest=EVERY))
+        for shrunk in erasure_of(entry).snapshots
+        if shrunk.rows == ref
+    ]
+    if not found:
+        return None
+    newest, last = found[-1]
+    return Missing(sum(shrunk.erased for _, shrunk in found), last.left, newest.at, newest.id)
+
+
+def erasure_of(entry: Entry) -> Erasure:
+    """Reads an entry of the kind `erasure`.
+
+    Args:
+        entry: The entry.
+
+    Returns:
+        What was erased.
+    """
+    facts = {name: value for name, value in entry.payload.items() if name not in ("who", "why")}
+    return from_payload(Erasure, facts)

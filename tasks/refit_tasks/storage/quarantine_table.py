@@ -1,0 +1,86 @@
+"""The quarantine's table, beside the project's: rows that broke the contract, with the reasons. Reading it.
+
+Does not belong here: what is written to it (`refit_tasks.ingestion.quarantine`), which needs the contract's engine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from heapq import nlargest
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from refit.data.rejected_rows import RejectedRow
+from refit_tasks.storage.delta import open_table, read
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+    from refit.project import Project
+
+INSTANT = pa.timestamp("us", tz="UTC")
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("quarantined_at", INSTANT),
+        ("event_time", INSTANT),
+        ("reasons", pa.string()),
+        ("row", pa.string()),
+    ]
+)
+
+
+def quarantine_of(definition: Project) -> str:
+    """Names a project's quarantine table.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        A name beside the project's.
+    """
+    return f"{definition.name}__quarantine"
+
+
+def all_rejected(table: DeltaTable) -> Iterator[RejectedRow]:
+    """Reads a quarantine.
+
+    Args:
+        table: The quarantine's table.
+
+    Yields:
+        Its rows, in any order.
+    """
+    for part in read(table):
+        for row in part.to_pylist():
+            yield RejectedRow(**row | {"reasons": tuple(json.loads(row["reasons"]))})
+
+
+def count_quarantined(definition: Project) -> int:
+    """Counts the rows in a project's quarantine.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        How many there are.
+    """
+    table = open_table(quarantine_of(definition))
+    return table.count() if table else 0
+
+
+def quarantined(definition: Project, limit: int) -> list[RejectedRow]:
+    """Lists a project's quarantined rows.
+
+    Args:
+        definition: The project.
+        limit: The most rows to list.
+
+    Returns:
+        The newest ones first.
+    """
+    table = open_table(quarantine_of(definition))
+    rows = all_rejected(table) if table else iter(())
+    return nlargest(limit, rows, key=lambda row: (row.quarantined_at, row.id))
