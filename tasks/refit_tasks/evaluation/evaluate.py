@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from prefect import task
@@ -25,7 +26,10 @@ from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import open_at_version, read_rows, sampled
+from refit_tasks.storage.snapshot_rows import open_versions, read_rows, sampled
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 logger = logging.getLogger(__name__)
 
@@ -61,15 +65,16 @@ def evaluate(
     rival = champion.model_to_compare(holdout.window) if champion else None
     if champion and rival:
         _check_unseen(_named(champion), rival, holdout)
-    target = read_rows(definition, challenger.trained_on, [definition.target])[definition.target]
+    trained, tables = challenger.trained_on, open_versions(definition, holdout, challenger.trained_on)
+    target = read_rows(definition, trained, [definition.target], tables[trained.version])[definition.target]
+    sample = _sample(definition, trained, tables[trained.version])
+    rows = in_time(definition, holdout, tables[holdout.version])
     against = _rival(definition, champion, holdout) if champion else None
     comparison = compare_on_holdout(
         definition,
         contender(definition, "the challenger", challenger),
         against,
-        HoldoutData(
-            holdout, in_time(definition, holdout), target, _sample(definition, challenger.trained_on), rehearsal
-        ),
+        HoldoutData(holdout, rows, target, sample, rehearsal),
     )
     scored = comparison.challenger.value
     logger.info("%s scores %s = %.4g on %d rows", definition.name, comparison.metric, scored, holdout.rows)
@@ -91,13 +96,14 @@ def can_judge(champion: Champion | None, holdout: SnapshotRef) -> bool:
     return rival is None or rival.trained_on.window.end <= holdout.window.start
 
 
-def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison) -> Evaluation:
+def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison, rows: pd.DataFrame) -> Evaluation:
     """Scores a model on a holdout that it has seen: what is good then proves nothing, what is bad does.
 
     Args:
         definition: The project.
         model: The judged recipe, fitted again on all rows.
         comparison: What the judged model scored, on which rows and by which metric.
+        rows: Those rows, from `in_time`.
 
     Returns:
         The scores, in the same blocks.
@@ -106,7 +112,7 @@ def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison)
         ModelError: If the model cannot be loaded, or cannot predict the holdout's columns.
     """
     again = contender(definition, "the model fitted on all rows", model)
-    return scored_on(definition, comparison.metric, again, in_time(definition, comparison.holdout))
+    return scored_on(definition, comparison.metric, again, rows)
 
 
 def scored_on(definition: Project, metric: str, contender: Candidate, rows: pd.DataFrame) -> Evaluation:
@@ -147,17 +153,19 @@ def contender(definition: Project, name: str, model: ModelRef) -> Candidate:
         raise judging_error(definition, name, fault) from fault
 
 
-def in_time(definition: Project, ref: SnapshotRef) -> pd.DataFrame:
+def in_time(definition: Project, ref: SnapshotRef, table: DeltaTable | None = None) -> pd.DataFrame:
     """Reads the rows of a snapshot in the order of their event times.
 
     Args:
         definition: The project.
         ref: The snapshot.
+        table: The project's table at the snapshot's version, where it is open already.
 
     Returns:
         The rows with all columns; those of one event time in the order of the key.
     """
-    return read_rows(definition, ref).sort_values(definition.timestamp, kind="stable", ignore_index=True)
+    rows = read_rows(definition, ref, table=table)
+    return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
 def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Candidate:
@@ -172,10 +180,10 @@ def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Can
         return contender(definition, _named(champion), judged)
 
 
-def _sample(definition: Project, trained_on: SnapshotRef) -> pd.DataFrame:
+def _sample(definition: Project, trained_on: SnapshotRef, table: DeltaTable) -> pd.DataFrame:
     """Reads some thousand of the training rows."""
-    names = schema_of(open_at_version(definition, trained_on.version)).names
-    return sampled(definition, trained_on, names, list(definition.key or names), SAMPLE)
+    names = schema_of(table).names
+    return sampled(definition, trained_on, names, list(definition.key or names), SAMPLE, table)
 
 
 def _named(champion: Champion) -> str:

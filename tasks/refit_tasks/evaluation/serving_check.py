@@ -70,7 +70,23 @@ def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Sand
     Raises:
         ModelError: If the artifact is gone.
     """
-    rows = in_time(definition, holdout)
+    return rehearse_on(definition, model, in_time(definition, holdout))
+
+
+def rehearse_on(definition: Project, model: ModelRef, rows: pd.DataFrame) -> SandboxRun:
+    """Does the same with rows that are at hand.
+
+    Args:
+        definition: The project.
+        model: The model, in MLflow.
+        rows: The holdout's rows with all columns.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        ModelError: If the artifact is gone.
+    """
     with fetched(model) as directory:
         found = rehearse_directory(definition, directory, rows)
     took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault

@@ -67,10 +67,10 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
         raw, schemas = stage(definition, definition.load, window, area)
         if not raw.rows:
             with_project(log, definition.name).info("nothing new in %s", window)
-            return Ingestion(definition.name, window, table.version() if table else -1, 0, 0, 0, 0, 0)
+            return Ingestion(definition.name, window, _version_of(table), 0, 0, 0, 0, 0)
         sieve = RowFilter(definition, _schema(definition, table, schemas), window, area)
         sieve.fit(raw)
-        done = _settle(sieve, definition, window, area)
+        done = _settle(sieve, definition, table, window, area)
     with_project(log, definition.name).info(
         "%d rows in, %d accepted (%d added, %d corrected), %d quarantined",
         done.rows_in,
@@ -82,20 +82,20 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
     return done
 
 
-def _settle(sieve: RowFilter, definition: Project, window: Window, area: Path) -> Ingestion:
+def _settle(sieve: RowFilter, definition: Project, table: DeltaTable | None, window: Window, area: Path) -> Ingestion:
     """Judges and commits what fits the schema."""
     contract = contract_of(definition, sieve.schema, lambda: iter(sieve.fitting))
     sieve.judge(contract)
     known = count_known(definition, sieve.rejected, sieve.schema)
     warnings = judge_batch(definition, contract, sieve.accepted, sieve.count(window.end, known))
     batch = Delivery(definition, sieve.schema, sieve.accepted, lambda: _times(sieve, definition), window, area)
-    require_cover(batch)
+    require_cover(batch, table)
     keep_rejected(definition, sieve.rejected, window.end, sieve.schema)
     if sieve.accepted_rows:
         # Before the commit: a derived contract without its rows does no harm, while rows without it would leave the
         # next batch, perhaps of one day, to be the reference.
         record_contract(definition, contract, window.end)
-    committed = commit(batch) if sieve.accepted_rows else _unchanged(definition)
+    committed = commit(batch) if sieve.accepted_rows else Committed(_version_of(table), 0, 0)
     return Ingestion(
         project=definition.name,
         window=window,
@@ -110,9 +110,8 @@ def _settle(sieve: RowFilter, definition: Project, window: Window, area: Path) -
     )
 
 
-def _unchanged(definition: Project) -> Committed:
-    table = open_table(definition.name)
-    return Committed(table.version() if table else -1, 0, 0)
+def _version_of(table: DeltaTable | None) -> int:
+    return table.version() if table else -1
 
 
 def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:

@@ -46,9 +46,10 @@ def count_known(definition: Project, rejected: SpilledTables, schema: pa.Schema)
     Returns:
         How many there are.
     """
-    table = open_table(quarantine_of(definition))
+    if not rejected.rows:
+        return 0
     untimed = (piece.filter(piece[TIME].is_null()) for piece in rejected)
-    naming, known = RowIds(), _ids(table)
+    naming, known = RowIds(), _ids(open_table(quarantine_of(definition)))
     ids = [_named(piece.drop_columns([TIME, REASONS]), schema, naming) for piece in untimed if known]
     return sum(pc.sum(pc.is_in(part, value_set=known)).as_py() or 0 for part in ids)
 

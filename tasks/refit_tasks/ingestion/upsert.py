@@ -79,16 +79,16 @@ def commit(batch: Delivery) -> Committed:
     return retry_on_conflict(step, batch.definition.name)
 
 
-def require_cover(batch: Delivery) -> None:
+def require_cover(batch: Delivery, table: DeltaTable | None) -> None:
     """Makes sure that rows without a key lose none that the table holds.
 
     Args:
         batch: The rows.
+        table: The project's table; `None` before the first ingest.
 
     Raises:
         ContractViolation: If the load gave fewer rows than the table holds in the part of the window that it covers.
     """
-    table = open_table(batch.definition.name)
     if table is None or batch.definition.key:
         return
     name = batch.definition.timestamp
@@ -148,7 +148,7 @@ def _revise(batch: Delivery, table: DeltaTable) -> Committed:
 
 
 def _replace(batch: Delivery, table: DeltaTable) -> Committed:
-    require_cover(batch)
+    require_cover(batch, table)
     held = _identities(_held(batch, table, batch.window))
     new = _identities(batch.accepted())
     added = len(new) - count_common(new, held)

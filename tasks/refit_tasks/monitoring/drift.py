@@ -10,6 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from prefect import task
@@ -31,7 +32,10 @@ from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import chunks, open_at_version, said_of
+from refit_tasks.storage.snapshot_rows import chunks, open_versions, said_of
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +133,9 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
     model, judged = challenger.model, challenger.judged or challenger.model
     if _stored(model):
         return
-    reference = make_reference(_data(definition, model.trained_on), _scores(definition, judged, holdout), 0)
+    trained, tables = model.trained_on, open_versions(definition, model.trained_on, holdout)
+    data = _data(definition, trained, tables[trained.version])
+    reference = make_reference(data, _scores(definition, judged, holdout, tables[holdout.version]), 0)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / FILE
         file.write_bytes(reference_to_bytes(reference))
@@ -162,19 +168,20 @@ def load_reference(model: ModelRef) -> Reference | None:
     return reference_from_bytes(cached.read_bytes())
 
 
-def _data(definition: Project, ref: SnapshotRef) -> Profile:
-    names = schema_of(open_at_version(definition, ref.version)).names
+def _data(definition: Project, ref: SnapshotRef, table: DeltaTable) -> Profile:
+    names = schema_of(table).names
     features, identity = definition.features_of(names), list(definition.key or names)
     columns = [definition.timestamp, *features]
-    sample = bottom_k_sample(chunks(definition, ref, [*columns, *identity]), identity, SAMPLE)
-    return _anchored(definition, sample, features, ref.rows, chunks(definition, ref, columns))
+    sample = bottom_k_sample(chunks(definition, ref, [*columns, *identity], table), identity, SAMPLE)
+    return _anchored(definition, sample, features, ref.rows, chunks(definition, ref, columns, table))
 
 
-def _scores(definition: Project, judged: ModelRef, holdout: SnapshotRef) -> Profile:
+def _scores(definition: Project, judged: ModelRef, holdout: SnapshotRef, table: DeltaTable) -> Profile:
     estimator = fetch_model(definition, judged)
-    names = schema_of(open_at_version(definition, holdout.version)).names
+    names = schema_of(table).names
     columns = [definition.timestamp, *features_seen_by(estimator, definition.features_of(names))]
-    said = pa.concat_tables(said_of(estimator, definition, rows) for rows in chunks(definition, holdout, columns))
+    parts = chunks(definition, holdout, columns, table)
+    said = pa.concat_tables(said_of(estimator, definition, rows) for rows in parts)
     names = [name for name in said.column_names if name != definition.timestamp]
     return _anchored(definition, said, names, holdout.rows, [said])
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,9 @@ from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, within
 from refit_tasks.storage.snapshots import watermark
 
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -56,7 +59,7 @@ def look(definition: Project, champion: Champion | None, as_of: datetime, event:
     newest = min(as_of, (watermark(table) if table else None) or as_of)
     window = current_window(newest, as_of, length, trained.end if trained else None)
     since = min(window.start, trained.end) if trained else window.start
-    times = _times(definition, Window(min(since, window.end), window.end))
+    times = _times(definition, table, Window(min(since, window.end), window.end))
     return Evidence(
         project=definition.name,
         as_of=as_of,
@@ -137,9 +140,8 @@ def find_known(definition: Project, current: Evidence) -> tuple[Evidence, Record
     return replace(measured_now, probe=probed), RecordedDecision(entry.id, former.decision)
 
 
-def _times(definition: Project, window: Window) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _times(definition: Project, table: DeltaTable | None, window: Window) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Reads the event times of a window, in microseconds since 1970."""
-    table = open_table(definition.name)
     if table is None:
         return np.empty(0, np.int64)
     parts = read(table, [definition.timestamp], within(definition.timestamp, window))

@@ -45,10 +45,11 @@ from refit_tasks.ledger.record import entries, entry, latest
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import open_table, read, schema_of, within
-from refit_tasks.storage.snapshot_rows import open_at_version, sampled
+from refit_tasks.storage.snapshot_rows import sampled
 from refit_tasks.training.fit import foreign_code
 
 if TYPE_CHECKING:
+    from deltalake import DeltaTable
     from sklearn.base import BaseEstimator
 
 
@@ -82,13 +83,12 @@ def measure_performance(
     start, end = champion.model.trained_on.window.end, mature_until(as_of, definition.label_delay)
     if table is None or start >= end:
         return None
-    version = table.version()
     policy = definition.monitoring.performance or PerformancePolicy()
-    mature = find_mature_window(*_labels(definition, version, Window(start, end)), length, policy)
+    mature = find_mature_window(*_labels(definition, table, Window(start, end)), length, policy)
     if mature is None:
         return None
     model = fetch_model(definition, champion.model)
-    found = _measured(definition, model, version, mature, Window(max(start, as_of - length), max(start, as_of)))
+    found = _measured(definition, model, table, mature, Window(max(start, as_of - length), max(start, as_of)))
     with_project(log, definition.name).info("%s on %d mature rows of %s", _said(found), found.rows_mature, found.window)
     return found
 
@@ -110,20 +110,20 @@ def promoted_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
 
 
 def _measured(
-    definition: Project, model: BaseEstimator, version: int, mature: MatureWindow, current: Window
+    definition: Project, model: BaseEstimator, table: DeltaTable, mature: MatureWindow, current: Window
 ) -> Performance:
-    rows, predictions = _predicted(definition, model, version, mature.window)
+    rows, predictions = _predicted(definition, model, table, mature.window)
     metric = primary_metric(definition, predictions.labels)
     truth = rows[definition.target]
-    expected = _estimate(metric, _predicted(definition, model, version, current)[1], predictions, truth)
+    expected = _estimate(metric, _predicted(definition, model, table, current)[1], predictions, truth)
     against = best_baseline(metric, promoted_scores(definition.name))
     return measure_score(definition, mature, predictions, truth, rows[definition.timestamp], against, expected)
 
 
 def _predicted(
-    definition: Project, model: BaseEstimator, version: int, window: Window
+    definition: Project, model: BaseEstimator, table: DeltaTable, window: Window
 ) -> tuple[pd.DataFrame, Predictions]:
-    rows = in_time(definition, SnapshotRef(definition.name, version, window, 0, ""))
+    rows = in_time(definition, SnapshotRef(definition.name, table.version(), window, 0, ""), table)
     return rows, predict_once(
         model, select_features(rows, features_seen_by(model, definition.features_of(rows.columns)))
     )
@@ -141,10 +141,10 @@ def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.S
     return estimate_score(metric, current, calibrate_probabilities(wanted, said, realised, current.labels))
 
 
-def _labels(definition: Project, version: int, window: Window) -> tuple[Times, npt.NDArray[np.bool_]]:
+def _labels(definition: Project, table: DeltaTable, window: Window) -> tuple[Times, npt.NDArray[np.bool_]]:
     """Reads which rows of a window have a label: their event times, sorted, and a mask."""
     columns = [definition.timestamp, definition.target]
-    parts = list(read(open_at_version(definition, version), columns, within(definition.timestamp, window)))
+    parts = list(read(table, columns, within(definition.timestamp, window)))
     times = np.concatenate([np.empty(0, np.int64), *(part.column(0).cast(pa.int64()).to_numpy() for part in parts)])
     there = np.concatenate([np.empty(0, np.bool_), *(np.asarray(part.column(1).is_valid()) for part in parts)])
     order = np.argsort(times, kind="stable")
@@ -177,7 +177,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
     if policy is None or table is None or until <= trained.end:
         return None
     known = SnapshotRef(definition.name, table.version(), Window(BEGINNING, until), 0, "", labelled=True)
-    history = _history(definition, known, schema_of(table).names)
+    history = _history(definition, known, table)
     newest = history[definition.timestamp].max().to_pydatetime() + TICK if len(history) else trained.end
     if newest <= trained.end:
         return None
@@ -189,10 +189,11 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
     return replace(found, seconds=perf_counter() - start)
 
 
-def _history(definition: Project, known: SnapshotRef, names: list[str]) -> pd.DataFrame:
+def _history(definition: Project, known: SnapshotRef, table: DeltaTable) -> pd.DataFrame:
+    names = schema_of(table).names
     identity = list(definition.key or names)
     columns = [definition.timestamp, definition.target, *definition.features_of(names)]
-    rows = sampled(definition, known, columns, identity, MOST_ROWS)
+    rows = sampled(definition, known, columns, identity, MOST_ROWS, table)
     return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True) if len(rows) else rows
 
 
@@ -252,7 +253,7 @@ def _watched(
     table = open_table(definition.name)
     if table is None:
         return None
-    rows = in_time(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True))
+    rows = in_time(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True), table)
     if not len(rows):
         return None
     serving = contender(definition, f"champion version {champion.version}", champion.model)

@@ -115,10 +115,11 @@ def _parts(definition: Project, champion: Champion, policy: DriftPolicy) -> list
 
 def _rows(definition: Project, champion: Champion) -> pa.Table:
     ref = champion.model.trained_on
-    names = schema_of(open_at_version(definition, ref.version)).names
+    table = open_at_version(definition, ref.version)
+    names = schema_of(table).names
     identity = list(definition.key or names)
     columns = [definition.timestamp, *definition.features_of(names)]
-    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity]), identity, ROWS)
+    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity], table), identity, ROWS)
     if rows is None:
         raise NotEnoughData(f"the rows that {definition.name}'s champion was trained on are gone: retrain it")
     return rows.select(dict.fromkeys(columns))

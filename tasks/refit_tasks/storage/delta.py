@@ -51,9 +51,12 @@ def open_table(name: str) -> DeltaTable | None:
         The table, or `None` while there is none.
     """
     from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
 
-    uri = uri_of(name)
-    return DeltaTable(uri) if DeltaTable.is_deltatable(uri) else None
+    try:
+        return DeltaTable(uri_of(name))
+    except TableNotFoundError:
+        return None
 
 
 def schema_of(table: DeltaTable) -> pa.Schema:

@@ -54,19 +54,22 @@ def scan(definition: Project, ref: SnapshotRef) -> Iterator[pa.RecordBatch]:
         yield from part.to_batches()
 
 
-def read_rows(definition: Project, ref: SnapshotRef, columns: list[str] | None = None) -> pd.DataFrame:
+def read_rows(
+    definition: Project, ref: SnapshotRef, columns: list[str] | None = None, table: DeltaTable | None = None
+) -> pd.DataFrame:
     """Reads the rows of a snapshot, the same rows in the same order whenever and wherever.
 
     Args:
         definition: The project.
         ref: The snapshot.
         columns: The columns wanted, in that order; all of them by default.
+        table: The project's table at the snapshot's version, where it is open already.
 
     Returns:
         The rows sorted by the key; without a key by event time and then by all columns. Texts are `str`, columns that
         were categories are again, times are in UTC, whole numbers with gaps are floats, and so are truth values.
     """
-    table = open_at_version(definition, ref.version)
+    table = table or open_at_version(definition, ref.version)
     schema = schema_of(table)
     wanted = columns or schema.names
     order = list(definition.key) or [definition.timestamp, *(n for n in schema.names if n != definition.timestamp)]
@@ -116,6 +119,22 @@ def open_at_version(definition: Project, version: int) -> DeltaTable:
         raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows first") from None
 
 
+def open_versions(definition: Project, *refs: SnapshotRef) -> dict[int, DeltaTable]:
+    """Opens a project's table as several snapshots need it, once for each version.
+
+    Args:
+        definition: The project.
+        refs: The snapshots.
+
+    Returns:
+        From version to the table at that version.
+
+    Raises:
+        NotEnoughData: If the project has no table.
+    """
+    return {version: open_at_version(definition, version) for version in {ref.version for ref in refs}}
+
+
 def _only(schema: pa.Schema, names: list[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
 
@@ -124,21 +143,25 @@ CHUNK = 100_000
 """So many rows are held at a time."""
 
 
-def chunks(definition: Project, ref: SnapshotRef, columns: list[str]) -> Iterator[pa.Table]:
+def chunks(
+    definition: Project, ref: SnapshotRef, columns: list[str], table: DeltaTable | None = None
+) -> Iterator[pa.Table]:
     """Streams some columns of a snapshot's rows.
 
     Args:
         definition: The project.
         ref: The snapshot.
         columns: Their names.
+        table: The project's table at the snapshot's version, where it is open already.
 
     Yields:
         About 100,000 rows at a time, in any order.
     """
     waiting: list[pa.Table] = []
-    for part in read(open_at_version(definition, ref.version), list(dict.fromkeys(columns)), rows_of(definition, ref)):
+    table = table or open_at_version(definition, ref.version)
+    for part in read(table, list(dict.fromkeys(columns)), rows_of(definition, ref)):
         waiting.append(part)
-        if sum(table.num_rows for table in waiting) >= CHUNK:
+        if sum(held.num_rows for held in waiting) >= CHUNK:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:
@@ -164,7 +187,14 @@ def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa
     return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
 
 
-def sampled(definition: Project, ref: SnapshotRef, columns: list[str], identity: list[str], most: int) -> pd.DataFrame:
+def sampled(
+    definition: Project,
+    ref: SnapshotRef,
+    columns: list[str],
+    identity: list[str],
+    most: int,
+    table: DeltaTable | None = None,
+) -> pd.DataFrame:
     """Reads some of a snapshot's rows that stand for all of them, the same ones whenever.
 
     Args:
@@ -173,9 +203,10 @@ def sampled(definition: Project, ref: SnapshotRef, columns: list[str], identity:
         columns: Those to read.
         identity: Those that tell one row from another, which are read, too.
         most: How many rows at most.
+        table: The project's table at the snapshot's version, where it is open already.
 
     Returns:
         The rows, in any order; no columns where there are none.
     """
-    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity]), identity, most)
+    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity], table), identity, most)
     return pd.DataFrame() if rows is None else frame(rows)

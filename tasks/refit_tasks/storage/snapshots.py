@@ -6,6 +6,7 @@ Up to when a project's rows have been ingested: kept in the data's own commits, 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
         raise NotEnoughData(
             f"{definition.name} has no rows before {until.isoformat()}: let its load deliver some, or give a later time"
         )
-    snapshot = _pin(definition, table.version(), Window(first, until), labelled=False)
+    snapshot = _pin(definition, table, Window(first, until), labelled=False)
     with_project(log, definition.name).info("%s rows at table version %d", f"{snapshot.rows:,}", snapshot.version)
     return snapshot
 
@@ -96,7 +97,8 @@ def split(
     """
     known = min(snapshot.window.end, max(snapshot.window.start, as_of - definition.label_delay + TICK))
     mature = Window(snapshot.window.start, known)
-    times = _times(definition, snapshot.version, mature)
+    table = open_at_version(definition, snapshot.version)
+    times = _times(definition, table, mature)
     if not len(times):
         raise NotEnoughData(
             f"{definition.name} has no row with a known {definition.target} before {known.isoformat()}: wait for labels"
@@ -106,8 +108,8 @@ def split(
     cut = _cut(definition, times, champion, again=again)
     window = training_window(snapshot.window.start, cut, definition.label_delay, definition.training)
     parts = Split(
-        train=restrict(definition, snapshot, window, labelled=True),
-        holdout=restrict(definition, snapshot, Window(cut, known), labelled=True),
+        train=restrict(definition, snapshot, window, labelled=True, table=table),
+        holdout=restrict(definition, snapshot, Window(cut, known), labelled=True, table=table),
     )
     _require_enough(definition, parts)
     with_project(log, definition.name).info(
@@ -149,7 +151,9 @@ def _cut(definition: Project, times: Times, champion: Champion | None, *, again:
     raise NoNewData(f"{what}: {remedies}")
 
 
-def restrict(definition: Project, ref: SnapshotRef, window: Window, labelled: bool) -> SnapshotRef:
+def restrict(
+    definition: Project, ref: SnapshotRef, window: Window, labelled: bool, table: DeltaTable | None = None
+) -> SnapshotRef:
     """Names a part of a snapshot.
 
     Args:
@@ -157,11 +161,12 @@ def restrict(definition: Project, ref: SnapshotRef, window: Window, labelled: bo
         ref: The snapshot.
         window: The event times wanted, inside those of the snapshot.
         labelled: Whether rows without a label are left out.
+        table: The project's table at the snapshot's version, where it is open already.
 
     Returns:
         The part with its own row count and fingerprint.
     """
-    return _pin(definition, ref.version, window, labelled=labelled)
+    return _pin(definition, table or open_at_version(definition, ref.version), window, labelled=labelled)
 
 
 def last_ingested(project: str) -> datetime | None:
@@ -177,17 +182,16 @@ def last_ingested(project: str) -> datetime | None:
     return None if table is None else watermark(table)
 
 
-def _pin(definition: Project, version: int, window: Window, *, labelled: bool) -> SnapshotRef:
-    ref = SnapshotRef(definition.name, version, window, 0, "", labelled)
-    table = open_at_version(definition, version)
+def _pin(definition: Project, table: DeltaTable, window: Window, *, labelled: bool) -> SnapshotRef:
+    ref = SnapshotRef(definition.name, table.version(), window, 0, "", labelled)
     content = fingerprint(read(table, where=rows_of(definition, ref)), schema_of(table))
-    return SnapshotRef(definition.name, version, window, content.rows, str(content), labelled)
+    return replace(ref, rows=content.rows, fingerprint=str(content))
 
 
-def _times(definition: Project, version: int, window: Window) -> Times:
+def _times(definition: Project, table: DeltaTable, window: Window) -> Times:
     """Reads the event times of the labelled rows of a window, sorted."""
-    ref = SnapshotRef(definition.name, version, window, 0, "", labelled=True)
-    parts = read(open_at_version(definition, version), [definition.timestamp], rows_of(definition, ref))
+    ref = SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True)
+    parts = read(table, [definition.timestamp], rows_of(definition, ref))
     times = [part.column(0).cast(pa.int64()).to_numpy() for part in parts]
     return np.sort(np.concatenate(times)) if times else np.empty(0, np.int64)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+import pandas as pd
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -17,8 +18,8 @@ from refit.project import Project
 from refit.records.references import ModelRef, Split
 from refit.records.verdicts import Reason
 from refit.windows import Window
-from refit_tasks.evaluation.evaluate import evaluate_again
-from refit_tasks.evaluation.serving_check import rehearse
+from refit_tasks.evaluation.evaluate import evaluate_again, in_time
+from refit_tasks.evaluation.serving_check import rehearse_on
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.recipe import tuned_of
@@ -49,8 +50,9 @@ def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgem
         return judgement
     try:
         served = _fitted_again(definition, judgement, parts)
-        rehearsal = rehearse.fn(definition, served, parts.holdout)
-        bound = _bound(definition, served, rehearsal, judgement)
+        rows = in_time(definition, parts.holdout)
+        rehearsal = rehearse_on(definition, served, rows)
+        bound = _bound(definition, served, rehearsal, judgement, rows)
     except ModelError as fault:  # the judged model is fit to serve, whatever became of the other one
         return replace(judgement, bound=_failed(fault))
     _record(served, bound)
@@ -58,10 +60,12 @@ def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgem
     return replace(judgement, served=served if bound.passed else None, bound=bound, rehearsal=rehearsal)
 
 
-def _bound(definition: Project, served: ModelRef, rehearsal: SandboxRun, judgement: Judgement) -> Reason:
+def _bound(
+    definition: Project, served: ModelRef, rehearsal: SandboxRun, judgement: Judgement, rows: pd.DataFrame
+) -> Reason:
     """Holds the model against the judged one, and its stored form against the rules on serving."""
     compared = judgement.comparison
-    bound = check_refit(evaluate_again(definition, served, compared), compared, judgement.policy)
+    bound = check_refit(evaluate_again(definition, served, compared, rows), compared, judgement.policy)
     failed = [reason for reason in check_serving(rehearsal, judgement.policy) if not reason.passed]
     if not failed:
         return bound

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from itertools import count
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 from prefect import task
@@ -40,10 +40,13 @@ from refit_tasks.registry.tracking import (
     open_run,
     reference_json,
 )
-from refit_tasks.storage.snapshot_rows import read_rows
+from refit_tasks.storage.snapshot_rows import open_at_version, read_rows
 from refit_tasks.storage.snapshots import restrict
 from refit_tasks.training.fit import fit, foreign_code
 from refit_tasks.training.tuning import tune
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 log = logging.getLogger(__name__)
 
@@ -127,11 +130,12 @@ def choose_and_fit(
         TrainingFailed: If the estimator cannot be built or fitted.
         UntrustedModel: If the fitted model holds a type outside the allow-list.
     """
-    frame = read_rows(definition, rows)
+    table = open_at_version(definition, rows.version)
+    frame = read_rows(definition, rows, table=table)
     with foreign_code(definition):
         choice = choose_window(definition, frame)
     run.client.log_dict(run.id, asdict(choice), "window.json")
-    chosen, frame = _narrowed(definition, rows, frame, choice)
+    chosen, frame = _narrowed(definition, rows, frame, choice, table)
     tuning = definition.training.tuning
     if tuned is None:
         tuned = tune(definition, tuning, frame, run, key) if tuning else {}
@@ -167,13 +171,13 @@ def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> 
 
 
 def _narrowed(
-    definition: Project, rows: SnapshotRef, frame: pd.DataFrame, choice: WindowChoice
+    definition: Project, rows: SnapshotRef, frame: pd.DataFrame, choice: WindowChoice, table: DeltaTable
 ) -> tuple[SnapshotRef, pd.DataFrame]:
     window = Window(choice.window.start, rows.window.end)
     inside = window.holds(frame[definition.timestamp])
     if inside.all():
         return rows, frame
-    return restrict(definition, rows, window, labelled=rows.labelled), frame[inside]
+    return restrict(definition, rows, window, rows.labelled, table), frame[inside]
 
 
 def _lineage(definition: Project, key: str) -> dict[str, str]:
