@@ -14,11 +14,12 @@ from refit.records.references import Challenger, Champion
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import LoadedModel, load_champion
 from refit_serving.traffic.canary import ActiveChallenger
-from refit_serving.traffic.follower import EVERY_SECONDS, Backoff, ServingSlot
+from refit_serving.traffic.follower import EVERY_SECONDS, ServingSlot
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.record import entries
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.challengers import find_challenger
+from refit_tasks.retries import LOAD_WAIT, Backoff
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class _Progress:
     """The champion's."""
     entry: int = 0
     """The project's newest one in the ledger: while both stay, so does the challenger."""
-    pause: Backoff = field(default_factory=Backoff)
+    pause: Backoff = field(default_factory=lambda: Backoff(LOAD_WAIT))
 
 
 class ChallengerFollower:

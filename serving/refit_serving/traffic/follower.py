@@ -1,12 +1,8 @@
-"""The thread that follows the ledger: who is champion answers within seconds, and never before it has warmed up.
-
-Waits between tries of what has failed: twice as long each time, up to a bound.
-"""
+"""The thread that follows the ledger: who is champion answers within seconds, and never before it has warmed up."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from threading import Event, Thread
@@ -19,44 +15,7 @@ from refit_serving.traffic.canary import ActiveChallenger
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.generations import newest_champion
 from refit_tasks.project_log import with_project
-
-FIRST_SECONDS, LONGEST_SECONDS = 1.0, 60.0
-
-
-@dataclass(slots=True)
-class Backoff:
-    """What has failed, and when it is tried again."""
-
-    about: int = 0
-    """Names what has failed; 0 if nothing has."""
-    again_at: float = 0.0
-    """By the monotonic clock."""
-    seconds: float = FIRST_SECONDS
-
-    def holds(self, about: int) -> bool:
-        """Tells whether something has failed and its time has not come yet.
-
-        Args:
-            about: What is to be tried.
-
-        Returns:
-            Whether it has to wait.
-        """
-        return about == self.about and time.monotonic() < self.again_at
-
-    def begin(self, about: int) -> None:
-        """Notes that something has failed.
-
-        Args:
-            about: What; a second failure of the same waits twice as long.
-        """
-        self.seconds = min(2 * self.seconds, LONGEST_SECONDS) if about == self.about else FIRST_SECONDS
-        self.about, self.again_at = about, time.monotonic() + self.seconds
-
-    def end(self) -> None:
-        """Notes that nothing has to wait any more."""
-        self.about, self.seconds = 0, FIRST_SECONDS
-
+from refit_tasks.retries import LOAD_WAIT, Backoff
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +30,7 @@ class ServingSlot:
     served: LoadedModel | None = None
     trouble: str = ""
     """Why the champion of the ledger does not answer, in one sentence."""
-    pause: Backoff = field(default_factory=Backoff)
+    pause: Backoff = field(default_factory=lambda: Backoff(LOAD_WAIT))
     """For the generation that failed its warm-up."""
     trial: ActiveChallenger | None = None
     """Who stands beside the champion; only ever replaced as a whole, by `refit_serving.traffic.challengers`."""

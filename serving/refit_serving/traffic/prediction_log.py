@@ -19,6 +19,7 @@ from refit_serving.rows.request import Limits
 from refit_serving.traffic.delivery_counts import DeliveryCounts, count_lost_rows
 from refit_serving.traffic.prediction_rows import PredictionRecord, build_table, group_records
 from refit_tasks.project_log import with_project
+from refit_tasks.retries import WRITE_WAIT, Backoff
 from refit_tasks.storage.predictions_table import append
 
 log = logging.getLogger(__name__)
@@ -151,10 +152,10 @@ class PredictionLog:
         self._receipts[project].count(taken=max(rows, 0), settled=max(-rows, 0))
 
 
-FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
-"""How long a batch that could not be written waits for another try: twice as long each time."""
 _PERMANENT_ERRORS = (ValueError, TypeError, LookupError, pa.ArrowNotImplementedError)
 """What a batch raises that no table takes, however often it is given."""
+_HEAD = 1
+"""Names the first batch of the queue, which alone is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class WriteQueue:
         self._project, self._writer, self._metrics = project, writer, metrics
         self._batches: deque[Batch] = deque()
         self._number = 0
-        self._again_at, self._pause = 0.0, FIRST_SECONDS
+        self._pause = Backoff(WRITE_WAIT)
 
     def add(self, rows: pa.Table, size: int) -> None:
         """Takes rows to be written.
@@ -197,7 +198,7 @@ class WriteQueue:
             The batches that wait no more: written, or of a kind that no table takes.
         """
         done = list[Batch]()
-        while self._batches and (at_once or time.monotonic() >= self._again_at) and self._written(self._batches[0]):
+        while self._batches and (at_once or not self._pause.holds(_HEAD)) and self._written(self._batches[0]):
             done.append(self._batches.popleft())
         return done
 
@@ -212,8 +213,8 @@ class WriteQueue:
         except Exception as fault:  # noqa: BLE001 - whatever has become of the store may pass
             self._metrics.log_failures.labels(self._project).inc()
             with_project(log, self._project).warning("%d predictions could not be stored yet: %s", rows, fault)
-            self._again_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, LONGEST_SECONDS)
+            self._pause.begin(_HEAD)
             return False
         self._metrics.logged.labels(self._project).inc(rows)
-        self._pause = FIRST_SECONDS
+        self._pause.end()
         return True

@@ -6,9 +6,6 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from refit.monitoring.decide import DecisionRecord, RetrainRecord, decide
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
@@ -19,8 +16,8 @@ from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import generation_of, newest_champion
 from refit_tasks.ledger.record import record
 from refit_tasks.ledger.transactions import append
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
-from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +31,7 @@ class RecordedDecision:
     decision: Decision
 
 
-@task(
-    task_run_name="decide on {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("decide on {definition.name}")
 def decide_and_record(
     definition: Project,
     evidence: Evidence,

@@ -6,8 +6,6 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.deployments import run_deployment
 from prefect.events import emit_event
 from prefect.exceptions import ObjectNotFound
@@ -16,6 +14,7 @@ from prefect.runtime import deployment
 from refit.monitoring.evidence import Evidence
 from refit_tasks.decision.decide import RecordedDecision
 from refit_tasks.decision.history import read_history
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def parameters_of(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bo
     }
 
 
-@task(task_run_name="start a retrain of {evidence.project}", cache_policy=NO_CACHE)
+@define_task("start a retrain of {evidence.project}")
 def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None:
     """Starts the project's deployment `retrain/<project>`, once for each champion and window.
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.errors import LeakyHoldout, ModelError
 from refit.gate.comparison import (
@@ -23,6 +21,7 @@ from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import SandboxRun
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import schema_of
@@ -37,7 +36,7 @@ SAMPLE = 5_000
 """So many training rows are looked at for a feature that gives the label away."""
 
 
-@task(task_run_name="evaluate {definition.name} on {holdout.rows} unseen rows", cache_policy=NO_CACHE)
+@define_task("evaluate {definition.name} on {holdout.rows} unseen rows")
 def evaluate(
     definition: Project,
     challenger: ModelRef,

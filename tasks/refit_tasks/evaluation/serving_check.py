@@ -21,8 +21,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
 from refit.gate.comparison import Candidate, predict_holdout
@@ -42,6 +40,7 @@ from refit_tasks.evaluation.sandbox_worker import (
     variants,
     write_frame,
 )
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetched, kinds_beside
 from refit_tasks.registry.model_store import load_model
@@ -55,7 +54,7 @@ _REFUSED = "missing column"
 _LIKE_HERE = "unseen category"
 
 
-@task(task_run_name="rehearse {definition.name}", cache_policy=NO_CACHE)
+@define_task("rehearse {definition.name}")
 def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> SandboxRun:
     """Has a stored model answer to the holdout in a fresh process, and holds the answers against those given here.
 

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
 from refit.gate.evaluations import Judgement
@@ -24,6 +22,7 @@ from refit_tasks.evaluation.evaluate import in_time
 from refit_tasks.evaluation.sandbox_worker import TIME_OVER, SandboxJob, write_frame
 from refit_tasks.evaluation.serving_check import ROOM
 from refit_tasks.onnx_export.verify import FILE
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import FORMS, fetched, kinds_beside, stored_id
@@ -36,7 +35,7 @@ _LONGEST = 200
 """How much of what a converter complains about is told: some print the whole model."""
 
 
-@task(task_run_name="choose the form in which {definition.name} serves", cache_policy=NO_CACHE)
+@define_task("choose the form in which {definition.name} serves")
 def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef) -> Judgement:
     """Chooses the form in which a model serves that may; of one that was rejected none is made.
 

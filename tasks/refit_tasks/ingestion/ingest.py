@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.data.schema import compare_schemas, find_invalid_names, unify_schemas
 from refit.data.split import Times
@@ -22,8 +20,8 @@ from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
 from refit_tasks.ingestion.row_filter import TIME, RowFilter
 from refit_tasks.ingestion.upsert import Committed, Delivery, commit, require_cover
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
-from refit_tasks.retries import is_transient
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.snapshots import load_window
 from refit_tasks.storage.staging import staging_area
@@ -35,13 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@task(
-    task_run_name="ingest {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("ingest {definition.name}", delay_seconds=2)
 def ingest(definition: Project, until: datetime) -> Ingestion:
     """Loads what is new and what may have changed, judges it, and commits it.
 

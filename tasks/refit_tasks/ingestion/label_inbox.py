@@ -20,8 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.data.casting import cast_table
 from refit.data.fingerprint import IdentityIndex, row_identities
@@ -33,8 +31,8 @@ from refit.project import Project
 from refit_tasks.ingestion.label_join import Broken, Joined, Refuse, require_key, settle
 from refit_tasks.ingestion.quarantine import keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, TIME
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
-from refit_tasks.retries import is_transient
 from refit_tasks.storage.delta import LABELS, open_table, read, retry_on_conflict, schema_of, uri_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
 from refit_tasks.storage.staging import SpilledTables, staging_area
@@ -175,13 +173,7 @@ class _Waiting:
     """The last label of each key."""
 
 
-@task(
-    task_run_name="join labels of {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("join labels of {definition.name}", delay_seconds=2)
 def join_waiting(definition: Project, until: datetime) -> Labelling | None:
     """Gives rows the labels that were sent for them over HTTP, the last one of each key.
 

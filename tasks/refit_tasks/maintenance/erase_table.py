@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from refit.errors import StateError
 from refit_tasks.maintenance.erase_delta_log import Other, named_in_log, rewrite_log, scrub_statistics
 from refit_tasks.maintenance.erasure_records import Holder
-from refit_tasks.storage.delta import APPENDED, ROW_GROUP, TRIES, open_table, quoted, read, retry_on_conflict, schema_of
+from refit_tasks.retries import CONFLICT_TRIES
+from refit_tasks.storage.delta import APPENDED, ROW_GROUP, open_table, quoted, read, retry_on_conflict, schema_of
 from refit_tasks.storage.table_files import LOG, TableFiles
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def erase_from_table(holder: Holder, secret: str) -> None:
 
 def _only_former(holder: Holder) -> Held:
     """Deletes the rows from the newest version, until only files of former ones hold any."""
-    for _ in range(TRIES):
+    for _ in range(CONFLICT_TRIES):
         retry_on_conflict(lambda: _delete(holder), holder.name)
         held = find_in_table(holder)
         if not held.rows:

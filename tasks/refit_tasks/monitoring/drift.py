@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.data.fingerprint import bottom_k_sample
 from refit.drift.binning import Binning, count_blocks, make_binning
@@ -28,6 +26,7 @@ from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
 from refit.windows import Window
 from refit_infra.settings import Settings
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_store import fetch_model
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@task(task_run_name="measure drift against version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
+@define_task("measure drift against version {champion.version} of {definition.name}")
 def measure_drift(definition: Project, champion: Champion, window: Window, version: int) -> Drift | None:
     """Compares a window's rows, and what the champion says of them, with the champion's reference.
 
@@ -116,7 +115,7 @@ SAMPLE = 50_000
 """So many rows of the reference, spread over all of it, fix the cells of its profile."""
 
 
-@task(task_run_name="profile the reference of version {challenger.version}", cache_policy=NO_CACHE)
+@define_task("profile the reference of version {challenger.version}")
 def profile_reference(definition: Project, challenger: Challenger, holdout: SnapshotRef) -> None:
     """Stores what the rows that a model was trained on look like, and what the judged model says of unseen ones.
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.data.split import to_microseconds
 from refit.errors import ModelError
@@ -28,6 +26,7 @@ from refit_tasks.ledger.generations import generation_of
 from refit_tasks.ledger.record import latest
 from refit_tasks.monitoring.drift import measure_drift
 from refit_tasks.monitoring.performance import measure_performance, run_probe, run_watch
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, within
 from refit_tasks.storage.snapshots import watermark
@@ -40,7 +39,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-@task(task_run_name="look at {definition.name}", cache_policy=NO_CACHE)
+@define_task("look at {definition.name}")
 def look(definition: Project, champion: Champion | None, as_of: datetime, event: str | None = None) -> Evidence:
     """Counts what there is to judge, without judging it.
 

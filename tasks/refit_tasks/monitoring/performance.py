@@ -18,8 +18,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.data.split import TICK, Times
 from refit.gate.evaluations import Evaluation, Judgement
@@ -42,6 +40,7 @@ from refit.windows import BEGINNING, Window
 from refit_tasks.evaluation.evaluate import contender, in_time, scored_on
 from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, entry, latest
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.delta import open_table, read, schema_of, within
@@ -59,7 +58,7 @@ ALL = 100_000
 """More promotions than any project has."""
 
 
-@task(task_run_name="measure performance of version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
+@define_task("measure performance of version {champion.version} of {definition.name}")
 def measure_performance(
     definition: Project, champion: Champion, as_of: datetime, length: timedelta
 ) -> Performance | None:
@@ -155,7 +154,7 @@ def _said(found: Performance) -> str:
     return f"{found.metric} is withheld" if found.current is None else f"{found.metric} = {found.current:.4g}"
 
 
-@task(task_run_name="probe the benefit of a retrain of {definition.name}", cache_policy=NO_CACHE)
+@define_task("probe the benefit of a retrain of {definition.name}")
 def run_probe(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Probe | None:
     """Asks whether a small fresh model would beat the champion's equally small twin on the newest mature rows.
 
@@ -197,7 +196,7 @@ def _history(definition: Project, known: SnapshotRef, table: DeltaTable) -> pd.D
     return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True) if len(rows) else rows
 
 
-@task(task_run_name="watch version {champion.version} of {definition.name}", cache_policy=NO_CACHE)
+@define_task("watch version {champion.version} of {definition.name}")
 def run_watch(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> FormerComparison | None:
     """Scores the champion and the one that it took the place of on the rows that neither has seen.
 

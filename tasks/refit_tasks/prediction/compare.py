@@ -16,9 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError, ProjectError
 from refit.gate.online_comparison import (
@@ -38,10 +36,10 @@ from refit.windows import Window
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entry
 from refit_tasks.prediction.labelled_predictions import Answered, read_answers, with_labels
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.presentation.charts import BAD, CURRENT, GOOD, INK, REFERENCE, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
 from refit_tasks.registry.challengers import find_challenger
-from refit_tasks.retries import is_transient
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -155,13 +153,7 @@ ONE_LOOK = (
 )
 
 
-@task(
-    task_run_name="compare the challenger of {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("compare the challenger of {definition.name}")
 def publish_challenger(definition: Project, as_of: datetime) -> ComparisonReport | None:
     """Compares the challenger that waits with the champion, and shows it as an artifact of the flow run.
 

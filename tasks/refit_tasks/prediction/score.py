@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.data.split import window_of
 from refit.drift.comparison import Reference, compare_with_reference
@@ -31,8 +29,8 @@ from refit_tasks.monitoring.drift import added, load_reference
 from refit_tasks.prediction.input_rows import AcceptedRows, finished_until, load_and_validate, table_schema
 from refit_tasks.prediction.scorers import Scorer, load_scorer
 from refit_tasks.prediction.write_predictions import Staged, commit_scored
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
-from refit_tasks.retries import is_transient
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.staging import staging_area
 
@@ -41,13 +39,7 @@ log = logging.getLogger(__name__)
 NOTHING = VersionCounts(0, 0)
 
 
-@task(
-    task_run_name="score {definition.name} by version {champion.version}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("score {definition.name} by version {champion.version}", delay_seconds=2)
 def score_rows(
     definition: Project,
     sought: ScoreRequest,

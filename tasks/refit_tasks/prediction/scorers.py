@@ -6,8 +6,6 @@ import logging
 from dataclasses import dataclass
 
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.data.fingerprint import row_hashes
@@ -17,12 +15,12 @@ from refit.inference.prediction_rows import PredictionContext, prediction_column
 from refit.modelling.predictions import Predictions, predict_once
 from refit.project import Project
 from refit.records.references import Challenger, Champion, ModelRef
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
 from refit_tasks.registry.model_signature import fetched, kinds_beside, kinds_in
 from refit_tasks.registry.model_store import load_model
-from refit_tasks.retries import is_transient
 from refit_tasks.storage.snapshot_rows import frame
 
 log = logging.getLogger(__name__)
@@ -120,13 +118,7 @@ def require_champion(definition: Project) -> Champion:
     return champion
 
 
-@task(
-    task_run_name="find the shadow of {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("find the shadow of {definition.name}")
 def find_shadow(definition: Project) -> Challenger | None:
     """Finds the version that answers beside the champion.
 

@@ -7,8 +7,6 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import cast
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
@@ -21,6 +19,7 @@ from refit.records.ledger import from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import EVERY, entries, entry, record
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.challengers import judgement_of, pending, verdict_of_version
@@ -28,7 +27,7 @@ from refit_tasks.registry.challengers import judgement_of, pending, verdict_of_v
 log = logging.getLogger(__name__)
 
 
-@task(task_run_name="settle the approval of version {version} of {project}", cache_policy=NO_CACHE)
+@define_task("settle the approval of version {version} of {project}")
 def record_approval(
     project: str, version: int, approved: bool, who: str, why: str, at: datetime, login: str = ""
 ) -> Champion | None:
@@ -151,7 +150,7 @@ def judgement_behind(challenger: Challenger) -> Judgement:
     return judgement
 
 
-@task(task_run_name="ask for approval of version {challenger.version}", cache_policy=NO_CACHE)
+@define_task("ask for approval of version {challenger.version}")
 def ask_for_approval(challenger: Challenger) -> str | None:
     """Starts the project's deployment `approve/<project>`, which waits, suspended, for a person to fill in its form.
 

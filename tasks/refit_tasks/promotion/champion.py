@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from refit.errors import NotApproved
@@ -22,24 +20,18 @@ from refit_tasks.decision.decide import RecordedDecision
 from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import current_champion, generation_start, insert_generation, newest_champion
 from refit_tasks.ledger.transactions import append, find_once, newest_entry
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.presentation.markdown import artifact_key, plain
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import check_approval
 from refit_tasks.promotion.rollback import roll_back
 from refit_tasks.registry.alias import Moved, follow_ledger, moved_alias, note_settled
 from refit_tasks.registry.challengers import judgement_of, verdict_of_version
-from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)
 
 
-@task(
-    task_run_name="find the champion of {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("find the champion of {definition.name}")
 def find_champion(definition: Project) -> Champion | None:
     """Finds the version that serves, and brings MLflow's alias and the ledger together again.
 
@@ -121,13 +113,7 @@ def _is_allowed(connection: Connection, chosen: Challenger) -> bool:
     return True
 
 
-@task(
-    task_run_name="roll {project} back",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("roll {project} back")
 def rollback_task(project: str, to: int | None, reason: str, at: datetime) -> Champion:
     """Rolls back as a person asks in Prefect.
 
@@ -146,13 +132,7 @@ def rollback_task(project: str, to: int | None, reason: str, at: datetime) -> Ch
     return roll_back(project, reason, "a flow run", at, to=to)
 
 
-@task(
-    task_run_name="follow the watch of {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("follow the watch of {definition.name}")
 def rollback_if_worse(
     definition: Project, evidence: Evidence, recorded: RecordedDecision, at: datetime
 ) -> Champion | None:

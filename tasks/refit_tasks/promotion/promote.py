@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from sqlalchemy import Connection
 
 from refit.errors import NotApproved, PromotionError, StaleChampion
@@ -23,21 +21,15 @@ from refit_tasks.ledger.generations import (
 )
 from refit_tasks.ledger.record import entry
 from refit_tasks.ledger.transactions import find_once
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import follow_ledger
 from refit_tasks.registry.challengers import recorded_challenger
-from refit_tasks.retries import is_transient
 
 log = logging.getLogger(__name__)
 
 
-@task(
-    task_run_name="promote version {challenger.version} of {challenger.model.project}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("promote version {challenger.version} of {challenger.model.project}")
 def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Champion:
     """Makes a challenger the champion, but only over the champion it was compared with.
 

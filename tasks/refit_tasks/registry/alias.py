@@ -11,6 +11,7 @@ from refit.records.references import Champion
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import PROMOTED, VERDICT, open_mlflow
+from refit_tasks.retries import retry_registry_write
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -154,14 +155,13 @@ def _again_if_raced(write: Callable[[], object]) -> None:
 
     A server words that as a bad request like any other, so every refusal but a missing version gets a second try.
     """
+    retry_registry_write(_is_race)(write)
+
+
+def _is_race(error: BaseException) -> bool:
     from mlflow.exceptions import MlflowException
 
-    try:
-        write()
-    except MlflowException as error:
-        if _is_missing(error):
-            raise
-        write()
+    return isinstance(error, MlflowException) and not _is_missing(error)
 
 
 def _tags_of(client: MlflowClient, project: str, version: int) -> dict[str, str]:

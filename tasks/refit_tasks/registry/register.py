@@ -11,15 +11,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from refit.gate.evaluations import Judgement
 from refit.project import Project
 from refit.records.ledger import as_payload, from_payload
 from refit.records.references import Challenger, ModelRef
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import entry_once, record
+from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.presentation.summaries import verdict_in_short
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import set_alias, tag_version
@@ -29,7 +27,6 @@ from refit_tasks.registry.model_signature import stored_id
 from refit_tasks.registry.recipe import recipe_of
 from refit_tasks.registry.source_tags import flow_run_tags
 from refit_tasks.registry.verdict_report import verdict_page
-from refit_tasks.retries import is_transient
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,13 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@task(
-    task_run_name="register a version of {definition.name}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=1,
-    retry_condition_fn=is_transient,
-)
+@define_retry_task("register a version of {definition.name}")
 def register(definition: Project, judgement: Judgement, at: datetime) -> Challenger:
     """Makes a judged model a version of the registered model, and records its verdict with all the evidence.
 

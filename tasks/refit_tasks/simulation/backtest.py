@@ -16,8 +16,6 @@ from time import perf_counter
 
 import pandas as pd
 import pyarrow as pa
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
 
 from refit.backtest.policies import DEFAULT, OWN, PRESETS, Preset, make_preset
@@ -30,6 +28,7 @@ from refit.project import Frame, Project
 from refit.records.references import SnapshotRef
 from refit.windows import BEGINNING, Window
 from refit_tasks.catalog import find_project
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.delta import open_table
@@ -44,7 +43,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 """Each process keeps to one core: more threads would only wait for each other."""
 
 
-@task(task_run_name="backtest {definition.name}", cache_policy=NO_CACHE)
+@define_task("backtest {definition.name}")
 def run_backtest(definition: Project, policies: list[str], windows: int, until: datetime) -> BacktestResult:
     """Replays the project's history under several policies. Neither the ledger nor MLflow is touched.
 

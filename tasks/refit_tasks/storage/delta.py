@@ -8,19 +8,19 @@ Which Delta tables there are: a project's own, and those beside it.
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+from tenacity import RetryError
 
 from refit.errors import StateError
 from refit.windows import Window
 from refit_infra.settings import Settings
 from refit_tasks.ledger.record import known_projects
+from refit_tasks.retries import CONFLICT_TRIES, retry_table_write
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
@@ -34,9 +34,6 @@ KEPT = {
 
 ROW_GROUP, FILE_BYTES = 65_536, 64 << 20
 """The writer holds a row group per column and more in memory; its own defaults take a gigabyte."""
-
-TRIES = 20
-LONGEST_WAIT_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -146,18 +143,19 @@ def retry_on_conflict(step: Callable[[], T], name: str) -> T:
     Raises:
         StateError: If others were faster every time.
     """
+    try:
+        return retry_table_write(_is_conflict)(step)
+    except RetryError:
+        raise StateError(
+            f"the table {name!r} was changed by others {CONFLICT_TRIES} times while it was written: try again later"
+        ) from None
+
+
+def _is_conflict(error: BaseException) -> bool:
+    """Tells whether somebody else has written to the table, or has created it."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
-    for attempt in range(TRIES):
-        try:
-            return step()
-        except CommitFailedError:
-            # As long as chance has it: who waited equally long would meet again.
-            time.sleep(random.uniform(0, min(LONGEST_WAIT_SECONDS, 0.05 * 2**attempt)))  # noqa: S311 - no secret
-        except DeltaError as error:
-            if "already exists" not in str(error):  # somebody else has created the table
-                raise
-    raise StateError(f"the table {name!r} was changed by others {TRIES} times while it was written: try again later")
+    return isinstance(error, CommitFailedError) or (isinstance(error, DeltaError) and "already exists" in str(error))
 
 
 def quoted(column: str) -> str:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.data.fingerprint import fingerprint
 from refit.data.split import (
@@ -30,6 +28,7 @@ from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.project import Project
 from refit.records.references import Champion, SnapshotRef, Split
 from refit.windows import BEGINNING, Window
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.snapshot_rows import open_at_version, rows_of
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@task(task_run_name="take a snapshot of {definition.name}", cache_policy=NO_CACHE)
+@define_task("take a snapshot of {definition.name}")
 def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
     """Pins all rows that a project's table holds now, up to a time.
 
@@ -68,7 +67,7 @@ def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
     return snapshot
 
 
-@task(task_run_name="split {snapshot.rows} rows of {definition.name} by time", cache_policy=NO_CACHE)
+@define_task("split {snapshot.rows} rows of {definition.name} by time")
 def split(
     definition: Project,
     snapshot: SnapshotRef,

@@ -6,8 +6,6 @@ import logging
 from dataclasses import replace
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from refit.errors import ModelError
 from refit.gate.decide import check_serving
@@ -20,6 +18,7 @@ from refit.records.verdicts import Reason
 from refit.windows import Window
 from refit_tasks.evaluation.evaluate import evaluate_again, in_time
 from refit_tasks.evaluation.serving_check import rehearse_on
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.recipe import tuned_of
@@ -30,7 +29,7 @@ from refit_tasks.training.train import choose_and_fit, run_name, train_once
 log = logging.getLogger(__name__)
 
 
-@task(task_run_name="fit {definition.name} again", cache_policy=NO_CACHE)
+@define_task("fit {definition.name} again")
 def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgement:
     """Fits a recipe that passed the gate again, on all mature rows, unless the policy says to serve what was judged.
 

@@ -8,9 +8,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import pandas as pd
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.errors import CannotReproduce
@@ -22,6 +20,7 @@ from refit.project import Project
 from refit.records.recipes import Recipe, RecipeChange, Reproduction, find_changes
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.serving_check import fingerprint_of
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.challengers import judgement_of, verdict_of_version
@@ -45,7 +44,7 @@ class _Made(NamedTuple):
     differs: tuple[RecipeChange, ...]
 
 
-@task(task_run_name="reproduce version {version} of {definition.name}", cache_policy=NO_CACHE)
+@define_task("reproduce version {version} of {definition.name}")
 def reproduce_version(definition: Project, version: int) -> Reproduction:
     """Fits a version again as it was fitted, and compares what both say of the rows it was judged on.
 

@@ -13,8 +13,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from sklearn.base import BaseEstimator
 
 from refit.errors import NoNewData
@@ -23,6 +21,7 @@ from refit.modelling.training_window import WindowChoice, choose_window
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef, Split
 from refit.windows import Window
+from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.model_store import log_model
@@ -54,7 +53,7 @@ SAMPLE = 100
 """How many rows the model's signature is taken from."""
 
 
-@task(task_run_name="train {definition.name} on {rows.rows} rows at most", cache_policy=NO_CACHE)
+@define_task("train {definition.name} on {rows.rows} rows at most")
 def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
     """Fits the project's estimator on the window that its policy says, unless a run with this key already did.
 
