@@ -1,15 +1,14 @@
-"""What is true? The pure rules, statistics and vocabulary of Refit.
+"""Refit's rules, statistics and vocabulary, and the public library.
 
-Belongs here: value types (windows, references, evaluations, verdicts), the definition of a project and its
-policies, and every rule that can be written as a function of its arguments. Does not belong here: I/O, clocks,
-logging, Prefect, MLflow, Great Expectations. The one exception is `refit.sources`, whose ready-made loads read
-data when a task calls them.
+Belongs here: value types (windows, references, evaluations, verdicts), the definition of a project and its policies,
+and every rule that is a pure function of its arguments. Does not belong here: I/O, clocks, logging, Prefect, MLflow,
+Great Expectations. The one exception is `refit.sources`, whose ready-made loads read data when a task calls them.
 
 The names that a project file needs are importable from here::
 
     from refit import Project, TrainingPolicy, Window
 
-They are looked up when they are first asked for: what reads the ledger alone need not wait for scikit-learn.
+They are imported on first use, so that commands that only read the ledger do not import scikit-learn.
 """
 
 from importlib import import_module
@@ -92,7 +91,7 @@ _HOMES = {
     "refit.project": ("Project",),
     "refit.windows": ("Window",),
 }
-"""Where each name is defined."""
+"""The module that defines each name."""
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - classes of all kinds

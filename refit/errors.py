@@ -1,45 +1,43 @@
-"""Every error that Refit raises on purpose, in one tree.
+"""The errors that Refit raises, in one tree, and their one-line description.
 
-A verdict is a value and a fault is an exception: a rejected challenger is not here. None of these is ever
-retried, since trying again cannot help; what foreign libraries raise (sockets, SQL) may be. Each message is one
-sentence that says what is wrong, shows the value, and names the fix.
+A verdict is a value and a fault is an exception, so there is no error for a rejected challenger. None of these errors
+is retried, since a second attempt would fail in the same way; errors of other libraries (sockets, SQL) may be. Each
+message is one sentence that says what is wrong, shows the value and names the fix.
 
 ::
 
     RefitError
-    ├── ProjectError            what a person wrote in a project file is wrong
+    ├── ProjectError            a mistake in a project file
     │   ├── UnknownProject          no project file defines that name
     │   └── BrokenProject           a project file cannot be imported, or defines no valid project
-    ├── DataError               the rows are not fit for the purpose
-    │   ├── LoadFailed              the project's load could not give its rows
-    │   ├── NoNewData               nothing has arrived since the last retrain
-    │   ├── NotEnoughData           too few mature rows to train or to judge on
+    ├── DataError               the rows are not usable
+    │   ├── LoadFailed              the project's load failed
+    │   ├── NoNewData               no rows have arrived since the last retrain
+    │   ├── NotEnoughData           too few mature rows to train or evaluate on
     │   └── ContractViolation       a critical rule about the whole batch is broken
-    ├── ModelError              a model cannot be fitted, stored, loaded or judged
+    ├── ModelError              a model cannot be fitted, stored, loaded or evaluated
     │   ├── TrainingFailed          the project's estimator could not be built or fitted
     │   ├── UntrustedModel          a stored model holds a type outside the allow-list
-    │   ├── LeakyHoldout            a model was trained on rows that it would be judged on
-    │   └── CannotReproduce         what a model was made from is gone, or not what the record says
-    ├── UnusableTime            an instant that was asked for has no time zone, or has not come
-    ├── RetrainRefused          a retrain may not begin: one is under way, or the budget is used up
+    │   ├── LeakyHoldout            a model was trained on rows that it would be evaluated on
+    │   └── CannotReproduce         the inputs of a model are gone, or differ from the record
+    ├── UnusableTime            a given time has no time zone or lies in the future
+    ├── RetrainRefused          a retrain is already running, or the budget is used up
     ├── PromotionError          a promotion is refused
     │   ├── StaleChampion           the champion changed since the challenger was compared with it
-    │   └── NotApproved             a person has to approve it first, or has refused it
+    │   └── NotApproved             a person has not approved it yet, or has refused it
     └── StateError              Refit's own state cannot be read or written
-        └── LedgerBroken            the ledger's hash chain does not hold
-
-Faults in one line, for the log and for those who ask who answers.
+        └── LedgerBroken            the ledger's hash chain is broken
 """
 
 from __future__ import annotations
 
 
 class RefitError(Exception):
-    """The root of the tree; its message is for the person who ran the command."""
+    """The root of the tree; its message is written for the person who ran the command."""
 
 
 class ProjectError(RefitError):
-    """What a person wrote in a project file is wrong."""
+    """A mistake in a project file."""
 
 
 class UnknownProject(ProjectError):
@@ -51,27 +49,27 @@ class BrokenProject(ProjectError):
 
 
 class DataError(RefitError):
-    """The rows are not fit for the purpose."""
+    """The rows are not usable."""
 
 
 class LoadFailed(DataError):
-    """The project's load could not give its rows."""
+    """The project's load failed."""
 
 
 class NoNewData(DataError):
-    """Nothing has arrived since the last retrain."""
+    """No rows have arrived since the last retrain."""
 
 
 class NotEnoughData(DataError):
-    """Too few mature rows to train or to judge on."""
+    """Too few mature rows to train or evaluate on."""
 
 
 class ContractViolation(DataError):
-    """A critical rule about the whole batch is broken; nothing was ingested and nothing is trained."""
+    """A critical rule about the whole batch is broken; nothing is ingested and no model is trained."""
 
 
 class ModelError(RefitError):
-    """A model cannot be fitted, stored, loaded or judged."""
+    """A model cannot be fitted, stored, loaded or evaluated."""
 
 
 class TrainingFailed(ModelError):
@@ -83,19 +81,19 @@ class UntrustedModel(ModelError):
 
 
 class LeakyHoldout(ModelError):
-    """A model was trained on rows that it would be judged on."""
+    """A model was trained on rows that it would be evaluated on."""
 
 
 class CannotReproduce(ModelError):
-    """What a model was made from is gone, or not what the record says."""
+    """The inputs of a model are gone, or differ from the record."""
 
 
 class UnusableTime(RefitError, ValueError):
-    """An instant that was asked for has no time zone, or has not come."""
+    """A given time has no time zone or lies in the future."""
 
 
 class RetrainRefused(RefitError):
-    """A retrain may not begin: one is under way, or the budget is used up."""
+    """A retrain is already running, or the budget is used up."""
 
 
 class PromotionError(RefitError):
@@ -107,7 +105,7 @@ class StaleChampion(PromotionError):
 
 
 class NotApproved(PromotionError):
-    """A person has to approve the promotion first, or has refused it."""
+    """A person has not approved the promotion yet, or has refused it."""
 
 
 class StateError(RefitError):
@@ -115,29 +113,21 @@ class StateError(RefitError):
 
 
 class LedgerBroken(StateError):
-    """The ledger's hash chain does not hold."""
+    """The ledger's hash chain is broken."""
 
 
-LONGEST = 500
-"""The most characters of a message: what a project's code raises may be long."""
+MAX_CHARACTERS = 500
+"""The most characters of a described error."""
 
 
 def describe_error(fault: BaseException) -> str:
-    """Says what was wrong, in one line of 500 characters at most before the kind of the error.
+    """Describes an error in one line.
 
     Args:
-        fault: What was raised.
+        fault: The error.
 
     Returns:
-        The sentence of an error of ours; of another one its kind and its message.
-
-    Example:
-        >>> describe_error(StateError("the disk is full: make room"))
-        'the disk is full: make room'
-        >>> describe_error(KeyError("docks"))
-        "KeyError: 'docks'"
-        >>> describe_error(TimeoutError())
-        'TimeoutError'
+        The message, cut to 500 characters; for errors that are not Refit's own, preceded by the error's type.
     """
-    line = " ".join(str(fault).split())[:LONGEST]
+    line = " ".join(str(fault).split())[:MAX_CHARACTERS]
     return line if isinstance(fault, RefitError) else f"{type(fault).__name__}: {line}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""Labels that arrive by themselves: the rows they belong to, and what they change there."""
+"""Labels that arrive separately from their rows: reading them, and joining them to the table by key."""
 
 from __future__ import annotations
 
@@ -22,36 +22,39 @@ from refit.project import Project
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What labels did: `rows = arrived + corrected + unchanged + unknown + empty + repeated + refused`, always."""
+    """The counts of one label join.
+
+    `rows = arrived + corrected + unchanged + unknown + empty + repeated + refused`, always.
+    """
 
     rows: int
-    """Rows of the file, or labels that waited."""
+    """Rows of the file, or labels in the inbox."""
     arrived: int
     """Labels of rows that had none."""
     corrected: int
-    """Labels that took the place of another one."""
+    """Labels that replaced a different one."""
     unchanged: int
-    """Labels that were there already."""
+    """Labels that the table already held."""
     unknown: int
-    """Rows whose key the table does not hold."""
+    """Labels whose key is not in the table."""
     empty: int
     """Rows without a label; they never erase one."""
     repeated: int
-    """Rows that say the same as an earlier one of the file."""
+    """Exact repetitions of an earlier label of the file."""
     ignored: tuple[str, ...]
     """Columns of the file that are neither key nor target."""
     version: int
     """The version of the project's table afterwards."""
     refused: int = 0
-    """Labels that break the contract, put into quarantine with their rows; a file with one is refused whole."""
+    """Labels that break the contract, quarantined with their rows; a file that contains one is rejected as a whole."""
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the keys of `refit labels --json`."""
+        """Returns the keys of `refit labels --json`."""
         return {**asdict(self), "ignored": list(self.ignored)}
 
 
 class Labels:
-    """The labels of a file, each key once, in the types of the table."""
+    """Labels by key, each key once, in the column types of the table."""
 
     def __init__(self, rows: pa.Table, key: Sequence[str], target: str, pii: Collection[str] = ()) -> None:
         self.key, self.target, self._pii = list(key), target, pii
@@ -65,38 +68,38 @@ class Labels:
         self._require_one_label(filled, keys)
 
     def find(self, held: pa.Table) -> npt.NDArray[np.intp]:
-        """Tells which label belongs to each of the table's rows.
+        """Finds the label of each of the table's rows.
 
         Args:
-            held: Rows of the table; the columns of the key are enough.
+            held: Rows of the table; the key columns are enough.
 
         Returns:
-            Positions among `rows`, -1 where there is none.
+            Positions in `rows`, -1 for rows without a label.
         """
         return self._index.find(row_identities(held, self.key))
 
     def find_changed(self, held: pa.Table, at: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-        """Tells which labels are not the ones that the table's rows have.
+        """Marks the rows whose current label differs from the new one.
 
         Args:
-            held: Rows of the table that have a label here.
-            at: Their positions, as `find` gives them.
+            held: Rows of the table that have a new label.
+            at: The positions of their labels, from `find`.
 
         Returns:
-            A mask over the rows.
+            A boolean mask over the rows.
         """
         mine = row_hashes(self.rows, [self.target])[:, 0]
         other: npt.NDArray[np.bool_] = row_hashes(held, [self.target])[:, 0] != mine[at]
         return other
 
     def fill_in(self, held: pa.Table) -> pa.Table:
-        """Gives the table's rows their labels.
+        """Sets the labels of the table's rows.
 
         Args:
             held: Rows of the table.
 
         Returns:
-            The same rows; those without a label here as they were.
+            The same rows with their new labels; rows without a new label are unchanged.
         """
         at = self.find(held)
         found = self.rows[self.target].combine_chunks().take(pa.array(at, mask=at < 0))
@@ -107,33 +110,32 @@ class Labels:
         differing = np.flatnonzero(self.find_changed(filled, self._index.find(keys)))
         if len(differing):
             row = filled.slice(int(differing[0]), 1).to_pylist()[0]
-            named = ", ".join(f"{name}={mask_value(self._pii, name, str(row[name]))}" for name in self.key)
+            key = ", ".join(f"{name}={mask_value(self._pii, name, str(row[name]))}" for name in self.key)
             raise ContractViolation(
-                f"the file has different labels for one row ({named}), {len(differing):,} rows differ from an earlier "
-                f"one of their key: nothing was changed; leave one label for each key"
+                f"the file has different labels for the same key ({key}; {len(differing):,} such rows): nothing was "
+                f"changed; keep one label per key"
             )
 
 
 def parse_labels(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], pii: Collection[str] = ()) -> pa.Table:
-    """Takes labels as JSON brings them.
+    """Parses labels from JSON columns.
 
     Args:
-        kinds: The columns of the key and the target, from name to kind, as `refit.inference.json_columns.kind_of`
-            names it.
-        cells: From column to values.
-        pii: The columns whose values no message shows.
+        kinds: The key columns and the target with their kinds, as `refit.inference.json_columns.kind_of` names them.
+        cells: Column names to values.
+        pii: The columns whose values are masked in messages.
 
     Returns:
-        Rows of these columns.
+        A table with these columns.
 
     Raises:
-        DataError: If a value is missing or of another kind, or one key has two labels.
+        DataError: If a value is missing or of the wrong kind, or one key has two different labels.
     """
     rows = pa.table({name: parse_key_column(kind, name, cells[name], pii) for name, kind in kinds.items()})
     for name in kinds:
         if rows[name].null_count:
             place = cells[name].index(None)
-            raise DataError(f"the column {name!r} is missing in label {place}: send labels that have arrived")
+            raise DataError(f"column {name!r} is missing in label {place}: send only complete labels")
     *key, target = kinds
     try:
         Labels(rows, key, target, pii)
@@ -145,7 +147,7 @@ def parse_labels(kinds: Mapping[str, str], cells: Mapping[str, Sequence[Any]], p
 def parse_label_file(
     definition: Project, file: str, rows: pa.Table, schema: pa.Schema
 ) -> tuple[Labels, tuple[str, ...]]:
-    """Takes a file's rows for labels, if every cell is exactly what the table's columns hold.
+    """Parses labels from a file's rows; every cell must fit the table's column exactly.
 
     Args:
         definition: The project; it has a key.
@@ -154,11 +156,11 @@ def parse_label_file(
         schema: The table's schema.
 
     Returns:
-        The labels, and the columns that were left out.
+        The labels, and the ignored columns.
 
     Raises:
-        ContractViolation: If a column is missing or doubled, a key is missing, a cell is of another type, or one key
-            has two labels.
+        ContractViolation: If a column is missing or duplicated, a key is missing, a cell has the wrong type, or one key
+            has two different labels.
     """
     wanted = [*definition.key, definition.target]
     for name in wanted:
@@ -169,14 +171,14 @@ def parse_label_file(
         fault = faults[0]
         value = mask_value(definition.pii, fault.column, fault.value)
         raise ContractViolation(
-            f"{file} holds {value!r} in column {fault.column!r}, row {fault.row + 1}, where the table has "
+            f"{file} has {value!r} in column {fault.column!r}, row {fault.row + 1}, but the table's type is "
             f"{narrow.field(fault.column).type} ({len(faults):,} such cells): nothing was changed; correct the file"
         )
     for name in definition.key:
         if fitting[name].null_count:
             raise ContractViolation(
-                f"{file} has {fitting[name].null_count:,} rows without {name!r}, which is part of the key: nothing was "
-                f"changed; name the row that each label belongs to"
+                f"{file} has {fitting[name].null_count:,} rows without the key column {name!r}: nothing was changed; "
+                f"fill it in for every label"
             )
     ignored = tuple(name for name in dict.fromkeys(rows.column_names) if name not in wanted)
     return Labels(fitting, definition.key, definition.target, definition.pii), ignored
@@ -184,8 +186,8 @@ def parse_label_file(
 
 def _require_column(name: str, names: list[str], file: str) -> None:
     if names.count(name) > 1:
-        raise ContractViolation(f"{file} has {names.count(name)} columns {name!r}: leave one of them")
+        raise ContractViolation(f"{file} has {names.count(name)} columns named {name!r}: keep one of them")
     if name not in names:
         likely = get_close_matches(name, names, n=1)
-        hint = f"did you mean {likely[0]!r}?" if likely else f"it has {', '.join(names[:20]) or 'none'}"
-        raise ContractViolation(f"{file} has no column {name!r}; the key and the target are needed: {hint}")
+        hint = f"did you mean {likely[0]!r}?" if likely else f"its columns are {', '.join(names[:20]) or 'none'}"
+        raise ContractViolation(f"{file} has no column {name!r}, but the key and the target are required: {hint}")

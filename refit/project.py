@@ -1,4 +1,4 @@
-"""The definition of one model: everything that Refit needs to keep it right."""
+"""The definition of a project: one model, its data and its policies."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 else:  # pydantic evaluates the annotations, and no command that reads the record alone should wait for engines
     BaseEstimator = Frame = Any
 Rows: TypeAlias = Frame | Iterable[Frame]
-"""What a load may give: one frame, or an iterator of frames that are read one after the other."""
+"""The result of a load: one frame, or an iterator of frames that are read one after the other."""
 
 Kind = Literal["classification", "regression"]
 
 
 class Project(BaseModel):
-    """One model's definition, the value `project` of a project file.
+    """The definition of one model, assigned to `project` in a project file.
 
     Example:
         >>> import pandas as pd
@@ -53,35 +53,37 @@ class Project(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
-    """What flows, the command line and the registry call it: lower case letters, digits and underscores."""
+    """The project's name in flows, on the command line and in the registry: lower-case letters, digits and underscores,
+    at most 63 characters."""
     kind: Kind
     """Whether the target is a class or a number."""
     target: str = Field(min_length=1)
-    """The column to predict; it may be missing in rows whose label has not arrived yet."""
+    """The column to predict; missing in rows whose label has not arrived yet."""
     timestamp: str = Field(min_length=1)
     """The column of event times, with a time zone."""
     load: Callable[[Window], Rows]
-    """Gives the rows whose event time lies in the window."""
+    """Returns the rows whose event time lies in the window."""
     build: Callable[[], BaseEstimator]
-    """Gives the unfitted estimator; it takes a frame with the features as columns."""
+    """Returns the unfitted estimator; it is fitted on a frame with the features as columns."""
     key: tuple[str, ...] = ()
-    """The columns that name a row. With a key, late and corrected rows find their place; without one, an ingest
-    replaces the load window that it covers again."""
+    """The columns that identify a row. With a key, late and corrected rows update the table; without one, an ingest
+    replaces the part of the load window that it loads again."""
     features: tuple[str, ...] | None = None
-    """The columns the estimator sees; by default all but the target, the timestamp, the key and `pii`."""
+    """The columns that the estimator is fitted on; by default all but the target, the timestamp, the key and `pii`."""
     pii: tuple[str, ...] = ()
-    """The columns that identify a person, such as a name or an address: never features, and their values are in the
-    tables alone, in no model, log, message or answer. They may be part of the key."""
+    """The columns that identify a person, such as a name or an address. They are never features, and their values are
+    stored in the tables only: not in models, logs, messages or responses. They may be part of the key."""
     description: str = ""
-    """One sentence for people; by default the first line of the project file's docstring."""
+    """A one-sentence description; by default the first line of the project file's docstring."""
     expectations: Callable[[], list[Any]] | None = None
-    """The data contract as Great Expectations objects; by default one is derived from the reference data."""
+    """Returns the data contract as Great Expectations objects; by default a contract is derived from the reference
+    data."""
     label_delay: timedelta = Field(timedelta(0), ge=timedelta(0))
-    """How long after the event its label is known."""
+    """The time from an event until its label is known."""
     file: Path | None = None
-    """The project file; discovery fills it in."""
+    """The project file; set by discovery."""
     trusted_types: tuple[str, ...] = ()
-    """Full names of types of your own that a stored model of this project may hold, beside the ones Refit allows."""
+    """Full names of types that a stored model of this project may contain, in addition to the built-in allow-list."""
     ingestion: IngestionPolicy = IngestionPolicy()
     contract: ContractPolicy = ContractPolicy()
     training: TrainingPolicy = TrainingPolicy()
@@ -95,50 +97,52 @@ class Project(BaseModel):
     @model_validator(mode="after")
     def _roles_are_distinct(self) -> Project:
         if self.target == self.timestamp:
-            raise ValueError(f"target and timestamp are both {self.target!r}: they must be two columns")
+            raise ValueError(f"target and timestamp are both {self.target!r}: use two different columns")
         if self.target in self.key:
-            raise ValueError(f"the target {self.target!r} cannot be part of the key: a label may arrive later")
+            raise ValueError(
+                f"the target {self.target!r} cannot be part of the key, since labels arrive later: take it out of key"
+            )
         if self.target in (self.features or ()):
             raise ValueError(f"the target {self.target!r} cannot be a feature: take it out of features")
         return self
 
     @model_validator(mode="after")
-    def _rows_are_kept_while_they_may_come_again(self) -> Project:
+    def _rows_outlive_the_lookback(self) -> Project:
         keep = self.ingestion.keep
         if keep is not None and keep <= self.lookback:
             raise ValueError(
-                f"ingestion.keep is {keep}, and each ingest loads the last {self.lookback} again: keep rows for longer"
+                f"ingestion.keep is {keep}, but each ingest reloads the last {self.lookback}: set it to a longer time"
             )
         return self
 
     @model_validator(mode="after")
-    def _persons_stay_in_the_tables(self) -> Project:
+    def _pii_has_no_other_role(self) -> Project:
         fairness = (self.gate.fairness.column,) if self.gate.fairness else ()
         uses = {
             "the target": (self.target,),
             "the timestamp": (self.timestamp,),
             "a feature": self.features or (),
-            "a slice of the gate, whose values stand in verdicts": self.gate.slices or (),
-            "the column of gate.fairness, whose values stand in verdicts": fairness,
+            "in gate.slices, whose values are shown in verdicts": self.gate.slices or (),
+            "the column of gate.fairness, whose values are shown in verdicts": fairness,
         }
         for use, names in uses.items():
             if found := sorted(set(self.pii) & set(names)):
-                raise ValueError(f"{found[0]!r} is in pii and so cannot be {use}: take it out of one of both")
+                raise ValueError(f"column {found[0]!r} is in pii, so it cannot be {use}: remove it from one of the two")
         return self
 
     @property
     def lookback(self) -> timedelta:
-        """How far back before the last ingested event time an ingest loads again."""
+        """The span of event time that each ingest reloads: `ingestion.lateness` plus the label delay."""
         return self.ingestion.lateness + self.label_delay
 
     def features_of(self, columns: Iterable[str]) -> list[str]:
-        """Names the columns that the estimator sees; none of a person is among them.
+        """Returns the columns that the estimator is fitted on; never a column of `pii`.
 
         Args:
             columns: All columns of the table, in its order.
 
         Returns:
-            The project's own list where it has one, else all columns without a role, in the table's order.
+            The project's `features` if it has them, else all columns without a role, in the table's order.
         """
         if self.features is not None:
             return list(self.features)

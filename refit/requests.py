@@ -1,4 +1,4 @@
-"""The load of a project whose production rows are what its server was asked."""
+"""The load of a project whose production rows are the requests to its server."""
 
 from __future__ import annotations
 
@@ -7,42 +7,44 @@ from dataclasses import dataclass
 
 from refit.errors import LoadFailed
 from refit.project import Frame, Rows
-from refit.windows import Window
+from refit.windows import Window, format_window
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Rows that `refit serve` was asked about, without labels; those come back by key.
+    """A load of the rows that `refit serve` received, without labels; labels are joined by key.
 
-    Only a run of Refit knows where they lie: discovery puts the load in its place that reads them.
+    Only a run of Refit knows where the requests are stored, so discovery replaces this object with the load that reads
+    them.
     """
 
     history: Callable[[Window], Rows] | None
-    """Gives the rows of before there was a server; those it also gives later are kept, too."""
+    """A load of labelled rows from before the server existed; rows that it returns later are ingested, too."""
 
     def __call__(self, window: Window) -> Iterator[Frame]:
-        """Refuses to be called.
+        """Always fails: discovery has not replaced this object.
 
         Args:
-            window: The event times asked for.
+            window: The requested event times.
 
         Raises:
             LoadFailed: Always.
         """
         raise LoadFailed(
-            f"the requests of {window} can be read by a run of Refit alone: find the project by its name first"
+            f"the requests of {format_window(window)} can only be loaded in a run of Refit: run a command with the "
+            f"project's name, such as `refit retrain NAME`"
         )
 
 
 def requests(history: Callable[[Window], Rows] | None = None) -> Requests:
-    """Takes what `refit serve` was asked for the project's rows, in the place of a source of one's own.
+    """Uses the requests to `refit serve` as the project's rows, in place of a data source.
 
-    Features are as the version saw them; the key and the event time as far as the requests had them. A request without
-    an event time happened when it was answered. One without its key is left out, since no label would find it, and of
-    several with the same key the last one counts.
+    Features are stored as the model received them; the key and the event time, where the request had them. A request
+    without an event time gets the time of its prediction. A request without its key is left out, since no label could
+    be joined to it. Of several requests with the same key, the last one is used.
 
     Args:
-        history: A load of labelled rows from before there was a server, such as `refit.sources.parquet(...)`.
+        history: A load of labelled rows from before the server existed, such as `refit.sources.parquet(...)`.
 
     Returns:
         A load for a project file.

@@ -1,13 +1,13 @@
 """Ready-made loads: CSV files, Parquet files, a database query, a Delta table.
 
-Each factory gives a `load(window)` for a project file::
+Each function returns a `load(window)` for a project file::
 
     project = Project(..., load=csv(Path(__file__).parent / "data" / "*.csv", "observed_at"))
 
-All of them hold a piece of the rows at a time, turn event times into UTC microseconds, and give the rows of the
-window. A row whose time is missing or unreadable is in no window and must not vanish: every load gives it again, with
-a missing time, for ingestion to put into quarantine. A relative path starts from the working directory, which is
-another one in a scheduled run: write absolute ones.
+Each load reads the rows in pieces, converts event times to UTC microseconds, and yields the rows of the window. Rows
+whose time is missing or unreadable belong to no window but must not be lost: every load yields them with a missing
+time, and ingestion quarantines them. Relative paths start from the working directory, which differs in a scheduled run:
+use absolute paths.
 """
 
 from __future__ import annotations
@@ -51,27 +51,27 @@ def csv(
     encoding: str = "utf-8",
     **options: object,
 ) -> Load:
-    """Reads CSV files, in the order of their paths.
+    """Loads CSV files in the order of their paths.
 
-    Missing values and types are what `pandas.read_csv` makes of a piece: `NA`, `None` and an empty cell are missing.
-    Where `NA` is a category, pass `keep_default_na=False` and `na_values=[""]`; where whole numbers beyond 2**53 may
-    be missing, `dtypes={"id": "Int64"}`.
+    Missing values and types are those that `pandas.read_csv` infers for a piece: `NA`, `None` and empty cells are
+    missing. If `NA` is a category, pass `keep_default_na=False` and `na_values=[""]`; if integers beyond 2**53 may be
+    missing, pass `dtypes={"id": "Int64"}`.
 
     Args:
         glob: The files, as a path with `*`, `?` or `**`.
         timestamp: The column of event times.
-        timezone: The zone of times without one.
-        time_format: How times are written: `ISO8601`, `mixed`, or a format of `strptime`.
+        timezone: The time zone of times without an offset.
+        time_format: The format of times: `ISO8601`, `mixed`, or a format of `strptime`.
         dtypes: The types of columns that must not be inferred.
-        piece_rows: How many rows are held in memory at a time.
+        piece_rows: The number of rows in memory at a time.
         encoding: The files' encoding.
         options: Further arguments of `pandas.read_csv`, such as `sep`.
 
     Returns:
-        A load. It raises `LoadFailed` where no file matches or one cannot be read as such a CSV file; a file that is
-        empty or has a header only holds no rows.
+        A load. It raises `LoadFailed` if no file matches or a file is not a CSV file of this form; a file that is empty
+        or has only a header has no rows.
     """
-    ZoneInfo(timezone)  # a misspelt name is found when the project file is read, here and below
+    ZoneInfo(timezone)  # so that a misspelt name fails when the project file is read, here and below
     codecs.lookup(encoding)
     settings: dict[str, Any] = {"chunksize": piece_rows, "encoding": encoding, "low_memory": False, **options}
     settings["dtype"] = {**(dtypes or {}), timestamp: "str"}
@@ -86,23 +86,21 @@ def csv(
 
 
 def parquet(glob: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows: int = 100_000) -> Load:
-    """Reads Parquet files, in the order of their paths; row groups outside the window are skipped.
+    """Loads Parquet files in the order of their paths; row groups outside the window are skipped.
 
     Args:
         glob: The files, as a path with `*`, `?` or `**`.
         timestamp: The column of event times.
-        timezone: The zone of times without one.
-        piece_rows: How many rows are held in memory at a time.
+        timezone: The time zone of times without an offset.
+        piece_rows: The number of rows in memory at a time.
 
     Returns:
-        A load. It raises `LoadFailed` where no file matches or one is damaged.
+        A load. It raises `LoadFailed` if no file matches or a file is damaged.
     """
     ZoneInfo(timezone)
 
     def load(window: Window) -> Iterator[Frame]:
-        for path in find_files(
-            glob
-        ):  # one by one: a data set of several would drop the columns that the first one lacks
+        for path in find_files(glob):  # one by one: one data set would drop columns that the first file lacks
             with translate_read_errors(path):
                 for piece in read_dataset_pieces(ds.dataset(path, format="parquet"), window, timestamp, piece_rows):
                     yield filter_window(piece, window, timestamp, timezone, path)
@@ -111,23 +109,24 @@ def parquet(glob: str | Path, timestamp: str, *, timezone: str = "UTC", piece_ro
 
 
 def sql(url: str, query: str, timestamp: str, *, timezone: str = "UTC", piece_rows: int = 100_000) -> Load:
-    """Reads the rows that a query gives, streamed where the database can.
+    """Loads the rows of a query, streamed if the database supports it.
 
     Args:
-        url: The database's SQLAlchemy URL, or `env:NAME` for one that stands in an environment variable, so that no
-            password stands in the file.
-        query: The statement, with the parameters `:start` and `:end`; add `OR observed_at IS NULL` where times may be
-            missing. The two are a day wider than the window, since stored times may be local; the cut follows.
+        url: The database's SQLAlchemy URL, or `env:NAME` to read it from an environment variable, so that the file
+            contains no password.
+        query: The statement, with the parameters `:start` and `:end`; add `OR observed_at IS NULL` if times may be
+            missing. The parameters are a day wider than the window, since stored times may be local; rows outside the
+            window are dropped afterwards.
         timestamp: The column of event times.
-        timezone: The zone of times without one.
-        piece_rows: How many rows are held in memory at a time.
+        timezone: The time zone of times without an offset.
+        piece_rows: The number of rows in memory at a time.
 
     Returns:
-        A load. It raises `LoadFailed` where the URL or the query is not one; a database that cannot be reached raises
-        its own error.
+        A load. It raises `LoadFailed` if the URL or the query is invalid; a database that cannot be reached raises its
+        own error.
 
     Raises:
-        LoadFailed: If the URL itself holds a password.
+        LoadFailed: If the URL contains a password.
     """
     ZoneInfo(timezone)
     require_no_password(url)
@@ -136,7 +135,7 @@ def sql(url: str, query: str, timestamp: str, *, timezone: str = "UTC", piece_ro
         engine = open_engine(url)
         try:
             with engine.connect().execution_options(stream_results=True) as connection:
-                statement = _bound(query, window)
+                statement = _bind_window(query, window)
                 for piece in read_query_pieces(statement, connection, piece_rows):
                     yield filter_window(piece, window, timestamp, timezone, "the query")
         finally:
@@ -146,16 +145,16 @@ def sql(url: str, query: str, timestamp: str, *, timezone: str = "UTC", piece_ro
 
 
 def delta(uri: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows: int = 100_000) -> Load:
-    """Reads the newest version of a Delta table; files outside the window are skipped.
+    """Loads the newest version of a Delta table; files outside the window are skipped.
 
     Args:
         uri: The table's directory or object store URI.
         timestamp: The column of event times.
-        timezone: The zone of times without one.
-        piece_rows: How many rows are held in memory at a time.
+        timezone: The time zone of times without an offset.
+        piece_rows: The number of rows in memory at a time.
 
     Returns:
-        A load. It raises `LoadFailed` where there is no such table.
+        A load. It raises `LoadFailed` if there is no such table.
     """
     ZoneInfo(timezone)
 
@@ -166,7 +165,7 @@ def delta(uri: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows:
         try:
             dataset = DeltaTable(str(uri)).to_pyarrow_dataset()
         except (TableNotFoundError, DeltaError) as error:
-            raise LoadFailed(f"no readable Delta table lies at {uri} ({error}): correct the path") from error
+            raise LoadFailed(f"there is no readable Delta table at {uri} ({error}): correct the path") from error
         with translate_read_errors(str(uri)):
             for piece in read_dataset_pieces(dataset, window, timestamp, piece_rows):
                 yield filter_window(piece, window, timestamp, timezone, str(uri))
@@ -174,7 +173,7 @@ def delta(uri: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows:
     return load
 
 
-def _bound(query: str, window: Window) -> sqlalchemy.TextClause:
+def _bind_window(query: str, window: Window) -> sqlalchemy.TextClause:
     import sqlalchemy
 
     bounds = {"start": window.start - MARGIN, "end": window.end + MARGIN}
@@ -184,4 +183,4 @@ def _bound(query: str, window: Window) -> sqlalchemy.TextClause:
             *(sqlalchemy.bindparam(name, bound, type_=moment) for name, bound in bounds.items())
         )
     except sqlalchemy.exc.ArgumentError as error:
-        raise LoadFailed(f"the query must hold :start and :end ({error}): without them it reads everything") from error
+        raise LoadFailed(f"the query lacks :start or :end ({error}): add both, so that it reads one window") from error

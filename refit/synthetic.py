@@ -1,7 +1,7 @@
-"""Made-up rows for projects that must run anywhere: seeded day by day, with a drift that can be switched on.
+"""Synthetic data for projects that must run anywhere: seeded day by day, with optional drift.
 
-A row's content depends on the seed, its day and the switch, never on the window that asks for it; only its label is
-missing as long as it would not have arrived by the end of the window.
+A row depends on the seed, its day and the drift settings, never on the requested window; its label is missing until the
+label delay has passed at the end of the window.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from refit.errors import ProjectError
 from refit.windows import Window
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-"""Where every made-up history begins; it never ends."""
+"""The first day of every synthetic history; there is no last one."""
 _PIECE_DAYS = 100
-"""How many days a frame holds at most."""
+"""The most days in one frame."""
 _EXAMPLE = "covariate@2026-04-01,concept@2026-05-01"
 _ITEM = re.compile(r"(covariate|concept)@(\d{4}-\d{2}-\d{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """From which day on what has changed; `None` is never.
+    """The days on which drift begins; `None` is never.
 
     Example:
         >>> Drift.parse("concept@2026-05-01").concept
@@ -35,30 +35,33 @@ class Drift:
     """
 
     covariate: datetime | None = None
-    """From here the inputs move, and the outcome given the inputs stays."""
+    """From this day the inputs change, but not the outcome given the inputs."""
     concept: datetime | None = None
-    """From here the outcome given the inputs is another one."""
+    """From this day the outcome given the inputs changes."""
 
     @classmethod
     def parse(cls, text: str) -> Drift:
-        """Reads a switch.
+        """Parses drift settings.
 
         Args:
             text: Items such as `covariate@2026-04-01`, separated by commas; empty for no drift.
 
+        Returns:
+            The days on which drift begins.
+
         Raises:
-            ProjectError: If an item is anything else, or a kind stands there twice.
+            ProjectError: If an item is not of this form, or a kind of drift is given twice.
         """
         days: dict[str, datetime] = {}
         for item in filter(None, text.strip().split(",")):
             match = _ITEM.fullmatch(item.strip())
             if match is None or match[1] in days:
-                raise ProjectError(f"{item!r} is no drift: write each of covariate and concept once, as {_EXAMPLE}")
+                raise ProjectError(f"{item!r} is not a drift setting: write covariate or concept once, as {_EXAMPLE}")
             days[match[1]] = _day(match[2])
         return cls(**days)
 
     def moves_inputs(self, day: datetime) -> bool:
-        """Tells whether the covariate drift is on.
+        """Returns whether the covariate drift has begun.
 
         Args:
             day: The day, UTC.
@@ -66,7 +69,7 @@ class Drift:
         return self.covariate is not None and day >= self.covariate
 
     def moves_outcome(self, day: datetime) -> bool:
-        """Tells whether the concept drift is on.
+        """Returns whether the concept drift has begun.
 
         Args:
             day: The day, UTC.
@@ -76,27 +79,28 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """A table that grows by some rows a day."""
+    """A table that grows by some rows every day."""
 
     seed: int
+    """The seed of every random number."""
     day: Callable[[np.random.Generator, datetime, Drift], pd.DataFrame]
-    """Makes the rows of one day, given its own generator of random numbers."""
+    """Generates the rows of one day from its own random number generator."""
     timestamp: str
     """The column of event times, which lie within that day."""
     target: str
     """The column of labels."""
     label_delay: timedelta
-    """How long after the event its label arrives."""
+    """The time from an event until its label arrives."""
 
     def rows(self, window: Window, drift: Drift) -> Iterator[pd.DataFrame]:
-        """Gives the rows of a window as they are known at its end, in the order of their times.
+        """Generates the rows of a window as they are known at its end, in the order of their times.
 
         Args:
-            window: The event times asked for.
+            window: The requested event times.
             drift: What changes, and when.
 
-        Returns:
-            Frames of some months each; none where nothing has happened yet.
+        Yields:
+            Frames of at most 100 days; none for windows before the first day.
         """
         first, last = ((max(bound, FIRST_DAY) - FIRST_DAY) // timedelta(days=1) for bound in (window.start, window.end))
         for piece in range(first, last + 1, _PIECE_DAYS):
@@ -115,30 +119,30 @@ class Simulation:
 
 
 def chosen(rng: np.random.Generator, shares: dict[str | None, float], rows: int) -> np.ndarray:
-    """Draws categories.
+    """Draws random categories.
 
     Args:
-        rng: The source of randomness.
-        shares: From category to its weight; `None` is a missing value.
-        rows: How many to draw.
+        rng: The random number generator.
+        shares: Categories and their weights; `None` is a missing value.
+        rows: The number of draws.
 
     Returns:
-        An array of objects of that length.
+        An object array of that length.
     """
     weights = np.array(list(shares.values()))
     return np.array(list(shares), dtype=object)[rng.choice(len(shares), size=rows, p=weights / weights.sum())]
 
 
 def with_gaps(rng: np.random.Generator, values: np.ndarray, share: float) -> np.ndarray:
-    """Leaves values out at random.
+    """Replaces random values with NaN.
 
     Args:
-        rng: The source of randomness.
+        rng: The random number generator.
         values: Numbers.
-        share: The share to leave out.
+        share: The share of values to replace, from 0 to 1.
 
     Returns:
-        The numbers as floats, NaN where left out.
+        The numbers as floats.
     """
     return np.where(rng.random(len(values)) < share, np.nan, values)
 
@@ -147,4 +151,4 @@ def _day(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError as error:
-        raise ProjectError(f"{text!r} in the drift is no day ({error}): write it as {_EXAMPLE}") from error
+        raise ProjectError(f"{text!r} is not a date ({error}): write the drift as {_EXAMPLE}") from error

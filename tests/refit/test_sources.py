@@ -222,7 +222,7 @@ def test_it_may_stand_in_a_file_that_the_environment_names(tmp_path: Path, monke
         ("postgresql://me:a@secret@host/db", QUERY, "%40 for @"),
         ("postgresql://me:a@host:secret/db", QUERY, "not one that SQLAlchemy knows"),
         ("mssql+pymssql://me:secret@host/db", QUERY, "driver is not installed"),
-        ("sqlite://", "SELECT 1", "must hold :start and :end"),
+        ("sqlite://", "SELECT 1", "lacks :start or :end"),
     ],
     ids=["no url", "dialect", "unquoted", "port", "driver", "unbounded"],
 )

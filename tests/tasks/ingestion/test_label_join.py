@@ -107,8 +107,8 @@ def test_a_file_without_any_label_changes_nothing(file) -> None:
     ("frame", "sentence"),
     [
         (labels(1, 2).astype({"y": object}).assign(y=[2.0, "much"]), "'much' in column 'y', row 2"),
-        (pd.concat([labels(1), labels(1).assign(y=9.0)]), "different labels for one row (id=001)"),
-        (labels(1, 2).assign(id=["001", None]), "1 rows without 'id'"),
+        (pd.concat([labels(1), labels(1).assign(y=9.0)]), "different labels for the same key (id=001;"),
+        (labels(1, 2).assign(id=["001", None]), "1 rows without the key column 'id'"),
         (labels(1).rename(columns={"y": "yy"}), "no column 'y'"),
         (labels(1, 2).assign(id=["x", "z"]), "none of the 2 keys"),
         (pd.DataFrame({"id": ["001"]}), "no column 'y'"),

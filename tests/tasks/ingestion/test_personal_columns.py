@@ -37,7 +37,7 @@ def test_they_are_no_features_and_have_no_role_that_is_shown() -> None:
         ({"features": ("x", "email")}, "cannot be a feature"),
         ({"pii": ("y",)}, "cannot be the target"),
         ({"pii": ("at",)}, "cannot be the timestamp"),
-        ({"gate": GatePolicy(slices=("email",))}, "cannot be a slice"),
+        ({"gate": GatePolicy(slices=("email",))}, "cannot be in gate.slices"),
         ({"gate": GatePolicy(fairness=FairnessPolicy(column="email"))}, "cannot be the column of gate.fairness"),
     ):
         with pytest.raises(ValidationError, match=said):
@@ -109,5 +109,5 @@ def test_what_was_measured_of_such_a_column_is_not_shown() -> None:
 
 
 def test_rows_are_kept_for_longer_than_they_may_come_again() -> None:
-    with pytest.raises(ValidationError, match="each ingest loads the last 1 day, 0:00:00 again"):
+    with pytest.raises(ValidationError, match="each ingest reloads the last 1 day, 0:00:00: set"):
         visits(ingestion=IngestionPolicy(keep=timedelta(hours=20)))

@@ -126,5 +126,5 @@ def test_without_a_key_every_request_is_a_row(hours: str) -> None:
 
 
 def test_only_a_run_of_refit_can_read_requests() -> None:
-    with pytest.raises(LoadFailed, match="by its name first"):
+    with pytest.raises(LoadFailed, match="in a run of Refit"):
         requests()(Window(START, END))
