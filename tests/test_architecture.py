@@ -58,6 +58,15 @@ def test_nothing_installed_has_a_name_that_does_not_begin_with_refit() -> None:
     assert not imported & {"tasks", "flows", "serving", "deployments", "infra", "projects", "tests", "benchmarks"}
 
 
+def test_no_test_imports_another_one() -> None:
+    """What tests share is in `tests/support/`; besides there are tests and what pytest itself reads."""
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        shared = path.is_relative_to(ROOT / "tests/support")
+        assert shared or path.stem.startswith("test_") or path.name == "conftest.py", path
+        ours = {name for name in imports_of(path) if name.startswith("tests.")}
+        assert {name for name in ours if not name.startswith("tests.support")} == set(), path
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """The modules that a file imports, wherever in it."""
     for node in ast.walk(ast.parse(path.read_text())):

@@ -9,11 +9,11 @@ from uuid import UUID
 import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import Artifact, FlowRun, StateType
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import StateType
 
 from refit.errors import NoNewData
+from tests.support.flow_runs import newest_runs, page_of, run_of
 from tests.support.watched_project import Depot, rows_of
 
 MLFLOW = "http://127.0.0.1:5000"
@@ -25,23 +25,6 @@ def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
     monkeypatch.setenv("REFIT_MLFLOW_URL", MLFLOW)
     return depot
-
-
-def run_of(run_id: str) -> FlowRun:
-    with get_client(sync_client=True) as client:
-        return client.read_flow_run(UUID(run_id))
-
-
-def newest_runs(count: int) -> list[FlowRun]:
-    with get_client(sync_client=True) as client:
-        return client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=count)
-
-
-def page_of(run: FlowRun) -> dict[str, Artifact]:
-    """The artifacts that the run's own page lists, by key."""
-    chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
-    with get_client(sync_client=True) as client:
-        return {str(found.key): found for found in client.read_artifacts(artifact_filter=chosen)}
 
 
 def test_the_page_of_a_retrain_answers_what_happened_and_why(depot: Depot) -> None:

@@ -12,7 +12,7 @@ import pytest
 from refit.errors import ContractViolation, NotEnoughData, ProjectError, UnusableTime
 from refit.results.score import ScoreOutcome
 from refit_tasks.storage.delta import open_table, read
-from tests.flows.test_run_pages import newest_runs, page_of, run_of
+from tests.support.flow_runs import newest_runs, page_of, run_of
 from tests.support.watched_project import A_DAY, START, Depot, refit, rows_of
 
 DAY = timedelta(days=1)

@@ -11,8 +11,8 @@ from sys import executable
 import pytest
 
 from refit_deployments.production.postgres import programs
-from tests.deployments.local.test_up import HOURLY
 from tests.support.running_stack import Standing, standing
+from tests.support.running_up import HOURLY
 
 ABSENT = "the stack needs `apt-get install postgresql`, and what `make test-stack` installs"
 

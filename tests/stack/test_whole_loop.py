@@ -18,9 +18,8 @@ import pytest
 import sqlalchemy
 
 from refit_infra.settings import Settings
-from tests.deployments.local.test_up import HOURLY, SCHEDULED
 from tests.support.running_stack import Standing
-from tests.support.running_up import ENDED, NOW, until_now, wait_for
+from tests.support.running_up import ENDED, HOURLY, NOW, SCHEDULED, until_now, wait_for
 from tests.support.serving_home import serving
 
 FLOWS, UNDER_WAY = ("monitor", "retrain"), {"PENDING", "RUNNING"}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.actions.test_operations import PAGE
+from tests.support.paths import OPERATIONS
 from tests.support.running_stack import Standing
 from tests.support.running_up import ENDED, wait_for
 from tests.support.serving_home import serving
@@ -26,7 +26,7 @@ ROW = {"parcel": 2_000_001, "weight": 2.0, "distance": 400.0}
 
 def blocks() -> list[str]:
     """The two scripts of the section: there, and back."""
-    section = PAGE.read_text().partition(f"## {HEADING}\n")[2].partition("\n## ")[0]
+    section = OPERATIONS.read_text().partition(f"## {HEADING}\n")[2].partition("\n## ")[0]
     return re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
 
 

@@ -23,6 +23,8 @@ from refit_infra import settings
 from refit_infra.settings import Settings
 
 PATIENCE_SECONDS = 240
+REFIT = str(Path(sys.executable).with_name("refit"))
+"""The console script, which begins from nothing."""
 
 
 def refit(*arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:

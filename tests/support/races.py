@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.forked_commands import starter
+from tests.support.processes import PATIENCE_SECONDS
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PROJECT = "raced"
@@ -73,7 +74,7 @@ def act(places: dict[str, str], start: Any, results: Any, kind: str, challenger:
     from refit_tasks.promotion.rollback import roll_back
 
     try:
-        start.wait(120)
+        start.wait(PATIENCE_SECONDS)
         now = datetime.now(UTC)
         if kind == "rollback":
             champion = roll_back(PROJECT, "raced", "a racer", now, over=over.generation)
@@ -117,7 +118,7 @@ def race(kinds: list[str], rounds: int) -> Iterator[tuple[int, Counter[str], tup
             process.start()
         answers = [results.get() for _ in processes]
         for process in processes:
-            process.join(60)
+            process.join(PATIENCE_SECONDS)
         results.close()
         before, over = over, current_champion(PROJECT)
         ended = Counter(answer if isinstance(answer, str) else "won" for answer in answers)

@@ -8,10 +8,16 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from refit.records.references import Challenger
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+"""When the models of `Judge` are judged."""
 BEGUN = datetime(2026, 2, 28, tzinfo=UTC)
 """A day before they are judged."""
+
+Judge = Callable[..., Challenger]
+"""Registers a model under a run key: the fixture `judge` of the tests of tasks."""
 
 
 def with_runs(evidence: Callable[..., Any]) -> Callable[..., Any]:

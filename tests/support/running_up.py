@@ -29,6 +29,13 @@ DAYS = 60
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+POLICY = "cooldown=timedelta(0)"
+ASKING = POLICY + "), gate=GatePolicy(promotion='approve'"
+SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=20)"
+HOURLY = SCHEDULED.replace("seconds=20", "hours=1")
+"""In the tests' time never: a monitor is a process of some seconds, so that only those run that a test is about."""
+
+
 def until_now(days: int = DAYS, turned: int | None = None) -> pd.DataFrame:
     """Makes the first days of a table whose day 60 is now; from the day `turned` on, near parcels are late."""
     rows = rows_of(days, turned)

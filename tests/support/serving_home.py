@@ -173,6 +173,14 @@ def serving(projects: Path, *arguments: str, **environment: str) -> Iterator[Ser
             process.communicate()
 
 
+def arrow(table: pa.Table, **options: Any) -> bytes:
+    """Writes a table as an Arrow stream."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
 def logged(name: str) -> pd.DataFrame:
     """Reads the predictions table of a project."""
     from refit_tasks.storage.delta import open_table, read

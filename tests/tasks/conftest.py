@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +15,8 @@ from refit import Project, Window
 from refit.gate.evaluations import Comparison, Evaluation, Judgement
 from refit.records.references import Challenger, Champion, Ingestion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
-from tests.support.forked_commands import starter
-from tests.support.registered_models import with_runs
-
-AT = datetime(2026, 3, 1, tzinfo=UTC)
-
-Judge = Callable[..., Challenger]
-Race = Callable[..., list[Any]]
+from tests.support.processes import Race, racing_in
+from tests.support.registered_models import AT, Judge, with_runs
 
 
 @pytest.fixture
@@ -79,24 +73,4 @@ def judge(mlflow_home: Path, rentals: Project, evidence: Callable[..., Any]) -> 
 @pytest.fixture
 def race(home: Path) -> Race:
     """Runs code in several real processes that start it at the same instant; gives what each has put in `results`."""
-    context = starter()
-
-    def run(code: str, count: int, *, killed: bool = False, **names: object) -> list[Any]:
-        results, start = context.SimpleQueue(), context.Barrier(count)
-        opening = f"import os; os.environ['REFIT_HOME'] = {str(home)!r}; start.wait(60)\n"
-        shared = {"results": results, "start": start, **names}
-        processes = [
-            context.Process(target=exec, args=(opening + code, {**shared, "number": number})) for number in range(count)
-        ]
-        for process in processes:
-            process.start()
-        answers = []
-        for process in processes:
-            process.join(120)
-            assert process.exitcode == (-signal.SIGKILL if killed else 0)
-        while not results.empty():
-            answers.append(results.get())
-        results.close()
-        return answers
-
-    return run
+    return racing_in(home)

@@ -20,9 +20,9 @@ from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import verify_ledger
 from refit_tasks.registry.model_store import fetch_model
 from tests.support.first_release import unpack
+from tests.support.homes import elsewhere
 from tests.support.serving_home import serving
 from tests.support.watched_project import refit
-from tests.tasks.backup.test_backup import elsewhere
 
 ROWS = {"rows": [{"id": 1, "x": 1.0}, {"id": 2, "x": -1.0}]}
 

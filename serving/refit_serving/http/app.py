@@ -55,7 +55,7 @@ def make_app(service: Service) -> FastAPI:
     # The pages that FastAPI has for people load scripts from elsewhere.
     app = FastAPI(
         title="Refit",
-        version=version("refit"),
+        version=version("refit-ml"),
         description=_DESCRIPTION,
         lifespan=running,
         docs_url=None,

@@ -56,7 +56,7 @@ def back_up(directory: Path, at: datetime) -> Manifest:
         artifacts, tables = copy_home(copies), copy_tables(copies)
         manifest = Manifest(
             made_at=at,
-            refit=version("refit"),
+            refit=version("refit-ml"),
             ledger=ledger,
             tables=tables,
             artifacts=artifacts,

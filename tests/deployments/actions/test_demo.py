@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.support import forked_commands as commands
-
-REFIT = str(Path(sys.executable).with_name("refit"))
+from tests.support.forked_commands import REFIT
 
 
 def environment() -> dict[str, str]:

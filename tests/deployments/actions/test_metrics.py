@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from refit_tasks.ledger.record import record
-from tests.deployments.cli.test_command_line import REFIT, refit
+from tests.support.forked_commands import REFIT, refit
 
 
 @pytest.mark.slow

@@ -20,20 +20,20 @@ import pytest
 from refit_infra.settings import Settings, environment
 from tests.support.first_release import unpack
 from tests.support.other_servers import free_port
+from tests.support.paths import OPERATIONS
 from tests.support.postgres import ABSENT, binaries
 from tests.support.races import place
 from tests.support.running_up import ask, wait_for
 from tests.support.serving_home import serving
 from tests.support.watched_project import refit
 
-PAGE = Path(__file__).parents[3] / "docs/operations.md"
 POSTGRES = pytest.param("postgres", marks=pytest.mark.skipif(binaries() is None, reason=ABSENT))
 ROWS = {"rows": [{"id": 1, "x": 1.5}, {"id": 2, "x": -0.5}]}
 
 
 def procedure(heading: str) -> list[list[str]]:
     """The commands of a section, with the variables of the environment in place."""
-    (block,) = re.findall(rf"^## {heading}\n.*?^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(rf"^## {heading}\n.*?^```sh\n(.*?)^```", OPERATIONS.read_text(), re.MULTILINE | re.DOTALL)
     return [shlex.split(os.path.expandvars(line)) for line in block.splitlines()]
 
 

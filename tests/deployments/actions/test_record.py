@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.deployments.cli.test_command_line import REFIT
-from tests.support.forked_commands import refit
+from tests.support.forked_commands import REFIT, refit
 from tests.support.races import PROJECT, judged, rentals
 
 pytestmark = pytest.mark.xdist_group("record")

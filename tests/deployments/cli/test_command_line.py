@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forked_commands import refit
-
-REFIT = str(Path(sys.executable).with_name("refit"))
+from tests.support.forked_commands import REFIT, refit
 
 HELP = """
 import sys

@@ -17,15 +17,9 @@ import psutil
 import pytest
 
 from tests.support.other_servers import free_port
-from tests.support.running_up import ENDED, NOW, Hosted, hosted, until_now, wait_for
+from tests.support.running_up import ASKING, ENDED, HOURLY, NOW, SCHEDULED, Hosted, hosted, until_now, wait_for
 
 pytestmark = pytest.mark.xdist_group("refit up")
-
-POLICY = "cooldown=timedelta(0)"
-ASKING = POLICY + "), gate=GatePolicy(promotion='approve'"
-SCHEDULED = POLICY + "), schedule=Schedule(monitor=timedelta(seconds=20)"
-HOURLY = SCHEDULED.replace("seconds=20", "hours=1")
-"""In the tests' time never: a monitor is a process of some seconds, so that only those run that a test is about."""
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import yaml
 
 from refit.errors import StateError
 from refit_deployments.prefect_server.deploy import deploy_here
-from tests.deployments.conftest import HOURS
+from tests.support.hours_project import HOURS
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

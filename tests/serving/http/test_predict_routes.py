@@ -13,7 +13,7 @@ from refit_serving.rows.arrow_rows import STREAM
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.registry.model_store import fetch_model
-from tests.support.serving_home import FEATURES, Depot, Server, serving
+from tests.support.serving_home import FEATURES, Depot, Server, arrow, serving
 
 pytestmark = pytest.mark.xdist_group("serving")
 
@@ -33,13 +33,6 @@ def scores_of(depot: Depot, rows: int) -> list[float]:
     assert champion
     model = fetch_model(find_project("parcels"), champion.model)
     return list(model.predict_proba(depot.rows[FEATURES].head(rows))[:, 1])
-
-
-def arrow(table: pa.Table, **options: Any) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as stream:
-        stream.write_table(table)
-    return bytes(sink.getvalue())
 
 
 def test_json_arrow_and_tensors_say_the_same(server: Server, depot: Depot) -> None:

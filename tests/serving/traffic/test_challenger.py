@@ -19,8 +19,7 @@ from refit_serving.traffic.canary import in_traffic_share
 from refit_tasks.catalog import find_project
 from refit_tasks.prediction.compare import compare_beside
 from refit_tasks.registry.model_store import FILE, fetch_model
-from tests.serving.http.test_predict_routes import arrow
-from tests.support.serving_home import FEATURES, PROJECT, Depot, Server, logged, serving
+from tests.support.serving_home import FEATURES, PROJECT, Depot, Server, arrow, logged, serving
 
 pytestmark = pytest.mark.xdist_group("serving")
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.runs.audit_log import audited, deeds
 from refit_tasks.storage.delta import open_table, read, uri_of, write
+from tests.support.homes import elsewhere
 from tests.support.postgres import ABSENT, binaries
 from tests.support.races import place
 
@@ -78,14 +78,6 @@ def used(home: Path) -> Path:
 def backup(used: Path, tmp_path: Path) -> Path:
     back_up(tmp_path / "backup", AT)
     return tmp_path / "backup"
-
-
-@contextmanager
-def elsewhere(home: Path):
-    """Another REFIT_HOME."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REFIT_HOME", str(home))
-        yield home
 
 
 def killed(what: str, when: str, step: str, directory: Path) -> None:

@@ -20,7 +20,7 @@ from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.decision.history import read_history
 from refit_tasks.decision.lock import claim_killed_retrain, is_taken, turn_file
 from refit_tasks.ledger.record import entries, verify_ledger
-from tests.tasks.conftest import Race
+from tests.support.processes import Race
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

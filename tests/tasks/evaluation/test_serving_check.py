@@ -11,47 +11,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from refit import Project
 from refit.gate.serving_parity import check_parity
 from refit_tasks.evaluation import serving_check as rehearsal_process
 from refit_tasks.evaluation import serving_check as rehearse_module
 from refit_tasks.evaluation.serving_check import rehearse_directory
 from refit_tasks.registry.model_store import save_model
-from refit_tasks.simulation.faulty_models import TYPES
+from tests.support.checked_models import ROWS, definition, hours_of
 from tests.support.strange_models import Chatty, Crashing, Moody, Sleepy, Terse
 
-ROWS = pd.DataFrame(
-    {
-        "town": pd.array(["north", "south", None, "north"] * 50, dtype="str"),
-        "size": pd.Categorical(["s", "m", "s", "m"] * 50),
-        "count": np.arange(200) % 7,
-        "weight": np.linspace(0, 1, 200),
-        "at": pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC"),
-    }
-)
-STRANGE = (Crashing, Moody, Chatty, Sleepy, Terse)
 TARGET = (ROWS["count"] + 2 * ROWS["weight"] > 4).map({True: "late", False: "soon"})
-
-
-def definition(*features: str) -> Project:
-    return Project(
-        name="parcels",
-        kind="classification",
-        target="late",
-        timestamp="at",
-        features=features,
-        load=pd.DataFrame,
-        build=LogisticRegression,
-        trusted_types=(*TYPES, *(f"tests.support.strange_models.{kind.__name__}" for kind in STRANGE)),
-    )
 
 
 def pipeline():
@@ -60,10 +34,6 @@ def pipeline():
         make_column_transformer((codes, make_column_selector(dtype_exclude="number")), remainder="passthrough"),
         LogisticRegression(),
     )
-
-
-def hours_of(times: pd.DataFrame) -> pd.DataFrame:
-    return times.apply(lambda column: column.dt.hour)
 
 
 def wait_for(happened):
@@ -147,9 +117,7 @@ def test_times_of_another_zone_and_categories_that_a_model_refuses(tmp_path: Pat
     codes = OneHotEncoder(handle_unknown="error")
     model = make_pipeline(make_column_transformer((hours, ["at"]), (codes, ["town"])), LogisticRegression())
     save_model(model.fit(ROWS[["at", "town"]], TARGET), tmp_path / "model")
-    asked = definition("at", "town").model_copy(
-        update={"trusted_types": ("tests.tasks.evaluation.test_serving_check.hours_of",)}
-    )
+    asked = definition("at", "town").model_copy(update={"trusted_types": ("tests.support.checked_models.hours_of",)})
     found = rehearse_directory(asked, tmp_path / "model", ROWS)
     assert check_parity(found).passed, found
     told = {case.name: case.sentence for case in found.cases}
@@ -176,7 +144,7 @@ def test_the_room_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
         from pathlib import Path
         from refit_tasks.evaluation import serving_check as rehearse
         from refit_tasks.evaluation import serving_check as rehearsal_process
-        from tests.tasks.evaluation.test_serving_check import ROWS, definition
+        from tests.support.checked_models import ROWS, definition
         found = rehearse.rehearse_directory(definition("count"), Path({str(tmp_path / "model")!r}), ROWS)
         print(rehearsal_process.ROOM.pid, found.fault, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -25,8 +25,8 @@ from refit_tasks.registry.alias import set_alias
 from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.storage.delta import open_table, read, write
 from refit_tasks.storage.staging import staging_area
-from tests.support.registered_models import with_runs
-from tests.tasks.conftest import Judge, Race
+from tests.support.processes import Race
+from tests.support.registered_models import Judge, with_runs
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 KILLED = """

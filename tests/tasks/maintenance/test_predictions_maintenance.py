@@ -14,7 +14,7 @@ from refit_tasks.maintenance.doctor import mend
 from refit_tasks.maintenance.prune import prune
 from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.predictions_table import PARTITION, append, predictions_of
-from tests.tasks.storage.test_predictions_table import ASKED, held, some
+from tests.support.prediction_batches import ASKED, held, some
 
 NAME = predictions_of("parcels")
 NOW = datetime.now(UTC)

@@ -24,8 +24,7 @@ from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.storage.delta import open_table, read, uri_of, write
 from refit_tasks.storage.staging import staging_area
-from tests.support.registered_models import BEGUN, with_runs
-from tests.tasks.conftest import Judge
+from tests.support.registered_models import BEGUN, Judge, with_runs
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 MILLS = """

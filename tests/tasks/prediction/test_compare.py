@@ -19,7 +19,7 @@ from refit_tasks.prediction.compare import challenger_markdown, compare_beside
 from refit_tasks.promotion.approve import record_approval
 from refit_tasks.storage.delta import write
 from refit_tasks.storage.predictions_table import append
-from tests.tasks.conftest import AT, Judge
+from tests.support.registered_models import AT, Judge
 
 ROWS, HOUR = 1_000, timedelta(hours=1)
 START = AT - ROWS * HOUR

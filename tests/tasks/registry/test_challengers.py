@@ -8,7 +8,7 @@ from refit import GatePolicy, Project, ServingPolicy
 from refit.records.references import Champion
 from refit_tasks.promotion.approve import record_approval
 from refit_tasks.registry.challengers import find_challenger
-from tests.tasks.conftest import AT, Judge
+from tests.support.registered_models import AT, Judge
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from refit import Project
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.register import describe
-from tests.tasks.conftest import Judge
+from tests.support.registered_models import Judge
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.decide import decide_and_record
 from refit_tasks.decision.lock import claim_killed_retrain
 from refit_tasks.runs.liveness import claim, dead_runs, forget, run_lock
-from tests.tasks.conftest import Race
+from tests.support.processes import Race
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)

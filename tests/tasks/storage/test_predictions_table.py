@@ -6,33 +6,20 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 
 from refit.inference.prediction_rows import PredictionContext, prediction_columns, prediction_rows
 from refit.modelling.predictions import predict_once
-from refit_tasks.storage.delta import open_table, read, schema_of
+from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.predictions_table import EVERY, append, predictions_of
-
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ASKED = PredictionContext(version=3, generation=2, role="champion", source="http", scored_at=AT)
-X = pd.DataFrame({"size": [1.0, 2.0, 3.0, 4.0], "count": [1, 2, 3, 4]})
-
-
-def some(features: pd.DataFrame = X, asked: PredictionContext = ASKED, first: int = 0, **more) -> pa.Table:
-    said = prediction_columns(predict_once(LinearRegression().fit(X, X["size"]), X.head(len(features))))
-    ids = [f"request {first + row}" for row in range(len(features))]
-    return prediction_rows(asked, said, features, request_id=ids, **more)
-
-
-def held() -> pd.DataFrame:
-    return pa.concat_tables(read(open_table(predictions_of("parcels")))).to_pandas()
+from tests.support.prediction_batches import ASKED, AT, X, held, some
 
 
 def test_a_batch_is_written_once_however_often_it_is_given() -> None:
@@ -139,7 +126,7 @@ import os, signal, sys
 os.environ["REFIT_HOME"] = sys.argv[1]
 import pandas as pd
 from refit_tasks.storage import predictions_table
-from tests.tasks.storage.test_predictions_table import X, some
+from tests.support.prediction_batches import X, some
 writer, wide = int(sys.argv[2]), sys.argv[3] == "wide"
 for number in range(12):
     first = 1000 * writer + 4 * number
@@ -164,7 +151,7 @@ KILLED = """
 import os, signal, sys, time
 os.environ["REFIT_HOME"] = sys.argv[1]
 from refit_tasks.storage import predictions_table
-from tests.tasks.storage.test_predictions_table import some
+from tests.support.prediction_batches import some
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 write = predictions_table.write_rows

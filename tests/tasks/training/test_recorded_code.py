@@ -16,7 +16,7 @@ from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
 from refit_tasks.registry.recipe import keep_code, recipe_now
 from refit_tasks.registry.tracking import TrackedRun
 from refit_tasks.training.recorded_inputs import load_recorded_project
-from tests.tasks.conftest import AT
+from tests.support.registered_models import AT
 
 FILE = """
 import sys
