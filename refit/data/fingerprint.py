@@ -20,6 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refit.hashing import splitmix64
+
 Hashes = npt.NDArray[np.uint64]
 Identities = npt.NDArray[np.bytes_]
 
@@ -40,7 +42,7 @@ def row_hashes(rows: pa.Table, columns: Sequence[str] | None = None) -> Hashes:
     total = np.zeros((2, rows.num_rows), np.uint64)
     for name in rows.column_names if columns is None else columns:
         total += _hash_column(rows.column(name).combine_chunks(), name)
-    return np.ascontiguousarray(_mix(total).T)
+    return np.ascontiguousarray(splitmix64(total).T)
 
 
 def row_identities(rows: pa.Table, columns: Sequence[str] | None = None) -> Identities:
@@ -166,9 +168,9 @@ def _fingerprint_part(rows: pa.Table, columns: tuple[str, ...]) -> Fingerprint:
 def _hash_column(values: pa.Array, name: str) -> Hashes:
     digest = blake2b(f"{name}\0{values.type}".encode(), digest_size=16).digest()
     seeds = np.frombuffer(digest, np.uint64).reshape(2, 1)
-    hashed = _mix(_bits(values) + seeds)
+    hashed = splitmix64(_bits(values) + seeds)
     if values.null_count:
-        hashed = np.where(np.asarray(values.is_valid()), hashed, _mix(seeds ^ _MISSING))
+        hashed = np.where(np.asarray(values.is_valid()), hashed, splitmix64(seeds ^ _MISSING))
     return hashed
 
 
@@ -191,13 +193,6 @@ def _hash_texts(values: pa.Array) -> Hashes:
     texts = coded.dictionary.to_numpy(zero_copy_only=False)
     hashes = np.stack([pd.util.hash_array(texts, hash_key=key, categorize=False) for key in _KEYS])
     return hashes[:, pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False)]
-
-
-def _mix(words: Hashes) -> Hashes:
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Hashes = words ^ (words >> np.uint64(31))
-    return mixed
 
 
 def bottom_k_sample(batches: Iterable[pa.Table], identity: Sequence[str], most: int) -> pa.Table | None:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from refit.drift.binning import Binning, Bins
 from refit.drift.categorical_bins import CategoricalBins, cast_to_floats
 from refit.drift.numeric_bins import Counts, Places
-from refit.drift.row_sample import SIZE, Codes, Sample, Words, column_factor, empty_sample, merge_samples, splitmix64
+from refit.drift.row_sample import SIZE, Codes, Sample, column_factor, empty_sample, merge_samples
+from refit.hashing import Words, splitmix64
 
 _SLICE = 32_768
 """Rows that are counted at a time, which bounds the memory whatever the batches are."""

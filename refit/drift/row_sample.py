@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Words = npt.NDArray[np.uint64]
+from refit.hashing import Words, splitmix64
+
 Codes = npt.NDArray[np.uint8]
 
 SIZE = 2_000
@@ -75,21 +76,6 @@ def merge_samples(samples: Sequence[Sample]) -> Sample:
     order = np.lexsort((*codes.T[::-1], hashes))
     first = order[np.searchsorted(hashes[order], smallest)]
     return Sample(smallest[:SIZE], together[:SIZE], codes[first[:SIZE]])
-
-
-def splitmix64(words: Words) -> Words:
-    """Mixes the bits of words (splitmix64, Steele et al. 2014).
-
-    Args:
-        words: Any words.
-
-    Returns:
-        Words that look random, different for different ones.
-    """
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: Words = words ^ (words >> np.uint64(31))
-    return mixed
 
 
 def column_factor(place: int) -> np.uint64:

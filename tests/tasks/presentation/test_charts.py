@@ -17,7 +17,6 @@ from refit_tasks.presentation.charts import (
     shown_cells,
     written,
 )
-from refit_tasks.simulation.alarm_calibration import calibration_picture
 from refit_tasks.simulation.backtest_report import backtest_picture, trained_at
 from tests.support.monitored_champion import HOSTILE, START, WEEK, backtest, column
 
@@ -75,7 +74,6 @@ def test_any_name_can_be_drawn() -> None:
     assert column_picture(column(HOSTILE, drifted=True, kind="category", many=30))
     assert performance_picture(HOSTILE, [Point(START, 0.5, None, None)], [])
     assert backtest_picture(backtest(("never", HOSTILE)))
-    assert calibration_picture(0.0, 0.01, {HOSTILE: 1.0})
     assert written("caf\u00e9 \u4e16\U00020000", 10) == "caf\u00e9 \u25af\u25af"
 
 
