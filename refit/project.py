@@ -20,7 +20,7 @@ from refit.policies.training import (
     ServingPolicy,
     TrainingPolicy,
 )
-from refit.windows import Window
+from refit.windows import Window, format_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +111,8 @@ class Project(BaseModel):
         keep = self.ingestion.keep
         if keep is not None and keep <= self.lookback:
             raise ValueError(
-                f"ingestion.keep is {keep}, but each ingest reloads the last {self.lookback}: set it to a longer time"
+                f"ingestion.keep is {format_duration(keep)}, but each ingest reloads the last "
+                f"{format_duration(self.lookback)}: set it to a longer time"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""Windows of event time, conversion of times to UTC, and how times and windows are written in sentences."""
+"""Windows of event time, conversion of times to UTC, and how times, windows and durations are written in sentences."""
 
 from __future__ import annotations
 
@@ -131,3 +131,22 @@ def format_window(window: Window) -> str:
     """
     end = format_time(window.end)
     return f"up to {end}" if window.start <= BEGINNING else f"{format_time(window.start)} to {end}"
+
+
+def format_duration(length: timedelta) -> str:
+    """Writes a duration for people, in its two largest units.
+
+    Args:
+        length: The duration, not negative.
+
+    Returns:
+        Days and hours, or hours and minutes; `less than a minute` below 30 seconds.
+
+    Example:
+        >>> [format_duration(timedelta(hours=hours)) for hours in (336, 30, 1.5)]
+        ['14 days', '1 day 6 hours', '1 hour 30 minutes']
+    """
+    minutes = round(length / timedelta(minutes=1))
+    counts = {"day": minutes // 1440, "hour": minutes // 60 % 24, "minute": minutes % 60}
+    parts = [f"{count} {unit}{'s' if count > 1 else ''}" for unit, count in counts.items() if count]
+    return " ".join(parts[:2]) or "less than a minute"

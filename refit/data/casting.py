@@ -1,15 +1,13 @@
-"""Fits the cells of a piece into a table's schema: without loss, or not at all.
+"""Lossless casting of loaded rows to a table's schema, and the families of Arrow types that may share a column.
 
-Storage would turn 30.9 into 30 in a column of whole numbers, and 8 into "8" in one of texts, and say nothing. Here
-such a cell is a fault. What counts as the same value in another dress:
+A storage cast would silently turn 30.9 into 30 in an integer column, and 8 into "8" in a text column. Here such a cell
+is a fault. Values count as equal if they are:
 
-- a number that the column's type holds exactly, 3 for 3.0 and 3.0 for 3; a decimal becomes the nearest double;
-- text that is exactly a number, true or false, or an ISO 8601 time, in a column of those: one bad cell in a CSV file
-  makes its whole column text, and the cells beside it are not to blame. A column of zoned times wants an offset;
-- NaN and a missing value; a category and its text; bytes and the text that they spell in UTF-8;
-- a time in another zone or unit; what is finer than a microsecond is cut off.
-
-Which values may share a column: the families of Arrow types, and the one type in which a table stores each.
+- a number that the column's type represents exactly, 3 for 3.0 and 3.0 for 3; a decimal becomes the nearest double;
+- text that is exactly a number, true or false, or an ISO 8601 time, in a column of that family: one bad cell in a CSV
+  file makes its whole column text, but the other cells are valid. A column of times with a zone requires an offset;
+- NaN and a missing value; a category and its text; bytes and the text that they encode in UTF-8;
+- a time in another zone or unit; fractions of a microsecond are cut off.
 """
 
 from __future__ import annotations
@@ -36,16 +34,16 @@ _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # microseconds
 
 
 def cast_table(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault]]:
-    """Gives a piece the types and the order of a table's columns.
+    """Casts a piece to the types and the column order of a table.
 
     Args:
-        piece: Rows as they were loaded. Columns that the schema does not know are left out; columns that the piece
-            does not have become null: `compare_schemas` says whether that may be.
-        schema: The table's schema, as `unify_schemas` makes it.
+        piece: Rows as they were loaded. Columns that the schema lacks are dropped; columns that the piece lacks become
+            null: `compare_schemas` reports whether that is allowed.
+        schema: The table's schema, from `unify_schemas`.
 
     Returns:
-        As many rows, of exactly that schema; and a fault for each cell that is null now because it could not be
-        coerced: `type`, `infinite`, or `too_long` for more than 1 MB of text.
+        The same number of rows with exactly that schema, and a fault for each cell that became null because it could
+        not be cast: `type`, `infinite`, or `too_long` for more than 1 MB of text.
     """
     columns: list[pa.Array] = []
     faults: list[Fault] = []
@@ -58,7 +56,7 @@ def cast_table(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault
 
 
 def _column_values(piece: pa.Table, field: pa.Field) -> pa.Array:
-    """Gives a column as one array, with NaN as null and categories as their values."""
+    """Returns a column as one array, with NaN as null and categories as their values."""
     if field.name not in piece.column_names:
         return pa.nulls(piece.num_rows, field.type)
     column = piece.column(field.name)
@@ -67,7 +65,7 @@ def _column_values(piece: pa.Table, field: pa.Field) -> pa.Array:
 
 
 def _cast_column(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Converts what fits and gives null for the rest."""
+    """Casts the values that fit and returns null for the rest."""
     found, wanted = family_of(values.type), family_of(kind)
     values = _cast_texts(values) if found == "text" else values
     if found not in ("text", wanted):
@@ -84,12 +82,12 @@ def _keep_where(values: pa.Array, fitting: pa.BooleanArray) -> pa.Array:
 
 
 def _cast_texts(values: pa.Array) -> pa.Array:
-    """Gives valid UTF-8 of bearable length."""
+    """Returns valid UTF-8 up to the length limit, null for the rest."""
     data = values.cast(pa.large_binary())
     data = _keep_where(data, pc.less_equal(pc.binary_length(data), TEXT_LIMIT)).cast(pa.binary())
     try:
         return data.cast(pa.string())
-    except pa.ArrowInvalid:  # some cell is broken, and only Python says which
+    except pa.ArrowInvalid:  # some cell is invalid; only decoding one by one shows which
         return pa.array([_decode(cell) for cell in data.to_pylist()], pa.string())
 
 
@@ -111,7 +109,7 @@ def _cast_numbers(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _cast_exact(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Gives the numbers that are finite and the same in the other type."""
+    """Returns the numbers that are finite and equal in the other type."""
     values = values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
     fitting = values.is_valid()
     if pa.types.is_floating(values.type):
@@ -138,13 +136,13 @@ def _cast_times(values: pa.Array, kind: pa.DataType) -> pa.Array:
     times = source.cast(kind, safe=False)
     whole = times.cast(pa.int64())
     fitting = pc.and_(pc.greater_equal(whole, _FIRST), pc.less_equal(whole, _LAST))
-    if pa.types.is_date(source.type) or source.type.unit in ("s", "ms"):  # far times overflow on the way
+    if pa.types.is_date(source.type) or source.type.unit in ("s", "ms"):  # distant times overflow in the cast
         fitting = pc.and_(fitting, pc.equal(times.cast(source.type, safe=False), source))
     return _keep_where(times, fitting)
 
 
 def _parse_times(texts: pa.Array, *, zoned: bool) -> pa.Array:
-    """Reads ISO 8601; pandas knows the calendar, the expressions whether there is an offset."""
+    """Parses ISO 8601: pandas checks the calendar, the regular expressions whether there is an offset."""
     import pandas as pd
 
     texts = pc.utf8_trim_whitespace(texts)
@@ -177,7 +175,7 @@ STORED_TYPES: dict[Family, pa.DataType] = {
     "time without a zone": pa.timestamp("us"),
     "nothing": pa.string(),
 }
-"""The type in which a table stores a family; numbers that are all whole are stored as `int64` instead."""
+"""The type in which a table stores each family; a column of integers is stored as `int64` instead."""
 
 _TEXTS: tuple[Callable[[pa.DataType], bool], ...] = (
     is_.is_string,
@@ -191,7 +189,7 @@ _NUMBERS: tuple[Callable[[pa.DataType], bool], ...] = (is_.is_integer, is_.is_fl
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:
-    """Gives the type of a column's values: a category's own type, any other type as it is.
+    """Returns the type of a column's values: the type of a category's values, any other type unchanged.
 
     Args:
         kind: Any Arrow type.
@@ -203,13 +201,13 @@ def value_type(kind: pa.DataType) -> pa.DataType:
 
 
 def family_of(kind: pa.DataType) -> Family:
-    """Tells which family an Arrow type belongs to.
+    """Returns the family of an Arrow type.
 
     Args:
-        kind: Any Arrow type; a category counts as its values, bytes count as text.
+        kind: Any Arrow type; categories belong to the family of their values, bytes to text.
 
     Returns:
-        The family; `unknown` for what a table cannot hold: lists, structs, durations, times of day.
+        The family; `unknown` for types that a table cannot store: lists, structs, durations, times of day.
     """
     kind = value_type(kind)
     if is_.is_timestamp(kind):

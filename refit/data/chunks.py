@@ -1,4 +1,4 @@
-"""How the frames that a load delivers become Arrow tables, cut into pieces; no cell is lost or changed on the way."""
+"""Conversion of loaded frames to Arrow tables of bounded size, without loss of any cell."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import pyarrow as pa
 from refit.project import Frame
 
 FRAMES = (pd.DataFrame, pa.Table, pa.RecordBatch)
+"""The types of frames that a load may return."""
 
 
 def split_frame(frame: Frame, rows: int) -> Iterator[pa.Table]:
-    """Cuts a frame into tables.
+    """Splits a frame into tables.
 
     Args:
-        frame: What a load gave.
+        frame: A frame from a load.
         rows: The most rows of a table.
 
     Yields:
-        The rows in their order; nothing for a frame without any.
+        The rows in their order; nothing for an empty frame.
     """
     for start in range(0, len(frame) if isinstance(frame, pd.DataFrame) else frame.num_rows, rows):
         if isinstance(frame, pd.DataFrame):
@@ -32,11 +33,11 @@ def split_frame(frame: Frame, rows: int) -> Iterator[pa.Table]:
 
 
 def merge_tables(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Joins neighbouring tables of one schema, since each costs its own judging and writing.
+    """Merges neighbouring tables with the same schema, since each table is validated and written separately.
 
     Args:
-        tables: Tables, small or not.
-        rows: The most rows of a joined table.
+        tables: Tables of any size.
+        rows: The most rows of a merged table.
 
     Yields:
         The same rows in the same order.
@@ -53,19 +54,19 @@ def merge_tables(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def to_arrow(cells: pd.Series) -> pa.Array:
-    """Turns a column into Arrow; cells of types that share no Arrow type become text.
+    """Converts a column to Arrow; cells without a common Arrow type become text.
 
     Args:
-        cells: One column of a frame; what pandas calls missing is missing.
+        cells: One column of a frame; values that pandas considers missing are missing.
 
     Returns:
-        As many cells. `cast_table` reads text back where a table's column wants something else.
+        As many cells. `cast_table` parses text if the table's column has another type.
     """
     if cells.dtype == object and not _is_uniform(cells[cells.notna()]):
         return _texts(cells)
     try:
         return pa.array(cells, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # a dtype or cell that Arrow has no type for
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # a dtype or cell without an Arrow type
         return _texts(cells)
 
 
@@ -80,7 +81,7 @@ def _to_table(frame: pd.DataFrame) -> pa.Table:
 
 
 def _is_uniform(cells: pd.Series) -> bool:
-    """Tells whether Arrow would take every cell for what it is: it reads `b"a"` beside `"a"` as one type, for one."""
+    """Returns whether Arrow would keep every cell as it is; it would read `b"a"` and `"a"` as one type, for example."""
     kinds = {type(cell) for cell in cells}
     if all(issubclass(kind, int | float | np.integer | np.floating) and kind is not bool for kind in kinds):
         return True

@@ -1,4 +1,4 @@
-"""Engines for the databases that projects load from; their passwords stand in no file and in no error."""
+"""Engines for the databases that projects load from; passwords appear in no file and no error message."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 URL_FORM = "dialect+driver://NAME:PASSWORD@HOST/DATABASE, with %40 for @ in a password"
+"""The form of a database URL, for messages."""
 
 
 def require_no_password(url: str) -> None:
-    """Makes sure that a project file holds no password: the file is kept with each model, for others to read.
+    """Rejects a URL that contains a password: the project file is stored with each model, readable by others.
 
     Args:
-        url: As the file gives it.
+        url: The URL in the project file.
 
     Raises:
-        LoadFailed: If there is one in it, or it is not an URL.
+        LoadFailed: If it contains a password, or is not a URL.
     """
-    if url.startswith("env:") or not ("@" in url or "pass" in url.lower()):  # most need no import that takes its time
+    if url.startswith("env:") or not ("@" in url or "pass" in url.lower()):  # avoids a slow import for most URLs
         return
     given = _require_url(url)
     if given.password is not None or any("pass" in name.lower() for name in given.query):
         raise LoadFailed(
-            "the database's URL holds a password, and this file is kept with each model for others to read: put the "
-            'URL into an environment variable, and write "env:NAME" here'
+            "the database URL contains a password, and this file is stored with each model, readable by others: put "
+            'the URL into an environment variable and write "env:NAME" here'
         )
 
 
 def open_engine(url: str) -> sqlalchemy.Engine:
-    """Makes an engine that keeps no connection open.
+    """Creates an engine that keeps no connection open.
 
     Args:
-        url: An URL of SQLAlchemy, or `env:NAME` for one that stands in an environment variable.
+        url: A SQLAlchemy URL, or `env:NAME` to read it from an environment variable.
 
     Returns:
         The engine.
 
     Raises:
-        LoadFailed: If the variable is not set, or the URL is not one, which is not shown.
+        LoadFailed: If the variable is not set, or the URL, which the message does not show, is invalid.
     """
     import sqlalchemy
 
@@ -52,19 +53,19 @@ def open_engine(url: str) -> sqlalchemy.Engine:
     try:
         return sqlalchemy.create_engine(given, poolclass=sqlalchemy.NullPool)
     except sqlalchemy.exc.ArgumentError as error:
-        raise LoadFailed(f"SQLAlchemy knows no such database ({error}): write {URL_FORM}") from error
+        raise LoadFailed(f"SQLAlchemy does not support this database ({error}): write {URL_FORM}") from error
     except ImportError as error:
-        raise LoadFailed(f"the database's driver is not installed ({error}): install it beside Refit") from error
+        raise LoadFailed(f"the database driver is not installed ({error}): install it next to Refit") from error
 
 
 def parse_url(text: str) -> sqlalchemy.URL | None:
-    """Reads an URL, and leaves nothing in an exception if it is none: a password with an `@` in it is a common slip.
+    """Parses a database URL; an invalid one, which may contain a password, is not shown in an exception.
 
     Args:
-        text: What somebody has set.
+        text: The configured URL.
 
     Returns:
-        The URL; `None` if it is none, or its password seems to go on in its host.
+        The URL; `None` if it is invalid, or its password seems to extend into its host.
     """
     import sqlalchemy
 
@@ -79,14 +80,16 @@ def _read_environment(variable: str) -> str:
         return given
     file = os.environ.get(f"{variable}_FILE")
     if not file:
-        raise LoadFailed(f"the environment variable {variable} is not set: put the database's URL there")
+        raise LoadFailed(f"the environment variable {variable} is not set: set it to the database URL")
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise LoadFailed(f"{variable}_FILE names {file}, which cannot be read ({error.strerror})") from error
+        raise LoadFailed(
+            f"{variable}_FILE is {file}, which cannot be read ({error.strerror}): correct the path or its permissions"
+        ) from error
 
 
 def _require_url(url: str) -> sqlalchemy.URL:
     if parsed := parse_url(url):
         return parsed
-    raise LoadFailed(f"the database's URL is not one that SQLAlchemy knows: write {URL_FORM}")
+    raise LoadFailed(f"the database URL is not valid for SQLAlchemy: write {URL_FORM}")

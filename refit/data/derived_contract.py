@@ -1,15 +1,15 @@
-"""The contract that a project gets for free, derived from reference rows in one pass and bounded memory.
+"""The default data contract, derived from reference rows in one pass and bounded memory.
 
-- Timestamp and key are never null (critical). A feature without nulls in the reference may have one, with a warning:
-  sensors fail, most pipelines impute, and a row is more than one of its cells.
+- Timestamp and key are never null (critical). Nulls in a feature that had none in the reference give a warning: sensors
+  fail, most pipelines impute, and the other cells of the row are still useful.
 - Numbers stay within the reference range, widened on both sides by `range_slack` times its width or its largest
-  magnitude (critical): that catches another unit or a sentinel such as -999999, and lets the first summer after a
-  reference of winter months pass. A number that never falls as time goes on, such as a counter or a year, has no upper
-  limit, and one that never rises no lower one.
-- Texts of few categories stay among them, with a warning: a new category is drift more often than an error.
-- The classes of a classification are those of the reference (critical): a new one is for a person to decide on.
-- Columns that are neither a role nor a feature, times, truth values and the values of a key have no rule. That a key
-  is unique is seen to by the ingestion.
+  magnitude (critical). This catches another unit or a sentinel such as -999999, and accepts the first summer after a
+  reference of winter months. A number that never falls over time, such as a counter or a year, has no upper limit; one
+  that never rises has no lower limit.
+- Texts with few categories stay among them, with a warning: a new category is drift more often than an error.
+- The classes of a classification are those of the reference (critical): a person decides about a new one.
+- Columns that are neither a role nor a feature, times, truth values and the values of a key have no rule. Ingestion
+  ensures that keys are unique.
 """
 
 from __future__ import annotations
@@ -32,30 +32,32 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class ColumnSummary:
-    """What the contract needs to know of a column; the summaries of its pieces can be merged."""
+    """The statistics of a column that the contract needs; the summaries of pieces can be merged."""
 
     nulls: int
+    """The number of nulls."""
     low: float
-    """The smallest number, infinity where there is none."""
+    """The smallest number, infinity if there is none."""
     high: float
-    """The largest number, minus infinity where there is none."""
+    """The largest number, minus infinity if there is none."""
     span: tuple[int, int]
     """The first and the last event time, in microseconds since 1970."""
     rising: bool
     """Whether the numbers never fall from one event time to the next."""
     falling: bool
+    """Whether the numbers never rise from one event time to the next."""
     values: frozenset[Value] | None
-    """The distinct values of a text or a class; `None` for other columns, or where they are too many for a rule."""
+    """The distinct values of a text or a class; `None` for other columns, or if there are too many for a rule."""
 
     def merge(self, other: ColumnSummary, category_limit: int) -> ColumnSummary:
-        """Summarises two pieces as one.
+        """Merges the summaries of two pieces.
 
         Args:
-            other: The same column in another piece. Pieces whose event times overlap are taken to have no trend.
-            category_limit: The most distinct values that are worth a rule.
+            other: The same column in another piece. Pieces whose event times overlap are considered to have no trend.
+            category_limit: The most distinct values for a rule.
 
         Returns:
-            The summary of both.
+            The summary of both pieces.
         """
         first, last = sorted((self, other), key=lambda summary: summary.span)
         apart = first.span[1] <= last.span[0]
@@ -75,10 +77,10 @@ def derive_contract(definition: Project, pieces: Iterable[pa.Table]) -> Contract
 
     Args:
         definition: The project, for its roles and its contract policy.
-        pieces: The reference rows, all of the table's schema; each piece is read once.
+        pieces: The reference rows, all with the table's schema; each piece is read once.
 
     Returns:
-        The contract, of the origin `derived`; the reference rows themselves keep it.
+        The contract, with the origin `derived`; the reference rows satisfy it.
     """
     merged: dict[str, ColumnSummary] = {}
     limit = definition.contract.category_limit
@@ -90,7 +92,7 @@ def derive_contract(definition: Project, pieces: Iterable[pa.Table]) -> Contract
 
 
 def _summarize_columns(definition: Project, piece: pa.Table) -> Iterator[tuple[str, ColumnSummary]]:
-    """Summarises the columns that may get rules."""
+    """Summarizes the columns that may get rules."""
     times = piece[definition.timestamp].cast(pa.int64()).fill_null(0).to_numpy()
     order = np.argsort(times, kind="stable")
     starts = np.flatnonzero(np.diff(times[order], prepend=times[order[0]] - 1))
@@ -117,7 +119,7 @@ def _roles(definition: Project) -> tuple[str, ...]:
 
 
 def _extremes(column: pa.ChunkedArray, order: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gives the smallest and the largest number of each event time, in order; nothing for other columns."""
+    """Returns the smallest and the largest number of each event time, in order; empty for other columns."""
     if family_of(column.type) != "number":
         return np.empty(0), np.empty(0)
     numbers = column.cast(pa.float64(), safe=False).to_numpy()[order]

@@ -1,11 +1,12 @@
-"""What a set of rows holds, in a few characters: hashes of rows, and a fingerprint of all of them.
+"""Hashes of rows, fingerprints of sets of rows, and samples drawn by hash.
 
 A row gets two independent 64-bit hashes. Each cell's bits are mixed with seeds made of its column's name and type
-(splitmix64, Steele et al. 2014; texts are hashed by SipHash first), the cells are added up modulo 2**64, so that the
-order of the columns does not matter, and the sum is mixed again. Adding up the hashes of all rows modulo 2**64 makes a
-fingerprint that depends on neither the order of the rows nor on how they are cut into parts.
+(splitmix64, Steele et al. 2014; texts are hashed by SipHash first). The cells are summed modulo 2**64, so that the
+order of the columns does not matter, and the sum is mixed again. The sum of the hashes of all rows modulo 2**64 is a
+fingerprint that depends neither on the order of the rows nor on how they are split into parts.
 
-A bounded number of rows that stand for all of them, from one pass, whatever order they come in.
+A sample keeps the rows with the smallest hashes: its size is bounded, one pass is enough, and the order of the rows
+does not matter.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def row_hashes(rows: pa.Table, columns: Sequence[str] | None = None) -> Hashes:
     """Hashes every row over some columns.
 
     Args:
-        rows: Columns of numbers, truth values, times or text; missing is a value of its own.
-        columns: The columns that count, in any order; all of them by default.
+        rows: Columns of numbers, truth values, times or text; a missing value is hashed as a value of its own.
+        columns: The columns to hash, in any order; all of them by default.
 
     Returns:
         An array of shape (rows, 2).
@@ -46,7 +47,7 @@ def row_hashes(rows: pa.Table, columns: Sequence[str] | None = None) -> Hashes:
 
 
 def row_identities(rows: pa.Table, columns: Sequence[str] | None = None) -> Identities:
-    """Gives the same hashes as one value of 16 bytes per row, which can be sorted and searched.
+    """Returns the hashes of `row_hashes` as one value of 16 bytes per row, which can be sorted and searched.
 
     Args:
         rows: As for `row_hashes`.
@@ -59,20 +60,20 @@ def row_identities(rows: pa.Table, columns: Sequence[str] | None = None) -> Iden
 
 
 class IdentityIndex:
-    """Finds identities among many."""
+    """A search index over row identities."""
 
     def __init__(self, among: Identities) -> None:
         self._order = np.argsort(among, kind="stable")
         self._sorted = among[self._order]
 
     def find(self, wanted: Identities) -> npt.NDArray[np.intp]:
-        """Tells where each identity stands.
+        """Finds identities in the index.
 
         Args:
-            wanted: Identities to look for.
+            wanted: The identities to find.
 
         Returns:
-            Positions among those the index was made of, the first one of equals, and -1 for what is not there.
+            Their positions in the indexed array, the first one of duplicates, and -1 if absent.
         """
         if not len(self._sorted):
             return np.full(len(wanted), -1)
@@ -80,10 +81,10 @@ class IdentityIndex:
         return np.where(self._sorted[at] == wanted, self._order[at], -1)
 
     def superseded(self) -> npt.NDArray[np.bool_]:
-        """Tells which identities come again later.
+        """Marks the identities that occur again later.
 
         Returns:
-            A mask over those the index was made of.
+            A boolean mask over the indexed array.
         """
         mask = np.zeros(len(self._order), np.bool_)
         mask[self._order[:-1]] = self._sorted[:-1] == self._sorted[1:]
@@ -91,7 +92,7 @@ class IdentityIndex:
 
 
 def count_common(one: Identities, other: Identities) -> int:
-    """Counts the rows that two sets of rows share, equal rows as often as both hold them.
+    """Counts the rows that two sets of rows share; duplicates count as often as both sets contain them.
 
     Args:
         one: Identities of rows.
@@ -107,14 +108,14 @@ def count_common(one: Identities, other: Identities) -> int:
 
 
 def not_in(new: Identities, known: Identities) -> npt.NDArray[np.bool_]:
-    """Tells which rows come on top of known ones, equal rows as often as there are more of them than known.
+    """Marks the rows that are not among known ones; of duplicates, those beyond the known number.
 
     Args:
         new: Identities of rows.
-        known: Identities of those that are known.
+        known: Identities of known rows.
 
     Returns:
-        A mask over the new ones; of equal ones the first are the known ones.
+        A boolean mask over the new rows; the first of duplicates count as the known ones.
     """
     names, counts = np.unique(known, return_counts=True)
     order = np.argsort(new, kind="stable")
@@ -127,30 +128,31 @@ def not_in(new: Identities, known: Identities) -> npt.NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The content of a set of rows; the fingerprints of parts add up to that of the whole."""
+    """The content of a set of rows; the fingerprints of parts can be added."""
 
     columns: tuple[str, ...]
     """Name and type of each column, sorted."""
     rows: int = 0
+    """The number of rows."""
     sums: tuple[int, int] = (0, 0)
     """The sums of the rows' two hashes, modulo 2**64."""
 
     def __add__(self, other: Fingerprint) -> Fingerprint:
         if self.columns != other.columns:
-            raise ValueError(f"rows of different columns have no fingerprint together: {self.columns}, {other.columns}")
+            raise ValueError(f"fingerprints of different columns cannot be added: {self.columns} and {other.columns}")
         first, second = ((one + two) % 2**64 for one, two in zip(self.sums, other.sums, strict=True))
         return Fingerprint(self.columns, self.rows + other.rows, (first, second))
 
     def __str__(self) -> str:
-        """Gives 32 hexadecimal characters of a SHA-256 over columns, count and sums."""
+        """Returns 32 hexadecimal characters of a SHA-256 over columns, count and sums."""
         return sha256(repr((self.columns, self.rows, self.sums)).encode()).hexdigest()[:32]
 
 
 def fingerprint(parts: Iterable[pa.Table], schema: pa.Schema) -> Fingerprint:
-    """Hashes the content of rows in one pass.
+    """Fingerprints rows in one pass.
 
     Args:
-        parts: The rows in any order and any parts, all of that schema.
+        parts: The rows in any order and any parts, all with that schema.
         schema: Names and types of the columns; their order does not matter.
 
     Returns:
@@ -175,7 +177,7 @@ def _hash_column(values: pa.Array, name: str) -> Hashes:
 
 
 def _bits(values: pa.Array) -> Hashes:
-    """Gives one 64-bit word per cell, or two for texts; any for missing cells."""
+    """Returns one 64-bit word per cell, two for texts; missing cells get arbitrary words."""
     if pa.types.is_string(values.type):
         return _hash_texts(values)
     if pa.types.is_floating(values.type):
@@ -196,16 +198,16 @@ def _hash_texts(values: pa.Array) -> Hashes:
 
 
 def bottom_k_sample(batches: Iterable[pa.Table], identity: Sequence[str], most: int) -> pa.Table | None:
-    """Keeps the rows whose hashes are smallest: a uniform sample (bottom-k, Cohen and Kaplan 2007, PODC).
+    """Draws a uniform sample: the rows with the smallest hashes (bottom-k, Cohen and Kaplan 2007, PODC).
 
     Args:
         batches: The rows, some thousand at a time.
-        identity: The columns that tell one row from another; only they are hashed.
-        most: How many rows to keep at most.
+        identity: The columns that identify a row; only they are hashed.
+        most: The most rows of the sample.
 
     Returns:
-        The same rows in the same order whatever the order and the parts they came in, all of them where they are few
-        enough; `None` where there are none.
+        The sample, the same for any order and any parts of the rows; all rows if there are few enough, `None` if there
+        are none.
     """
     kept, marks = None, np.empty(0, np.uint64)
     for batch in batches:

@@ -1,6 +1,6 @@
-"""How the ready-made loads read files and data sets: one piece after the other, and errors in one sentence.
+"""Piecewise readers of the ready-made loads, conversion of event times to UTC, and errors about unreadable sources.
 
-How the event times of a foreign source become UTC, and how a window is cut out without losing an unreadable row.
+Rows whose time cannot be read are kept with a missing time, so that ingestion can quarantine them.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 
 MARGIN = timedelta(days=1)
-"""Sources are asked for this much more on both sides of a window, since what they compare may be a local time or text;
-the exact cut comes after."""
+"""How much more than the window is read on both sides, since stored times may be local or text; the exact cut follows.
+"""
 _LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 """Later bounds do not fit into a column of nanoseconds."""
 _TRUNCATED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-"""What damaged compressed files raise."""
+"""The errors of damaged compressed files."""
 
 
 def find_files(glob: str | Path) -> list[str]:
@@ -43,23 +43,29 @@ def find_files(glob: str | Path) -> list[str]:
     Args:
         glob: A path with `*`, `?` or `**`; a relative one starts from the working directory.
 
+    Returns:
+        Their paths, at least one.
+
     Raises:
-        LoadFailed: If there is none.
+        LoadFailed: If no file matches.
     """
     pattern = Path(glob).expanduser().absolute()
     root = Path(pattern.anchor)
     found = sorted(str(path) for path in root.glob(str(pattern.relative_to(root))) if path.is_file())
     if not found:
-        raise LoadFailed(f"no file matches {pattern}: correct the path, and write it as an absolute one")
+        raise LoadFailed(f"no file matches {pattern}: correct the path and make it absolute")
     return found
 
 
 def read_csv_pieces(path: str, settings: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
-    """Reads a CSV file in pieces; an empty one gives none.
+    """Reads a CSV file in pieces.
 
     Args:
         path: The file.
-        settings: Arguments of `pandas.read_csv`, `chunksize` among them.
+        settings: Arguments of `pandas.read_csv`, including `chunksize`.
+
+    Yields:
+        The pieces; none for an empty file.
 
     Raises:
         LoadFailed: If a row has more fields than the header.
@@ -76,13 +82,16 @@ def read_csv_pieces(path: str, settings: Mapping[str, Any]) -> Iterator[pd.DataF
 
 
 def read_dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, piece_rows: int) -> Iterator[pa.Table]:
-    """Reads what may lie in the window, and the rows without a time; the exact cut is left to the caller.
+    """Reads the rows that may lie in the window, and rows without a time; the caller makes the exact cut.
 
     Args:
         dataset: Files with one schema.
-        window: The event times asked for; where the column holds times, only row groups near it are read.
+        window: The requested event times; if the column holds times, only row groups near it are read.
         timestamp: The column of event times.
-        piece_rows: How many rows a piece has at most.
+        piece_rows: The most rows of a piece.
+
+    Yields:
+        The pieces.
     """
     scanner = dataset.scanner(
         filter=_window_filter(dataset.schema, window, timestamp),
@@ -98,15 +107,18 @@ def read_dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, pie
 def read_query_pieces(
     statement: sqlalchemy.TextClause, connection: sqlalchemy.Connection, piece_rows: int
 ) -> Iterator[pd.DataFrame]:
-    """Reads what a query gives, at least one piece; whole numbers beside missing ones stay exact.
+    """Reads the result of a query; integers in a column with missing values stay exact.
 
     Args:
         statement: The query.
         connection: The database.
-        piece_rows: How many rows a piece has at most.
+        piece_rows: The most rows of a piece.
+
+    Yields:
+        The pieces, the first one empty.
 
     Raises:
-        LoadFailed: If the database does not understand the query; other errors are its own, to be retried.
+        LoadFailed: If the query is invalid; other database errors pass through, to be retried.
     """
     from sqlalchemy.exc import DBAPIError, ProgrammingError
 
@@ -117,7 +129,7 @@ def read_query_pieces(
         for rows in result.partitions(piece_rows):
             frame = pd.DataFrame(rows, columns=names, dtype=object)
             columns = (frame.iloc[:, place] for place in range(len(names)))
-            # With a missing cell pandas would make floats of whole numbers, and so one key of several.
+            # With a missing cell pandas would convert integers to floats, and so merge different keys.
             yield pd.concat([column if column.hasnans else column.infer_objects() for column in columns], axis=1)
     except DBAPIError as error:
         code = getattr(error.orig, "sqlite_errorcode", None)
@@ -138,21 +150,24 @@ def _window_filter(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expr
 
 @contextmanager
 def translate_read_errors(source: str) -> Iterator[None]:
-    """Turns what is wrong with a file's content into `LoadFailed`; faults of the disk or network pass, to be retried.
+    """Translates errors about a file's content into `LoadFailed`; disk and network errors pass through, to be retried.
 
     Args:
-        source: The file, as a person knows it.
+        source: The file, for the message.
+
+    Raises:
+        LoadFailed: If the content cannot be read.
     """
     try:
         yield
     except UnicodeError as error:
-        raise LoadFailed(f"{source} is in another encoding ({error}): name it, as in encoding='cp1252'") from error
+        raise LoadFailed(f"{source} has another encoding ({error}): set it, as in encoding='cp1252'") from error
     except pd.errors.ParserError as error:
         raise LoadFailed(
-            f"{source} is not a CSV file of this form ({str(error).strip()}): repair it or give `sep`."
+            f"{source} is not a CSV file of this form ({str(error).strip()}): repair it or set `sep`"
         ) from error
     except pa.ArrowException as error:
-        raise LoadFailed(f"{source} is damaged or no Parquet file ({error}): write it again") from error
+        raise LoadFailed(f"{source} is damaged or not a Parquet file ({error}): write it again") from error
     except _TRUNCATED as error:
         raise LoadFailed(f"{source} is damaged ({error}): write it again") from error
     except OSError as error:
@@ -162,7 +177,7 @@ def translate_read_errors(source: str) -> Iterator[None]:
 
 
 _OFFSET = r"(?::\d{2}.*|T\d+)(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
-"""How a text with a clock time and an offset ends; a date alone, which ends in `-31`, has no clock time before it."""
+"""The end of a text with a clock time and an offset; a date alone, such as one ending in `-31`, has no clock time."""
 
 Piece = TypeVar("Piece", pd.DataFrame, pa.Table)
 
@@ -170,18 +185,18 @@ Piece = TypeVar("Piece", pd.DataFrame, pa.Table)
 def filter_window(
     piece: Piece, window: Window, timestamp: str, timezone: str, source: str, time_format: str = "ISO8601"
 ) -> Piece:
-    """Turns the event times into UTC and keeps the rows of the window, and those whose time is missing or unreadable.
+    """Converts event times to UTC and keeps the rows of the window and those with a missing or unreadable time.
 
     Args:
-        piece: Some rows as the source gave them.
-        window: The event times asked for.
+        piece: Some rows as the source returned them.
+        window: The requested event times.
         timestamp: The column of event times.
-        timezone: The zone of times without one.
-        source: What the piece was read from, for the message.
-        time_format: How text is read, see `utc_times`.
+        timezone: The time zone of times without an offset.
+        source: The source of the piece, for the message.
+        time_format: The format of text, see `to_utc`.
 
     Returns:
-        The rows that are left, in their order.
+        The remaining rows, in their order.
 
     Raises:
         LoadFailed: If there is no such column, or it holds numbers.
@@ -198,24 +213,24 @@ def filter_window(
 
 
 def to_utc(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8601") -> pd.Series[pd.Timestamp]:
-    """Turns a column of times into UTC.
+    """Converts a column of times to UTC.
 
     Args:
-        values: Times, dates, or text; with or without an offset, mixed too.
-        timezone: The zone of times without one.
-        time_format: How text is read: `ISO8601`, `mixed`, or a format of `strptime`.
+        values: Times, dates, or text; with or without an offset, also mixed.
+        timezone: The time zone of times without an offset.
+        time_format: The format of text: `ISO8601`, `mixed`, or a format of `strptime`.
 
     Returns:
-        Microseconds in UTC, with the same index. Missing where the time is missing or cannot be read, and where the
-        clocks of `timezone` showed it twice or never because of daylight saving: guessing would move the row.
+        Microseconds in UTC, with the same index. Missing if the time is missing or cannot be parsed, and if a daylight
+        saving change made it ambiguous or nonexistent in `timezone`: guessing would move the row.
 
     Raises:
-        LoadFailed: If the column holds numbers, whose unit and origin nobody can know.
+        LoadFailed: If the column holds numbers, whose unit and origin are unknown.
     """
     if pd.api.types.is_numeric_dtype(values) and values.notna().any():
         raise LoadFailed(
             f"the timestamp column {values.name!r} holds numbers ({values.dtype}), not times: "
-            "turn them into times in a load of your own"
+            "convert them to times in a custom load"
         )
     if not pd.api.types.is_datetime64_any_dtype(values):
         return _parse_times(values.astype("str"), timezone, time_format)
@@ -245,5 +260,5 @@ def _to_series(column: pa.ChunkedArray, name: str) -> pd.Series:
 def _require_column(timestamp: str, names: list[str], source: str) -> None:
     if timestamp not in names:
         likely = get_close_matches(timestamp, names, n=1)
-        hint = f"did you mean {likely[0]!r}?" if likely else f"it has {', '.join(names[:20])}"
+        hint = f"did you mean {likely[0]!r}?" if likely else f"its columns are {', '.join(names[:20])}"
         raise LoadFailed(f"{source} has no timestamp column {timestamp!r}: {hint}")

@@ -1,7 +1,4 @@
-"""Rows that were rejected, as text: what the quarantine keeps of them, and how they become rows again.
-
-What identifies a person is shown nowhere but in the tables.
-"""
+"""Quarantined rows as text: lossless encoding, decoding for a replay, ids, and masking of personal data."""
 
 from __future__ import annotations
 
@@ -20,10 +17,10 @@ from refit.data.casting import family_of, value_type
 from refit.data.contract import MASK, Fault
 
 SUPERSEDED = "superseded"
-"""The rule of a row that came again later in its batch, with the same key; such a row is never replayed."""
+"""The rule of a row whose key occurs again later in its batch; such a row is never replayed."""
 NOT_LOADED = "not_loaded"
-"""What stands beside the reasons of a row that came to be scored, from elsewhere than the project's load: the project's
-table is not its place, so that it is never replayed."""
+"""Marks, among the reasons, a row from a file or table that was to be scored. It does not belong in the project's
+table, so it is never replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +28,21 @@ class RejectedRow:
     """One quarantined row."""
 
     id: str
-    """A hash of its content, and its number among equal rows of one batch."""
+    """A hash of its content, and its number among equal rows of the batch."""
     quarantined_at: datetime
     """The end of the ingest that rejected it, UTC."""
     event_time: datetime | None
-    """Its event time, UTC, where it has a readable one."""
+    """Its event time, UTC; `None` if missing or unreadable."""
     reasons: tuple[dict[str, str], ...]
     """Rule, column and value of each fault."""
     row: str
-    """Its cells as JSON, as they were delivered."""
+    """Its cells as JSON, as they were loaded."""
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the row as JSON values.
+        """Returns the row as JSON values.
 
         Returns:
-            The fields, the cells under `row`.
+            The fields, with the cells under `row`.
         """
         return {
             "id": self.id,
@@ -62,19 +59,19 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True)
 class ReplayCounts:
-    """What judging the quarantine again did."""
+    """The counts of one replay of the quarantine."""
 
     readmitted: int
-    """Rows that the table holds now."""
+    """Rows that are in the table now."""
     remaining: int
-    """Rows still in the quarantine."""
+    """Rows that are still quarantined."""
 
 
 def write_reasons(faults: Iterable[Fault]) -> str:
-    """Writes why a row was rejected.
+    """Writes the reasons for a rejection as JSON.
 
     Args:
-        faults: All that was found wrong with it.
+        faults: All faults of the row.
 
     Returns:
         A JSON list of rule, column and value.
@@ -84,14 +81,14 @@ def write_reasons(faults: Iterable[Fault]) -> str:
 
 
 def encode_rows(rows: pa.Table) -> list[str]:
-    """Writes rows as JSON without loss.
+    """Encodes rows as JSON without loss.
 
     Args:
-        rows: Rows as they were delivered.
+        rows: Rows as they were loaded.
 
     Returns:
-        One object per row. What JSON does not know is an object of one key: `$float` for NaN and infinities,
-        `$bytes` in hexadecimal digits for bytes that are not text. Times, dates and decimals are their exact text.
+        One object per row. Values that JSON lacks are objects with one key: `$float` for NaN and infinities, `$bytes`
+        in hexadecimal digits for bytes that are not text. Times, dates and decimals are their exact text.
     """
     columns = {name: _encode_column(column) for name, column in zip(rows.column_names, rows.columns, strict=True)}
     return [
@@ -101,14 +98,14 @@ def encode_rows(rows: pa.Table) -> list[str]:
 
 
 def decode_rows(texts: Sequence[str]) -> Iterator[tuple[list[int], pa.Table]]:
-    """Makes rows of what `encode` wrote, so that they can be judged as if they were delivered again.
+    """Decodes the rows of `encode_rows`, so that they can be validated as if they had been loaded again.
 
     Args:
         texts: One JSON object per row.
 
     Yields:
-        Positions among the texts, and a table of these rows: rows whose cells have the same types are together, since
-        in a common column a number would become text beside a text.
+        Positions among the texts, and a table of these rows. Rows are grouped by the types of their cells, since in a
+        shared column a number next to a text would become text.
     """
     import pandas as pd
 
@@ -124,20 +121,20 @@ def decode_rows(texts: Sequence[str]) -> Iterator[tuple[list[int], pa.Table]]:
 
 
 class RowIds:
-    """Gives the rejected rows of one batch their ids; the same rows get the same ids in the next batch."""
+    """Assigns ids to the rejected rows of one batch; the same rows get the same ids in the next batch."""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()
 
     def assign(self, text: str, fitted: str = "{}") -> str:
-        """Names one row.
+        """Assigns the id of one row.
 
         Args:
-            text: What `encode` wrote.
-            fitted: What it wrote of those cells that fit the table; others are null or not there.
+            text: The row, from `encode_rows`.
+            fitted: The cells that fit the table, from `encode_rows`; other cells are null or absent.
 
         Returns:
-            An id that depends on the content alone, not on the types that a piece's other rows gave its columns.
+            An id that depends on the content alone, not on the types that other rows of the piece gave its columns.
         """
         fits = {name: cell for name, cell in json.loads(fitted).items() if cell is not None}
         unfit = {name: _plain_text(cell) for name, cell in json.loads(text).items() if name not in fits}
@@ -152,7 +149,7 @@ def _encode_column(column: pa.ChunkedArray) -> list[Any]:
     column = column.cast(kind)
     if pa.types.is_floating(kind):
         return [_encode_float(cell) for cell in column.to_pylist()]
-    if family_of(kind) == "text":  # even a column of texts may hold what is none: Parquet does not look
+    if family_of(kind) == "text":  # even a text column may hold invalid UTF-8: Parquet does not check
         return [_encode_bytes(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
     if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
         return [None if cell is None else str(cell) for cell in column.to_pylist()]
@@ -184,7 +181,7 @@ def _decode_cell(cell: object) -> object:
 
 
 def _plain_text(cell: object) -> str | None:
-    """Writes a cell that may be text or not, depending on its neighbours in the piece."""
+    """Writes a cell whose type depends on its neighbours in the piece."""
     return None if cell is None else str(_plain_number(_decode_cell(cell)))
 
 
@@ -193,11 +190,11 @@ def _plain_number(cell: object) -> object:
 
 
 def mask_value(pii: Collection[str], columns: str, value: str) -> str:
-    """Gives a value as people may see it.
+    """Masks a value of a personal column.
 
     Args:
         pii: The columns that identify a person.
-        columns: The column that the value is from; several are joined by commas, as their values are.
+        columns: The column of the value; several are joined by commas, as their values are.
         value: The value as text.
 
     Returns:
@@ -211,14 +208,14 @@ def mask_value(pii: Collection[str], columns: str, value: str) -> str:
 
 
 def mask_row(pii: Collection[str], row: RejectedRow) -> RejectedRow:
-    """Gives a quarantined row as people may see it.
+    """Masks the personal columns of a quarantined row.
 
     Args:
         pii: The columns that identify a person.
         row: The row.
 
     Returns:
-        The same row, whose reasons and cells show no value of these columns.
+        The same row without values of these columns in its reasons and cells.
     """
     reasons = tuple({**one, "value": mask_value(pii, one["column"], one["value"])} for one in row.reasons)
     cells = {name: MASK if name in pii else cell for name, cell in json.loads(row.row).items()}
@@ -226,13 +223,13 @@ def mask_row(pii: Collection[str], row: RejectedRow) -> RejectedRow:
 
 
 def describe_masked_error(pii: Collection[str], fault: BaseException) -> str:
-    """Says what foreign code has raised without its message, which may hold a value.
+    """Describes an error without its message, which may contain a personal value.
 
     Args:
         pii: The columns that identify a person.
-        fault: What was raised.
+        fault: The error.
 
     Returns:
-        Its type, and why there is no more.
+        Its type, and why the message is hidden.
     """
-    return f"{type(fault).__name__}, whose message is not shown, since it may hold a value of {', '.join(pii)}"
+    return f"{type(fault).__name__} (message hidden: it may contain a value of {', '.join(pii)})"

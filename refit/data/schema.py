@@ -1,8 +1,6 @@
-"""The schema of a project's table: made once from the first batch, then held against every later one.
+"""The schema of a project's table: derived from the first batch, then compared with every later one.
 
-`unify_schemas` makes it and `compare_schemas` compares a batch with it.
-
-How the columns of a batch differ from the table's, said by name.
+`unify_schemas` derives it and `compare_schemas` names the differences of a batch.
 """
 
 from __future__ import annotations
@@ -24,23 +22,23 @@ CATEGORY = {b"refit.dtype": b"category"}
 
 
 def unify_schemas(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schema:
-    """Makes one table schema for all the pieces of a first batch.
+    """Derives the table's schema from all pieces of a first batch.
 
-    Whole numbers stay `int64` only where every piece has whole numbers. Text beside another family yields to it,
-    since one bad cell turns a whole piece's column into text; `cast_table` then faults the cells that do not fit.
-    A column without any value becomes text. Times keep microseconds.
+    A column is `int64` only if it is an integer in every piece. Text next to another family yields to it, since one bad
+    cell turns a whole piece's column into text; `cast_table` then reports the cells that do not fit. A column without
+    any value becomes text. Times have microseconds.
 
     Args:
-        schemas: One schema per piece, in the order of the load. The first one says which columns there are, and the
-            later ones are held to it by the project's `added_columns` policy.
+        schemas: One schema per piece, in the order of the load. The first one determines the columns; the later ones
+            are compared with it under the project's `added_columns` policy.
         definition: The project, for its roles and its policy.
 
     Returns:
-        The table's schema, its columns in the order in which they first appear.
+        The table's schema, with its columns in the order of their first appearance.
 
     Raises:
-        ContractViolation: If a role has no column or one of an unfit type, if pieces have different columns, or if
-            a column's types cannot become one or cannot be held by a table.
+        ContractViolation: If a role has no column or one of an unsuitable type, if pieces have different columns, or if
+            a column's types cannot be unified or cannot be stored.
     """
     pieces = [schema for schema in schemas if schema.names]
     types = _types(pieces, widen=definition.contract.added_columns == "add")
@@ -56,7 +54,7 @@ def unify_schemas(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schem
 
 
 def _types(pieces: Sequence[pa.Schema], *, widen: bool) -> dict[str, list[pa.DataType]]:
-    """Collects the types of each column over the pieces; of the first piece's columns only, unless `widen`."""
+    """Collects the types of each column over the pieces; only of the first piece's columns, unless `widen`."""
     names = [name for piece in (pieces if widen else pieces[:1]) for name in piece.names]
     return {
         name: [piece.field(i).type for piece in pieces for i in piece.get_all_field_indices(name)] for name in names
@@ -69,7 +67,7 @@ def _required(definition: Project) -> list[str]:
 
 
 def _find_column_problems(pieces: Sequence[pa.Schema], definition: Project) -> list[str]:
-    """Says which columns appear twice in a piece, and in which ones the pieces differ."""
+    """Lists the duplicated columns of the pieces and the columns in which they differ."""
     refused = (
         {"renamed", "missing", "added"} if definition.contract.added_columns == "refuse" else {"renamed", "missing"}
     )
@@ -82,26 +80,26 @@ def _find_column_problems(pieces: Sequence[pa.Schema], definition: Project) -> l
 
 
 def _families(kinds: Iterable[pa.DataType]) -> set[Family]:
-    """Gives the families of a column's types after text and nothing have yielded to the others."""
+    """Returns the families of a column's types, without text and nothing if there are others."""
     families = {family_of(kind) for kind in kinds} - {"nothing"}
     return families - {"text"} or families or {"nothing"}
 
 
 def _find_type_problem(name: str, kinds: Sequence[pa.DataType], definition: Project) -> str:
-    """Says why a column of these types cannot be stored or cannot have its role; nothing where it can."""
+    """Explains why a column cannot be stored or cannot have its role; empty if it can."""
     families, subject = (
         _families(kinds),
         f"{describe_column(name, definition)} is {' and '.join(sorted({str(k) for k in kinds}))}",
     )
     weak = {"text", "nothing"}
     if "unknown" in families:
-        return f"{subject}, which a table cannot hold: turn it into numbers, texts or times, or leave it out"
+        return f"{subject}, which a table cannot store: convert it to numbers, texts or times, or drop it"
     if len(families) > 1:
-        return f"{subject} in different pieces: let the load give it one type"
+        return f"{subject} in different pieces: return it with one type from the load"
     if name == definition.timestamp and families == {"time without a zone"}:
-        return f"{subject} and has no time zone: give it one, for example with .dt.tz_localize('UTC')"
+        return f"{subject} and has no time zone: add one, for example with .dt.tz_localize('UTC')"
     if name == definition.timestamp and not families <= {"time with a zone", *weak}:
-        return f"{subject} and so is no time: turn it into one, for example with pd.to_datetime(..., utc=True)"
+        return f"{subject}, not a time: convert it, for example with pd.to_datetime(..., utc=True)"
     if name == definition.target and definition.kind == "regression" and not families <= {"number", *weak}:
         return f"{subject}, but regression needs numbers: convert it, or set kind='classification'"
     return ""
@@ -120,25 +118,26 @@ def _field(name: str, kinds: Sequence[pa.DataType], definition: Project) -> pa.F
 
 
 RENAME_SIMILARITY = 0.6
-"""How alike two names must be, from 0 to 1 as `difflib` counts, for the one to be taken for the other."""
+"""The similarity of two names, from 0 to 1 as `difflib` computes it, from which one is taken for a renaming of the
+other."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaDifference:
-    """One way in which a batch's columns are not the table's."""
+    """One difference between a batch's columns and the table's."""
 
     kind: Literal["renamed", "missing", "added", "retyped"]
     column: str
-    """The table's name of the column; the batch's where it is added."""
+    """The column's name in the table; in the batch if it is added."""
     sentence: str
-    """What happened and what to do, without capital and full stop so that several can be joined."""
+    """The difference and its fix, without capital and full stop so that several can be joined."""
 
 
 def compare_schemas(expected: pa.Schema, found: pa.Schema, definition: Project) -> tuple[SchemaDifference, ...]:
-    """Explains how a batch's columns differ from the table's.
+    """Compares a batch's columns with the table's.
 
-    What `cast_table` decides cell by cell is no difference here: text or nothing where anything else is expected,
-    whole numbers where others are, categories where texts are, another unit of time.
+    Differences that `cast_table` handles cell by cell are not listed: text or nothing in place of another family,
+    integers in place of other numbers, categories in place of texts, another unit of time.
 
     Args:
         expected: The table's schema.
@@ -146,8 +145,8 @@ def compare_schemas(expected: pa.Schema, found: pa.Schema, definition: Project) 
         definition: The project, for the roles of the columns.
 
     Returns:
-        The differences, in the order renamed, missing, added, retyped; an added column is listed whatever the
-        project's policy says about added columns.
+        The differences, in the order renamed, missing, added, retyped; added columns are always listed, whatever the
+        project's policy.
     """
     missing = [field for field in expected if field.name not in found.names]
     added = [field for field in found if field.name not in expected.names]
@@ -162,32 +161,32 @@ def compare_schemas(expected: pa.Schema, found: pa.Schema, definition: Project) 
 
 
 def find_invalid_names(found: pa.Schema) -> Iterator[str]:
-    """Finds names that a table cannot tell apart or cannot use; storage does not mind the case of letters.
+    """Finds column names that a table cannot distinguish or cannot use; storage ignores the case of letters.
 
     Args:
         found: The schema of a piece.
 
     Yields:
-        What is wrong with a column's name and what to do.
+        The problem with a column's name and its fix.
     """
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for name in found.names:
         alike[name.lower()].append(name)
-    fix = "rename or leave out one of them in the load"
+    fix = "rename or drop one of them in the load"
     for names in (names for names in alike.values() if len(names) > 1):
         different = sorted(set(names))
         if len(different) < len(names):
             twice = next(name for name in different if names.count(name) > 1)
             yield f"column {twice!r} appears twice: {fix}"
         else:
-            yield f"columns {' and '.join(map(repr, different))} differ in the case of letters only: {fix}"
+            yield f"columns {' and '.join(map(repr, different))} differ only in upper and lower case: {fix}"
     for name in found.names:
         if not name or name.startswith("_refit_"):
-            yield f"a column cannot be called {name!r}: rename it in the load"
+            yield f"a column cannot be named {name!r}: rename it in the load"
 
 
 def describe_column(column: str, definition: Project) -> str:
-    """Names a column together with its role, for a sentence.
+    """Describes a column and its role for a sentence.
 
     Args:
         column: The column.
@@ -202,7 +201,7 @@ def describe_column(column: str, definition: Project) -> str:
 
 
 def _pair_renamed(missing: list[pa.Field], added: list[pa.Field]) -> dict[str, str]:
-    """Pairs missing columns with added ones of their family, the most alike first, each once."""
+    """Pairs missing columns with added ones of their family, the most similar first, each once."""
     pairs = [
         (_similarity(old.name, new.name), old.name, new.name)
         for old in missing
@@ -227,23 +226,23 @@ def _is_compatible(old: pa.Field, new: pa.Field) -> bool:
 
 
 def _renamed(old: str, new: str, definition: Project) -> SchemaDifference:
-    sentence = f"{describe_column(old, definition)} seems to be called {new!r} now: rename it back in the load"
+    sentence = f"{describe_column(old, definition)} seems to be renamed to {new!r}: rename it back in the load"
     return SchemaDifference("renamed", old, sentence)
 
 
 def _missing(name: str, definition: Project) -> SchemaDifference:
     return SchemaDifference(
-        "missing", name, f"{describe_column(name, definition)} is missing: let the load deliver it again"
+        "missing", name, f"{describe_column(name, definition)} is missing: return it from the load again"
     )
 
 
 def _added(name: str) -> SchemaDifference:
-    fix = "leave it out in the load, or set contract.added_columns to 'ignore' or 'add'"
+    fix = "drop it in the load, or set contract.added_columns to 'ignore' or 'add'"
     return SchemaDifference("added", name, f"column {name!r} is new: {fix}")
 
 
 def _duplicated(name: str) -> SchemaDifference:
-    sentence = f"column {name!r} appears twice, as if another one were called so now: rename or leave out one of them"
+    sentence = f"column {name!r} appears twice, perhaps because another one was renamed: rename or drop one of them"
     return SchemaDifference("renamed", name, sentence)
 
 
@@ -252,7 +251,7 @@ def _retyped(expected: pa.Schema, found: pa.Schema, definition: Project) -> list
     kept = [field for field in found if field.name in types]
     return [
         SchemaDifference(
-            "retyped", field.name, f"{describe_column(field.name, definition)} {change}: turn it back in the load"
+            "retyped", field.name, f"{describe_column(field.name, definition)} {change}: convert it back in the load"
         )
         for field in kept
         if (change := _describe_type_change(types[field.name], field.type))
@@ -264,5 +263,5 @@ def _describe_type_change(was: pa.DataType, now: pa.DataType) -> str:
     if found in (expected, "nothing", "text"):
         return ""
     if expected == "time with a zone" and found == "time without a zone":
-        return f"has lost its time zone ({was} was expected, {now} came)"
-    return f"was a {expected} ({was}) and is of type {now} now"
+        return f"has lost its time zone (expected {was}, got {now})"
+    return f"was a {expected} ({was}) and has the type {now} now"

@@ -1,6 +1,6 @@
-"""Where a table's mature rows are cut into training rows and a holdout: by time, never by chance.
+"""The split of mature rows into training rows and a holdout by event time, and blocks of consecutive rows.
 
-Consecutive blocks of time: scores in them are nearly independent, as scores of single rows are not.
+Scores of consecutive blocks of time are nearly independent; scores of single rows are not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The origin of stored event times."""
 TICK = timedelta(microseconds=1)
 """The resolution of event times."""
 
@@ -27,10 +28,10 @@ Times = npt.NDArray[np.int64]
 
 
 def from_microseconds(microseconds: int) -> datetime:
-    """Turns a stored event time into a time.
+    """Converts a stored event time to a time.
 
     Args:
-        microseconds: Since 1970, UTC.
+        microseconds: Microseconds since 1970, UTC.
 
     Returns:
         The same instant.
@@ -39,10 +40,10 @@ def from_microseconds(microseconds: int) -> datetime:
 
 
 def to_microseconds(at: datetime) -> int:
-    """Turns a time into a stored event time.
+    """Converts a time to a stored event time.
 
     Args:
-        at: A time with a zone.
+        at: A time with a time zone.
 
     Returns:
         Microseconds since 1970, UTC.
@@ -51,44 +52,45 @@ def to_microseconds(at: datetime) -> int:
 
 
 def window_of(times: Times) -> Window:
-    """Gives the smallest window that holds some event times.
+    """Returns the smallest window that contains all given event times.
 
     Args:
-        times: At least one.
+        times: At least one event time.
 
     Returns:
-        From the first to just after the last.
+        From the first time to one microsecond after the last.
     """
     return Window(from_microseconds(times.min()), from_microseconds(times.max()) + TICK)
 
 
 def count_unseen(times: Times, seen_until: datetime) -> int:
-    """Counts the rows that a model cannot have seen.
+    """Counts the rows that are newer than a model's training rows.
 
     Args:
         times: Event times, sorted.
-        seen_until: Just after the newest row that the model was trained on.
+        seen_until: The end of the model's training window.
 
     Returns:
-        How many rows lie at that time or later.
+        The number of rows at that time or later.
     """
     return len(times) - int(np.searchsorted(times, to_microseconds(seen_until)))
 
 
 def holdout_start(times: Times, policy: TrainingPolicy, seen_until: datetime | None = None) -> datetime:
-    """Finds where the newest share of the mature rows begins.
+    """Finds the start of the holdout, the newest share of the mature rows.
 
-    With a champion the holdout takes no more than half of what the champion has not seen. After an abrupt change those
-    rows are all there is of the new world: a challenger has to learn from some of them, and to be judged on the others.
+    With a champion, the holdout is at most half of the rows that the champion has not seen. After an abrupt change only
+    those rows come from the new distribution: the challenger must be trained on some of them and evaluated on the
+    others.
 
     Args:
         times: The event times of all mature rows, sorted; at least one.
-        policy: For the share of rows, and the most rows.
-        seen_until: Just after the newest row that the champion was trained on; `None` without a champion.
+        policy: The share of rows and the most rows of the holdout.
+        seen_until: The end of the champion's training window; `None` without a champion.
 
     Returns:
-        An event time, never before `seen_until`; no row is that new where the champion has seen them all. Rows of that
-        very time all belong to the holdout, which is larger by them where several rows share one.
+        An event time, never before `seen_until`; no row is that new if the champion has seen all of them. All rows of
+        exactly that time belong to the holdout, which may exceed its limits by them.
     """
     size = min(int(len(times) * policy.holdout_share), policy.holdout_rows)
     if seen_until is None:
@@ -98,41 +100,41 @@ def holdout_start(times: Times, policy: TrainingPolicy, seen_until: datetime | N
 
 
 def training_window(start: datetime, holdout: datetime, delay: timedelta, policy: TrainingPolicy) -> Window:
-    """Finds the event times to train on.
+    """Returns the window of the training rows.
 
     Args:
-        start: The earliest event time there is.
-        holdout: Where the holdout begins.
-        delay: The label delay: what is trained on must have been known when the holdout began.
-        policy: For the span; `auto` is chosen within all of it later.
+        start: The earliest event time.
+        holdout: The start of the holdout.
+        delay: The label delay; labels of training rows must have been known when the holdout began.
+        policy: The length of the window; for `auto` it is chosen later, within this one.
 
     Returns:
-        The window, empty where nothing is that old.
+        The window, empty if no row is old enough.
     """
     end = max(start, holdout - delay)
     return Window(max(start, end - policy.window) if isinstance(policy.window, timedelta) else start, end)
 
 
 MIN_BLOCKS = 5
-"""With fewer, the spread between blocks says too little."""
+"""The fewest blocks; the spread of fewer says too little."""
 MAX_BLOCKS = 50
-"""More would make the blocks short and their scores dependent, and hardly sharpen a test."""
+"""The most blocks; shorter ones would have dependent scores and hardly sharpen a test."""
 BLOCK_ROWS = 50
-"""The rows a block should have at least, where that leaves enough blocks."""
+"""The fewest rows of a block, if that leaves enough blocks."""
 
 
 def time_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:
-    """Cuts rows into consecutive blocks of about the same number of rows.
+    """Splits rows into consecutive blocks of about the same number of rows.
 
-    A block has at least some 50 rows, fewer only where there would be less than 5 blocks of that size. Rows of one
-    event time stay together.
+    A block has at least about 50 rows, fewer only if there would be fewer than 5 such blocks. Rows with the same event
+    time stay together.
 
     Args:
         times: Event times, sorted.
 
     Returns:
-        At most 50 slices of row positions that cover all rows in order; fewer than 5, too few for a paired test, where
-        the rows have few event times.
+        At most 50 slices of row positions that cover all rows in order; fewer than 5, too few for a paired test, if the
+        rows have few distinct event times.
 
     Example:
         >>> import pandas as pd

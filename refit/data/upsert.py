@@ -1,4 +1,4 @@
-"""What incoming rows change in a table with a key: some are new, some correct a row, some say nothing new."""
+"""The upsert of incoming rows into a table with a key: which rows are new, unchanged or corrected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEW, SAME, CORRECTED = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """The columns that a comparison goes by."""
+    """The columns that the comparison uses."""
 
     key: tuple[str, ...]
     target: str
@@ -27,36 +27,35 @@ class Roles:
 
 @dataclass(frozen=True, slots=True)
 class IncomingRows:
-    """What is remembered of incoming rows, instead of the rows: some 60 bytes each."""
+    """Hashes and times of incoming rows, about 60 bytes per row, kept in place of the rows."""
 
     keys: Identities
     contents: Identities
-    """Of all cells but the label."""
+    """Hashes of all cells but the label."""
     labels: Hashes
     unlabelled: np.ndarray
-    """A mask."""
+    """A boolean mask."""
     times: Times
 
 
 def summarize_incoming(pieces: Iterable[pa.Table], roles: Roles) -> IncomingRows:
-    """Reads incoming rows once.
+    """Summarizes incoming rows in one pass.
 
     Args:
         pieces: The rows; each key at most once.
         roles: The project's columns.
 
     Returns:
-        What the comparison needs, in the order of the rows.
+        The hashes and times that the comparison needs, in the order of the rows.
     """
     parts = [_summarize(piece, roles) for piece in pieces]
     return IncomingRows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 class Upsert:
-    """Compares incoming rows with those that a table holds.
+    """The comparison of incoming rows with a table's rows.
 
-    A correction without a label never erases a label: a source may lag behind what it once delivered. It keeps the
-    label that the table holds.
+    A correction without a label keeps the label of the table: a source may be behind its earlier deliveries.
     """
 
     def __init__(self, incoming: IncomingRows, roles: Roles) -> None:
@@ -69,22 +68,22 @@ class Upsert:
         self._labels: list[pa.Array] = []
 
     def match(self, held: pa.Table) -> np.ndarray:
-        """Tells which of the table's rows have the key of an incoming one.
+        """Marks the table's rows that have the key of an incoming row.
 
         Args:
-            held: Rows of the table; the columns of the key are enough.
+            held: Rows of the table; the key columns are enough.
 
         Returns:
-            A mask over them.
+            A boolean mask over them.
         """
         known: np.ndarray = self._index.find(row_identities(held, self._roles.key)) >= 0
         return known
 
     def compare(self, held: pa.Table) -> None:
-        """Compares with some of the table's rows.
+        """Compares the incoming rows with some of the table's rows.
 
         Args:
-            held: Rows of the table, of the same schema as the incoming ones.
+            held: Rows of the table, with the schema of the incoming rows.
         """
         at = self._index.find(row_identities(held, self._roles.key))
         held, at = held.filter(pa.array(at >= 0)), at[at >= 0]
@@ -97,26 +96,26 @@ class Upsert:
         self._labels.append(held[self._roles.target].filter(pa.array(keeps)).combine_chunks())
 
     def find_replaced(self, held: pa.Table) -> np.ndarray:
-        """Tells which of the table's rows give way.
+        """Marks the table's rows that are replaced.
 
         Args:
             held: Rows of the table.
 
         Returns:
-            A mask over them.
+            A boolean mask over them.
         """
         at = self._index.find(row_identities(held, self._roles.key))
         replaced: np.ndarray = (at >= 0) & (self._state[at] == CORRECTED)
         return replaced
 
     def rows_to_write(self, pieces: Iterable[pa.Table]) -> Iterable[pa.Table]:
-        """Picks the rows to write.
+        """Selects the rows to write.
 
         Args:
-            pieces: The incoming rows, in the order in which they were remembered.
+            pieces: The incoming rows, in the order of `summarize_incoming`.
 
         Yields:
-            The new and the correcting rows, with the labels to keep.
+            The new and the corrected rows, with the labels that are kept.
         """
         labels, start = self._kept_labels(), 0
         for piece in pieces:
@@ -132,17 +131,17 @@ class Upsert:
 
     @property
     def added(self) -> int:
-        """How many rows are new."""
+        """The number of new rows."""
         return int((self._state == NEW).sum())
 
     @property
     def corrected(self) -> int:
-        """How many rows replace one."""
+        """The number of rows that replace an older one."""
         return int((self._state == CORRECTED).sum())
 
     @property
     def window(self) -> Window:
-        """The event times of all rows that come or go."""
+        """The event times of all rows that are added, corrected or replaced."""
         return window_of(np.concatenate([self._incoming.times[self._state != SAME], *self._old_times]))
 
     def _relabel(self, piece: pa.Table, labels: pa.Array) -> pa.Table:

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from refit.monitoring.decisions import Attempt, Finding, Trigger
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.history import History, budget_period
-from refit.monitoring.label_maturity import format_duration
 from refit.policies.monitoring import BudgetPolicy, MonitoringPolicy
+from refit.windows import format_duration
 
 MOST_DOUBLINGS = 4
 """After so many rejections in a row the wait grows no further."""

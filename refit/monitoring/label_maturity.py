@@ -146,22 +146,3 @@ def current_window(newest: datetime, as_of: datetime, length: timedelta, trained
     end = min(newest, as_of)
     start = end - length if trained_until is None else max(end - length, min(trained_until, end))
     return Window(start, end)
-
-
-def format_duration(length: timedelta) -> str:
-    """Says how long a span is.
-
-    Args:
-        length: Not negative.
-
-    Returns:
-        Days and hours, or hours and minutes.
-
-    Example:
-        >>> [format_duration(timedelta(hours=hours)) for hours in (336, 30, 1.5)]
-        ['14 days', '1 day 6 hours', '1 hour 30 minutes']
-    """
-    minutes = round(length / timedelta(minutes=1))
-    counts = {"day": minutes // 1440, "hour": minutes // 60 % 24, "minute": minutes % 60}
-    spoken = [f"{count} {unit}{'s' if count > 1 else ''}" for unit, count in counts.items() if count]
-    return " ".join(spoken[:2]) or "no time"

@@ -217,10 +217,10 @@ def test_it_may_stand_in_a_file_that_the_environment_names(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("url", "query", "sentence"),
     [
-        ("me:secret@host", QUERY, "not one that SQLAlchemy knows"),
-        ("nosuch://me:secret@host/db", QUERY, "SQLAlchemy knows no such database"),
+        ("me:secret@host", QUERY, "not valid for SQLAlchemy"),
+        ("nosuch://me:secret@host/db", QUERY, "SQLAlchemy does not support this database"),
         ("postgresql://me:a@secret@host/db", QUERY, "%40 for @"),
-        ("postgresql://me:a@host:secret/db", QUERY, "not one that SQLAlchemy knows"),
+        ("postgresql://me:a@host:secret/db", QUERY, "not valid for SQLAlchemy"),
         ("mssql+pymssql://me:secret@host/db", QUERY, "driver is not installed"),
         ("sqlite://", "SELECT 1", "lacks :start or :end"),
     ],

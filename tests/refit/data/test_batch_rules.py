@@ -23,12 +23,12 @@ def test_a_good_batch_breaks_nothing():
 
 def test_too_many_quarantined_rows_are_explained_by_rule_and_column():
     words = said(quarantined=6, faults={("type", "temp"): 2, ("be_between", "wind"): 4})
-    assert words.startswith("6.0% of the rows (6 of 100) would go to the quarantine")
-    assert "allows 5.0%; most often: be_between on 'wind' (4 rows), type on 'temp' (2 rows)" in words
+    assert words.startswith("6.0% of the rows (6 of 100) would be quarantined")
+    assert "is 5.0%; most often: be_between on 'wind' (4 rows), type on 'temp' (2 rows)" in words
 
 
 def test_too_few_rows():
-    assert said(rows_in=9, min_rows=10) == "9 rows are acceptable, where contract.min_rows asks for 10"
+    assert said(rows_in=9, min_rows=10) == "only 9 rows are accepted, but contract.min_rows is 10"
 
 
 @pytest.mark.parametrize(("age", "broken"), [(timedelta(hours=1), False), (timedelta(hours=1, seconds=1), True)])
@@ -46,4 +46,4 @@ def test_freshness_of_nothing_is_no_question():
 )
 def test_a_column_of_misfits_only_is_retyped(rows_in, count, empty, named):
     words = said(rows_in=rows_in, faults={("type", "x"): count}, empty=empty)
-    assert ("column 'x' seems retyped" in words) is named
+    assert ("column 'x' seems to have another type" in words) is named

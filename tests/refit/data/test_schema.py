@@ -72,9 +72,9 @@ def test_roles_decide_where_types_are_weak():
         ([schema()], {"features": ("temp",)}, "column 'temp' is missing"),
         ([schema(t=pa.timestamp("ns"))], {}, "has no time zone"),
         ([schema(t=pa.date32())], {}, "has no time zone"),
-        ([schema(t=pa.int64())], {}, "is no time"),
+        ([schema(t=pa.int64())], {}, "not a time"),
         ([schema(y=pa.bool_())], {}, "regression needs numbers"),
-        ([schema(x=pa.list_(pa.int8()))], {}, "column 'x' is list<item: int8>, which a table cannot hold"),
+        ([schema(x=pa.list_(pa.int8()))], {}, "column 'x' is list<item: int8>, which a table cannot store"),
         ([schema(x=pa.bool_()), schema(x=pa.int8())], {}, "bool and int8 in different pieces"),
         ([schema(x=ZONED), schema(x=pa.timestamp("us"))], {}, "in different pieces"),
         ([pa.schema([*schema(), ("y", pa.int8())])], {}, "column 'y' appears twice"),
@@ -105,9 +105,9 @@ def explained(expected, found):
 def test_a_missing_and_an_added_column_are_named():
     found = explained(schema(x=pa.int64(), z=pa.int64()), schema(other=pa.string()))
     assert found == {
-        ("missing", "x"): "column 'x' is missing: let the load deliver it again",
-        ("missing", "z"): "column 'z' is missing: let the load deliver it again",
-        ("added", "other"): "column 'other' is new: leave it out in the load, or set contract.added_columns to "
+        ("missing", "x"): "column 'x' is missing: return it from the load again",
+        ("missing", "z"): "column 'z' is missing: return it from the load again",
+        ("added", "other"): "column 'other' is new: drop it in the load, or set contract.added_columns to "
         "'ignore' or 'add'",
     }
 
@@ -116,7 +116,7 @@ def test_a_column_of_a_like_name_is_renamed():
     expected = schema(temp=pa.float64(), humidity=pa.float64())
     found = explained(expected, schema(temperature=pa.int64(), wind=pa.float64()))
     assert set(found) == {("renamed", "temp"), ("missing", "humidity"), ("added", "wind")}
-    assert "column 'temp' seems to be called 'temperature' now" in found["renamed", "temp"]
+    assert "column 'temp' seems to be renamed to 'temperature'" in found["renamed", "temp"]
 
 
 def test_the_only_pair_of_one_family_is_renamed_whatever_its_name():
@@ -133,11 +133,11 @@ def test_a_role_is_named_with_its_column():
 @pytest.mark.parametrize(
     ("was", "now", "said"),
     [
-        (pa.float64(), pa.bool_(), "column 'x' was a number (double) and is of type bool now"),
+        (pa.float64(), pa.bool_(), "column 'x' was a number (double) and has the type bool now"),
         (pa.float64(), ZONED, "was a number"),
         (pa.bool_(), pa.int64(), "was a truth value"),
         (pa.string(), pa.int64(), "was a text"),
-        (pa.float64(), pa.list_(pa.float64()), "is of type list<item: double> now"),
+        (pa.float64(), pa.list_(pa.float64()), "has the type list<item: double> now"),
         (ZONED, pa.timestamp("ns"), "column 'x' has lost its time zone"),
     ],
 )
@@ -175,9 +175,9 @@ def test_a_column_that_appears_twice_is_named():
     ("names", "sentence"),
     [
         (["a", "a"], "column 'a' appears twice"),
-        (["a", "A"], "'A' and 'a' differ in the case of letters only"),
-        (["a", ""], "cannot be called ''"),
-        (["_refit_time"], "cannot be called '_refit_time'"),
+        (["a", "A"], "'A' and 'a' differ only in upper and lower case"),
+        (["a", ""], "cannot be named ''"),
+        (["_refit_time"], "cannot be named '_refit_time'"),
     ],
     ids=["twice", "case", "empty", "reserved"],
 )

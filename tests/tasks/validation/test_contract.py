@@ -203,7 +203,7 @@ def test_the_policy_and_the_findings_of_rows_count_too():
     batch = BatchCounts(100, 50, AT, AT, {("type", "weight"): 50}, {"rule on city": 1200})
     with pytest.raises(ContractViolation) as refused:
         judge_whole(pieces=[changed(parcels(50), "weight", dict.fromkeys(range(50)))], batch=batch)
-    assert "column 'weight' seems retyped" in str(refused.value)
+    assert "column 'weight' seems to have another type" in str(refused.value)
     assert "50.0% of the rows (50 of 100)" in str(refused.value)
     calm = BatchCounts(100, 0, AT, AT, warned={"rule on city": 1200})
     assert judge_whole(pieces=[parcels(100)], batch=calm) == ("rule on city: 1,200 rows",)
