@@ -5,26 +5,21 @@ A project as its file has it becomes one of this installation: its environment, 
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from inspect import isfunction
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from refit.errors import BrokenProject, ProjectError, UnknownProject
 from refit.project import Project
 from refit_infra.settings import Settings
-from refit_tasks.project_code import describe_project_error
-from refit_tasks.project_declaration import declared_project
+from refit_tasks.project_code.declaration import declared_name, declared_project
+from refit_tasks.project_code.errors import describe_project_error
 
-_importing = threading.Lock()
-"""Another thread must not see a module that is only half there."""
-
+if TYPE_CHECKING:
+    from refit_tasks.project_code.library_settings import LibrarySettings
 
 Reader: TypeAlias = Callable[[Path], Project]
 """Gives the project of a file, or raises `BrokenProject`."""
@@ -55,13 +50,29 @@ def find_project(name: str, read: Reader | None = None) -> Project:
         UnknownProject: If no file defines it.
     """
     directory = Settings().projects
-    catalog = discover(directory, read)
-    if name in catalog.projects:
-        return catalog.projects[name]
-    for file, sentence in catalog.broken.items():
+    names = {file: declared_name(file) for file in project_files(directory)}
+    declaring = [file for file, declared in names.items() if declared == name]
+    if len(declaring) > 1:
+        raise BrokenProject(_doubled(name, declaring))
+    likely = declaring or [file for file, declared in names.items() if declared is None or file.stem == name]
+    return _search(name, likely, directory, read or read_project)
+
+
+def _search(name: str, files: list[Path], directory: Path, read: Reader) -> Project:
+    """Finds a project among the files that declare its name, compute one, cannot be parsed, or are called like it."""
+    broken: dict[Path, str] = {}
+    for file in files:
+        try:
+            project = read(file)
+        except BrokenProject as error:
+            broken[file] = str(error)
+            continue
+        if project.name == name:
+            return project
+    for file, sentence in broken.items():
         if name == file.stem or _mentions(file, name):
             raise BrokenProject(sentence)
-    raise UnknownProject(_unknown(name, directory, catalog))
+    raise UnknownProject(_unknown(name, directory, discover(directory, read)))
 
 
 def choose_projects(name: str | None, read: Reader | None = None) -> tuple[list[Project], dict[str, str]]:
@@ -106,7 +117,8 @@ def discover(directory: Path, read: Reader | None = None) -> Catalog:
     names = [project.name for project in found]
     for project in found:
         if names.count(project.name) > 1:
-            broken[_file(project)] = _doubled(project, found)
+            files = [_file(other) for other in found if other.name == project.name]
+            broken[_file(project)] = _doubled(project.name, files)
     return Catalog({project.name: project for project in found if _file(project) not in broken}, broken)
 
 
@@ -122,13 +134,28 @@ def read_project(file: Path) -> Project:
     Raises:
         BrokenProject: If it cannot be imported, or holds no value `project` of type `Project`.
     """
-    with _importing:
-        module = _imported(file)
+    from refit_tasks.project_code.imports import import_project
+
+    try:
+        module, settings = import_project(file)
+    except BrokenProject:
+        raise
+    except (Exception, SystemExit) as error:  # the door to foreign code, which may raise anything
+        raise BrokenProject(f"{describe_project_error(error, file)}: correct the file") from error
     project = getattr(module, "project", None)
     if not isinstance(project, Project):
         raise BrokenProject(f"{file} defines no project: it needs a value `project = Project(...)`")
     first_line = (module.__doc__ or "").strip().partition("\n")[0]
-    return bound(project.model_copy(update={"file": file, "description": project.description or first_line}))
+    given = project.model_copy(update={"file": file, "description": project.description or first_line})
+    return bound(given if settings is None else _with_settings(given, settings))
+
+
+def _with_settings(project: Project, settings: LibrarySettings) -> Project:
+    from refit_tasks.project_code.library_settings import run_with
+
+    own = {"load": project.load, "build": project.build, "expectations": project.expectations}
+    functions = {name: run_with(function, settings) for name, function in own.items() if isfunction(function)}
+    return project.model_copy(update=functions)
 
 
 def read_declaration(file: Path) -> Project:
@@ -145,40 +172,6 @@ def read_declaration(file: Path) -> Project:
     """
     declared = declared_project(file, read_project)
     return in_this_environment(declared) if declared else read_project(file)
-
-
-class _Loader(SourceFileLoader):
-    """Compiles from the source each time: a bytecode cache would be a file outside `REFIT_HOME`."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
-def _imported(file: Path) -> ModuleType:
-    name = f"refit_project_{file.stem}"  # the same in every process, for a stored model may refer to it
-    former = sys.modules.get(name)
-    try:
-        source = file.read_bytes()
-        if former and former.__spec__ and (former.__file__, former.__spec__.loader_state) == (str(file), source):
-            return former
-        return _import(name, file, source)
-    except (Exception, SystemExit) as error:  # the door to foreign code, which may raise anything
-        raise BrokenProject(f"{describe_project_error(error, file)}: correct the file") from error
-
-
-def _import(name: str, file: Path, source: bytes) -> ModuleType:
-    loader = _Loader(name, str(file))
-    spec = ModuleSpec(name, loader, origin=str(file), loader_state=source)
-    spec.has_location = True
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # before its code runs: dataclasses and stored models look their module up there
-    try:
-        loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def project_files(directory: Path) -> list[Path]:
@@ -211,9 +204,8 @@ def _mentions(file: Path, name: str) -> bool:
     return f'"{name}"' in text or f"'{name}'" in text
 
 
-def _doubled(project: Project, found: list[Project]) -> str:
-    files = " and ".join(str(other.file) for other in found if other.name == project.name)
-    return f"{files} define a project of the same name, {project.name!r}: rename one of them"
+def _doubled(name: str, files: list[Path]) -> str:
+    return f"{' and '.join(map(str, files))} define a project of the same name, {name!r}: rename one of them"
 
 
 def _unknown(name: str, directory: Path, catalog: Catalog) -> str:

@@ -28,7 +28,7 @@ from refit.modelling.preparation import fit_seeded
 from refit.modelling.scoring import primary_metric, score
 from refit.project import Project, Rows
 from refit.windows import BEGINNING, Window
-from refit_tasks.project_code import describe_project_error
+from refit_tasks.project_code.errors import describe_project_error
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
 from refit_tasks.storage.snapshot_rows import frame

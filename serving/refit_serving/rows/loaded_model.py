@@ -17,6 +17,7 @@ from refit_tasks.onnx_export.session import OnnxForm, load_form, recorded_form
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetched, kinds_beside, others_of, recorded_features, recorded_kinds
 from refit_tasks.registry.model_store import load_model
+from refit_tasks.registry.own_code import code_of_model
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def load_champion(champion: Champion) -> LoadedModel:
         RefitError: If the model cannot be loaded, or does not answer rows that it was trained on.
     """
     definition = find_project(champion.model.project)
-    with fetched(champion.model) as directory:
+    with fetched(champion.model) as directory, code_of_model(definition, champion.model):
         estimator = load_model(directory, definition.trusted_types)
         kinds = kinds_beside(directory) or recorded_kinds(definition, champion.model.trained_on, estimator)
         if not kinds:

@@ -25,10 +25,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from sklearn.base import BaseEstimator
 
 from refit.errors import RefitError, describe_error
 from refit.inference.feature_schema import MAX_EXACT_INTEGER, predict_rows
 from refit.modelling.predictions import max_abs_difference
+from refit_tasks.project_code.imports import import_project
 from refit_tasks.registry.model_store import load_model
 
 CALLS, CALLS_SECONDS = 20, 3.0
@@ -66,6 +68,8 @@ class SandboxJob:
     """The features, as `refit.inference.feature_schema` names them."""
     seconds: float
     """How long the whole may take."""
+    project_file: str | None = None
+    """The project file, where the model holds types of its own; it is imported before the model is loaded."""
     work: str = "rehearse"
     """What to do: `rehearse`, or make the `form` in which it may serve."""
 
@@ -122,6 +126,12 @@ def _await(child: int, deadline: float) -> int:
             return TIME_OVER
 
 
+def _load(orders: SandboxJob) -> BaseEstimator:
+    if orders.project_file:
+        import_project(Path(orders.project_file))
+    return load_model(Path(orders.directory), orders.trusted_types)
+
+
 def rehearse_here(orders: SandboxJob) -> dict[str, Any]:
     """Loads the model and asks it in every way.
 
@@ -132,7 +142,7 @@ def rehearse_here(orders: SandboxJob) -> dict[str, Any]:
         Seconds and milliseconds measured, for each way of asking the refusal in words or `None`, and the methods.
     """
     start = time.perf_counter()
-    model = load_model(Path(orders.directory), orders.trusted_types)
+    model = _load(orders)
     loaded, rows = time.perf_counter() - start, read_frame(Path(orders.rows))
     kinds = orders.kinds
     methods = [method for method in METHODS if hasattr(model, method)]
@@ -152,7 +162,7 @@ def rehearse_here(orders: SandboxJob) -> dict[str, Any]:
 def _form_here(orders: SandboxJob) -> dict[str, Any]:
     from refit_tasks.onnx_export.verify import try_form
 
-    model = load_model(Path(orders.directory), orders.trusted_types)
+    model = _load(orders)
     return try_form(model, orders.kinds, read_frame(Path(orders.rows)), Path(orders.results))
 
 

@@ -44,6 +44,7 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetched, kinds_beside
 from refit_tasks.registry.model_store import load_model
+from refit_tasks.registry.own_code import has_own_types
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame)
         orders = SandboxJob(
             directory=str(directory),
             trusted_types=definition.trusted_types,
+            project_file=str(definition.file) if has_own_types(definition) else None,
             rows=str(Path(scratch) / "rows.arrow"),
             results=scratch,
             kinds=dict(kinds),

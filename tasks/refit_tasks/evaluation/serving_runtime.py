@@ -26,6 +26,7 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import FORMS, fetched, kinds_beside, stored_id
+from refit_tasks.registry.own_code import has_own_types
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ def form_of(scratch: Path, definition: Project, directory: Path, rows: pd.DataFr
     orders = SandboxJob(
         directory=str(directory),
         trusted_types=definition.trusted_types,
+        project_file=str(definition.file) if has_own_types(definition) else None,
         rows=str(scratch / "rows.arrow"),
         results=str(scratch),
         kinds=kinds,

@@ -22,7 +22,7 @@ from refit.inference.prediction_rows import FEATURE_PREFIX, KEY_PREFIX, TIME_TYP
 from refit.project import Frame, Project, Rows
 from refit.requests import Requests
 from refit.windows import Window
-from refit_tasks.project_code import describe_project_error
+from refit_tasks.project_code.errors import describe_project_error
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.predictions_table import predictions_of

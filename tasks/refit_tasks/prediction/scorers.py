@@ -21,6 +21,7 @@ from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
 from refit_tasks.registry.model_signature import fetched, kinds_beside, kinds_in
 from refit_tasks.registry.model_store import load_model
+from refit_tasks.registry.own_code import code_of_model
 from refit_tasks.storage.snapshot_rows import frame
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def load_scorer(definition: Project, model: ModelRef, asked: PredictionContext, 
     Raises:
         ModelError: If its artifact is gone, damaged or not to be trusted, or the table has lost one of its features.
     """
-    with fetched(model) as directory:
+    with fetched(model) as directory, code_of_model(definition, model):
         estimator, kinds = load_model(directory, definition.trusted_types), kinds_beside(directory)
     return Scorer(asked, estimator, kinds or kinds_in(schema, definition, estimator))
 

@@ -31,6 +31,7 @@ from refit.inference.feature_schema import feature_kinds
 from refit.project import Project
 from refit.records.references import ModelRef
 from refit_tasks.registry.model_signature import KINDS, fetched
+from refit_tasks.registry.own_code import code_of_model
 from refit_tasks.registry.provenance import requirements
 from refit_tasks.registry.tracking import TrackedRun
 
@@ -121,7 +122,7 @@ def fetch_model(definition: Project, model: ModelRef) -> BaseEstimator:
         ModelError: If the artifact is gone, damaged or of another format.
         UntrustedModel: If it holds a type outside the allow-list.
     """
-    with fetched(model) as directory:
+    with fetched(model) as directory, code_of_model(definition, model):
         return load_model(directory, definition.trusted_types)
 
 

@@ -22,6 +22,7 @@ import refit
 from refit.project import Project
 from refit.records.recipes import UNKNOWN
 from refit.records.references import Split
+from refit_tasks.project_code.files import code_hash
 
 _ALWAYS = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
 """What every stored model needs."""
@@ -36,7 +37,7 @@ class CodeState:
     dirty: bool | None
     """Whether anything in that repository is not committed; `None` outside one."""
     file_hash: str
-    """SHA-256 of the project file and of the `_*.py` beside it, which it may import; `unknown` without a file."""
+    """Hash of the project file and of the modules beside it that it imports; `unknown` without a file."""
 
 
 def code_state(definition: Project) -> CodeState:
@@ -59,31 +60,7 @@ def code_state(definition: Project) -> CodeState:
 def _file_hash(definition: Project) -> str:
     if definition.file is None:
         return UNKNOWN
-    return hash_of(definition.file)
-
-
-def code_files(file: Path) -> list[Path]:
-    """Names the files that a project's code is made of.
-
-    Args:
-        file: The project file.
-
-    Returns:
-        The file, and the `_*.py` beside it, which it may import.
-    """
-    return [file, *sorted(file.parent.glob("_*.py"))]
-
-
-def hash_of(file: Path) -> str:
-    """Hashes a project's code.
-
-    Args:
-        file: The project file.
-
-    Returns:
-        SHA-256 over its files, in hexadecimal.
-    """
-    return hashlib.sha256(b"\0".join(one.read_bytes() for one in code_files(file))).hexdigest()
+    return code_hash(definition.file)
 
 
 def _git(folder: Path, *words: str) -> str | None:

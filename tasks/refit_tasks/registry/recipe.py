@@ -11,15 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from refit.errors import CannotReproduce
 from refit.project import Project
 from refit.records.recipes import UNKNOWN, Recipe, parse_versions
 from refit.records.references import ModelRef
+from refit_tasks.project_code.files import code_files, code_matches
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.provenance import code_files, code_state, hash_of, installed, lock_hash, machine
+from refit_tasks.registry.provenance import code_state, installed, lock_hash, machine
 from refit_tasks.registry.tracking import TrackedRun
 
 PACKAGES = "refit.packages"
@@ -27,7 +28,7 @@ PACKAGES = "refit.packages"
 
 _TUNED = "tuned.json"
 _LOCK = "lock.txt"
-_CODE = "code"
+_CODE = PurePosixPath("code")
 """The folder of a run that keeps the project file and what lies beside it."""
 
 
@@ -80,20 +81,24 @@ def recipe_changed(definition: Project, model: ModelRef) -> bool:
         Whether a fit on the very same rows might give another model.
     """
     tags = open_mlflow().get_run(model.run_id).data.tags
-    return any(tags.get(name) != value for name, value in recipe_tags(definition).items())
+    recorded = tags.get("refit.file_hash", "")
+    same_code = code_matches(definition.file, recorded) if definition.file else recorded == UNKNOWN
+    return not same_code or tags.get("refit.lock_hash") != lock_hash()
 
 
 def keep_code(run: TrackedRun, definition: Project) -> None:
-    """Stores the project file and the `_*.py` beside it, so that the same code can be run again.
+    """Stores the project file and the modules beside it that it imports, so that the same code can be run again.
 
     Args:
         run: The training's run.
         definition: The project.
     """
-    for file in code_files(definition.file) if definition.file else ():
-        run.client.log_artifact(run.id, str(file), _CODE)
-    if definition.file:
-        run.client.set_tag(run.id, "refit.file", definition.file.name)
+    if definition.file is None:
+        return
+    for file in code_files(definition.file):
+        folder = file.parent.relative_to(definition.file.parent)
+        run.client.log_artifact(run.id, str(file), (_CODE / folder).as_posix())
+    run.client.set_tag(run.id, "refit.file", definition.file.name)
 
 
 def kept_code(model: ModelRef, directory: Path) -> Path | None:
@@ -165,19 +170,20 @@ def _tuned_text(model: ModelRef) -> str:
         return ""
 
 
-def recipe_now(definition: Project, packages: str = "") -> Recipe:
+def recipe_now(definition: Project, former: Recipe | None = None) -> Recipe:
     """Says what a model would be made with now.
 
     Args:
         definition: The project.
-        packages: The pinned packages of a former recipe, to be looked up again.
+        former: A former recipe: its packages are looked up again, and code that has its hash gets the same one.
 
     Returns:
         The recipe.
     """
-    code = code_state(definition)
+    code, packages = code_state(definition), former.packages if former else ""
+    same = former and definition.file and code_matches(definition.file, former.file_hash)
     return Recipe(
-        file_hash=code.file_hash,
+        file_hash=former.file_hash if former and same else code.file_hash,
         lock_hash=lock_hash(),
         seed=definition.training.seed,
         commit=code.commit,
@@ -205,7 +211,7 @@ def former_recipe(definition: Project, model: ModelRef) -> Recipe:
         CannotReproduce: If the code is another one by now, or hyperparameters were tuned.
     """
     recipe = recipe_of(model)
-    if definition.file is None or hash_of(definition.file) != recipe.file_hash:
+    if definition.file is None or not code_matches(definition.file, recipe.file_hash):
         commit = "the project file as it was" if recipe.commit == UNKNOWN else f"commit {recipe.commit[:12]}"
         raise CannotReproduce(
             f"{definition.name} has other code by now than run {model.run_id}, which is from before runs kept theirs: "

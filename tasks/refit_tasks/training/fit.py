@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from refit.errors import NotEnoughData, RefitError, TrainingFailed
 from refit.modelling.preparation import fill_empty_columns, fit_seeded
 from refit.project import Project
-from refit_tasks.project_code import describe_project_error
+from refit_tasks.project_code.errors import describe_project_error
 
 
 @contextmanager

@@ -5,12 +5,10 @@ The rows that the record of a version names, as they are now: the same ones, oth
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 
@@ -21,8 +19,9 @@ from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
 from refit_tasks.evaluation.evaluate import in_time
 from refit_tasks.ledger.erasures import missing_from
-from refit_tasks.registry.provenance import code_files, hash_of
-from refit_tasks.registry.recipe import kept_code
+from refit_tasks.project_code.files import code_matches
+from refit_tasks.project_code.imports import code_in_place_of
+from refit_tasks.registry.own_code import recorded_code
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import restrict
 
@@ -43,51 +42,13 @@ def load_recorded_project(definition: Project, model: ModelRef, recipe: Recipe) 
         CannotReproduce: If the code is gone, or not what the ledger names; nothing of it has run then.
         BrokenProject: If it cannot be imported any more.
     """
-    if definition.file is not None and hash_of(definition.file) == recipe.file_hash:
+    if definition.file is not None and code_matches(definition.file, recipe.file_hash):
         yield definition, "today's"
         return
     with tempfile.TemporaryDirectory() as scratch:
-        file = _checked(definition, model, recipe, Path(scratch))
-        with _in_place_of(definition.file or file, file):
+        file = recorded_code(definition, model, recipe, Path(scratch))
+        with code_in_place_of(definition.file or file, file):
             yield read_project(file), "recorded"
-
-
-def _checked(definition: Project, model: ModelRef, recipe: Recipe, scratch: Path) -> Path:
-    file = kept_code(model, scratch)
-    if file is None:
-        raise CannotReproduce(
-            f"the code of {definition.name} has changed, and run {model.run_id} has not kept what it was: "
-            f"check out commit {recipe.commit[:12]}"
-        )
-    strangers = set(file.parent.rglob("*")) - set(code_files(file))  # no hash covers them, and an import may find them
-    if strangers or hash_of(file) != recipe.file_hash:
-        raise CannotReproduce(
-            f"the code that run {model.run_id} keeps in MLflow is not the one that the ledger names "
-            f"({recipe.file_hash[:12]}), so it is not run: restore MLflow's artifacts from a backup"
-        )
-    return file
-
-
-@contextmanager
-def _in_place_of(today: Path, recorded: Path) -> Iterator[None]:
-    """Lets imports find the recorded files where they would find today's, which may have been imported already."""
-    aside, paths = _modules_of(code_files(today)), list(sys.path)
-    for name in aside:
-        del sys.modules[name]
-    sys.path[:] = [str(recorded.parent) if Path(path).resolve() == today.parent.resolve() else path for path in paths]
-    try:
-        yield
-    finally:
-        sys.path[:] = paths
-        for name in _modules_of(code_files(recorded)):
-            del sys.modules[name]
-        sys.modules.update(aside)
-
-
-def _modules_of(files: list[Path]) -> dict[str, ModuleType]:
-    named = {str(file.resolve()) for file in files}
-    loaded = {name: (module, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())}
-    return {name: module for name, (module, file) in loaded.items() if file and str(Path(file).resolve()) in named}
 
 
 def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[RecipeChange, ...]]:

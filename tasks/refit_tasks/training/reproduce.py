@@ -104,7 +104,7 @@ def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
     with load_recorded_project(definition, model, recipe) as (then, code):
         holdout, replaced = held_out(then, ref)
         stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
-        surroundings = find_changes(recipe, recipe_now(definition, recipe.packages), (kept_lock(model), lock_text()))
+        surroundings = find_changes(recipe, recipe_now(definition, recipe), (kept_lock(model), lock_text()))
         other = () if replaced else _model(judgement, stored, surroundings)
         rows, data = rows_on_record(then, model.trained_on)
         differs = (*replaced, *data, *other, *surroundings)

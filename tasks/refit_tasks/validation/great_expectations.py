@@ -19,7 +19,7 @@ from refit.data.contract import Rule
 from refit.errors import BrokenProject
 from refit.project import Project
 from refit_infra.settings import QUIET
-from refit_tasks.project_code import describe_project_error
+from refit_tasks.project_code.errors import describe_project_error
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite

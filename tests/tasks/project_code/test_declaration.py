@@ -9,7 +9,7 @@ import pytest
 
 from refit.errors import BrokenProject
 from refit_tasks.catalog import find_project, read_declaration
-from refit_tasks.project_declaration import declared_project
+from refit_tasks.project_code.declaration import declared_project
 
 PLAIN = '''"""Rents bikes.
 

@@ -60,6 +60,37 @@ def declared_project(file: Path, run: Callable[[Path], Project]) -> Project | No
         return None
 
 
+def declared_name(file: Path) -> str | None:
+    """Reads the name that a project file declares.
+
+    Args:
+        file: The project file.
+
+    Returns:
+        The text of `name=` in `project = Project(...)`, also where it is a constant of the file; `None` where it is
+        computed, or the file cannot be parsed.
+    """
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    texts = {name: value for name, value in _assignments(tree) if isinstance(value, ast.Constant)}
+    calls = [value for name, value in _assignments(tree) if name == "project" and isinstance(value, ast.Call)]
+    given = next((word.value for call in calls[-1:] for word in call.keywords if word.arg == "name"), None)
+    found = texts.get(given.id) if isinstance(given, ast.Name) else given
+    return found.value if isinstance(found, ast.Constant) and isinstance(found.value, str) else None
+
+
+def _assignments(tree: ast.Module) -> list[tuple[str, ast.expr]]:
+    found: list[tuple[str, ast.expr]] = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            found += [(target.id, node.value) for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and node.value and isinstance(node.target, ast.Name):
+            found.append((node.target.id, node.value))
+    return found
+
+
 class _Module(ast.NodeVisitor):
     """The names of a file's top level, and the values that they plainly stand for."""
 

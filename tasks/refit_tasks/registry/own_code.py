@@ -1,0 +1,117 @@
+"""A project's own classes in a stored model: loaded with the code that the model was made with.
+
+A model whose project file names types of its own in `trusted_types` needs that file, and what it imports from beside
+it, wherever it is loaded. The code that belongs to a version is kept with its run and named by its hash in the ledger;
+it is run only if it has that hash.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from refit.errors import CannotReproduce, ModelError
+from refit.gate.evaluations import Judgement
+from refit.project import Project
+from refit.records.ledger import from_payload
+from refit.records.recipes import Recipe
+from refit.records.references import ModelRef
+from refit_tasks.ledger.record import entries
+from refit_tasks.project_code.files import code_matches, files_covered
+from refit_tasks.project_code.imports import PREFIX, code_in_place_of, find_helpers_in, import_project
+from refit_tasks.registry.recipe import kept_code, recipe_of
+
+SEARCHED_VERDICTS = 1_000
+"""Among so many of the newest verdicts a model's recipe is looked for."""
+
+
+def has_own_types(definition: Project) -> bool:
+    """Tells whether a project trusts types of its own file, or of modules beside it.
+
+    Args:
+        definition: The project.
+
+    Returns:
+        Whether its stored models need its code.
+    """
+    if definition.file is None:
+        return False
+    directory, roots = definition.file.parent, {name.partition(".")[0] for name in definition.trusted_types}
+    return any(
+        root.startswith(PREFIX) or (directory / f"{root}.py").is_file() or (directory / root).is_dir() for root in roots
+    )
+
+
+@contextmanager
+def code_of_model(definition: Project, model: ModelRef) -> Iterator[None]:
+    """Lets a stored model find the classes that it was made with.
+
+    Args:
+        definition: The project as it is now.
+        model: The model.
+
+    Yields:
+        Nothing; the model is to be loaded within the block, and keeps its classes afterwards.
+
+    Raises:
+        ModelError: If the project's code has changed since, and the code that the model was made with is gone, or is
+            not what the ledger names.
+    """
+    if definition.file is None or not has_own_types(definition):
+        yield
+        return
+    recipe = _recipe_of(definition, model)
+    if code_matches(definition.file, recipe.file_hash):
+        find_helpers_in(definition.file.parent)
+        yield
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            file = recorded_code(definition, model, recipe, Path(scratch))
+        except CannotReproduce as gone:
+            raise ModelError(f"{gone}, or retrain the project") from gone
+        with code_in_place_of(definition.file, file):
+            import_project(file)
+            yield
+
+
+def recorded_code(definition: Project, model: ModelRef, recipe: Recipe, scratch: Path) -> Path:
+    """Brings the code that a model was made with, once it is sure that it is what the ledger names.
+
+    Args:
+        definition: The project as it is now.
+        model: The model, whose run keeps the code.
+        recipe: What the ledger says the code was.
+        scratch: Where to put it.
+
+    Returns:
+        The project file, with what it imports beside it.
+
+    Raises:
+        CannotReproduce: If the code is gone, or not what the ledger names; nothing of it has run then.
+    """
+    file = kept_code(model, scratch)
+    if file is None:
+        raise CannotReproduce(
+            f"the code of {definition.name} has changed, and run {model.run_id} has not kept what it was: "
+            f"check out commit {recipe.commit[:12]}"
+        )
+    found = {one for one in file.parent.rglob("*") if one.is_file()}
+    uncovered = found - files_covered(file, recipe.file_hash)  # no hash covers them, and an import may find them
+    if uncovered or not code_matches(file, recipe.file_hash):
+        raise CannotReproduce(
+            f"the code that run {model.run_id} keeps in MLflow is not the one that the ledger names "
+            f"({recipe.file_hash[:12]}), so it is not run: restore MLflow's artifacts from a backup"
+        )
+    return file
+
+
+def _recipe_of(definition: Project, model: ModelRef) -> Recipe:
+    """What the ledger says a model was made with; its run's tags where no verdict names it yet."""
+    for made in entries(definition.name, "verdict", newest=SEARCHED_VERDICTS):
+        judgement = from_payload(Judgement, made.payload)
+        if judgement.recipe and model.run_id in (judgement.serving.run_id, judgement.model.run_id):
+            return judgement.recipe
+    return recipe_of(model)
