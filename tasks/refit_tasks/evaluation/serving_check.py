@@ -31,15 +31,8 @@ from refit.modelling.predictions import Predictions
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.evaluation.sandbox_worker import (
-    METHODS,
-    TIME_OVER,
-    SandboxJob,
-    difference_of,
-    plain,
-    variants,
-    write_frame,
-)
+from refit_tasks.evaluation.sandbox_rows import difference_of, plain, variants, write_frame
+from refit_tasks.evaluation.sandbox_worker import METHODS, TIME_OVER, SandboxJob
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetched, kinds_beside

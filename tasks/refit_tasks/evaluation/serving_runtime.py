@@ -19,7 +19,8 @@ from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_infra.settings import Settings
 from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.evaluation.sandbox_worker import TIME_OVER, SandboxJob, write_frame
+from refit_tasks.evaluation.sandbox_rows import write_frame
+from refit_tasks.evaluation.sandbox_worker import TIME_OVER, SandboxJob
 from refit_tasks.evaluation.serving_check import ROOM
 from refit_tasks.onnx_export.verify import FILE
 from refit_tasks.prefect_tasks import define_task
