@@ -1,5 +1,6 @@
-"""The gate: which challenger may serve. One kind of rule a file, each a value with a reason; `decide` applies all.
+"""The gate: the rules that a challenger must pass before it may serve.
 
-Belongs here: policies, evidence and rules of the gate, and the arithmetic that turns predictions into evidence. Does
-not belong here: reading rows, loading models, starting processes; those are tasks.
+Belongs here: the evidence that the rules need, the statistics that turn predictions into evidence, one file for each
+kind of rule, and `decide`, which applies all of them. Does not belong here: reading rows, loading models and starting
+processes (`tasks`).
 """

@@ -1,4 +1,4 @@
-"""Challenger, champion and the trivial model on the same rows: what the gate's verdict rests on."""
+"""Offline comparison: challenger, champion and a trivial model, scored and measured on the same holdout."""
 
 from __future__ import annotations
 
@@ -28,173 +28,175 @@ from refit.records.references import SnapshotRef
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A fitted model that is to be judged, or that one is judged against."""
+    """A fitted model that takes part in a comparison: the challenger or the champion."""
 
     name: str
-    """What messages call it."""
+    """How error messages name it."""
     model: BaseEstimator
     trained_on: SnapshotRef
 
 
 @dataclass(frozen=True, slots=True)
 class HoldoutData:
-    """The rows that models are compared on."""
+    """The rows that models are compared on, and a sample of those the challenger was trained on."""
 
     holdout: SnapshotRef
     rows: pd.DataFrame
-    """The rows of the holdout in the order of their event times, with all columns."""
+    """The holdout's rows, sorted by event time, with all columns."""
     target: pd.Series[Any]
-    """The target of all rows that the challenger was trained on: what a trivial model learns from."""
+    """The target of all rows that the challenger was trained on, from which the trivial model is fitted."""
     training: pd.DataFrame
-    """Some thousand of those rows, with all columns."""
+    """A sample of a few thousand of those rows, with all columns."""
     rehearsal: SandboxRun | None = None
-    """How the challenger serves in a fresh process; `None` where that was not tried."""
+    """How the challenger serves in a fresh process; `None` if that was not tested."""
 
 
 def compare_on_holdout(
-    definition: Project, challenger: Candidate, champion: Candidate | None, ground: HoldoutData
+    definition: Project, challenger: Candidate, champion: Candidate | None, data: HoldoutData
 ) -> Comparison:
-    """Scores the models and a trivial baseline on the holdout, whole and in blocks of time.
+    """Scores challenger, champion and a trivial model on the holdout, and measures what the gate's rules need.
 
     Args:
         definition: The project.
-        challenger: The model that wants to serve.
-        champion: The one that serves, or what stands in for it; `None` without one.
-        ground: The rows.
+        challenger: The model to judge.
+        champion: The model that serves, or its stand-in; `None` without a champion.
+        data: The rows.
 
     Returns:
-        The scores, all on the same rows and in the same blocks.
+        The scores of all models on the same rows and blocks of time, and the evidence.
 
     Raises:
         ModelError: If a model cannot predict these rows.
     """
-    metric = primary_metric(definition, pd.concat([ground.target, ground.rows[definition.target]]).unique())
-    rows = ground.rows
-    said, trivially = predict_holdout(definition, challenger, rows), _trivial(definition, ground)
+    metric = primary_metric(definition, pd.concat([data.target, data.rows[definition.target]]).unique())
+    rows = data.rows
+    predicted, trivial = predict_holdout(definition, challenger, rows), _predict_baseline(definition, data)
     rival = predict_holdout(definition, champion, rows) if champion else None
-    sane = _answers(definition, challenger, said, ground)
+    sanity = _check_sanity(definition, challenger, predicted, data)
     return Comparison(
         metric=metric,
-        holdout=ground.holdout,
-        challenger=_without_scores(definition, ground)
-        if sane.invalid
-        else evaluate_predictions(definition, metric, challenger.name, said, rows),
-        baseline=evaluate_predictions(definition, metric, "the trivial model", trivially, rows),
+        holdout=data.holdout,
+        challenger=_no_scores(definition, data)
+        if sanity.invalid
+        else evaluate_predictions(definition, metric, challenger.name, predicted, rows),
+        baseline=evaluate_predictions(definition, metric, "the trivial model", trivial, rows),
         champion=evaluate_predictions(definition, metric, champion.name, rival, rows)
         if champion and rival is not None
         else None,
         evidence=replace(
-            UNMEASURED if sane.invalid else _measured(definition, said, rival, trivially, ground),
-            standing=_standing(
-                challenger, champion, ground, same_answers=rival is not None and not prediction_distance(said, rival)
+            UNMEASURED if sanity.invalid else _measure(definition, predicted, rival, trivial, data),
+            standing=_eligibility(
+                challenger, champion, data, same_answers=rival is not None and not prediction_distance(predicted, rival)
             ),
-            answers=sane,
-            inputs=measure_inputs(definition, challenger.model, ground.training, rows, metric),
-            rehearsal=ground.rehearsal,
+            answers=sanity,
+            inputs=measure_inputs(definition, challenger.model, data.training, rows, metric),
+            rehearsal=data.rehearsal,
         ),
     )
 
 
-def _measured(
-    definition: Project, said: Predictions, rival: Predictions | None, trivially: Predictions, ground: HoldoutData
-) -> Evidence:
-    """Measures what takes an answer to every row."""
-    rows, truth, times = ground.rows, ground.rows[definition.target], ground.rows[definition.timestamp]
-    losses = slices.paired_losses(said, trivially if rival is None else rival, truth)
-    fairness = definition.gate.fairness
-    return Evidence(
-        calibration=calibration.measure_calibration(said, rival, truth, time_blocks(times)),
-        slices=slices.measure_slices(cut_slices(definition, rows), *losses, times=times),
-        fairness=measure_fairness(fairness, said, truth, rows) if fairness else None,
-    )
-
-
-def _standing(
-    challenger: Candidate, champion: Candidate | None, ground: HoldoutData, *, same_answers: bool
-) -> Eligibility:
-    return Eligibility(
-        trained_until=challenger.trained_on.window.end,
-        champion_until=champion.trained_on.window.end if champion else None,
-        holdout_from=ground.holdout.window.start,
-        same_answers=same_answers,
-    )
-
-
-def _answers(definition: Project, challenger: Candidate, said: Predictions, ground: HoldoutData) -> PredictionSanity:
-    try:
-        return measure_predictions(definition, said, ground.target)
-    except ModelError as fault:
-        raise judging_error(definition, challenger.name, fault) from fault
-
-
-def _without_scores(definition: Project, ground: HoldoutData) -> Evaluation:
-    """Stands for the scores of a model that does not answer to every row."""
-    return Evaluation(math.nan, (math.nan,) * len(time_blocks(ground.rows[definition.timestamp])))
-
-
-def predict_holdout(definition: Project, contender: Candidate, rows: pd.DataFrame) -> Predictions:
-    """Asks a model for its answers to rows, by the columns that it was fitted on.
+def predict_holdout(definition: Project, candidate: Candidate, rows: pd.DataFrame) -> Predictions:
+    """Predicts rows with a model, from the columns that it was fitted on.
 
     Args:
         definition: The project.
-        contender: The model.
+        candidate: The model.
         rows: The rows, with all columns.
 
     Returns:
-        Its answers, made when the first score needs them.
+        The predictions, computed when they are first needed.
 
     Raises:
-        ModelError: If a column that it was fitted on is gone.
+        ModelError: If a column that it was fitted on is missing.
     """
-    columns = features_seen_by(contender.model, definition.features_of(rows.columns))
+    columns = features_seen_by(candidate.model, definition.features_of(rows.columns))
     try:
-        return predict_once(contender.model, select_features(rows, columns))
+        return predict_once(candidate.model, select_features(rows, columns))
     except ModelError as fault:
-        raise judging_error(definition, contender.name, fault) from fault
+        raise judging_error(definition, candidate.name, fault) from fault
 
 
 def evaluate_predictions(
-    definition: Project, metric: str, name: str, answers: Predictions, rows: pd.DataFrame
+    definition: Project, metric: str, name: str, predictions: Predictions, rows: pd.DataFrame
 ) -> Evaluation:
-    """Scores answers, over all rows and in blocks of time.
+    """Scores predictions over all rows and in blocks of time.
 
     Args:
         definition: The project.
         metric: The scorer's name.
-        name: What messages call the model.
-        answers: What it says of the rows.
-        rows: The rows, in the order of their event times.
+        name: How error messages name the model.
+        predictions: The model's predictions of the rows.
+        rows: The rows, sorted by event time.
 
     Returns:
         The scores.
 
     Raises:
-        ModelError: If the model cannot predict these rows, or the metric cannot be computed from its answers.
+        ModelError: If the model cannot predict these rows, or the metric cannot be computed from its predictions.
     """
     truth = rows[definition.target]
     try:
         return Evaluation(
-            value=score(metric, answers, truth),
-            blocks=tuple(score(metric, answers, truth, block) for block in time_blocks(rows[definition.timestamp])),
+            value=score(metric, predictions, truth),
+            blocks=tuple(score(metric, predictions, truth, block) for block in time_blocks(rows[definition.timestamp])),
         )
     except ModelError as fault:
         raise judging_error(definition, name, fault) from fault
 
 
 def judging_error(definition: Project, name: str, fault: ModelError) -> ModelError:
-    """Says of a fault which model it is about.
+    """Adds the model's name to an error.
 
     Args:
         definition: The project.
-        name: What messages call the model.
-        fault: What is wrong with it.
+        name: How error messages name the model.
+        fault: The error.
 
     Returns:
-        An error of the same kind, to be raised.
+        An error of the same class, to be raised.
     """
     return type(fault)(f"{name} of {definition.name} cannot be judged: {fault}")
 
 
-def _trivial(definition: Project, ground: HoldoutData) -> Predictions:
-    model = baseline_model(definition.kind).fit(np.zeros((len(ground.target), 1)), ground.target)
-    return predict_once(model, ground.rows)
+def _measure(
+    definition: Project, predicted: Predictions, rival: Predictions | None, trivial: Predictions, data: HoldoutData
+) -> Evidence:
+    """Measures what needs a valid prediction of every row."""
+    rows, truth, times = data.rows, data.rows[definition.target], data.rows[definition.timestamp]
+    losses = slices.paired_losses(predicted, trivial if rival is None else rival, truth)
+    fairness = definition.gate.fairness
+    return Evidence(
+        calibration=calibration.measure_calibration(predicted, rival, truth, time_blocks(times)),
+        slices=slices.measure_slices(cut_slices(definition, rows), *losses, times=times),
+        fairness=measure_fairness(fairness, predicted, truth, rows) if fairness else None,
+    )
+
+
+def _eligibility(
+    challenger: Candidate, champion: Candidate | None, data: HoldoutData, *, same_answers: bool
+) -> Eligibility:
+    return Eligibility(
+        trained_until=challenger.trained_on.window.end,
+        champion_until=champion.trained_on.window.end if champion else None,
+        holdout_from=data.holdout.window.start,
+        same_answers=same_answers,
+    )
+
+
+def _check_sanity(
+    definition: Project, challenger: Candidate, predicted: Predictions, data: HoldoutData
+) -> PredictionSanity:
+    try:
+        return measure_predictions(definition, predicted, data.target)
+    except ModelError as fault:
+        raise judging_error(definition, challenger.name, fault) from fault
+
+
+def _no_scores(definition: Project, data: HoldoutData) -> Evaluation:
+    """Returns the evaluation of a model that lacks a valid prediction for some row: no score."""
+    return Evaluation(math.nan, (math.nan,) * len(time_blocks(data.rows[definition.timestamp])))
+
+
+def _predict_baseline(definition: Project, data: HoldoutData) -> Predictions:
+    model = baseline_model(definition.kind).fit(np.zeros((len(data.target), 1)), data.target)
+    return predict_once(model, data.rows)

@@ -1,4 +1,4 @@
-"""The verdict: every rule of the gate, whether it passes or not."""
+"""The verdict on a challenger: every rule of the gate, passed or not."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from refit.records.verdicts import Reason, Verdict
 def decide(comparison: Comparison, policy: GatePolicy) -> Verdict:
     """Judges a challenger by every rule of the gate.
 
-    A rule whose evidence was not measured is left out: records of a version that did not know the rule are judged again
-    as they were.
+    A rule whose evidence was not measured is left out, so that a record of a release without that rule leads to the
+    verdict it led to then.
 
     Args:
-        comparison: What challenger, champion and baseline showed on the same unseen rows.
+        comparison: Scores and evidence of challenger, champion and baseline on the same unseen rows.
         policy: The project's limits.
 
     Returns:
-        The verdict, with a reason for each rule whether it passed or not.
+        The verdict, with one reason for each rule.
     """
     return Verdict(tuple(_reasons(comparison, policy)))
 
@@ -45,10 +45,10 @@ def _reasons(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
     yield check_floor(comparison, policy)
     yield check_baseline(comparison, policy)
     yield check_champion(comparison, comparison.champion, policy) if comparison.champion else note_no_champion()
-    yield from _measured(comparison, policy)
+    yield from _evidence_reasons(comparison, policy)
 
 
-def _measured(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
+def _evidence_reasons(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
     found = comparison.evidence
     if found.standing:
         yield check_unseen_rows(found.standing)
@@ -71,14 +71,14 @@ def _measured(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
 
 
 def check_serving(rehearsal: SandboxRun, policy: GatePolicy) -> Iterator[Reason]:
-    """Judges how a stored model serves, by every rule on that.
+    """Judges a stored model by its run in a fresh process.
 
     Args:
-        rehearsal: What came of it in a fresh process.
+        rehearsal: The result of that run.
         policy: For the budgets.
 
     Yields:
-        The reasons.
+        The reasons for `parity`, `latency`, `size` and `load_time`.
     """
     yield check_parity(rehearsal)
     yield check_latency(rehearsal, policy.budgets)

@@ -1,7 +1,4 @@
-"""What models scored on the same unseen rows.
-
-A verdict with all that it rests on: what the ledger keeps, so that it can be explained and decided again.
-"""
+"""Scores of models on the same holdout, and the judgement of a challenger as the ledger keeps it."""
 
 from __future__ import annotations
 
@@ -34,18 +31,18 @@ class Comparison:
     holdout: SnapshotRef
     challenger: Evaluation
     baseline: Evaluation
-    """The most frequent class or the mean of the training rows."""
+    """The trivial model: the most frequent class or the mean of the training rows."""
     champion: Evaluation | None
     """`None` while the project has no champion."""
     stand_in: bool = False
-    """Whether the champion was scored as the gate had judged it, since the model that serves has seen these rows."""
+    """Whether the model that the gate had judged was scored in place of the champion, which has seen these rows."""
     evidence: Evidence = UNMEASURED
-    """What was measured beside the scores."""
+    """What was measured besides the scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One challenger's verdict and its evidence: `decide(comparison, policy)` gives the verdict again."""
+    """A challenger's verdict with all that it rests on: `decide(comparison, policy)` leads to the same verdict."""
 
     model: ModelRef
     """The model that was judged."""
@@ -55,27 +52,27 @@ class Judgement:
     over: Champion | None
     """The champion it was compared with; `None` if there was none."""
     ingestion: Ingestion
-    """What the ingest before the training did."""
+    """The result of the ingest before the training."""
     reason: str = "manual"
     """Why the retrain was started."""
     served: ModelRef | None = None
-    """The judged recipe fitted again on all mature rows, the holdout included; `None` where the judged model itself is
-    what may serve."""
+    """The same recipe refitted on all mature rows, including the holdout; `None` where the judged model itself may
+    serve."""
     bound: Reason | None = None
-    """How the model that was fitted again compares with the judged one; `None` where none was fitted."""
+    """How the refitted model compares with the judged one; `None` without a refitted model."""
     rehearsal: SandboxRun | None = None
-    """How the model that was fitted again behaved in a fresh process; the judged one's is in the comparison."""
+    """How the refitted model behaved in a fresh process; the judged one's run is in the comparison."""
     recipe: Recipe | None = None
-    """What the model that serves was made with; `None` in records of versions that did not keep it."""
+    """How the model that serves was made; `None` in records of releases that did not keep it."""
     form: ServingForm | None = None
-    """In which form that model serves; `None` where none was chosen, and scikit-learn's own serves."""
+    """The runtime that serves that model; `None` where none was chosen, and scikit-learn serves."""
 
     @property
     def serving(self) -> ModelRef:
-        """The model that becomes a version, and serves if it is promoted."""
+        """The model that is registered, and serves if it is promoted."""
         return self.served or self.model
 
     @property
     def generation(self) -> int:
-        """The generation it was compared with, the only one it may follow; 0 if there was none."""
+        """The generation it was compared with, and the only one it may replace; 0 without a champion."""
         return self.over.generation if self.over else 0

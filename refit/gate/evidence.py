@@ -1,4 +1,4 @@
-"""What was measured about a challenger beside its scores: small values that the ledger keeps, one group a rule."""
+"""Evidence about a challenger besides its scores: small values that the ledger keeps, a class for each rule."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How far predicted probabilities lie from the shares that came true."""
+    """How far predicted probabilities lie from observed frequencies."""
 
     challenger: float
-    """The calibration error, 0 is perfect; probabilities."""
+    """The calibration error, 0 to 1; 0 is perfect."""
     champion: float | None
-    """The champion's on the same rows; `None` without one."""
+    """The champion's on the same rows; `None` without a champion."""
     deviation: float | None
-    """The standard error of their difference; `None` where it cannot be told."""
+    """The standard error of their difference; `None` where it cannot be estimated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One part of the holdout: the rows with a certain category, or of a certain time of day."""
+    """The loss on one part of the holdout, such as the rows of one category or time of day."""
 
     name: str
-    """What its rows have in common, such as `carrier = nord`."""
+    """What its rows share, such as `carrier = nord`."""
     rows: int
     challenger: float
-    """The mean loss of its rows: the squared error of probabilities (Brier), or the absolute error."""
+    """The challenger's mean loss on its rows: the squared error of probabilities (Brier), or the absolute error."""
     other: float
-    """The champion's mean loss on the same rows; the trivial model's while there is no champion."""
+    """The champion's mean loss on the same rows; the trivial model's without a champion."""
     gains: tuple[float, ...]
-    """The other's mean loss minus the challenger's, in consecutive blocks of the slice's rows; higher is better."""
+    """`other` minus `challenger` in consecutive blocks of the slice's rows; higher is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """How the rows of one value of the sensitive column are treated."""
+    """The rates of one group: the rows with one value of the sensitive column."""
 
     name: str
     rows: int
     selected: float
-    """The share of rows that get the positive class."""
+    """The selection rate: the share of rows predicted as positive."""
     true_positive: float | None
-    """The share of the truly positive ones that get it; `None` where there are none."""
+    """The share of positive rows predicted as positive; `None` without positive rows."""
     false_positive: float | None
-    """The share of the truly negative ones that get it; `None` where there are none."""
+    """The share of negative rows predicted as positive; `None` without negative rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
-    """How differently groups are treated, by one decision threshold for all."""
+    """Differences between groups, at one decision threshold for all."""
 
     column: str
     groups: tuple[Group, ...]
-    """All groups, those with too few rows to be judged included."""
+    """All groups, including those with too few rows to be judged."""
     demographic_parity: float | None
     """The largest difference between groups with enough rows in `selected`; `None` with fewer than two of them."""
     equalized_odds: float | None
@@ -62,83 +62,86 @@ class Fairness:
 
 @dataclass(frozen=True, slots=True)
 class PredictionSanity:
-    """What the challenger's predictions look like as numbers."""
+    """Counts of the challenger's invalid, out-of-range and distinct predictions."""
 
     rows: int
     invalid: int
     """How many are NaN or infinite."""
     outside: int
-    """How many lie outside the range: probabilities outside 0 to 1, numbers outside that of the policy."""
+    """How many lie outside the range: 0 to 1 for probabilities, the policy's range for numbers."""
     distinct: int
-    """How many different ones there are."""
+    """How many distinct ones there are."""
     low: float | None
-    """The lower end of the range allowed; `None` where there is none."""
+    """The lower end of the allowed range; `None` without one."""
     high: float | None
+    """The upper end of the allowed range; `None` without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What the challenger looks at."""
+    """The features that the challenger uses, and the one that predicts best by itself."""
 
     features: tuple[str, ...]
-    """The columns it was fitted on, in its order."""
+    """The columns it was fitted on, in that order."""
     expected: tuple[str, ...]
     """The project's features."""
     strongest: str | None
-    """The feature that alone predicts best; `None` where it was not looked for."""
+    """The feature that predicts best by itself; `None` if none was tested."""
     strength: float | None
-    """The share of the trivial model's loss that a small tree on that feature alone removes, on the holdout."""
+    """The share of the trivial model's loss that a small model of that feature alone removes on the holdout, at most
+    1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way in which a request may differ from the rows of the holdout, and how the model served it."""
+    """A variation of a request, such as another column order, and how the model served it."""
 
     name: str
     """Such as `column order`."""
     passed: bool
     sentence: str
-    """What was asked, and what came of it."""
+    """The request and its outcome, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxRun:
-    """How the stored model behaves in a fresh process, as it would when it serves."""
+    """How the stored model behaves in a fresh process, as it would in production."""
 
     rows: int
-    """How many rows it predicted there."""
+    """How many rows it predicted."""
     difference: float | None
-    """The largest absolute difference from the predictions of the judging process; 0 for equal classes, `None` where
-    there were no comparable predictions."""
+    """The largest absolute difference from the predictions of the judging process; 0 for equal classes, `None` without
+    comparable predictions."""
     cases: tuple[Case, ...]
     load_seconds: float | None
+    """How long it took to load; `None` if it could not be loaded."""
     latency_ms: float | None
-    """The median time of a prediction of one row."""
+    """The median time of a prediction of one row; `None` if it did not predict."""
     size_bytes: int
-    """Of all files of the stored model."""
+    """The size of all files of the stored model."""
     fault: str | None = None
-    """Why it could not be loaded or asked, in a sentence."""
+    """Why it could not be loaded or did not predict, in a sentence."""
     fingerprint: str = ""
-    """SHA-256 of its answers to these rows, by which the stored model is known again; empty where it gave none."""
+    """SHA-256 of its predictions of these rows, which identifies the stored model; empty without predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """How the challenger stands to the champion and to the rows it is judged on."""
+    """What decides whether the challenger may be compared at all: the ages of the models, and whether they differ."""
 
     trained_until: datetime
     """Just after the newest row that the challenger was trained on, UTC."""
     champion_until: datetime | None
-    """The same of the champion's model that it is compared with; `None` without one."""
+    """The same of the champion's model that it is compared with; `None` without a champion."""
     holdout_from: datetime
-    """Where the holdout begins, UTC."""
+    """The start of the holdout, UTC."""
     same_answers: bool
-    """Whether challenger and champion predict exactly the same for all rows of the holdout."""
+    """Whether the predictions of challenger and champion are identical on every row of the holdout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was measured beside the scores; a part that is `None` was not measured, and its rule is left out."""
+    """All evidence besides the scores. A part that is `None` was not measured, and its rules are left out."""
 
     standing: Eligibility | None = None
     calibration: Calibration | None = None
@@ -150,4 +153,4 @@ class Evidence:
 
 
 UNMEASURED = Evidence()
-"""Nothing was measured beside the scores, as in a replay of history."""
+"""No evidence besides the scores, as in a backtest."""

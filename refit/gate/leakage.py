@@ -1,4 +1,4 @@
-"""What a challenger looks at: the project's features and no others, none that is forbidden, none that gives it away."""
+"""Rules on features: exactly the project's, none forbidden, and none that leaks the label."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from refit.project import Project
 from refit.records.verdicts import Reason
 
 TREE_LEAVES, LEAF_ROWS = 64, 20
-"""Large enough for a threshold or a lookup, too small to learn single rows by heart."""
+"""Large enough for a threshold or a lookup, too small to memorise single rows."""
 NEIGHBOURS = 2
-"""So few that nothing is smoothed: a copy of the label, in whatever unit, is read off exactly."""
+"""So few that nothing is smoothed: a copy of the label in any unit is recovered exactly."""
 MOST_ROWS = 5_000
 """The most rows that the small models are fitted on."""
 
@@ -32,99 +32,100 @@ MOST_ROWS = 5_000
 def measure_inputs(
     definition: Project, model: BaseEstimator, training: pd.DataFrame, holdout: pd.DataFrame, metric: str
 ) -> Inputs:
-    """Names what a model was fitted on, and finds the feature that alone predicts best.
+    """Lists the features of a model, and finds the one that predicts best by itself.
 
     Args:
         definition: The project.
         model: The challenger.
-        training: Rows that it was trained on, or a sample of them, with all columns.
+        training: A sample of the rows that it was trained on, with all columns.
         holdout: The holdout's rows.
         metric: The scorer's name.
 
     Returns:
-        The features, and how much of the trivial model's loss the strongest one removes on the holdout by itself.
+        The features, and the share of the trivial model's loss that the strongest one removes on the holdout by itself.
     """
     expected = definition.features_of(holdout.columns)
     features = features_seen_by(model, expected)
-    looked_at = [name for name in features if name in holdout.columns and name in training.columns]
+    tested = [name for name in features if name in holdout.columns and name in training.columns]
     rows = training.sample(min(MOST_ROWS, len(training)), random_state=definition.training.seed)
-    strengths = {name: _strength(definition, rows, holdout, name, metric) for name in looked_at}
+    strengths = {name: _strength(definition, rows, holdout, name, metric) for name in tested}
     strongest = max(strengths, key=lambda name: strengths[name], default=None)
     strength = None if strongest is None else strengths[strongest]
     return Inputs(tuple(features), tuple(expected), strongest, strength)
 
 
 def check_inputs(found: Inputs) -> Reason:
-    """Asks for a model that was fitted on the project's features, all of them and no others.
+    """Requires a model that was fitted on exactly the project's features.
 
     Args:
-        found: Both.
+        found: The features of the model and of the project.
 
     Returns:
-        The reason; its value is how many columns are missing or too many.
+        The reason; its value is the number of missing and additional features.
     """
     extra = [name for name in found.features if name not in found.expected]
     missing = [name for name in found.expected if name not in found.features]
     told = [
-        *([f"{_listed(extra)} {_is(extra)} no feature of the project"] if extra else []),
-        *([f"it does not look at {_listed(missing)}"] if missing else []),
+        *([f"{_listed(extra)} {_is(extra)} not among the project's features"] if extra else []),
+        *([f"it does not use {_listed(missing)}"] if missing else []),
     ]
-    fine = f"it was fitted on the project's {len(found.expected)} features"
+    fine = f"it was fitted on exactly the project's {len(found.expected)} features"
     return Reason("inputs", not told, float(len(extra) + len(missing)), 0.0, "; ".join(told) or fine)
 
 
 def check_forbidden_features(found: Inputs, policy: GatePolicy) -> Reason:
-    """Asks for a model that looks at nothing it must not see.
+    """Requires a model without forbidden features.
 
     Args:
         found: The features.
         policy: For the names and patterns that are forbidden.
 
     Returns:
-        The reason; its value is how many forbidden features there are.
+        The reason; its value is the number of forbidden features.
     """
     hit = [name for name in found.features if any(fnmatchcase(name, pattern) for pattern in policy.forbidden)]
-    fine = "none of its features is forbidden" if policy.forbidden else "no feature is forbidden"
-    sentence = f"it looks at {_listed(hit)}, which gate.forbidden names" if hit else fine
+    fine = "none of its features is forbidden" if policy.forbidden else "gate.forbidden is empty"
+    sentence = f"it uses {_listed(hit)}, which gate.forbidden excludes" if hit else fine
     return Reason("forbidden_features", not hit, float(len(hit)), 0.0, sentence)
 
 
 def check_leakage(found: Inputs, policy: GatePolicy) -> Reason:
-    """Suspects a feature that alone predicts nearly perfectly of holding the label.
+    """Rejects a challenger with a feature that predicts so well by itself that it probably contains the label.
 
     Args:
         found: The strongest feature.
-        policy: For the share of the loss it may remove.
+        policy: For the share of the loss that it may remove.
 
     Returns:
-        The reason.
+        The reason; its value is that share.
     """
     if found.strongest is None or found.strength is None:
-        return Reason("leakage", passed=True, value=None, limit=policy.leakage, sentence="no feature to look at alone")
-    measured = f"{found.strongest!r} alone removes {found.strength:.1%} of a trivial model's loss"
+        return Reason(
+            "leakage", passed=True, value=None, limit=policy.leakage, sentence="no feature was tested by itself"
+        )
+    measured = f"the feature {found.strongest!r} alone removes {found.strength:.1%} of a trivial model's loss"
     if policy.leakage is None:
         return Reason("leakage", passed=True, value=found.strength, limit=None, sentence=f"{measured}, no limit is set")
     passed = found.strength < policy.leakage
-    asked = (
-        f"from {policy.leakage:.1%} on it would be suspected to hold the label" if passed else "does it hold the label?"
-    )
-    return Reason("leakage", passed, found.strength, policy.leakage, f"{measured}, {asked}")
+    limit = f"{policy.leakage:.1%}"
+    compared = f"less than {limit}" if passed else f"{limit} or more: it probably contains the label"
+    return Reason("leakage", passed, found.strength, policy.leakage, f"{measured}, {compared}")
 
 
 def _strength(definition: Project, training: pd.DataFrame, holdout: pd.DataFrame, name: str, metric: str) -> float:
-    """Fits small models on one feature, and says which share of the trivial model's loss the better one removes."""
-    seen, asked = _places(training[name], holdout[name])
+    """Returns the share of the trivial model's loss that the better of some small models of one feature removes."""
+    seen, unseen = _ranks(training[name], holdout[name])
     truth, target = holdout[definition.target], training[definition.target]
-    least, lost = (
-        min(loss(metric, score(metric, predict_once(model.fit(seen, target), asked), truth)) for model in models)
-        for models in (_small(definition, len(training)), [baseline_model(definition.kind)])
+    remaining, baseline = (
+        min(loss(metric, score(metric, predict_once(model.fit(seen, target), unseen), truth)) for model in models)
+        for models in (_small_models(definition, len(training)), [baseline_model(definition.kind)])
     )
-    share = 1 - least / lost if lost > 0 else 0.0
+    share = 1 - remaining / baseline if baseline > 0 else 0.0
     return share if np.isfinite(share) else 0.0
 
 
-def _small(definition: Project, rows: int) -> list[BaseEstimator]:
-    """Gives a tree, which finds thresholds, and for numbers their neighbours' mean: steps are no match for a curve."""
+def _small_models(definition: Project, rows: int) -> list[BaseEstimator]:
+    """Returns a tree, which finds thresholds, and for regressions a nearest-neighbour model, which follows curves."""
     seed, bounds = definition.training.seed, {"max_leaf_nodes": TREE_LEAVES, "min_samples_leaf": LEAF_ROWS}
     if definition.kind == "classification":
         return [DecisionTreeClassifier(**bounds, random_state=seed)]
@@ -132,25 +133,25 @@ def _small(definition: Project, rows: int) -> list[BaseEstimator]:
     return [DecisionTreeRegressor(**bounds, random_state=seed), neighbours]
 
 
-def _places(training: pd.Series[Any], holdout: pd.Series[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Gives each value's place among those of the training rows: the same whatever the unit, infinite or huge."""
+def _ranks(training: pd.Series[Any], holdout: pd.Series[Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns each value's rank among the training values: the same in any unit, and finite for infinite values."""
     known = training.dropna()
     if types.is_numeric_dtype(known.dtype) or types.is_datetime64_any_dtype(known.dtype):
-        values = np.unique(_plain(known))
-        return _among(values, training), _among(values, holdout)
+        values = np.unique(_as_floats(known))
+        return _ranks_among(values, training), _ranks_among(values, holdout)
     texts = pd.Index(known.astype(str).unique()).sort_values()
-    seen, asked = (texts.get_indexer(pd.Index(column.astype(str))) for column in (training, holdout))
-    return pd.DataFrame({"place": seen}), pd.DataFrame({"place": asked})
+    seen, unseen = (texts.get_indexer(pd.Index(column.astype(str))) for column in (training, holdout))
+    return pd.DataFrame({"place": seen}), pd.DataFrame({"place": unseen})
 
 
-def _among(values: np.ndarray[Any, Any], column: pd.Series[Any]) -> pd.DataFrame:
-    """A value lies halfway through its own place, one between two of them on the border; a missing one before all."""
-    plain = _plain(column)
-    place = (np.searchsorted(values, plain, "left") + np.searchsorted(values, plain, "right")) / 2
+def _ranks_among(values: np.ndarray[Any, Any], column: pd.Series[Any]) -> pd.DataFrame:
+    """Returns mid-ranks: halfway through equal values, on the border between different ones, -1 for a missing value."""
+    floats = _as_floats(column)
+    place = (np.searchsorted(values, floats, "left") + np.searchsorted(values, floats, "right")) / 2
     return pd.DataFrame({"place": np.where(column.isna(), -1, place)})
 
 
-def _plain(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+def _as_floats(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     if types.is_datetime64_any_dtype(column.dtype):
         column = column.astype("int64")
     return column.to_numpy(dtype=float, na_value=np.nan)

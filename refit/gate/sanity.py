@@ -1,9 +1,4 @@
-"""Rules on what a challenger may know and be: it has not seen the holdout, and it is neither the champion nor older.
-
-Absolute rules: enough rows, and a score that may serve whoever the champion is.
-
-Whether a challenger's answers are sane as numbers: all there, within their range, and not all the same.
-"""
+"""Rules that need no statistical test: eligibility of the challenger, size of the holdout, floor, valid predictions."""
 
 from __future__ import annotations
 
@@ -22,13 +17,16 @@ from refit.project import Project
 from refit.records.verdicts import Reason, finite_or_none, format_score
 
 HOUR = timedelta(hours=1)
+NO_CHAMPION = "there is no champion to compare with"
+ROUNDING = 1e-9
+"""How far a probability may lie outside 0 to 1 because of rounding."""
 
 
 def check_unseen_rows(standing: Eligibility) -> Reason:
-    """Asks for a challenger, and a champion, that were trained before the holdout begins.
+    """Requires that challenger and champion were trained on rows before the holdout.
 
     Args:
-        standing: Until when both were trained, and where the holdout begins.
+        standing: The newest training rows of both, and the start of the holdout.
 
     Returns:
         The reason; its value is the hours between the newest training row and the holdout.
@@ -37,67 +35,65 @@ def check_unseen_rows(standing: Eligibility) -> Reason:
     passed = newest <= standing.holdout_from
     sentence = (
         f"trained on rows until {standing.trained_until:%Y-%m-%d %H:%M}, judged on rows from "
-        f"{standing.holdout_from:%Y-%m-%d %H:%M} on{'' if passed else ', some of which were seen in training'}"
+        f"{standing.holdout_from:%Y-%m-%d %H:%M} on{'' if passed else ', some of which were used for training'}"
     )
     return Reason("unseen_rows", passed, (standing.holdout_from - newest) / HOUR, 0.0, sentence)
 
 
 def check_newer_rows(standing: Eligibility) -> Reason:
-    """Asks for a challenger whose newest row is no older than the champion's: an old model need not come back by force.
+    """Requires a challenger whose newest training row is not older than the champion's.
 
     Args:
-        standing: Until when both were trained.
+        standing: The newest training rows of both.
 
     Returns:
-        The reason; its value is how many hours the challenger's newest row is newer.
+        The reason; its value is by how many hours the challenger's newest row is newer.
     """
     if standing.champion_until is None:
-        return Reason(
-            "newer_rows", passed=True, value=None, limit=0.0, sentence="there is no champion to be newer than"
-        )
+        return Reason("newer_rows", passed=True, value=None, limit=0.0, sentence=NO_CHAMPION)
     value = (standing.trained_until - standing.champion_until) / HOUR
     known = f"{standing.trained_until:%Y-%m-%d %H:%M}", f"{standing.champion_until:%Y-%m-%d %H:%M}"
     passed = value >= 0
-    compared = "no older than" if passed else "stale: older than"
-    sentence = f"its newest training row, of {known[0]}, is {compared} the champion's, of {known[1]}"
+    compared = "not older" if passed else "older"
+    sentence = f"its newest training row ({known[0]}) is {compared} than the champion's ({known[1]})"
     return Reason("newer_rows", passed, value, 0.0, sentence)
 
 
 def check_not_the_champion(standing: Eligibility) -> Reason:
-    """Asks for a challenger that differs from the champion in at least one answer.
+    """Requires at least one prediction that differs from the champion's.
 
     Args:
-        standing: Whether they do.
+        standing: Whether all predictions are identical.
 
     Returns:
         The reason.
     """
     if standing.champion_until is None:
-        sentence = "there is no champion that it could be"
+        sentence = NO_CHAMPION
     elif standing.same_answers:
-        sentence = "it answers exactly as the champion does on all rows: it is the champion, or as good as that"
+        sentence = "its predictions are identical to the champion's on every holdout row"
     else:
-        sentence = "it is another model than the champion: some answers differ"
+        sentence = "some of its predictions differ from the champion's"
     return Reason("not_the_champion", not standing.same_answers, None, None, sentence)
 
 
 def check_enough_rows(comparison: Comparison, policy: GatePolicy) -> Reason:
-    """Asks for a holdout large enough to conclude anything from.
+    """Requires a holdout with enough rows.
 
     Args:
         comparison: For its number of rows.
-        policy: For the fewest.
+        policy: For the lowest number allowed.
 
     Returns:
         The reason.
     """
     rows, limit = comparison.holdout.rows, policy.min_rows
-    sentence = f"judged on {rows:,} unseen rows, at least {limit:,} are asked for"
+    sentence = f"judged on {rows:,} unseen rows, at least {limit:,} are required"
     return Reason("enough_rows", rows >= limit, float(rows), float(limit), sentence)
 
 
 def check_floor(comparison: Comparison, policy: GatePolicy) -> Reason:
-    """Asks for a score that is a number, and at or above the floor where one is set.
+    """Requires a finite score, at or above the floor if one is set.
 
     Args:
         comparison: For the challenger's score.
@@ -109,70 +105,68 @@ def check_floor(comparison: Comparison, policy: GatePolicy) -> Reason:
     value, limit = comparison.challenger.value, policy.floor
     measured = f"{comparison.metric} is {format_score(value)}"
     if limit is None or not math.isfinite(value):
-        # A block with an infinite error is left out of the paired tests, so it has to fail here.
+        # Paired tests leave out a block with an infinite error, so it has to fail here.
         sentence = f"{measured}, and no floor is set" if limit is None else measured
         return Reason("floor", math.isfinite(value), finite_or_none(value), limit, sentence)
     passed = value >= limit
-    sentence = f"{measured}, {'at or above' if passed else 'not at or above'} the floor of {format_score(limit)}"
+    sentence = f"{measured}, {'at or above' if passed else 'below'} the floor of {format_score(limit)}"
     return Reason("floor", passed, finite_or_none(value), limit, sentence)
 
 
-ROUNDING = 1e-9
-"""How far a probability may lie outside 0 to 1 by the arithmetic."""
-
-
 def measure_predictions(definition: Project, predictions: Predictions, target: pd.Series[Any]) -> PredictionSanity:
-    """Counts the answers that are missing or out of range, and the different ones.
+    """Counts invalid, out-of-range and distinct predictions.
 
     Args:
         definition: The project, for its kind and range.
-        predictions: What the challenger says of the holdout; probabilities count where it gives them.
+        predictions: The challenger's predictions of the holdout; probabilities where it gives them.
         target: The target of the rows it was trained on, for the range of a regression.
 
     Returns:
-        The counts, in rows.
+        The counts of rows.
 
     Raises:
         ModelError: If the model cannot predict these rows.
     """
-    said = predictions.compute_raw(predictions.finest_method)
-    rows = said.reshape(len(said), -1)
-    low, high = _range(definition, predictions, target)
+    predicted = predictions.compute_raw(predictions.finest_method)
+    rows = predicted.reshape(len(predicted), -1)
+    low, high = _allowed_range(definition, predictions, target)
     if rows.dtype.kind not in "fiu":
         return PredictionSanity(len(rows), 0, 0, len(pd.unique(rows[:, 0])), low, high)
     whole = np.isfinite(rows).all(axis=1)
-    beyond = (rows < _or(low, -np.inf) - ROUNDING) | (rows > _or(high, np.inf) + ROUNDING)
+    beyond = (rows < _bound(low, -np.inf) - ROUNDING) | (rows > _bound(high, np.inf) + ROUNDING)
     outside = whole & beyond.any(axis=1)
     distinct = len(np.unique(rows[whole], axis=0))
     return PredictionSanity(len(rows), int((~whole).sum()), int(outside.sum()), distinct, low, high)
 
 
 def check_predictions(found: PredictionSanity) -> Reason:
-    """Asks for answers to all rows, within the range, of which at least two differ.
+    """Requires a finite prediction of every row, within the range, and at least two distinct ones.
 
     Args:
         found: The counts.
 
     Returns:
-        The reason; its value is the number of rows without a usable answer.
+        The reason for `answers`; its value is the number of rows without a valid prediction.
     """
     wrong = found.invalid + found.outside
     constant = found.distinct <= 1
     complaints = [
         *([f"{found.invalid:,} are NaN or infinite"] if found.invalid else []),
-        *([f"{found.outside:,} lie outside {found.low:.4g} to {found.high:.4g}"] if found.outside else []),
+        *([f"{found.outside:,} are outside {found.low:.4g} to {found.high:.4g}"] if found.outside else []),
         *(["all are the same"] if constant else []),
     ]
-    fine = f"all are numbers within their range, {found.distinct:,} different ones"
-    sentence = f"of {found.rows:,} answers, {', '.join(complaints) or fine}"
+    fine = f"all {found.rows:,} predictions are valid, with {found.distinct:,} distinct values"
+    sentence = f"of {found.rows:,} predictions, {', '.join(complaints)}" if complaints else fine
     return Reason("answers", not complaints, float(wrong), 0.0, sentence)
 
 
-def _or(end: float | None, none: float) -> float:
+def _bound(end: float | None, none: float) -> float:
     return none if end is None else end
 
 
-def _range(definition: Project, predictions: Predictions, target: pd.Series[Any]) -> tuple[float | None, float | None]:
+def _allowed_range(
+    definition: Project, predictions: Predictions, target: pd.Series[Any]
+) -> tuple[float | None, float | None]:
     if definition.kind == "classification":
         return (0.0, 1.0) if hasattr(predictions, "predict_proba") else (None, None)
     if definition.gate.prediction_range is not None:

@@ -6,7 +6,7 @@ Numbers as the reasons of a gate write them.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Reason:
     """What was measured; `None` where there was nothing to measure."""
     limit: float | None
     """What the value was held against; `None` where the rule has no number."""
-    sentence: str
-    """The same for people."""
+    sentence: str = field(compare=False)
+    """The same for people. It is not compared, since releases may word it differently."""
 
 
 @dataclass(frozen=True, slots=True)

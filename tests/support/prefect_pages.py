@@ -76,7 +76,7 @@ def approve(chromium: Browser, prefect: str, version: int) -> None:
     page.get_by_role("button", name="Resume").click()
     form = page.locator(".p-modal")
     expect(form.get_by_role("cell", name="enough_rows")).to_be_visible()
-    expect(form.get_by_text(re.compile("judged on [0-9,]+ unseen rows, at least 50 are asked for"))).to_be_attached()
+    expect(form.get_by_text(re.compile("judged on [0-9,]+ unseen rows, at least 50 are required"))).to_be_attached()
     # Prefect's lists in forms shut again at once, unless they are opened by their arrow or a key.
     form.locator(".p-select-button__icon").click()
     page.get_by_role("option", name="approve", exact=True).click()

@@ -9,6 +9,7 @@ from refit import GatePolicy, Window
 from refit.gate.decide import decide
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.records.references import SnapshotRef
+from refit.records.verdicts import Verdict
 
 CHECKS = ["enough_rows", "floor", "beats_baseline", "not_worse_than_champion"]
 
@@ -120,7 +121,7 @@ def test_too_few_pairs_are_no_proof():
     reason = last((*GOOD[:4], NAN), GOOD[:5])
     assert not reason.passed
     assert reason.limit is None
-    assert "defined in 4 blocks of time, and a paired test needs 5" in reason.sentence
+    assert "defined in only 4 blocks of time, and a paired test needs 5" in reason.sentence
 
 
 def test_a_metric_that_is_not_defined_promotes_nothing():
@@ -143,3 +144,10 @@ def test_a_stricter_significance_allows_more():
     pair = comparison([score + each - 0.014 for score, each in zip(GOOD, noise, strict=True)], GOOD)
     assert not decide(pair, GatePolicy(significance=0.05)).promote
     assert decide(pair, GatePolicy(significance=0.01)).promote
+
+
+def test_a_verdict_of_a_former_release_is_equal_in_other_words() -> None:
+    verdict = decide(comparison(GOOD, GOOD), GatePolicy())
+    former = Verdict(tuple(replace(reason, sentence="as a former release worded it") for reason in verdict.reasons))
+    assert former == verdict
+    assert Verdict((replace(verdict.reasons[0], passed=False), *verdict.reasons[1:])) != verdict

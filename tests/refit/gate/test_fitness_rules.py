@@ -71,7 +71,7 @@ def judged(said, training=(0.0, 10.0), probabilities=None, **policy):
     ("said", "value", "told"),
     [
         ([1.0, 2.0, np.nan, np.inf], 2, "2 are NaN or infinite"),
-        ([1.0, 2.0, 20.1, -10.1], 2, "2 lie outside -10 to 20"),
+        ([1.0, 2.0, 20.1, -10.1], 2, "2 are outside -10 to 20"),
         ([3.0, 3.0, 3.0, 3.0], 0, "all are the same"),
         ([np.nan] * 4, 4, "4 are NaN or infinite, all are the same"),
     ],
@@ -79,7 +79,7 @@ def judged(said, training=(0.0, 10.0), probabilities=None, **policy):
 def test_answers_that_are_not_sane(said, value, told):
     reason = judged(said)
     assert (reason.passed, reason.value, reason.limit) == (False, value, 0)
-    assert reason.sentence == f"of 4 answers, {told}"
+    assert reason.sentence == f"of 4 predictions, {told}"
 
 
 def test_answers_that_are_sane_and_a_range_that_the_project_sets():
@@ -148,7 +148,7 @@ def test_features_are_the_projects_and_none_is_forbidden():
     found = measure_inputs(definition, other, ROWS.assign(user_id=1), ROWS.assign(user_id=1), "r2")
     reason = check_inputs(found)
     assert (reason.passed, reason.value) == (False, 2)
-    assert reason.sentence == "'user_id' is no feature of the project; it does not look at 'town'"
+    assert reason.sentence == "'user_id' is not among the project's features; it does not use 'town'"
     assert not check_forbidden_features(found, GatePolicy(forbidden=("*_id",))).passed
     assert check_forbidden_features(found, GatePolicy(forbidden=("id_*",))).passed
     assert check_inputs(looked_at(ROWS)).passed
@@ -190,7 +190,7 @@ def test_small_groups_are_shown_and_not_judged_and_missing_is_one():
 def test_fairness_needs_its_column_and_two_classes():
     rows = pd.DataFrame({"x": [1.0, 2.0]})
     model = LogisticRegression().fit(rows, [0, 1])
-    with pytest.raises(ProjectError, match="names the column 'town', which is not among x"):
+    with pytest.raises(ProjectError, match="names the unknown column 'town': use one of x"):
         measure_fairness(FairnessPolicy(column="town"), Predictions(model, rows), pd.Series([0, 1]), rows)
     number = LinearRegression().fit(rows, [0, 1])
     with pytest.raises(ProjectError, match="two classes"):
@@ -228,7 +228,7 @@ def test_a_model_serves_as_it_was_judged():
     assert not check_parity(replace(SERVED, difference=2e-9)).passed
     assert not check_parity(replace(SERVED, difference=None)).passed
     refused = check_parity(replace(SERVED, cases=(Case("types", passed=False, sentence="it refuses: no"),)))
-    assert (refused.passed, refused.sentence) == (False, "in a fresh process types: it refuses: no")
+    assert (refused.passed, refused.sentence) == (False, "in a fresh process, types: it refuses: no")
     assert "the process died" in check_parity(replace(SERVED, fault="the process died")).sentence
 
 
@@ -242,4 +242,4 @@ def test_budgets_are_kept_or_none_is_set(rule, setting, value):
     assert (over.passed, over.value, over.limit) == (False, value, value * 0.9)
     free = rule(SERVED, Budgets(**{setting: None}))
     assert (free.passed, free.value, free.limit) == (True, value, None)
-    assert "no limit is set" in free.sentence
+    assert "no budget is set" in free.sentence

@@ -95,7 +95,7 @@ def test_a_known_case() -> None:
 def test_few_rows_tell_nothing() -> None:
     few = compare_paired(side(np.ones(49)), side(np.zeros(49)), 0.05, 50)
     assert (few.verdict, few.interval, few.challenger) == ("not yet known", None, -1.0)
-    assert "too few to tell" in few.sentence
+    assert "not enough data" in few.sentence
     nobody = compare_blocked(side(np.ones(0)), side(np.zeros(500)), 0.05, 50)
     assert (nobody.verdict, nobody.challenger, nobody.champion) == ("not yet known", None, 0.0)
     at_once = compare_paired(*(side(np.ones(400), moments=np.zeros(400)) for _ in range(2)), 0.05, 50)

@@ -39,11 +39,11 @@ def test_the_difference_that_is_named_is_what_would_be_rejected_plus_what_chance
     reason = judged(0.0, GatePolicy())
     shown = margin(NOISE, CHANGE_SHARE * 0.05) + margin(NOISE, 0.05)
     assert reason.passed
-    assert f"worse by {shown:.3g} would pass with a chance of 5%" in reason.sentence
+    assert f"worse by {shown:.3g} would pass with a probability of 5%" in reason.sentence
 
 
 def test_a_significance_is_written_as_it_is() -> None:
-    assert "a chance of 2.5%" in judged(0.0, GatePolicy(significance=0.025)).sentence
+    assert "a probability of 2.5%" in judged(0.0, GatePolicy(significance=0.025)).sentence
 
 
 @pytest.mark.parametrize(("difference", "passed"), [(0.0114, True), (0.0113, False)])
@@ -54,7 +54,7 @@ def test_with_a_difference_it_must_be_ruled_out(difference: float, passed: bool)
     assert (reason.check, reason.passed) == ("not_worse_than_champion", passed)
     assert reason.limit == pytest.approx(margin(NOISE, 0.05) - difference)
     assert f"worse by less than {difference}" in reason.sentence
-    assert "these rows can rule out 0.0113 at best" in reason.sentence
+    assert "these rows can rule out a difference of 0.0113 at best" in reason.sentence
 
 
 @pytest.mark.parametrize(("shift", "passed"), [(0.0, False), (0.012, False), (0.05, True), (-0.05, False)])
