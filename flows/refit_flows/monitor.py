@@ -80,7 +80,7 @@ def _monitored(
     if left:
         mark_killed()  # the slot that the killed run holds in Prefect would have the next one cancelled
     evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
-    publish_challenger(definition, until)
+    publish_challenger(definition, champion, until)
     rolled_back = (
         rollback_if_worse(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
     )

@@ -85,7 +85,7 @@ def retrain(
     with_project(log, project).info("retraining as of %s, %s", until.isoformat(timespec="minutes"), reason)
     asked = RetrainRequest("manual", reason, force, asked_by())
     with run_lock("retrain", project), retrain_slot(definition, asked, until, decision) as turn:
-        outcome = turn.outcome = _retrained(definition, until, now, _Asked(reason, force, decision))
+        outcome = turn.outcome = _retrained(definition, turn.champion, until, now, _Asked(reason, force, decision))
     tell_retrain(definition, outcome)
     return completed(outcome, retrained(outcome))
 
@@ -98,9 +98,11 @@ class _Asked(NamedTuple):
     decision: int | None
 
 
-def _retrained(definition: Project, until: datetime, now: datetime, asked: _Asked) -> RetrainOutcome:
+def _retrained(
+    definition: Project, serving: Champion | None, until: datetime, now: datetime, asked: _Asked
+) -> RetrainOutcome:
     started = time.monotonic()
-    champion = find_champion(definition)
+    champion = find_champion(definition, serving)
     if champion:
         renew_contract(definition, champion, now)
     ingestion = ingest(definition, until)

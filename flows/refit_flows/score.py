@@ -59,7 +59,7 @@ def score(
         champion = require_champion(definition)
         sought = select_rows(definition, champion, until, start=start, end=end, source=source)
         with_project(log, project).info("scoring %s with version %d", sought.source, champion.version)
-        shadow = find_shadow(definition)
+        shadow = find_shadow(definition, champion)
         done = score_rows(definition, sought, champion, shadow, now, run)
         outcome = ScoreOutcome(project, str(flow_run.id), sought, champion, shadow, done, time.monotonic() - started)
         publish_score(definition, outcome)

@@ -22,6 +22,7 @@ from refit_flows.score import score
 from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import join_waiting
 from refit_tasks.ingestion.label_join import join_labels
+from refit_tasks.ledger.generations import current_champion
 from refit_tasks.prediction.compare import compare_beside
 from refit_tasks.prediction.score_report import scored
 
@@ -149,7 +150,8 @@ def compare_versions(project: str, start: datetime | None, end: datetime | None)
     Raises:
         ProjectError: If there is no such project, or it has no key.
     """
-    found = compare_beside(find_project(project), datetime.now(UTC), start, end)
+    definition = find_project(project)
+    found = compare_beside(definition, current_champion(project), datetime.now(UTC), start, end)
     if found is None:
         return Result(
             {"project": project, "challenger": None}, [f"{project}: no challenger stands beside the champion"]

@@ -14,6 +14,7 @@ from refit.monitoring.decide import DecisionRecord
 from refit.monitoring.guards import remaining_budget
 from refit.project import Project
 from refit.records.ledger import Entry, from_payload
+from refit.records.references import Champion
 from refit_deployments.actions.champion import champion_facts
 from refit_deployments.output import Result
 from refit_tasks.catalog import choose_projects, find_project
@@ -47,24 +48,24 @@ def status(project: str | None) -> Result:
 
 def _state(definition: Project) -> dict[str, Any]:
     serving, verdict = current_champion(definition.name), latest(definition.name, "verdict")
-    waiting = [one.version for one in pending(definition.name)]
+    waiting = [one.version for one in pending(definition.name, serving)]
     until = scored_until(definition.name)
     return {
         "champion": champion_facts(serving) if serving else None,
         "last_verdict": {"id": verdict.id, "at": verdict.at.isoformat()} if verdict else None,
         "pending": waiting,
-        "challenger": _beside(definition) if waiting and definition.key else None,
+        "challenger": _beside(definition, serving) if waiting and definition.key else None,
         "scored_until": until.isoformat() if until else None,
         "quarantined": count_quarantined(definition),
         **_watch(definition),
     }
 
 
-def _beside(definition: Project) -> dict[str, Any] | None:
+def _beside(definition: Project, champion: Champion | None) -> dict[str, Any] | None:
     """How a challenger does beside the champion; what computes scores is only imported where there is one."""
     from refit_tasks.prediction.compare import compare_beside
 
-    found = compare_beside(definition, datetime.now(UTC))
+    found = compare_beside(definition, champion, datetime.now(UTC))
     if found is None:
         return None
     facts = found.as_json()

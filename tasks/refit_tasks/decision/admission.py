@@ -23,6 +23,7 @@ from refit.monitoring.decisions import Decision, Ending
 from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit.monitoring.label_maturity import window_length
 from refit.project import Project
+from refit.records.references import Champion
 from refit.results.flows import RetrainOutcome
 from refit.windows import Window
 from refit_tasks.decision.decide import RecordedDecision, decide_and_record, record_outcome
@@ -31,7 +32,7 @@ from refit_tasks.decision.lock import close_killed_retrain, holding, turn_file
 from refit_tasks.ledger.generations import current_champion, generation_of
 
 
-def require_open_decision(project: str, decision: int) -> int:
+def require_open_decision(project: str, decision: int, champion: Champion | None) -> int:
     """Makes sure that a number is a decision to retrain, about the champion that serves, and is carried out once.
 
     One about a former champion is recorded as refused: nothing was fitted for it, so that no budget is used up.
@@ -39,6 +40,7 @@ def require_open_decision(project: str, decision: int) -> int:
     Args:
         project: The project's name.
         decision: The number of its entry.
+        champion: The version that serves, if any.
 
     Returns:
         The same number.
@@ -48,12 +50,11 @@ def require_open_decision(project: str, decision: int) -> int:
     """
     attempts = read_history(project, datetime.now(UTC)).attempts
     attempt = next((one for one in reversed(attempts) if one.decision == decision), None)
-    serving = generation_of(current_champion(project))
     if attempt is None:
         why = f"entry {decision} of the ledger is no decision to retrain {project}"
     elif attempt.ending in ("promoted", "pending", "rejected"):
         why = f"decision {decision} of {project} was carried out already, its challenger was {attempt.ending}"
-    elif attempt.generation != serving:
+    elif attempt.generation != generation_of(champion):
         why = (
             f"decision {decision} of {project} was about champion generation {attempt.generation}, not the one serving"
         )
@@ -64,7 +65,9 @@ def require_open_decision(project: str, decision: int) -> int:
     raise RetrainRefused(f"{why}: leave the decision out to ask for a retrain of your own")
 
 
-def admit_request(definition: Project, request: RetrainRequest, as_of: datetime, token: str) -> int:
+def admit_request(
+    definition: Project, request: RetrainRequest, as_of: datetime, token: str, champion: Champion | None
+) -> int:
     """Asks the arbiter for a retrain that no decision has started.
 
     Args:
@@ -72,6 +75,7 @@ def admit_request(definition: Project, request: RetrainRequest, as_of: datetime,
         request: Who asks, and why.
         as_of: The instant the retrain looks from, UTC.
         token: The turn that was taken for it.
+        champion: The version that serves, if any.
 
     Returns:
         The ledger entry of the decision that it carries out.
@@ -80,10 +84,10 @@ def admit_request(definition: Project, request: RetrainRequest, as_of: datetime,
         RetrainRefused: If the arbiter says to wait.
     """
     recorded: RecordedDecision = decide_and_record.fn(
-        definition, _bare_evidence(definition, request, as_of), datetime.now(UTC), token
+        definition, _bare_evidence(definition, request, as_of, champion), datetime.now(UTC), token
     )
     if recorded.decision.action != "retrain":
-        if (left := _left_to_us(definition, recorded)) is not None:
+        if (left := _left_to_us(definition, recorded, champion)) is not None:
             return left
         held = [one.sentence for one in recorded.decision.findings[-4:] if one.fired]
         raise RetrainRefused(
@@ -93,7 +97,7 @@ def admit_request(definition: Project, request: RetrainRequest, as_of: datetime,
     return recorded.id
 
 
-def _left_to_us(definition: Project, recorded: RecordedDecision) -> int | None:
+def _left_to_us(definition: Project, recorded: RecordedDecision, champion: Champion | None) -> int | None:
     """Finds the decided retrain that this run has kept from starting, and so has to carry out in its place.
 
     A deployment that refuses when it is busy runs one retrain at a time: while this one runs no other can, and the one
@@ -103,7 +107,7 @@ def _left_to_us(definition: Project, recorded: RecordedDecision) -> int | None:
     if not deployment.id or definition.deployment.when_busy != "refuse" or not _fired(recorded.decision, "under_way"):
         return None
     waiting = [one for one in read_history(definition.name, datetime.now(UTC)).attempts if one.ending is None]
-    return require_open_decision(definition.name, waiting[-1].decision) if waiting else None
+    return require_open_decision(definition.name, waiting[-1].decision, champion) if waiting else None
 
 
 def _fired(decision: Decision, check: str) -> bool:
@@ -117,9 +121,10 @@ def _way_out(decision: Decision) -> str:
     )
 
 
-def _bare_evidence(definition: Project, request: RetrainRequest, as_of: datetime) -> Evidence:
+def _bare_evidence(
+    definition: Project, request: RetrainRequest, as_of: datetime, champion: Champion | None
+) -> Evidence:
     """What is known where nothing was measured: somebody asks."""
-    champion = current_champion(definition.name)
     length = window_length(definition.monitoring.window, champion.model.trained_on.window if champion else None)
     return Evidence(
         project=definition.name,
@@ -149,6 +154,8 @@ class Turn:
     project: str
     decision: int
     """The ledger entry that allowed it."""
+    champion: Champion | None
+    """The version that served when it began, by the ledger."""
     begun: float = field(default_factory=time.monotonic)
     outcome: RetrainOutcome | None = None
     """What the flow did; the flow sets it when it is done."""
@@ -178,13 +185,14 @@ def retrain_slot(
             raise RetrainRefused(
                 f"a retrain of {definition.name} is under way on this machine: wait until it has ended"
             )
+        champion = current_champion(definition.name)
         number = (
-            require_open_decision(definition.name, decision)
+            require_open_decision(definition.name, decision, champion)
             if decision
-            else admit_request(definition, request, as_of, token)
+            else admit_request(definition, request, as_of, token, champion)
         )
         turn_file(definition.name).write_text(f"{token} {number}")
-        turn = Turn(definition.name, number)
+        turn = Turn(definition.name, number, champion)
         try:
             yield turn
         except BaseException as error:

@@ -172,7 +172,8 @@ def close_killed_retrain(project: str) -> list[Attempt]:
     Raises:
         StateError: If the ledger cannot be read or written.
     """
-    dead, generation = _died_with(project, read_lock_owner(project)), generation_of(current_champion(project))
+    dead = _died_with(project, read_lock_owner(project))
+    generation = generation_of(current_champion(project)) if dead else 0
     failed = [one for one in dead if one.generation == generation]
     for one in dead:
         ended = RetrainRecord(

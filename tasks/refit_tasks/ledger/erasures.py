@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,18 +24,19 @@ class Missing:
     """The newest entry that says so."""
 
 
-def missing_from(ref: SnapshotRef) -> Missing | None:
+def missing_from(ref: SnapshotRef, erasures: Sequence[Entry] | None = None) -> Missing | None:
     """Finds out which rows on record are erased.
 
     Args:
         ref: The rows as they were recorded.
+        erasures: All entries of erasures of the project, the newest first; read from the ledger if left out.
 
     Returns:
         How many, and since when; `None` where all are there.
     """
     found = [
         (entry, shrunk)
-        for entry in reversed(entries(ref.project, "erasure", newest=EVERY))
+        for entry in reversed(entries(ref.project, "erasure", newest=EVERY) if erasures is None else erasures)
         for shrunk in erasure_of(entry).snapshots
         if shrunk.rows == ref
     ]

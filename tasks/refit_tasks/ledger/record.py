@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -15,8 +16,8 @@ from refit_tasks.ledger.transactions import (
     as_recorded,
     begins_after,
     broken_at,
+    find_entry,
     find_once,
-    only_entry,
 )
 
 EVERY = 1_000_000
@@ -54,7 +55,21 @@ def entry(number: int) -> Entry | None:
         The entry, or `None` where there is none.
     """
     with reading() as connection:
-        return only_entry(connection, select(ledger).where(ledger.c.id == number))
+        return find_entry(connection, number)
+
+
+def entries_of(numbers: Collection[int]) -> dict[int, Entry]:
+    """Finds entries by their ids, in one query.
+
+    Args:
+        numbers: The ids.
+
+    Returns:
+        From id to entry; those that there are.
+    """
+    query = select(ledger).where(ledger.c.id.in_(sorted(numbers)))
+    with reading() as connection:
+        return {row.id: as_entry(row) for row in connection.execute(query)}
 
 
 def entry_once(project: str, kind: EntryKind, once: str) -> Entry | None:

@@ -65,6 +65,19 @@ def find_once(connection: Connection, project: str, kind: EntryKind, once: str) 
     )
 
 
+def find_entry(connection: Connection, number: int) -> Entry | None:
+    """Finds an entry by its id, within a transaction that does more.
+
+    Args:
+        connection: From `refit_tasks.ledger.database`.
+        number: The id.
+
+    Returns:
+        The entry, or `None` where there is none.
+    """
+    return only_entry(connection, select(ledger).where(ledger.c.id == number))
+
+
 def newest_entry(connection: Connection, project: str, kind: EntryKind) -> Entry | None:
     """Finds a project's newest entry of a kind, within a transaction that does more.
 

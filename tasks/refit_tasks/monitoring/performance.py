@@ -39,7 +39,7 @@ from refit.records.references import Champion, SnapshotRef
 from refit.windows import BEGINNING, Window
 from refit_tasks.evaluation.evaluate import contender, in_time, scored_on
 from refit_tasks.ledger.generations import champion_of
-from refit_tasks.ledger.record import entries, entry, latest
+from refit_tasks.ledger.record import entries, entries_of, latest
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import fetch_model
@@ -101,9 +101,10 @@ def promoted_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
     Yields:
         The metric, and the champion's scores on rows it had not seen when it was judged.
     """
-    for promotion in entries(project, "promotion", newest=ALL):
-        verdict = entry(promotion.payload["verdict_id"])
-        if verdict is not None:
+    promoted = [made.payload["verdict_id"] for made in entries(project, "promotion", newest=ALL)]
+    verdicts = entries_of(set(promoted))
+    for number in promoted:
+        if verdict := verdicts.get(number):
             comparison = from_payload(Judgement, verdict.payload).comparison
             yield comparison.metric, comparison.challenger
 

@@ -33,7 +33,6 @@ from refit.modelling.scoring import primary_metric, score
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit.windows import Window
-from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entry
 from refit_tasks.prediction.labelled_predictions import Answered, read_answers, with_labels
 from refit_tasks.prefect_tasks import define_retry_task
@@ -49,12 +48,17 @@ log = logging.getLogger(__name__)
 
 
 def compare_beside(
-    definition: Project, as_of: datetime, start: datetime | None = None, end: datetime | None = None
+    definition: Project,
+    champion: Champion | None,
+    as_of: datetime,
+    start: datetime | None = None,
+    end: datetime | None = None,
 ) -> ComparisonReport | None:
     """Compares the challenger that waits with the champion, on the rows that they have answered.
 
     Args:
         definition: The project.
+        champion: The version that serves, if any.
         as_of: The instant looked from, UTC: labels of rows that are not mature by then do not count.
         start: The first answer that counts; by default all since the challenger was judged.
         end: Just after the last one; by default `as_of`.
@@ -65,7 +69,7 @@ def compare_beside(
     Raises:
         ProjectError: If the project has no key.
     """
-    champion, challenger = current_champion(definition.name), find_challenger(definition)
+    challenger = find_challenger(definition, champion) if champion else None
     if champion is None or challenger is None:
         return None
     if not definition.key:
@@ -154,17 +158,18 @@ ONE_LOOK = (
 
 
 @define_retry_task("compare the challenger of {definition.name}")
-def publish_challenger(definition: Project, as_of: datetime) -> ComparisonReport | None:
+def publish_challenger(definition: Project, champion: Champion | None, as_of: datetime) -> ComparisonReport | None:
     """Compares the challenger that waits with the champion, and shows it as an artifact of the flow run.
 
     Args:
         definition: The project.
+        champion: The version that serves, if any.
         as_of: The instant looked from, UTC.
 
     Returns:
         What was found; `None` where no version waits, or the project has no key by which labels find their answers.
     """
-    found = compare_beside(definition, as_of) if definition.key else None
+    found = compare_beside(definition, champion, as_of) if definition.key else None
     if found:
         key = artifact_key(definition.name, "challenger")
         create_markdown_artifact(challenger_markdown(found), key=key, description=plain(found.words, 600))

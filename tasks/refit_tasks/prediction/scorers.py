@@ -120,16 +120,17 @@ def require_champion(definition: Project) -> Champion:
 
 
 @define_retry_task("find the shadow of {definition.name}")
-def find_shadow(definition: Project) -> Challenger | None:
+def find_shadow(definition: Project, champion: Champion) -> Challenger | None:
     """Finds the version that answers beside the champion.
 
     Args:
         definition: The project.
+        champion: The version that serves.
 
     Returns:
         The newest one that waits for approval; `None` where none does, or the project's policy is off.
     """
-    challenger = find_challenger(definition)
+    challenger = find_challenger(definition, champion)
     if challenger:
         with_project(log, definition.name).info("version %d shadows", challenger.version)
     return challenger

@@ -25,14 +25,14 @@ from refit_tasks.presentation.markdown import artifact_key, plain
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import check_approval
 from refit_tasks.promotion.rollback import roll_back
-from refit_tasks.registry.alias import Moved, follow_ledger, moved_alias, note_settled
+from refit_tasks.registry.alias import AliasState, follow_ledger, note_settled, read_alias
 from refit_tasks.registry.challengers import judgement_of, verdict_of_version
 
 log = logging.getLogger(__name__)
 
 
 @define_retry_task("find the champion of {definition.name}")
-def find_champion(definition: Project) -> Champion | None:
+def find_champion(definition: Project, known: Champion | None = None) -> Champion | None:
     """Finds the version that serves, and brings MLflow's alias and the ledger together again.
 
     Where a crash left the alias behind, it follows. Where a person has moved it, that is recorded, and the project's
@@ -41,6 +41,7 @@ def find_champion(definition: Project) -> Champion | None:
 
     Args:
         definition: The project.
+        known: The champion by the ledger, where it was read just before; read here if left out.
 
     Returns:
         The champion by the ledger, or `None` while there is none.
@@ -48,10 +49,13 @@ def find_champion(definition: Project) -> Champion | None:
     Raises:
         StateError: If the ledger cannot be read, or MLflow no longer has the champion's version.
     """
-    serving = current_champion(definition.name)
+    serving = known or current_champion(definition.name)
     if serving is None:
         return None
-    move = _settle_move(definition, datetime.now(UTC)) if moved_alias(definition.name, serving) else None
+    alias = read_alias(definition.name, serving)
+    if alias.follows:
+        return serving
+    move = _settle_move(definition, datetime.now(UTC)) if alias.moved else None
     champion = follow_ledger(definition.name)
     if champion and move:
         note_settled(definition.name, champion, move.id)
@@ -65,18 +69,18 @@ def _settle_move(definition: Project, at: datetime) -> Entry | None:
     """
     with writing() as connection:
         serving = newest_champion(connection, definition.name)
-        moved = moved_alias(definition.name, serving) if serving else None
-        if serving is None or moved is None:
+        alias = read_alias(definition.name, serving) if serving else None
+        if serving is None or alias is None or not alias.moved:
             return None
         before = newest_entry(connection, definition.name, "alias")
-        if before and before.id > moved.settled and _is_same(before, serving, moved):
+        if before and before.id > alias.settled and _is_same(before, serving, alias):
             return before  # a crash, or another process, stands between its record and the alias
-        adopted = definition.gate.moved_alias == "adopt" and _adopt(connection, serving, moved.found, at)
-        return _recorded(connection, serving, moved.found, "adopted" if adopted else "restored", at)
+        adopted = definition.gate.moved_alias == "adopt" and _adopt(connection, serving, alias.found, at)
+        return _recorded(connection, serving, alias.found, "adopted" if adopted else "restored", at)
 
 
-def _is_same(recorded: Entry, serving: Champion, moved: Moved) -> bool:
-    return (recorded.payload["found"], recorded.payload["generation"]) == (moved.found, serving.generation)
+def _is_same(recorded: Entry, serving: Champion, alias: AliasState) -> bool:
+    return (recorded.payload["found"], recorded.payload["generation"]) == (alias.found, serving.generation)
 
 
 def _recorded(connection: Connection, serving: Champion, found: int, action: str, at: datetime) -> Entry:

@@ -19,8 +19,7 @@ from refit_tasks.ledger.generations import (
     insert_generation,
     newest_champion,
 )
-from refit_tasks.ledger.record import entry
-from refit_tasks.ledger.transactions import find_once
+from refit_tasks.ledger.transactions import find_entry, find_once
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import follow_ledger
@@ -49,8 +48,9 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
         NotApproved: If the project asks for a person's approval, and there is none on record.
         StaleChampion: If another challenger has become champion since the comparison.
     """
-    project, judgement = challenger.model.project, _recorded_judgement(challenger)
+    project = challenger.model.project
     with writing() as connection:
+        judgement = _recorded_judgement(connection, challenger)
         serving = newest_champion(connection, project)
         champion = _promoted_already(connection, challenger, serving)
         if champion is None:
@@ -60,16 +60,16 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
             with_project(log, project).info(
                 "version %d is champion, generation %d", champion.version, champion.generation
             )
-    follow_ledger(project)
+    follow_ledger(project, champion)
     return champion
 
 
-def _recorded_judgement(challenger: Challenger) -> Judgement:
+def _recorded_judgement(connection: Connection, challenger: Challenger) -> Judgement:
     """Reads from the ledger, not from the caller, what the challenger was compared with."""
     name = f"version {challenger.version} of {challenger.model.project} cannot be promoted"
     if not challenger.verdict.promote:
         raise PromotionError(f"{name}: its verdict is to {challenger.verdict}; retrain on newer rows")
-    judged = entry(challenger.verdict_id)
+    judged = find_entry(connection, challenger.verdict_id)
     if judged is None or as_payload(recorded_challenger(judged)) != as_payload(challenger):
         raise PromotionError(f"{name}: ledger entry {challenger.verdict_id} does not record its verdict; retrain")
     return from_payload(Judgement, judged.payload)

@@ -58,10 +58,10 @@ def roll_back(
     try:
         champion = _settled(project, at, to, over, facts)
     except PromotionError:
-        if current_champion(project):
-            follow_ledger(project)  # a former rollback may have been killed before the alias followed
+        if serving := current_champion(project):
+            follow_ledger(project, serving)  # a former rollback may have been killed before the alias followed
         raise
-    follow_ledger(project)
+    follow_ledger(project, champion)
     return champion
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from refit.errors import StateError
 from refit.records.references import Champion
@@ -27,20 +28,36 @@ SETTLED = "refit.settled"
 """The tag of a version that names the ledger entry of the newest move of the alias that was put right."""
 
 
-class Moved(NamedTuple):
-    """An alias that a person has moved."""
+@dataclass(frozen=True, slots=True)
+class AliasState:
+    """Where MLflow's alias `champion` points, beside the version that serves by the ledger."""
 
+    expected: int
+    """The version that serves."""
     found: int
-    """The version it points to now; 0 where it was removed."""
+    """The version that the alias points to; 0 where there is none."""
+    noted: bool
+    """Whether the alias has been set for the generation that serves."""
     settled: int
-    """The ledger entry of the newest move that was put right before; 0 if there was none."""
+    """The ledger entry of the newest move of the alias that was put right; 0 if there was none."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether the alias is where the ledger wants it."""
+        return self.noted and self.found == self.expected
+
+    @property
+    def moved(self) -> bool:
+        """Whether a person has moved it."""
+        return self.noted and self.found != self.expected
 
 
-def follow_ledger(project: str) -> Champion | None:
+def follow_ledger(project: str, serving: Champion | None = None) -> Champion | None:
     """Points MLflow's alias `champion` to the ledger's newest generation, until no newer one came in between.
 
     Args:
         project: The project's name.
+        serving: The champion, where it was read just before; read from the ledger if left out.
 
     Returns:
         The champion that the alias points to, or `None` while there is none.
@@ -48,7 +65,7 @@ def follow_ledger(project: str) -> Champion | None:
     Raises:
         StateError: If MLflow no longer has the champion's version.
     """
-    client, serving = open_mlflow(), current_champion(project)
+    client, serving = open_mlflow(), serving or current_champion(project)
     while serving:
         aliased = aliased_version(client, project)
         if aliased is None or int(aliased.version) != serving.version:
@@ -62,22 +79,22 @@ def follow_ledger(project: str) -> Champion | None:
     return serving
 
 
-def moved_alias(project: str, serving: Champion) -> Moved | None:
-    """Tells whether a person has moved the alias.
+def read_alias(project: str, serving: Champion) -> AliasState:
+    """Looks where the alias points.
 
     Args:
         project: The project's name.
         serving: The champion by the ledger.
 
     Returns:
-        Where to; `None` where nobody has moved it.
+        What was found.
     """
     client = open_mlflow()
-    aliased, tags = aliased_version(client, project), _tags_of(client, project, serving.version)
+    aliased = aliased_version(client, project)
     found = int(aliased.version) if aliased else 0
-    if found == serving.version or tags.get(GENERATION) != str(serving.generation):
-        return None
-    return Moved(found, int(tags.get(SETTLED, 0)))
+    tags = aliased.tags if aliased and found == serving.version else _tags_of(client, project, serving.version)
+    noted = tags.get(GENERATION) == str(serving.generation)
+    return AliasState(serving.version, found, noted, int(tags.get(SETTLED, 0)))
 
 
 def note_settled(project: str, champion: Champion, entry_id: int) -> None:

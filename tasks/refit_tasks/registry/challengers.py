@@ -5,7 +5,7 @@ from __future__ import annotations
 from refit.gate.evaluations import Judgement
 from refit.project import Project
 from refit.records.ledger import Entry, from_payload
-from refit.records.references import Challenger
+from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import EVERY, entries, entry, entry_once
 
@@ -13,31 +13,33 @@ NEWEST = 100
 """Among so many verdicts the pending ones are looked for: an older one was compared with a champion long gone."""
 
 
-def find_challenger(definition: Project) -> Challenger | None:
+def find_challenger(definition: Project, champion: Champion | None = None) -> Challenger | None:
     """Finds the version that answers beside the champion, as the project's `ServingPolicy` says.
 
     Args:
         definition: The project.
+        champion: The version that serves; read from the ledger if left out.
 
     Returns:
         The newest one that waits for approval; `None` where none does, or the policy is off.
     """
     if definition.serving.challenger == "off":
         return None
-    return next(iter(pending(definition.name)), None)
+    return next(iter(pending(definition.name, champion)), None)
 
 
-def pending(project: str) -> list[Challenger]:
+def pending(project: str, champion: Champion | None = None) -> list[Challenger]:
     """Finds the challengers that wait for a person.
 
     Args:
         project: The project's name.
+        champion: The version that serves; read from the ledger if left out.
 
     Returns:
         Those that the gate found fit, whose policy asks for approval, which nobody has approved or refused, and whose
         champion still serves; the newest first.
     """
-    generation = generation_of(current_champion(project))
+    generation = generation_of(champion or current_champion(project))
     found = []
     for made in entries(project, "verdict", newest=NEWEST):
         judgement = from_payload(Judgement, made.payload)

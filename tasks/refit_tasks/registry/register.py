@@ -11,12 +11,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from refit.gate.evaluations import Judgement
 from refit.project import Project
 from refit.records.ledger import as_payload, from_payload
 from refit.records.references import Challenger, ModelRef
+from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import current_champion, generation_of
-from refit_tasks.ledger.record import entry_once, record
+from refit_tasks.ledger.record import entry_once
+from refit_tasks.ledger.transactions import append, find_once
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.presentation.summaries import verdict_in_short
 from refit_tasks.project_log import with_project
@@ -54,7 +58,9 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
     version = version_of(client, definition, judgement.serving) or create_version(client, definition, judgement)
     judgement = replace(judgement, recipe=recipe_of(judgement.serving))
     evidence = {"version": version, "promote": judgement.verdict.promote, **as_payload(judgement)}
-    judged = recorded_challenger(record(definition.name, "verdict", evidence, at, once=_once(definition, judgement)))
+    with writing() as connection:
+        once = _once(connection, judgement)
+        judged = recorded_challenger(append(connection, definition.name, "verdict", evidence, at, once))
     if judged.version != version:
         # Another process has registered its model of the same run key first.
         client.delete_model_version(definition.name, str(version))
@@ -122,10 +128,10 @@ def lost_promotion_race(challenger: Challenger) -> bool:
     return entry_once(challenger.model.project, "promotion", str(challenger.verdict_id)) is None
 
 
-def _once(definition: Project, judgement: Judgement) -> str:
+def _once(connection: Connection, judgement: Judgement) -> str:
     """Names the verdict: by its run key, and by the champion too where it lost a race and is compared once more."""
     key = judgement.model.run_key
-    first = entry_once(definition.name, "verdict", key)
+    first = find_once(connection, judgement.model.project, "verdict", key)
     if first is None or from_payload(Judgement, first.payload).generation == judgement.generation:
         return key
     return f"{key} over {judgement.generation}"
