@@ -193,7 +193,7 @@ def open_study(name: str, defaults: dict[str, Any]) -> Iterator[Study]:
     try:
         import optuna
     except ImportError as error:
-        raise ProjectError("training.tuning needs Optuna: run pip install 'refit[tune]', or leave it out") from error
+        raise ProjectError("training.tuning needs Optuna: run pip install 'refit-ml[tune]', or leave it out") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     database = Settings().home / "tuning.db"
     open_home(Settings())
