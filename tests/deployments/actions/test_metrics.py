@@ -37,4 +37,4 @@ def test_a_taken_port_is_one_sentence() -> None:
         run = refit("metrics", "--port", str(taken.getsockname()[1]))
     assert run.returncode == 1
     assert "cannot listen on" in run.stderr
-    assert "name another by --host and --port" in run.stderr
+    assert "choose another with --host and --port" in run.stderr

@@ -40,9 +40,9 @@ def test_who_lives_has_lost_nothing_and_who_ends_in_peace_leaves_nothing(home: P
     assert list((home / "serving").iterdir()) == []
 
 
-def test_a_place_that_cannot_be_is_a_sentence(home: Path) -> None:
-    home.mkdir()
-    (home / "serving").write_text("in the way")
+def test_a_place_that_cannot_be_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFIT_HOME", str(tmp_path))
+    (tmp_path / "serving").write_text("in the way")
     with pytest.raises(StateError, match="REFIT_HOME"):
         count_lost_rows()
     with pytest.raises(StateError, match="REFIT_HOME"):

@@ -102,7 +102,7 @@ def test_a_file_that_was_changed_or_a_setting_leaves_scikit_learn(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("REFIT_SERVING_FORM", "scikit-learn")
-        assert load_champion(champion).model.form is None
+        assert load_champion(champion).predictor.form is None
     form = recorded_form("parcels", champion.version)
     assert form is not None
     (file,) = Path(os.environ["REFIT_HOME"]).rglob(f"{form.sha256}.onnx")
@@ -112,7 +112,7 @@ def test_a_file_that_was_changed_or_a_setting_leaves_scikit_learn(
         tampered = load_champion(champion)
     finally:
         file.write_bytes(content)
-    assert tampered.model.form is None
+    assert tampered.predictor.form is None
     assert asked(tampered, depot.rows[FEATURES].head(2).to_dict("records")).predictions.shape == (2,)
 
 
