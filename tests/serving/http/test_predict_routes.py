@@ -68,6 +68,7 @@ def test_the_protocol_describes_the_model(server: Server) -> None:
     assert model["inputs"][0] == {"name": "weight", "datatype": "FP64", "shape": [-1]}
     assert [tensor["name"] for tensor in model["outputs"]] == ["prediction", "score"]
     assert server.get("/v2").json()["name"] == "refit"
+    assert server.get("/v2").json()["name"] == "refit"
     assert server.get("/v2/models/parcels/versions/1/ready").json()["ready"]
     assert server.get("/v2/models/parcels/versions/7/ready").status_code == 404
     assert server.get("/v2/health/live").json() == {"live": True}
