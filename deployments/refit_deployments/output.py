@@ -19,6 +19,9 @@ from refit_deployments.progress import Progress
 from refit_infra.json_logging import fault_line, lines_are_json
 from refit_infra.settings import Settings, settle
 
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Set, a child process imports nothing from the directory that it starts in, where a user's `queue.py` may lie."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -103,6 +106,7 @@ def command_output(as_json: bool, debug: bool, doing: str = "") -> Iterator[Outp
         output = Output(as_json, write, progress)
         try:
             settle(Settings())
+            os.environ.setdefault(SAFE_PATH, "1")
             join()
             if doing:
                 progress.start(doing)

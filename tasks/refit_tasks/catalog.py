@@ -150,6 +150,22 @@ def read_project(file: Path) -> Project:
     return bound(given if settings is None else _with_settings(given, settings))
 
 
+def defines(directory: Path, name: str) -> bool:
+    """Tells whether a file of a directory declares a project of some name; no file is run.
+
+    Args:
+        directory: Where project files lie, or anything else.
+        name: The project's name.
+
+    Returns:
+        False also where the directory cannot be read.
+    """
+    try:
+        return name in map(declared_name, project_files(directory))
+    except ProjectError:
+        return False
+
+
 def _with_settings(project: Project, settings: LibrarySettings) -> Project:
     from refit_tasks.project_code.library_settings import run_with
 
@@ -200,7 +216,10 @@ def _file(project: Project) -> Path:
 
 
 def _mentions(file: Path, name: str) -> bool:
-    text = file.read_text(errors="replace") if file.is_file() else ""
+    try:
+        text = file.read_text(errors="replace") if file.is_file() else ""
+    except OSError:
+        return False
     return f'"{name}"' in text or f"'{name}'" in text
 
 

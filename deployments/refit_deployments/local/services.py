@@ -23,6 +23,7 @@ from refit_deployments.local_instance import (
     signing_key,
     without_secrets,
 )
+from refit_deployments.output import SAFE_PATH
 from refit_deployments.prefect_server.plan import HEARTBEAT_SECONDS
 from refit_infra.loopback import is_loopback
 from refit_infra.secrets import SECRETS
@@ -35,7 +36,10 @@ WORKER = "worker"
 PREFECT_DATABASE = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 SERVERS = {PREFECT, PREFECT_DATABASE, MLFLOW, MLFLOW_SIGNING, "MLFLOW_BACKEND_STORE_URI"}
 """Secrets that are for servers alone; what a flow runs with may be printed by a project file."""
-PLACES = ("PREFECT_API_URL", "PREFECT_UI_URL", "PREFECT_SERVER_API_PORT", "REFIT_HOME", "REFIT_PROJECTS", "TMPDIR")
+PLACES = (
+    *("PREFECT_API_URL", "PREFECT_UI_URL", "PREFECT_SERVER_API_PORT", "REFIT_HOME", "REFIT_PROJECTS", "TMPDIR"),
+    SAFE_PATH,
+)
 """Settings that say where things are: what `refit up` has found goes before what the environment says."""
 
 
@@ -121,7 +125,8 @@ def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool], scra
     """
     settings, known_as = Settings(), WORKER if number == 1 else f"{WORKER}-{number}"
     name = f"refit-{socket.gethostname()}-{os.getpid()}" + known_as.removeprefix(WORKER)
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
+    command = [sys.executable, "-P", "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"]
+    command += ["--name", name]
     own = {
         "PREFECT_API_URL": api,
         "PREFECT_UI_URL": api.removesuffix("/api"),
@@ -133,6 +138,8 @@ def worker(api: str, pool: str, mlflow: str, online: Callable[[str], bool], scra
         "REFIT_PROJECTS": str(settings.projects),
         "REFIT_MLFLOW_URL": mlflow,
         "TMPDIR": scratch,
+        # For the worker alone: a flow of the user's own that it runs may import from the directory that it runs in.
+        SAFE_PATH: "",
     }
     child = Child(known_as, command, _with(own, set(SECRETS) - SERVERS), _log(known_as))
     return Service(child, f"work pool {pool}", lambda: online(name))

@@ -251,7 +251,7 @@ class Sandbox:
         # A process that was forked from one with a room shares its pipes, and must not use them.
         if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
             self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and words of ours
-                [sys.executable, "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-P", "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
             self._owner = os.getpid()
         return self._process
