@@ -9,7 +9,9 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -51,6 +53,9 @@ def code_state(definition: Project) -> CodeState:
     """
     if definition.file is None:
         return CodeState(UNKNOWN, None, UNKNOWN)
+    # An environment often lies inside a repository that ignores it: that holds none of the files installed there.
+    if _git(definition.file.parent, "check-ignore", "--quiet", str(definition.file)) is not None:
+        return CodeState(UNKNOWN, None, _file_hash(definition))
     commit = _git(definition.file.parent, "rev-parse", "HEAD")
     changes = _git(definition.file.parent, "status", "--porcelain")
     dirty = None if changes is None else bool(changes)
@@ -83,13 +88,21 @@ def lock_text() -> str:
     """Names every package that is installed, or should be.
 
     Returns:
-        The text of `uv.lock` at the root of the distribution where it is there, as in a clone; else the installed
-        packages with their versions, one a line, sorted.
+        The text of `uv.lock` in a checkout of Refit; where Refit is installed as a package, the installed packages
+        with their versions, one a line, sorted, by the names that a lock gives them.
     """
-    lock = Path(refit.__file__).parents[1] / "uv.lock"
-    if lock.is_file():
-        return lock.read_text(encoding="utf-8")
-    return "\n".join(sorted(f"{package.name}=={package.version}" for package in distributions())) + "\n"
+    root = Path(refit.__file__).parents[1]
+    if (root / "pyproject.toml").is_file() and (root / "uv.lock").is_file():
+        return (root / "uv.lock").read_text(encoding="utf-8")
+    # What lies in the current directory is not installed, and would make the same environment another one elsewhere.
+    path = [entry for entry in sys.path if entry and Path(entry) != Path.cwd()]
+    found = {f"{_normalized(package.name)}=={package.version}" for package in distributions(path=path)}
+    return "\n".join(sorted(found)) + "\n"
+
+
+def _normalized(name: str) -> str:
+    """A package's name as packaging tools compare it: `great_expectations` is `great-expectations`."""
+    return re.sub(r"[-_.]+", "-", str(name)).lower()
 
 
 def lock_hash() -> str:

@@ -70,6 +70,29 @@ def test_a_repository_without_a_commit_has_none(file: Path) -> None:
     assert (code_state(bikes(file)).commit, code_state(bikes(file)).dirty) == (UNKNOWN, True)
 
 
+def test_a_file_that_its_repository_ignores_has_no_commit(file: Path) -> None:
+    git(file.parent, "init", "--quiet")
+    (file.parent / ".gitignore").write_text("*.py\n")
+    git(file.parent, "add", ".")
+    git(file.parent, "commit", "--quiet", "-m", "first")
+    assert (code_state(bikes(file)).commit, code_state(bikes(file)).dirty) == (UNKNOWN, None)
+
+
+def test_an_installed_package_has_the_versions_beside_it_for_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    for place, name in ((tmp_path / "site", "great_expectations"), (here, "of_this_directory")):
+        told = place / f"{name}-1.2.dist-info"
+        told.mkdir(parents=True)
+        (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("sys.path", ["", str(here), str(tmp_path / "site"), str(tmp_path / "site")])
+    monkeypatch.setattr("refit.__file__", str(tmp_path / "site" / "refit" / "__init__.py"))
+    (tmp_path / "site" / "uv.lock").write_text("somebody's own")
+    assert lock_text.__wrapped__() == "great-expectations==1.2\n"
+
+
 def test_the_lock_names_every_package() -> None:
     assert "scikit-learn" in lock_text()
     assert len(lock_hash()) == 64
