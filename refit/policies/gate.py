@@ -1,6 +1,6 @@
-"""The policy of the gate, and the split of its error budget among the tests.
+"""The policy of the gate: what a challenger must show before it may serve.
 
-Each test gets a fixed share of `gate.significance`, so that all of them together keep it.
+How the gate's error budget is spent: each test gets a stated part, so that all together keep the promise.
 """
 
 from __future__ import annotations
@@ -17,91 +17,90 @@ Promotion = Literal["auto", "approve"]
 
 
 class Budgets(Policy):
-    """Limits on the cost of serving a model; `None` is no limit."""
+    """What a model may cost to serve; `None` asks for nothing."""
 
     latency_ms: float | None = Field(1_000.0, gt=0)
-    """The longest time to predict one row, as the median of several calls in a fresh process, in milliseconds."""
+    """The longest that one row may take, the median of several calls in a fresh process, in milliseconds."""
     size_mb: float | None = Field(500.0, gt=0)
-    """The largest size of the stored model on disk, in megabytes (10**6 bytes)."""
+    """The most that the stored model may take on disk, in units of a million bytes."""
     load_seconds: float | None = Field(30.0, gt=0)
-    """The longest time to load the model in a fresh process, in seconds."""
+    """The longest that loading the model may take in a fresh process, in seconds."""
 
 
 class FairnessPolicy(Policy):
-    """Limits on how differently groups of people are treated; for two classes."""
+    """How far groups of people may be treated differently; for two classes."""
 
     column: str = Field(min_length=1)
     """The sensitive column; it need not be a feature."""
     demographic_parity: float | None = Field(0.1, ge=0, le=1)
-    """The largest difference between groups in the share of rows predicted as the positive class, from 0 to 1."""
+    """The largest difference between groups in the share of rows that get the positive class."""
     equalized_odds: float | None = Field(0.1, ge=0, le=1)
-    """The largest difference between groups in the true positive rate or the false positive rate, from 0 to 1."""
+    """The largest difference between groups in the true positive rate, or in the false positive rate."""
     min_rows: int = Field(50, ge=1)
-    """The fewest holdout rows of a group; smaller groups are shown but not tested."""
+    """Groups with fewer rows in the holdout are shown and not judged."""
 
 
 class GatePolicy(Policy):
-    """The rules that a challenger must pass to serve; metrics are scikit-learn scorers, so higher is always better."""
+    """What a challenger must show before it may serve. Metrics are scikit-learn scorers: higher is better, always."""
 
     metric: str | None = None
     """The primary metric, the name of a scikit-learn scorer; by default `roc_auc` for two classes, `balanced_accuracy`
     for more, and `neg_mean_absolute_error` for regression."""
     floor: float | None = None
-    """The lowest value of the primary metric that may serve; `None` is no limit."""
+    """The lowest value of the primary metric that may serve; `None` asks for nothing."""
     significance: float = Field(0.05, gt=0, lt=0.5)
-    """The error budget: the chance that a challenger as good as the champion is rejected by any of the tests against it
-    (primary metric, slices, calibration), and the chance that a challenger that is worse by the smallest difference
-    that matters is promoted."""
+    """The error budget: the chance that a challenger which is as good as the champion is rejected by any of the tests
+    against it (primary metric, slices, calibration), and the chance that one is promoted which is worse by the smallest
+    difference that matters."""
     test: Literal["non_inferiority", "superiority"] = "non_inferiority"
-    """Whether the challenger must be shown not to be worse than the champion in the primary metric, or to be better.
-    Requiring every challenger to be better loses accuracy over many retrains."""
+    """What the primary metric is tested for against the champion: that the challenger is not worse, or that it is
+    better. To ask every challenger to be better loses accuracy over many retrains."""
     difference: float | None = Field(None, gt=0)
-    """The smallest difference of the primary metric that matters, in its unit. A challenger that is worse by it is
-    promoted with a chance of at most `significance`; an equal one is also rejected if the holdout is too small to rule
-    the difference out. By default the smallest difference that the holdout can show, so that few equal challengers are
-    rejected."""
+    """The smallest difference of the primary metric that matters, in its unit: a challenger that is worse by it is
+    promoted with a chance of `significance` at most; an equal one is rejected, too, where the holdout is too small to
+    rule the difference out. By default the smallest that the holdout can show, so that few equal ones are rejected."""
     cycles: int = Field(50, ge=1)
-    """The number of consecutive retrains over which the superiority test spends the error budget, in equal parts."""
+    """Over how many retrains in a row the error budget of the superiority test lasts: each spends an equal part."""
     calibration: float | None = Field(0.05, ge=0, le=1)
-    """The largest increase of the calibration error of probabilities over the champion's, if it is significant."""
+    """How much larger than the champion's the calibration error of probabilities may be, where it is significant."""
     calibration_limit: float | None = Field(None, ge=0, le=1)
-    """The largest calibration error that may serve; `None` is no limit."""
+    """The largest calibration error that may serve; `None` asks for nothing."""
     slices: tuple[str, ...] | None = None
-    """The columns whose values divide the holdout into slices; may include `time of day`. By default the features with
-    few categories, the missing values of all features, and the time of day; an empty tuple is no slices."""
+    """The columns whose values cut the holdout into slices, `time of day` among them; by default the features of few
+    categories, the missing values of all features, and the time of day; none where this is empty."""
     slice_rows: int = Field(200, ge=50)
-    """The fewest rows of a slice; smaller slices are not tested."""
+    """The fewest rows of a slice that is judged."""
     slice_loss: float = Field(0.1, ge=0)
-    """The largest rise of the loss in a slice, as a share of the champion's loss, if the rise is significant."""
+    """By which share of the champion's loss the loss in a slice may rise, where the rise is significant."""
     fairness: FairnessPolicy | None = None
     """Limits on how differently groups are treated; none by default."""
     budgets: Budgets = Budgets()
-    """Limits on the cost of serving the model."""
+    """What the model may cost to serve."""
     forbidden: tuple[str, ...] = ()
-    """Features that no model may use: names, or patterns such as `*_id`."""
+    """Features that no model may see: names, or patterns such as `*_id`."""
     leakage: float | None = Field(0.98, gt=0, le=1)
-    """A feature that alone removes this share of the baseline model's loss is suspected to contain the label."""
+    """A feature that alone removes this share of the trivial model's loss is suspected to hold the label."""
     prediction_range: tuple[float, float] | None = None
-    """The lowest and the highest number that a regression may predict; by default the range of the training target,
-    extended by its width on both sides."""
+    """The lowest and the highest number that a regression may predict; by default one width of the training target's
+    range below and above it."""
     promotion: Promotion = "auto"
-    """Whether a challenger that passes is promoted at once, or after a person's approval."""
+    """Whether a challenger that passes serves at once, or when a person has approved it."""
     environments: Mapping[Environment, Promotion] = {}
-    """`promotion` by environment (`REFIT_ENVIRONMENT`), such as `{"dev": "auto"}` if production requires approval."""
+    """What `promotion` is in an environment (`REFIT_ENVIRONMENT`), such as `{"dev": "auto"}` where production asks."""
     four_eyes: bool = False
-    """Whether a version must be approved by another person than the one who started its retrain. Schedules and monitors
-    are not persons, so anyone may approve their versions."""
+    """Whether somebody else has to approve a version than the person who asked for its retrain, as far as that one is
+    known: a schedule, or a monitor, is nobody."""
     moved_alias: Literal["restore", "adopt"] = "restore"
-    """What to do if a person has moved MLflow's alias `champion`: restore it, or make that version champion if a
+    """What to do where a person has moved MLflow's alias `champion`: put it back, or make that version champion if a
     verdict has allowed it. Both are recorded."""
     min_rows: int = Field(50, ge=10)
-    """The fewest holdout rows for a verdict."""
+    """The fewest holdout rows that a verdict may rest on."""
 
 
 CHANGE_SHARE = 0.6
-"""The share of `gate.significance` for the test against the champion by the primary metric."""
+"""The part of `gate.significance` for the test against the champion by the primary metric."""
 SLICES_SHARE = 0.25
-"""The share for all slices together; Holm's correction distributes it among them."""
+"""The part for all slices together; Holm's correction shares it out among them."""
 CALIBRATION_SHARE = 0.15
-"""The share for calibration. All shares sum to one (Bonferroni): an equal challenger is rejected by any of the tests
-with a chance of at most `gate.significance`."""
+"""The part for calibration. All parts sum to one (Bonferroni): an equal challenger is rejected by any of the tests
+with a chance of `gate.significance` at most."""

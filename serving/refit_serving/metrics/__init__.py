@@ -1,4 +1,4 @@
-"""Prometheus metrics of the server and of the ledger.
+"""What Prometheus reads.
 
 Does not belong here: what is measured for a decision (`refit_tasks.monitoring`).
 """

@@ -1,4 +1,4 @@
-"""Body formats (JSON, Arrow, tensors): requests to rows, predictions to responses; and the loaded model.
+"""Request bodies to rows and back, and the loaded model that predicts them.
 
 Does not belong here: routes (`refit_serving.http`).
 """

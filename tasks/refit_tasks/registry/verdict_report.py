@@ -7,7 +7,6 @@ from refit.project import Project
 from refit.records.references import Challenger, Ingestion, SnapshotRef
 from refit.records.verdicts import Verdict
 from refit_tasks.presentation.markdown import artifact_key, number, plain, sentences, table
-from refit_tasks.presentation.summaries import describe_succession
 from refit_tasks.runs.links import deciding_run, linked, model_links, publish_version_link, run_page
 
 LONGEST = 600
@@ -52,9 +51,9 @@ def headline(judgement: Judgement) -> str:
     Returns:
         One line of markdown: what the challenger is to take the place of, or which rules reject it.
     """
-    verdict = judgement.verdict
+    verdict, over = judgement.verdict, judgement.over
     if verdict.promote:
-        return f"promote {describe_succession(judgement.over)}"
+        return f"promote over version {over.version}" if over else "promote as the first champion"
     return "rejected: " + "; ".join(plain(reason.sentence, LONGEST) for reason in verdict.reasons if not reason.passed)
 
 
