@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from refit.errors import ProjectError
 from refit.policies.gate import GatePolicy
 from refit.policies.monitoring import MonitoringPolicy
 from refit.policies.training import (
@@ -149,3 +150,20 @@ class Project(BaseModel):
             return list(self.features)
         roles = {self.target, self.timestamp, *self.key, *self.pii}
         return [column for column in columns if column not in roles]
+
+
+def require_key(project: Project, purpose: str) -> None:
+    """Insists on a key.
+
+    Args:
+        project: The project.
+        purpose: What only the key tells, such as `whose a row is`.
+
+    Raises:
+        ProjectError: If the project has none.
+    """
+    if not project.key:
+        raise ProjectError(
+            f"{project.name} has no key, so nobody knows {purpose}: name the columns of one in the project file, as "
+            f"key=('id',)"
+        )

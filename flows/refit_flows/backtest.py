@@ -16,7 +16,7 @@ from refit_tasks.project_log import with_project
 from refit_tasks.runs.flow_runs import completed, fail_with_message
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.simulation.backtest import run_backtest
-from refit_tasks.simulation.backtest_report import headline, publish_backtest
+from refit_tasks.simulation.backtest_report import publish_backtest
 
 log = logging.getLogger(__name__)
 
@@ -47,4 +47,4 @@ def backtest(
     with run_lock("backtest", project):
         result = run_backtest(definition, policies or [], windows, until)
         publish_backtest(definition, result)
-    return completed(result, backtested(result, headline(result)))
+    return completed(result, backtested(result))

@@ -16,8 +16,9 @@ from refit_tasks.catalog import find_project
 from refit_tasks.notifications.messages import tell_failure
 from refit_tasks.prediction.input_rows import select_rows
 from refit_tasks.prediction.score import score_rows
-from refit_tasks.prediction.score_report import publish_score, scored
+from refit_tasks.prediction.score_report import publish_score
 from refit_tasks.prediction.scorers import find_shadow, require_champion
+from refit_tasks.presentation.summaries import summarize_score
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_source, skip_superseded_runs
 from refit_tasks.runs.liveness import run_lock
@@ -63,4 +64,4 @@ def score(
         done = score_rows(definition, sought, champion, shadow, now, run)
         outcome = ScoreOutcome(project, str(flow_run.id), sought, champion, shadow, done, time.monotonic() - started)
         publish_score(definition, outcome)
-    return completed(outcome, scored(outcome))
+    return completed(outcome, summarize_score(outcome))

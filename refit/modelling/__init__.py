@@ -1,4 +1,4 @@
-"""Preparation, predictions, scores, the training window, and small trial fits.
+"""Estimators and their scores: preparation, predictions, scoring, the training window, and trial fits.
 
-Does not belong here: the comparison of two models (`refit.gate`).
+Does not belong here: the comparison of two models (`refit.gate`), and requests from outside (`refit.inference`).
 """

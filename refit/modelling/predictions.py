@@ -1,4 +1,4 @@
-"""What a fitted model says of fixed rows, asked for once however often it is scored."""
+"""Predictions of a fitted model for fixed rows, computed once however often they are scored."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ Array = npt.NDArray[Any]
 _NUMBERS = "fiub"
 """The kinds of numpy types whose values can be subtracted."""
 BINARY = 2
-"""The number of classes of which one is the positive."""
+"""The number of classes of a binary classification, in which one class is the positive one."""
 
 ESTIMATOR_ERRORS = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
-"""What estimators raise, in fitting or predicting, when columns or values are not the ones that they know."""
+"""The errors that estimators raise in `fit` or `predict` if columns or values are not as expected."""
 
 
 def _delegate(method: str) -> property:
-    def answer(self: Predictions, rows: Array) -> Array:
+    def predict(self: Predictions, rows: Array) -> Array:
         return self.compute(method)[rows]
 
-    answer.__name__ = method
-    offered: property = available_if(lambda self: hasattr(self.model, method))(answer)
-    return offered
+    predict.__name__ = method
+    delegate: property = available_if(lambda self: hasattr(self.model, method))(predict)
+    return delegate
 
 
 class Predictions:
-    """A fitted model's answers for fixed rows; each kind of answer is computed when it is first asked for.
+    """A fitted model's predictions for fixed rows, each method's on first use.
 
-    To scikit-learn's scorers it is an estimator like the model, with row positions in the place of rows.
+    For scikit-learn's scorers it is an estimator like the model, with row positions in place of rows.
     """
 
     def __init__(self, model: BaseEstimator, X: pd.DataFrame) -> None:  # noqa: N803 - scikit-learn's name
         self.model = model
         self.rows = X
-        """The features, one row for each answer."""
-        self._said: dict[str, Array] = {}
-        self._answers: dict[str, Array] = {}
+        """The features, one row for each prediction."""
+        self._raw: dict[str, Array] = {}
+        self._checked_values: dict[str, Array] = {}
 
     predict = _delegate("predict")
     predict_proba = _delegate("predict_proba")
@@ -60,27 +60,27 @@ class Predictions:
 
     @property
     def labels(self) -> list[Any]:
-        """The model's classes as they are in the data, in the order of its probabilities; none for a regressor."""
+        """The model's classes as they are in the data, in the order of its probabilities; empty for a regressor."""
         return list(getattr(self.model, "classes_", []))
 
     @property
     def has_encoded_labels(self) -> bool:
-        """Whether scorers see the two classes as 0 and 1: `f1` and its like take the label 1 for the positive one."""
+        """Whether scorers get the two classes as 0 and 1: `f1` and others treat the label 1 as positive."""
         return len(self.labels) == BINARY and 1 not in self.labels
 
     @property
     def classes_(self) -> Array:
-        """The classes as scorers see them."""
+        """The classes as scorers get them."""
         return self.encode_labels(np.asarray(self.labels))
 
     def encode_labels(self, y: Array) -> Array:
-        """Turns labels into what scorers see.
+        """Encodes labels for scorers.
 
         Args:
-            y: Labels, also ones that the model does not know.
+            y: Labels, including ones that the model does not know.
 
         Returns:
-            The labels, coded where the classes are.
+            The labels; as numbers if the classes are encoded.
         """
         if not self.has_encoded_labels:
             return y
@@ -88,81 +88,81 @@ class Predictions:
         return np.asarray(pd.Index([*self.labels, *unknown], dtype=object).get_indexer(pd.Index(y, dtype=object)))
 
     def compute(self, method: str) -> Array:
-        """Gives the model's answers for all rows.
+        """Returns the model's predictions for all rows, as scorers get them.
 
         Args:
             method: `predict`, `predict_proba` or `decision_function`.
 
         Returns:
-            One answer per row.
+            One prediction per row.
 
         Raises:
-            ModelError: If the model cannot predict these rows, or predicts something that is not a number.
+            ModelError: If the model cannot predict these rows, or a prediction is NaN or infinite.
         """
-        if method not in self._answers:
-            self._answers[method] = self._checked(method)
-        return self._answers[method]
+        if method not in self._checked_values:
+            self._checked_values[method] = self._check(method)
+        return self._checked_values[method]
 
     @property
     def finest_method(self) -> Literal["predict_proba", "predict"]:
-        """What says most about each row: probabilities where the model gives them."""
+        """The method with the most detail per row: probabilities if the model has them."""
         return "predict_proba" if hasattr(self, "predict_proba") else "predict"
 
     def compute_raw(self, method: str) -> Array:
-        """Gives the model's answers for all rows as they are: NaN and infinite ones included, classes by their names.
+        """Returns the model's predictions for all rows unchanged, with NaN, infinities and original class labels.
 
         Args:
             method: `predict`, `predict_proba` or `decision_function`.
 
         Returns:
-            One answer per row.
+            One prediction per row.
 
         Raises:
             ModelError: If the model cannot predict these rows.
         """
-        if method not in self._said:
-            self._said[method] = self._ask(method)
-        return self._said[method]
+        if method not in self._raw:
+            self._raw[method] = self._call_model(method)
+        return self._raw[method]
 
-    def _ask(self, method: str) -> Array:
+    def _call_model(self, method: str) -> Array:
         try:
             return np.asarray(getattr(self.model, method)(self.rows))
         except ESTIMATOR_ERRORS as fault:
             raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
 
-    def _checked(self, method: str) -> Array:
+    def _check(self, method: str) -> Array:
         answers = self.compute_raw(method)
         if answers.dtype.kind == "f" and not np.isfinite(answers).all():
             wrong = (~np.isfinite(answers.reshape(len(answers), -1))).any(axis=1).sum()
             raise ModelError(
                 f"the model's {method} is NaN or infinite for {wrong:,} of {len(answers):,} rows: "
-                f"let the estimator impute missing values, or bound what it predicts"
+                f"let the estimator impute missing values, or clip its predictions"
             )
         return self.encode_labels(answers) if method == "predict" else answers
 
 
 def predict_once(model: BaseEstimator, X: pd.DataFrame) -> Predictions:  # noqa: N803 - scikit-learn's name
-    """Wraps a fitted model so that whatever a scorer asks of it is computed once for all rows.
+    """Wraps a fitted model so that each of its prediction methods runs at most once for all rows.
 
     Args:
         model: A fitted classifier or regressor.
         X: The rows to predict.
 
     Returns:
-        The predictions, made when the first score needs them.
+        The predictions, computed when a scorer needs them.
     """
     return Predictions(model, X)
 
 
 def max_abs_difference(one: Array, other: Array) -> float:
-    """Tells how far two answers to the same rows lie apart.
+    """Returns the largest absolute difference between two arrays of predictions for the same rows.
 
     Args:
         one: Numbers, or classes of any kind.
-        other: The same of another model, or of another process.
+        other: The predictions of another model, or of another process.
 
     Returns:
-        The largest difference of an answer; infinite where classes, or the number of answers, differ or one is NaN.
+        The largest difference; infinite if classes or shapes differ, or a value is NaN.
     """
     if one.shape != other.shape:
         return float("inf")
@@ -173,14 +173,14 @@ def max_abs_difference(one: Array, other: Array) -> float:
 
 
 def prediction_distance(one: Predictions, other: Predictions) -> float:
-    """Tells how far two models' answers to the same rows lie apart.
+    """Returns the largest absolute difference between two models' predictions for the same rows.
 
     Args:
-        one: What one says.
-        other: What the other says.
+        one: The predictions of one model.
+        other: The predictions of the other model.
 
     Returns:
-        As `apart`, of probabilities where both give them.
+        As `max_abs_difference`, of probabilities if both models have them.
     """
     method = one.finest_method if one.finest_method == other.finest_method else "predict"
     return max_abs_difference(one.compute_raw(method), other.compute_raw(method))

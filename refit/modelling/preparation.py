@@ -1,4 +1,4 @@
-"""What a frame and an estimator go through before a fit, and the trivial model that every challenger has to beat."""
+"""Preparation of rows and estimators for a fit, and the baseline model that every challenger has to beat."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from refit.project import Kind
 
 
 def select_features(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
-    """Picks the columns that an estimator sees.
+    """Selects the columns that an estimator is fitted on.
 
     Args:
         frame: Rows with all columns.
-        features: The columns to pick, in the order wanted.
+        features: The columns to select, in the required order.
 
     Returns:
         The rows with these columns.
 
     Raises:
-        ModelError: If a feature is not among the columns.
+        ModelError: If a feature is missing.
     """
     missing = [feature for feature in features if feature not in frame.columns]
     if missing:
         raise ModelError(
             f"feature {', '.join(map(repr, missing))} is not among the columns {', '.join(map(str, frame.columns))}: "
-            f"bring it back or, before a fit, take it out of the project's features"
+            f"return it from the load again or, before a fit, remove it from the project's features"
         )
     return frame.loc[:, list(features)]
 
 
 def features_seen_by(model: BaseEstimator, features: Sequence[str]) -> list[str]:
-    """Names the columns that a model was fitted on, which need not be what the project's features are by now.
+    """Returns the columns that a model was fitted on, which may differ from the project's current features.
 
     Args:
         model: A fitted estimator.
-        features: The project's features, for a model that does not tell.
+        features: The project's features, for a model without `feature_names_in_`.
 
     Returns:
         Their names, in the model's order.
@@ -51,21 +51,20 @@ def features_seen_by(model: BaseEstimator, features: Sequence[str]) -> list[str]
 
 
 def fill_empty_columns(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
-    """Gives training rows that a column without any value does not break.
+    """Fills columns without any value with a constant, so that they do not break a fit.
 
-    Some estimators raise on a column that is all missing, some guess its type wrong. It gets one constant value, which
-    carries no information either. Only for the rows of a fit: a column may be missing in the rows to predict and not
-    in these.
+    Some estimators fail on a column that is entirely missing, others infer a wrong type. A constant carries no
+    information either. Only for training rows: a column may be missing in the rows to predict and not in these.
 
     Args:
         frame: The training rows.
-        features: The columns the estimator sees.
+        features: The columns that the estimator is fitted on.
 
     Returns:
-        The features, in their order and, where they hold a value, with their dtypes.
+        The features, in their order; columns with a value keep their dtype.
 
     Raises:
-        ModelError: If a feature is not among the columns.
+        ModelError: If a feature is missing.
     """
     X = select_features(frame, features)  # noqa: N806 - scikit-learn's name
     empty = [str(name) for name in features if X[name].isna().all()]
@@ -90,7 +89,7 @@ def _constant_of(dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - pandas dtypes
 
 
 def set_seeds(estimator: BaseEstimator, seed: int) -> BaseEstimator:
-    """Seeds whatever an estimator draws at random, at any depth, where its author has not.
+    """Sets every `random_state` of an estimator that is unset, at any depth.
 
     Args:
         estimator: An unfitted estimator; it is changed in place.
@@ -108,10 +107,10 @@ def set_seeds(estimator: BaseEstimator, seed: int) -> BaseEstimator:
 
 
 def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], seed: int) -> BaseEstimator:  # noqa: N803
-    """Fits an estimator such that the same rows and seed give the same model.
+    """Fits an estimator so that the same rows and seed give the same model.
 
-    What has no parameter for a seed, a shuffled `KFold` inside a stack for one, draws from numpy's global generator:
-    that one is seeded for the time of the fit, and then left as it was.
+    Steps without a seed parameter, such as a shuffled `KFold` inside a stack, draw from numpy's global generator: it is
+    seeded for the fit and restored afterwards.
 
     Args:
         estimator: An unfitted estimator; it is changed in place.
@@ -131,13 +130,13 @@ def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], see
 
 
 def baseline_model(kind: Kind) -> BaseEstimator:
-    """Gives the model that looks at no feature.
+    """Returns the model that ignores all features.
 
     Args:
         kind: Whether the target is a class or a number.
 
     Returns:
-        An unfitted estimator that predicts the most frequent class, with the share of each class as its probability
-        (an AUC of 0.5), or the mean.
+        An unfitted estimator that predicts the mean, or the most frequent class with the share of each class as its
+        probability (an AUC of 0.5).
     """
     return DummyClassifier(strategy="prior") if kind == "classification" else DummyRegressor(strategy="mean")

@@ -1,6 +1,6 @@
-"""Scores of predictions that are made once: scikit-learn scorers, over all rows or over some of them.
+"""Scores of predictions by scikit-learn scorers, over all rows or some of them, and scores as losses.
 
-Scores as losses, for what needs a ratio: how much is lost, and which share of it a change would save.
+A loss is a score turned around so that ratios make sense: 0 is perfect, higher is worse.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ Positions = npt.NDArray[np.intp]
 
 
 def primary_metric(definition: Project, classes: Sized) -> str:
-    """Names the primary metric.
+    """Returns the name of the primary metric.
 
     Args:
         definition: The project.
-        classes: All distinct labels; only their number counts, and only in a classification.
+        classes: All distinct labels; only their number matters, and only for a classification.
 
     Returns:
-        The gate's metric, else `roc_auc` for two classes, `balanced_accuracy` for more, and
-        `neg_mean_absolute_error` for a regression.
+        The gate's metric, else `roc_auc` for two classes, `balanced_accuracy` for more, and `neg_mean_absolute_error`
+        for a regression.
 
     Raises:
-        ProjectError: If scikit-learn has no scorer of the gate's name.
+        ProjectError: If scikit-learn has no scorer with the name of the gate's metric.
     """
     metric = definition.gate.metric
     if metric is None and definition.kind == "regression":
@@ -46,7 +46,7 @@ def primary_metric(definition: Project, classes: Sized) -> str:
     if metric not in get_scorer_names():
         close = difflib.get_close_matches(metric, get_scorer_names(), 3, 0.4) or ["roc_auc", "neg_mean_absolute_error"]
         raise ProjectError(
-            f"gate.metric is {metric!r}, which is no scikit-learn scorer: use one such as {', '.join(close)}"
+            f"gate.metric is {metric!r}, which is not a scikit-learn scorer: use one such as {', '.join(close)}"
         )
     return metric
 
@@ -58,22 +58,22 @@ def score(
     rows: slice | Positions | None = None,
     weights: Array | None = None,
 ) -> float:
-    """Scores predictions as scikit-learn's scorer of that name scores the model itself.
+    """Scores predictions exactly as the scikit-learn scorer of that name scores the model.
 
-    Two classes of which none is 1 (text, say) are taken in sorted order: the second is the positive one.
+    Two classes of which none is 1, such as texts, are sorted: the second is the positive one.
 
     Args:
         metric: The scorer's name.
-        predictions: What the model says of all rows.
-        y: The true labels of all rows, none missing in those to score.
+        predictions: The model's predictions for all rows.
+        y: The true labels of all rows, none missing among the rows to score.
         rows: The rows to score, by position; all by default.
-        weights: How much each of the rows to score counts; all the same by default.
+        weights: The weight of each row to score; equal by default.
 
     Returns:
-        The score, higher is better; NaN where these rows allow none, as when they hold one class only.
+        The score, higher is better; NaN if it is undefined on these rows, as when they contain one class only.
 
     Raises:
-        ModelError: If the model cannot predict, or offers nothing that the metric can be computed from.
+        ModelError: If the model cannot predict, or lacks the method that the metric needs.
     """
     positions = np.arange(len(predictions))[slice(None) if rows is None else rows]
     weighting = {} if weights is None else {"sample_weight": weights}
@@ -83,7 +83,7 @@ def score(
         return math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("error", UndefinedMetricWarning)
-        # The mean recall over the classes that are there is what is wanted of a block without a rare class.
+        # For a block without a rare class, the mean recall over the present classes is the right score.
         warnings.filterwarnings("ignore", "y_pred contains classes not in y_true", UserWarning)
         try:
             return float(get_scorer(metric)(predictions, positions, predictions.encode_labels(truth), **weighting))
@@ -94,19 +94,19 @@ def score(
                 return math.nan
             raise ModelError(
                 f"{metric} cannot be computed for {type(predictions.model).__name__} ({fault}): "
-                f"set gate.metric to one that this estimator can serve"
+                f"set gate.metric to one that this estimator supports"
             ) from fault
 
 
 def loss(metric: str, score: float) -> float:
-    """Turns a scorer's value into what is lost against the best possible one.
+    """Converts a score to a loss.
 
     Args:
         metric: The scorer's name.
         score: Its value, higher is better.
 
     Returns:
-        The error itself for scorers of errors (`neg_...`), whose best is 0; else one minus the score. In the metric's
+        The error itself for error scorers (`neg_...`), whose best score is 0, else one minus the score. In the metric's
         unit; 0 is perfect.
 
     Example:

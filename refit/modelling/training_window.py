@@ -1,4 +1,4 @@
-"""Which rows to train on: how far back the training window reaches."""
+"""The choice of the training window: all history, a fixed span, or the best of several candidates."""
 
 from __future__ import annotations
 
@@ -18,51 +18,51 @@ from refit.project import Project
 from refit.windows import Window
 
 JUDGE_SHARE = 0.15
-"""The share of the training rows, the newest, that the candidates are judged on."""
+"""The share of the training rows, the newest, that candidates are scored on."""
 JUDGE_ROWS = 1_000
-"""The most rows they are judged on: rows that are judged on cannot be learned from, and after an abrupt change there
-are few of the new world."""
+"""The most rows that candidates are scored on: they cannot be trained on, and are scarce after an abrupt change."""
 FIT_ROWS = 4_000
 """The most rows that a candidate is fitted on."""
 HALVINGS = 6
-"""The candidates: all rows, and the newest half, quarter and so on, down to a 64th of them. After an abrupt change only
-the newest rows are worth anything, however long the history is."""
+"""The number of halvings: candidates are all rows, and the newest half, quarter and so on, down to a 64th of them.
+After an abrupt change only the newest rows are useful, however long the history is."""
 ERRORS = 2.0
-"""How many standard errors a shorter window must be better by: it ages faster, and the model is to serve for long."""
+"""The number of standard errors by which a shorter window must be better: it becomes outdated faster, and the model has
+to serve for long."""
 MIN_CANDIDATE_ROWS = 50
-"""A window of fewer rows does not show what a longer one is worth."""
+"""The fewest rows of a candidate; fewer cannot show the value of a longer window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A window that a small model was fitted on."""
+    """A window that a trial model was fitted on."""
 
     window: Window
     score: float | None
-    """The primary metric, averaged over blocks of the newest rows; `None` where there was no model or no score."""
+    """The primary metric, averaged over blocks of the newest rows; `None` if there was no model or no score."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowChoice:
-    """The window to train on, and why."""
+    """The chosen training window, and the candidates."""
 
     window: Window
     candidates: tuple[Candidate, ...] = ()
-    """From the longest to the shortest; none where there was nothing to choose from."""
+    """From the longest to the shortest; empty if there was no choice."""
 
 
 def choose_window(definition: Project, frame: pd.DataFrame) -> WindowChoice:
-    """Says which rows to train on, by the project's policy.
+    """Chooses the training window by the project's policy.
 
-    With `auto`, small models of the project's own estimator are fitted on windows of different length, each ending a
-    label delay before the newest rows, and judged on those. The chosen window reaches to the end of all rows.
+    With `auto`, trial models of the project's own estimator are fitted on windows of different lengths, each ending a
+    label delay before the newest rows, and scored on those. The chosen window extends to the end of all rows.
 
     Args:
         definition: The project.
-        frame: The rows that may be trained on, all labelled.
+        frame: The rows available for training, all labelled.
 
     Returns:
-        The window, and what each candidate scored.
+        The window, and the score of each candidate.
 
     Raises:
         ProjectError: If the gate's metric is unknown.
@@ -77,15 +77,15 @@ def choose_window(definition: Project, frame: pd.DataFrame) -> WindowChoice:
 
 
 def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_rows: int) -> list[Window]:
-    """Names the windows to choose from: all rows, and the newest half, quarter and so on of them.
+    """Lists the candidate windows: all rows, and the newest half, quarter and so on.
 
     Args:
         everything: The window of all rows.
         times: Event times of the rows that candidates can be fitted on, sorted.
-        min_rows: The fewest rows a candidate may have.
+        min_rows: The fewest rows of a candidate.
 
     Returns:
-        From the longest to the shortest, each with another start; all of them end where `everything` does.
+        From the longest to the shortest, with different starts and the end of `everything`.
     """
     counts = [len(times) >> halving for halving in range(1, HALVINGS + 1)]
     starts = [_instant(times.iloc[-count]) for count in counts if count >= min_rows]
@@ -93,7 +93,7 @@ def candidate_windows(everything: Window, times: pd.Series[pd.Timestamp], min_ro
 
 
 def choose_candidate(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -> int:
-    """Picks the longest window that is no more than some standard errors worse than the best.
+    """Picks the longest window that is at most some standard errors worse than the best.
 
     The standard error is that of the mean of paired block differences (the one-standard-error rule of Breiman et al.
     1984, Classification and Regression Trees, 3.4.3, with pairing, and with `ERRORS` of them).
@@ -104,7 +104,7 @@ def choose_candidate(scores: npt.NDArray[np.float64], least: int = MIN_BLOCKS) -
         least: The fewest blocks that a choice may rest on.
 
     Returns:
-        The row of the window to take; the first where there are too few blocks to tell.
+        The row of the chosen window; the first one if there are too few blocks.
 
     Example:
         >>> all_history = [0.5, 0.7, 0.6, 0.6, 0.5]

@@ -1,4 +1,4 @@
-"""Trials: small models of the project's own estimator, fitted on some rows and judged in blocks of time on others."""
+"""Trial fits: small models of the project's own estimator, scored in blocks of time on other rows."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from refit.modelling.scoring import score
 from refit.project import Project
 
 Scores = npt.NDArray[np.float64]
-"""One score per block; NaN where a block allows none."""
+"""One score per block; NaN if undefined on a block."""
 
 
 def sample_rows(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
-    """Draws rows at random, in their order.
+    """Draws a random sample of rows, in their order.
 
     Args:
         rows: Sorted rows.
-        most: How many at most.
+        most: The most rows of the sample.
         seed: The seed; the same rows and seed give the same sample.
 
     Returns:
-        All rows where they are few enough.
+        The sample; all rows if there are few enough.
     """
     if len(rows) <= most:
         return rows
@@ -39,19 +39,19 @@ def sample_rows(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
 
 
 def sample_paired(rows: pd.DataFrame, most: int, index: pd.Index[int], seed: int) -> pd.DataFrame:
-    """Draws rows at random such that two draws from parts of the same rows share as many as they can.
+    """Draws random samples that share as many rows as possible if taken from parts of the same rows.
 
-    Models that are fitted on such draws differ by what their parts hold, and less by the luck of the draw (common
-    random numbers).
+    Models fitted on such samples differ by the content of the parts, and less by the luck of the draw (common random
+    numbers).
 
     Args:
         rows: A part of the rows.
-        most: How many at most.
-        index: That of all rows: each of its labels has a rank, and the lowest of a part are drawn.
+        most: The most rows of the sample.
+        index: The index of all rows: each label has a rank, and the lowest ranks of a part are drawn.
         seed: The seed.
 
     Returns:
-        The drawn rows in their order; all rows where they are few enough.
+        The sample in its order; all rows if there are few enough.
     """
     if len(rows) <= most:
         return rows
@@ -61,7 +61,7 @@ def sample_paired(rows: pd.DataFrame, most: int, index: pd.Index[int], seed: int
 
 
 def fit_estimator(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
-    """Fits the project's estimator, seeded.
+    """Fits the project's estimator with its seed.
 
     Args:
         definition: The project.
@@ -71,7 +71,7 @@ def fit_estimator(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
         The fitted estimator.
 
     Raises:
-        ModelError: If a feature is not among the columns.
+        ModelError: If a feature is missing.
     """
     features = definition.features_of(rows.columns)
     return fit_seeded(
@@ -80,7 +80,7 @@ def fit_estimator(definition: Project, rows: pd.DataFrame) -> BaseEstimator:
 
 
 def score_trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Scores:
-    """Fits a model on some rows and scores it in blocks of others.
+    """Fits a model on some rows and scores it on blocks of others.
 
     Args:
         definition: The project.
@@ -89,8 +89,8 @@ def score_trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.
         judge: Labelled rows to score, sorted by event time.
 
     Returns:
-        One score per block of `refit.data.split.time_blocks`; all NaN if no model could be fitted. The retrain on
-        the chosen rows then reports what is wrong.
+        One score per block of `refit.data.split.time_blocks`; all NaN if no model could be fitted. The retrain on the
+        chosen rows then reports the error.
     """
     features, parts = definition.features_of(judge.columns), time_blocks(judge[definition.timestamp])
     if not len(rows) or (definition.kind == "classification" and rows[definition.target].nunique() == 1):

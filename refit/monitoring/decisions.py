@@ -46,9 +46,18 @@ class Decision:
             "reasons": [asdict(finding) for finding in self.findings],
         }
 
+    @property
+    def fired(self) -> tuple[Finding, ...]:
+        """The rules that fired."""
+        return tuple(finding for finding in self.findings if finding.fired)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the rules that fired say, a sentence each; empty where none did."""
+        return [finding.sentence for finding in self.fired]
+
     def __str__(self) -> str:
-        spoken = [finding.sentence for finding in self.findings if finding.fired] or ["nothing fired"]
-        return f"{self.action}: " + "; ".join(spoken)
+        return f"{self.action}: " + "; ".join(self.reasons or ["nothing fired"])
 
 
 Ending = Literal["promoted", "pending", "rejected", "failed", "refused"]

@@ -1,4 +1,4 @@
-"""What a project file may set.
+"""The policies of a project file.
 
-Does not belong here: what a policy leads to (`refit.gate`, `refit.monitoring`).
+Does not belong here: the rules that apply them (`refit.gate`, `refit.monitoring`).
 """

@@ -1,4 +1,4 @@
-"""Fixed thresholds in a project's own words, such as `psi > 0.2 on any of [temperature, wind]`."""
+"""Fixed drift thresholds as text, such as `psi > 0.2 on any of [temperature, wind]`: parsing and applying them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COLUMN_MEASURES: dict[str, Callable[[ColumnDrift], float | None]] = {
     "missing_change": lambda found: found.missing_change,
     "unseen": lambda found: found.unseen,
 }
-"""What a rule can ask of columns; one that a column does not have (`ks` of a category) keeps no rule."""
+"""The measures of a column; a column without the measure (`ks` of a category) meets no rule about it."""
 WHOLE_MEASURES = ("share", "domain_auc")
-"""What a rule can ask of the window as a whole."""
+"""The measures of the whole window."""
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -46,33 +46,33 @@ class DriftRule:
     """`>`, `>=`, `<` or `<=`."""
     limit: float
     scope: Literal["any", "all"] = "any"
-    """Whether one of the columns is enough, or all must pass the limit together."""
+    """Whether one of the columns is enough, or all must meet the rule."""
     columns: tuple[str, ...] = ()
-    """The columns looked at; none means all of them, predictions included."""
+    """The columns of the rule; empty for all of them, predictions included."""
 
     def is_met_by(self, value: float | None) -> bool:
-        """Tells whether a value passes the limit.
+        """Returns whether a value exceeds the threshold.
 
         Args:
-            value: What was measured; `None` passes nothing.
+            value: The measured value; `None` never meets a rule.
 
         Returns:
-            Whether it does.
+            Whether the rule is met.
         """
         return value is not None and _OPERATORS[self.relation](value, self.limit)
 
 
 def parse_rule(text: str) -> DriftRule:
-    """Reads a rule.
+    """Parses a drift rule.
 
     Args:
-        text: A measure, a relation, a number, and for a measure of columns which of them.
+        text: A measure, a relation and a number; for a measure of columns, also which columns.
 
     Returns:
         The rule.
 
     Raises:
-        ProjectError: If it is none, or its measure is unknown.
+        ProjectError: If the text is not a rule, or its measure is unknown.
 
     Example:
         >>> parse_rule("psi > 0.2 on any of [temperature, wind]").columns
@@ -81,37 +81,37 @@ def parse_rule(text: str) -> DriftRule:
     match = _FORM.fullmatch(text)
     if not match:
         raise ProjectError(
-            f"{text!r} is no drift rule: write a measure, a relation and a number, such as "
+            f"{text!r} is not a drift rule: write a measure, a relation and a number, such as "
             f"'psi > 0.2 on any of [a, b]', 'psi > 0.2 on all' or 'share > 0.5'"
         )
     measure, scope = match["measure"], match["scope"]
     if measure not in (*COLUMN_MEASURES, *WHOLE_MEASURES):
         known = ", ".join((*COLUMN_MEASURES, *WHOLE_MEASURES))
-        raise ProjectError(f"{text!r} asks for {measure!r}, which is not measured: use one of {known}")
+        raise ProjectError(f"{text!r} uses the unknown measure {measure!r}: use one of {known}")
     if measure in WHOLE_MEASURES and scope:
-        raise ProjectError(f"{text!r}: {measure} is of the whole window, so leave 'on {scope} ...' out")
+        raise ProjectError(f"{text!r}: {measure} is a measure of the whole window: remove 'on {scope} ...'")
     columns = tuple(name.strip() for name in (match["columns"] or "").split(",") if name.strip())
     if match["columns"] is not None and not columns:
-        raise ProjectError(f"{text!r} names no column: write some between the brackets, or leave 'of []' out")
+        raise ProjectError(f"{text!r} names no column: list some between the brackets, or remove 'of []'")
     return DriftRule(measure, match["operator"], float(match["limit"]), "all" if scope == "all" else "any", columns)
 
 
 def apply_rules(rules: Sequence[str], drift: Drift) -> Drift:
-    """Puts fixed thresholds in place of the calibrated alarm.
+    """Applies fixed thresholds in place of the calibrated alarm.
 
-    A rule on columns marks the columns that pass it. `share` is the share of columns that the other rules mark, or
-    the calibrated alarm where there are none; it marks those columns. `domain_auc` marks the columns together.
-    Nothing counts at once: persistence alone decides.
+    A rule on columns marks the columns that meet it. `share` is the share of columns that the other rules mark, or the
+    calibrated alarm if there are none; if it is met, those columns are marked. `domain_auc` marks the domain
+    classifier. Nothing is reported at once: persistence alone decides.
 
     Args:
         rules: The project's rules, any of which is enough.
-        drift: What the calibrated alarm found.
+        drift: The result of the calibrated alarm.
 
     Returns:
         The same numbers with other marks.
 
     Raises:
-        ProjectError: If a rule cannot be read, or names a column that was not compared.
+        ProjectError: If a rule cannot be parsed, or names a column that was not compared.
     """
     parsed = [parse_rule(text) for text in rules]
     found = (*drift.columns, *drift.scores)
@@ -132,14 +132,14 @@ def _find_columns(rule: DriftRule, found: Sequence[ColumnDrift]) -> set[str]:
     missing = [name for name in rule.columns if name not in {each.column for each in found}]
     if missing:
         known = ", ".join(each.column for each in found)
-        raise ProjectError(f"a drift rule names {missing[0]!r}, which is not compared: use one of {known}")
+        raise ProjectError(f"a drift rule names the column {missing[0]!r}, which is not compared: use one of {known}")
     asked = [each for each in found if not rule.columns or each.column in rule.columns]
     passed = {each.column for each in asked if rule.is_met_by(COLUMN_MEASURES[rule.measure](each))}
     return passed if rule.scope == "any" or len(passed) == len(asked) else set()
 
 
 def _apply_share_rules(shares: Sequence[DriftRule], drift: Drift, marked: set[str] | None) -> set[str]:
-    """Marks columns only if enough of them are; what column rules marked stays."""
+    """Marks columns only if a share rule is met; columns marked by column rules stay marked."""
     counted = {each.column for each in drift.columns if each.drifted} if marked is None else marked
     names = {each.column for each in drift.columns}
     share = len(counted & names) / len(names) if names else 0.0

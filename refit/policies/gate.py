@@ -1,6 +1,6 @@
-"""The policy of the gate: what a challenger must show before it may serve.
+"""The policy of the gate, and the split of its error budget among the tests.
 
-How the gate's error budget is spent: each test gets a stated part, so that all together keep the promise.
+Each test gets a fixed share of `gate.significance`, so that all of them together keep it.
 """
 
 from __future__ import annotations
@@ -17,90 +17,91 @@ Promotion = Literal["auto", "approve"]
 
 
 class Budgets(Policy):
-    """What a model may cost to serve; `None` asks for nothing."""
+    """Limits on the cost of serving a model; `None` is no limit."""
 
     latency_ms: float | None = Field(1_000.0, gt=0)
-    """The longest that one row may take, the median of several calls in a fresh process, in milliseconds."""
+    """The longest time to predict one row, as the median of several calls in a fresh process, in milliseconds."""
     size_mb: float | None = Field(500.0, gt=0)
-    """The most that the stored model may take on disk, in units of a million bytes."""
+    """The largest size of the stored model on disk, in megabytes (10**6 bytes)."""
     load_seconds: float | None = Field(30.0, gt=0)
-    """The longest that loading the model may take in a fresh process, in seconds."""
+    """The longest time to load the model in a fresh process, in seconds."""
 
 
 class FairnessPolicy(Policy):
-    """How far groups of people may be treated differently; for two classes."""
+    """Limits on how differently groups of people are treated; for two classes."""
 
     column: str = Field(min_length=1)
     """The sensitive column; it need not be a feature."""
     demographic_parity: float | None = Field(0.1, ge=0, le=1)
-    """The largest difference between groups in the share of rows that get the positive class."""
+    """The largest difference between groups in the share of rows predicted as the positive class, from 0 to 1."""
     equalized_odds: float | None = Field(0.1, ge=0, le=1)
-    """The largest difference between groups in the true positive rate, or in the false positive rate."""
+    """The largest difference between groups in the true positive rate or the false positive rate, from 0 to 1."""
     min_rows: int = Field(50, ge=1)
-    """Groups with fewer rows in the holdout are shown and not judged."""
+    """The fewest holdout rows of a group; smaller groups are shown but not tested."""
 
 
 class GatePolicy(Policy):
-    """What a challenger must show before it may serve. Metrics are scikit-learn scorers: higher is better, always."""
+    """The rules that a challenger must pass to serve; metrics are scikit-learn scorers, so higher is always better."""
 
     metric: str | None = None
     """The primary metric, the name of a scikit-learn scorer; by default `roc_auc` for two classes, `balanced_accuracy`
     for more, and `neg_mean_absolute_error` for regression."""
     floor: float | None = None
-    """The lowest value of the primary metric that may serve; `None` asks for nothing."""
+    """The lowest value of the primary metric that may serve; `None` is no limit."""
     significance: float = Field(0.05, gt=0, lt=0.5)
-    """The error budget: the chance that a challenger which is as good as the champion is rejected by any of the tests
-    against it (primary metric, slices, calibration), and the chance that one is promoted which is worse by the smallest
-    difference that matters."""
+    """The error budget: the chance that a challenger as good as the champion is rejected by any of the tests against it
+    (primary metric, slices, calibration), and the chance that a challenger that is worse by the smallest difference
+    that matters is promoted."""
     test: Literal["non_inferiority", "superiority"] = "non_inferiority"
-    """What the primary metric is tested for against the champion: that the challenger is not worse, or that it is
-    better. To ask every challenger to be better loses accuracy over many retrains."""
+    """Whether the challenger must be shown not to be worse than the champion in the primary metric, or to be better.
+    Requiring every challenger to be better loses accuracy over many retrains."""
     difference: float | None = Field(None, gt=0)
-    """The smallest difference of the primary metric that matters, in its unit: a challenger that is worse by it is
-    promoted with a chance of `significance` at most; an equal one is rejected, too, where the holdout is too small to
-    rule the difference out. By default the smallest that the holdout can show, so that few equal ones are rejected."""
+    """The smallest difference of the primary metric that matters, in its unit. A challenger that is worse by it is
+    promoted with a chance of at most `significance`; an equal one is also rejected if the holdout is too small to rule
+    the difference out. By default the smallest difference that the holdout can show, so that few equal challengers are
+    rejected."""
     cycles: int = Field(50, ge=1)
-    """Over how many retrains in a row the error budget of the superiority test lasts: each spends an equal part."""
+    """The number of consecutive retrains over which the superiority test spends the error budget, in equal parts."""
     calibration: float | None = Field(0.05, ge=0, le=1)
-    """How much larger than the champion's the calibration error of probabilities may be, where it is significant."""
+    """The largest increase of the calibration error of probabilities over the champion's, if it is significant."""
     calibration_limit: float | None = Field(None, ge=0, le=1)
-    """The largest calibration error that may serve; `None` asks for nothing."""
+    """The largest calibration error that may serve; `None` is no limit."""
     slices: tuple[str, ...] | None = None
-    """The columns whose values cut the holdout into slices, `time of day` among them; by default the features of few
-    categories, the missing values of all features, and the time of day; none where this is empty."""
+    """The columns whose values divide the holdout into slices; may include `time of day`. By default the features with
+    few categories, the missing values of all features, and the time of day; an empty tuple is no slices."""
     slice_rows: int = Field(200, ge=50)
-    """The fewest rows of a slice that is judged."""
+    """The fewest rows of a slice; smaller slices are not tested."""
     slice_loss: float = Field(0.1, ge=0)
-    """By which share of the champion's loss the loss in a slice may rise, where the rise is significant."""
+    """The largest rise of the loss in a slice, as a share of the champion's loss, if the rise is significant."""
     fairness: FairnessPolicy | None = None
     """Limits on how differently groups are treated; none by default."""
     budgets: Budgets = Budgets()
-    """What the model may cost to serve."""
+    """Limits on the cost of serving the model."""
     forbidden: tuple[str, ...] = ()
-    """Features that no model may see: names, or patterns such as `*_id`."""
+    """Features that no model may use: names, or patterns such as `*_id`."""
     leakage: float | None = Field(0.98, gt=0, le=1)
-    """A feature that alone removes this share of the trivial model's loss is suspected to hold the label."""
+    """A feature that alone removes this share of the baseline model's loss is suspected to contain the label."""
     prediction_range: tuple[float, float] | None = None
-    """The lowest and the highest number that a regression may predict; by default one width of the training target's
-    range below and above it."""
+    """The lowest and the highest number that a regression may predict; by default the range of the training target,
+    extended by its width on both sides."""
     promotion: Promotion = "auto"
-    """Whether a challenger that passes serves at once, or when a person has approved it."""
+    """Whether a challenger that passes is promoted at once, or after a person's approval."""
     environments: Mapping[Environment, Promotion] = {}
-    """What `promotion` is in an environment (`REFIT_ENVIRONMENT`), such as `{"dev": "auto"}` where production asks."""
+    """`promotion` by environment (`REFIT_ENVIRONMENT`), such as `{"dev": "auto"}` if production requires approval."""
     four_eyes: bool = False
-    """Whether somebody else has to approve a version than the person who asked for its retrain, as far as that one is
-    known: a schedule, or a monitor, is nobody."""
+    """Whether a version must be approved by another person than the one who started its retrain. Schedules and monitors
+    are not persons, so anyone may approve their versions."""
     moved_alias: Literal["restore", "adopt"] = "restore"
-    """What to do where a person has moved MLflow's alias `champion`: put it back, or make that version champion if a
+    """What to do if a person has moved MLflow's alias `champion`: restore it, or make that version champion if a
     verdict has allowed it. Both are recorded."""
     min_rows: int = Field(50, ge=10)
-    """The fewest holdout rows that a verdict may rest on."""
+    """The fewest holdout rows for a verdict."""
 
 
 CHANGE_SHARE = 0.6
-"""The part of `gate.significance` for the test against the champion by the primary metric."""
+"""The share of `gate.significance` for the test against the champion by the primary metric."""
 SLICES_SHARE = 0.25
-"""The part for all slices together; Holm's correction shares it out among them."""
+"""The share for all slices together; Holm's correction distributes it among them."""
 CALIBRATION_SHARE = 0.15
-"""The part for calibration. All parts sum to one (Bonferroni): an equal challenger is rejected by any of the tests
-with a chance of `gate.significance` at most."""
+"""The share for calibration. All shares sum to one (Bonferroni): an equal challenger is rejected by any of the tests
+with a chance of at most `gate.significance`."""

@@ -1,4 +1,4 @@
-"""The project's rules for decisions: what counts as drift, when a retrain pays, and how many are allowed."""
+"""The monitoring policy: when data counts as drifted, when a retrain pays off, and how many retrains are allowed."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from refit.policies.drift_rules import parse_rule
 from refit.policies.training import Policy
 
 TriggerAction = Literal["retrain", "alert", "nothing"]
-"""What follows when a trigger fires."""
+"""The action when a trigger fires."""
 
 
 class DriftPolicy(Policy):
-    """When the data counts as drifted: a change must be significant and large, and it must last."""
+    """The conditions for drift: a change must be significant, large and persistent."""
 
     significance: float = Field(0.01, gt=0, lt=0.5)
-    """The chance that a window without drift has any drifted column."""
+    """The chance of a false alarm for any column in a window without drift."""
     size: float = Field(0.02, ge=0)
     """The smallest excess PSI of a column that counts."""
     huge: float = Field(0.3, gt=0)
-    """The excess PSI that counts at once, without persistence."""
+    """The excess PSI that is reported at once, without persistence."""
     persistence: tuple[int, int] = (2, 2)
-    """`(k, n)`: drift is reported when the column drifted in k of the last n windows that do not overlap."""
+    """`(k, n)`: drift is reported if a column drifted in k of the last n windows that do not overlap."""
     min_rows: int = Field(200, ge=20)
-    """The fewest rows of a window that is compared at all."""
+    """The fewest rows of a window that is compared."""
     rules: tuple[str, ...] = ()
     """Fixed thresholds such as `psi > 0.2 on any of [temperature, wind]` in place of the calibrated alarm."""
     then: TriggerAction = "alert"
-    """Drift alone is a weak reason to retrain: it ranks, explains and asks for labels."""
+    """The action. Drift alone is a weak reason to retrain: it ranks and explains columns, and calls for labels."""
 
     @field_validator("rules")
     @classmethod
@@ -45,64 +45,66 @@ class DriftPolicy(Policy):
 
 
 class PerformancePolicy(Policy):
-    """When the realised score counts as dropped."""
+    """The conditions for a drop of the realised score."""
 
     significance: float = Field(0.01, gt=0, lt=0.5)
-    """The chance that a score which has not changed counts as dropped."""
+    """The chance that an unchanged score counts as dropped."""
     drop: float = Field(0.05, ge=0)
-    """The smallest growth of the loss that counts, as a share of the baseline's loss."""
+    """The smallest increase of the loss that counts, as a share of the baseline's loss."""
     min_coverage: float = Field(0.9, gt=0, le=1)
-    """The least share of a window's rows whose labels must be there; below it no score is given."""
+    """The smallest share of a window's rows with labels, from 0 to 1; below it no score is computed."""
     min_rows: int = Field(100, ge=10)
     """The fewest labelled rows of a window that is scored."""
     then: TriggerAction = "alert"
-    """A worse score does not say that a new model would be better; the probe does."""
+    """The action. A worse score does not show that a new model would be better; the probe does."""
 
 
 class ProbePolicy(Policy):
-    """When a fresh model would be better by enough: what triggers a retrain by default."""
+    """The conditions under which a new model would be better by enough: the default trigger of a retrain."""
 
     gain: float = Field(0.02, ge=0)
-    """The smallest gain that counts, as a share of the loss of the champion's small twin."""
+    """The smallest gain that counts, as a share of the loss of the champion's small counterpart."""
     certainty: float = Field(3.0, ge=0)
-    """How many standard errors over batch means the gain must exceed zero by; more where there are few batches."""
+    """The number of standard errors over batch means by which the gain must exceed zero; more if there are few batches.
+    """
     huge: float = Field(0.2, gt=0)
-    """The gain, as a share of that loss, for which half of that certainty is enough. So small a window that it shows a
-    gain of this size by chance cannot be certain of any."""
+    """The gain, as a share of that loss, for which half of that certainty is enough. A window so small that it shows
+    such a gain by chance cannot be certain of any."""
     rows: int = Field(20_000, ge=200)
     """The most rows that the probe's small models are fitted on."""
     growth: float | None = Field(3.0, gt=1)
-    """When the labelled rows have grown to so many times those that the champion was trained on, and to each further
-    power of it, larger models are fitted as well: small ones cannot show what more rows are worth. `None` is never."""
+    """If the labelled rows have grown by this factor since the champion was trained, and by each further power of it,
+    larger models are fitted as well: small ones cannot show the value of more rows. `None` is never."""
     price: float | None = Field(None, gt=0)
-    """What one retrain costs. With a price, gains add up from window to window until they have paid for it
-    (rent or buy). In units of the loss times windows, or in money where `price_per_error` is given."""
+    """The cost of one retrain. With a price, gains accumulate from window to window until they have paid for it (rent
+    or buy). In units of the loss times windows, or in money if `price_per_error` is set."""
     price_per_error: float | None = Field(None, gt=0)
-    """What one unit of loss costs for one row, in the money that `price` is in."""
+    """The cost of one unit of loss for one row, in the currency of `price`."""
     then: TriggerAction = "retrain"
+    """The action."""
 
 
 class WatchPolicy(Policy):
-    """How long the former champion goes on scoring after a promotion, and what follows if it was the better one."""
+    """How long the former champion is still scored after a promotion, and what follows if it was better."""
 
     significance: float = Field(0.05, gt=0, lt=0.5)
-    """The chance that a champion which is as good as the former one is found worse in the whole watch."""
+    """The chance that a champion as good as the former one is found worse during the whole watch."""
     looks: int = Field(4, ge=1)
-    """How often the two are compared: whenever another monitoring window has matured."""
+    """The number of comparisons: one whenever another monitoring window has matured."""
     min_rows: int = Field(100, ge=10)
-    """The fewest labelled rows that a comparison may rest on."""
+    """The fewest labelled rows of a comparison."""
     rollback: bool = True
-    """Whether a champion that is significantly worse is rolled back; else it is an alert."""
+    """Whether a champion that is significantly worse is rolled back; otherwise an alert is raised."""
 
 
 class BudgetPolicy(Policy):
-    """How much retraining is allowed; a person's `--force` goes beyond it."""
+    """Limits on the number and cost of retrains; a person's `--force` overrides them."""
 
     retrains: int = Field(6, ge=0)
     """The most retrains in a period."""
     burst: int = Field(2, ge=1)
-    """How many of them may follow each other closely; the others come back one by one, spread evenly over the period,
-    so that a quick start does not leave the rest of it without any."""
+    """The number of retrains that may follow each other closely; the others become available one by one, evenly over
+    the period, so that an early burst leaves some for the rest of it."""
     minutes: float | None = Field(None, gt=0)
     """The most minutes of retraining and probing in a period; `None` is no limit."""
     period: timedelta | None = Field(None, gt=timedelta(0))
@@ -110,21 +112,21 @@ class BudgetPolicy(Policy):
 
 
 class MonitoringPolicy(Policy):
-    """What the monitor watches and what it does about it. A part that is `None` is switched off."""
+    """What the monitor checks and what follows. A part that is `None` is switched off."""
 
     window: timedelta | None = Field(None, gt=timedelta(0))
-    """The span of event time that is judged; by default about a tenth of the champion's training window, in whole
-    weeks, days or hours, so that it holds whole cycles."""
+    """The length of the monitoring window; by default about a tenth of the champion's training window, in whole weeks,
+    days or hours, so that it contains whole cycles."""
     drift: DriftPolicy | None = DriftPolicy()
     performance: PerformancePolicy | None = PerformancePolicy()
     probe: ProbePolicy | None = ProbePolicy()
     watch: WatchPolicy | None = WatchPolicy()
     schedule: timedelta | None = Field(None, gt=timedelta(0))
-    """Retrain when the newest row the champion was trained on is older than this; `None` is never."""
+    """Retrain if the newest row that the champion was trained on is older than this; `None` is never."""
     new_rows: int | None = Field(None, ge=1)
-    """Retrain when so many rows have come in since those the champion was trained on; `None` is never."""
+    """Retrain if this many rows have arrived since those that the champion was trained on; `None` is never."""
     cooldown: timedelta | None = Field(None, ge=timedelta(0))
-    """The least time from one retrain to the next; one monitoring window by default. A person may come sooner."""
+    """The shortest time between two retrains; one monitoring window by default. A person may start one sooner."""
     budget: BudgetPolicy = BudgetPolicy()
     patience: timedelta = Field(timedelta(hours=1), gt=timedelta(0))
-    """How long a retrain that was started and has not ended counts as under way."""
+    """How long a started retrain that has not ended counts as running."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from refit.data.casting import cast_table, family_of
 from refit.errors import ProjectError
-from refit.project import Project
+from refit.project import Project, require_key
 from refit.records.references import SnapshotRef
 
 Keys: TypeAlias = Mapping[str, tuple[str, ...]]
@@ -69,11 +69,7 @@ def parse_keys(definition: Project, texts: Iterable[str]) -> Keys:
     Raises:
         ProjectError: If the project has no key, or a text names no column of it.
     """
-    if not definition.key:
-        raise ProjectError(
-            f"{definition.name} has no key, so nobody knows whose a row is: name the columns of one in the project "
-            f"file, as key=('id',)"
-        )
+    require_key(definition, "whose a row is")
     found: dict[str, tuple[str, ...]] = {}
     for text in texts:
         name, value = _pair(definition, text)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from refit.gate.evaluations import Judgement
-from refit.monitoring.decisions import Decision
+from refit.monitoring.decisions import Decision, Ending
 from refit.monitoring.evidence import Evidence, FormerComparison, Performance
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, Ingestion, SnapshotRef
@@ -45,6 +45,11 @@ class RetrainOutcome:
     def pending(self) -> bool:
         """Whether the challenger is fit to serve and waits for a person."""
         return self.challenger.verdict.promote and self.promotion is None
+
+    @property
+    def ending(self) -> Ending:
+        """How the retrain ended: `promoted`, `pending` or `rejected`."""
+        return "promoted" if self.promotion else "pending" if self.pending else "rejected"
 
     @property
     def generation(self) -> int:

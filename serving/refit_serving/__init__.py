@@ -1,7 +1,6 @@
-"""What does it say, over HTTP?
+"""HTTP server for the champions of Refit's projects: predictions, labels, health and metrics.
 
-Belongs here: the server that answers with the champion of each project and records what it was asked: its routes and
-the forms of their bodies, the threads that follow the ledger and write the log. Does not belong here: what
-rows and answers are (`refit/`), how a model is loaded or a prediction stored (`tasks/`), the command (`deployments/`).
-Nothing else imports it but `deployments/`.
+Belongs here: routes and body formats, API keys, the threads that follow the ledger, canary and shadow challengers, and
+the prediction log. Does not belong here: how rows are cast and predicted (`refit.inference`), how models are loaded and
+predictions stored (`refit_tasks`), the commands (`refit_deployments`). Only `refit_deployments` imports this package.
 """

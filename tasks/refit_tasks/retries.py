@@ -63,40 +63,40 @@ def retry_registry_write(is_race: Callable[[BaseException], bool]) -> Retrying:
 
 @dataclass(slots=True)
 class Backoff:
-    """What has failed in a loop that goes on meanwhile, and when it is tried again."""
+    """The backoff of a loop that goes on meanwhile, for one failed item at a time."""
 
     wait: wait_base
-    """How long it waits after each failure."""
-    about: int = 0
-    """Names what has failed; 0 if nothing has."""
+    """The wait after each failure of the same item in a row."""
+    key: int = 0
+    """The item that failed; 0 if none did."""
     failures: int = 0
-    """How often that has failed in a row."""
-    again_at: float = 0.0
-    """By the monotonic clock, in seconds."""
+    """How often the item has failed in a row."""
+    retry_at: float = 0.0
+    """When it may be tried again, in seconds of the monotonic clock."""
 
-    def holds(self, about: int) -> bool:
-        """Tells whether something has failed and its time has not come yet.
+    def is_waiting(self, key: int) -> bool:
+        """Tells whether an item has failed and must not be tried yet.
 
         Args:
-            about: What is to be tried.
+            key: The item.
 
         Returns:
             Whether it has to wait.
         """
-        return about == self.about and monotonic() < self.again_at
+        return key == self.key and monotonic() < self.retry_at
 
-    def begin(self, about: int) -> None:
-        """Notes that something has failed.
+    def fail(self, key: int) -> None:
+        """Notes a failure, and starts the wait.
 
         Args:
-            about: What; a second failure of the same waits longer.
+            key: The item that failed; a further failure of the same item waits longer.
         """
-        self.failures = self.failures + 1 if about == self.about else 1
-        self.about, self.again_at = about, monotonic() + wait_seconds(self.wait, self.failures)
+        self.failures = self.failures + 1 if key == self.key else 1
+        self.key, self.retry_at = key, monotonic() + wait_seconds(self.wait, self.failures)
 
-    def end(self) -> None:
-        """Notes that nothing has to wait any more."""
-        self.about = self.failures = 0
+    def reset(self) -> None:
+        """Forgets the failure."""
+        self.key = self.failures = 0
 
 
 def wait_seconds(wait: wait_base, failures: int) -> float:

@@ -57,7 +57,7 @@ def told(home: object) -> set[str]:
     """The names of all numbers that Refit tells, as Prometheus has them."""
     registry = CollectorRegistry()
     registry.register(LedgerCollector())
-    page = (generate_latest(registry) + Metrics().page()).decode()
+    page = (generate_latest(registry) + Metrics().render()).decode()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)$", page, re.MULTILINE))
     return {name + "_bucket" if kind == "histogram" else name for name, kind in kinds.items()}
 

@@ -82,7 +82,7 @@ def test_features_without_any_value_pass(projects: Path) -> None:
         ("return Ridge()", "return Ridge", "build", "build\\(\\) gives <class .*Ridge'>: it must give an unfitted"),
         ("return Ridge()", "return 1 / 0", "build", "line 25: ZeroDivisionError"),
         ("Ridge()", "Ridge(alpha=-1)", "fit", "sums.py: InvalidParameterError: .*alpha"),
-        ("load=load", 'load=load, gate=GatePolicy(metric="r3")', "metric", "'r3', which is no scikit-learn scorer"),
+        ("load=load", 'load=load, gate=GatePolicy(metric="r3")', "metric", "'r3', which is not a scikit-learn scorer"),
         ("load=load", 'load=load, gate=GatePolicy(metric="roc_auc")', "predict", "roc_auc"),
         ("Ridge()", "make_pipeline(FunctionTransformer(double), Ridge())", "store", "trusted_types=.*double"),
     ],

@@ -55,16 +55,16 @@ def test_a_write_to_the_registry_is_tried_once_more_and_only_after_a_race() -> N
 def test_what_fails_again_and_again_waits_twice_as_long_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("refit_tasks.retries.monotonic", lambda: now[0])
-    pause = Backoff(WRITE_WAIT)
-    assert not pause.holds(1)
+    backoff = Backoff(WRITE_WAIT)
+    assert not backoff.is_waiting(1)
     for seconds in (0.5, 1, 2, 4, 8, 16, 30, 30):
-        pause.begin(1)
-        assert pause.again_at - now[0] == seconds
-        assert (pause.holds(1), pause.holds(2)) == (True, False)
+        backoff.fail(1)
+        assert backoff.retry_at - now[0] == seconds
+        assert (backoff.is_waiting(1), backoff.is_waiting(2)) == (True, False)
         now[0] += seconds
-        assert not pause.holds(1)
-    pause.begin(2)  # something else has failed
-    assert pause.again_at - now[0] == 0.5
-    pause.end()
-    assert not pause.holds(2)
+        assert not backoff.is_waiting(1)
+    backoff.fail(2)  # something else has failed
+    assert backoff.retry_at - now[0] == 0.5
+    backoff.reset()
+    assert not backoff.is_waiting(2)
     assert wait_seconds(LOAD_WAIT, 10) == 60

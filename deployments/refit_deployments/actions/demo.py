@@ -77,8 +77,8 @@ def _begin(ingested: datetime | None, now: datetime) -> datetime:
 
 
 def _week(outcome: MonitorOutcome) -> list[str]:
-    fired = [finding.sentence for finding in outcome.decision.findings if finding.fired]
-    lines = [f"  {outcome.as_of:%Y-%m-%d}  {outcome.decision.action:8} {'; '.join(fired) or 'no trigger fired'}"]
+    because = "; ".join(outcome.decision.reasons) or "no trigger fired"
+    lines = [f"  {outcome.as_of:%Y-%m-%d}  {outcome.decision.action:8} {because}"]
     if outcome.retrain is None:
         return lines
     retrain, verdict = outcome.retrain, outcome.retrain.challenger.verdict

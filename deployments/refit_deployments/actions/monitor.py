@@ -14,7 +14,7 @@ from refit_deployments.actions.retrain import describe as describe_retrain
 from refit_deployments.output import Result
 from refit_flows.monitor import monitor
 from refit_tasks.catalog import find_project
-from refit_tasks.presentation.summaries import columns_by_size, drift_words, performance_words, probe_words
+from refit_tasks.presentation.measurements import columns_by_size, drift_words, performance_words, probe_words
 
 SHOWN = 5
 """The most drifted columns that are named one by one."""
@@ -59,14 +59,13 @@ def describe(outcome: MonitorOutcome) -> list[str]:
     """
     found, decision = outcome.evidence, outcome.decision
     serving = f"version {outcome.champion.version}" if outcome.champion else "no champion yet"
-    fired = [finding.sentence for finding in decision.findings if finding.fired]
     window = f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M}"
     same = ", nothing new since" if outcome.nothing_new else ""
     return [
         f"{found.project} as of {found.as_of:%Y-%m-%d %H:%M} UTC: {decision.action} "
         f"(decision {outcome.decision_id}{same})",
         f"  judged    {serving} on {found.rows:,} rows from {window}",
-        *(f"  because   {sentence}" for sentence in fired or ["no trigger fired"]),
+        *(f"  because   {sentence}" for sentence in decision.reasons or ["no trigger fired"]),
         *(f"  drift     {line}" for line in drift_lines(found.drift)),
         *(f"  score     {line}" for line in performance_words(found.performance)),
         *(f"  probe     {line}" for line in probe_words(found.probe)),

@@ -24,7 +24,7 @@ from refit_tasks.ingestion.label_inbox import join_waiting
 from refit_tasks.ingestion.label_join import join_labels
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.prediction.compare import compare_beside
-from refit_tasks.prediction.score_report import scored
+from refit_tasks.presentation.summaries import summarize_score
 
 
 def score_here(
@@ -72,7 +72,7 @@ def describe_score(outcome: ScoreOutcome) -> list[str]:
     done, window = outcome.scored, outcome.scored.span
     times = f", of {window.start:%Y-%m-%d %H:%M} until {window.end:%Y-%m-%d %H:%M} UTC" if window else ""
     return [
-        f"{outcome.project}: {scored(outcome)}",
+        f"{outcome.project}: {summarize_score(outcome)}",
         f"  rows      {done.rows_in:,} from {outcome.request.source}{times}; {done.quarantined:,} quarantined",
         f"  champion  {_counted(outcome.champion.version, done.champion)}",
         *([f"  shadow    {_counted(outcome.shadow.version, done.shadow)}"] if outcome.shadow and done.shadow else ()),

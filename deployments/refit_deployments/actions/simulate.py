@@ -17,9 +17,10 @@ from refit_flows.backtest import backtest
 from refit_tasks.catalog import find_project
 from refit_tasks.errors import save, writable
 from refit_tasks.ledger.generations import current_champion
+from refit_tasks.presentation.summaries import name_best_policy
 from refit_tasks.simulation.alarm_calibration import calibrate
 from refit_tasks.simulation.backtest import choose_presets
-from refit_tasks.simulation.backtest_report import NUMBERS, headline, history_words, meanings, numbers_of, policy_words
+from refit_tasks.simulation.backtest_report import NUMBERS, history_words, meanings, numbers_of, policy_words
 
 SHARP = 2.0
 """Pixels of the picture's file per pixel of a browser."""
@@ -74,7 +75,7 @@ def describe(result: BacktestResult) -> list[str]:
         "",
         *_list(policy_words(result)),
         "",
-        f"  {headline(result)} ({result.fits} fits, {result.seconds:.0f} s)",
+        f"  {name_best_policy(result)} ({result.fits} fits, {result.seconds:.0f} s)",
     ]
 
 

@@ -165,10 +165,10 @@ def serve_key(
 
 def _started(service: Service, address: str) -> Result:
     facts, lines = {}, [f"Refit answers at {address}. Ctrl-C stops it."]
-    for name, seat in service.follower.seats.items():
-        served = seat.served
-        facts[name] = {"version": served.version, "generation": served.generation} if served else None
-        lines.append(f"  {name}  " + (f"version {served.version}" if served else seat.trouble))
+    for name, slot in service.follower.slots.items():
+        model = slot.model
+        facts[name] = {"version": model.version, "generation": model.generation} if model else None
+        lines.append(f"  {name}  " + (f"version {model.version}" if model else slot.problem))
     return Result({"address": address, "projects": facts}, [*lines, f"  {address}/docs describes the addresses"])
 
 

@@ -1,8 +1,6 @@
-"""The application: its routes, how it refuses, and what begins and ends with it.
+"""The FastAPI application: its routers, health routes, error responses, and the `/docs` page.
 
-The page that describes the addresses to people: all of it is in the page, and nothing is loaded from elsewhere.
-
-Whether the server runs, whether it can answer, and what Prometheus asks for.
+The page is one self-contained file, unlike FastAPI's own, which load scripts from the internet.
 """
 
 from __future__ import annotations
@@ -31,75 +29,10 @@ log = logging.getLogger(__name__)
 
 _DEFAULT_DETAILS = ("Not Found", "Method Not Allowed")
 _SENTENCES = {
-    404: "there is no such address: the page at /docs lists all of them",
-    405: "this address is not asked like that: the page at /docs says how",
+    404: "there is no such path: /docs lists all of them",
+    405: "this method is not allowed for this path: /docs lists the methods of each",
 }
-_DESCRIPTION = "The champions of Refit's projects over HTTP."
-
-
-def make_app(service: Service) -> FastAPI:
-    """Makes the application.
-
-    Args:
-        service: Who answers; it is started before the first request and stopped after the last.
-
-    Returns:
-        The application.
-    """
-
-    @asynccontextmanager
-    async def running(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        service.stop()
-
-    # The pages that FastAPI has for people load scripts from elsewhere.
-    app = FastAPI(
-        title="Refit",
-        version=version("refit-ml"),
-        description=_DESCRIPTION,
-        lifespan=running,
-        docs_url=None,
-        redoc_url=None,
-    )
-    for routes in (make_prediction_routes, make_inference_routes, make_label_routes, make_health_routes):
-        app.include_router(routes(service))
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(render_page(app.openapi()))
-
-    _name_projects(app, sorted(service.follower.seats))
-    app.add_exception_handler(HTTPException, _handle_http_error)
-    app.add_exception_handler(RefitError, _handle_invalid_request)
-    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
-    app.add_exception_handler(Exception, _handle_fault)
-    return app
-
-
-def _name_projects(app: FastAPI, projects: list[str]) -> None:
-    """Says in the description, which FastAPI keeps once it is made, which names an address may hold."""
-    for operations in app.openapi()["paths"].values():
-        for operation in operations.values():
-            for parameter in operation.get("parameters", []):
-                if parameter["name"] == "name":
-                    parameter["schema"]["enum"] = projects
-
-
-def _handle_http_error(_request: Request, refused: Exception) -> JSONResponse:
-    assert isinstance(refused, HTTPException)  # noqa: S101 - it is registered for these
-    known = _SENTENCES.get(refused.status_code) if refused.detail in _DEFAULT_DETAILS else None
-    return JSONResponse({"error": known or refused.detail}, refused.status_code, refused.headers)
-
-
-def _handle_invalid_request(_request: Request, refused: Exception) -> JSONResponse:
-    return JSONResponse({"error": " ".join(str(refused).split())}, 422)
-
-
-def _handle_fault(request: Request, fault: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=fault)
-    return JSONResponse({"error": "the server failed: its log says why"}, 500)
-
-
+_DESCRIPTION = "Predictions of the champions of Refit's projects."
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #1c2733; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #d5dde5; }
@@ -108,23 +41,115 @@ b { display: inline-block; min-width: 3.5rem; color: #05647d; } summary { cursor
 """
 
 
+def make_app(service: Service) -> FastAPI:
+    """Makes the application.
+
+    Args:
+        service: The service that predicts. The caller starts it; the application stops it after the last request.
+
+    Returns:
+        The application.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.stop()
+
+    # FastAPI's own pages load scripts from the internet.
+    app = FastAPI(
+        title="Refit",
+        version=version("refit-ml"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for make_routes in (make_prediction_routes, make_inference_routes, make_label_routes, make_health_routes):
+        app.include_router(make_routes(service))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(render_page(app.openapi()))
+
+    _list_projects(app, sorted(service.follower.slots))
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(RefitError, _handle_invalid_request)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
+    app.add_exception_handler(Exception, _handle_fault)
+    return app
+
+
+def make_health_routes(service: Service) -> APIRouter:
+    """Makes the routes for health, readiness and metrics.
+
+    Args:
+        service: The service that predicts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """Check that the server is running."""
+        return {"status": "ok"}
+
+    @router.get("/readyz", responses={503: {"description": "A project has no model that serves."}})
+    async def readyz() -> JSONResponse:
+        """Describe which version serves for each project, and what keeps another one from serving."""
+        return JSONResponse(_describe_state(service), 200 if service.ready else 503)
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Export metrics in Prometheus' text format."""
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+    return router
+
+
 def render_page(description: Mapping[str, Any]) -> str:
-    """Writes the page.
+    """Renders the `/docs` page.
 
     Args:
         description: The OpenAPI description.
 
     Returns:
-        HTML.
+        Self-contained HTML.
     """
-    about = description["info"]
-    title = f"{escape(about['title'])} {escape(about['version'])}"
+    info = description["info"]
+    title = f"{escape(info['title'])} {escape(info['version'])}"
     sections = "".join(_render_sections(description["paths"]))
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1><p>{escape(about.get('description', ''))} "
+        f"<h1>{title}</h1><p>{escape(info.get('description', ''))} "
         f'For programs: <a href="openapi.json">openapi.json</a>.</p>{sections}</html>'
     )
+
+
+def _list_projects(app: FastAPI, projects: list[str]) -> None:
+    """Lists the projects as values of the path parameter `name`, in the description that FastAPI caches."""
+    for operations in app.openapi()["paths"].values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", []):
+                if parameter["name"] == "name":
+                    parameter["schema"]["enum"] = projects
+
+
+def _handle_http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+    sentence = _SENTENCES.get(error.status_code) if error.detail in _DEFAULT_DETAILS else None
+    return JSONResponse({"error": sentence or error.detail}, error.status_code, error.headers)
+
+
+def _handle_invalid_request(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": " ".join(str(error).split())}, 422)
+
+
+def _handle_fault(request: Request, fault: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=fault)
+    return JSONResponse({"error": "the server failed to answer this request: see its log"}, 500)
 
 
 def _render_sections(paths: Mapping[str, Any]) -> Iterator[str]:
@@ -134,9 +159,8 @@ def _render_sections(paths: Mapping[str, Any]) -> Iterator[str]:
             yield f"<p>{escape(operation.get('description') or operation.get('summary', ''))}</p>"
             for content, body in operation.get("requestBody", {}).get("content", {}).items():
                 yield _render_details(f"Body: {content}", body.get("schema", {}))
-            yield _render_details(
-                "Answers", {status: _describe_response(one) for status, one in operation["responses"].items()}
-            )
+            responses = {status: _describe_response(one) for status, one in operation["responses"].items()}
+            yield _render_details("Responses", responses)
 
 
 def _describe_response(response: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON values are of any type
@@ -144,60 +168,31 @@ def _describe_response(response: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JS
     return {"description": response["description"], **({"schema": schemas[0]} if schemas and schemas[0] else {})}
 
 
-def _render_details(title: str, value: Any) -> str:  # noqa: ANN401
-    shown = escape(json.dumps(value, indent=2))
-    return f"<details><summary>{escape(title)}</summary><pre>{shown}</pre></details>"
-
-
-def make_health_routes(service: Service) -> APIRouter:
-    """Makes the routes.
-
-    Args:
-        service: Who answers.
-
-    Returns:
-        The routes.
-    """
-    router = APIRouter(tags=["health"])
-
-    @router.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        """Tell that the server runs."""
-        return {"status": "ok"}
-
-    @router.get("/readyz", responses={503: {"description": "A project has no version that answers."}})
-    async def readyz() -> JSONResponse:
-        """Tell which version answers for each project, and why it is not another one."""
-        return JSONResponse(_describe_state(service), 200 if service.ready else 503)
-
-    @router.get("/metrics", response_class=Response)
-    async def metrics() -> Response:
-        """Give Prometheus its counters."""
-        return Response(service.metrics.page(), media_type=CONTENT_TYPE)
-
-    return router
-
-
-def _describe_challenger(seat: ServingSlot) -> dict[str, Any] | None:
-    trial = seat.trial_beside(seat.served) if seat.served else None
-    if trial is None and not seat.trial_trouble:
-        return None
-    return {
-        "version": trial.served.version if trial else None,
-        "role": trial.role if trial else None,
-        "share": trial.share if trial else None,
-        "trouble": seat.trial_trouble or None,
-    }
+def _render_details(title: str, value: Any) -> str:  # noqa: ANN401 - JSON values are of any type
+    content = escape(json.dumps(value, indent=2))
+    return f"<details><summary>{escape(title)}</summary><pre>{content}</pre></details>"
 
 
 def _describe_state(service: Service) -> dict[str, Any]:
     projects: dict[str, Any] = {}
-    for name, seat in service.follower.seats.items():
-        served = seat.served
+    for name, slot in service.follower.slots.items():
+        model = slot.model
         projects[name] = {
-            "version": served.version if served else None,
-            "generation": served.generation if served else None,
-            "trouble": seat.trouble or None,
-            "challenger": _describe_challenger(seat),
+            "version": model.version if model else None,
+            "generation": model.generation if model else None,
+            "trouble": slot.problem or None,
+            "challenger": _describe_challenger(slot),
         }
-    return {"ready": service.ready, "projects": projects, "trouble": service.follower.trouble or None}
+    return {"ready": service.ready, "projects": projects, "trouble": service.follower.problem or None}
+
+
+def _describe_challenger(slot: ServingSlot) -> dict[str, Any] | None:
+    challenger = slot.find_challenger(slot.model) if slot.model else None
+    if challenger is None and not slot.challenger_problem:
+        return None
+    return {
+        "version": challenger.model.version if challenger else None,
+        "role": challenger.role if challenger else None,
+        "share": challenger.share if challenger else None,
+        "trouble": slot.challenger_problem or None,
+    }

@@ -1,13 +1,6 @@
-"""Who gets in: holders of a key, each at his pace; without keys this machine's programs, and no page of a browser.
+"""API-key authentication, per-key rate limiting and the access log, as middleware before every route.
 
-It stands before the application, so that no address can be forgotten. What it lets in by key,
-and what it refuses, it notes.
-
-How fast one asker may go on: so many requests at once, and as many in each second after that.
-
-The access log: one line of JSON for each request, of who asked for what; no header and no body is in it.
-
-The lines are written without the logging of Python, which takes longer than the answer of a quick model.
+Without keys, only requests to a loopback host are accepted, and cross-origin browser requests are rejected.
 """
 
 from __future__ import annotations
@@ -25,165 +18,139 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from refit_infra.loopback import is_loopback
 from refit_serving.http.api_keys import LABEL, LOOK, PREDICT, ApiKey, Keyring
 
-PUBLIC_PATHS = frozenset({"/healthz", "/v2/health/live", "/v2/health/ready"})
-"""What anybody may ask: whether it runs and whether it can answer, and not for whom."""
-DETAILED, BARE = "/readyz", "/v2/health/ready"
-"""A stranger who asks the first is answered as if by the second: the first names projects."""
-LOGGED_REJECTIONS_PER_SECOND = 10.0
-"""So many refused strangers are noted a second: what they cost has a bound."""
+log = logging.getLogger(__name__)
 
-_KEY_REQUIRED = "a key is needed: send the header `Authorization: Bearer KEY`; `refit serve-key NAME` makes one"
-_LOOPBACK_ONLY = "only programs on this machine are answered: start `refit serve` with --keys to let others in"
+PUBLIC_PATHS = frozenset({"/healthz", "/v2/health/live", "/v2/health/ready"})
+"""Paths that need no key: they tell whether the server runs and is ready, and name no project."""
+DETAILED, BARE = "/readyz", "/v2/health/ready"
+"""The first names projects, so without a key it is answered like the second."""
+LOGGED_REJECTIONS_PER_SECOND = 10.0
+"""Further rejected requests are not logged, so that a flood of them cannot fill the log."""
+STANDARD_ERROR = 2
+MAX_PATH_LENGTH = 200
+"""Characters of a path in the access log."""
+
+_KEY_REQUIRED = "an API key is required: send `Authorization: Bearer KEY`, with a key made by `refit serve-key NAME`"
+_LOOPBACK_ONLY = "only requests from this machine are accepted: start `refit serve` with --keys to accept others"
 
 
 class AuthMiddleware:
-    """An application behind a door."""
+    """An ASGI application that passes only authorised requests to another."""
 
     def __init__(self, app: ASGIApp, keys: Keyring | None, per_second: float, log: AccessLog) -> None:
         self._app, self._keys, self._per_second, self._log = app, keys, per_second, log
-        self._paces: dict[str, TokenBucket] = {}
-        self._strangers = TokenBucket(LOGGED_REJECTIONS_PER_SECOND)
+        self._buckets: dict[str, TokenBucket] = {}
+        self._rejections = TokenBucket(LOGGED_REJECTIONS_PER_SECOND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets a request in, or answers in the application's place.
+        """Passes a request on, or rejects it.
 
         Args:
-            scope: What is asked.
+            scope: The ASGI scope of the request.
             receive: Gives the body.
-            send: Takes the answer.
+            send: Takes the response.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif self._keys is None:
-            local = not _is_foreign(scope)
-            await (self._app if local else JSONResponse({"error": _LOOPBACK_ONLY}, 403))(scope, receive, send)
+            is_local = not _is_foreign(scope)
+            await (self._app if is_local else JSONResponse({"error": _LOOPBACK_ONLY}, 403))(scope, receive, send)
         else:
-            await self._by_key(self._keys, scope, receive, send)
+            await self._authenticate(self._keys, scope, receive, send)
 
-    async def _by_key(self, keys: Keyring, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _authenticate(self, keys: Keyring, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.monotonic()
-        key = keys.holder(_read_key(scope), begun)
+        key = keys.find_key(_read_key(scope), begun)
         if key is None:
-            await self._stranger(scope, receive, send)
+            await self._reject_unauthenticated(scope, receive, send)
             return
-        answering = self._answering(key, scope, begun)
+        app = self._authorize(key, scope, begun)
         status = 0
 
-        async def noting(message: Message) -> None:
+        async def send_and_note(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
 
         try:
-            await answering(scope, receive, noting)
+            await app(scope, receive, send_and_note)
         finally:
-            self._log.note(key.name, scope, status, time.monotonic() - begun)
+            self._log.write(key.name, scope, status, time.monotonic() - begun)
 
-    def _answering(self, key: ApiKey, scope: Scope, now: float) -> ASGIApp:
+    def _authorize(self, key: ApiKey, scope: Scope, now: float) -> ASGIApp:
+        """Gives the application, or a response that rejects the request."""
         right = _required_right(scope)
         if right not in key.rights:
-            return JSONResponse({"error": f"this key is not for this: `refit serve-key NAME --may {right}`"}, 403)
-        wait = self._paces.setdefault(key.name, TokenBucket(self._per_second)).wait(now)
+            fix = f"grant it with `refit serve-key NAME --may {right}`"
+            return JSONResponse({"error": f"this API key lacks the right {right!r}: {fix}"}, 403)
+        wait = self._buckets.setdefault(key.name, TokenBucket(self._per_second)).take(now)
         return _reject_rate(wait) if wait else self._app
 
-    async def _stranger(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _reject_unauthenticated(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Rejects a request without a valid key, unless its path is public."""
         if scope["path"] == DETAILED:
             scope = {**scope, "path": BARE, "raw_path": BARE.encode()}
         if scope["path"] in PUBLIC_PATHS:
             await self._app(scope, receive, send)
             return
-        now = time.monotonic()
-        if not self._strangers.wait(now):
-            self._log.note(None, scope, 401, 0.0)
+        if not self._rejections.take(time.monotonic()):
+            self._log.write(None, scope, 401, 0.0)
         await JSONResponse({"error": _KEY_REQUIRED}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
-
-
-def _read_key(scope: Scope) -> bytes:
-    """Reads the key; an empty one, which is nobody's, where there is none or more than one."""
-    sent = [value for name, value in scope["headers"] if name == b"authorization"]
-    scheme, _, key = sent[0].partition(b" ") if len(sent) == 1 else (b"", b"", b"")
-    return key.strip() if scheme.lower() == b"bearer" else b""
-
-
-def _required_right(scope: Scope) -> str:
-    """Names what a key must be for to ask this."""
-    if scope["method"] in ("GET", "HEAD"):
-        return LOOK
-    return LABEL if scope["path"].rstrip("/").endswith("/labels") else PREDICT
-
-
-def _is_foreign(scope: Scope) -> bool:
-    """Tells a browser's page from elsewhere, which may reach this machine by a name of its own or by a form."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    return any(name in (b"host", b"origin") and not is_loopback(_host_of(value)) for name, value in headers)
-
-
-def _host_of(value: bytes) -> str:
-    place = value.decode("latin-1").rpartition("://")[2]
-    return place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
-
-
-def _reject_rate(wait: float) -> ASGIApp:
-    sentence = f"there are too many requests by this key: send the next one in {wait:.3g} seconds"
-    return JSONResponse({"error": sentence}, 429, {"Retry-After": str(ceil(wait))})
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """A bucket of tokens: it is full at first, a request takes one, and time fills it again."""
+    """A rate limit with bursts: a full bucket holds the requests of one second, and refills with time."""
 
     per_second: float
-    _left: float = field(default=-1.0, init=False)
+    """Requests per second."""
+    _tokens: float = field(default=-1.0, init=False)
     _at: float = field(default=0.0, init=False)
 
-    def wait(self, now: float) -> float:
+    def take(self, now: float) -> float:
         """Takes a token.
 
         Args:
-            now: A clock that never goes back, in seconds.
+            now: Seconds of a monotonic clock.
 
         Returns:
-            0 if there was one, else the seconds until there will be.
+            0 if there was a token, else the seconds until there will be one.
 
         Example:
-            >>> pace = Pace(per_second=2)
-            >>> [pace.wait(now) for now in (0.0, 0.0, 0.0, 0.25, 0.5)]
+            >>> bucket = TokenBucket(per_second=2)
+            >>> [bucket.take(now) for now in (0.0, 0.0, 0.0, 0.25, 0.5)]
             [0.0, 0.0, 0.5, 0.25, 0.0]
         """
         full = max(1.0, self.per_second)
-        grown = full if self._left < 0 else self._left + (now - self._at) * self.per_second
-        self._left, self._at = min(full, grown), now
-        if self._left < 1.0:
-            return (1.0 - self._left) / self.per_second
-        self._left -= 1.0
+        refilled = full if self._tokens < 0 else self._tokens + (now - self._at) * self.per_second
+        self._tokens, self._at = min(full, refilled), now
+        if self._tokens < 1.0:
+            return (1.0 - self._tokens) / self.per_second
+        self._tokens -= 1.0
         return 0.0
 
 
-log = logging.getLogger(__name__)
-
-STANDARD_ERROR = 2
-MAX_PATH_LENGTH = 200
-"""The most characters of an address."""
-
-
 class AccessLog:
-    """Where the lines go."""
+    """The access log: one line of JSON for each request, without headers and bodies.
+
+    It is written without Python's logging, which takes longer than the prediction of a fast model.
+    """
 
     def __init__(self, descriptor: int = STANDARD_ERROR) -> None:
         self._descriptor = descriptor
-        self._failed = False
+        self._has_failed = False
 
-    def note(self, key: str | None, scope: Scope, status: int, seconds: float) -> None:
-        """Writes a line; where that fails, who is asked goes on answering.
+    def write(self, key: str | None, scope: Scope, status: int, seconds: float) -> None:
+        """Writes a line. If that fails, the request is answered all the same.
 
         Args:
-            key: The name of the key; `None` for a stranger.
-            scope: What was asked.
-            status: How it was answered.
-            seconds: How long that took.
+            key: The name of the API key; `None` without a valid one.
+            scope: The ASGI scope of the request.
+            status: The HTTP status of the response.
+            seconds: How long the response took.
         """
         client = scope.get("client")
-        facts = {
+        line = {
             "at": time.time(),
             "key": key,
             "client": client[0] if client else None,
@@ -193,8 +160,37 @@ class AccessLog:
             "ms": round(1_000 * seconds, 3),
         }
         try:
-            os.write(self._descriptor, orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
+            os.write(self._descriptor, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         except OSError as fault:
-            if not self._failed:
-                log.error("the access log cannot be written (%s): requests go unnoted", fault)  # noqa: TRY400
-            self._failed = True
+            if not self._has_failed:
+                log.error("the access log cannot be written (%s): requests are not logged", fault)  # noqa: TRY400
+            self._has_failed = True
+
+
+def _read_key(scope: Scope) -> bytes:
+    """Reads the key of a request; empty, which is no valid key, if there is none or more than one."""
+    headers = [value for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, key = headers[0].partition(b" ") if len(headers) == 1 else (b"", b"", b"")
+    return key.strip() if scheme.lower() == b"bearer" else b""
+
+
+def _required_right(scope: Scope) -> str:
+    if scope["method"] in ("GET", "HEAD"):
+        return LOOK
+    return LABEL if scope["path"].rstrip("/").endswith("/labels") else PREDICT
+
+
+def _is_foreign(scope: Scope) -> bool:
+    """Tells whether a web page from elsewhere sent a request, by DNS rebinding (`Host`) or by a form (`Origin`)."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return any(name in (b"host", b"origin") and not is_loopback(_host_of(value)) for name, value in headers)
+
+
+def _host_of(value: bytes) -> str:
+    authority = value.decode("latin-1").rpartition("://")[2]
+    return authority[1:].partition("]")[0] if authority.startswith("[") else authority.partition(":")[0]
+
+
+def _reject_rate(wait: float) -> ASGIApp:
+    error = f"this API key has exceeded its rate limit: send the next request in {wait:.3g} seconds"
+    return JSONResponse({"error": error}, 429, {"Retry-After": str(ceil(wait))})

@@ -1,4 +1,4 @@
-"""`/v1/models/NAME/labels`: labels that come back, kept until a run that ingests gives them to their rows."""
+"""`POST /v1/models/NAME/labels`: labels that arrive late, stored until the next ingest joins them to their rows."""
 
 from __future__ import annotations
 
@@ -26,102 +26,106 @@ from refit_tasks.project_log import with_project
 log = logging.getLogger(__name__)
 
 PendingLabels = tuple[pa.Table, datetime, "asyncio.Future[None]"]
+"""Labels, the time of their arrival, and the future that their request waits for."""
 
 
 class LabelWriter:
-    """Puts labels on disk before their request is answered; those that come meanwhile share the next commit."""
+    """Stores labels before their requests are answered. Labels that arrive during a commit share the next one."""
 
     def __init__(self) -> None:
-        self._waiting = defaultdict[str, list[PendingLabels]](list)
-        self._writing = dict[str, asyncio.Task[None]]()
+        self._pending = defaultdict[str, list[PendingLabels]](list)
+        self._tasks = dict[str, asyncio.Task[None]]()
 
-    async def keep(self, project: str, labels: pa.Table) -> None:
-        """Keeps labels.
+    async def write(self, project: str, labels: pa.Table) -> None:
+        """Stores labels, and returns when they are on disk.
 
         Args:
             project: The project's name.
             labels: Rows of key and target.
 
         Raises:
-            HTTPException: With 503 where they could not be stored.
+            HTTPException: With 503 if they could not be stored.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[project].append((labels, datetime.now(UTC), done))
-        if project not in self._writing:
-            self._writing[project] = asyncio.create_task(self._write(project))
+        self._pending[project].append((labels, datetime.now(UTC), done))
+        if project not in self._tasks:
+            self._tasks[project] = asyncio.create_task(self._commit_pending(project))
         await done
 
-    async def _write(self, project: str) -> None:
-        while taken := self._waiting.pop(project, None):
-            refusal = await asyncio.to_thread(_store, project, taken)
-            _resolve((done for _, _, done in taken), refusal)
-        del self._writing[project]
+    async def _commit_pending(self, project: str) -> None:
+        while pending := self._pending.pop(project, None):
+            error = await asyncio.to_thread(_store, project, pending)
+            _resolve((done for _, _, done in pending), error)
+        del self._tasks[project]
 
 
 def make_label_routes(service: Service) -> APIRouter:
-    """Makes the route.
+    """Makes the route that takes labels.
 
     Args:
-        service: Who knows which projects there are.
+        service: The service.
 
     Returns:
-        The route.
+        The router.
     """
     router = APIRouter(prefix="/v1", tags=["labels"])
-    inbox, desk, limits = LabelWriter(), BodyReader(service.limits), service.limits
+    writer, reader, limits = LabelWriter(), BodyReader(service.limits), service.limits
 
     @router.post("/models/{name}/labels", openapi_extra=LABELS, response_class=Response, status_code=202)
     async def labels(name: str, request: Request) -> Response:
-        """Bring labels of rows, by key. They are on disk when this is answered; the next run that ingests joins them.
+        """Send labels of rows, by key. The labels are stored when this is answered; the next ingest joins them.
 
-        A later label of a key corrects an earlier one; the same once more changes nothing.
+        A later label of a key replaces an earlier one; sending the same label again changes nothing.
         """
-        project = service.seat(name).project
+        project = service.find_slot(name).project
         choose_format(request, {JSON: JSON_ROWS})
-        async with desk.taken(request) as body:
-            asked = parse_object(body)
-            request_id = choose_request_id(asked.get("request_id"), request.headers.get("x-request-id", ""))
-            rows = await asyncio.to_thread(_parse_labels, project, asked, limits)
-            await inbox.keep(project, rows)
+        async with reader.read(request) as body:
+            content = parse_object(body)
+            request_id = choose_request_id(content.get("request_id"), request.headers.get("x-request-id", ""))
+            rows = await asyncio.to_thread(_parse_labels, project, content, limits)
+            await writer.write(project, rows)
         service.metrics.labels.labels(project).inc(rows.num_rows)
-        answer = {"project": project, "request_id": request_id, "labels": rows.num_rows}
-        return Response(orjson.dumps(answer), 202, media_type=JSON)
+        response = {"project": project, "request_id": request_id, "labels": rows.num_rows}
+        return Response(orjson.dumps(response), 202, media_type=JSON)
 
     return router
 
 
-def _parse_labels(project: str, asked: dict[str, Any], limits: Limits) -> pa.Table:
-    """Reads `{"labels": [{"key": ..., "label": ...}, ...]}` as the project's table has key and target."""
-    definition, given = find_project(project), asked.get("labels")
-    unknown = next(iter(asked.keys() - {"labels", "request_id"}), None)
+def _parse_labels(project: str, content: dict[str, Any], limits: Limits) -> pa.Table:
+    """Reads `{"labels": [{"key": ..., "label": ...}, ...]}` as rows of key and target in the types of the table."""
+    definition, labels = find_project(project), content.get("labels")
+    unknown = next(iter(content.keys() - {"labels", "request_id"}), None)
     if unknown is not None:
-        raise HTTPException(422, f"the body has the key {unknown[:100]!r}: only labels, request_id are known")
-    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
-        raise HTTPException(422, "'labels' is no list of objects: send one with 'key' and 'label' for each row")
-    require_count(len(given), limits)
-    odd = next((place for place, one in enumerate(given) if one.keys() != {"key", "label"}), None)
+        raise HTTPException(
+            422, f"the body has the unknown key {unknown[:100]!r}: the allowed keys are labels, request_id"
+        )
+    if not isinstance(labels, list) or not all(isinstance(label, dict) for label in labels):
+        raise HTTPException(422, "'labels' is not a list of objects: send objects with 'key' and 'label'")
+    require_count(len(labels), limits)
+    odd = next((place for place, label in enumerate(labels) if label.keys() != {"key", "label"}), None)
     if odd is not None:
-        raise HTTPException(422, f"label {odd} has other keys than 'key' and 'label': send these two")
+        raise HTTPException(422, f"label {odd} does not have exactly the keys 'key' and 'label': send these two")
     kinds = label_kinds(definition)
-    keys = [parse_key(one["key"], definition.key) for one in given]
+    keys = [parse_key(label["key"], definition.key) for label in labels]
     cells = {name: [key.get(name) for key in keys] for name in definition.key}
-    return parse_labels(kinds, {**cells, definition.target: [one["label"] for one in given]}, definition.pii)
+    return parse_labels(kinds, {**cells, definition.target: [label["label"] for label in labels]}, definition.pii)
 
 
-def _store(project: str, taken: list[PendingLabels]) -> HTTPException | None:
+def _store(project: str, pending: list[PendingLabels]) -> HTTPException | None:
+    """Stores labels in one commit; gives the error that their requests are answered with."""
     try:
-        put_in(project, [(labels, at) for labels, at, _ in taken])
-    except Exception as fault:  # noqa: BLE001 - whatever has become of the store may pass, and the senders are told
+        put_in(project, [(labels, at) for labels, at, _ in pending])
+    except Exception as fault:  # noqa: BLE001 - any failure of the store may be temporary, and the clients are told
         with_project(log, project).warning("labels could not be stored: %s", fault)
         return HTTPException(503, "the labels could not be stored: send them again in a second", {"Retry-After": "1"})
     return None
 
 
-def _resolve(waiting: Iterable[asyncio.Future[None]], refusal: HTTPException | None) -> None:
-    for done in waiting:
-        if done.cancelled():  # its sender has gone
+def _resolve(futures: Iterable[asyncio.Future[None]], error: HTTPException | None) -> None:
+    for done in futures:
+        if done.cancelled():  # the client has disconnected
             continue
-        if refusal:
-            done.set_exception(refusal)
+        if error:
+            done.set_exception(error)
         else:
             done.set_result(None)

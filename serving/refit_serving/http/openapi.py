@@ -1,4 +1,4 @@
-"""How the addresses are described: what OpenAPI says of bodies that are read as bytes."""
+"""OpenAPI descriptions of the request and response bodies, which the routes read and write as bytes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ _TEXT: dict[str, Any] = {"type": "string"}
 _NUMBERS: dict[str, Any] = {"type": "array", "items": {"type": "number"}}
 _ROW: dict[str, Any] = {
     "type": "object",
-    "description": "From column to value; null where a value is missing. The key and the timestamp may be there, too.",
+    "description": "Maps column names to values; null for a missing value. Key columns and timestamp are optional.",
 }
-_KEY: dict[str, Any] = {"description": "What the row is known by: a value, or an object from key column to value."}
+_KEY: dict[str, Any] = {
+    "description": "The key of the row: its value if the key is one column, or an object of key columns and values."
+}
 _REQUEST_ID: dict[str, Any] = {"type": "string", "maxLength": 128}
 _PREDICT: dict[str, Any] = {
     "oneOf": [
@@ -43,7 +45,7 @@ _PREDICT_RESPONSE: dict[str, Any] = {
         "generation": {"type": "integer"},
         "request_id": _TEXT,
         "predictions": {"type": "array", "items": {}},
-        "scores": {**_NUMBERS, "description": "Of two classes: the probability of the positive one."},
+        "scores": {**_NUMBERS, "description": "For two classes: the probability of the positive class."},
         "classes": {"type": "array", "items": _TEXT},
         "probabilities": {"type": "array", "items": _NUMBERS},
     },
@@ -90,7 +92,7 @@ _LABELS: dict[str, Any] = {
                 "type": "object",
                 "required": ["key", "label"],
                 "additionalProperties": False,
-                "properties": {"key": _KEY, "label": {"description": "What turned out to be true."}},
+                "properties": {"key": _KEY, "label": {"description": "The true value of the target."}},
             },
         },
         "request_id": _REQUEST_ID,
@@ -103,31 +105,33 @@ _LABELS_RESPONSE: dict[str, Any] = {
 }
 _ERROR: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": _TEXT}}
 _ERRORS = {
-    "400": "The body cannot be read.",
-    "404": "No such project is served here, or another version.",
-    "408": "The body has not arrived in time.",
+    "400": "The body cannot be parsed.",
+    "404": "The project or the version is not served here.",
+    "408": "The body did not arrive in time.",
     "413": "The body is too large, or has too many rows.",
-    "415": "The content type is not one of those above.",
-    "422": "A column or a value is not what the model knows; the sentence names it.",
-    "503": "Nobody answers yet, or the server is busy.",
+    "415": "The content type is not one of those listed for the body.",
+    "422": "A column or a value does not fit the model; the error names it.",
+    "503": "No model is loaded yet, or the server is busy.",
 }
 
 
 def _describe(
     body: dict[str, Any],
-    answer: dict[str, Any],
+    response: dict[str, Any],
     *,
     arrow: bool = False,
-    good: tuple[str, str] = ("200", "The answer of one version."),
+    success: tuple[str, str] = ("200", "The predictions, all of one model version."),
 ) -> dict[str, Any]:
     binary = {STREAM: {"schema": {"type": "string", "format": "binary"}}} if arrow else {}
-    refused = {"application/json": {"schema": _ERROR}}
-    answered = {"application/json": {"schema": answer}, **binary}
+    error = {"application/json": {"schema": _ERROR}}
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}, **binary}},
         "responses": {
-            good[0]: {"description": good[1], "content": answered},
-            **{status: {"description": why, "content": refused} for status, why in _ERRORS.items()},
+            success[0]: {
+                "description": success[1],
+                "content": {"application/json": {"schema": response}, **binary},
+            },
+            **{status: {"description": why, "content": error} for status, why in _ERRORS.items()},
         },
     }
 
@@ -135,7 +139,7 @@ def _describe(
 PREDICT = _describe(_PREDICT, _PREDICT_RESPONSE, arrow=True)
 INFER = _describe(_INFER, _INFER_RESPONSE)
 LABELS = _describe(
-    _LABELS, _LABELS_RESPONSE, good=("202", "The labels are on disk; the next run that ingests joins them.")
+    _LABELS, _LABELS_RESPONSE, success=("202", "The labels are stored; the next ingest joins them to their rows.")
 )
 NOT_SERVED: dict[int | str, dict[str, Any]] = {
     404: {"description": _ERRORS["404"], "content": {"application/json": {"schema": _ERROR}}},

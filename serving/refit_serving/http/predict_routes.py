@@ -1,7 +1,4 @@
-"""`/v2`: the Open Inference Protocol, which clients of KServe, MLServer and Triton speak.
-
-`/v1`: rows in, predictions out.
-"""
+"""Prediction routes: `POST /v1/models/NAME/predict`, and `/v2`, the Open Inference Protocol of KServe and Triton."""
 
 from __future__ import annotations
 
@@ -18,123 +15,127 @@ from refit_serving.rows.loaded_model import LoadedModel
 from refit_serving.rows.request import BodyFormat
 from refit_serving.rows.tensors import BINARY, DATATYPES, EXTENSION, TENSORS, find_binary_format, name_datatype
 from refit_serving.traffic.canary import ActiveChallenger
-from refit_serving.traffic.service import Service
-
-
-def make_inference_routes(service: Service) -> APIRouter:
-    """Makes the routes.
-
-    Args:
-        service: Who answers.
-
-    Returns:
-        The routes.
-    """
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-
-    @router.get("")
-    async def server() -> dict[str, Any]:
-        """Name the server."""
-        return {"name": "refit", "version": version_of("refit"), "extensions": [EXTENSION]}
-
-    @router.get("/health/live")
-    async def live() -> dict[str, bool]:
-        """Tell that the server runs."""
-        return {"live": True}
-
-    @router.get("/health/ready", responses={503: NOT_SERVED[503]})
-    async def ready() -> JSONResponse:
-        """Tell whether every project has a version that answers."""
-        return JSONResponse({"live": True, "ready": service.ready}, 200 if service.ready else 503)
-
-    @router.get("/models/{name}", responses=NOT_SERVED)
-    @router.get("/models/{name}/versions/{version}", responses=NOT_SERVED)
-    async def model(name: str, version: str | None = None) -> dict[str, Any]:
-        """Name the columns that a model takes, and what it gives."""
-        served = service.served(name, version)
-        return {**_describe_model(served), **_describe_challenger(service.seat(name).trial_beside(served))}
-
-    @router.get("/models/{name}/ready", responses=NOT_SERVED)
-    @router.get("/models/{name}/versions/{version}/ready", responses=NOT_SERVED)
-    async def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
-        """Tell whether a version answers for the project."""
-        served = service.served(name, version)
-        return {"name": name, "ready": True, "version": str(served.version)}
-
-    @router.post("/models/{name}/infer", openapi_extra=INFER, response_class=Response)
-    @router.post("/models/{name}/versions/{version}/infer", openapi_extra=INFER, response_class=Response)
-    async def infer(name: str, request: Request, version: str | None = None) -> Response:
-        """Answer tensors, one for each column and named like it; their values may follow the JSON as bytes."""
-        form = find_binary_format(request) or choose_format(request, {JSON: TENSORS})
-        return await service.answer(name, request, form, version)
-
-    return router
-
-
-def _describe_challenger(trial: ActiveChallenger | None) -> dict[str, Any]:
-    """Names a challenger among the parameters: it is no version that can be asked for."""
-    if trial is None:
-        return {}
-    facts = {"challenger_version": str(trial.served.version), "challenger_role": trial.role}
-    return {"parameters": {**facts, "challenger_share": trial.share}}
-
-
-def _describe_model(served: LoadedModel) -> dict[str, Any]:
-    inputs = [
-        {"name": name, "datatype": DATATYPES.get(kind, "BYTES"), "shape": [-1]}
-        for name, kind in served.wanted.features.items()
-    ]
-    outputs = [{"name": "prediction", "datatype": name_datatype(served.model.dtype_kind), "shape": [-1]}]
-    if len(served.model.labels) == len(("negative", "positive")):
-        outputs.append({"name": "score", "datatype": "FP64", "shape": [-1]})
-    return {
-        "name": served.project,
-        "versions": [str(served.version)],
-        "platform": "scikit-learn",
-        "inputs": inputs,
-        "outputs": outputs,
-    }
-
+from refit_serving.traffic.service import Service, require_model
 
 JSON = "application/json"
 _FORMATS = {JSON: JSON_ROWS, STREAM: ARROW_ROWS}
 
 
 def make_prediction_routes(service: Service) -> APIRouter:
-    """Makes the routes.
+    """Makes the routes of `/v1`, whose bodies are JSON rows or Arrow streams.
 
     Args:
-        service: Who answers.
+        service: The service that predicts.
 
     Returns:
-        The routes.
+        The router.
     """
     router = APIRouter(prefix="/v1", tags=["predictions"])
 
     @router.post("/models/{name}/predict", openapi_extra=PREDICT, response_class=Response)
     async def predict(name: str, request: Request) -> Response:
-        """Answer rows with the champion of a project, all of them by one version."""
-        return await service.answer(name, request, choose_format(request, _FORMATS))
+        """Predict rows with the champion of a project, all of them by one version."""
+        return await service.predict(service.find_slot(name), request, choose_format(request, _FORMATS))
 
     return router
 
 
-def choose_format(request: Request, forms: dict[str, BodyFormat]) -> BodyFormat:
-    """Chooses the form of a body by its content type.
+def make_inference_routes(service: Service) -> APIRouter:
+    """Makes the routes of `/v2`, the Open Inference Protocol.
+
+    Args:
+        service: The service that predicts.
+
+    Returns:
+        The router.
+    """
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+    @router.get("")
+    async def server() -> dict[str, Any]:
+        """Describe the server: its name, version and protocol extensions."""
+        return {"name": "refit", "version": version_of("refit-ml"), "extensions": [EXTENSION]}
+
+    @router.get("/health/live")
+    async def live() -> dict[str, bool]:
+        """Check that the server is running."""
+        return {"live": True}
+
+    @router.get("/health/ready", responses={503: NOT_SERVED[503]})
+    async def ready() -> JSONResponse:
+        """Check that every project has a model that serves."""
+        return JSONResponse({"live": True, "ready": service.ready}, 200 if service.ready else 503)
+
+    @router.get("/models/{name}", responses=NOT_SERVED)
+    @router.get("/models/{name}/versions/{version}", responses=NOT_SERVED)
+    async def model(name: str, version: str | None = None) -> dict[str, Any]:
+        """Describe the model of a project: its input columns and its outputs."""
+        slot = service.find_slot(name)
+        champion = require_model(slot, version)
+        return {**_describe_model(champion), **_describe_challenger(slot.find_challenger(champion))}
+
+    @router.get("/models/{name}/ready", responses=NOT_SERVED)
+    @router.get("/models/{name}/versions/{version}/ready", responses=NOT_SERVED)
+    async def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
+        """Check that a model serves for the project."""
+        champion = require_model(service.find_slot(name), version)
+        return {"name": name, "ready": True, "version": str(champion.version)}
+
+    @router.post("/models/{name}/infer", openapi_extra=INFER, response_class=Response)
+    @router.post("/models/{name}/versions/{version}/infer", openapi_extra=INFER, response_class=Response)
+    async def infer(name: str, request: Request, version: str | None = None) -> Response:
+        """Predict tensors, one for each column and named like it. Their values may follow the JSON as binary data."""
+        slot = service.find_slot(name)
+        body_format = find_binary_format(request) or choose_format(request, {JSON: TENSORS})
+        return await service.predict(slot, request, body_format, version)
+
+    return router
+
+
+def choose_format(request: Request, formats: dict[str, BodyFormat]) -> BodyFormat:
+    """Chooses the format of a body by its content type.
 
     Args:
         request: The request.
-        forms: From content type to form.
+        formats: From content type to format.
 
     Returns:
-        The form.
+        The format.
 
     Raises:
-        HTTPException: With 415 for another content type.
+        HTTPException: With 415 for another content type, or for binary values where the format has none.
     """
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    # Whoever announces bytes after the JSON has not sent what the content type says.
-    if given not in forms or BINARY in request.headers:
-        named = f"is {given[:100]!r}" if given else "is missing"
-        raise HTTPException(415, f"the content type {named}, or not the body's own: send {' or '.join(forms)}")
-    return forms[given]
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    expected = " or ".join(formats)
+    if sent not in formats:
+        problem = f"the content type {sent[:100]!r} is not supported" if sent else "the content type is missing"
+        raise HTTPException(415, f"{problem}: send {expected}")
+    if BINARY in request.headers:
+        raise HTTPException(415, f"the header {BINARY} is not supported here: send a body that is {expected} only")
+    return formats[sent]
+
+
+def _describe_challenger(challenger: ActiveChallenger | None) -> dict[str, Any]:
+    """Describes a challenger by parameters, since it is not a version that clients can ask for."""
+    if challenger is None:
+        return {}
+    facts = {"challenger_version": str(challenger.model.version), "challenger_role": challenger.role}
+    return {"parameters": {**facts, "challenger_share": challenger.share}}
+
+
+def _describe_model(model: LoadedModel) -> dict[str, Any]:
+    inputs = [
+        {"name": name, "datatype": DATATYPES.get(kind, "BYTES"), "shape": [-1]}
+        for name, kind in model.spec.features.items()
+    ]
+    predictor = model.predictor
+    outputs = [{"name": "prediction", "datatype": name_datatype(predictor.dtype_kind), "shape": [-1]}]
+    if len(predictor.labels) == len(("negative", "positive")):
+        outputs.append({"name": "score", "datatype": "FP64", "shape": [-1]})
+    return {
+        "name": model.project,
+        "versions": [str(model.version)],
+        "platform": "scikit-learn",
+        "inputs": inputs,
+        "outputs": outputs,
+    }

@@ -1,4 +1,4 @@
-"""The process: a socket, uvicorn on it, and an end in which nothing that was answered is lost."""
+"""The server process: its socket, uvicorn, and a shutdown that logs every prediction that was sent."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
 
 GRACE_SECONDS = 30
-"""How long requests that are being answered have, once somebody asks to stop."""
+"""How long open requests may take after a signal to stop."""
 BACKLOG = 2048
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
-    """Tells when it answers, and ends after a signal without raising it again: to be asked to stop is no fault."""
+    """Calls `ready` once it accepts requests, and does not raise a signal again: a shutdown is not an error."""
 
     ready: Callable[[], None]
 
@@ -37,35 +37,35 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        former = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
+        previous = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
         try:
             yield
         finally:
-            for number, handler in former.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
 def serve(
     projects: list[str], host: str, port: int, limits: Limits, keys: Path | None, ready: Callable[[Service, str], None]
 ) -> int:
-    """Answers until somebody asks to stop.
+    """Serves the champions of projects until SIGINT or SIGTERM.
 
     Args:
         projects: The projects' names.
-        host: The address to listen at.
-        port: The port; 0 for any that is free.
-        limits: What requests may cost.
-        keys: The file of the keys that open the door; without one, only this machine's programs are answered.
-        ready: Called once, when requests are answered, with the service and its address.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
+        limits: The limits of requests and of the log.
+        keys: The file of API keys; without one, only requests from this machine are accepted.
+        ready: Called once, when requests are accepted, with the service and its URL.
 
     Returns:
-        How many answered rows could not be logged.
+        How many predicted rows could not be logged.
 
     Raises:
-        ProjectError: If there is no such project.
-        StateError: If the port is taken, or others could reach it without a key.
+        ProjectError: If a project does not exist.
+        StateError: If the address cannot be bound, or others could reach it without a key.
     """
-    keyring = _keyring(host, keys)
+    keyring = _open_keyring(host, keys)
     for project in projects:
         find_project(project)
     service = Service(projects, limits)
@@ -81,38 +81,38 @@ def serve(
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=BACKLOG,
     )
-    with _bind(host, port) as listening:
+    with _bind(host, port) as listener:
         service.start()
         server = _Server(config)
-        server.ready = lambda: ready(service, f"http://{_format_host(host)}:{listening.getsockname()[1]}")
-        server.run([listening])
+        server.ready = lambda: ready(service, f"http://{_format_host(host)}:{listener.getsockname()[1]}")
+        server.run([listener])
     return service.lost
 
 
-def _keyring(host: str, keys: Path | None) -> Keyring | None:
+def _open_keyring(host: str, keys: Path | None) -> Keyring | None:
     if keys is not None:
         return Keyring(keys)
     if not is_loopback(host):
         raise StateError(
-            f"others can reach {host or 'an empty --host'}, and nobody would ask them for a key: make one by "
-            f"`refit serve-key NAME --keys FILE`, and start with `--keys FILE`"
+            f"other machines can reach {host or 'an empty --host'} without an API key: make one with "
+            f"`refit serve-key NAME --keys FILE`, and start `refit serve` with `--keys FILE`"
         )
     return None
 
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends small answers at once only on sockets that name their protocol; others wait 40 ms for the client.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # asyncio sets TCP_NODELAY only on sockets that name their protocol; without it, small responses wait 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
     except OSError as fault:
-        listening.close()
+        listener.close()
         raise StateError(
-            f"{host} port {port} cannot be listened at ({fault.strerror or fault}): name another by --host and --port"
+            f"cannot listen on {host} port {port} ({fault.strerror or fault}): choose another with --host and --port"
         ) from fault
-    return listening
+    return listener
 
 
 def _format_host(host: str) -> str:

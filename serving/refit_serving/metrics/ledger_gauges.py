@@ -1,4 +1,4 @@
-"""The gauges of one project: each a name, a sentence, and where the number is found."""
+"""Gauges of a project's state, read from its ledger summary: champion, drift, score, labels, budget, approvals."""
 
 from __future__ import annotations
 
@@ -16,44 +16,50 @@ from refit.results.ledger_summary import LedgerSummary
 
 @dataclass(frozen=True, slots=True)
 class ProjectState:
-    """What the gauges are read from. A part is `None` where it was switched off or there is none yet."""
+    """The state that the gauges show. A part is `None` where it is switched off or does not exist yet."""
 
     champion: Champion | None
     evidence: Evidence | None
-    left: RemainingBudget | None
+    """What the newest decision rested on."""
+    budget: RemainingBudget | None
+    """What the retrain budget leaves."""
     monitored_at: datetime | None
-    decided: Entry | None
-    waiting: int
+    decision: Entry | None
+    approvals: int
+    """How many challengers wait for approval."""
 
     @property
     def performance(self) -> Performance | None:
-        """What the newest decision knew of the score."""
+        """The score that the newest decision rested on."""
         return self.evidence.performance if self.evidence else None
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerGauge:
-    """One gauge."""
+    """A gauge and where its value comes from."""
 
     name: str
-    about: str
-    of: Callable[[ProjectState], float | None]
+    """The metric name."""
+    help: str
+    """The help text of the metric."""
+    read: Callable[[ProjectState], float | None]
+    """Gives the value; `None` leaves the gauge out."""
 
 
 def _champion(value: Callable[[Champion], float]) -> Callable[[ProjectState], float | None]:
-    return lambda known: value(known.champion) if known.champion else None
+    return lambda state: value(state.champion) if state.champion else None
 
 
 def _evidence(value: Callable[[Evidence], float | None]) -> Callable[[ProjectState], float | None]:
-    return lambda known: value(known.evidence) if known.evidence else None
+    return lambda state: value(state.evidence) if state.evidence else None
 
 
 def _performance(value: Callable[[Performance], float | None]) -> Callable[[ProjectState], float | None]:
-    return lambda known: value(known.performance) if known.performance else None
+    return lambda state: value(state.performance) if state.performance else None
 
 
-def _left(value: Callable[[RemainingBudget], float | None]) -> Callable[[ProjectState], float | None]:
-    return lambda known: value(known.left) if known.left else None
+def _budget(value: Callable[[RemainingBudget], float | None]) -> Callable[[ProjectState], float | None]:
+    return lambda state: value(state.budget) if state.budget else None
 
 
 def _seconds(at: datetime | None) -> float | None:
@@ -61,97 +67,99 @@ def _seconds(at: datetime | None) -> float | None:
 
 
 LEDGER_GAUGES = (
-    LedgerGauge("refit_champion_version", "The version that serves.", _champion(lambda one: one.version)),
-    LedgerGauge("refit_champion_generation", "The generation that serves.", _champion(lambda one: one.generation)),
+    LedgerGauge("refit_champion_version", "The champion's version.", _champion(lambda one: one.version)),
+    LedgerGauge("refit_champion_generation", "The champion's generation.", _champion(lambda one: one.generation)),
     LedgerGauge(
         "refit_champion_since_timestamp_seconds",
-        "When the champion was promoted or came back.",
+        "Time of the promotion or rollback that made the champion.",
         _champion(lambda one: one.since.timestamp()),
     ),
     LedgerGauge(
         "refit_champion_trained_until_timestamp_seconds",
-        "Just after the newest event time that the champion was trained on: the age of the model counts from it.",
+        "End of the champion's training window: the age of the model is the time since then.",
         _champion(lambda one: one.model.trained_on.window.end.timestamp()),
     ),
     LedgerGauge(
         "refit_monitored_timestamp_seconds",
-        "When a monitor recorded its newest decision; one that finds nothing new records none.",
-        lambda known: _seconds(known.monitored_at),
+        "Time of the newest decision of a monitor run; a run without new rows records none.",
+        lambda state: _seconds(state.monitored_at),
     ),
     LedgerGauge(
         "refit_decided_timestamp_seconds",
-        "When anything was decided last.",
-        lambda known: _seconds(known.decided.at if known.decided else None),
+        "Time of the newest decision, of a monitor run or a person.",
+        lambda state: _seconds(state.decision.at if state.decision else None),
     ),
     LedgerGauge("refit_window_rows", "Rows of the current window.", _evidence(lambda one: one.rows)),
     LedgerGauge(
-        "refit_new_rows", "Rows newer than those that the champion was trained on.", _evidence(lambda one: one.new_rows)
+        "refit_new_rows", "Rows newer than the champion's training window.", _evidence(lambda one: one.new_rows)
     ),
     LedgerGauge(
         "refit_drift_share",
-        "The share of feature columns that drifted in the newest window.",
+        "Share of the feature columns that drifted in the newest window, from 0 to 1.",
         _evidence(lambda one: one.drift.share if one.drift else None),
     ),
     LedgerGauge(
         "refit_drifted",
-        "How many columns and predictions drifted in the newest window.",
+        "Number of columns and predictions that drifted in the newest window.",
         _evidence(lambda one: len(one.drift.drifted) if one.drift else None),
     ),
     LedgerGauge(
-        "refit_score", "The realised score of the champion, higher is better.", _performance(lambda p: p.current)
+        "refit_score", "The champion's realised score; higher is better.", _performance(lambda one: one.current)
     ),
-    LedgerGauge("refit_score_reference", "The score it is held against.", _performance(lambda p: p.reference)),
+    LedgerGauge(
+        "refit_score_reference", "The reference that the score is compared with.", _performance(lambda p: p.reference)
+    ),
     LedgerGauge(
         "refit_score_dropped",
-        "Whether the score has dropped, significantly and by enough.",
-        _performance(lambda p: p.dropped),
+        "1 if the score dropped significantly and by more than the threshold.",
+        _performance(lambda one: one.dropped),
     ),
     LedgerGauge(
         "refit_label_coverage_ratio",
-        "The share of the newest mature window's rows whose labels are there.",
-        _performance(lambda p: p.coverage),
+        "Share of the rows of the newest mature window that have labels, from 0 to 1.",
+        _performance(lambda one: one.coverage),
     ),
     LedgerGauge(
         "refit_labels_until_timestamp_seconds",
-        "The end of the newest window that was scored on labels: the lag of the labels counts from it.",
-        _performance(lambda p: p.window.end.timestamp()),
+        "End of the newest window that was scored on labels: the label lag is the time since then.",
+        _performance(lambda one: one.window.end.timestamp()),
     ),
     LedgerGauge(
-        "refit_budget_retrains_left", "Retrains that the budget's period leaves.", _left(lambda one: one.retrains)
+        "refit_budget_retrains_left", "Retrains left in the budget's period.", _budget(lambda one: one.retrains)
     ),
     LedgerGauge(
         "refit_budget_minutes_left",
-        "Minutes of retraining and probing that it leaves, if they are limited.",
-        _left(lambda one: one.minutes),
+        "Minutes of retraining and probing left in the budget's period, if they are limited.",
+        _budget(lambda one: one.minutes),
     ),
     LedgerGauge(
         "refit_cooldown_until_timestamp_seconds",
-        "When the cooldown of the newest retrain ends.",
-        _left(lambda one: _seconds(one.cooldown_until)),
+        "End of the cooldown after the newest retrain.",
+        _budget(lambda one: _seconds(one.cooldown_until)),
     ),
-    LedgerGauge("refit_approvals_waiting", "Challengers that wait for a person.", lambda known: known.waiting),
+    LedgerGauge("refit_approvals_waiting", "Challengers that wait for approval.", lambda state: state.approvals),
 )
 
 
-def read_gauges(tally: LedgerSummary) -> dict[str, float | None]:
-    """Reads every gauge of a project.
+def read_gauges(summary: LedgerSummary) -> dict[str, float | None]:
+    """Reads all gauges of a project.
 
     Args:
-        tally: What its ledger entries add up to.
+        summary: The summary of its ledger entries.
 
     Returns:
-        By name; `None` where there is nothing to read.
+        The values by metric name; `None` where there is no value.
 
     Raises:
-        StateError: If an entry is of another version of Refit.
+        StateError: If an entry was written by an incompatible version of Refit.
     """
-    newest = tally.newest()
-    known = ProjectState(
-        champion=tally.champion(),
+    newest = summary.newest()
+    state = ProjectState(
+        champion=summary.champion(),
         evidence=newest.evidence if newest else None,
-        left=remaining_budget(build_history(tally.decision_entries), newest.policy) if newest else None,
-        monitored_at=tally.monitored_at,
-        decided=tally.decision_entries[0] if newest else None,
-        waiting=len(tally.pending_verdicts),
+        budget=remaining_budget(build_history(summary.decision_entries), newest.policy) if newest else None,
+        monitored_at=summary.monitored_at,
+        decision=summary.decision_entries[0] if newest else None,
+        approvals=len(summary.pending_verdicts),
     )
-    return {reading.name: reading.of(known) for reading in LEDGER_GAUGES}
+    return {gauge.name: gauge.read(state) for gauge in LEDGER_GAUGES}

@@ -1,7 +1,4 @@
-"""What Prometheus is told of flows: decisions, promotions, drift, model age, labels, budget, by the ledger alone.
-
-The process that answers Prometheus about flows: one page, asked for by GET, and nothing behind it but the ledger.
-"""
+"""Prometheus exporter of the ledger: decisions, verdicts, promotions, and the gauges of each project's state."""
 
 from __future__ import annotations
 
@@ -25,36 +22,43 @@ from refit_tasks.ledger.summary import Tallies
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 10.0
-"""The ledger is asked no more often, however many ask us."""
+"""The ledger is read at most this often, however often Prometheus scrapes."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 COUNTERS = (
-    ("decision", "refit_decisions", "What monitors and people have decided.", "action", get_args(Action)),
-    ("verdict", "refit_verdicts", "Challengers judged by the gate.", "outcome", ("promote", "reject")),
-    ("retrain", "refit_retrains", "Retrains that were decided on, by how they ended.", "ending", get_args(Ending)),
-    ("approval", "refit_approvals", "Answers of people to challengers that waited.", "answer", ("approve", "refuse")),
-    ("promotion", "refit_promotions", "Challengers that became champion.", "", ("",)),
-    ("rollback", "refit_rollbacks", "Former champions that came back.", "", ("",)),
+    ("decision", "refit_decisions", "Decisions of monitor runs and of people, by action.", "action", get_args(Action)),
+    ("verdict", "refit_verdicts", "Verdicts of the gate, by outcome.", "outcome", ("promote", "reject")),
+    ("retrain", "refit_retrains", "Retrains that followed a decision, by how they ended.", "ending", get_args(Ending)),
+    (
+        "approval",
+        "refit_approvals",
+        "Challengers approved or refused, by answer.",
+        "answer",
+        ("approve", "refuse"),
+    ),
+    ("promotion", "refit_promotions", "Promotions of a challenger to champion.", "", ("",)),
+    ("rollback", "refit_rollbacks", "Rollbacks to a previous champion.", "", ("",)),
 )
-"""The kind of ledger entry, the counter's name, what it says, and the label and its values, if there is one."""
+"""Kind of the ledger entry, name of the counter, its help text, and the name and values of its label, if it has one."""
 
 
 class LedgerCollector(Collector):
-    """Gives the numbers of every project that the ledger knows."""
+    """Collects the metrics of all projects in the ledger."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begins with nothing.
+        """Reads nothing yet.
 
         Args:
-            clock: Counts seconds.
+            clock: Gives monotonic seconds.
         """
         self._clock = clock
-        self._tallies = Tallies()
-        self._found: dict[str, dict[str, float | None]] = {}
+        self._summaries = Tallies()
+        self._values: dict[str, dict[str, float | None]] = {}
         self._readable = False
         self._due = clock()
-        self._alone = Lock()
+        self._lock = Lock()
 
     def describe(self) -> list[Metric]:
-        """Tells nothing in advance: to ask would read the ledger while the server starts.
+        """Describes no metric in advance, since that would read the ledger when the collector is registered.
 
         Returns:
             An empty list.
@@ -62,28 +66,28 @@ class LedgerCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Reads what is new in the ledger, and gives all numbers; the former ones while it cannot be read.
+        """Reads new entries of the ledger and gives all metrics; the previous values while it cannot be read.
 
         Yields:
             The metrics.
         """
-        with self._alone:
-            self._look()
-            projects, found = dict(self._tallies.projects), self._found
-            readable, newest = self._readable, self._tallies.newest[0]
-        yield GaugeMetricFamily("refit_ledger_readable", "Whether the ledger could be read the last time.", readable)
-        yield GaugeMetricFamily("refit_ledger_entries", "The id of the newest entry.", newest)
+        with self._lock:
+            self._refresh()
+            projects, values = dict(self._summaries.projects), self._values
+            readable, newest = self._readable, self._summaries.newest[0]
+        yield GaugeMetricFamily("refit_ledger_readable", "1 if the last read of the ledger succeeded.", readable)
+        yield GaugeMetricFamily("refit_ledger_entries", "The id of the newest ledger entry.", newest)
         yield from _counters(projects)
-        yield from _gauges(found)
+        yield from _gauges(values)
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         if self._clock() < self._due:
             return
         try:
-            self._tallies.follow()
-            self._found = {project: read_gauges(tally) for project, tally in self._tallies.projects.items()}
+            self._summaries.follow()
+            self._values = {project: read_gauges(summary) for project, summary in self._summaries.projects.items()}
         except RefitError as fault:
-            log.warning("the numbers stand still: %s", fault)
+            log.warning("the ledger cannot be read, so its metrics keep their previous values: %s", fault)
             self._readable = False
         else:
             self._readable = True
@@ -91,54 +95,51 @@ class LedgerCollector(Collector):
 
 
 def _counters(projects: dict[str, LedgerSummary]) -> Iterator[Metric]:
-    """Counts from zero: Prometheus cannot see that something rose which it sees for the first time."""
-    for kind, name, about, label, outcomes in COUNTERS:
-        counter = CounterMetricFamily(name, about, labels=["project", *([label] if label else [])])
-        for project, tally in projects.items():
+    """Gives every outcome from zero: Prometheus sees no increase in a series that it sees for the first time."""
+    for kind, name, help_text, label, outcomes in COUNTERS:
+        counter = CounterMetricFamily(name, help_text, labels=["project", *([label] if label else [])])
+        for project, summary in projects.items():
             for outcome in outcomes:
-                counter.add_metric([project, *([outcome] if label else [])], tally.counts.get((kind, outcome), 0))
+                counter.add_metric([project, *([outcome] if label else [])], summary.counts.get((kind, outcome), 0))
         yield counter
 
 
-def _gauges(found: dict[str, dict[str, float | None]]) -> Iterator[Metric]:
-    for reading in LEDGER_GAUGES:
-        gauge = GaugeMetricFamily(reading.name, reading.about, labels=["project"])
-        for project, values in found.items():
-            if (value := values[reading.name]) is not None:
+def _gauges(values: dict[str, dict[str, float | None]]) -> Iterator[Metric]:
+    for ledger_gauge in LEDGER_GAUGES:
+        gauge = GaugeMetricFamily(ledger_gauge.name, ledger_gauge.help, labels=["project"])
+        for project, by_name in values.items():
+            if (value := by_name[ledger_gauge.name]) is not None:
                 gauge.add_metric([project], value)
         yield gauge
 
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
 def serve_metrics(host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Answers until somebody asks to stop.
+    """Serves `/metrics` until SIGINT or SIGTERM.
 
     Args:
-        host: The address to listen at.
-        port: The port; 0 for any that is free.
-        ready: Called once, when the ledger is added up and requests are answered, with the address of the page.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
+        ready: Called once with the URL of the page, when the ledger has been read and requests are answered.
 
     Raises:
-        StateError: If the port is taken.
+        StateError: If the address cannot be bound, as when the port is taken.
     """
-    registry, stopping = CollectorRegistry(), Event()
+    registry, stop = CollectorRegistry(), Event()
     collector = LedgerCollector()
     registry.register(collector)
-    list(collector.collect())  # a long ledger takes seconds the first time: no scrape should wait for it
+    list(collector.collect())  # the first read of a long ledger takes seconds: no scrape should wait for it
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as fault:
         raise StateError(
-            f"{host} port {port} cannot be listened at ({fault.strerror or fault}): name another by --host and --port"
+            f"cannot listen on {host} port {port} ({fault.strerror or fault}): choose another with --host and --port"
         ) from fault
-    former = {number: signal.signal(number, lambda *_: stopping.set()) for number in SIGNALS}
+    previous = {number: signal.signal(number, lambda *_: stop.set()) for number in SIGNALS}
     try:
         ready(f"http://{host}:{server.server_port}/metrics")
-        stopping.wait()
+        stop.wait()
     finally:
-        for number, handler in former.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
         server.shutdown()
         server.server_close()

@@ -1,4 +1,4 @@
-"""Request bodies to rows and back, and the loaded model that predicts them.
+"""Body formats (JSON, Arrow, tensors): requests to rows, predictions to responses; and the loaded model.
 
 Does not belong here: routes (`refit_serving.http`).
 """

@@ -1,7 +1,7 @@
-"""Rows as an Arrow IPC stream, and answers as another.
+"""The Arrow format: rows as an Arrow IPC stream, predictions as another.
 
-A stream comes from outside and is read by C++: compressed buffers are refused before they are unpacked, since a
-kilobyte may unpack into gigabytes, and every batch is validated in full before anything is made of it.
+Streams come from outside and are read by C++ code: compressed buffers are refused before they are decompressed, since a
+kilobyte may expand to gigabytes, and every batch is validated in full before it is used.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, ch
 STREAM = "application/vnd.apache.arrow.stream"
 _RECORD_BATCH, _DICTIONARY_BATCH = "record batch", "dictionary"
 _HEADER, _DATA, _COMPRESSION = 2, 1, 3
-"""The places of fields in Arrow's tables: the header in a message, the batch in a dictionary, its compression."""
+"""Field numbers in Arrow's flatbuffers tables: header of a message, data of a dictionary batch, compression of a
+record batch."""
 _READ_ERRORS = (pa.ArrowException, ValueError, OverflowError, OSError, EOFError, struct.error)
 
 
-def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limits) -> PredictionRequest:
+def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limits) -> PredictionRequest:
     """Reads a stream.
 
     Args:
         body: The body.
         header_id: The request id of the headers.
-        served: Who answers.
-        limits: How much may be asked.
+        model: The model that predicts.
+        limits: The limits of the server.
 
     Returns:
-        What is asked.
+        The request.
 
     Raises:
-        HTTPException: If it is no valid stream.
-        DataError: If a column or a cell is not what the model knows.
-        ModelError: If a column is of another kind.
+        HTTPException: With 400 if it is not a valid stream, 413 or 422 for a wrong number of rows.
+        DataError: If a column or a cell does not fit the model.
+        ModelError: If a column has another type than the model's.
     """
     try:
         _reject_compressed(body)
@@ -46,33 +47,37 @@ def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limi
             table = _read_batches(reader, limits)
     except _READ_ERRORS as fault:
         reason = " ".join(str(fault).split())[:200]
-        raise HTTPException(400, f"the body is no valid Arrow IPC stream ({reason}): send one") from fault
+        raise HTTPException(
+            400, f"the body is not a valid Arrow IPC stream ({reason}): send an uncompressed stream of record batches"
+        ) from fault
     require_count(table.num_rows, limits)
-    return PredictionRequest(parse_table(served.wanted, table), choose_request_id(None, header_id))
+    return PredictionRequest(parse_table(model.spec, table), choose_request_id(None, header_id))
 
 
-def render_response(served: LoadedModel, asked: PredictionRequest, said: Prediction) -> bytes:
-    """Writes the answer.
+def render_response(model: LoadedModel, request: PredictionRequest, prediction: Prediction) -> bytes:
+    """Writes predictions as an Arrow IPC stream.
 
     Args:
-        served: Who answered.
-        asked: What was asked.
-        said: What it says.
+        model: The model that predicted.
+        request: The request.
+        prediction: The predictions of its rows.
 
     Returns:
-        A stream with `prediction` and, of two classes, `score`; who answered is in the schema's metadata.
+        A stream with `prediction` and, for two classes, `score`; project, version, generation and request id are in the
+        metadata of the schema.
     """
-    plain = said.predictions.dtype.kind in "fiub"
-    columns = {"prediction": pa.array(said.predictions if plain else [str(one) for one in said.predictions])}
-    if said.scores is not None:
-        columns["score"] = pa.array(said.scores)
-    about = {
-        "project": served.project,
-        "version": str(served.version),
-        "generation": str(served.generation),
-        "request_id": asked.request_id,
+    values = prediction.predictions
+    is_plain = values.dtype.kind in "fiub"
+    columns = {"prediction": pa.array(values if is_plain else [str(value) for value in values])}
+    if prediction.scores is not None:
+        columns["score"] = pa.array(prediction.scores)
+    metadata = {
+        "project": model.project,
+        "version": str(model.version),
+        "generation": str(model.generation),
+        "request_id": request.request_id,
     }
-    table = pa.table(columns).replace_schema_metadata(about)
+    table = pa.table(columns).replace_schema_metadata(metadata)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -103,12 +108,12 @@ def _reject_compressed(body: bytes) -> None:
 
 
 def _root_offset(metadata: bytes) -> int:
-    (place,) = struct.unpack_from("<I", metadata, 0)
-    return int(place)
+    (offset,) = struct.unpack_from("<I", metadata, 0)
+    return int(offset)
 
 
 def _field_offset(metadata: bytes, table: int, number: int) -> int:
-    """Finds the table that a field of a flatbuffers table points to; 0 where it has none."""
+    """Finds the table that a field of a flatbuffers table points to; 0 where the field is absent."""
     (back,) = struct.unpack_from("<i", metadata, table)
     (size,) = struct.unpack_from("<H", metadata, table - back)
     if 4 + 2 * number >= size:

@@ -1,7 +1,4 @@
-"""Rows as JSON objects, and answers beside them in lists.
-
-JSON: read fast where it is valid, and once more slowly where it is not, to say what is wrong with it.
-"""
+"""The JSON format: rows as objects, predictions as lists; and the parsing of JSON bodies for all JSON formats."""
 
 from __future__ import annotations
 
@@ -17,134 +14,110 @@ from refit_serving.rows.loaded_model import LoadedModel
 from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
 _BODY_KEYS = {"rows", "row", "keys", "key", "request_id"}
+_NON_FINITE = (b"NaN", b"Infinity", b"infinity")
+"""What Python and others write for non-finite numbers, which JSON does not allow; `infinity` is also how orjson words
+the error for a number like 1e999."""
 
 
-def parse_request(body: bytes, header_id: str, served: LoadedModel, limits: Limits) -> PredictionRequest:
-    """Reads `{"rows": [{...}, ...]}` or `{"row": {...}}`, with `keys` or `key` and `request_id` where wanted.
+def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limits) -> PredictionRequest:
+    """Reads `{"rows": [{...}, ...]}` or `{"row": {...}}`, with optional `keys` or `key` and `request_id`.
 
     Args:
         body: The body.
         header_id: The request id of the headers.
-        served: Who answers.
-        limits: How much may be asked.
+        model: The model that predicts.
+        limits: The limits of the server.
 
     Returns:
-        What is asked.
+        The request.
 
     Raises:
-        HTTPException: If it is no such object.
-        DataError: If a column or a cell is not what the model knows.
+        HTTPException: With 400 or 422 if the body is not such an object, 413 if it has too many rows.
+        DataError: If a column or a cell does not fit the model.
     """
-    asked = parse_object(body)
-    unknown = next(iter(asked.keys() - _BODY_KEYS), None)
+    content = parse_object(body)
+    unknown = next(iter(content.keys() - _BODY_KEYS), None)
     if unknown is not None:
-        raise HTTPException(
-            422, f"the body has the key {unknown[:100]!r}: only {', '.join(sorted(_BODY_KEYS))} are known"
-        )
-    rows = _parse_rows(asked)
+        allowed = ", ".join(sorted(_BODY_KEYS))
+        raise HTTPException(422, f"the body has the unknown key {unknown[:100]!r}: the allowed keys are {allowed}")
+    rows = _parse_rows(content)
     require_count(len(rows), limits)
-    if "keys" in asked or "key" in asked:
-        rows = _add_keys(rows, asked["keys"] if "keys" in asked else [asked["key"]], served)
-    return PredictionRequest(parse_rows(served.wanted, rows), choose_request_id(asked.get("request_id"), header_id))
+    if "keys" in content or "key" in content:
+        rows = _add_keys(rows, content["keys"] if "keys" in content else [content["key"]], model)
+    return PredictionRequest(parse_rows(model.spec, rows), choose_request_id(content.get("request_id"), header_id))
 
 
-def render_response(served: LoadedModel, asked: PredictionRequest, said: Prediction) -> bytes:
-    """Writes the answer.
+def render_response(model: LoadedModel, request: PredictionRequest, prediction: Prediction) -> bytes:
+    """Writes predictions as JSON.
 
     Args:
-        served: Who answered.
-        asked: What was asked.
-        said: What it says.
+        model: The model that predicted.
+        request: The request.
+        prediction: The predictions of its rows.
 
     Returns:
-        One JSON object; `scores` only of two classes, `classes` and `probabilities` only of more.
+        One JSON object; `scores` for two classes only, `classes` and `probabilities` for more than two.
     """
-    answer: dict[str, Any] = {
-        "project": served.project,
-        "version": served.version,
-        "generation": served.generation,
-        "request_id": asked.request_id,
-        "predictions": said.predictions.tolist(),
+    response: dict[str, Any] = {
+        "project": model.project,
+        "version": model.version,
+        "generation": model.generation,
+        "request_id": request.request_id,
+        "predictions": prediction.predictions.tolist(),
     }
-    if said.scores is not None:
-        answer["scores"] = said.scores.tolist()
-    elif said.probabilities is not None:
-        answer["classes"] = [str(label) for label in served.model.labels]
-        answer["probabilities"] = said.probabilities.tolist()
-    return orjson.dumps(answer, default=str)
+    if prediction.scores is not None:
+        response["scores"] = prediction.scores.tolist()
+    elif prediction.probabilities is not None:
+        response["classes"] = [str(label) for label in model.predictor.labels]
+        response["probabilities"] = prediction.probabilities.tolist()
+    return orjson.dumps(response, default=str)
 
 
 JSON_ROWS = BodyFormat("application/json", parse_request, render_response)
 
 
-def _parse_rows(asked: dict[str, Any]) -> list[dict[str, Any]]:
-    if ("rows" in asked) == ("row" in asked):
-        raise HTTPException(422, "send either 'rows', a list of objects, or 'row', one object")
-    rows = asked["rows"] if "rows" in asked else [asked["row"]]
-    if not isinstance(rows, list):
-        raise HTTPException(422, "'rows' is no list: send a list of objects")
-    wrong = next((place for place, row in enumerate(rows) if not isinstance(row, dict)), None)
-    if wrong is not None:
-        raise HTTPException(422, f"row {wrong} is no object: send an object from column to value")
-    return rows
-
-
-def _add_keys(rows: list[dict[str, Any]], keys: object, served: LoadedModel) -> list[dict[str, Any]]:
-    """Adds what each row is known by: a value where the project's key is one column, else an object."""
-    names = served.key
-    if not names:
-        raise HTTPException(422, f"{served.project} has no key: leave 'keys' out, or give its project file one")
-    if not isinstance(keys, list) or len(keys) != len(rows):
-        raise HTTPException(422, f"'keys' is no list of {len(rows)}: send one key for each row")
-    return [{**row, **parse_key(key, names)} for row, key in zip(rows, keys, strict=True)]
-
-
 def parse_key(key: object, names: tuple[str, ...]) -> dict[str, Any]:
-    """Reads what a row is known by.
+    """Reads the key of a row.
 
     Args:
-        key: A value where the project's key is one column, else an object.
-        names: The columns of the key.
+        key: A plain value if the project's key is one column, else an object.
+        names: The columns of the project's key.
 
     Returns:
         From column to value.
 
     Raises:
-        HTTPException: If it is no such key.
+        HTTPException: With 422 if it is not such a key.
     """
     if not isinstance(key, dict):
         if len(names) > 1:
-            raise HTTPException(422, f"a key is no object: send one with {', '.join(names)}")
+            raise HTTPException(422, f"a key is not a JSON object: send an object with {', '.join(names)}")
         return {names[0]: key}
     unknown = next((name for name in key if name not in names), None)
     if unknown is not None:
-        raise HTTPException(422, f"a key names the column {unknown[:100]!r}: the key is {', '.join(names)}")
+        raise HTTPException(422, f"a key has the unknown column {unknown[:100]!r}: send {', '.join(names)}")
     return key
 
 
-_NON_FINITE = (b"NaN", b"Infinity", b"infinity")
-"""What Python and its like write, and JSON does not know; `infinity` is how the reader words a number like 1e999."""
-
-
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Reads a JSON object.
+    """Reads a JSON object with orjson, and again with the slower `json` where it holds NaN or an infinite number.
 
     Args:
         body: The bytes.
 
     Returns:
-        The object. A NaN or an infinite number is read as such, so that it is refused with its column's name.
+        The object. NaN and infinite numbers are kept, so that they are refused later by the name of their column.
 
     Raises:
-        HTTPException: If it is no JSON, or no object.
+        HTTPException: With 400 if it is not valid JSON, 422 if it is not an object.
     """
     try:
-        found = orjson.loads(body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError as fault:
-        found = _parse_with_nan(body, fault)
-    if not isinstance(found, dict):
-        raise HTTPException(422, "the body is no JSON object: send one with the key 'rows'")
-    return found
+        content = _parse_with_nan(body, fault)
+    if not isinstance(content, dict):
+        raise HTTPException(422, "the body is not a JSON object: send one as /docs describes")
+    return content
 
 
 def _parse_with_nan(body: bytes, fault: orjson.JSONDecodeError) -> Any:  # noqa: ANN401 - JSON values are of any type
@@ -153,4 +126,28 @@ def _parse_with_nan(body: bytes, fault: orjson.JSONDecodeError) -> Any:  # noqa:
             return json.loads(body)
         except (ValueError, RecursionError):
             pass
-    raise HTTPException(400, f"the body is no valid JSON ({' '.join(str(fault).split())})") from fault
+    raise HTTPException(400, f"the body is not valid JSON ({' '.join(str(fault).split())})") from fault
+
+
+def _parse_rows(content: dict[str, Any]) -> list[dict[str, Any]]:
+    if ("rows" in content) == ("row" in content):
+        raise HTTPException(422, "send either 'rows', a list of objects, or 'row', one object")
+    rows = content["rows"] if "rows" in content else [content["row"]]
+    if not isinstance(rows, list):
+        raise HTTPException(422, "'rows' is not a list: send a list of objects")
+    wrong = next((place for place, row in enumerate(rows) if not isinstance(row, dict)), None)
+    if wrong is not None:
+        raise HTTPException(422, f"row {wrong} is not a JSON object: send an object that maps column names to values")
+    return rows
+
+
+def _add_keys(rows: list[dict[str, Any]], keys: object, model: LoadedModel) -> list[dict[str, Any]]:
+    """Adds the key columns to the rows."""
+    names = model.key
+    if not names:
+        raise HTTPException(
+            422, f"project {model.project!r} has no key: leave 'keys' out, or set key=(...) in its project file"
+        )
+    if not isinstance(keys, list) or len(keys) != len(rows):
+        raise HTTPException(422, f"'keys' is not a list of {len(rows)} keys: send one key for each row")
+    return [{**row, **parse_key(key, names)} for row, key in zip(rows, keys, strict=True)]

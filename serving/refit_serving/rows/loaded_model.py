@@ -1,4 +1,4 @@
-"""A version that serves: loaded through the allow-list, and warmed up before it answers anybody."""
+"""Loading and warm-up of the model version that serves, with its ONNX form where that agrees with scikit-learn."""
 
 from __future__ import annotations
 
@@ -22,90 +22,89 @@ from refit_tasks.registry.own_code import code_of_model
 log = logging.getLogger(__name__)
 
 INLINE_SECONDS, FALLBACK_SECONDS = 0.005, 0.05
-"""A version that answers a row faster than the first is asked at once, without another thread. One that answers by ONNX
-is, too, if scikit-learn, which answers the few rows that ONNX does not, takes no longer than the second."""
+"""A model that predicts one row faster than the first runs on the event loop, without a worker thread. So does one with
+an ONNX form, if scikit-learn, which predicts the few rows that ONNX does not, takes no longer than the second."""
 SINGLE_ROWS = 20
-"""So many rows are asked for one by one when a version warms up."""
+"""How many rows the warm-up predicts one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """One version of one project. Nothing of it changes: whoever holds it gets answers of this version alone."""
+    """One version of one project. It is immutable: a request that holds it is answered by this version alone."""
 
     project: str
     version: int
     generation: int
-    wanted: FeatureSpec
+    spec: FeatureSpec
+    """The columns that the model takes, and those that a request may have beside them."""
     key: tuple[str, ...]
     """The project's key columns."""
     timestamp: str
     """The project's column of event times."""
-    model: Predictor
-    quick: bool = False
-    """Whether it answers a row sooner than another thread would be asked and heard."""
+    predictor: Predictor
+    is_fast: bool = False
+    """Whether it predicts a row in less time than a worker thread would need to take it up."""
 
 
 def load_champion(champion: Champion) -> LoadedModel:
-    """Loads a champion's model and has it answer, before it answers anybody else.
+    """Loads a champion's model through the allow-list of types, and warms it up on rows of its training data.
 
     Args:
-        champion: The champion, by the ledger.
+        champion: The champion, from the ledger.
 
     Returns:
-        The version, fit to serve.
+        The model, ready to serve.
 
     Raises:
-        RefitError: If the model cannot be loaded, or does not answer rows that it was trained on.
+        RefitError: If the model cannot be loaded, or cannot predict rows that it was trained on.
     """
     definition = find_project(champion.model.project)
     with fetched(champion.model) as directory, code_of_model(definition, champion.model):
         estimator = load_model(directory, definition.trusted_types)
         kinds = kinds_beside(directory) or recorded_kinds(definition, champion.model.trained_on, estimator)
         if not kinds:
-            raise ModelError(f"version {champion.version} does not say what its features are: retrain the project")
-        model = Predictor(estimator)
-        form = _load_onnx_model(directory, champion, model)
-    served = LoadedModel(
+            raise ModelError(f"version {champion.version} has no record of its feature types: retrain the project")
+        predictor = Predictor(estimator)
+        form = _load_onnx_model(directory, champion, predictor)
+    model = LoadedModel(
         project=definition.name,
         version=champion.version,
         generation=champion.generation,
-        wanted=FeatureSpec(kinds, others_of(definition), definition.pii),
+        spec=FeatureSpec(kinds, others_of(definition), definition.pii),
         key=definition.key,
         timestamp=definition.timestamp,
-        model=model,
+        predictor=predictor,
     )
     rows = recorded_features(definition, champion.model.trained_on, kinds)
     if rows is None:
-        _predict_dummy_row(served)
-        return served
-    apart, seconds = served.model.warm_up(rows, SINGLE_ROWS)
+        _predict_dummy_row(model)
+        return model
+    apart, seconds = model.predictor.warm_up(rows, SINGLE_ROWS)
     if apart > AGREEMENT:
         raise ModelError(
-            f"version {served.version} says one thing of a row alone and another of it among others: "
-            f"let another version serve by `refit rollback {served.project}`"
+            f"version {model.version} predicts a row differently alone and in a batch: "
+            f"return to another version by `refit rollback {model.project}`"
         )
     if form is None or seconds > FALLBACK_SECONDS:
-        return replace(served, quick=seconds < INLINE_SECONDS)
-    if not runtimes_agree(form, model, kinds, rows):
-        with_project(log, served.project).warning(
-            "scikit-learn serves version %d: its ONNX form differs", served.version
-        )
-        return replace(served, quick=seconds < INLINE_SECONDS)
-    return replace(served, model=replace(model, form=form), quick=True)
+        return replace(model, is_fast=seconds < INLINE_SECONDS)
+    if not runtimes_agree(form, predictor, kinds, rows):
+        with_project(log, model.project).warning("scikit-learn serves version %d: its ONNX form differs", model.version)
+        return replace(model, is_fast=seconds < INLINE_SECONDS)
+    return replace(model, predictor=replace(predictor, form=form), is_fast=True)
 
 
-def _load_onnx_model(directory: Path, champion: Champion, model: Predictor) -> OnnxForm | None:
-    """Reads the ONNX form; without it the version serves all the same."""
+def _load_onnx_model(directory: Path, champion: Champion, predictor: Predictor) -> OnnxForm | None:
+    """Loads the ONNX form; without a usable one, the version is served by scikit-learn."""
     try:
-        return load_form(directory, recorded_form(champion.model.project, champion.version), model.labels)
+        return load_form(directory, recorded_form(champion.model.project, champion.version), predictor.labels)
     except ModelError as fault:
         with_project(log, champion.model.project).warning("scikit-learn serves version %d: %s", champion.version, fault)
         return None
 
 
-def _predict_dummy_row(served: LoadedModel) -> None:
-    """Asks for one row made up; that it is refused proves nothing, since it may hold a category that nobody knows."""
+def _predict_dummy_row(model: LoadedModel) -> None:
+    """Predicts a made-up row. A refusal proves nothing, since the row may hold a category that the model never saw."""
     try:
-        served.model.predict(dummy_row(served.wanted).features)
+        model.predictor.predict(dummy_row(model.spec).features)
     except ModelError as refused:
-        with_project(log, served.project).info("version %d refuses a row made up: %s", served.version, refused)
+        with_project(log, model.project).info("version %d cannot predict a made-up row: %s", model.version, refused)

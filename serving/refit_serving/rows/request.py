@@ -1,9 +1,4 @@
-"""What a request asks: rows, and by which name its sender knows it.
-
-The bytes of a request's body: as many as are allowed, within the time that is allowed, and no copy more.
-
-What one request, and all of them together, may cost.
-"""
+"""The prediction request: its rows and id, the format of its body, the bounded reading of it, and the limits."""
 
 from __future__ import annotations
 
@@ -23,80 +18,104 @@ from refit_infra.json_logging import REQUEST
 from refit_serving.rows.loaded_model import LoadedModel
 
 MAX_ID_LENGTH = 128
+MEGABYTE = 1 << 20
+_BUSY = "the server is busy: send the request again in a second"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on memory and time. Beyond them a request is refused, and a row of the log is dropped and counted."""
+
+    body_bytes: int = 8 * MEGABYTE
+    """The most bytes of one body; parsing takes about ten times as much memory."""
+    rows: int = 10_000
+    """The most rows of one request."""
+    waiting: int = 1_000
+    """The most requests in the server at a time: being read, waiting, or being answered."""
+    waiting_bytes: int = 64 * MEGABYTE
+    """The most bytes of the bodies of all these requests together."""
+    body_seconds: float = 30.0
+    """How long a body may take to arrive, in seconds."""
+    log_rows: int = 100_000
+    """The most rows that wait to be logged."""
+    log_bytes: int = 64 * MEGABYTE
+    """The most bytes that the rows waiting to be logged had in their requests."""
+    requests_per_second: float = 1_000.0
+    """The rate limit of each API key, and its burst; without keys there is no rate limit."""
+    threads: int = min(4, os.cpu_count() or 1)
+    """How many worker threads predict at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """A request that a version can answer."""
+    """A parsed request."""
 
     rows: RequestRows
     request_id: str
-    """The sender's, or one of ours."""
-    wanted: frozenset[str] = frozenset()
-    """Which outputs; all if empty."""
+    """The client's, or a generated one."""
+    outputs: frozenset[str] = frozenset()
+    """The requested outputs; all if empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyFormat:
-    """How requests and answers of one kind are written."""
+    """A format of request and response bodies."""
 
     media_type: str
-    """Of the answer."""
+    """Content type of the response."""
     parse: Callable[[bytes, str, LoadedModel, Limits], PredictionRequest]
     """Takes the body and the request id of the headers; raises `HTTPException` or `RefitError`."""
     render: Callable[[LoadedModel, PredictionRequest, Prediction], bytes]
+    """Writes the body of the response."""
 
 
-def choose_request_id(given: object, header: str) -> str:
-    """Chooses the name of a request.
+def choose_request_id(body_id: object, header_id: str) -> str:
+    """Chooses the id of a request, and sets it for the log lines of this request.
 
     Args:
-        given: The one in the body, if any.
-        header: The one in the header, empty if none.
+        body_id: The id in the body, `None` if there is none.
+        header_id: The id in the headers, empty if there is none.
 
     Returns:
-        That of the body, else that of the header, else a new one.
+        The id of the body, else that of the header, else a new one.
 
     Raises:
-        HTTPException: If it is no text, or a long one.
+        HTTPException: With 422 if it is not a string, or longer than `MAX_ID_LENGTH` characters.
     """
-    chosen = header if given is None else given
+    chosen = header_id if body_id is None else body_id
     if not isinstance(chosen, str) or len(chosen) > MAX_ID_LENGTH:
-        raise HTTPException(422, f"the request id is no text of at most {MAX_ID_LENGTH} characters: send another one")
+        raise HTTPException(422, f"the request id is not a string of at most {MAX_ID_LENGTH} characters: send another")
     chosen = chosen or uuid4().hex
     REQUEST.set(chosen)
     return chosen
 
 
 def require_count(rows: int, limits: Limits) -> None:
-    """Insists on a number of rows that can be answered at once.
+    """Checks the number of rows of a request.
 
     Args:
-        rows: How many there are.
-        limits: How many there may be.
+        rows: The number of rows.
+        limits: The limits of the server.
 
     Raises:
-        HTTPException: If there is none, or too many.
+        HTTPException: With 422 if there is no row, 413 if there are too many.
     """
     if not rows:
-        raise HTTPException(422, "there are no rows: send at least one")
+        raise HTTPException(422, "the request has no rows: send at least one")
     if rows > limits.rows:
-        raise HTTPException(413, f"there are {rows:,} rows: send at most {limits.rows:,} at a time")
-
-
-_BUSY = "the server is busy: send the request again in a second"
+        raise HTTPException(413, f"the request has {rows:,} rows: send at most {limits.rows:,} at a time")
 
 
 class BodyReader:
-    """Takes requests in; what waits and is answered at a time has bounds."""
+    """Reads request bodies within bounds on their number, their size and their time."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._requests = self._bytes = 0
 
     @asynccontextmanager
-    async def taken(self, request: Request) -> AsyncIterator[bytes]:
-        """Reads a body, which counts as waiting until the block ends.
+    async def read(self, request: Request) -> AsyncIterator[bytes]:
+        """Reads a body, which counts against the limits until the block ends.
 
         Args:
             request: The request.
@@ -105,7 +124,8 @@ class BodyReader:
             The body.
 
         Raises:
-            HTTPException: With 413 if it is too large, 408 if it does not arrive, 503 where too much waits already.
+            HTTPException: With 413 if it is too large, 408 if it does not arrive in time, 400 if the client
+                disconnects, 503 if too many requests or bytes are in the server already.
         """
         if self._requests >= self._limits.waiting:
             raise HTTPException(503, _BUSY, {"Retry-After": "1"})
@@ -122,13 +142,13 @@ class BodyReader:
         seconds = self._limits.body_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self._read(request, parts)
+                await self._read_parts(request, parts)
         except TimeoutError as late:
-            raise HTTPException(408, f"the body has not arrived within {seconds:g} seconds: send it again") from late
+            raise HTTPException(408, f"the body did not arrive within {seconds:g} seconds: send it again") from late
         except ClientDisconnect as gone:
-            raise HTTPException(400, "the connection was closed before all of the body had arrived") from gone
+            raise HTTPException(400, "the connection was closed before the whole body had arrived") from gone
 
-    async def _read(self, request: Request, parts: list[bytes]) -> None:
+    async def _read_parts(self, request: Request, parts: list[bytes]) -> None:
         most = self._limits.body_bytes
         too_large = HTTPException(413, f"the body has more than {most:,} bytes: send fewer rows at a time")
         declared = request.headers.get("content-length", "")
@@ -143,30 +163,3 @@ class BodyReader:
                 raise HTTPException(503, _BUSY, {"Retry-After": "1"})
             self._bytes += len(part)
             parts.append(part)
-
-
-MEGABYTE = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on memory and time; beyond them a request is refused, and a row of the log dropped and counted."""
-
-    body_bytes: int = 8 * MEGABYTE
-    """The most bytes of one body; it takes some ten times as much while it is read."""
-    rows: int = 10_000
-    """The most rows of one request."""
-    waiting: int = 1_000
-    """The most requests that are read, wait or are answered at a time."""
-    waiting_bytes: int = 64 * MEGABYTE
-    """The most bytes that their bodies may have together."""
-    body_seconds: float = 30.0
-    """How long a body may take to arrive."""
-    log_rows: int = 100_000
-    """The most rows that wait to be logged."""
-    log_bytes: int = 64 * MEGABYTE
-    """The most bytes that they may have had in their requests."""
-    requests_per_second: float = 1_000.0
-    """How many requests a key has in each second, and how many at once; without keys there is no such limit."""
-    threads: int = min(4, os.cpu_count() or 1)
-    """So many models answer at a time."""

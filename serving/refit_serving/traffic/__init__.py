@@ -1,4 +1,4 @@
-"""Which version predicts: champion, canary or shadow; and the prediction log.
+"""Who predicts a request (champion, canary, shadow), the ledger followers that load them, and the prediction log.
 
-Does not belong here: request formats (`refit_serving.rows`).
+Does not belong here: body formats (`refit_serving.rows`) and routes (`refit_serving.http`).
 """

@@ -1,4 +1,4 @@
-"""The thread that follows the challengers: one that waits for approval stands beside its champion within seconds."""
+"""The thread that follows the challengers in the ledger: loads the one that waits for approval beside its champion."""
 
 from __future__ import annotations
 
@@ -26,89 +26,88 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Progress:
-    """What was seen when a trial was last brought in step."""
+    """What a slot's challenger was last updated to. While both numbers stay, so does the challenger."""
 
     generation: int = 0
-    """The champion's."""
+    """The champion's generation."""
     entry: int = 0
-    """The project's newest one in the ledger: while both stay, so does the challenger."""
-    pause: Backoff = field(default_factory=lambda: Backoff(LOAD_WAIT))
+    """The id of the project's newest ledger entry."""
+    backoff: Backoff = field(default_factory=lambda: Backoff(LOAD_WAIT))
 
 
 class ChallengerFollower:
-    """Keeps the trials of some seats in step with the ledger, apart from the champions: what fails here stays here."""
+    """Updates the challengers of serving slots from the ledger. Its failures never affect the champions."""
 
-    def __init__(self, seats: Iterable[ServingSlot], metrics: Metrics) -> None:
-        self._seats = [(seat, _Progress()) for seat in seats]
+    def __init__(self, slots: Iterable[ServingSlot], metrics: Metrics) -> None:
+        self._slots = [(slot, _Progress()) for slot in slots]
         self._metrics = metrics
-        self._stopping = Event()
+        self._stop = Event()
         self._thread = Thread(target=self._follow, name="refit-challengers", daemon=True)
 
     def start(self) -> None:
-        """Begins to look."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; a version that is being loaded is left to itself."""
-        self._stopping.set()
+        """Tells the thread to end, without waiting for a model that it is loading."""
+        self._stop.set()
 
-    def look(self) -> None:
-        """Brings each trial in step with the ledger; where that fails, the champion answers alone."""
-        for seat, known in self._seats:
+    def refresh(self) -> None:
+        """Updates the challenger of each slot; where that fails, the champion answers alone."""
+        for slot, progress in self._slots:
             try:
-                self._bring(seat, known)
+                self._update(slot, progress)
             except Exception as fault:  # noqa: BLE001 - a project file or a stored model may raise anything
-                known.pause.begin(known.entry)
-                self._end(seat, f"{seat.project}: the champion answers alone ({describe_error(fault)})")
+                progress.backoff.fail(progress.entry)
+                self._remove(slot, f"{slot.project}: the champion answers alone ({describe_error(fault)})")
 
     def _follow(self) -> None:
-        while not self._stopping.is_set():
-            self.look()
-            self._stopping.wait(EVERY_SECONDS)
+        while not self._stop.is_set():
+            self.refresh()
+            self._stop.wait(EVERY_SECONDS)
 
-    def _bring(self, seat: ServingSlot, known: _Progress) -> None:
-        champion, newest = seat.served, entries(seat.project, newest=1)
+    def _update(self, slot: ServingSlot, progress: _Progress) -> None:
+        champion, newest = slot.model, entries(slot.project, newest=1)
         entry = newest[0].id if newest else 0
-        if champion is None or known.pause.holds(entry):
+        if champion is None or progress.backoff.is_waiting(entry):
             return
-        if (champion.generation, entry) == (known.generation, known.entry) and not known.pause.about:
+        if (champion.generation, entry) == (progress.generation, progress.entry) and not progress.backoff.key:
             return
-        known.entry = entry
-        definition = find_project(seat.project)
+        progress.entry = entry
+        definition = find_project(slot.project)
         challenger = find_challenger(definition)
         if challenger is None:
-            self._end(seat, "")
+            self._remove(slot, "")
         else:
-            self._begin(seat, definition, challenger, champion)
-        known.generation = champion.generation
-        known.pause.end()
+            self._add(slot, definition, challenger, champion)
+        progress.generation = champion.generation
+        progress.backoff.reset()
 
-    def _begin(self, seat: ServingSlot, definition: Project, challenger: Challenger, champion: LoadedModel) -> None:
+    def _add(self, slot: ServingSlot, definition: Project, challenger: Challenger, champion: LoadedModel) -> None:
         policy = definition.serving
         if policy.challenger == "off":
             return
-        served = _loaded_challenger(seat, challenger, champion) or load_champion(
-            _as_champion(challenger, champion.generation)
-        )
+        loaded = _loaded_challenger(slot, challenger, champion)
+        model = loaded or load_champion(_as_champion(challenger, champion.generation))
         share = policy.share if policy.challenger == "canary" else 0.0
-        seat.trial, seat.trial_trouble = ActiveChallenger(served, policy.challenger, share), ""
-        with_project(log, seat.project).info("version %d stands beside as a %s", served.version, policy.challenger)
-        self._metrics.challenger.labels(seat.project).set(served.version)
-        self._metrics.share.labels(seat.project).set(share)
+        slot.challenger, slot.challenger_problem = ActiveChallenger(model, policy.challenger, share), ""
+        with_project(log, slot.project).info("version %d runs as a %s", model.version, policy.challenger)
+        self._metrics.challenger.labels(slot.project).set(model.version)
+        self._metrics.challenger_share.labels(slot.project).set(share)
 
-    def _end(self, seat: ServingSlot, trouble: str) -> None:
-        if trouble and trouble != seat.trial_trouble:
-            log.warning("%s", trouble, extra={"project": seat.project})
-        seat.trial, seat.trial_trouble = None, trouble
-        self._metrics.challenger.labels(seat.project).set(0)
-        self._metrics.share.labels(seat.project).set(0)
+    def _remove(self, slot: ServingSlot, problem: str) -> None:
+        if problem and problem != slot.challenger_problem:
+            log.warning("%s", problem, extra={"project": slot.project})
+        slot.challenger, slot.challenger_problem = None, problem
+        self._metrics.challenger.labels(slot.project).set(0)
+        self._metrics.challenger_share.labels(slot.project).set(0)
 
 
-def _loaded_challenger(seat: ServingSlot, challenger: Challenger, champion: LoadedModel) -> LoadedModel | None:
-    sitting = seat.trial_beside(champion)
-    return sitting.served if sitting and sitting.served.version == challenger.version else None
+def _loaded_challenger(slot: ServingSlot, challenger: Challenger, champion: LoadedModel) -> LoadedModel | None:
+    active = slot.find_challenger(champion)
+    return active.model if active and active.model.version == challenger.version else None
 
 
 def _as_champion(challenger: Challenger, generation: int) -> Champion:
-    """A challenger is loaded and warmed up like a champion: by the same door, as it would serve."""
+    """Presents a challenger as a champion, so that it is loaded and warmed up in the same way."""
     return Champion(challenger.model, challenger.version, generation, datetime.now(UTC), challenger.judged)

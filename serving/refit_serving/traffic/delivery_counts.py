@@ -1,8 +1,7 @@
-"""How many predictions a server has taken to be logged, and how many are settled, in a file that outlives a kill.
+"""Counts of predictions accepted for logging and settled, in a memory-mapped file that survives a killed process.
 
-The two counts are written to memory that is mapped from a file: that costs nothing, and what a killed process has
-written there stays. What a file of a dead process counts as taken and not as settled is lost. A machine that loses its
-power may lose the counts, too.
+Writing to mapped memory costs nothing, and what a killed process has written stays. Rows that the file of a dead
+process counts as accepted and not as settled are lost. A power failure may lose the counts, too.
 """
 
 from __future__ import annotations
@@ -24,58 +23,58 @@ _SUFFIX = ".receipts"
 
 
 class DeliveryCounts:
-    """The counts of one project of one server; its lock tells that the server lives. Not to be shared by threads."""
+    """The counts of one project in one server, in a file whose lock shows that the server lives. Not thread-safe."""
 
     def __init__(self, project: str, writer: str) -> None:
-        """Opens a file of its own.
+        """Creates and locks the file.
 
         Args:
             project: The project's name.
-            writer: What names the server.
+            writer: The unique name of the server.
 
         Raises:
-            StateError: If there can be no such file.
+            StateError: If the file cannot be created.
         """
         self._path = _directory() / f"{project}-{writer}{_SUFFIX}"
         with translate_store_errors(str(self._path), "REFIT_HOME"):
             _directory().mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("w+b")
-            # Locked before it has a size: until then it is nobody's.
+            # Locked while it is still empty: empty files are not counted, whoever locks them first.
             lock_open_file(self._file.fileno(), seconds=math.inf)
             self._file.truncate(_COUNTS.size)
             self._counts = mmap.mmap(self._file.fileno(), _COUNTS.size)
 
-    def count(self, taken: int = 0, settled: int = 0) -> None:
-        """Counts rows.
+    def count(self, accepted: int = 0, settled: int = 0) -> None:
+        """Adds rows to the counts.
 
         Args:
-            taken: Rows that are to be logged.
-            settled: Rows that are logged, or that were counted as dropped.
+            accepted: Rows that were queued to be logged.
+            settled: Rows that were logged, or dropped and counted as such.
         """
         before = _COUNTS.unpack_from(self._counts)
-        _COUNTS.pack_into(self._counts, 0, before[0] + taken, before[1] + settled)
+        _COUNTS.pack_into(self._counts, 0, before[0] + accepted, before[1] + settled)
 
     def close(self) -> None:
-        """Removes the file: who ends in peace says himself what is lost."""
+        """Removes the file. A server that shuts down cleanly reports its own losses."""
         self._counts.close()
         self._path.unlink()
         self._file.close()
 
 
 def count_lost_rows() -> dict[str, int]:
-    """Finds what servers of this home had taken and not settled when they were killed, and forgets it.
+    """Counts the rows that killed servers of this home had accepted and not settled, and removes their files.
 
     Returns:
-        From project to rows, at most so many: the last batch may have been written without being settled.
+        From project to lost rows, at most: the last batch may have been written and not settled.
 
     Raises:
-        StateError: If there can be no such files.
+        StateError: If the files cannot be read or removed.
     """
     lost = Counter[str]()
     with translate_store_errors(str(_directory()), "REFIT_HOME"):
         _directory().mkdir(parents=True, exist_ok=True)
-        for path, (taken, settled) in _dead_counts():
-            lost[path.stem.partition("-")[0]] += taken - settled
+        for path, (accepted, settled) in _dead_counts():
+            lost[path.stem.partition("-")[0]] += accepted - settled
             path.unlink()
     return {project: rows for project, rows in lost.items() if rows}
 

@@ -1,4 +1,4 @@
-"""The thread that follows the ledger: who is champion answers within seconds, and never before it has warmed up."""
+"""The serving slots of the projects, and the thread that loads a new champion into its slot within seconds."""
 
 from __future__ import annotations
 
@@ -20,106 +20,107 @@ from refit_tasks.retries import LOAD_WAIT, Backoff
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 1.0
+"""How often the ledger is read."""
 
 
 @dataclass(slots=True)
 class ServingSlot:
-    """Who answers for a project. `served` is only ever replaced as a whole."""
+    """The model that serves a project, and its challenger. Both are only ever replaced as a whole, by the followers."""
 
     project: str
-    served: LoadedModel | None = None
-    trouble: str = ""
-    """Why the champion of the ledger does not answer, in one sentence."""
-    pause: Backoff = field(default_factory=lambda: Backoff(LOAD_WAIT))
+    model: LoadedModel | None = None
+    """The champion, or the previous one while the champion cannot be loaded."""
+    problem: str = ""
+    """Why the champion of the ledger does not serve, in one sentence."""
+    backoff: Backoff = field(default_factory=lambda: Backoff(LOAD_WAIT))
     """For the generation that failed its warm-up."""
-    trial: ActiveChallenger | None = None
-    """Who stands beside the champion; only ever replaced as a whole, by `refit_serving.traffic.challengers`."""
-    trial_trouble: str = ""
-    """Why a challenger does not stand there, in one sentence."""
+    challenger: ActiveChallenger | None = None
+    challenger_problem: str = ""
+    """Why the challenger of the ledger does not run, in one sentence."""
 
-    def trial_beside(self, champion: LoadedModel) -> ActiveChallenger | None:
-        """Finds the challenger that stands beside a version.
+    def find_challenger(self, champion: LoadedModel) -> ActiveChallenger | None:
+        """Gives the challenger that runs beside a champion.
 
         Args:
-            champion: The version that answers.
+            champion: The model that serves.
 
         Returns:
-            Its trial; `None` where there is none, or it stands beside another generation.
+            The challenger; `None` if there is none, or it runs beside another generation.
         """
-        trial = self.trial
-        return trial if trial and trial.served.generation == champion.generation else None
+        challenger = self.challenger
+        return challenger if challenger and challenger.model.generation == champion.generation else None
 
 
 class Follower:
-    """Keeps the seats of some projects in step with the ledger."""
+    """Updates the serving slots of some projects from the ledger."""
 
     def __init__(self, projects: Iterable[str], metrics: Metrics) -> None:
-        self.seats = {project: ServingSlot(project) for project in projects}
-        self.trouble = ""
-        """Why the ledger cannot be asked, in one sentence."""
+        self.slots = {project: ServingSlot(project) for project in projects}
+        self.problem = ""
+        """Why the ledger cannot be read, in one sentence."""
         self._metrics = metrics
-        self._stopping = Event()
+        self._stop = Event()
         self._thread = Thread(target=self._follow, name="refit-follower", daemon=True)
 
     def start(self) -> None:
-        """Looks once, and goes on in a thread."""
-        self.look()
+        """Updates the slots once, and starts the thread that goes on with it."""
+        self.refresh()
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; a version that is being loaded is left to itself."""
-        self._stopping.set()
+        """Tells the thread to end, without waiting for a model that it is loading."""
+        self._stop.set()
 
-    def look(self) -> None:
-        """Asks the ledger once, and brings each seat in step with it."""
+    def refresh(self) -> None:
+        """Reads the champions from the ledger, and updates the slots. No failure stops what serves."""
         try:
             with reading() as connection:
-                champions = {project: newest_champion(connection, project) for project in self.seats}
-        except Exception as fault:  # noqa: BLE001 - whoever answers goes on, whatever has become of the database
+                champions = {project: newest_champion(connection, project) for project in self.slots}
+        except Exception as fault:  # noqa: BLE001 - the loaded models serve on, whatever has become of the database
             self._metrics.ledger_failures.inc()
-            self._complain(f"the ledger cannot be read ({describe_error(fault)})")
+            self._report(f"the ledger cannot be read ({describe_error(fault)})")
             return
-        self.trouble = ""
+        self.problem = ""
         for project, champion in champions.items():
-            self._bring(self.seats[project], champion)
+            self._update(self.slots[project], champion)
 
     def _follow(self) -> None:
-        while not self._stopping.wait(EVERY_SECONDS):
-            self.look()
+        while not self._stop.wait(EVERY_SECONDS):
+            self.refresh()
 
-    def _bring(self, seat: ServingSlot, champion: Champion | None) -> None:
+    def _update(self, slot: ServingSlot, champion: Champion | None) -> None:
         if champion is None:
-            seat.trouble = f"{seat.project} has no champion yet: run refit retrain {seat.project}"
-        elif seat.served is None or champion.generation != seat.served.generation:
-            if not seat.pause.holds(champion.generation):
-                self._replace(seat, champion)
+            slot.problem = f"project {slot.project!r} has no champion yet: run `refit retrain {slot.project}`"
+        elif slot.model is None or champion.generation != slot.model.generation:
+            if not slot.backoff.is_waiting(champion.generation):
+                self._replace(slot, champion)
         else:
-            seat.trouble = ""
+            slot.problem = ""
 
-    def _replace(self, seat: ServingSlot, champion: Champion) -> None:
-        """Loads the champion beside the version that answers, and lets it answer from one request to the next."""
+    def _replace(self, slot: ServingSlot, champion: Champion) -> None:
+        """Loads the champion beside the model that serves, and swaps them between two requests."""
         try:
-            served = load_champion(champion)
-        except Exception as fault:  # noqa: BLE001 - a stored model may raise anything, and the former one goes on
-            self._refuse(seat, champion, fault)
+            model = load_champion(champion)
+        except Exception as fault:  # noqa: BLE001 - a stored model may raise anything, and the previous one serves on
+            self._reject(slot, champion, fault)
             return
-        seat.served, seat.trouble = served, ""
-        seat.pause.end()
-        self._metrics.version.labels(seat.project).set(served.version)
-        self._metrics.generation.labels(seat.project).set(served.generation)
-        self._metrics.refused.labels(seat.project).set(0)
-        with_project(log, seat.project).info("version %d answers, generation %d", served.version, served.generation)
+        slot.model, slot.problem = model, ""
+        slot.backoff.reset()
+        self._metrics.version.labels(slot.project).set(model.version)
+        self._metrics.generation.labels(slot.project).set(model.generation)
+        self._metrics.refused_version.labels(slot.project).set(0)
+        with_project(log, slot.project).info("version %d serves, generation %d", model.version, model.generation)
 
-    def _refuse(self, seat: ServingSlot, champion: Champion, fault: Exception) -> None:
-        goes_on = f"version {seat.served.version} goes on" if seat.served else "nobody answers"
-        sentence = f"{seat.project}: version {champion.version} failed its warm-up, {goes_on} ({describe_error(fault)})"
-        if sentence != seat.trouble:
-            log.error("%s", sentence, extra={"project": seat.project})
-        seat.trouble = sentence
-        seat.pause.begin(champion.generation)
-        self._metrics.refused.labels(seat.project).set(champion.version)
+    def _reject(self, slot: ServingSlot, champion: Champion, fault: Exception) -> None:
+        instead = f"version {slot.model.version} serves on" if slot.model else "no version serves"
+        problem = f"{slot.project}: version {champion.version} failed its warm-up, {instead} ({describe_error(fault)})"
+        if problem != slot.problem:
+            log.error("%s", problem, extra={"project": slot.project})
+        slot.problem = problem
+        slot.backoff.fail(champion.generation)
+        self._metrics.refused_version.labels(slot.project).set(champion.version)
 
-    def _complain(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            log.error("%s: whoever answers goes on", trouble)
-        self.trouble = trouble
+    def _report(self, problem: str) -> None:
+        if problem != self.problem:
+            log.error("%s: the loaded models serve on", problem)
+        self.problem = problem

@@ -1,7 +1,4 @@
-"""The log of predictions: requests leave what they were told in a bounded queue, and a thread writes it down.
-
-The batches of one project on their way to its predictions table: in their order, each given until it is written.
-"""
+"""The prediction log: a bounded queue that requests fill without waiting, and a thread that writes it in batches."""
 
 from __future__ import annotations
 
@@ -26,34 +23,39 @@ log = logging.getLogger(__name__)
 
 BATCH_ROWS = 10_000
 BATCH_SECONDS = 1.0
-"""After so many rows or seconds a batch is written."""
+"""A batch is written after this many rows or seconds, whichever comes first."""
 FINAL_RETRY_SECONDS = 0.5
+"""The pause between tries while the log is closed."""
+_PERMANENT_ERRORS = (ValueError, TypeError, LookupError, pa.ArrowNotImplementedError)
+"""Errors of a batch that no table accepts, however often it is tried."""
+_FIRST_BATCH = 1
+"""The backoff's key for the first batch of a queue, the only one that is tried."""
 
 
 class PredictionLog:
-    """Takes records from any thread, and lets none of them wait.
+    """Accepts records from any thread without blocking it.
 
-    A row counts as waiting until it is written: while the table cannot be written to, the queue fills up, and then rows
+    A row counts as waiting until it is written: while the table cannot be written, the queue fills up, and further rows
     are dropped and counted.
     """
 
     def __init__(self, limits: Limits, metrics: Metrics) -> None:
         self._limits, self._metrics = limits, metrics
         self._queue: deque[PredictionRecord] = deque()
-        self._outboxes: dict[str, WriteQueue] = {}
+        self._write_queues: dict[str, WriteQueue] = {}
         self._changed = Condition()
         self._rows = self._bytes = self._fresh = 0
         self._end: float | None = None
         self._name = f"serve-{uuid4().hex}"
-        self._receipts = dict[str, DeliveryCounts]()
-        self._thread = Thread(target=self._write_down, name="refit-log", daemon=True)
+        self._counts = dict[str, DeliveryCounts]()
+        self._thread = Thread(target=self._write_batches, name="refit-log", daemon=True)
         metrics.waiting.set_function(lambda: self._rows)
 
     def start(self) -> None:
-        """Says what killed servers have lost, and begins to write.
+        """Reports the losses of killed servers, and starts the thread.
 
         Raises:
-            StateError: If the counts of rows have no place on disk.
+            StateError: If the delivery counts cannot be stored under `REFIT_HOME`.
         """
         for project, rows in count_lost_rows().items():
             with_project(log, project).warning("at most %d predictions were lost when a server was killed", rows)
@@ -61,25 +63,25 @@ class PredictionLog:
         self._thread.start()
 
     def put(self, record: PredictionRecord) -> None:
-        """Leaves a record to be written; drops and counts it where too many wait.
+        """Queues a record; drops and counts it if the queue is full.
 
         Args:
-            record: A request and its answer.
+            record: A request and its prediction.
         """
         rows = len(record.rows)
         with self._changed:
             fits = self._rows + rows <= self._limits.log_rows and self._bytes + record.size <= self._limits.log_bytes
             if fits:
                 self._queue.append(record)
-                self._count(record.served.project, rows, record.size)
+                self._count(record.model.project, rows, record.size)
                 self._fresh += rows
                 if self._fresh >= BATCH_ROWS:
                     self._changed.notify()
         if not fits:
-            self._metrics.dropped.labels(record.served.project, "full").inc(rows)
+            self._metrics.dropped.labels(record.model.project, "full").inc(rows)
 
     def close(self, seconds: float) -> int:
-        """Writes what waits, and ends.
+        """Writes what is queued, and ends the thread.
 
         Args:
             seconds: How long that may take.
@@ -91,71 +93,65 @@ class PredictionLog:
             self._end = time.monotonic() + seconds
             self._changed.notify()
         self._thread.join(seconds)
-        for receipts in self._receipts.values():
-            receipts.close()
+        for counts in self._counts.values():
+            counts.close()
         return self._rows
 
-    def _write_down(self) -> None:
+    def _write_batches(self) -> None:
         while not self._is_over():
             with self._changed:
                 if self._end is None and self._fresh < BATCH_ROWS:
                     self._changed.wait(BATCH_SECONDS)
-                taken = self._take()
-            for group in group_records(taken):
-                self._pack(group)
-            waiting = self._send()
-            if waiting and self._end is not None:
+                records = self._take()
+            for group in group_records(records):
+                self._add_batch(group)
+            is_waiting = self._flush()
+            if is_waiting and self._end is not None:
                 time.sleep(FINAL_RETRY_SECONDS)
 
     def _is_over(self) -> bool:
         return self._end is not None and (not self._rows or time.monotonic() > self._end)
 
     def _take(self) -> list[PredictionRecord]:
-        """Takes about a batch from the queue; called with the lock."""
-        taken, rows = list[PredictionRecord](), 0
+        """Takes about a batch from the queue. The caller holds the lock."""
+        records, rows = list[PredictionRecord](), 0
         while self._queue and rows < BATCH_ROWS:
-            taken.append(self._queue.popleft())
-            rows += len(taken[-1].rows)
+            records.append(self._queue.popleft())
+            rows += len(records[-1].rows)
         self._fresh -= rows
-        return taken
+        return records
 
-    def _pack(self, group: list[PredictionRecord]) -> None:
-        project, size = group[0].served.project, sum(record.size for record in group)
+    def _add_batch(self, group: list[PredictionRecord]) -> None:
+        project, size = group[0].model.project, sum(record.size for record in group)
         try:
             rows = build_table(group)
-        except Exception as fault:  # noqa: BLE001 - rows and answers of any kind come here
+        except Exception as fault:  # noqa: BLE001 - rows and predictions of any kind come here
             lost = sum(len(record.rows) for record in group)
-            with_project(log, project).exception("%d predictions cannot be written as rows", lost, exc_info=fault)
+            with_project(log, project).exception("%d predictions cannot be built into table rows", lost, exc_info=fault)
             self._metrics.dropped.labels(project, "unfit").inc(lost)
-            self._forget(project, lost, size)
+            self._settle(project, lost, size)
             return
-        if project not in self._outboxes:
-            self._outboxes[project] = WriteQueue(project, self._name, self._metrics)
-        self._outboxes[project].add(rows, size)
+        if project not in self._write_queues:
+            self._write_queues[project] = WriteQueue(project, self._name, self._metrics)
+        self._write_queues[project].add(rows, size)
 
-    def _send(self) -> bool:
-        """Writes what can be written; says whether something waits for another try."""
-        for project, outbox in self._outboxes.items():
-            for batch in outbox.send(at_once=self._end is not None):
-                self._forget(project, batch.rows.num_rows, batch.size)
+    def _flush(self) -> bool:
+        """Writes what can be written; tells whether a batch waits for another try."""
+        for project, queue in self._write_queues.items():
+            for batch in queue.flush(at_once=self._end is not None):
+                self._settle(project, batch.rows.num_rows, batch.size)
         return self._rows > self._fresh
 
-    def _forget(self, project: str, rows: int, size: int) -> None:
+    def _settle(self, project: str, rows: int, size: int) -> None:
         with self._changed:
             self._count(project, -rows, -size)
 
     def _count(self, project: str, rows: int, size: int) -> None:
         self._rows += rows
         self._bytes += size
-        if project not in self._receipts:
-            self._receipts[project] = DeliveryCounts(project, self._name)
-        self._receipts[project].count(taken=max(rows, 0), settled=max(-rows, 0))
-
-
-_PERMANENT_ERRORS = (ValueError, TypeError, LookupError, pa.ArrowNotImplementedError)
-"""What a batch raises that no table takes, however often it is given."""
-_HEAD = 1
-"""Names the first batch of the queue, which alone is tried again."""
+        if project not in self._counts:
+            self._counts[project] = DeliveryCounts(project, self._name)
+        self._counts[project].count(accepted=max(rows, 0), settled=max(-rows, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,58 +159,64 @@ class Batch:
     """Some rows of a project's predictions table."""
 
     name: str
-    """Names these rows for ever."""
+    """A unique name, by which the table recognises a batch that it has already."""
     rows: pa.Table
     size: int
-    """The bytes of the requests that they come from."""
+    """The size of the bodies that the rows come from, in bytes."""
 
 
 class WriteQueue:
-    """Writes one batch after the other; one that fails is given again under its name, so that no row is there twice."""
+    """Ordered write queue of one project's predictions. A batch that fails is retried under its name until written."""
 
     def __init__(self, project: str, writer: str, metrics: Metrics) -> None:
         self._project, self._writer, self._metrics = project, writer, metrics
         self._batches: deque[Batch] = deque()
         self._number = 0
-        self._pause = Backoff(WRITE_WAIT)
+        self._backoff = Backoff(WRITE_WAIT)
 
     def add(self, rows: pa.Table, size: int) -> None:
-        """Takes rows to be written.
+        """Adds a batch.
 
         Args:
             rows: Rows of the predictions table.
-            size: The bytes of the requests that they come from.
+            size: The size of the bodies that they come from, in bytes.
         """
         self._batches.append(Batch(f"{self._writer}/{self._number}", rows, size))
         self._number += 1
 
-    def send(self, *, at_once: bool) -> list[Batch]:
-        """Writes what can be written.
+    def flush(self, *, at_once: bool) -> list[Batch]:
+        """Writes the batches in order, until one fails.
 
         Args:
-            at_once: Whether a batch that has failed is given again although its time has not come.
+            at_once: Whether a batch that failed is tried again before its wait is over.
 
         Returns:
-            The batches that wait no more: written, or of a kind that no table takes.
+            The batches that left the queue: written, or dropped because no table accepts them.
         """
         done = list[Batch]()
-        while self._batches and (at_once or not self._pause.holds(_HEAD)) and self._written(self._batches[0]):
+        while (
+            self._batches and (at_once or not self._backoff.is_waiting(_FIRST_BATCH)) and self._write(self._batches[0])
+        ):
             done.append(self._batches.popleft())
         return done
 
-    def _written(self, batch: Batch) -> bool:
+    def _write(self, batch: Batch) -> bool:
         rows = batch.rows.num_rows
         try:
             append(self._project, batch.rows, batch.name)
         except _PERMANENT_ERRORS as fault:
-            with_project(log, self._project).exception("%d predictions cannot be stored", rows, exc_info=fault)
+            with_project(log, self._project).exception(
+                "%d predictions cannot be stored and are dropped", rows, exc_info=fault
+            )
             self._metrics.dropped.labels(self._project, "unfit").inc(rows)
             return True
-        except Exception as fault:  # noqa: BLE001 - whatever has become of the store may pass
+        except Exception as fault:  # noqa: BLE001 - any other failure of the store may be temporary
             self._metrics.log_failures.labels(self._project).inc()
-            with_project(log, self._project).warning("%d predictions could not be stored yet: %s", rows, fault)
-            self._pause.begin(_HEAD)
+            with_project(log, self._project).warning(
+                "%d predictions could not be stored and are retried: %s", rows, fault
+            )
+            self._backoff.fail(_FIRST_BATCH)
             return False
         self._metrics.logged.labels(self._project).inc(rows)
-        self._pause.end()
+        self._backoff.reset()
         return True

@@ -1,4 +1,4 @@
-"""What a version was asked and what it said, on the way to the predictions table."""
+"""Records of requests and their predictions, grouped and built into rows of the predictions table."""
 
 from __future__ import annotations
 
@@ -22,76 +22,78 @@ _TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True, slots=True)
 class PredictionRecord:
-    """One request and its answer."""
+    """One request and its prediction."""
 
-    served: LoadedModel
+    model: LoadedModel
     rows: RequestRows
-    said: Prediction
+    prediction: Prediction
     request_id: str
     at: datetime
-    """When it was answered, UTC."""
+    """Time of the prediction, UTC."""
     size: int
-    """The bytes of its body."""
+    """Size of the request's body, in bytes."""
     role: Role = "champion"
 
 
 def group_records(records: Iterable[PredictionRecord]) -> list[list[PredictionRecord]]:
-    """Puts together what belongs into one batch: a commit costs more than the rows in it.
+    """Groups the records that can share a commit, which costs more than the rows in it.
 
     Args:
-        records: What is to be written.
+        records: The records.
 
     Returns:
-        Groups of one project and one day, in whose columns no type changes from one version to another.
+        Groups of one project and one day, whose columns have the same types in all versions.
     """
     groups = defaultdict[tuple[object, ...], list[PredictionRecord]](list)
     for record in records:
-        served = record.served
-        kinds = (*served.wanted.features.items(), served.model.dtype_kind)
-        groups[served.project, record.at.date(), kinds].append(record)
+        model = record.model
+        kinds = (*model.spec.features.items(), model.predictor.dtype_kind)
+        groups[model.project, record.at.date(), kinds].append(record)
     return list(groups.values())
 
 
 def build_table(records: list[PredictionRecord]) -> pa.Table:
-    """Makes rows of the predictions table.
+    """Builds rows of the predictions table.
 
     Args:
-        records: From `grouped`.
+        records: A group from `group_records`.
 
     Returns:
-        One row for each answer.
+        One row for each predicted row.
     """
-    said = defaultdict[tuple[int, int, Role], list[PredictionRecord]](list)
+    by_model = defaultdict[tuple[int, int, Role], list[PredictionRecord]](list)
     for record in records:
-        said[record.served.version, record.served.generation, record.role].append(record)
-    parts = [part for one in said.values() for part in _build_parts(one)]
+        by_model[record.model.version, record.model.generation, record.role].append(record)
+    parts = [part for group in by_model.values() for part in _build_parts(group)]
     return pa.concat_tables(parts, promote_options="permissive")
 
 
 def _build_parts(records: list[PredictionRecord]) -> list[pa.Table]:
-    """Makes rows of what one version has said. What came as JSON is joined first, since that is cheap."""
-    sent = [(record, record.rows.cells) for record in records if record.rows.cells is not None]
+    """Builds the rows of one version. Rows that came as JSON are joined first, since that is cheap."""
+    as_cells = [(record, record.rows.cells) for record in records if record.rows.cells is not None]
     parts = [_build_part([record], record.rows) for record in records if record.rows.cells is None]
-    if sent:
-        rows = join_requests(records[0].served.wanted, [cells for _, cells in sent])
-        parts.append(_build_part([record for record, _ in sent], rows))
+    if as_cells:
+        rows = join_requests(records[0].model.spec, [cells for _, cells in as_cells])
+        parts.append(_build_part([record for record, _ in as_cells], rows))
     return parts
 
 
 def _build_part(records: list[PredictionRecord], rows: RequestRows) -> pa.Table:
-    served, counts = records[0].served, [len(record.rows) for record in records]
-    said = prediction_columns(served.model.join_predictions(rows.features, [record.said for record in records]))
-    keys = {name: rows.others[name] for name in served.key if name in rows.others}
-    made = prediction_rows(
-        PredictionContext(served.version, served.generation, records[0].role, "http", records[0].at),
-        said,
+    model, counts = records[0].model, [len(record.rows) for record in records]
+    predictions = prediction_columns(
+        model.predictor.join_predictions(rows.features, [record.prediction for record in records])
+    )
+    keys = {name: rows.others[name] for name in model.key if name in rows.others}
+    table = prediction_rows(
+        PredictionContext(model.version, model.generation, records[0].role, "http", records[0].at),
+        predictions,
         rows.features,
         pa.table(keys) if keys else None,
-        rows.others.get(served.timestamp),
+        rows.others.get(model.timestamp),
         request_id=_repeat([record.request_id for record in records], counts),
     )
-    moments = pa.array(_repeat([record.at for record in records], counts), _TIMESTAMP)
-    return made.set_column(made.column_names.index("scored_at"), "scored_at", moments)
+    times = pa.array(_repeat([record.at for record in records], counts), _TIMESTAMP)
+    return table.set_column(table.column_names.index("scored_at"), "scored_at", times)
 
 
 def _repeat(values: list[T], counts: list[int]) -> list[T]:

@@ -1,7 +1,4 @@
-"""One request from its bytes to the bytes of its answer: by one version, off the event loop, and into the log.
-
-One request, answered by one version: the champion, or a canary that drew it; and what was said is kept.
-"""
+"""The service: its slots, its threads, and the handling of one request from its bytes to the response."""
 
 from __future__ import annotations
 
@@ -32,115 +29,96 @@ from refit_tasks.project_log import with_project
 log = logging.getLogger(__name__)
 
 INLINE_BYTES = 4_096
-"""A larger body is never answered on the event loop, however quick the version."""
+"""A larger body is never answered on the event loop, however fast the model."""
 SHADOW_SECONDS, FLUSH_SECONDS = 10.0, 30.0
-"""How long the end waits for the shadows, and then for the predictions table."""
+"""How long a shutdown waits for the shadows, and then for the predictions table."""
 
 
 class Service:
-    """The champions of some projects, and what is needed to answer with them."""
+    """The champions of some projects, and everything that serves them."""
 
     def __init__(self, projects: list[str], limits: Limits) -> None:
         self.limits, self.metrics = limits, Metrics()
         self.follower = Follower(projects, self.metrics)
         self.log = PredictionLog(limits, self.metrics)
-        self._challengers = ChallengerFollower(self.follower.seats.values(), self.metrics)
-        self._answers = RequestHandler(limits, self.metrics, self.log)
         self.lost = 0
-        """How many rows were answered and could not be logged at the end."""
-        self._desk = BodyReader(limits)
-        # One thread each is fastest for a row: models that start threads of their own wait for each other.
+        """How many predicted rows could not be logged before the shutdown."""
+        self._challengers = ChallengerFollower(self.follower.slots.values(), self.metrics)
+        self._handler = RequestHandler(limits, self.metrics, self.log)
+        self._reader = BodyReader(limits)
+        # One thread for each model is fastest for a row: models with threads of their own wait for each other.
         self._workers = ThreadPoolExecutor(limits.threads, "refit-answer", _limit_to_one_thread)
 
     def start(self) -> None:
-        """Loads the champions, and begins to follow the ledger and to log."""
+        """Loads the champions, and starts the threads that follow the ledger and write the log."""
         _limit_to_one_thread()
         self.follower.start()
         self._challengers.start()
-        self._answers.shadows.start()
+        self._handler.shadows.start()
         self.log.start()
-        # What is there by now stays: looking through all of it for garbage would stop every request for 0.2 s.
+        # What is loaded now stays: a full garbage collection of it would stop every request for 0.2 s.
         gc.collect()
         gc.freeze()
 
     def stop(self) -> None:
-        """Ends all threads, once everything that was answered is logged."""
+        """Stops all threads, after everything that was predicted is logged."""
         self.follower.stop()
         self._challengers.stop()
         self._workers.shutdown()
-        self._answers.shadows.close(SHADOW_SECONDS)
+        self._handler.shadows.close(SHADOW_SECONDS)
         self.lost = self.log.close(FLUSH_SECONDS)
         if self.lost:
             log.error("%d predictions could not be stored and are lost", self.lost)
 
     @property
     def ready(self) -> bool:
-        """Whether every project has a version that answers."""
-        return all(seat.served is not None for seat in self.follower.seats.values())
+        """Whether every project has a model that serves."""
+        return all(slot.model is not None for slot in self.follower.slots.values())
 
-    def seat(self, project: str) -> ServingSlot:
-        """Finds who answers for a project.
+    def find_slot(self, project: str) -> ServingSlot:
+        """Finds the serving slot of a project.
 
         Args:
-            project: The name in the address.
+            project: The name in the URL.
 
         Returns:
-            The seat, which may be empty.
+            The slot, which may be empty.
 
         Raises:
-            HTTPException: With 404 if that project is not served here.
+            HTTPException: With 404 if this server does not serve the project.
         """
-        if project not in self.follower.seats:
-            known = ", ".join(sorted(self.follower.seats))
-            raise HTTPException(404, f"{project[:100]!r} is not served here: there is {known}")
-        return self.follower.seats[project]
+        slot = self.follower.slots.get(project)
+        if slot is None:
+            known = ", ".join(sorted(self.follower.slots))
+            raise HTTPException(404, f"project {project[:100]!r} is not served here: this server serves {known}")
+        return slot
 
-    def served(self, project: str, version: str | None = None) -> LoadedModel:
-        """Finds the version that answers for a project.
+    async def predict(
+        self, slot: ServingSlot, request: Request, body_format: BodyFormat, version: str | None = None
+    ) -> Response:
+        """Answers a request with predictions.
 
         Args:
-            project: The name in the address.
-            version: The version that is asked for, if one is.
-
-        Returns:
-            The version.
-
-        Raises:
-            HTTPException: With 404 for another project or version, 503 while nobody answers.
-        """
-        seat = self.seat(project)
-        served = seat.served
-        if served is None:
-            raise HTTPException(503, seat.trouble or f"{project} is being loaded", {"Retry-After": "5"})
-        if version is not None and version != str(served.version):
-            raise HTTPException(404, f"version {served.version} of {project} answers, and no other: ask for that one")
-        return served
-
-    async def answer(self, project: str, request: Request, form: BodyFormat, version: str | None = None) -> Response:
-        """Answers a request.
-
-        Args:
-            project: The name in the address.
+            slot: The slot of the project.
             request: The request.
-            form: How its body and the answer are written.
-            version: The version that is asked for, if one is.
+            body_format: The format of its body and of the response.
+            version: The version in the URL, if there is one.
 
         Returns:
-            The answer.
+            The response.
 
         Raises:
             HTTPException: If the request is refused.
-            RefitError: If its rows are not what the model knows.
+            RefitError: If its rows do not fit the model.
         """
         begun, status = time.perf_counter(), 500
-        self.seat(project)
         try:
-            async with self._desk.taken(request) as body:
-                header = request.headers.get("x-request-id", "")
-                work = partial(self._answered, project, version, body, header, form)
-                answer = await self._done(work, self._is_quick(project, body))
+            async with self._reader.read(request) as body:
+                header_id = request.headers.get("x-request-id", "")
+                work = partial(self._handler.handle, slot, version, body, header_id, body_format)
+                content = await self._run(work, inline=_is_inline(slot, body))
             status = 200
-            return Response(answer, media_type=form.media_type)
+            return Response(content, media_type=body_format.media_type)
         except HTTPException as refused:
             status = refused.status_code
             raise
@@ -148,87 +126,107 @@ class Service:
             status = 422
             raise
         finally:
-            self.metrics.requests.labels(project, status).inc()
-            self.metrics.seconds.labels(project).observe(time.perf_counter() - begun)
+            self.metrics.requests.labels(slot.project, status).inc()
+            self.metrics.seconds.labels(slot.project).observe(time.perf_counter() - begun)
 
-    def _is_quick(self, project: str, body: bytes) -> bool:
-        seat = self.follower.seats[project]
-        served, trial = seat.served, seat.trial
-        quick = served is not None and served.quick and (trial is None or trial.role == "shadow" or trial.served.quick)
-        return quick and len(body) <= INLINE_BYTES
-
-    async def _done(self, work: Callable[[], bytes], quick: bool) -> bytes:
-        """Does the work in a worker; what is over sooner than a worker would take it up is done at once."""
-        return work() if quick else await asyncio.get_running_loop().run_in_executor(self._workers, work)
-
-    def _answered(self, project: str, version: str | None, body: bytes, header_id: str, form: BodyFormat) -> bytes:
-        """Looks the version up once, so that all of the answer is of one version."""
-        served = self.served(project, version)
-        # Whoever asks for the champion's version by its number is answered by it alone.
-        trial = self.seat(project).trial_beside(served) if version is None else None
-        return self._answers.give(served, trial, body, header_id, form)
-
-
-def _limit_to_one_thread() -> None:
-    threadpool_limits(1)
+    async def _run(self, work: Callable[[], bytes], *, inline: bool) -> bytes:
+        return work() if inline else await asyncio.get_running_loop().run_in_executor(self._workers, work)
 
 
 class RequestHandler:
-    """Answers requests, from any thread."""
+    """Predicts requests with the champion or a canary, from any thread, and logs the predictions."""
 
     def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog) -> None:
         self.shadows = ShadowQueue(limits, metrics, predictions)
         self._limits, self._metrics, self._log = limits, metrics, predictions
 
-    def give(
-        self, served: LoadedModel, trial: ActiveChallenger | None, body: bytes, header_id: str, form: BodyFormat
+    def handle(
+        self, slot: ServingSlot, version: str | None, body: bytes, header_id: str, body_format: BodyFormat
     ) -> bytes:
-        """Answers a request.
+        """Predicts a request. A canary that fails costs time only: the champion answers.
 
         Args:
-            served: The champion.
-            trial: The challenger beside it, if it may see this request.
+            slot: The slot of the project; its model is read once, so that the whole response is of one version.
+            version: The version in the URL, if there is one; it is answered by the champion alone.
             body: The body.
             header_id: The request id of the headers.
-            form: How body and answer are written.
+            body_format: The format of body and response.
 
         Returns:
-            The answer, all of it of one version. A challenger that cannot answer costs time and nothing else.
+            The body of the response.
 
         Raises:
             HTTPException: If the request is refused.
-            RefitError: If its rows are not what the champion knows.
+            RefitError: If its rows do not fit the champion.
         """
-        asked = form.parse(body, header_id, served, self._limits)
-        if trial and trial.draws(asked):
-            answer = self._by_canary(trial, body, asked, form)
-            if answer is not None:
-                return answer
-        said, now = served.model.predict(asked.rows), datetime.now(UTC)
-        answer = form.render(served, asked, said)
-        self._log.put(PredictionRecord(served, asked.rows, said, asked.request_id, now, len(body)))
-        self._metrics.rows.labels(served.project, served.version).inc(len(asked.rows))
-        if trial and trial.role == "shadow":
-            self.shadows.put(ShadowRequest(trial, form, body, asked, now))
-        return answer
+        model = require_model(slot, version)
+        challenger = slot.find_challenger(model) if version is None else None
+        request = body_format.parse(body, header_id, model, self._limits)
+        if challenger and challenger.takes(request):
+            content = self._predict_by_canary(challenger, body, request, body_format)
+            if content is not None:
+                return content
+        prediction, now = model.predictor.predict(request.rows), datetime.now(UTC)
+        content = body_format.render(model, request, prediction)
+        self._log.put(PredictionRecord(model, request.rows, prediction, request.request_id, now, len(body)))
+        self._metrics.rows.labels(model.project, model.version).inc(len(request.rows))
+        if challenger and challenger.role == "shadow":
+            self.shadows.put(ShadowRequest(challenger, body_format, body, request, now))
+        return content
 
-    def _by_canary(
-        self, trial: ActiveChallenger, body: bytes, asked: PredictionRequest, form: BodyFormat
+    def _predict_by_canary(
+        self, challenger: ActiveChallenger, body: bytes, request: PredictionRequest, body_format: BodyFormat
     ) -> bytes | None:
-        served = trial.served
+        model = challenger.model
         try:
-            own = form.parse(body, asked.request_id, served, self._limits)
-            said = served.model.predict(own.rows)
-            answer = form.render(served, own, said)
+            own = body_format.parse(body, request.request_id, model, self._limits)
+            prediction = model.predictor.predict(own.rows)
+            content = body_format.render(model, own, prediction)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the champion answers
-            self._metrics.faults.labels(served.project, served.version).inc()
-            with_project(log, served.project).warning(
-                "the canary, version %d, cannot answer: %s", served.version, describe_error(fault)
+            self._metrics.challenger_faults.labels(model.project, model.version).inc()
+            with_project(log, model.project).warning(
+                "the canary, version %d, cannot predict: %s", model.version, describe_error(fault)
             )
             return None
-        self._log.put(
-            PredictionRecord(served, own.rows, said, own.request_id, datetime.now(UTC), len(body), trial.role)
+        now, role = datetime.now(UTC), challenger.role
+        self._log.put(PredictionRecord(model, own.rows, prediction, own.request_id, now, len(body), role))
+        self._metrics.rows.labels(model.project, model.version).inc(len(own.rows))
+        self._metrics.challenger_rows.labels(model.project, model.version, role).inc(len(own.rows))
+        return content
+
+
+def require_model(slot: ServingSlot, version: str | None = None) -> LoadedModel:
+    """Gives the model that serves a project.
+
+    Args:
+        slot: The slot of the project.
+        version: The version in the URL, if there is one.
+
+    Returns:
+        The model.
+
+    Raises:
+        HTTPException: With 503 while no model serves, 404 for a version that does not serve.
+    """
+    model = slot.model
+    if model is None:
+        raise HTTPException(503, slot.problem or f"project {slot.project!r} is being loaded", {"Retry-After": "5"})
+    if version is not None and version != str(model.version):
+        raise HTTPException(
+            404,
+            f"version {version[:20]!r} of {slot.project} does not serve: "
+            f"ask for version {model.version}, or leave the version out",
         )
-        self._metrics.rows.labels(served.project, served.version).inc(len(own.rows))
-        self._metrics.tried.labels(served.project, served.version, trial.role).inc(len(own.rows))
-        return answer
+    return model
+
+
+def _is_inline(slot: ServingSlot, body: bytes) -> bool:
+    """Tells whether a request takes less time than handing it to a worker thread."""
+    model, challenger = slot.model, slot.challenger
+    is_fast = model is not None and model.is_fast
+    is_beside_fast = challenger is None or challenger.role == "shadow" or challenger.model.is_fast
+    return is_fast and is_beside_fast and len(body) <= INLINE_BYTES
+
+
+def _limit_to_one_thread() -> None:
+    threadpool_limits(1)

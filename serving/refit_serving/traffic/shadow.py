@@ -1,7 +1,4 @@
-"""The thread that asks shadows what champions have answered: later, unheard, and no more than it has time for.
-
-What a shadow says of requests that a champion has answered: many at a time, as that costs a part of one by one.
-"""
+"""Batched shadow predictions for requests that the champion has already answered, in a thread with a bounded queue."""
 
 from __future__ import annotations
 
@@ -29,13 +26,31 @@ from refit_serving.traffic.prediction_rows import PredictionRecord
 log = logging.getLogger(__name__)
 
 BATCH_ROWS, BATCH_SECONDS = 1_000, 0.5
-"""After so many rows or seconds a shadow is asked."""
+"""A shadow predicts after this many rows or seconds, whichever comes first."""
 MAX_ROWS, MAX_BYTES = 20_000, 32 * MEGABYTE
-"""So much may wait; what comes then no shadow sees."""
+"""The most rows, and the most bytes of bodies, that wait; further requests are dropped and counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRequest:
+    """A request that the champion has answered."""
+
+    challenger: ActiveChallenger
+    body_format: BodyFormat
+    body: bytes
+    request: PredictionRequest
+    """As it was parsed for the champion."""
+    at: datetime
+    """Time of the champion's prediction, UTC."""
+
+    @property
+    def model(self) -> LoadedModel:
+        """The shadow's model."""
+        return self.challenger.model
 
 
 class ShadowQueue:
-    """Takes requests from any thread, and lets none of them wait."""
+    """Accepts requests from any thread without blocking it, and has shadows predict them later."""
 
     def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog) -> None:
         self._limits, self._metrics, self._log = limits, metrics, predictions
@@ -43,32 +58,32 @@ class ShadowQueue:
         self._rows = self._bytes = 0
         self._changed = Condition()
         self._end: float | None = None
-        self._trouble = ""
-        self._thread = Thread(target=self._follow, name="refit-shadows", daemon=True)
+        self._problem = ""
+        self._thread = Thread(target=self._predict_batches, name="refit-shadows", daemon=True)
 
     def start(self) -> None:
-        """Begins to ask."""
+        """Starts the thread."""
         self._thread.start()
 
-    def put(self, heard: ShadowRequest) -> None:
-        """Leaves a request for the shadow; drops and counts it where too many wait.
+    def put(self, request: ShadowRequest) -> None:
+        """Queues a request; drops and counts it if the queue is full.
 
         Args:
-            heard: The request.
+            request: The request.
         """
-        rows, size = len(heard.asked.rows), len(heard.body)
+        rows, size = len(request.request.rows), len(request.body)
         with self._changed:
             fits = self._rows + rows <= MAX_ROWS and self._bytes + size <= MAX_BYTES
             if fits:
-                self._queue.append(heard)
+                self._queue.append(request)
                 self._rows, self._bytes = self._rows + rows, self._bytes + size
                 if self._rows >= BATCH_ROWS:
                     self._changed.notify()
         if not fits:
-            self._drop(heard)
+            self._drop(request)
 
     def close(self, seconds: float) -> None:
-        """Asks what waits, and ends.
+        """Predicts what is queued, and ends the thread.
 
         Args:
             seconds: How long that may take; what is left then is dropped and counted.
@@ -77,125 +92,111 @@ class ShadowQueue:
             self._end = time.monotonic() + seconds
             self._changed.notify()
         self._thread.join(seconds)
-        for heard in self._take(MAX_ROWS):
-            self._drop(heard)
+        for request in self._take(MAX_ROWS):
+            self._drop(request)
 
-    def _follow(self) -> None:
+    def _predict_batches(self) -> None:
         threadpool_limits(1)
         while not self._is_over():
             with self._changed:
                 if self._end is None and self._rows < BATCH_ROWS:
                     self._changed.wait(BATCH_SECONDS)
-            self._ask(self._take(BATCH_ROWS))
+            self._predict(self._take(BATCH_ROWS))
 
     def _is_over(self) -> bool:
         return self._end is not None and (not self._queue or time.monotonic() > self._end)
 
     def _take(self, most: int) -> list[ShadowRequest]:
-        taken, rows = list[ShadowRequest](), 0
+        requests, rows = list[ShadowRequest](), 0
         with self._changed:
             while self._queue and rows < most:
-                taken.append(self._queue.popleft())
-                rows += len(taken[-1].asked.rows)
-            self._rows, self._bytes = self._rows - rows, self._bytes - sum(len(one.body) for one in taken)
-        return taken
+                requests.append(self._queue.popleft())
+                rows += len(requests[-1].request.rows)
+            self._rows, self._bytes = self._rows - rows, self._bytes - sum(len(one.body) for one in requests)
+        return requests
 
-    def _ask(self, taken: list[ShadowRequest]) -> None:
+    def _predict(self, requests: list[ShadowRequest]) -> None:
         groups = defaultdict[tuple[str, int, int], list[ShadowRequest]](list)
-        for heard in taken:
-            served = heard.trial.served
-            groups[served.project, served.version, served.generation].append(heard)
+        for request in requests:
+            model = request.model
+            groups[model.project, model.version, model.generation].append(request)
         for (project, version, _), group in groups.items():
-            for record in predict_shadow(group, self._limits, self._failed):
+            for record in predict_shadow(group, self._limits, self._report):
                 self._log.put(record)
-                self._metrics.tried.labels(project, version, record.role).inc(len(record.rows))
+                self._metrics.challenger_rows.labels(project, version, record.role).inc(len(record.rows))
 
-    def _failed(self, heard: ShadowRequest, fault: Exception) -> None:
-        served = heard.trial.served
-        self._metrics.faults.labels(served.project, served.version).inc()
-        trouble = f"{served.project}: the shadow, version {served.version}, cannot answer: {describe_error(fault)}"
-        if trouble != self._trouble:
-            log.warning("%s", trouble, extra={"project": served.project})
-        self._trouble = trouble
+    def _report(self, request: ShadowRequest, fault: Exception) -> None:
+        model = request.model
+        self._metrics.challenger_faults.labels(model.project, model.version).inc()
+        problem = f"{model.project}: the shadow, version {model.version}, cannot predict: {describe_error(fault)}"
+        if problem != self._problem:
+            log.warning("%s", problem, extra={"project": model.project})
+        self._problem = problem
 
-    def _drop(self, heard: ShadowRequest) -> None:
-        self._metrics.unheard.labels(heard.trial.served.project).inc(len(heard.asked.rows))
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowRequest:
-    """A request that a champion has answered."""
-
-    trial: ActiveChallenger
-    form: BodyFormat
-    body: bytes
-    asked: PredictionRequest
-    """As the champion took it."""
-    at: datetime
-    """When it was answered, UTC."""
+    def _drop(self, request: ShadowRequest) -> None:
+        self._metrics.shadow_dropped.labels(request.model.project).inc(len(request.request.rows))
 
 
 def predict_shadow(
-    heard: Sequence[ShadowRequest], limits: Limits, failed: Callable[[ShadowRequest, Exception], None]
+    requests: Sequence[ShadowRequest], limits: Limits, report: Callable[[ShadowRequest, Exception], None]
 ) -> list[PredictionRecord]:
-    """Has a shadow answer.
+    """Has a shadow predict requests, in one batch as far as possible.
 
     Args:
-        heard: Requests of one trial.
-        limits: How much may be asked.
-        failed: Told of each request that the shadow cannot answer, and why; it spoils no other one.
+        requests: Requests of one challenger.
+        limits: The limits of the server.
+        report: Called for each request that the shadow cannot predict, with the error; the others are not affected.
 
     Returns:
-        A record for each of the others.
+        A record for each request that it could predict.
     """
-    together = [one for one in heard if _has_all_features(one)]
-    apart = [one for one in heard if not _has_all_features(one)]
+    together = [request for request in requests if _has_all_features(request)]
+    apart = [request for request in requests if not _has_all_features(request)]
     try:
         records = _predict_batch(together) if together else []
-    except Exception:  # noqa: BLE001 - a stored model may raise anything; which request it was is found one by one
-        records, apart = [], list(heard)
-    for one in apart:
+    except Exception:  # noqa: BLE001 - a stored model may raise anything; one by one shows which request it was
+        records, apart = [], list(requests)
+    for request in apart:
         try:
-            records.append(_predict_one(one, limits))
+            records.append(_predict_one(request, limits))
         except Exception as fault:  # noqa: BLE001 - as above
-            failed(one, fault)
+            report(request, fault)
     return records
 
 
-def _has_all_features(one: ShadowRequest) -> bool:
-    """Whether what the champion took holds all that the shadow wants to see."""
-    cells = one.asked.rows.cells
-    return cells is not None and all(name in cells for name in one.trial.served.wanted.features)
+def _has_all_features(request: ShadowRequest) -> bool:
+    """Tells whether the rows parsed for the champion have all features of the shadow."""
+    cells = request.request.rows.cells
+    return cells is not None and all(name in cells for name in request.model.spec.features)
 
 
-def _predict_batch(heard: Sequence[ShadowRequest]) -> list[PredictionRecord]:
-    served = heard[0].trial.served
-    cells = [one.asked.rows.cells for one in heard]
-    rows = join_requests(served.wanted, [each for each in cells if each is not None]).features
-    said = served.model.predict(rows)
-    edges = pairwise(accumulate((len(one.asked.rows) for one in heard), initial=0))
+def _predict_batch(requests: Sequence[ShadowRequest]) -> list[PredictionRecord]:
+    model = requests[0].model
+    cells = [request.request.rows.cells for request in requests]
+    rows = join_requests(model.spec, [each for each in cells if each is not None]).features
+    prediction = model.predictor.predict(rows)
+    edges = pairwise(accumulate((len(request.request.rows) for request in requests), initial=0))
     return [
         _make_record(
-            one,
-            served,
-            RequestRows(rows.iloc[start:stop], {}, one.asked.rows.cells),
-            _slice_prediction(said, start, stop),
+            request,
+            RequestRows(rows.iloc[start:stop], {}, request.request.rows.cells),
+            _slice_prediction(prediction, start, stop),
         )
-        for one, (start, stop) in zip(heard, edges, strict=True)
+        for request, (start, stop) in zip(requests, edges, strict=True)
     ]
 
 
-def _predict_one(one: ShadowRequest, limits: Limits) -> PredictionRecord:
-    """Reads the body once more, by the columns that the shadow wants."""
-    served = one.trial.served
-    rows = one.form.parse(one.body, one.asked.request_id, served, limits).rows
-    return _make_record(one, served, rows, served.model.predict(rows.features))
+def _predict_one(request: ShadowRequest, limits: Limits) -> PredictionRecord:
+    """Parses the body again, for the columns of the shadow."""
+    rows = request.body_format.parse(request.body, request.request.request_id, request.model, limits).rows
+    return _make_record(request, rows, request.model.predictor.predict(rows.features))
 
 
-def _make_record(one: ShadowRequest, served: LoadedModel, rows: RequestRows, said: Prediction) -> PredictionRecord:
-    return PredictionRecord(served, rows, said, one.asked.request_id, one.at, len(one.body), "shadow")
+def _make_record(request: ShadowRequest, rows: RequestRows, prediction: Prediction) -> PredictionRecord:
+    request_id, size = request.request.request_id, len(request.body)
+    return PredictionRecord(request.model, rows, prediction, request_id, request.at, size, "shadow")
 
 
-def _slice_prediction(said: Prediction, start: int, stop: int) -> Prediction:
-    told = said.probabilities
-    return Prediction(said.predictions[start:stop], None if told is None else told[start:stop])
+def _slice_prediction(prediction: Prediction, start: int, stop: int) -> Prediction:
+    probabilities = prediction.probabilities
+    return Prediction(prediction.predictions[start:stop], None if probabilities is None else probabilities[start:stop])

@@ -246,8 +246,7 @@ def _ended(turn: Turn) -> RetrainRecord:
     if done is None:
         return _failed(turn, RuntimeError("it ended without an outcome"))
     challenger = done.challenger
-    ending: Ending = "promoted" if done.promotion else "pending" if done.pending else "rejected"
-    return RetrainRecord(turn.decision, ending, _minutes(turn), challenger.version, challenger.verdict_id)
+    return RetrainRecord(turn.decision, done.ending, _minutes(turn), challenger.version, challenger.verdict_id)
 
 
 def _failed(turn: Turn, error: BaseException) -> RetrainRecord:

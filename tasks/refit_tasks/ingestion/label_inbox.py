@@ -24,16 +24,15 @@ import pyarrow as pa
 from refit.data.casting import cast_table
 from refit.data.fingerprint import IdentityIndex, row_identities
 from refit.data.rejected_rows import decode_rows, encode_rows, write_reasons
-from refit.errors import NotEnoughData
 from refit.inference.json_columns import kind_of
 from refit.labels import Labelling, Labels
-from refit.project import Project
-from refit_tasks.ingestion.label_join import Broken, Joined, Refuse, require_key, settle
+from refit.project import Project, require_key
+from refit_tasks.ingestion.label_join import KEY_PURPOSE, Broken, Joined, Refuse, settle
 from refit_tasks.ingestion.quarantine import keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, TIME
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
-from refit_tasks.storage.delta import LABELS, open_table, read, retry_on_conflict, schema_of, uri_of
+from refit_tasks.storage.delta import LABELS, open_table, read, require_table, retry_on_conflict, schema_of, uri_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
 from refit_tasks.storage.staging import SpilledTables, staging_area
 
@@ -73,11 +72,8 @@ def label_kinds(definition: Project) -> dict[str, str]:
         ProjectError: If the project has no key.
         NotEnoughData: If it has no table.
     """
-    require_key(definition)
-    table = open_table(definition.name)
-    if table is None:
-        raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows first")
-    schema = schema_of(table)
+    require_key(definition, KEY_PURPOSE)
+    schema = schema_of(require_table(definition.name))
     return {name: kind_of(schema.field(name)) for name in (*definition.key, definition.target)}
 
 

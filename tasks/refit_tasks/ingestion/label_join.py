@@ -21,12 +21,12 @@ from refit.data.chunks import merge_tables
 from refit.data.contract import Fault
 from refit.data.rejected_rows import describe_masked_error, mask_value
 from refit.data.split import window_of
-from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectError
+from refit.errors import ContractViolation, LoadFailed
 from refit.labels import Labelling, Labels, parse_label_file
-from refit.project import Project
+from refit.project import Project, require_key
 from refit.windows import Window
 from refit_tasks.project_log import with_project
-from refit_tasks.storage.delta import ROW_GROUP, open_table, read, retry_on_conflict, schema_of, within, write
+from refit_tasks.storage.delta import ROW_GROUP, read, require_table, retry_on_conflict, schema_of, within, write
 from refit_tasks.storage.staging import SpilledTables, staging_area
 from refit_tasks.validation.contract import contract_of, judge_rows
 
@@ -65,6 +65,8 @@ class Broken:
     faults: list[Fault]
 
 
+KEY_PURPOSE = "which row a label belongs to"
+"""What only the project's key tells."""
 Refuse: TypeAlias = Callable[[Labels, list[Broken]], Labels]
 """Takes labels and those of their rows that break the contract; gives the labels that are left, or raises."""
 
@@ -78,22 +80,6 @@ class _Change:
     corrected: int
     window: Window | None
     """The event times of the rows that change; `None` where none does."""
-
-
-def require_key(definition: Project) -> None:
-    """Insists on a key, by which labels find their rows.
-
-    Args:
-        definition: The project.
-
-    Raises:
-        ProjectError: If it has none.
-    """
-    if not definition.key:
-        raise ProjectError(
-            f"{definition.name} has no key, so nobody knows which row a label belongs to: name the columns of one in "
-            f"the project file, as key=('id',)"
-        )
 
 
 def settle(definition: Project, table: DeltaTable, labels: Labels, area: Path, refuse: Refuse) -> tuple[Labels, Joined]:
@@ -219,7 +205,7 @@ def join_labels(definition: Project, file: Path) -> Labelling:
         ContractViolation: If the file is not fit; nothing was changed then.
         StateError: If others keep writing to the table.
     """
-    require_key(definition)
+    require_key(definition, KEY_PURPOSE)
     rows = read_label_file(file, definition.pii)
     with staging_area(definition.name) as area:
         done = retry_on_conflict(lambda: _join(definition, str(file), rows, area), definition.name)
@@ -228,9 +214,7 @@ def join_labels(definition: Project, file: Path) -> Labelling:
 
 
 def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelling:
-    table = open_table(definition.name)
-    if table is None:
-        raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows first")
+    table = require_table(definition.name)
     labels, ignored = parse_label_file(definition, file, rows, schema_of(table))
     _, joined = settle(definition, table, labels, area, _refuse_all(definition))
     if labels.rows.num_rows and not joined.found.any():

@@ -11,7 +11,7 @@ from refit.records.drift_findings import ColumnDrift, Drift
 from refit.records.references import Champion
 from refit_tasks.ledger.history import Record, marks, points, read_record
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
-from refit_tasks.presentation.summaries import (
+from refit_tasks.presentation.measurements import (
     COLUMN_WORDS,
     columns_by_size,
     drift_words,

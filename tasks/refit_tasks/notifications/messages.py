@@ -25,7 +25,8 @@ from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, latest
 from refit_tasks.notifications.notify import Notice, notify
 from refit_tasks.presentation.markdown import number, shortened
-from refit_tasks.presentation.summaries import performance_words
+from refit_tasks.presentation.measurements import performance_words
+from refit_tasks.presentation.summaries import describe_succession
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.challengers import judgement_of, verdict_of_version
 from refit_tasks.runs.links import run_page
@@ -42,8 +43,6 @@ LATE = timedelta(minutes=5), timedelta(days=1)
 a person used the command line, where a rollback needs no Prefect."""
 SUCCESSIONS = 20
 """Among so many rollbacks the one that has just been made is looked for."""
-
-_FIRST = "promoted as the first champion"
 
 
 def tell_retrain(definition: Project, outcome: RetrainOutcome) -> None:
@@ -85,12 +84,11 @@ def tell_monitor(definition: Project, outcome: MonitorOutcome) -> None:
     if not policy.blocks:
         return
     _tell_late(definition)
-    spoken = [finding.sentence for finding in decision.findings if finding.fired]
     if outcome.rolled_back and policy.notifies("rollback"):
-        tell_rollback(project, outcome.rolled_back, "; ".join(spoken))
+        tell_rollback(project, outcome.rolled_back, "; ".join(decision.reasons))
     elif decision.action == "alert" and policy.notifies("alert"):
         with _unharmed(project):
-            body = (*spoken, *performance_words(outcome.evidence.performance), look_up(outcome.decision_id))
+            body = (*decision.reasons, *performance_words(outcome.evidence.performance), look_up(outcome.decision_id))
             subject = f"{project}: alert by the monitor ({decision.trigger})"
             notify(definition, Notice("alert", subject, body_of(body, running.id)))
 
@@ -172,9 +170,8 @@ def _tell_verdict(
 def _what_came(
     challenger: Challenger, judgement: Judgement, promotion: Champion | None
 ) -> tuple[NotificationEvent, str]:
-    over = judgement.over
     if promotion:
-        return "promotion", f"promoted over version {over.version}" if over else _FIRST
+        return "promotion", f"promoted {describe_succession(judgement.over)}"
     return ("approval", "waits for approval") if challenger.verdict.promote else ("rejection", "rejected")
 
 

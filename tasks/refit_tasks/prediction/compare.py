@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from prefect.artifacts import create_markdown_artifact
 
-from refit.errors import ModelError, ProjectError
+from refit.errors import ModelError
 from refit.gate.online_comparison import (
     Arm,
     ComparisonReport,
@@ -30,7 +30,7 @@ from refit.gate.online_comparison import (
 )
 from refit.inference.prediction_rows import find_classes, read_predictions
 from refit.modelling.scoring import primary_metric, score
-from refit.project import Project
+from refit.project import Project, require_key
 from refit.records.references import Challenger, Champion
 from refit.windows import Window
 from refit_tasks.ledger.record import entry
@@ -72,11 +72,7 @@ def compare_beside(
     challenger = find_challenger(definition, champion) if champion else None
     if champion is None or challenger is None:
         return None
-    if not definition.key:
-        raise ProjectError(
-            f"{definition.name} has no key, so nobody knows which label belongs to an answer: name the columns of one "
-            f"in the project file, as key=('id',)"
-        )
+    require_key(definition, "which label belongs to an answer")
     last = end or as_of
     window = Window(min(start or _judged_at(challenger), last), last)
     answers = read_answers(definition, (champion.version, challenger.version), window)

@@ -18,7 +18,7 @@ from refit import sources
 from refit.data.contract import Contract
 from refit.data.rejected_rows import NOT_LOADED
 from refit.data.schema import compare_schemas, find_invalid_names
-from refit.errors import ContractViolation, LoadFailed, NotEnoughData, ProjectError, UnusableTime
+from refit.errors import ContractViolation, LoadFailed, ProjectError, UnusableTime
 from refit.project import Project, Rows
 from refit.records.references import Champion
 from refit.results.score import EVERYTHING, ScoreRequest
@@ -26,7 +26,7 @@ from refit.windows import Window, require_past
 from refit_tasks.ingestion.load import stage
 from refit_tasks.ingestion.quarantine import count_known, keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, RowFilter
-from refit_tasks.storage.delta import open_table, read, schema_of
+from refit_tasks.storage.delta import open_table, read, require_table, schema_of
 from refit_tasks.storage.predictions_table import scored_until
 from refit_tasks.storage.staging import SpilledTables
 from refit_tasks.validation.contract import contract_of, judge_batch
@@ -57,10 +57,7 @@ def table_schema(definition: Project) -> pa.Schema:
     Raises:
         NotEnoughData: If there is no table.
     """
-    table = open_table(definition.name)
-    if table is None:
-        raise NotEnoughData(f"{definition.name} has no table yet: run `refit retrain {definition.name}`")
-    return schema_of(table)
+    return schema_of(require_table(definition.name))
 
 
 def load_and_validate(

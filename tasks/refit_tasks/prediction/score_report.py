@@ -1,7 +1,5 @@
 """What a batch of predictions was and how it differs from the training rows, as a page for Prefect's artifacts.
 
-What came of a batch of predictions in one sentence, for the state that its run ends in.
-
 The picture of what versions said of a batch: how their predictions are spread, side by side.
 """
 
@@ -17,8 +15,8 @@ from refit.project import Project
 from refit.results.score import ScoreOutcome, VersionCounts
 from refit_tasks.monitoring.monitor_report import drift_parts
 from refit_tasks.presentation.charts import CURRENT, INK, REFERENCE, blank, png, tidy, written
-from refit_tasks.presentation.markdown import artifact_key, image, plain, shortened, table
-from refit_tasks.presentation.summaries import LONGEST
+from refit_tasks.presentation.markdown import artifact_key, image, plain, table
+from refit_tasks.presentation.summaries import summarize_score
 from refit_tasks.runs.links import model_links
 
 if TYPE_CHECKING:
@@ -38,7 +36,9 @@ def publish_score(definition: Project, outcome: ScoreOutcome) -> None:
     """
     links = f"\n\nThe champion in {model_links(outcome.champion)}."
     create_markdown_artifact(
-        score_markdown(outcome) + links, key=artifact_key(definition.name, "score"), description=plain(scored(outcome))
+        score_markdown(outcome) + links,
+        key=artifact_key(definition.name, "score"),
+        description=plain(summarize_score(outcome)),
     )
 
 
@@ -53,7 +53,7 @@ def score_markdown(outcome: ScoreOutcome) -> str:
     """
     done = outcome.scored
     parts = (
-        [f"## {plain(outcome.project)}: {plain(scored(outcome))}"],
+        [f"## {plain(outcome.project)}: {plain(summarize_score(outcome))}"],
         [_rows(outcome)],
         _counts(outcome),
         _picture(outcome),
@@ -100,31 +100,6 @@ def _skew_words(outcome: ScoreOutcome) -> str:
     if outcome.scored.skew is None:
         return "Nothing was compared: drift is not watched, there are too few rows, or the version has no profile."
     return "The rows that were scored, beside those that the champion was trained on."
-
-
-def scored(outcome: ScoreOutcome) -> str:
-    """Says what came of a batch.
-
-    Args:
-        outcome: What was done.
-
-    Returns:
-        How many rows the champion scored, what became of the others, and whether they look like the training rows.
-    """
-    done, version = outcome.scored, outcome.champion.version
-    if not done.rows_in:
-        return shortened(f"nothing to score: no rows in {outcome.request.source}", LONGEST)
-    others = {
-        "were scored before": done.champion.already,
-        "quarantined": done.quarantined,
-        f"scored by the shadow, version {outcome.shadow.version}" if outcome.shadow else "": (
-            done.shadow.scored if done.shadow else 0
-        ),
-    }
-    parts = [f"{count:,} {what}" for what, count in others.items() if count]
-    skew = f"; {len(done.skew.drifted)} columns differ from the training" if done.skew and done.skew.drifted else ""
-    said = ", ".join((f"{done.champion.scored:,} rows scored by version {version}", *parts))
-    return shortened(said + skew, LONGEST)
 
 
 COLOURS = (CURRENT, REFERENCE)

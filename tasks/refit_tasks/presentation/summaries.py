@@ -1,22 +1,25 @@
 """What came of a run in one sentence, for the state that it ends in: what a person sees of it in a list of runs.
 
-What the monitor measured, in sentences; the artifact and the page of the project say the same.
+What was measured is in `refit_tasks.presentation.measurements`; a page or a message says the same in more words.
 """
 
 from __future__ import annotations
 
+from math import isfinite
+
 from refit.backtest.results import BacktestResult
 from refit.monitoring.decisions import Decision
-from refit.monitoring.evidence import Performance, Probe
-from refit.records.drift_findings import ColumnDrift, Drift
 from refit.records.recipes import Reproduction
 from refit.records.references import Champion
 from refit.records.verdicts import Reason, Verdict
 from refit.results.flows import MonitorOutcome, RetrainOutcome
+from refit.results.score import ScoreOutcome
 from refit_tasks.presentation.markdown import number, shortened
 
 LONGEST = 200
 """The most characters of a sentence: a list of runs shows no more."""
+LOSS_DIGITS = 5
+"""The digits of a policy's loss: policies may lie close together."""
 MOST_RULES = 3
 """The most failed rules that are named; the verdict's page has all of them."""
 
@@ -41,8 +44,20 @@ def retrained(outcome: RetrainOutcome) -> str:
         return shortened(f"waits for approval: version {version}{compared}", LONGEST)
     if outcome.promotion is None:
         return shortened(f"rejected: version {version}, {_failed(verdict)}", LONGEST)
-    over = f"over version {outcome.compared_with.version}" if outcome.compared_with else "as the first champion"
+    over = describe_succession(outcome.compared_with)
     return shortened(f"promoted: version {version} {over}, generation {outcome.generation}{compared}", LONGEST)
+
+
+def describe_succession(former: Champion | None) -> str:
+    """Says whose place a challenger takes.
+
+    Args:
+        former: The champion that it was compared with; `None` while there is none.
+
+    Returns:
+        Words that follow "promote" or "promoted".
+    """
+    return f"over version {former.version}" if former else "as the first champion"
 
 
 def verdict_in_short(verdict: Verdict) -> str:
@@ -86,7 +101,7 @@ def decided(decision: Decision) -> str:
     Returns:
         A sentence.
     """
-    fired = {found.check: found.sentence for found in decision.findings if found.fired}
+    fired = {found.check: found.sentence for found in decision.fired}
     held = [sentence for check, sentence in fired.items() if check in GUARDS]
     if decision.trigger is None:
         return f"{decision.action}: {'; '.join(fired.values()) or 'nothing fired'}"
@@ -139,21 +154,62 @@ def reproduced(found: Reproduction) -> str:
     return shortened(f"version {found.version} {said}: {by}, on {found.rows:,} rows{other}", LONGEST)
 
 
-def backtested(result: BacktestResult, best: str) -> str:
+def name_best_policy(result: BacktestResult) -> str:
     """Says which policy lost least.
 
     Args:
         result: What the replay showed.
-        best: The same in words, the headline of its page.
+
+    Returns:
+        One line.
+    """
+    finite = {name: policy for name, policy in result.policies.items() if isfinite(policy.loss)}
+    if not finite:
+        return "backtest without a scored window"
+    best = min(finite, key=lambda name: (finite[name].loss, finite[name].trainings))
+    least = number(finite[best].loss, LOSS_DIGITS)
+    return f"backtest: least loss with {best}, {least} at {finite[best].trainings} trainings"
+
+
+def summarize_score(outcome: ScoreOutcome) -> str:
+    """Says what came of a batch.
+
+    Args:
+        outcome: What was done.
+
+    Returns:
+        How many rows the champion scored, what became of the others, and whether they look like the training rows.
+    """
+    done, version = outcome.scored, outcome.champion.version
+    if not done.rows_in:
+        return shortened(f"nothing to score: no rows in {outcome.request.source}", LONGEST)
+    others = {
+        "were scored before": done.champion.already,
+        "quarantined": done.quarantined,
+        f"scored by the shadow, version {outcome.shadow.version}" if outcome.shadow else "": (
+            done.shadow.scored if done.shadow else 0
+        ),
+    }
+    parts = [f"{count:,} {what}" for what, count in others.items() if count]
+    skew = f"; {len(done.skew.drifted)} columns differ from the training" if done.skew and done.skew.drifted else ""
+    said = ", ".join((f"{done.champion.scored:,} rows scored by version {version}", *parts))
+    return shortened(said + skew, LONGEST)
+
+
+def backtested(result: BacktestResult) -> str:
+    """Says which policy lost least, and among how many.
+
+    Args:
+        result: What the replay showed.
 
     Returns:
         A sentence.
     """
-    return shortened(f"{best}; {len(result.policies)} policies compared", LONGEST)
+    return shortened(f"{name_best_policy(result)}; {len(result.policies)} policies compared", LONGEST)
 
 
 def _ended(outcome: RetrainOutcome) -> str:
-    ending = "waits for approval" if outcome.pending else "promoted" if outcome.promotion else "rejected"
+    ending = "waits for approval" if outcome.ending == "pending" else outcome.ending
     return f"{ending}: version {outcome.challenger.version}"
 
 
@@ -187,105 +243,3 @@ def _short(reason: Reason) -> str:
 
 def _spoken(check: str) -> str:
     return check.replace("_", " ")
-
-
-def columns_by_size(drift: Drift) -> list[ColumnDrift]:
-    """Sorts columns by how much they changed.
-
-    Args:
-        drift: What a comparison found.
-
-    Returns:
-        Features and predictions, those that drifted first, then by excess PSI: a large one can be natural movement.
-    """
-    return sorted((*drift.columns, *drift.scores), key=lambda found: (not found.drifted, -found.excess, -found.psi))
-
-
-COLUMN_WORDS = (
-    "PSI is how far the shares of values lie from the reference's, excess PSI the part of it that sampling noise and "
-    "natural movement do not explain, p the chance of so large a PSI without drift. Distance is Wasserstein's in "
-    "standard deviations of the reference for numbers, Jensen-Shannon's for categories. Missing is the change of the "
-    "share of missing values, unseen the share of values that the reference never had. Drifted: significant among so "
-    "many columns, and large enough, in this window alone; a huge change counts at once."
-)
-"""What the numbers of a column mean."""
-
-
-def drift_words(drift: Drift) -> str:
-    """Says how much of the data changed.
-
-    Args:
-        drift: What a comparison found.
-
-    Returns:
-        Sentences.
-    """
-    count = sum(found.drifted for found in drift.columns)
-    scores = f" The predictions drifted: {_joined(drift.scores)}." if any(f.drifted for f in drift.scores) else ""
-    together = (
-        f" By what pairs of columns show together, beyond each column's own change, current rows are told from "
-        f"reference rows with an AUC of {drift.domain.auc:.3f}; up to {drift.domain.limit:.3f} is natural."
-        if drift.domain
-        else ""
-    )
-    sure = (
-        "" if drift.calibrated else " The reference is too small to know its own movement: stricter floors were used."
-    )
-    return f"{count} of {len(drift.columns)} feature columns drifted in this window alone.{scores}{together}{sure}"
-
-
-def performance_words(found: Performance | None) -> list[str]:
-    """Says how well the champion did where labels are known.
-
-    Args:
-        found: The realised score; `None` where nothing was measured.
-
-    Returns:
-        Sentences about the score, or why there is none, about labels, and about the estimate.
-    """
-    if found is None:
-        return []
-    labels = (
-        f"{found.rows_mature:,} of {found.rows:,} rows from {found.window.start:%Y-%m-%d %H:%M} until "
-        f"{found.window.end:%Y-%m-%d %H:%M} UTC have their labels ({100 * found.coverage:.1f} %)."
-    )
-    estimate = (
-        f"An estimate without labels for the current window, never a realised score: {found.estimate.metric} "
-        f"{number(found.estimate.value)} on {found.estimate.rows:,} rows, from the model's own confidence."
-        if found.estimate
-        else ""
-    )
-    return [" ".join(part for part in (_score(found), labels) if part), *([estimate] if estimate else [])]
-
-
-def probe_words(found: Probe | None) -> list[str]:
-    """Says what a fresh model would gain.
-
-    Args:
-        found: The benefit probe; `None` where none was made.
-
-    Returns:
-        One sentence, or none.
-    """
-    if found is None:
-        return []
-    verb = "lowers" if found.gain >= 0 else "raises"
-    return [
-        f"A small fresh model {verb} the loss of the champion's equally small twin, {number(found.loss)}, by "
-        f"{number(abs(found.gain))} ({100 * abs(found.share):.1f} %), with a standard error of {found.error:.2g}, on "
-        f"{found.rows:,} rows from {found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M} UTC."
-    ]
-
-
-def _score(found: Performance) -> str:
-    if found.current is None:
-        return f"No score ({found.metric}) is given: {found.withheld or 'there is nothing to score'}."
-    interval = f", 95 % interval {number(found.interval[0])} to {number(found.interval[1])}" if found.interval else ""
-    known = found.reference is not None
-    against = f" against a baseline of {number(found.reference)}" if known else "; there is no baseline yet"
-    dropped = " It has dropped." if found.dropped else ""
-    return f"Realised {found.metric} (higher is better) {number(found.current)}{interval}{against}.{dropped}"
-
-
-def _joined(found: tuple[ColumnDrift, ...]) -> str:
-    return ", ".join(column.column for column in found if column.drifted)

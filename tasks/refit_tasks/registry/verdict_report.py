@@ -7,6 +7,7 @@ from refit.project import Project
 from refit.records.references import Challenger, Ingestion, SnapshotRef
 from refit.records.verdicts import Verdict
 from refit_tasks.presentation.markdown import artifact_key, number, plain, sentences, table
+from refit_tasks.presentation.summaries import describe_succession
 from refit_tasks.runs.links import deciding_run, linked, model_links, publish_version_link, run_page
 
 LONGEST = 600
@@ -51,9 +52,9 @@ def headline(judgement: Judgement) -> str:
     Returns:
         One line of markdown: what the challenger is to take the place of, or which rules reject it.
     """
-    verdict, over = judgement.verdict, judgement.over
+    verdict = judgement.verdict
     if verdict.promote:
-        return f"promote over version {over.version}" if over else "promote as the first champion"
+        return f"promote {describe_succession(judgement.over)}"
     return "rejected: " + "; ".join(plain(reason.sentence, LONGEST) for reason in verdict.reasons if not reason.passed)
 
 

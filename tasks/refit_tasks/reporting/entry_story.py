@@ -9,7 +9,7 @@ from refit.gate.evaluations import Judgement
 from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.records.ledger import Entry, EntryKind, from_payload
 from refit.records.references import Champion, SnapshotRef
-from refit_tasks.presentation.summaries import drift_words, performance_words, probe_words
+from refit_tasks.presentation.measurements import drift_words, performance_words, probe_words
 
 
 def story(entry: Entry) -> list[str]:
@@ -119,7 +119,6 @@ def _notice(payload: dict[str, Any]) -> list[str]:
 def _decision(payload: dict[str, Any]) -> list[str]:
     decided = from_payload(DecisionRecord, payload)
     found, decision = decided.evidence, decided.decision
-    spoken = [finding for finding in decision.findings if finding.fired]
     return [
         f"It looked from {found.as_of:%Y-%m-%d %H:%M} UTC at {found.rows:,} rows from "
         f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M}, "
@@ -128,8 +127,8 @@ def _decision(payload: dict[str, Any]) -> list[str]:
         *performance_words(found.performance),
         *probe_words(found.probe),
         *(f"Left out: {sentence}." for sentence in found.withheld),
-        *(f"{finding.check.replace('_', ' ').capitalize()}: {finding.sentence}." for finding in spoken),
-        *([] if spoken else ["No trigger fired."]),
+        *(f"{finding.check.replace('_', ' ').capitalize()}: {finding.sentence}." for finding in decision.fired),
+        *([] if decision.fired else ["No trigger fired."]),
         f"So it was decided to {decision.action}" + (f", by {decision.trigger}." if decision.trigger else "."),
     ]
 

@@ -16,7 +16,7 @@ from refit_tasks.errors import save
 from refit_tasks.ledger.history import Record, read_record
 from refit_tasks.monitoring.monitor_report import MOST_COLUMNS
 from refit_tasks.presentation.markdown import data_uri, shortened
-from refit_tasks.presentation.summaries import COLUMN_WORDS, columns_by_size, drift_words
+from refit_tasks.presentation.measurements import COLUMN_WORDS, columns_by_size, drift_words
 from refit_tasks.reporting.sections import (
     SHARP,
     Part,

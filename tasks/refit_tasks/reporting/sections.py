@@ -13,7 +13,7 @@ from refit.records.references import Champion
 from refit_tasks.ledger.history import NEWEST, Record, marks, points, seen_from
 from refit_tasks.presentation.charts import performance_picture
 from refit_tasks.presentation.markdown import data_uri, number, shortened
-from refit_tasks.presentation.summaries import performance_words, probe_words
+from refit_tasks.presentation.measurements import performance_words, probe_words
 
 SHARP = 2.0
 """Pixels of a picture's file per pixel of the browser."""
@@ -133,7 +133,7 @@ def verdicts_part(record: Record) -> list[Part]:
 
 
 def _decision(entry: Entry, decision: Decision) -> Part:
-    fired = [shortened(found.sentence, 200) for found in decision.findings if found.fired]
+    fired = [shortened(sentence, 200) for sentence in decision.reasons]
     return {
         "id": entry.id,
         "seen_from": f"{seen_from(entry):%Y-%m-%d %H:%M}",

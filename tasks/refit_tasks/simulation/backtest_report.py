@@ -16,6 +16,7 @@ from refit.backtest.results import BacktestResult, PolicyResult
 from refit.project import Project
 from refit_tasks.presentation.charts import INK, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, table
+from refit_tasks.presentation.summaries import LOSS_DIGITS, name_best_policy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 NUMBERS = ("loss", "relative loss", "regret", "trainings", "promotions")
 """What is told of each policy; the JSON has the same names, with a low line for the space."""
-
-LOSS_DIGITS = 5
-"""Policies may lie close together."""
 
 
 def publish_backtest(definition: Project, result: BacktestResult) -> None:
@@ -38,7 +36,7 @@ def publish_backtest(definition: Project, result: BacktestResult) -> None:
     create_markdown_artifact(
         backtest_markdown(result),
         key=artifact_key(definition.name, "backtest"),
-        description=plain(headline(result), 400),
+        description=plain(name_best_policy(result), 400),
     )
 
 
@@ -53,7 +51,7 @@ def backtest_markdown(result: BacktestResult) -> str:
     """
     rows = [(plain(name, 60), *numbers_of(policy)) for name, policy in result.policies.items()]
     parts = (
-        f"## {plain(result.project)}: {plain(headline(result), 400)}",
+        f"## {plain(result.project)}: {plain(name_best_policy(result), 400)}",
         f"{plain(history_words(result))}; {result.fits} fits, {result.seconds:.0f} seconds.",
         "\n".join(table(("policy", *NUMBERS), rows, numeric=range(1, 6))),
         image("loss per window, trainings and relative loss of every policy", backtest_picture(result)),
@@ -61,23 +59,6 @@ def backtest_markdown(result: BacktestResult) -> str:
         "\n".join(f"- **{plain(name, 60)}**: {plain(words)}" for name, words in policy_words(result)),
     )
     return "\n\n".join(parts)
-
-
-def headline(result: BacktestResult) -> str:
-    """Says which policy lost least.
-
-    Args:
-        result: What the replay showed.
-
-    Returns:
-        One line.
-    """
-    finite = {name: policy for name, policy in result.policies.items() if isfinite(policy.loss)}
-    if not finite:
-        return "backtest without a scored window"
-    best = min(finite, key=lambda name: (finite[name].loss, finite[name].trainings))
-    least = number(finite[best].loss, LOSS_DIGITS)
-    return f"backtest: least loss with {best}, {least} at {finite[best].trainings} trainings"
 
 
 def history_words(result: BacktestResult) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 from tenacity import RetryError
 
-from refit.errors import StateError
+from refit.errors import NotEnoughData, StateError
 from refit.windows import Window
 from refit_infra.settings import Settings
 from refit_tasks.ledger.record import known_projects
@@ -54,6 +54,36 @@ def open_table(name: str) -> DeltaTable | None:
         return DeltaTable(uri_of(name))
     except TableNotFoundError:
         return None
+
+
+def require_table(project: str) -> DeltaTable:
+    """Opens a project's table at its newest version, and insists that there is one.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The table.
+
+    Raises:
+        NotEnoughData: If there is none.
+    """
+    table = open_table(project)
+    if table is None:
+        raise missing_table(project)
+    return table
+
+
+def missing_table(project: str) -> NotEnoughData:
+    """Says that a project has no table.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The error, to be raised.
+    """
+    return NotEnoughData(f"{project} has no table yet: run `refit retrain {project}`")
 
 
 def schema_of(table: DeltaTable) -> pa.Schema:

@@ -13,13 +13,12 @@ import pyarrow as pa
 
 from refit.data.fingerprint import bottom_k_sample
 from refit.data.schema import CATEGORY
-from refit.errors import NotEnoughData
 from refit.inference.prediction_summary import output_columns
 from refit.modelling.predictions import predict_once
 from refit.modelling.preparation import features_seen_by, select_features
 from refit.project import Project
 from refit.records.references import SnapshotRef
-from refit_tasks.storage.delta import quoted, read, schema_of, uri_of, within
+from refit_tasks.storage.delta import missing_table, quoted, read, schema_of, uri_of, within
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -116,7 +115,7 @@ def open_at_version(definition: Project, version: int) -> DeltaTable:
     try:
         return DeltaTable(uri_of(definition.name), version=version)
     except TableNotFoundError:
-        raise NotEnoughData(f"{definition.name} has no table yet: ingest some rows first") from None
+        raise missing_table(definition.name) from None
 
 
 def open_versions(definition: Project, *refs: SnapshotRef) -> dict[int, DeltaTable]:

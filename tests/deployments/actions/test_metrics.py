@@ -36,5 +36,5 @@ def test_a_taken_port_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         run = refit("metrics", "--port", str(taken.getsockname()[1]))
     assert run.returncode == 1
-    assert "cannot be listened at" in run.stderr
-    assert "name another by --host and --port" in run.stderr
+    assert "cannot listen on" in run.stderr
+    assert "choose another with --host and --port" in run.stderr

@@ -75,7 +75,7 @@ def test_a_regression_scores_as_with_the_scorer_itself(metric):
 def test_two_classes_score_as_with_the_scorer_itself(model, metric, labels):
     model.fit(X, labels)
     if metric in {"neg_log_loss", "neg_brier_score"} and not hasattr(model, "predict_proba"):
-        with pytest.raises(ModelError, match=r"set gate\.metric to one that this estimator can serve"):
+        with pytest.raises(ModelError, match=r"set gate\.metric to one that this estimator supports"):
             score(metric, predict_once(model, X), labels)
         return
     for rows in (slice(None), slice(100, 180)):

@@ -68,9 +68,9 @@ def test_rules_mark_in_place_of_the_alarm(rules: tuple[str, ...], marked: tuple[
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ("psi above 0.2", "is no drift rule"),
+        ("psi above 0.2", "is not a drift rule"),
         ("entropy > 1", "use one of psi, excess"),
-        ("share > 0.5 on any", "leave 'on any ...' out"),
+        ("share > 0.5 on any", "remove 'on any ...'"),
         ("psi > 0.2 on any of []", "names no column"),
     ],
 )

@@ -85,7 +85,7 @@ def test_a_key_is_kept_as_its_hash_and_a_second_one_leaves_the_first(file: Path)
     assert second not in text
     assert file.stat().st_mode & 0o777 == 0o600
     assert [key.name for key in read_keys(file)] == ["shop", "shop"]
-    assert {Keyring(file).holder(key.encode(), 0.0).name for key in (first, second)} == {"shop"}
+    assert {Keyring(file).find_key(key.encode(), 0.0).name for key in (first, second)} == {"shop"}
 
 
 def test_a_file_without_an_end_of_line_is_gone_on_with(file: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_file_without_an_end_of_line_is_gone_on_with(file: Path) -> None:
     file.write_text("# of the shop\n\n" + file.read_text().strip())
     second = add_key(file, "store")
     keyring = Keyring(file)
-    assert [keyring.holder(key.encode(), 0.0).name for key in (first, second)] == ["shop", "store"]
+    assert [keyring.find_key(key.encode(), 0.0).name for key in (first, second)] == ["shop", "store"]
 
 
 def test_what_is_no_key_is_named_by_its_line_alone(file: Path) -> None:
@@ -112,7 +112,7 @@ def test_what_is_no_key_is_named_by_its_line_alone(file: Path) -> None:
     "name", ["", "a b", "a\nb sha256:" + "0" * 64 + " look", "../shop", "x" * 64, "sh\x00op", "shöp"]
 )
 def test_a_name_that_would_be_another_line_is_refused(file: Path, name: str) -> None:
-    with pytest.raises(StateError, match="no name of a key"):
+    with pytest.raises(StateError, match="not a valid name of a key"):
         add_key(file, name)
     assert not file.exists()
 
@@ -194,7 +194,7 @@ def test_keys_come_and_go_while_it_runs_and_a_slip_locks_nobody_out(file: Path) 
 
 
 def holder(keyring: Keyring, key: str, now: float) -> str | None:
-    found = keyring.holder(key.encode(), now)
+    found = keyring.find_key(key.encode(), now)
     return found.name if found else None
 
 

@@ -68,6 +68,7 @@ def test_the_protocol_describes_the_model(server: Server) -> None:
     assert model["inputs"][0] == {"name": "weight", "datatype": "FP64", "shape": [-1]}
     assert [tensor["name"] for tensor in model["outputs"]] == ["prediction", "score"]
     assert server.get("/v2").json()["name"] == "refit"
+    assert server.get("/v2").json()["name"] == "refit"
     assert server.get("/v2/models/parcels/versions/1/ready").json()["ready"]
     assert server.get("/v2/models/parcels/versions/7/ready").status_code == 404
     assert server.get("/v2/health/live").json() == {"live": True}
@@ -112,13 +113,13 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "no rows": ({"rows": []}, 422, "no rows"),
     "rows and row": ({"rows": [ROW], "row": ROW}, 422, "either 'rows'"),
     "unknown key": ({"row": ROW, "raw": 1}, 422, "'raw'"),
-    "row is a list": ({"rows": [[1, 2, 3]]}, 422, "row 0 is no object"),
-    "no object": (b"[]", 422, "no JSON object"),
-    "no JSON": (b"weight=1", 400, "no valid JSON"),
-    "no UTF-8": (b'{"row": "\xff"}', 400, "no valid JSON"),
-    "empty": (b"", 400, "no valid JSON"),
+    "row is a list": ({"rows": [[1, 2, 3]]}, 422, "row 0 is not a JSON object"),
+    "no object": (b"[]", 422, "not a JSON object"),
+    "no JSON": (b"weight=1", 400, "not valid JSON"),
+    "no UTF-8": (b'{"row": "\xff"}', 400, "not valid JSON"),
+    "empty": (b"", 400, "not valid JSON"),
     "deeply nested": (NESTED, 400, "depth"),
-    "deeply nested with NaN": (NESTED.replace(b"1", b"NaN"), 400, "no valid JSON"),
+    "deeply nested with NaN": (NESTED.replace(b"1", b"NaN"), 400, "not valid JSON"),
     "too many rows": ({"rows": [ROW] * (MOST_ROWS + 1)}, 413, "51 rows"),
     "too large": (b" " * 200_000, 413, "bytes"),
 }
@@ -168,14 +169,14 @@ TENSORS: dict[str, tuple[Any, str]] = {
     "no inputs": ({}, "'inputs'"),
     "no tensor": ({"inputs": [1]}, "'inputs'"),
     "no name": ({"inputs": [{}]}, "no name"),
-    "datatype": ({"inputs": [{"name": "weight", "datatype": "FP7"}]}, "'weight' has no known datatype"),
+    "datatype": ({"inputs": [{"name": "weight", "datatype": "FP7"}]}, "'weight' has no supported datatype"),
     "shape": (
         {"inputs": [{"name": "weight", "datatype": "FP64", "shape": [2, 2], "data": []}]},
-        "'weight' has no shape",
+        "'weight' does not have the shape",
     ),
     "data": (
         {"inputs": [{"name": "weight", "datatype": "FP64", "shape": [2], "data": [1]}]},
-        "'weight' has other values",
+        "'data' of the column 'weight' does not match",
     ),
     "values": (
         {"inputs": [{"name": "weight", "datatype": "INT8", "shape": [1], "data": ["a"]}]},

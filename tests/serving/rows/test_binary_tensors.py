@@ -70,14 +70,14 @@ def test_bytes_and_lists_may_be_mixed(server: Server, depot: Depot) -> None:
 @pytest.mark.parametrize(
     ("spoil", "status", "words"),
     [
-        (lambda body, _: (body, "many"), 400, "no number"),
+        (lambda body, _: (body, "many"), 400, "not a number"),
         (lambda body, _: (body, len(body) + 1), 400, "shorter"),
         (lambda body, length: (body[:-3], length), 400, "'carrier' has fewer bytes"),
         (lambda body, length: (body + b"more", length), 400, "4 bytes follow"),
         (lambda body, length: (body.replace(b'"FP64"', b'"FP16"', 1), length), 422, "'weight'"),
         (lambda body, length: (body.replace(b'"FP64"', b'"WHAT"', 1), length), 422, "'weight'"),
-        (lambda body, length: (body[:-1] + b"\xff", length), 422, "'carrier' holds no texts"),
-        (lambda body, length: (body[: length - 1], length - 1), 400, "valid JSON"),
+        (lambda body, length: (body[:-1] + b"\xff", length), 422, "'carrier' does not hold UTF-8 strings"),
+        (lambda body, length: (body[: length - 1], length - 1), 400, "not valid JSON"),
     ],
     ids=["header", "long", "cut", "rest", "other type", "no type", "no text", "no json"],
 )  # fmt: skip
@@ -91,4 +91,4 @@ def test_nan_and_texts_that_overrun_are_refused_by_their_columns(server: Server,
     answer = infer(server, *written(depot, 1, weight=np.array([np.nan]).tobytes()))
     assert (answer.status_code, "'weight'" in answer.text) == (422, True)
     answer = infer(server, *written(depot, 1, carrier=struct.pack("<I", 2**31) + b"x"))
-    assert (answer.status_code, "ends within a text" in answer.text) == (422, True)
+    assert (answer.status_code, "ends within a string" in answer.text) == (422, True)

@@ -45,16 +45,16 @@ def champion(depot: Depot) -> Champion:
 
 
 @pytest.fixture(scope="module")
-def served(champion: Champion) -> LoadedModel:
+def model(champion: Champion) -> LoadedModel:
     return load_champion(champion)
 
 
-def asked(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
-    return served.model.predict(parse_rows(served.wanted, rows))
+def asked(model: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
+    return model.predictor.predict(parse_rows(model.spec, rows))
 
 
-def by_sklearn(served: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
-    return Predictor(served.model.model).predict(parse_rows(served.wanted, rows))
+def by_sklearn(model: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
+    return Predictor(model.predictor.model).predict(parse_rows(model.spec, rows))
 
 
 def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
@@ -70,29 +70,29 @@ def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
     assert recorded_form("parcels", 99) is None
 
 
-def test_it_answers_first_and_says_the_same(served: LoadedModel, depot: Depot) -> None:
+def test_it_answers_first_and_says_the_same(model: LoadedModel, depot: Depot) -> None:
     rows = depot.rows[FEATURES].head(20).to_dict("records")
-    assert served.model.form is not None
-    received = parse_rows(served.wanted, rows)
+    assert model.predictor.form is not None
+    received = parse_rows(model.spec, rows)
     assert received.cells is not None
-    first = served.model.form.predict(received.cells)
+    first = model.predictor.form.predict(received.cells)
     assert first is not None
-    assert runtime_difference(first, by_sklearn(served, rows)) < 1e-12
-    assert served.quick
+    assert runtime_difference(first, by_sklearn(model, rows)) < 1e-12
+    assert model.is_fast
 
 
 @pytest.mark.parametrize("carrier", ["unseen", None, "nan", ""])
-def test_what_it_does_not_know_is_answered_as_ever(served: LoadedModel, carrier: str | None) -> None:
+def test_what_it_does_not_know_is_answered_as_ever(model: LoadedModel, carrier: str | None) -> None:
     rows = [{"weight": 3.5, "distance": 400.0, "carrier": carrier}]
-    assert runtime_difference(asked(served, rows), by_sklearn(served, rows)) < 1e-12
+    assert runtime_difference(asked(model, rows), by_sklearn(model, rows)) < 1e-12
 
 
-def test_a_refusal_reads_as_ever(served: LoadedModel) -> None:
+def test_a_refusal_reads_as_ever(model: LoadedModel) -> None:
     rows = [{"weight": None, "distance": 400.0, "carrier": "swift"}]
     with pytest.raises(ModelError) as theirs:
-        by_sklearn(served, rows)
+        by_sklearn(model, rows)
     with pytest.raises(ModelError) as ours:
-        asked(served, rows)
+        asked(model, rows)
     assert str(ours.value) == str(theirs.value)
     assert "'weight'" in str(ours.value)
 
@@ -102,7 +102,7 @@ def test_a_file_that_was_changed_or_a_setting_leaves_scikit_learn(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setenv("REFIT_SERVING_FORM", "scikit-learn")
-        assert load_champion(champion).model.form is None
+        assert load_champion(champion).predictor.form is None
     form = recorded_form("parcels", champion.version)
     assert form is not None
     (file,) = Path(os.environ["REFIT_HOME"]).rglob(f"{form.sha256}.onnx")
@@ -112,7 +112,7 @@ def test_a_file_that_was_changed_or_a_setting_leaves_scikit_learn(
         tampered = load_champion(champion)
     finally:
         file.write_bytes(content)
-    assert tampered.model.form is None
+    assert tampered.predictor.form is None
     assert asked(tampered, depot.rows[FEATURES].head(2).to_dict("records")).predictions.shape == (2,)
 
 

@@ -23,32 +23,32 @@ pytestmark = pytest.mark.xdist_group("serving")
 
 
 @pytest.fixture(scope="module")
-def served(depot: Depot) -> LoadedModel:
+def model(depot: Depot) -> LoadedModel:
     champion = current_champion("parcels")
     assert champion
     return load_champion(champion)
 
 
-def record(served: LoadedModel, depot: Depot, name: str, rows: int = 1, key: int | None = None) -> PredictionRecord:
+def record(model: LoadedModel, depot: Depot, name: str, rows: int = 1, key: int | None = None) -> PredictionRecord:
     sent = depot.rows[FEATURES].head(rows).to_dict("records")
-    asked = parse_rows(served.wanted, [row if key is None else {**row, "parcel": key} for row in sent])
-    return PredictionRecord(served, asked, served.model.predict(asked.features), name, datetime.now(UTC), 100)
+    asked = parse_rows(model.spec, [row if key is None else {**row, "parcel": key} for row in sent])
+    return PredictionRecord(model, asked, model.predictor.predict(asked.features), name, datetime.now(UTC), 100)
 
 
 def value(metrics: Metrics, line: str) -> float:
-    found = [one for one in metrics.page().decode().splitlines() if one.startswith(f"refit_serving_{line} ")]
+    found = [one for one in metrics.render().decode().splitlines() if one.startswith(f"refit_serving_{line} ")]
     return float(found[0].rpartition(" ")[2]) if found else 0.0
 
 
 @pytest.mark.slow
-def test_a_full_queue_drops_and_counts(served: LoadedModel, depot: Depot) -> None:
+def test_a_full_queue_drops_and_counts(model: LoadedModel, depot: Depot) -> None:
     metrics = Metrics()
     log = PredictionLog(Limits(log_rows=10, log_bytes=350), metrics)
     for number in range(3):
-        log.put(record(served, depot, f"full-{number}", 3))
+        log.put(record(model, depot, f"full-{number}", 3))
     assert value(metrics, "log_waiting_rows") == 9
-    log.put(record(served, depot, "too many rows", 2))
-    log.put(record(served, depot, "too many bytes", 1))
+    log.put(record(model, depot, "too many rows", 2))
+    log.put(record(model, depot, "too many bytes", 1))
     assert value(metrics, 'log_dropped_rows_total{project="parcels",why="full"}') == 3
     log.start()
     assert log.close(30) == 0
@@ -58,7 +58,7 @@ def test_a_full_queue_drops_and_counts(served: LoadedModel, depot: Depot) -> Non
     assert value(metrics, "log_waiting_rows") == 0
 
 
-def test_a_batch_that_failed_is_written_once(served: LoadedModel, depot: Depot) -> None:
+def test_a_batch_that_failed_is_written_once(model: LoadedModel, depot: Depot) -> None:
     metrics = Metrics()
     table = Path(os.environ["REFIT_HOME"]) / "tables" / predictions_of("parcels")
     away = table.with_name("away")
@@ -67,12 +67,12 @@ def test_a_batch_that_failed_is_written_once(served: LoadedModel, depot: Depot) 
     table.write_text("in the way")
     log = PredictionLog(Limits(), metrics)
     log.start()
-    log.put(record(served, depot, "late", 2))
+    log.put(record(model, depot, "late", 2))
     deadline = time.monotonic() + 30
     while not value(metrics, 'log_failures_total{project="parcels"}'):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    log.put(record(served, depot, "later", 1))
+    log.put(record(model, depot, "later", 1))
     table.unlink()
     if away.exists():
         away.rename(table)
@@ -81,7 +81,7 @@ def test_a_batch_that_failed_is_written_once(served: LoadedModel, depot: Depot) 
     assert (written.count("late"), written.count("later")) == (2, 1)
 
 
-def test_what_cannot_be_written_at_the_end_is_told(served: LoadedModel, depot: Depot) -> None:
+def test_what_cannot_be_written_at_the_end_is_told(model: LoadedModel, depot: Depot) -> None:
     table = Path(os.environ["REFIT_HOME"]) / "tables" / predictions_of("parcels")
     away = table.with_name("away")
     table.rename(away)
@@ -89,23 +89,23 @@ def test_what_cannot_be_written_at_the_end_is_told(served: LoadedModel, depot: D
     try:
         log = PredictionLog(Limits(), Metrics())
         log.start()
-        log.put(record(served, depot, "lost", 3))
+        log.put(record(model, depot, "lost", 3))
         assert log.close(1.5) == 3
     finally:
         table.unlink()
         away.rename(table)
 
 
-def test_json_and_arrow_with_and_without_keys_share_a_batch(served: LoadedModel, depot: Depot) -> None:
+def test_json_and_arrow_with_and_without_keys_share_a_batch(model: LoadedModel, depot: Depot) -> None:
     import pyarrow as pa
 
     table = pa.Table.from_pandas(depot.rows[[*FEATURES, "parcel", "sent_at"]].head(4), preserve_index=False)
     table = table.set_column(2, "carrier", table["carrier"].dictionary_encode())
-    asked = parse_table(served.wanted, table)
+    asked = parse_table(model.spec, table)
     log = PredictionLog(Limits(), Metrics())
-    log.put(record(served, depot, "keyless"))
-    log.put(record(served, depot, "keyed", key=2**60 + 1))
-    log.put(PredictionRecord(served, asked, served.model.predict(asked.features), "arrow", datetime.now(UTC), 100))
+    log.put(record(model, depot, "keyless"))
+    log.put(record(model, depot, "keyed", key=2**60 + 1))
+    log.put(PredictionRecord(model, asked, model.predictor.predict(asked.features), "arrow", datetime.now(UTC), 100))
     log.start()
     assert log.close(30) == 0
     written = logged("parcels").set_index("request_id")

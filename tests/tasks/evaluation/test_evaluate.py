@@ -203,5 +203,5 @@ def test_missing_values_that_a_model_cannot_take_are_an_error(
 
 def test_a_metric_that_nobody_knows_is_an_error(store: Callable[..., ModelRef]) -> None:
     definition = bikes(gate=GatePolicy(metric="mae"))
-    with pytest.raises(ProjectError, match="'mae', which is no scikit-learn scorer"):
+    with pytest.raises(ProjectError, match="'mae', which is not a scikit-learn scorer"):
         evaluate.fn(definition, store(definition, LinearRegression()), None, rows_in(HOLDOUT))

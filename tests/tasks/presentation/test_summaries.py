@@ -17,6 +17,7 @@ from refit_tasks.presentation.summaries import (
     LONGEST,
     backtested,
     monitored,
+    name_best_policy,
     reproduced,
     retrained,
     rolled_back,
@@ -152,4 +153,4 @@ def test_the_other_flows_say_what_came_of_them(outcome) -> None:
     assert reproduced(other) == (
         "version 3 differs: nothing was fitted, on 4,000 rows; different from the record: rows, lock"
     )
-    assert backtested(backtest(), "least loss with default") == "least loss with default; 3 policies compared"
+    assert backtested(backtest()) == f"{name_best_policy(backtest())}; 3 policies compared"

@@ -2,10 +2,10 @@ from dataclasses import replace
 from math import nan
 
 from refit.backtest.policies import PRESETS
+from refit_tasks.presentation.summaries import name_best_policy
 from refit_tasks.simulation.backtest_report import (
     NUMBERS,
     backtest_markdown,
-    headline,
     history_words,
     meanings,
     numbers_of,
@@ -38,7 +38,7 @@ def test_of_equal_losses_the_one_with_fewer_trainings_is_named() -> None:
     result = backtest()
     rival = replace(result.policies["default"], loss=result.policies["every window"].loss)
     policies = {**result.policies, "default": replace(rival, trainings=1)}
-    assert headline(replace(result, policies=policies)).endswith("with default, 0.27875 at 1 trainings")
+    assert name_best_policy(replace(result, policies=policies)).endswith("with default, 0.27875 at 1 trainings")
 
 
 def test_what_cannot_be_told_is_an_empty_cell() -> None:
