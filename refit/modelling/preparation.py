@@ -10,6 +10,7 @@ import pandas as pd
 from pandas.api import types
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError
 from refit.project import Kind
@@ -119,14 +120,33 @@ def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], see
         seed: The seed.
 
     Returns:
-        The same estimator, fitted.
+        The same estimator, fitted; in place of a search its best estimator.
     """
     before = np.random.get_state()
     np.random.seed(seed)
     try:
-        return set_seeds(estimator, seed).fit(X, y)
+        return without_search(set_seeds(estimator, seed).fit(X, y))
     finally:
         np.random.set_state(before)
+
+
+def without_search(model: BaseEstimator) -> BaseEstimator:
+    """Replaces a finished hyperparameter search by its best estimator, which predicts the same.
+
+    What else a search holds (candidates, scores of the folds) is not needed to predict, and scipy's distributions among
+    it cannot be stored without trusting types that run code when they are loaded.
+
+    Args:
+        model: A fitted estimator; a pipeline is changed in place.
+
+    Returns:
+        The best estimator of a search that refitted one, a pipeline with such steps replaced, or the model itself.
+    """
+    if hasattr(model, "best_estimator_") and hasattr(model, "cv_results_"):
+        return without_search(model.best_estimator_)
+    if isinstance(model, Pipeline):
+        model.steps = [(name, without_search(step)) for name, step in model.steps]
+    return model
 
 
 def baseline_model(kind: Kind) -> BaseEstimator:

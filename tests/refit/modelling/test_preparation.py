@@ -1,12 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import uniform
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from refit.errors import ModelError
 from refit.modelling.preparation import baseline_model, fill_empty_columns, fit_seeded, select_features, set_seeds
@@ -77,7 +79,10 @@ def test_what_has_no_parameter_for_a_seed_draws_the_same_twice():
     target = rows["x0"] + rng.normal(size=80)
     search = GridSearchCV(Ridge(), {"alpha": [0.1, 1, 3, 10, 30, 100, 300]}, cv=KFold(5, shuffle=True))
     state = np.random.get_state()[1].copy()
-    scores = [fit_seeded(clone(search), rows, target, 5).cv_results_["mean_test_score"] for _ in range(2)]
+    searches = [clone(search) for _ in range(2)]
+    for one in searches:
+        fit_seeded(one, rows, target, 5)
+    scores = [one.cv_results_["mean_test_score"] for one in searches]
     assert (scores[0] == scores[1]).all()
     assert (np.random.get_state()[1] == state).all()
 
@@ -88,3 +93,15 @@ def test_the_trivial_models_ignore_the_features():
     classifier = baseline_model("classification").fit(rows, ["a", "b", "b", "b"])
     assert classifier.predict(rows).tolist() == ["b"] * 4
     assert classifier.predict_proba(rows)[0].tolist() == [0.25, 0.75]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_search_is_replaced_by_its_best_estimator(nested: bool) -> None:
+    frame = pd.DataFrame({"a": np.linspace(0, 1, 60), "b": np.linspace(1, 0, 60) ** 2})
+    search = RandomizedSearchCV(Ridge(), {"alpha": uniform(0.1, 10)}, n_iter=3, cv=3)
+    estimator = make_pipeline(StandardScaler(), search) if nested else search
+    seed = {"randomizedsearchcv__random_state" if nested else "random_state": 5}
+    expected = clone(estimator).set_params(**seed)
+    model = fit_seeded(estimator, frame, frame["a"], 5)
+    assert isinstance(model[-1] if nested else model, Ridge)
+    np.testing.assert_array_equal(model.predict(frame), expected.fit(frame, frame["a"]).predict(frame))

@@ -29,8 +29,11 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNetCV, LinearRegression, LogisticRegression, Ridge, TweedieRegressor
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -127,6 +130,8 @@ REGRESSORS: dict[str, Callable[[], BaseEstimator]] = {
     "target by quantiles": lambda: TransformedTargetRegressor(
         make_pipeline(columns(), Ridge()), transformer=QuantileTransformer(n_quantiles=20)
     ),
+    "gaussian process": lambda: after(StandardScaler(), GaussianProcessRegressor(RBF() + WhiteKernel())),
+    "search": lambda: after(StandardScaler(), GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, scoring="r2", cv=3)),
     "stack": lambda: make_pipeline(columns(), StackingRegressor([("ridge", Ridge()), ("svr", SVR())], cv=3)),
 }
 CLASSIFIERS: dict[str, Callable[[], BaseEstimator]] = {
@@ -137,6 +142,13 @@ CLASSIFIERS: dict[str, Callable[[], BaseEstimator]] = {
     "support vectors": lambda: make_pipeline(columns(), SVC()),
     "neighbours": lambda: after(StandardScaler(), KNeighborsClassifier()),
     "perceptron": lambda: make_pipeline(columns(), MLPClassifier((4,), random_state=0)),
+    "gaussian process": lambda: after(StandardScaler(), GaussianProcessClassifier(1.0 * RBF())),
+    "search, two metrics": lambda: after(
+        StandardScaler(),
+        GridSearchCV(
+            LogisticRegression(), {"C": [0.1, 1.0]}, scoring=["accuracy", "balanced_accuracy"], refit="accuracy", cv=3
+        ),
+    ),
     "calibrated, sigmoid": lambda: CalibratedClassifierCV(make_pipeline(columns(), SVC()), cv=3),
     "calibrated, isotonic": lambda: CalibratedClassifierCV(
         make_pipeline(columns(), LogisticRegression()), method="isotonic", cv=3
@@ -173,6 +185,13 @@ def test_a_classifier_comes_back_bit_by_bit(
     np.testing.assert_array_equal(loaded.predict(rows), model.predict(rows))
     if hasattr(model, "predict_proba"):
         np.testing.assert_array_equal(loaded.predict_proba(rows), model.predict_proba(rows))
+
+
+@pytest.mark.parametrize("build", [lambda: TunedThresholdClassifierCV(make_pipeline(columns(), LogisticRegression()))])
+def test_a_tuned_threshold_comes_back_bit_by_bit(build: Callable, rows: pd.DataFrame, tmp_path: Path) -> None:
+    model = build().fit(rows, rows["humidity"] > 0)
+    save_model(model, tmp_path)
+    np.testing.assert_array_equal(load_model(tmp_path, ()).predict(rows), model.predict(rows))
 
 
 def double(values: np.ndarray) -> np.ndarray:
