@@ -1,4 +1,4 @@
-"""From rows that come from outside to a model's predictions, and predictions as rows.
+"""Predictions for rows from outside: request parsing, the feature schema, the predictor, and prediction rows.
 
 Does not belong here: HTTP (`refit_serving`).
 """

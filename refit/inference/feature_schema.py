@@ -1,4 +1,4 @@
-"""The door through which a stored model answers: rows as they come from outside, made into what it was fitted on."""
+"""The feature schema of a stored model: the kind of each feature, and the cast of rows from outside to it."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from refit.modelling.predictions import predict_once
 
 
 def feature_kinds(features: pd.DataFrame) -> dict[str, str]:
-    """Says what each feature of the training rows is.
+    """Returns the kind of each feature.
 
     Args:
-        features: The features, some rows of them.
+        features: The features of some training rows.
 
     Returns:
-        From name, in the model's order, to `integer`, `number`, `truth value`, `time`, `zoneless time`, `category`,
+        Names, in the model's order, and kinds: `integer`, `number`, `truth value`, `time`, `zoneless time`, `category`,
         `text` or `other value`.
     """
     return {str(name): _kind(features[name]) for name in features.columns}
 
 
 def predict_rows(model: BaseEstimator, kinds: Mapping[str, str], rows: pd.DataFrame, method: str) -> npt.NDArray[Any]:
-    """Has a model answer to rows from outside.
+    """Predicts rows from outside.
 
     Args:
         model: A fitted model.
-        kinds: Its features, from `kinds_of`.
-        rows: The rows; the order of columns, columns too many, and how numbers, texts and times are written do not
+        kinds: Its features, from `feature_kinds`.
+        rows: The rows; the order of columns, additional columns, and the dtypes of numbers, texts and times do not
             matter.
         method: `predict` or `predict_proba`.
 
     Returns:
-        One answer per row.
+        One prediction per row.
 
     Raises:
         ModelError: If a column is missing or of another kind, or the model cannot predict these rows.
     """
     predictions = predict_once(model, cast_features(kinds, rows))
-    predictions.compute(method)  # refuses what is not a number
+    predictions.compute(method)  # fails if a prediction is NaN or infinite
     return predictions.compute_raw(method)
 
 
 def cast_features(kinds: Mapping[str, str], rows: pd.DataFrame) -> pd.DataFrame:
-    """Makes rows from outside into what a model was fitted on, where nothing is lost by it.
+    """Casts rows from outside to the features that a model was fitted on, without loss.
 
     Args:
-        kinds: The features, from `kinds_of`.
+        kinds: The features, from `feature_kinds`.
         rows: The rows.
 
     Returns:
@@ -64,10 +64,10 @@ def cast_features(kinds: Mapping[str, str], rows: pd.DataFrame) -> pd.DataFrame:
     """
     missing = [name for name in kinds if name not in rows.columns]
     if missing:
-        raise ModelError(f"the column {missing[0]!r} is missing: send every one of {', '.join(kinds)}")
+        raise ModelError(f"column {missing[0]!r} is missing: send all of {', '.join(kinds)}")
     twice = [name for name in kinds if not isinstance(rows[name], pd.Series)]
     if twice:
-        raise ModelError(f"the column {twice[0]!r} is there more than once: send it once")
+        raise ModelError(f"column {twice[0]!r} appears more than once: send it once")
     return pd.DataFrame({name: _cast_column(name, kind, rows[name]) for name, kind in kinds.items()}, index=rows.index)
 
 
@@ -79,7 +79,7 @@ def _kind(column: pd.Series[Any]) -> str:
 
 
 _OBJECTS = {"string": "text", "empty": "text", "boolean": "truth value", "integer": "integer", "floating": "number"}
-"""What pandas finds in a column without a type of its own: truth values and some missing, say."""
+"""What pandas infers for a column of objects, such as truth values with missing ones."""
 _TESTS = {
     "category": lambda dtype: isinstance(dtype, pd.CategoricalDtype),
     "truth value": types.is_bool_dtype,
@@ -89,16 +89,16 @@ _TESTS = {
     "zoneless time": types.is_datetime64_any_dtype,
 }
 _EMPTY = {"text": "str", "category": "category", "time": "datetime64[us, UTC]", "zoneless time": "datetime64[us]"}
-"""How a column of the kind is written in which all values are missing; a column of numbers as `float64`."""
+"""The dtype of a column in which all values are missing; `float64` for numbers."""
 
 MAX_EXACT_INTEGER = 2.0**53
-"""Up to here every whole number is a float."""
+"""Up to here every integer is exact as a float."""
 
 
 def _cast_column(name: str, kind: str, column: pd.Series[Any]) -> pd.Series[Any]:
     found = _kind(column)
     if kind not in (found, "other value") and column.isna().all():
-        # A request of one row does not tell of what kind a missing value is.
+        # A single missing value has no kind of its own.
         return pd.Series(None, index=column.index, dtype=_EMPTY.get(kind, "float64"))
     if found not in _ACCEPTED_KINDS.get(kind, (kind,)):
         raise _wrong_kind(name, kind, found)
@@ -112,7 +112,7 @@ def _cast_column(name: str, kind: str, column: pd.Series[Any]) -> pd.Series[Any]
 
 _NUMBERS, _TEXTS = ("integer", "number", "truth value"), ("text", "category")
 _ACCEPTED_KINDS = {**dict.fromkeys(_NUMBERS, _NUMBERS), **dict.fromkeys(_TEXTS, _TEXTS)}
-"""For a kind the others that are taken for it; only itself where it is not named."""
+"""The kinds that are accepted for a kind; only itself if it is not listed."""
 
 
 def _numbers(name: str, kind: str, column: pd.Series[Any], found: str) -> pd.Series[Any]:
@@ -130,12 +130,16 @@ def _numbers(name: str, kind: str, column: pd.Series[Any], found: str) -> pd.Ser
 def _texts(kind: str, column: pd.Series[Any], found: str) -> pd.Series[Any]:
     if kind == "category":
         return column if found == "category" else column.astype("category")
-    # Both None and NaN are missing; to an encoder they are two categories.
+    # None and NaN are both missing, but an encoder would treat them as two categories.
     return column if isinstance(column.dtype, pd.StringDtype) else column.astype("str").where(column.notna())
 
 
 def _wrong_kind(name: str, kind: str, found: str) -> ModelError:
-    wanted = {"time": "times with a zone", "text": "texts", "category": "texts"}.get(kind, f"{kind}s")
-    known = "texts" if kind == "category" else f"{kind}s"
-    plural = "categories" if found == "category" else f"{found}s"
-    return ModelError(f"the column {name!r} holds {plural} where the model knows {known}: send {wanted}")
+    trained_on, found_kinds = (_PLURALS.get(each, f"{each}s") for each in (kind, found))
+    trained_on = "texts" if kind == "category" else trained_on
+    return ModelError(
+        f"column {name!r} holds {found_kinds}, but the model was trained on {trained_on}: send {trained_on}"
+    )
+
+
+_PLURALS = {"category": "categories", "time": "times with a zone", "zoneless time": "times without a zone"}

@@ -1,9 +1,7 @@
-"""The cells of a column as JSON brings them, made into what a model was fitted on; one sentence on the first wrong one.
+"""Columns of JSON values parsed to the arrays that a model was fitted on, with an error about the first invalid cell.
 
-The column that comes out is the one that `refit.inference.feature_schema.cast_features` makes of the same values. It is
-made directly, since a request of one row spends more time in pandas than in most models.
-
-What a row that somebody sends is known by: the cells of the project's key.
+The result is the column that `refit.inference.feature_schema.cast_features` makes of the same values. It is built
+without a frame, since a request of one row spends more time in pandas than in most models.
 """
 
 from __future__ import annotations
@@ -29,32 +27,32 @@ _KINDS: dict[Family, str] = {
     "time with a zone": "time",
     "time without a zone": "zoneless time",
 }
-"""What each family of Arrow types is called in training rows; whole numbers have a kind of their own."""
+"""The kind of each family of Arrow types in training rows; integers have a kind of their own."""
 _MAX_SHOWN = 60
-"""How much of a value a sentence shows."""
+"""The most characters of a value in a message."""
 _MAX_TEXT = 1_000_000
-"""The most characters that one cell of text may have; tables hold no longer ones either."""
+"""The most characters of one text cell, the same as in tables."""
 
 
 def kind_of(field: pa.Field) -> str:
-    """Names the kind of a table's column.
+    """Returns the kind of a table's column.
 
     Args:
-        field: The column, of a project's table.
+        field: The column of a project's table.
 
     Returns:
-        As `refit.inference.feature_schema.feature_kinds` names it.
+        The kind, as `refit.inference.feature_schema.feature_kinds` names it.
     """
     return "integer" if pa.types.is_integer(field.type) else _KINDS.get(family_of(field.type), "text")
 
 
 def parse_cells(kind: str, name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401 - arrays of numpy and of pandas
-    """Makes a column.
+    """Parses a column.
 
     Args:
-        kind: What it was in training, from `refit.inference.feature_schema.feature_kinds`.
+        kind: Its kind in training, from `refit.inference.feature_schema.feature_kinds`.
         name: Its name, for the message.
-        values: Its JSON values, `None` where one is missing.
+        values: Its JSON values, `None` if missing.
 
     Returns:
         An array or a series, to be put into a frame.
@@ -66,12 +64,12 @@ def parse_cells(kind: str, name: str, values: Sequence[Any]) -> Any:  # noqa: AN
 
 
 def check_cells(kind: str, name: str, values: Sequence[Any]) -> None:
-    """Insists on what a column is made of, and makes none where that can be told without.
+    """Checks a column without parsing it, if its kind allows that.
 
     Args:
-        kind: What it was in training, from `refit.inference.feature_schema.feature_kinds`.
+        kind: Its kind in training, from `refit.inference.feature_schema.feature_kinds`.
         name: Its name, for the message.
-        values: Its JSON values, `None` where one is missing.
+        values: Its JSON values, `None` if missing.
 
     Raises:
         DataError: If a value is of another kind, NaN or infinite.
@@ -161,7 +159,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "text": _TEXTS,
     "category": _TEXTS,
 }
-"""For a kind what each value is held against, and what is asked for in the place of another one."""
+"""The check of each value of a kind, and the values that are required instead of an invalid one."""
 
 
 def _parse_times(name: str, values: Sequence[Any], *, zoned: bool, wanted: str) -> Any:  # noqa: ANN401
@@ -173,7 +171,7 @@ def _parse_times(name: str, values: Sequence[Any], *, zoned: bool, wanted: str) 
 
 
 def _parse_time(value: object, *, zoned: bool) -> datetime | None:
-    """Reads ISO 8601, in UTC where it has a zone; nothing if it is no such time."""
+    """Parses ISO 8601, to UTC if it has a zone; `None` if it is not such a time."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
         moment = moment if isinstance(moment, datetime) else None
@@ -198,20 +196,20 @@ def _wrong_cell(name: str, values: Sequence[Any], place: int, wanted: str) -> Da
     )
     cut = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}..."
     where = f" in row {place}" if len(values) > 1 else ""
-    return DataError(f"the column {name!r} holds {cut or 'an unknown value'}{where}: send {wanted}")
+    return DataError(f"column {name!r} holds {cut or 'an unknown value'}{where}: send {wanted}")
 
 
 _TYPE_NAMES: dict[type, str] = {list: "a list", dict: "an object", type(None): "null"}
 
 
 def parse_key_column(kind: str, name: str, values: Sequence[Any], pii: Collection[str] = ()) -> pa.Array:
-    """Gives a column of the key, in which a whole number stays one though others are missing.
+    """Parses a key column; integers stay integers even if some values are missing.
 
     Args:
-        kind: What it is in the project's table.
+        kind: Its kind in the project's table.
         name: Its name, for the message.
-        values: Its cells, `None` where one is missing.
-        pii: The columns whose values no message shows.
+        values: Its cells, `None` if missing.
+        pii: The columns whose values are not shown in messages.
 
     Returns:
         The column.
@@ -225,7 +223,7 @@ def parse_key_column(kind: str, name: str, values: Sequence[Any], pii: Collectio
     if kind != "integer":
         return pa.array(found, from_pandas=True)
     if not all(value is None or value % 1 == 0 for value in values):
-        raise DataError(f"the column {name!r} holds a number that is not whole: send whole numbers")
+        raise DataError(f"column {name!r} holds a number that is not whole: send whole numbers")
     return pa.array([None if value is None else int(value) for value in values], pa.int64())
 
 
@@ -235,4 +233,4 @@ def _cells(kind: str, name: str, values: Sequence[Any], pii: Collection[str]) ->
     except DataError:
         if name not in pii:
             raise
-        raise DataError(f"the column {name!r} holds a value that is no {kind}: send what its table has") from None
+        raise DataError(f"column {name!r} holds a value that is not a {kind}: send the type of the table") from None

@@ -1,6 +1,6 @@
-"""In which form a version serves: scikit-learn's own, or ONNX where that was measured to say the same and be faster.
+"""The choice of a version's runtime: scikit-learn, or ONNX if it was measured to give the same predictions faster.
 
-Who reads of a choice does not wait for scikit-learn: what compares answers imports it when it is called.
+Code that only reads a recorded choice does not import scikit-learn.
 """
 
 from __future__ import annotations
@@ -17,69 +17,71 @@ if TYPE_CHECKING:
 
 ONNX, SKLEARN = "onnx", "scikit-learn"
 MAX_DIFFERENCE = 1e-9
-"""How far an answer in ONNX may lie from scikit-learn's, as a share of answers larger than 1: what another order of
-sums in doubles can do. Classes are the same ones."""
+"""The largest difference between a prediction of ONNX and scikit-learn's, relative for predictions above 1: the effect
+of summing doubles in another order. Classes must be equal."""
 MIN_SPEEDUP = 2.0
-"""ONNX serves if it answers a single row so many times as fast: less is not felt beside what a request costs."""
+"""The factor by which ONNX must be faster for a single row; less is negligible compared with the cost of a request."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServingForm:
-    """What was chosen for a version, and by which measurement."""
+    """The chosen runtime of a version, and the measurement behind it."""
 
     name: str
     """`onnx` or `scikit-learn`."""
     why: str
-    """Why this form was chosen, in a sentence."""
+    """The reason for the choice, in a sentence."""
     rows: int = 0
-    """How many rows the two forms were compared on; 0 where there is no ONNX form."""
+    """The number of rows on which the two runtimes were compared; 0 if there is no ONNX file."""
     difference: float | None = None
-    """The largest difference of an answer, as `difference` measures it."""
+    """The largest difference between predictions, from `runtime_difference`."""
     faster: float | None = None
-    """How many times as fast ONNX answers a single row."""
+    """The factor by which ONNX is faster for a single row."""
     sha256: str = ""
-    """Of the ONNX file, in hexadecimal; empty where scikit-learn serves."""
+    """SHA-256 of the ONNX file in hexadecimal; empty if scikit-learn serves."""
 
 
 def choose_runtime(rows: int, difference: float, faster: float, sha256: str) -> ServingForm:
-    """Chooses the form by what was measured.
+    """Chooses the runtime by the measurements.
 
     Args:
-        rows: How many rows both have answered.
-        difference: The largest difference of an answer.
-        faster: How many times as fast ONNX answers a single row.
-        sha256: Of the ONNX file.
+        rows: The number of rows that both runtimes have predicted.
+        difference: The largest difference between predictions.
+        faster: The factor by which ONNX is faster for a single row.
+        sha256: SHA-256 of the ONNX file.
 
     Returns:
         The choice.
 
     Example:
         >>> choose_runtime(900, 0.0, 1.2, "ab").why
-        'ONNX answers a row 1.2 times as fast: 2 times are asked for'
+        'ONNX is 1.2 times as fast for a single row: at least 2 times is required'
     """
     if not math.isfinite(difference):
-        why = f"ONNX gives another class, or no answer, to one of {rows:,} rows"
+        why = f"ONNX predicts a different class, or none, for at least one of {rows:,} rows"
         return ServingForm(SKLEARN, why, rows, None, faster)
     if difference > MAX_DIFFERENCE:
-        why = f"ONNX answers {rows:,} rows with differences of up to {difference:.3g}: {MAX_DIFFERENCE:g} is allowed"
+        why = (
+            f"ONNX predictions differ by up to {difference:.3g} on {rows:,} rows: at most {MAX_DIFFERENCE:g} is allowed"
+        )
         return ServingForm(SKLEARN, why, rows, difference, faster)
     if faster < MIN_SPEEDUP:
-        why = f"ONNX answers a row {faster:.1f} times as fast: {MIN_SPEEDUP:g} times are asked for"
+        why = f"ONNX is {faster:.1f} times as fast for a single row: at least {MIN_SPEEDUP:g} times is required"
         return ServingForm(SKLEARN, why, rows, difference, faster)
-    why = f"ONNX gives the same answers to {rows:,} rows, and answers a single one {faster:.0f} times as fast"
+    why = f"ONNX gives the same predictions for {rows:,} rows and is {faster:.0f} times as fast for a single row"
     return ServingForm(ONNX, why, rows, difference, faster, sha256)
 
 
 def runtime_difference(one: Prediction, other: Prediction) -> float:
-    """Tells how far two forms' answers to the same rows lie apart.
+    """Returns the largest difference between two runtimes' predictions for the same rows.
 
     Args:
-        one: What ONNX says.
-        other: What scikit-learn says.
+        one: The predictions of ONNX.
+        other: The predictions of scikit-learn.
 
     Returns:
-        The largest difference of a probability, or of a number, of numbers beyond 1 as a share of them; infinite where
-        a class differs.
+        The largest difference of a probability, or of a number, relative for numbers above 1; infinite if a class
+        differs.
     """
     import numpy as np
 
@@ -94,23 +96,23 @@ def runtime_difference(one: Prediction, other: Prediction) -> float:
 
 
 def runtimes_agree(form: ModelRuntime, model: Predictor, kinds: Mapping[str, str], rows: pd.DataFrame) -> bool:
-    """Holds a form against its model once more, where it is to serve.
+    """Compares ONNX with its scikit-learn model once more, on the machine where it is to serve.
 
     Args:
-        form: The form.
+        form: The ONNX runtime.
         model: The model.
         kinds: Its features.
-        rows: Features that it knows.
+        rows: Features within the verified domain.
 
     Returns:
-        Whether both say the same of every row that the form answers.
+        Whether both predict the same for every row that the ONNX runtime accepts.
     """
     from refit.inference.predictor import Prediction, columns_of
 
     together = model.predict(rows)
     for place in range(len(rows)):
-        said, told = form.predict(columns_of(rows.iloc[[place]], kinds)), together.probabilities
-        one = Prediction(together.predictions[[place]], None if told is None else told[[place]])
-        if said is not None and runtime_difference(said, one) > MAX_DIFFERENCE:
+        fast, probabilities = form.predict(columns_of(rows.iloc[[place]], kinds)), together.probabilities
+        row = Prediction(together.predictions[[place]], None if probabilities is None else probabilities[[place]])
+        if fast is not None and runtime_difference(fast, row) > MAX_DIFFERENCE:
             return False
     return True

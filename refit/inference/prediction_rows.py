@@ -1,11 +1,9 @@
-"""Predictions as rows: what a model was asked, what it said, and who asked, in the columns that all of them share.
+"""Rows of the predictions table: built from predictions, cast for storage, and read back for scorers.
 
-Features and keys are flat columns, `feature__NAME` and `key__NAME`, and no struct: a reader then loads and skips each
-one by itself, and a feature that a later version brings is one more column, which older rows simply do not have. What
-an estimator computes with is a number, so a feature of whole numbers or truth values is stored as one: a missing value
-makes floats of both, and one column holds all of that.
-
-What versions said, read back from the table of predictions as what a scorer can ask.
+Features and keys are flat columns, `feature__NAME` and `key__NAME`, not structs: readers can load and skip each one
+separately, and a feature of a later version is one more column, which older rows lack. Estimators compute with numbers,
+so integer and boolean features are stored as floats: missing values turn both into floats, and one column holds all of
+them.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ Role = Literal["champion", "shadow", "canary"]
 Source = Literal["batch", "http"]
 
 FEATURE_PREFIX, KEY_PREFIX = "feature__", "key__"
-"""What stands before the name of a feature, and of a column of the key."""
+"""The prefix of a key's column."""
 TIME_TYPE = STORED_TYPES["time with a zone"]
 COMMON_COLUMNS: dict[str, pa.DataType] = {
     "row_hash": pa.string(),
@@ -47,16 +45,17 @@ COMMON_COLUMNS: dict[str, pa.DataType] = {
     "scores": pa.list_(pa.float64()),
     "classes": pa.list_(pa.string()),
 }
-"""The columns that every row has, beside `prediction`, whose type is the target's."""
+"""The columns of every row, in addition to `prediction`, which has the target's type."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionContext:
-    """Whom rows were given to, when, and by what."""
+    """The version that predicted some rows, its role, and when and where it did."""
 
     version: int
+    """The version that predicted."""
     generation: int
-    """The champion's, also where a shadow answered beside it."""
+    """The champion's generation, also for a shadow's predictions."""
     role: Role
     source: Source
     scored_at: datetime
@@ -64,69 +63,69 @@ class PredictionContext:
 
 
 def prediction_columns(predictions: Predictions) -> pa.Table:
-    """Gives what a model says as columns.
+    """Converts predictions to columns.
 
     Args:
-        predictions: Its answers to some rows.
+        predictions: A model's predictions for some rows.
 
     Returns:
-        `prediction`; `score`, the probability of the second of two classes; and for more classes `scores`, in the
-        order of `classes`. What a model does not give is null.
+        `prediction`; `score`, the probability of the second of two classes; and for more classes `scores`, in the order
+        of `classes`. Null if the model has no probabilities.
 
     Raises:
-        ModelError: If it cannot predict these rows, or says what is no number.
+        ModelError: If the model cannot predict these rows, or a prediction is NaN or infinite.
     """
-    predictions.compute("predict")  # refuses what is no number
-    said, rows, labels = predictions.compute_raw("predict"), len(predictions), predictions.labels
+    predictions.compute("predict")  # fails if a prediction is NaN or infinite
+    values, rows, labels = predictions.compute_raw("predict"), len(predictions), predictions.labels
     columns = {name: pa.nulls(rows, COMMON_COLUMNS[name]) for name in ("score", "scores", "classes")}
     if labels and hasattr(predictions, "predict_proba"):
-        given = predictions.compute("predict_proba")
+        probabilities = predictions.compute("predict_proba")
         if len(labels) == BINARY:
-            columns["score"] = pa.array(given[:, 1], pa.float64())
+            columns["score"] = pa.array(probabilities[:, 1], pa.float64())
         else:
-            columns["scores"] = pa.array(list(given.astype(float)), COMMON_COLUMNS["scores"])
+            columns["scores"] = pa.array(list(probabilities.astype(float)), COMMON_COLUMNS["scores"])
             columns["classes"] = pa.array([[str(label) for label in labels]] * rows, COMMON_COLUMNS["classes"])
-    return pa.table({"prediction": _prediction_column(said), **columns})
+    return pa.table({"prediction": _prediction_column(values), **columns})
 
 
 def prediction_rows(
-    asked: PredictionContext,
-    said: pa.Table,
+    context: PredictionContext,
+    predictions: pa.Table,
     features: pd.DataFrame,
     keys: pa.Table | None = None,
     event_time: pa.Array | pa.ChunkedArray | None = None,
     row_hash: Iterable[str] | None = None,
     request_id: Iterable[str | None] | None = None,
 ) -> pa.Table:
-    """Makes rows of the predictions' table, one for each answer.
+    """Builds rows of the predictions table, one per prediction.
 
     Args:
-        asked: Whom, when and by what.
-        said: The answers, from `said_by`.
-        features: What the model saw.
-        keys: The columns of the project's key, as they are; none where it has none.
-        event_time: The project's timestamp, as far as the rows have one.
-        row_hash: What tells a row from others.
-        request_id: The request that each row came with.
+        context: The version, its role, and when and where it predicted.
+        predictions: The predictions, from `prediction_columns`.
+        features: The features that the model received.
+        keys: The columns of the project's key; `None` if it has none.
+        event_time: The project's timestamp; `None` if the rows have none.
+        row_hash: The hash that identifies each row.
+        request_id: The request of each row.
 
     Returns:
         The rows, with all columns in their order.
     """
-    count = said.num_rows
-    given = {
+    count = predictions.num_rows
+    found = {
         "row_hash": None if row_hash is None else pa.array(row_hash, pa.string()),
         "event_time": None if event_time is None else event_time.cast(TIME_TYPE, safe=False),
-        "scored_at": pa.repeat(pa.scalar(asked.scored_at, TIME_TYPE), count),
-        "scored_on": pa.repeat(pa.scalar(asked.scored_at.date(), pa.date32()), count),
-        "version": pa.repeat(asked.version, count),
-        "generation": pa.repeat(asked.generation, count),
-        "role": pa.repeat(asked.role, count),
-        "source": pa.repeat(asked.source, count),
+        "scored_at": pa.repeat(pa.scalar(context.scored_at, TIME_TYPE), count),
+        "scored_on": pa.repeat(pa.scalar(context.scored_at.date(), pa.date32()), count),
+        "version": pa.repeat(context.version, count),
+        "generation": pa.repeat(context.generation, count),
+        "role": pa.repeat(context.role, count),
+        "source": pa.repeat(context.source, count),
         "request_id": None if request_id is None else pa.array(request_id, pa.string()),
-        **{name: said[name] for name in ("score", "scores", "classes")},
+        **{name: predictions[name] for name in ("score", "scores", "classes")},
     }
-    columns = {name: pa.nulls(count, COMMON_COLUMNS[name]) if cells is None else cells for name, cells in given.items()}
-    columns["prediction"] = said["prediction"]
+    columns = {name: pa.nulls(count, COMMON_COLUMNS[name]) if cells is None else cells for name, cells in found.items()}
+    columns["prediction"] = predictions["prediction"]
     if keys is not None:
         columns |= {KEY_PREFIX + name: keys[name] for name in keys.column_names}
     for place, name in enumerate(features.columns):
@@ -135,16 +134,15 @@ def prediction_rows(
 
 
 def cast_for_storage(rows: pa.Table, held: pa.Schema) -> pa.Table:
-    """Gives rows the types in which a table holds them; nothing is lost by it but what no estimator sees.
+    """Casts rows to the types in which a table stores them; values that no estimator distinguishes may be merged.
 
     Args:
-        rows: From `prediction_rows`.
-        held: The columns that the table has by now.
+        rows: Rows from `prediction_rows`.
+        held: The table's current columns.
 
     Returns:
-        The same rows. A column whose type is another one than the table's, since a version was fitted on other data,
-        stands under its name with the type behind it, such as `feature__size:text`. Columns without a value that the
-        table does not know are left out.
+        The same rows. A column whose type differs from the table's, because a version was fitted on other data, gets
+        its type as a suffix, such as `feature__size:text`. Empty columns that the table lacks are dropped.
     """
     columns: dict[str, pa.ChunkedArray] = {}
     for name in rows.column_names:
@@ -168,7 +166,7 @@ _TYPE_SUFFIXES: dict[Family, str] = {
 
 
 def _cast_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Gives a column the one type of its family."""
+    """Casts a column to the stored type of its family."""
     if name in COMMON_COLUMNS:
         return column.cast(COMMON_COLUMNS[name])
     kind = value_type(column.type)
@@ -184,25 +182,25 @@ def _cast_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(STORED_TYPES[family], safe=False)
 
 
-def _prediction_column(said: Array) -> pa.Array:
-    """Writes classes as the target has them: numbers, truth values, or text."""
-    if said.dtype.kind in "fiu":
-        return pa.array(said.astype(float).reshape(len(said)), pa.float64())
-    return pa.array(said) if said.dtype.kind == "b" else pa.array([str(one) for one in said], pa.string())
+def _prediction_column(values: Array) -> pa.Array:
+    """Converts predictions to the target's type: numbers, truth values, or text."""
+    if values.dtype.kind in "fiu":
+        return pa.array(values.astype(float).reshape(len(values)), pa.float64())
+    return pa.array(values) if values.dtype.kind == "b" else pa.array([str(one) for one in values], pa.string())
 
 
 def _unused(self: BaseEstimator, rows: pd.DataFrame) -> None:
-    """Never asked: `Given` has the answers."""
+    """Never called: `RecordedPredictions` has the predictions."""
 
 
 class _RecordedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """Stands for a model that is not there: all of its answers are given."""
+    """Stands for a regressor that is not loaded; its predictions are recorded."""
 
     predict = _unused
 
 
 class _RecordedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """The same of classes."""
+    """Stands for a classifier that is not loaded; its predictions are recorded."""
 
     def __init__(self, classes: Sequence[Any], *, gives_probabilities: bool) -> None:
         self.classes, self.gives_probabilities = classes, gives_probabilities
@@ -214,20 +212,20 @@ class _RecordedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     predict = _unused
 
     predict_proba: property = available_if(lambda self: self.gives_probabilities)(_unused)
-    """Tells scorers that it gives probabilities, where it does."""
+    """Shows scorers that there are probabilities, if there are."""
 
 
-def find_classes(said: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
+def find_classes(predictions: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
     """Finds the classes of a project.
 
     Args:
-        said: Rows of the predictions' table, all of its versions.
-        truth: The labels of rows, none missing, of the same type.
+        predictions: Rows of the predictions table, of all versions.
+        truth: The labels of rows, none missing, with the type of the predictions.
 
     Returns:
-        The classes in the order of their probabilities: of more than two as the rows name them, else sorted.
+        The classes in the order of their probabilities: for more than two as the rows list them, else sorted.
     """
-    parts = list(said)
+    parts = list(predictions)
     for part in parts:
         named = part["classes"].drop_null() if "classes" in part.column_names else []
         if len(named):
@@ -236,30 +234,30 @@ def find_classes(said: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
     return sorted({*truth, *(one for part in parts for one in part["prediction"].unique().to_pylist())})
 
 
-def read_predictions(said: pa.Table, classes: Sequence[Any]) -> Predictions:
-    """Reads answers as predictions.
+def read_predictions(rows: pa.Table, classes: Sequence[Any]) -> Predictions:
+    """Reads rows of the predictions table as predictions for scorers.
 
     Args:
-        said: Rows of the predictions' table, of one version.
-        classes: From `classes_in`; none for a regression.
+        rows: Rows of the predictions table, of one version.
+        classes: The classes, from `find_classes`; empty for a regression.
 
     Returns:
         The predictions, in the order of the rows.
     """
-    given = said["prediction"].to_numpy()
-    probabilities = _probabilities(said, classes)
+    values = rows["prediction"].to_numpy()
+    probabilities = _probabilities(rows, classes)
     model = (
         _RecordedClassifier(classes, gives_probabilities=probabilities is not None) if classes else _RecordedRegressor()
     )
-    return RecordedPredictions(model, pd.DataFrame(index=range(len(given))), Prediction(given, probabilities))
+    return RecordedPredictions(model, pd.DataFrame(index=range(len(values))), Prediction(values, probabilities))
 
 
-def _probabilities(said: pa.Table, classes: Sequence[Any]) -> npt.NDArray[np.float64] | None:
-    """Gives one column for each class; `None` where a row has none."""
+def _probabilities(rows: pa.Table, classes: Sequence[Any]) -> npt.NDArray[np.float64] | None:
+    """Returns one column per class; `None` if a row has no probabilities."""
     name = "score" if len(classes) == BINARY else "scores"
-    if not classes or name not in said.column_names or said[name].null_count:
+    if not classes or name not in rows.column_names or rows[name].null_count:
         return None
     if name == "scores":
-        return np.array(said[name].to_pylist(), dtype=float)
-    score = said[name].to_numpy()
+        return np.array(rows[name].to_pylist(), dtype=float)
+    score = rows[name].to_numpy()
     return np.column_stack([1 - score, score])

@@ -1,7 +1,4 @@
-"""What a model says, as columns: so that its predictions can be watched for drift like any other column.
-
-How a model's answers are spread: counts in a few cells, for a picture.
-"""
+"""Predictions as columns for drift measurement, and their histogram for pictures."""
 
 from __future__ import annotations
 
@@ -18,17 +15,17 @@ if TYPE_CHECKING:
     from refit.modelling.predictions import Predictions
 
 MAX_WATCHED_CLASSES = 10
-"""Of a model with more classes only the predicted class is watched."""
+"""With more classes, only the predicted class is measured for drift."""
 
 
 def output_columns(predictions: Predictions) -> pa.Table:
-    """Turns predictions into columns, one per output.
+    """Converts predictions to columns, one per output.
 
     Args:
-        predictions: What a model says of some rows.
+        predictions: A model's predictions for some rows.
 
     Returns:
-        `probability of X` for each of a few classes, for the second one alone of two; else `prediction`, a number for a
+        `probability of X` for each of a few classes, of two only for the second; else `prediction`, a number for a
         regressor, a text for a classifier without probabilities or with many classes.
 
     Raises:
@@ -40,28 +37,30 @@ def output_columns(predictions: Predictions) -> pa.Table:
     if not labels:
         return pa.table({"prediction": pa.array(predictions.compute("predict"), pa.float64())})
     if not hasattr(predictions, "predict_proba") or len(labels) > MAX_WATCHED_CLASSES:
-        return pa.table({"prediction": pa.array([str(said) for said in predictions.compute("predict")], pa.string())})
-    answers, first = predictions.compute("predict_proba"), int(len(labels) == BINARY)
-    return pa.table({f"probability of {label}": answers[:, place] for place, label in list(enumerate(labels))[first:]})
+        return pa.table({"prediction": pa.array(list(map(str, predictions.compute("predict"))), pa.string())})
+    probabilities, first = predictions.compute("predict_proba"), int(len(labels) == BINARY)
+    return pa.table(
+        {f"probability of {label}": probabilities[:, place] for place, label in list(enumerate(labels))[first:]}
+    )
 
 
 BINS = 20
-"""So many cells a number has."""
+"""The number of bins of a number."""
 MAX_COUNTED_CLASSES = 20
-"""Of more classes the rarest are counted together."""
+"""With more classes, the rarest are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionHistogram:
-    """How often what was said."""
+    """The counts of predictions by class or by bin."""
 
     what: str
     """`probability` of the second of two classes, or `prediction`."""
     cells: tuple[str, ...]
-    """Classes, or the lower ends of intervals of equal width, in words."""
+    """Classes, or the lower ends of bins of equal width, as text."""
     counts: tuple[int, ...]
     ends: tuple[float, float] | None = None
-    """Where the intervals begin and end; `None` for classes."""
+    """The lower end of the first bin and the upper end of the last one; `None` for classes."""
 
 
 def count_predictions(
@@ -70,11 +69,11 @@ def count_predictions(
     """Counts predictions.
 
     Args:
-        pieces: Rows of the predictions' table; read twice, one piece at a time.
-        ends: The range to count in, so that two spreads can be compared; their own by default.
+        pieces: Rows of the predictions table; iterated twice, one piece at a time.
+        ends: The range of the bins, so that two histograms can be compared; by default the range of the predictions.
 
     Returns:
-        The counts of probabilities where there are any, else of predictions; `None` without rows.
+        The counts of probabilities if there are any, else of predictions; `None` without rows.
     """
     first = next((piece for piece in pieces if piece.num_rows), None)
     if first is None:

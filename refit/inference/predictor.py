@@ -1,8 +1,6 @@
-"""What a model that serves says of rows: its predictions and, where it gives them, the probabilities of its classes.
+"""The predictor that serves a model: scikit-learn, with an ONNX runtime for rows within its verified domain.
 
-What an ONNX form is proven on: the texts that it was tried with, and the columns in which values may be missing.
-
-A row beyond that is answered by scikit-learn, so that an unseen category, a gap or a refusal is treated as ever.
+Other rows are predicted by scikit-learn, so that unseen categories, missing values and errors are treated as always.
 """
 
 from __future__ import annotations
@@ -25,134 +23,134 @@ from refit.modelling.predictions import BINARY, ESTIMATOR_ERRORS, Predictions, m
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A model's answers, one for each row."""
+    """A model's predictions, one per row."""
 
     predictions: npt.NDArray[Any]
     """Numbers, or classes as they are in the data."""
     probabilities: npt.NDArray[Any] | None
-    """One column for each class; `None` where the model does not tell."""
+    """One column per class; `None` if the model has no probabilities."""
 
     @property
     def scores(self) -> npt.NDArray[Any] | None:
         """The probability of the positive class, the second in sorted order; `None` unless there are two classes."""
-        given = self.probabilities
-        return given[:, 1] if given is not None and given.shape[1] == BINARY else None
+        found = self.probabilities
+        return found[:, 1] if found is not None and found.shape[1] == BINARY else None
 
 
 class ModelRuntime(Protocol):
-    """Another form of a model, which answers some rows as it does."""
+    """Another runtime of a model, which predicts some rows exactly as the model does."""
 
     def predict(self, columns: Columns) -> Prediction | None:
-        """Answers rows; `None` where one of them is not of those."""
+        """Predicts rows; returns `None` if one of them is outside the verified domain."""
 
 
 class RecordedPredictions(Predictions):
-    """Answers that were given before, for those who read them as what a model says."""
+    """Recorded predictions in place of a model's."""
 
-    def __init__(self, model: BaseEstimator, features: pd.DataFrame, said: Prediction) -> None:
+    def __init__(self, model: BaseEstimator, features: pd.DataFrame, prediction: Prediction) -> None:
         super().__init__(model, features)
-        self._said = {"predict": said.predictions}
-        if said.probabilities is not None:
-            self._said["predict_proba"] = said.probabilities
+        self._raw = {"predict": prediction.predictions}
+        if prediction.probabilities is not None:
+            self._raw["predict_proba"] = prediction.probabilities
 
 
 class WarmUp(NamedTuple):
-    """How a model has answered rows that it knows."""
+    """The measurements of a model's first predictions."""
 
     max_difference: float
-    """How far an answer to a row alone lies from the one to the same row among others, at most."""
+    """The largest difference between the prediction of a row alone and of the same row among others."""
     seconds: float
-    """The median time of an answer to one row."""
+    """The median time to predict one row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """A fitted model that is asked about rows as they come."""
+    """A fitted model that predicts rows of requests."""
 
     model: BaseEstimator
     form: ModelRuntime | None = None
-    """What is asked first, where there is one."""
+    """The ONNX runtime, tried first; `None` if there is none."""
 
     @property
     def labels(self) -> list[Any]:
-        """The classes, in the order of their probabilities; none of a regression."""
+        """The classes, in the order of their probabilities; empty for a regression."""
         return list(getattr(self.model, "classes_", []))
 
     @property
     def dtype_kind(self) -> str:
-        """Numpy's letter for the kind of the predictions."""
+        """The numpy kind of the predictions, such as `f` for floats."""
         return np.asarray(self.labels).dtype.kind if self.labels else "f"
 
     def predict(self, rows: RequestRows | pd.DataFrame) -> Prediction:
-        """Has the model answer.
+        """Predicts rows.
 
         Args:
-            rows: What it was fitted on, from `refit.inference.request_rows` or
-                `refit.inference.feature_schema.cast_features`. The other form is asked
-                about rows that came as JSON: a frame that is made already costs more than it would save.
+            rows: Rows of a request, or features from `refit.inference.feature_schema.cast_features`. The ONNX runtime
+                is tried only for rows from JSON: converting a frame would cost more than it saves.
 
         Returns:
-            Finite answers.
+            Finite predictions.
 
         Raises:
-            ModelError: If the model cannot predict these rows, or says what is not a number.
+            ModelError: If the model cannot predict these rows, or a prediction is NaN or infinite.
         """
         if isinstance(rows, pd.DataFrame):
-            return self._said(rows)
-        said = self.form.predict(rows.cells) if self.form and rows.cells else None
-        return self._said(rows.features) if said is None else said
+            return self._predict_by_model(rows)
+        fast = self.form.predict(rows.cells) if self.form and rows.cells else None
+        return self._predict_by_model(rows.features) if fast is None else fast
 
-    def _said(self, features: pd.DataFrame) -> Prediction:
-        """The steps of a pipeline before the last see the rows once for both kinds of answer."""
+    def _predict_by_model(self, features: pd.DataFrame) -> Prediction:
+        """Predicts with scikit-learn; the steps before a pipeline's last one run once for classes and probabilities."""
         try:
-            answers = predict_once(*_transform_to_last_step(self.model, features))
+            predictions = predict_once(*_transform_to_last_step(self.model, features))
             probabilities = None
-            if answers.labels and hasattr(answers, "predict_proba"):
-                answers.compute("predict_proba")  # refuses what is not a number
-                probabilities = answers.compute_raw("predict_proba")
-            answers.compute("predict")
+            if predictions.labels and hasattr(predictions, "predict_proba"):
+                predictions.compute("predict_proba")  # fails if a probability is NaN or infinite
+                probabilities = predictions.compute_raw("predict_proba")
+            predictions.compute("predict")
         except ModelError as fault:
             raise _name_missing_columns(fault, features) from fault
-        return Prediction(answers.compute_raw("predict"), probabilities)
+        return Prediction(predictions.compute_raw("predict"), probabilities)
 
     def join_predictions(self, features: pd.DataFrame, parts: Sequence[Prediction]) -> Predictions:
-        """Reads answers that it gave before, one after the other, as its predictions.
+        """Joins recorded predictions without calling the model.
 
         Args:
-            features: The rows of all of them.
-            parts: The answers, at least one.
+            features: The rows of all parts.
+            parts: The predictions, at least one.
 
         Returns:
-            The predictions; the model is not asked again.
+            The predictions for all rows.
         """
-        told = [part.probabilities for part in parts if part.probabilities is not None]
-        said = Prediction(np.concatenate([part.predictions for part in parts]), np.concatenate(told) if told else None)
-        return RecordedPredictions(self.model, features, said)
+        values = np.concatenate([part.predictions for part in parts])
+        probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+        joined = Prediction(values, np.concatenate(probabilities) if probabilities else None)
+        return RecordedPredictions(self.model, features, joined)
 
     def warm_up(self, features: pd.DataFrame, singly: int) -> WarmUp:
-        """Has the model answer rows that it knows, all together and some of them one by one.
+        """Predicts known rows, all together and some of them one by one.
 
         Args:
             features: The rows.
-            singly: How many are asked for one by one.
+            singly: The number of rows to predict one by one.
 
         Returns:
-            What came of it.
+            The measurements.
 
         Raises:
-            ModelError: If it does not answer.
+            ModelError: If the model cannot predict them.
         """
-        together, worst, taken = self.predict(features).predictions, 0.0, list[float]()
+        together, worst, seconds = self.predict(features).predictions, 0.0, list[float]()
         for place in range(min(singly, len(features))):
             row, start = features.iloc[[place]], perf_counter()
             alone = self.predict(row).predictions
-            taken.append(perf_counter() - start)
+            seconds.append(perf_counter() - start)
             worst = max(worst, max_abs_difference(alone, together[place : place + 1]))
-        return WarmUp(worst, float(np.median(taken)))
+        return WarmUp(worst, float(np.median(seconds)))
 
 
 def _transform_to_last_step(model: BaseEstimator, features: pd.DataFrame) -> tuple[Any, Any]:
-    """Gives the last step of a pipeline and what it sees; of another model, the model and the features themselves."""
+    """Returns the last step of a pipeline and its input; of another model, the model and the features."""
     if type(model) is not Pipeline or _is_passthrough(model.steps[-1][1]):
         return model, features
     rows: Any = features
@@ -169,65 +167,69 @@ def _is_passthrough(step: object) -> bool:
 
 
 def _name_missing_columns(fault: ModelError, features: pd.DataFrame) -> ModelError:
-    """Names the columns without a value, where there are any: why most models refuse rows whose columns are right."""
+    """Adds the columns with missing values to an error, the usual reason why a model rejects valid columns."""
     gaps = [repr(name) for name in features.columns[np.asarray(features.isna().any(axis=0))]]
     if not gaps:
         return fault
     why = str(fault.__cause__ or fault).partition("\n")[0]
-    return ModelError(f"a value is missing in the column {', '.join(gaps)}, and the model cannot predict that ({why})")
+    return ModelError(
+        f"a value is missing in column {', '.join(gaps)}, and the model cannot predict such rows ({why}): send a value"
+    )
 
 
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
-"""From feature to its cells: lists in which `None` is missing, or of numbers arrays in which NaN is."""
+"""Features and their cells: lists with `None` for missing values, or float arrays with NaN."""
 NUMBERS, TEXTS = frozenset({"integer", "number", "truth value"}), frozenset({"text", "category"})
+"""The kinds that ONNX takes as texts."""
+"""The kinds that ONNX takes as doubles."""
 MISSING_TEXT = "nan"
-"""How a missing text is written for ONNX, which knows none: what skl2onnx makes of it among an encoder's categories. No
-text of these letters is ever proven."""
+"""A missing text for ONNX, which has none: the value that skl2onnx puts among an encoder's categories. No text equal to
+it is ever in a verified domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedDomain:
-    """The rows that an ONNX form answers as scikit-learn does."""
+    """The rows for which ONNX was verified to predict as scikit-learn does."""
 
     kinds: Mapping[str, str]
     """The features, from `refit.inference.feature_schema.feature_kinds`."""
     texts: Mapping[str, frozenset[str | None]]
-    """The texts of each column of them; `None` among them where one may be missing."""
+    """The verified texts of each text column, with `None` among them if values may be missing."""
     gaps: frozenset[str]
-    """The columns of numbers in which a value may be missing."""
+    """The number columns in which values may be missing."""
 
     def tensors(self, columns: Columns) -> dict[str, npt.NDArray[Any]] | None:
-        """Makes what ONNX takes: a tensor of one column for each feature.
+        """Converts rows to the input of ONNX, a tensor of one column for each feature.
 
         Args:
             columns: The rows.
 
         Returns:
-            Doubles and texts; `None` where a row holds something that is not proven.
+            Doubles and texts; `None` if a row is outside the verified domain.
         """
-        made: dict[str, npt.NDArray[Any]] = {}
+        inputs: dict[str, npt.NDArray[Any]] = {}
         for name, kind in self.kinds.items():
             cells = columns[name]
             if kind in TEXTS:
                 if not self.texts[name].issuperset(cells):
                     return None
-                made[name] = np.array([[MISSING_TEXT if cell is None else cell] for cell in cells], dtype=object)
+                inputs[name] = np.array([[MISSING_TEXT if cell is None else cell] for cell in cells], dtype=object)
             else:
                 if name not in self.gaps and _has_missing(cells):
                     return None
-                made[name] = np.array(cells, "float64").reshape(-1, 1)
-        return made
+                inputs[name] = np.array(cells, "float64").reshape(-1, 1)
+        return inputs
 
 
 def columns_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
-    """Takes the columns of a frame apart.
+    """Splits a frame into columns.
 
     Args:
-        rows: The features, as a model sees them.
-        kinds: What they are.
+        rows: The features of a model.
+        kinds: Their kinds.
 
     Returns:
-        The cells.
+        The cells by feature.
     """
     return {name: _cells(rows[name], kind) for name, kind in kinds.items()}
 

@@ -1,10 +1,8 @@
-"""Rows that a request brings: what the model was fitted on, or one sentence that names the column.
+"""Rows of a request, as JSON or Arrow, checked and converted to the features of a model.
 
-Stricter than the door in `refit.inference.feature_schema`, which knows only dtypes: here a NaN is no value, and a
-text is no number.
-What comes out is what that door makes of the same values.
-
-Rows that a request brings as an Arrow table: checked by type and cell, and never unpacked without bound.
+Stricter than `refit.inference.feature_schema`, which checks only dtypes: NaN is rejected and texts are not parsed as
+numbers. Valid rows give the same frame in both. An Arrow table is checked by type and cell, and its dictionaries are
+never unpacked without a limit.
 """
 
 from __future__ import annotations
@@ -28,14 +26,14 @@ Cells = Mapping[str, Sequence[Any]]
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """What a model's rows consist of."""
+    """The columns of a model's rows."""
 
     features: Mapping[str, str]
-    """From name to kind, in the model's order, as `refit.inference.feature_schema.feature_kinds` names them."""
+    """Features and their kinds, in the model's order, as `refit.inference.feature_schema.feature_kinds` names them."""
     others: Mapping[str, str]
-    """What a row may have beside them to be known by: the project's key and timestamp, from name to kind."""
+    """Further columns that identify a row: the project's key and timestamp, and their kinds."""
     pii: tuple[str, ...] = ()
-    """Those that identify a person, whose values no message shows."""
+    """The columns that identify a person, whose values are not shown in messages."""
 
     def __contains__(self, name: object) -> bool:
         return name in self.features or name in self.others
@@ -43,23 +41,23 @@ class FeatureSpec:
 
 @dataclass(frozen=True)
 class RequestRows:
-    """Rows that a model can be asked about."""
+    """Rows that a model can predict."""
 
     frame: pd.DataFrame | None
-    """The features as the model takes them; `None` of JSON, of which they are made when somebody wants them."""
+    """The features as the model takes them; `None` for JSON, which is converted on first use."""
     others: Mapping[str, pa.Array]
-    """The key and the timestamp, as far as they were sent."""
+    """The key and the timestamp, if they were sent."""
     cells: Cells | None
-    """All of it as JSON brought it; `None` of an Arrow table."""
+    """All columns as JSON values; `None` for an Arrow table."""
     kinds: Mapping[str, str] = field(default_factory=dict)
-    """The features, from name to kind."""
+    """The features and their kinds."""
 
     def __len__(self) -> int:
         return len(next(iter(self.cells.values()))) if self.frame is None and self.cells else len(self.features)
 
     @cached_property
     def features(self) -> pd.DataFrame:
-        """As the model takes them."""
+        """The features as the model takes them."""
         if self.frame is not None:
             return self.frame
         cells = self.cells or {}
@@ -68,62 +66,60 @@ class RequestRows:
         )
 
 
-def parse_rows(wanted: FeatureSpec, rows: Sequence[Mapping[str, Any]]) -> RequestRows:
-    """Takes rows as JSON objects.
+def parse_rows(spec: FeatureSpec, rows: Sequence[Mapping[str, Any]]) -> RequestRows:
+    """Parses rows from JSON objects.
 
     Args:
-        wanted: What the model knows.
+        spec: The columns of the model's rows.
         rows: The rows, at least one.
 
     Returns:
         The rows.
 
     Raises:
-        DataError: If a column is missing, or a cell is not what the model knows.
+        DataError: If a column is missing, or a cell has the wrong kind.
     """
-    cells = {name: _column(name, rows, wanted.features) for name in wanted.features}
-    for name in wanted.others:
+    cells = {name: _column(name, rows, spec.features) for name in spec.features}
+    for name in spec.others:
         if name not in cells and any(name in row for row in rows):
             cells[name] = [row.get(name) for row in rows]
-    return parse_columns(wanted, cells)
+    return parse_columns(spec, cells)
 
 
-def parse_columns(wanted: FeatureSpec, cells: Cells) -> RequestRows:
-    """Takes columns of JSON values.
+def parse_columns(spec: FeatureSpec, cells: Cells) -> RequestRows:
+    """Parses rows from JSON columns.
 
     Args:
-        wanted: What the model knows.
-        cells: From name to values, of the same number, at least one.
+        spec: The columns of the model's rows.
+        cells: Names and values, all of the same length, at least one.
 
     Returns:
         The rows.
 
     Raises:
-        DataError: If a column is missing, or a cell is not what the model knows.
+        DataError: If a column is missing, or a cell has the wrong kind.
     """
-    require_features(wanted.features, cells)
-    for name, kind in wanted.features.items():
+    require_features(spec.features, cells)
+    for name, kind in spec.features.items():
         check_cells(kind, name, cells[name])
     others = {
-        name: parse_key_column(kind, name, cells[name], wanted.pii)
-        for name, kind in wanted.others.items()
-        if name in cells
+        name: parse_key_column(kind, name, cells[name], spec.pii) for name, kind in spec.others.items() if name in cells
     }
-    return RequestRows(None, others, cells, wanted.features)
+    return RequestRows(None, others, cells, spec.features)
 
 
-def join_requests(wanted: FeatureSpec, parts: Sequence[Cells]) -> RequestRows:
-    """Joins rows that were sent as JSON: of many small requests, one frame is made once.
+def join_requests(spec: FeatureSpec, parts: Sequence[Cells]) -> RequestRows:
+    """Joins the JSON rows of several requests, so that one frame is built for many small requests.
 
     Args:
-        wanted: What they were held against.
+        spec: The columns of the model's rows.
         parts: The cells of some requests, at least one.
 
     Returns:
         All rows, in that order.
     """
     counts = [len(next(iter(cells.values()))) for cells in parts]
-    names = [name for name in dict.fromkeys((*wanted.features, *wanted.others)) if any(name in part for part in parts)]
+    names = [name for name in dict.fromkeys((*spec.features, *spec.others)) if any(name in part for part in parts)]
     together = {
         name: [
             value
@@ -132,19 +128,19 @@ def join_requests(wanted: FeatureSpec, parts: Sequence[Cells]) -> RequestRows:
         ]
         for name in names
     }
-    return parse_columns(wanted, together)
+    return parse_columns(spec, together)
 
 
-def dummy_row(wanted: FeatureSpec) -> RequestRows:
-    """Makes one row up.
+def dummy_row(spec: FeatureSpec) -> RequestRows:
+    """Returns an artificial row.
 
     Args:
-        wanted: What the model knows.
+        spec: The columns of the model's rows.
 
     Returns:
-        A row whose cells are of the right kinds, and of no meaning.
+        A row whose cells have the right kinds and no meaning.
     """
-    return parse_columns(wanted, {name: [_DUMMY_VALUES.get(kind)] for name, kind in wanted.features.items()})
+    return parse_columns(spec, {name: [_DUMMY_VALUES.get(kind)] for name, kind in spec.features.items()})
 
 
 _DUMMY_VALUES = {
@@ -159,7 +155,7 @@ _DUMMY_VALUES = {
 
 
 def require_features(features: Mapping[str, str], found: Mapping[str, Any] | Sequence[str]) -> None:
-    """Insists on every column that the model was fitted on.
+    """Checks that all features are present.
 
     Args:
         features: The model's features.
@@ -175,7 +171,7 @@ def require_features(features: Mapping[str, str], found: Mapping[str, Any] | Seq
 
 def _missing(name: str, features: Iterable[str], row: str = "") -> DataError:
     return DataError(
-        f"the column {name!r} is missing{row}: send every one of {', '.join(features)}, null where unknown"
+        f"column {name!r} is missing{row}: send all of {', '.join(features)}, with null for unknown values"
     )
 
 
@@ -189,38 +185,38 @@ def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str
 
 _UNSUPPORTED = (pa.types.is_date, pa.types.is_string_view, pa.types.is_binary_view)
 MAX_UNPACKED_BYTES = 64 << 20
-"""The most bytes of text of one column, when each row has its own."""
+"""The most bytes of text of one column after its dictionary is unpacked."""
 
 
-def parse_table(wanted: FeatureSpec, table: pa.Table) -> RequestRows:
-    """Takes an Arrow table.
+def parse_table(spec: FeatureSpec, table: pa.Table) -> RequestRows:
+    """Parses rows from an Arrow table.
 
     Args:
-        wanted: What the model knows.
+        spec: The columns of the model's rows.
         table: The rows, at least one, validated.
 
     Returns:
         The rows.
 
     Raises:
-        DataError: If a column is missing or of a type that no model takes, or a cell is NaN or infinite.
-        ModelError: If a column is of another kind than the model knows.
+        DataError: If a column is missing or of an unsupported type, or a cell is NaN or infinite.
+        ModelError: If a column is of another kind than the model's feature.
     """
-    require_features(wanted.features, table.column_names)
-    given = {name: kind for name, kind in wanted.others.items() if name in table.column_names}
-    columns = {name: _values(name, table) for name in dict.fromkeys([*wanted.features, *given])}
+    require_features(spec.features, table.column_names)
+    sent = {name: kind for name, kind in spec.others.items() if name in table.column_names}
+    columns = {name: _values(name, table) for name in dict.fromkeys([*spec.features, *sent])}
     try:
         frame = pa.table(columns).to_pandas(ignore_metadata=True)
         others = {
-            name: parse_key_column(kind, name, columns[name].to_pylist(), wanted.pii) for name, kind in given.items()
+            name: parse_key_column(kind, name, columns[name].to_pylist(), spec.pii) for name, kind in sent.items()
         }
-        return RequestRows(cast_features(wanted.features, frame), others, None)
+        return RequestRows(cast_features(spec.features, frame), others, None)
     except (pa.ArrowException, ValueError, OverflowError) as fault:
-        raise DataError(f"the rows hold values that no model takes ({fault}): send numbers, texts and times") from fault
+        raise DataError(f"the rows hold unsupported values ({fault}): send numbers, texts and times") from fault
 
 
 def _count_unpacked_bytes(values: pa.ChunkedArray) -> int:
-    """Counts the bytes of a column whose values are sent once and named often: a small body may hold gigabytes."""
+    """Counts the bytes of a dictionary column after unpacking: a small body may contain gigabytes."""
     if family_of(values.type) != "text":
         return 0
     sizes = (pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0 for chunk in values.chunks)
@@ -229,15 +225,15 @@ def _count_unpacked_bytes(values: pa.ChunkedArray) -> int:
 
 def _values(name: str, table: pa.Table) -> pa.ChunkedArray:
     if table.column_names.count(name) > 1:
-        raise DataError(f"the column {name!r} is there more than once: send it once")
+        raise DataError(f"column {name!r} appears more than once: send it once")
     values = table.column(name)
     kind = value_type(values.type)
     if family_of(kind) == "unknown" or any(test(kind) for test in _UNSUPPORTED):
-        raise DataError(f"the column {name!r} is of the Arrow type {values.type}: send numbers, texts or times")
+        raise DataError(f"column {name!r} has the Arrow type {values.type}: send numbers, texts or times")
     if pa.types.is_dictionary(values.type) and _count_unpacked_bytes(values) > MAX_UNPACKED_BYTES:
-        raise DataError(f"the column {name!r} holds more than {MAX_UNPACKED_BYTES:,} bytes of text: send fewer rows")
+        raise DataError(f"column {name!r} holds more than {MAX_UNPACKED_BYTES:,} bytes of text: send fewer rows")
     if pa.types.is_decimal(kind):
         values = values.cast(pa.float64())
     if pa.types.is_floating(values.type) and pc.any(pc.invert(pc.is_finite(values))).as_py():
-        raise DataError(f"the column {name!r} holds NaN or an infinite number: send null for a missing value")
+        raise DataError(f"column {name!r} holds NaN or an infinite number: send null for a missing value")
     return values

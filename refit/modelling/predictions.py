@@ -131,14 +131,14 @@ class Predictions:
             raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
 
     def _check(self, method: str) -> Array:
-        answers = self.compute_raw(method)
-        if answers.dtype.kind == "f" and not np.isfinite(answers).all():
-            wrong = (~np.isfinite(answers.reshape(len(answers), -1))).any(axis=1).sum()
+        values = self.compute_raw(method)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            wrong = (~np.isfinite(values.reshape(len(values), -1))).any(axis=1).sum()
             raise ModelError(
-                f"the model's {method} is NaN or infinite for {wrong:,} of {len(answers):,} rows: "
+                f"the model's {method} is NaN or infinite for {wrong:,} of {len(values):,} rows: "
                 f"let the estimator impute missing values, or clip its predictions"
             )
-        return self.encode_labels(answers) if method == "predict" else answers
+        return self.encode_labels(values) if method == "predict" else values
 
 
 def predict_once(model: BaseEstimator, X: pd.DataFrame) -> Predictions:  # noqa: N803 - scikit-learn's name

@@ -41,15 +41,21 @@ def test_kinds_are_named_for_a_person():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda rows: rows.drop(columns="weight"), "the column 'weight' is missing"),
-        (lambda rows: rows[[*rows.columns, "count"]], "'count' is there more than once"),
-        (lambda rows: rows.assign(weight="heavy"), "'weight' holds texts where the model knows numbers"),
-        (lambda rows: rows.assign(weight="1.5"), "'weight' holds texts where the model knows numbers"),
-        (lambda rows: rows.assign(town=1), "'town' holds integers where the model knows texts"),
-        (lambda rows: rows.assign(town=["a", 1] * 100), "'town' holds other values where the model knows texts"),
-        (lambda rows: rows.assign(express=2), "'express' holds integers where the model knows truth values"),
-        (lambda rows: rows.assign(at="today"), "'at' holds texts where the model knows times"),
-        (lambda rows: rows.assign(at=rows["at"].dt.tz_localize(None)), "zoneless times .* send times with a zone"),
+        (lambda rows: rows.drop(columns="weight"), "column 'weight' is missing"),
+        (lambda rows: rows[[*rows.columns, "count"]], "'count' appears more than once"),
+        (lambda rows: rows.assign(weight="heavy"), "'weight' holds texts, but the model was trained on numbers"),
+        (lambda rows: rows.assign(weight="1.5"), "'weight' holds texts, but the model was trained on numbers"),
+        (lambda rows: rows.assign(town=1), "'town' holds integers, but the model was trained on texts"),
+        (
+            lambda rows: rows.assign(town=["a", 1] * 100),
+            "'town' holds other values, but the model was trained on texts",
+        ),
+        (lambda rows: rows.assign(express=2), "'express' holds integers, but the model was trained on truth values"),
+        (lambda rows: rows.assign(at="today"), "'at' holds texts, but the model was trained on times with a zone"),
+        (
+            lambda rows: rows.assign(at=rows["at"].dt.tz_localize(None)),
+            "times without a zone, but .* send times with a zone",
+        ),
     ],
 )
 def test_the_door_refuses_what_it_cannot_make_fit(change, told):

@@ -27,7 +27,7 @@ def test_onnx_serves_where_it_agrees_and_is_faster(apart: float, faster: float, 
 def test_a_class_that_differs_is_told_without_a_number() -> None:
     form = choose_runtime(100, float("inf"), 9.0, "f" * 64)
     assert (form.name, form.difference) == (SKLEARN, None)
-    assert "another class" in form.why
+    assert "different class" in form.why
 
 
 def test_the_difference_is_a_share_of_large_numbers_and_none_of_classes() -> None:

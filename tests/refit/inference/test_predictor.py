@@ -58,7 +58,7 @@ def test_it_says_what_the_model_says(model: BaseEstimator) -> None:
 
 def test_a_gap_that_the_model_cannot_take_is_named() -> None:
     rows = NUMBERS.head(2).assign(b=[1.0, None])
-    with pytest.raises(ModelError, match="missing in the column 'b'") as refused:
+    with pytest.raises(ModelError, match="missing in column 'b'") as refused:
         Predictor(MODELS["nothing before"]).predict(rows)
     assert "\n" not in str(refused.value)
 

@@ -104,7 +104,7 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "Infinity": (b'{"row": {"weight": 1, "distance": -Infinity, "carrier": "a"}}', 422, "'distance' holds -Infinity"),
     "beyond a double": (b'{"row": {"weight": 1e999, "distance": 1, "carrier": "a"}}', 422, "'weight' holds Infinity"),
     "huge number": ({"row": ROW | {"weight": 10**400}}, 422, "'weight' holds"),
-    "a gap that the model cannot take": ({"row": ROW | {"weight": None}}, 422, "missing in the column 'weight'"),
+    "a gap that the model cannot take": ({"row": ROW | {"weight": None}}, 422, "missing in column 'weight'"),
     "a key that is not whole": ({"row": ROW | {"parcel": 1.5}}, 422, "'parcel' holds"),
     "a time without a zone": ({"row": ROW | {"sent_at": "2026-01-01"}}, 422, "'sent_at' holds"),
     "keys of another number": ({"rows": [ROW], "keys": [1, 2]}, 422, "'keys'"),
@@ -141,16 +141,20 @@ BAD_ARROW: dict[str, tuple[bytes, int, str]] = {
     "no rows": (arrow(TABLE.slice(0, 0)), 422, "no rows"),
     "too many rows": (arrow(TABLE.take(pa.array([0] * 60))), 413, "60 rows"),
     "missing column": (arrow(TABLE.drop_columns(["weight"])), 422, "'weight' is missing"),
-    "twice": (arrow(TABLE.append_column("weight", TABLE["weight"])), 422, "'weight' is there more than once"),
+    "twice": (arrow(TABLE.append_column("weight", TABLE["weight"])), 422, "'weight' appears more than once"),
     "NaN": (arrow(TABLE.set_column(0, "weight", pa.array([float("nan")]))), 422, "'weight' holds NaN"),
     "text": (arrow(TABLE.set_column(0, "weight", pa.array(["1"]))), 422, "'weight' holds texts"),
-    "list": (arrow(TABLE.set_column(0, "weight", pa.array([[1.0]]))), 422, "'weight' is of the Arrow type list"),
+    "list": (arrow(TABLE.set_column(0, "weight", pa.array([[1.0]]))), 422, "'weight' has the Arrow type list"),
     "date": (
         arrow(TABLE.set_column(0, "weight", pa.array([1], pa.date32()))),
         422,
-        "'weight' is of the Arrow type date",
+        "'weight' has the Arrow type date",
     ),
-    "view": (arrow(TABLE.set_column(2, "carrier", pa.array(["a"], pa.string_view()))), 422, "'carrier' is of"),
+    "view": (
+        arrow(TABLE.set_column(2, "carrier", pa.array(["a"], pa.string_view()))),
+        422,
+        "'carrier' has the Arrow type",
+    ),
     "not whole": (arrow(TABLE.append_column("parcel", pa.array([0.5]))), 422, "'parcel' holds"),
 }
 

@@ -160,7 +160,7 @@ def test_forms_that_do_not_agree_are_not_served(tmp_path: Path) -> None:
     model = scaled(linear_model.LogisticRegression()).fit(ROWS, LATE)
     form = ServingForm(**try_form(model, KINDS, rows, tmp_path))
     assert (form.name, form.sha256) == (SKLEARN, "")
-    assert "no answer" in form.why
+    assert "different class, or none," in form.why
 
 
 def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
