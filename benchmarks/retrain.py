@@ -46,9 +46,9 @@ def main() -> None:
         os.environ["REFIT_HOME"], os.environ["REFIT_PROJECTS"] = str(root / "home"), str(root / "projects")
         (root / "projects").mkdir()
         from benchmarks.rows import write
-        from refit_infra.settings import Settings, settle
+        from refit_infra.settings import Settings, apply_environment
 
-        settle(Settings())
+        apply_environment(Settings())
         write(root / "small.parquet", 2_000)
         write(root / "large.parquet", ROWS)
         names = {"warm_up": ("small", "all")}

@@ -42,9 +42,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         os.environ.update(REFIT_HOME=str(root / "home"), REFIT_PROJECTS=str(root / "projects"), OMP_NUM_THREADS="1")
-        from refit_infra.settings import Settings, settle
+        from refit_infra.settings import Settings, apply_environment
 
-        settle(Settings())
+        apply_environment(Settings())
         depot = Depot(root, "parcels")
         champion = depot.promoted("parcels", 0.0, with_form=True)
         with (

@@ -28,9 +28,9 @@ def main() -> None:
         sys.exit("the real tables are not given: name their directory in REFIT_REAL_DATA")
     with tempfile.TemporaryDirectory() as directory:
         os.environ.update(REFIT_HOME=f"{directory}/home", REFIT_PROJECTS=str(REAL_PROJECTS), OMP_NUM_THREADS="1")
-        from refit_infra.settings import Settings, settle
+        from refit_infra.settings import Settings, apply_environment
 
-        settle(Settings())
+        apply_environment(Settings())
         rows = real_rows(Path(os.environ["REFIT_REAL_DATA"]))
         _replay(rows)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from refit_infra.settings import QUIET, Settings, settle
+from refit_infra.settings import QUIET, Settings, apply_environment
 
 # A busy machine is not a failure.
 hypothesis_settings.register_profile("refit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -52,7 +52,7 @@ def mlflow_home(home: Path, empty_mlflow: Path) -> Path:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server with an empty database, started once."""
     os.environ["REFIT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
-    settle(Settings())
+    apply_environment(Settings())
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=120):

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from refit_infra.settings import Settings, environment
+from refit_infra.settings import Settings, library_environment
 
 ROOT = Path(__file__).parent.parent
 ROOMS = (
@@ -88,7 +88,7 @@ def test_function_bodies_stay_short() -> None:
 
 
 def test_telemetry_is_off_by_default() -> None:
-    quiet = environment(Settings())
+    quiet = library_environment(Settings())
     assert quiet["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert quiet["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert quiet["GX_ANALYTICS_ENABLED"] == "false"

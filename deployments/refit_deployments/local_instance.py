@@ -18,7 +18,7 @@ from pathlib import Path
 from refit.errors import StateError
 from refit_infra.loopback import is_loopback
 from refit_infra.secrets import SECRETS
-from refit_infra.settings import Settings, page_address
+from refit_infra.settings import Settings, public_url
 from refit_tasks.locks import is_held, try_lock
 
 
@@ -87,7 +87,7 @@ def _where() -> str:
     note = _read()
     if note is None or not note.prefect:
         return ""
-    return f" at {page_address(note.prefect.removesuffix('/api'))} (process {note.pid})"
+    return f" at {public_url(note.prefect.removesuffix('/api'))} (process {note.pid})"
 
 
 def _read() -> Note | None:

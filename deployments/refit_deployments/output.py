@@ -16,8 +16,8 @@ from typing import Any
 from refit.errors import describe_error
 from refit_deployments.local_instance import join
 from refit_deployments.progress import Progress
-from refit_infra.json_logging import fault_line, lines_are_json
-from refit_infra.settings import Settings, settle
+from refit_infra.json_logging import format_error, is_json_format
+from refit_infra.settings import Settings, apply_environment
 
 SAFE_PATH = "PYTHONSAFEPATH"
 """Set, a child process imports nothing from the directory that it starts in, where a user's `queue.py` may lie."""
@@ -83,7 +83,7 @@ class Output:
         self._progress.stop()
         if self._as_json:
             self._write(json.dumps({"error": sentence(fault), "kind": type(fault).__name__}))
-        sys.stderr.write(f"{fault_line(sentence(fault)) if lines_are_json() else f'refit: {sentence(fault)}'}\n")
+        sys.stderr.write(f"{format_error(sentence(fault)) if is_json_format() else f'refit: {sentence(fault)}'}\n")
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def command_output(as_json: bool, debug: bool, doing: str = "") -> Iterator[Outp
     with _standard_output(as_json) as write:
         output = Output(as_json, write, progress)
         try:
-            settle(Settings())
+            apply_environment(Settings())
             os.environ.setdefault(SAFE_PATH, "1")
             join()
             if doing:

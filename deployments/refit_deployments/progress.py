@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from refit_infra.json_logging import lines_are_json
+from refit_infra.json_logging import is_json_format
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -29,7 +29,7 @@ class Progress(logging.Handler):
         Args:
             doing: What the command does, in a few words.
         """
-        if lines_are_json():  # the console's own handler shows the facts then
+        if is_json_format():  # the console's own handler shows the facts then
             _set_up()
             return
         self._say(doing)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Backtests the projects whose files a change touches, and writes one comment about all of them.
+# Backtests the projects whose files a change touches, and writes one comment for all of them.
 #
-#   infra/ci/backtest_changed.sh BASE OUT     BASE is what the change is held against, such as origin/main
+#   infra/ci/backtest_changed.sh BASE OUT     BASE is what the change is compared with, such as origin/main
 #
-# A project's file has to be named like the project. One that fails is told in the comment, and exit 1.
+# A project's file must be named like the project. If a backtest fails, the comment says so, and the exit code is 1.
 set -euo pipefail
 
 base=$1 out=$2

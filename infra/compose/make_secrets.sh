@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Makes the secrets of compose.yaml in ./secrets, each once: what is there is left as it is.
+# Makes the secrets of compose.yaml in ./secrets; secrets that exist are kept.
 #
-#   infra/compose/make_secrets.sh [DIRECTORY]     with REFIT, the command, where it is not .venv/bin/refit
+#   infra/compose/make_secrets.sh [DIRECTORY]     set REFIT to the command if it is not .venv/bin/refit
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 secrets=${1:-$here/secrets}
 refit=${REFIT:-$here/../../.venv/bin/refit}
 
-# Nobody else enters the directory; within a container, a service that is not you has to read its file.
+# Only you can enter the directory; the files are readable, since services in containers run as other users.
 mkdir -p "$secrets"
 chmod 0700 "$secrets"
 umask 0077
 
-write() { # NAME: standard input becomes the secret, unless there is one
+write() { # NAME: stores standard input as the secret, unless it exists
   local file="$secrets/$1"
   if [ -e "$file" ]; then
     cat > /dev/null

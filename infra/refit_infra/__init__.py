@@ -1,5 +1,5 @@
-"""On what? Settings, the image, the compose file, the chart, alerts, and templates for continuous integration.
+"""Settings, secrets, JSON logging and the entry point of the image; beside it the compose file, chart, alerts and CI.
 
-Belongs here: where Refit's state lives and how the services around it are told. Does not belong here: anything
-that uses them. `refit_infra.settings` is a leaf: it imports nothing of ours.
+Belongs here: where Refit keeps its state, and how it and the services around it are configured. Does not belong here:
+anything that uses them. This package is a leaf: it imports nothing else of Refit.
 """

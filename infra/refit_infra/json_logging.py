@@ -1,7 +1,7 @@
-"""Log lines for machines: one JSON object a line, with the same fields from flows, commands and servers.
+"""JSON logging: one JSON object a line, with the same fields from flows, commands and servers.
 
-`REFIT_LOG_FORMAT=json` has `infra/refit_infra/logging.yml` write them to standard error. Nothing is in a line that is
-not in its text form: names of projects, counts and ids, and what a fault says; no rows, no secrets, no environment.
+`REFIT_LOG_FORMAT=json` makes `infra/refit_infra/logging.yml` write it to standard error. A line holds what the text
+form holds: names of projects, counts, ids and error messages; no rows, no secrets, no environment variables.
 """
 
 from __future__ import annotations
@@ -15,61 +15,61 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 REQUEST: ContextVar[str | None] = ContextVar("request", default=None)
-"""The id of the request that is being answered."""
+"""The id of the HTTP request that is being handled."""
 _FIELDS = ("time", "level", "logger", "message", "project", "run_id", "request_id", "exception")
-"""All that a line may hold, in this order: what libraries add to their records is in none."""
+"""The fields of a line, in this order; what libraries add to their records is left out."""
 _NAMES = {"levelname": "level", "name": "logger", "flow_run_id": "run_id", "exc_info": "exception"}
-"""From what a record calls a field to what a line calls it."""
+"""From the name of a record's field to its name in a line."""
 
 
-class JsonLines(JsonFormatter):
-    """Writes records as JSON."""
+class JsonLineFormatter(JsonFormatter):
+    """Formats log records as JSON."""
 
     def __init__(self) -> None:
-        asked = ("levelname", "name", "project", "flow_run_id")
-        super().__init__(asked, rename_fields=_NAMES, timestamp="time", json_ensure_ascii=False)
+        fields = ("levelname", "name", "project", "flow_run_id")
+        super().__init__(fields, rename_fields=_NAMES, timestamp="time", json_ensure_ascii=False)
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        """Fills one line.
+        """Adds the fields of one line.
 
         Args:
             log_data: The line's fields, which are added here: `time`, `level`, `logger`, `message`, `project`, `run_id`
                 and `request_id` always, and `exception` where one was logged.
-            record: What was logged.
+            record: The record.
             message_dict: The exception, as text.
         """
-        found: dict[str, Any] = {}
-        super().add_fields(found, record, message_dict)
-        run_id, project = _run()
-        found["time"] = found["time"].isoformat(timespec="milliseconds")
-        found |= {"message": record.getMessage(), "request_id": REQUEST.get()}
-        found |= {"project": found["project"] or project, "run_id": found["run_id"] or run_id}
-        log_data.update((name, found[name]) for name in _FIELDS if name in found)
+        fields: dict[str, Any] = {}
+        super().add_fields(fields, record, message_dict)
+        run_id, project = _find_run()
+        fields["time"] = fields["time"].isoformat(timespec="milliseconds")
+        fields |= {"message": record.getMessage(), "request_id": REQUEST.get()}
+        fields |= {"project": fields["project"] or project, "run_id": fields["run_id"] or run_id}
+        log_data.update((name, fields[name]) for name in _FIELDS if name in fields)
 
 
-def lines_are_json() -> bool:
-    """Tells whether what goes to standard error is for machines; read by itself, since settings may be what is wrong.
+def is_json_format() -> bool:
+    """Tells whether logs are JSON. Reads the variable itself, since a wrong setting may be what has to be reported.
 
     Returns:
-        Whether `REFIT_LOG_FORMAT` says so.
+        Whether `REFIT_LOG_FORMAT` is `json`.
     """
     return os.environ.get("REFIT_LOG_FORMAT") == "json"
 
 
-def fault_line(sentence: str) -> str:
-    """Writes the sentence that a command ends with.
+def format_error(sentence: str) -> str:
+    """Formats the error that a command ends with.
 
     Args:
-        sentence: What went wrong.
+        sentence: The error message.
 
     Returns:
-        One line.
+        One line of JSON.
     """
-    return JsonLines().format(logging.LogRecord("refit_deployments", logging.ERROR, "", 0, sentence, (), None))
+    return JsonLineFormatter().format(logging.LogRecord("refit_deployments", logging.ERROR, "", 0, sentence, (), None))
 
 
-def _run() -> tuple[str | None, str | None]:
-    """Finds the flow run that this is called in, and its project; nothing where Prefect is not even imported."""
+def _find_run() -> tuple[str | None, str | None]:
+    """Finds the id of the current flow run, and its project; both `None` where Prefect is not imported."""
     context: Any = sys.modules.get("prefect.context")
     flow = context.FlowRunContext.get() if context else None
     if flow and flow.flow_run:

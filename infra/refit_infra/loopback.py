@@ -1,4 +1,4 @@
-"""Which addresses only this machine can reach: on any other, whoever asks has to say who he is."""
+"""Loopback addresses, which only this machine can reach; on any other address a server has to authenticate requests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ipaddress import ip_address
 
 @lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
-    """Tells whether only this machine reaches an address.
+    """Tells whether only this machine can reach an address.
 
     Args:
-        host: A name, or an address of IPv4 or IPv6 without brackets.
+        host: A host name, or an IPv4 or IPv6 address without brackets.
 
     Returns:
-        True for `localhost` and loopback addresses; False for every other name, since somebody else may say where it
-        leads.
+        True for `localhost` and loopback addresses; False for every other name, since others may control what it
+        resolves to.
 
     Example:
         >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "", "ml.example.org")]

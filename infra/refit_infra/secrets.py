@@ -1,8 +1,7 @@
-"""Secrets from files: where `NAME_FILE` names a file, what is in it becomes the environment variable `NAME`.
+"""Secrets as environment variables: read from the files that `NAME_FILE` names, and split from MLflow's tracking URI.
 
-That is how Docker and Kubernetes hand secrets over, and most of the programs around Refit read variables only.
-
-MLflow's password, taken out of its address, which MLflow writes into errors, and others into notes.
+Docker and Kubernetes pass secrets as files, and most of the programs around Refit read variables only. MLflow writes
+its tracking URI into error messages, so the password must not be in it.
 """
 
 from __future__ import annotations
@@ -24,67 +23,69 @@ SECRETS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
 )
-"""The variables that may be given by a file; others of that form, such as REFIT_SERVE_KEYS_FILE, are no business of
-this module."""
+"""The variables that can be read from a file. Others of that form, such as REFIT_SERVE_KEYS_FILE, name a file for good
+and are not read here."""
 
 
-def from_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """Reads the secrets that files hold.
+def read_secret_files(environment: Mapping[str, str]) -> dict[str, str]:
+    """Reads the secrets from their files.
 
     Args:
-        environment: The environment variables; one that is set itself goes before its file.
+        environment: The environment variables. A variable that is set itself takes precedence over its file.
 
     Returns:
-        From variable to value, without the line's end.
+        From variable to value, without the newline at the end.
 
     Raises:
         ValueError: If a file cannot be read.
     """
-    named = {name: environment.get(f"{name}_FILE") for name in SECRETS if name not in environment}
-    return {name: _content(name, path) for name, path in named.items() if path}
+    paths = {name: environment.get(f"{name}_FILE") for name in SECRETS if name not in environment}
+    return {name: _read_secret(name, path) for name, path in paths.items() if path}
 
 
-def _content(name: str, path: str) -> str:
+def _read_secret(name: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as fault:
         why = fault.strerror
-    # Outside of the handler: what led to it is no fault of REFIT_HOME, which the command line would take it for.
-    raise ValueError(f"{name}_FILE names {path}, which cannot be read ({why}): mount the secret there, or unset it")
+    # Raised outside the handler: the command line would take an OSError in the chain for a problem of REFIT_HOME.
+    raise ValueError(
+        f"{name}_FILE names {path}, which cannot be read ({why}): mount the secret there, or unset {name}_FILE"
+    )
 
 
-ADDRESS, NAME, PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+URI, USERNAME, PASSWORD = "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 
 
 def split_credentials(environment: MutableMapping[str, str]) -> None:
-    """Moves name and password from the address into the variables that MLflow has for them, unless those are set.
+    """Moves user name and password from MLflow's tracking URI into its variables for them, unless those are set.
 
     Args:
-        environment: The environment variables.
+        environment: The environment variables, which are changed.
 
     Raises:
-        ValueError: If the address is none; it is not shown.
+        ValueError: If the tracking URI is not valid. The error does not show it.
 
     Example:
         >>> variables = {"MLFLOW_TRACKING_URI": "https://ada:a%40b@ml.example.org/x"}
-        >>> take_apart(variables)
+        >>> split_credentials(variables)
         >>> variables["MLFLOW_TRACKING_URI"], variables["MLFLOW_TRACKING_PASSWORD"]
         ('https://ml.example.org/x', 'a@b')
     """
-    parts = _split(environment.get(ADDRESS, ""))
+    parts = _split_url(environment.get(URI, ""))
     if parts is None:
-        raise ValueError(f"{ADDRESS} is no address: write http://HOST:PORT")
+        raise ValueError(f"{URI} is not a valid URI: set it to http://HOST:PORT")
     if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
         return
-    given, _, place = parts.netloc.rpartition("@")
-    name, _, password = given.partition(":")
-    environment.setdefault(NAME, unquote(name))
+    credentials, _, host = parts.netloc.rpartition("@")
+    name, _, password = credentials.partition(":")
+    environment.setdefault(USERNAME, unquote(name))
     environment.setdefault(PASSWORD, unquote(password))
-    environment[ADDRESS] = SplitResult(parts.scheme, place, *parts[2:]).geturl()
+    environment[URI] = SplitResult(parts.scheme, host, *parts[2:]).geturl()
 
 
-def _split(address: str) -> SplitResult | None:
+def _split_url(url: str) -> SplitResult | None:
     try:
-        return urlsplit(address)
-    except ValueError:  # its text may hold the password
+        return urlsplit(url)
+    except ValueError:  # its message may hold the password
         return None

@@ -1,6 +1,6 @@
-"""Where Refit keeps its state, and the environment that the libraries around it get.
+"""Refit's settings, and the environment variables for the libraries around it.
 
-Everything has an embedded default under `REFIT_HOME`; a real service takes its place by one setting.
+Every store has an embedded default under `REFIT_HOME`, which one setting replaces by a real service.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from refit_infra.secrets import from_files, split_credentials
+from refit_infra.secrets import read_secret_files, split_credentials
 
 QUIET = {
     "DO_NOT_TRACK": "1",
@@ -23,11 +23,11 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GX_ANALYTICS_ENABLED": "false",
 }
-"""Switches off the telemetry of every dependency that has one."""
+"""Switches off the telemetry of all dependencies."""
 
 
-_UNFIT = re.compile(r"[\s<>\"'()\\\\`|]")
-"""What would end an address in markdown."""
+_UNSAFE_IN_MARKDOWN = re.compile(r"[\s<>\"'()\\\\`|]")
+"""Characters that end a URL in markdown."""
 
 
 class Settings(BaseSettings):
@@ -38,41 +38,40 @@ class Settings(BaseSettings):
         frozen=True,
         extra="ignore",
         populate_by_name=True,
-        hide_input_in_errors=True,  # an address may hold a password
+        hide_input_in_errors=True,  # a URL may hold a password
     )
 
     home: Path = Path(".refit")
-    """`REFIT_HOME`: the only directory Refit writes to. Deleting it resets everything."""
+    """`REFIT_HOME`: the only directory that Refit writes to. Deleting it resets everything."""
     projects: Path = Path("projects")
     """`REFIT_PROJECTS`: the directory of the project files."""
     environment: Literal["dev", "staging", "production"] = "production"
-    """`REFIT_ENVIRONMENT`: what a project's gate may have other rules of promotion for. Whoever says nothing gets the
+    """`REFIT_ENVIRONMENT`: a project's gate can promote by other rules in each environment. The default is the
     strictest."""
     store_uri: str = ""
-    """`REFIT_STORE_URI`: where the Delta tables lie; by default under `home`."""
+    """`REFIT_STORE_URI`: the root of the Delta tables; by default a directory under `home`."""
     database_url: str = ""
     """`REFIT_DATABASE_URL`: the ledger's database; by default SQLite under `home`."""
     tracking_uri: str = Field("", validation_alias=AliasChoices("MLFLOW_TRACKING_URI", "tracking_uri"))
     """`MLFLOW_TRACKING_URI`: the MLflow server; by default SQLite under `home`."""
     mlflow_url: str = ""
-    """`REFIT_MLFLOW_URL`: where people see MLflow's pages, for links; by default the MLflow server, if there is one."""
+    """`REFIT_MLFLOW_URL`: the URL of MLflow's UI, for links; by default the MLflow server, if one is set."""
     keep_versions: int = Field(100, ge=0)
-    """`REFIT_KEEP_VERSIONS`: how many of the newest versions of a project `refit prune` keeps, and how many generations
-    back a rollback may go. Two years of weekly retrains by default: nobody returns further, and a model is small."""
+    """`REFIT_KEEP_VERSIONS`: how many of a project's newest versions `refit prune` keeps, and how many generations back
+    a rollback may go. The default is two years of weekly retrains; models are small."""
     ledger_days: float | None = Field(None, gt=0)
-    """`REFIT_LEDGER_DAYS`: entries of the ledger that are older, and that nothing kept needs, go to a file under
-    `home/archive` when `refit prune` runs; by default all stay."""
+    """`REFIT_LEDGER_DAYS`: `refit prune` moves older ledger entries, unless something kept needs them, to a file under
+    `home/archive`; by default all entries stay."""
     keep_hours: float = Field(7 * 24.0, ge=0)
-    """`REFIT_KEEP_HOURS`: how long `refit prune` leaves a file of a table that only versions name which nothing kept
-    needs. A week by default, as Delta tables have it: whoever has opened one of those may go on reading."""
-
+    """`REFIT_KEEP_HOURS`: how long `refit prune` keeps a table file that no kept version needs, for readers that still
+    have an old version of the table open. A week by default, as in Delta tables."""
     keep_predictions_days: float | None = Field(None, gt=0)
-    """`REFIT_KEEP_PREDICTIONS_DAYS`: older predictions go when `refit prune` runs; by default all stay."""
+    """`REFIT_KEEP_PREDICTIONS_DAYS`: `refit prune` deletes older predictions; by default all stay."""
     log_format: Literal["text", "json"] = "text"
-    """`REFIT_LOG_FORMAT`: whether flows, commands and servers log for people, or one JSON object a line."""
+    """`REFIT_LOG_FORMAT`: whether flows, commands and servers log text, or one JSON object a line."""
     serving_form: Literal["measured", "scikit-learn"] = "measured"
-    """`REFIT_SERVING_FORM`: whether `refit serve` answers by ONNX where that was measured to say the same and to be
-    faster, or by scikit-learn alone, so that a retrain makes no ONNX form either."""
+    """`REFIT_SERVING_FORM`: `measured` serves a model by ONNX if that was measured to give the same predictions faster;
+    `scikit-learn` never does, and a retrain makes no ONNX form."""
 
     @field_validator("home", "projects")
     @classmethod
@@ -81,9 +80,11 @@ class Settings(BaseSettings):
 
     @field_validator("mlflow_url")
     @classmethod
-    def _a_page(cls, url: str) -> str:
-        if url and not page_address(url):
-            raise ValueError("REFIT_MLFLOW_URL is no address of a page: let it begin with http:// or https://")
+    def _require_web_url(cls, url: str) -> str:
+        if url and not public_url(url):
+            raise ValueError(
+                "REFIT_MLFLOW_URL is not a web address: set it to a URL that begins with http:// or https://"
+            )
         return url
 
     @property
@@ -108,8 +109,8 @@ class Settings(BaseSettings):
 
     @property
     def mlflow_pages(self) -> str:
-        """Where people see MLflow's pages, without a slash at the end; empty where nobody knows."""
-        return page_address(self.mlflow_url or self.tracking_uri)
+        """The URL of MLflow's UI, without a slash at the end; empty if it is not known."""
+        return public_url(self.mlflow_url or self.tracking_uri)
 
     @property
     def mlflow_artifacts(self) -> str:
@@ -118,41 +119,41 @@ class Settings(BaseSettings):
 
     @property
     def staging(self) -> Path:
-        """Local scratch space for rows that are not yet accepted; safe to delete when nothing runs."""
+        """Local scratch space for rows that are being ingested; safe to delete while nothing runs."""
         return self.home / "staging"
 
 
-def page_address(url: str) -> str:
-    """Makes an address fit to be shown to people.
+def public_url(url: str) -> str:
+    """Reduces a URL to what may be shown.
 
     Args:
-        url: Any address.
+        url: Any URL.
 
     Returns:
-        The same without user, password, query and the slash at its end; empty unless it is one of `http` or `https`.
+        The URL without user, password, query and the slash at its end; empty unless its scheme is `http` or `https`.
 
     Example:
-        >>> page_address("https://ada:secret@ml.example.org/mlflow/")
+        >>> public_url("https://ada:secret@ml.example.org/mlflow/")
         'https://ml.example.org/mlflow'
     """
     try:
         parts = urlsplit(url.strip())
-        host, _ = parts.hostname, parts.port  # a port that is no number is found out here
+        host, _ = parts.hostname, parts.port  # raises for a port that is not a number
     except ValueError:
         return ""
-    if parts.scheme not in ("http", "https") or not host or _UNFIT.search(parts.netloc + parts.path):
+    if parts.scheme not in ("http", "https") or not host or _UNSAFE_IN_MARKDOWN.search(parts.netloc + parts.path):
         return ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
-def environment(settings: Settings) -> dict[str, str]:
-    """Gives the environment variables that the libraries around Refit should see.
+def library_environment(settings: Settings) -> dict[str, str]:
+    """Gives the environment variables for the libraries around Refit.
 
     Args:
-        settings: Where the state lies.
+        settings: The settings.
 
     Returns:
-        From variable to value; none of them is set yet.
+        From variable to value. Nothing is set.
     """
     console = {"FORMATTER": "json", "LEVEL": "INFO"} if settings.log_format == "json" else {}
     return {
@@ -161,33 +162,33 @@ def environment(settings: Settings) -> dict[str, str]:
         "PREFECT_HOME": str(settings.home / "prefect"),
         "PREFECT_LOGGING_SETTINGS_PATH": str(Path(__file__).with_name("logging.yml")),
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
-        # A check or a replay is no run, so that what it logs has no run to go to.
+        # A check or a replay logs outside a run, and has no run to send its logs to.
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-        # What MLflow reports as an error it raises as well; its own traceback beside our sentence helps nobody.
+        # MLflow also raises what it logs as an error; its traceback beside our message would be noise.
         "MLFLOW_LOGGING_LEVEL": "CRITICAL",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        # Its list of fonts; otherwise it lies in the home directory of whoever runs this.
+        # Matplotlib's font list, which is otherwise written to the user's home directory.
         "MPLCONFIGDIR": str(settings.home / "matplotlib"),
         "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
-        # A first start makes the server's database: on a busy laptop that takes longer than the default 20 seconds.
+        # The first start creates the server's database, which on a busy laptop takes longer than the default 20 s.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     }
 
 
-def settle(settings: Settings) -> None:
-    """Makes `REFIT_HOME` and sets that environment for this process; to be called before Prefect is imported.
+def apply_environment(settings: Settings) -> None:
+    """Creates `REFIT_HOME` and sets the environment variables of this process. Call it before importing Prefect.
 
-    What the user has set is left as it is; secrets that files hold are read.
+    Variables that the user has set stay as they are; secrets are read from their files.
 
     Args:
-        settings: Where the state lies.
+        settings: The settings.
 
     Raises:
-        OSError: If `REFIT_HOME` cannot be made.
+        OSError: If `REFIT_HOME` cannot be created.
         ValueError: If the file of a secret cannot be read.
     """
-    # Prefect does not make the parent of its own directory; what lies there is nobody else's business.
+    # Prefect does not create the parent of its directory; mode 700 keeps other users out.
     settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name, value in {**environment(settings), **from_files(os.environ)}.items():
+    for name, value in {**library_environment(settings), **read_secret_files(os.environ)}.items():
         os.environ.setdefault(name, value)
     split_credentials(os.environ)

@@ -1,6 +1,6 @@
-"""The image's entry point: `python -m refit_infra.start COMMAND ...` sets the environment as `refit` does, and runs it.
+"""Entry point of the image: `python -m refit_infra.start COMMAND ...` sets the environment as `refit` does and runs it.
 
-So Prefect's and MLflow's own commands get their secrets from files, keep quiet and log like Refit's.
+So Prefect's and MLflow's own commands, too, read secrets from files, send no telemetry, and log like Refit's.
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from __future__ import annotations
 import os
 import sys
 
-from refit_infra.settings import Settings, settle
+from refit_infra.settings import Settings, apply_environment
 
 
 def main() -> None:
-    """Becomes the command that the arguments name.
+    """Replaces this process by the command in the arguments.
 
     Raises:
-        SystemExit: If there is no such command, a setting is wrong, or a secret's file cannot be read.
+        SystemExit: If the command does not exist, a setting is not valid, or the file of a secret cannot be read.
     """
     command = sys.argv[1:]
     if not command:
-        sys.exit("refit_infra.start: name a command, such as `refit status`")
+        sys.exit("refit_infra.start: no command: add one, such as `refit status`")
     try:
-        settle(Settings())
-        os.execvp(command[0], command)  # noqa: S606 - to become what it was asked for is what it is for
+        apply_environment(Settings())
+        os.execvp(command[0], command)  # noqa: S606 - running the given command is its purpose
     except ValueError as fault:
         sys.exit(f"refit_infra.start: {fault}")
     except OSError as fault:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from refit_infra.ci.backtest_table import MARK, comment
+from refit_infra.ci.backtest_table import MARK, write_comment
 from tests.support.infra_tools import INFRA, ROOT, passes
 from tests.support.monitored_champion import HOSTILE, backtest
 
@@ -50,17 +50,17 @@ def test_yamllint_finds_nothing() -> None:
 
 
 def test_a_comment_has_a_table_for_each_project() -> None:
-    shown = comment([backtest().as_json(), {"error": "bikes has no rows", "kind": "NotEnoughData"}])
+    shown = write_comment([backtest().as_json(), {"error": "bikes has no rows", "kind": "NotEnoughData"}])
     assert shown.startswith(MARK)
     assert "| policy | loss | relative loss | regret | trainings | promotions |" in shown
     (never,) = (line for line in shown.splitlines() if line.startswith("| never |"))
     assert [cell.strip() for cell in never.split("|")[2:4]] == ["0.30875", "1"]
     assert "**Failed**: bikes has no rows" in shown
-    assert "No project file has changed." in comment([])
+    assert "No project file was changed." in write_comment([])
 
 
 def test_no_name_breaks_out_of_the_comment() -> None:
-    shown = comment([backtest((HOSTILE,)).as_json()])
+    shown = write_comment([backtest((HOSTILE,)).as_json()])
     (row,) = (line for line in shown.splitlines() if line.startswith("| a\\|b"))
     assert "<script>" not in shown.replace("\\<", "")
     assert len(row.replace("\\|", "").split("|")) == 8
@@ -95,4 +95,4 @@ def test_the_changed_projects_are_backtested_and_a_fault_is_told(tmp_path: Path)
     assert "bikes.py" in said.replace("\\", "")
     assert "no such table" in said
     assert run("HEAD") == 0
-    assert "No project file has changed." in (tmp_path / "comment.md").read_text()
+    assert "No project file was changed." in (tmp_path / "comment.md").read_text()

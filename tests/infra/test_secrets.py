@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from refit_infra.secrets import from_files
-from refit_infra.settings import Settings, settle
+from refit_infra.secrets import read_secret_files
+from refit_infra.settings import Settings, apply_environment
 from tests.support.infra_tools import REFIT
 
 
@@ -23,12 +23,12 @@ def password(tmp_path: Path) -> Path:
 
 
 def test_a_file_gives_the_variable_without_its_line_end(password: Path) -> None:
-    assert from_files({"MLFLOW_TRACKING_PASSWORD_FILE": str(password)}) == {
+    assert read_secret_files({"MLFLOW_TRACKING_PASSWORD_FILE": str(password)}) == {
         "MLFLOW_TRACKING_PASSWORD": "s3cret with spaces "
     }
-    assert from_files({"PREFECT_API_KEY_FILE": str(password), "PREFECT_API_KEY": "given"}) == {}
+    assert read_secret_files({"PREFECT_API_KEY_FILE": str(password), "PREFECT_API_KEY": "given"}) == {}
     # Not every variable of that form is ours to read.
-    assert from_files({"REFIT_SERVE_KEYS_FILE": str(password), "SSL_CERT_FILE": "/nowhere"}) == {}
+    assert read_secret_files({"REFIT_SERVE_KEYS_FILE": str(password), "SSL_CERT_FILE": "/nowhere"}) == {}
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def kept_environment() -> Iterator[None]:
 def test_settings_take_the_ledgers_address_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("postgresql+psycopg://refit:s3cret@db/refit\n")
     os.environ["REFIT_DATABASE_URL_FILE"] = str(tmp_path / "url")
-    settle(Settings())
+    apply_environment(Settings())
     assert Settings().ledger == "postgresql+psycopg://refit:s3cret@db/refit"
 
 
@@ -66,4 +66,4 @@ def test_the_images_start_becomes_the_command(password: Path) -> None:
     assert nothing.returncode == 1
     assert "no-such-command: No such file" in nothing.stderr
     assert "s3cret" not in nothing.stderr
-    assert "name a command" in start().stderr
+    assert "no command: add one" in start().stderr

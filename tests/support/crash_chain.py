@@ -12,7 +12,7 @@ import random
 import sys
 from pathlib import Path
 
-from refit_infra.settings import Settings, settle
+from refit_infra.settings import Settings, apply_environment
 from tests.support.chaos.consistency import doctored
 from tests.support.chaos.depot import PROJECT, ROWS_AT, SCORED, Scenario
 
@@ -100,7 +100,7 @@ class Chain:
 
 
 def main(place: Path, chains: int) -> int:
-    settle(Settings())
+    apply_environment(Settings())
     import tests.support.preloaded_modules
 
     assert tests.support.preloaded_modules

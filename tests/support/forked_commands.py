@@ -55,7 +55,7 @@ def starter() -> ForkServerContext:
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.support.preloaded_modules"])
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.environment(Settings(home=Path(nowhere.name))).items():
+        for name, value in settings.library_environment(Settings(home=Path(nowhere.name))).items():
             patch.setenv(name, value)
         forkserver.ensure_running()
     return context

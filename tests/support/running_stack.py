@@ -17,7 +17,7 @@ from typing import Any
 
 from refit_deployments.production.layout import DOORS
 from refit_deployments.production.object_store import DIRECTORY
-from refit_infra.secrets import from_files
+from refit_infra.secrets import read_secret_files
 from tests.support.running_up import Hosted, until_now
 from tests.support.watched_project import Depot
 
@@ -62,7 +62,7 @@ class Standing(Hosted):
         """What the file says that a shell reads, and what the files of secrets hold."""
         lines = Path(self.facts["environment"]).read_text().splitlines()
         named = dict(shlex.split(line)[1].split("=", 1) for line in lines if line.startswith("export "))
-        return {**named, **from_files(named)}
+        return {**named, **read_secret_files(named)}
 
     def refit(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return super().refit(*arguments, **{**self.settings, **environment})

@@ -19,7 +19,7 @@ from refit.results.flows import RetrainOutcome
 from refit_deployments.actions.champion import champion_facts
 from refit_deployments.output import Result
 from refit_flows.retrain import retrain
-from refit_infra.settings import page_address
+from refit_infra.settings import public_url
 from refit_tasks.catalog import find_project
 from refit_tasks.notifications.messages import tell_approved
 from refit_tasks.promotion.approve import record_approval
@@ -73,7 +73,7 @@ def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: b
         run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, tags=who))
     except ObjectNotFound as error:
         raise StateError(
-            f"the server at {page_address(server)} has no deployment {name}: `refit deploy` makes it"
+            f"the server at {public_url(server)} has no deployment {name}: `refit deploy` makes it"
         ) from error
     address = run_page(str(run.id))
     facts = {"project": project, "run_id": str(run.id), "url": address}

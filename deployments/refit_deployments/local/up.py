@@ -20,7 +20,7 @@ from refit_deployments.local.services import Service, is_online, mlflow_server, 
 from refit_deployments.local.supervisor import Stack, Stopped
 from refit_deployments.local_instance import MLFLOW, Note, require_passwords
 from refit_deployments.prefect_server.deploy import Following, sync_deployments
-from refit_infra.settings import Settings, page_address
+from refit_infra.settings import Settings, public_url
 from refit_tasks.registry.mlflow_client import open_accounts, open_mlflow
 
 log = logging.getLogger("refit_deployments.local.up")
@@ -120,9 +120,7 @@ def _run(
     for service in filter(None, (ui, *working)):
         stack.wait_for(service)
     ready(
-        Running(
-            page_address(api.removesuffix("/api")), page_address(mlflow), pool, tuple(one.name for one in deployments)
-        )
+        Running(public_url(api.removesuffix("/api")), public_url(mlflow), pool, tuple(one.name for one in deployments))
     )
     stack.watch(now_and_then=files.look)
 

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Run once, when the database is made: each service has a role and a database of its own, and can reach no other's. What
-# runs Refit is not the owner of the ledger's tables: refit appends and reads, refit_metrics reads, and neither can change
-# or remove what is there. The groups are the ones of `refit ledger roles`.
+# Runs once, when the database is created: each service gets a role and a database of its own, without access to others.
+# Refit does not own the ledger's tables: the role refit can append and read, refit_metrics can read, and neither can
+# change or delete entries. The groups are those of `refit ledger roles`.
 set -euo pipefail
 
 secrets=${SECRETS:-/run/secrets}
 
-sql() { # DATABASE [VARIABLE=VALUE ...]: runs standard input
+sql() { # DATABASE [VARIABLE=VALUE ...]: runs the SQL on standard input
   local database=$1
   shift
   psql --username=postgres --dbname="$database" --set=ON_ERROR_STOP=1 --quiet "${@/#/--set=}"
 }
 
-login() { # ROLE PASSWORD_FILE; psql reads the file, since anybody may read what is on a command line
+login() { # ROLE PASSWORD_FILE; psql reads the file, since other users can see a command line
   FILE="$secrets/$2" sql postgres role="$1" << 'SQL'
 \set password `cat "$FILE"`
 CREATE ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD :'password';

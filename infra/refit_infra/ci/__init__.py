@@ -1,5 +1,4 @@
-"""How do teams check, try out and deploy their project files? Templates for GitHub, GitLab and Jenkins.
+"""The step shared by the CI templates for GitHub, GitLab and Jenkins that check, backtest and deploy project files.
 
-Belongs here: the templates, and the one step that all three share. Does not belong here: what `refit` does itself; a
-template names its commands only.
+Does not belong here: what `refit` does itself; a template only calls its commands.
 """

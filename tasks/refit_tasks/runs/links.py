@@ -6,7 +6,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from refit.records.references import Challenger, Champion
-from refit_infra.settings import Settings, page_address
+from refit_infra.settings import Settings, public_url
 from refit_tasks.ledger.record import entry
 from refit_tasks.presentation.markdown import artifact_key, plain
 
@@ -49,7 +49,7 @@ def run_page(run_id: str) -> str:
     """
     from prefect.settings import PREFECT_UI_URL
 
-    pages = page_address(PREFECT_UI_URL.value() or "")
+    pages = public_url(PREFECT_UI_URL.value() or "")
     return f"{pages}/runs/flow-run/{quote(run_id, safe='')}" if pages else ""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from refit_infra.settings import Settings, environment
+from refit_infra.settings import Settings, library_environment
 from tests.support.first_release import unpack
 from tests.support.other_servers import free_port
 from tests.support.paths import OPERATIONS
@@ -119,7 +119,7 @@ def test_the_server_of_refit_up_lets_old_runs_go(home: Path, monkeypatch: pytest
 
     often = {"LOOP_SECONDS": "1", "RETENTION_PERIOD": "86400"}
     own = {f"PREFECT_SERVER_SERVICES_DB_VACUUM_{name}": value for name, value in often.items()}
-    for name, value in {**environment(Settings()), **own}.items():
+    for name, value in {**library_environment(Settings()), **own}.items():
         monkeypatch.setenv(name, value)
     server = prefect_server("127.0.0.1", free_port())
     server.child.start()

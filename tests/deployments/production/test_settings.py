@@ -23,7 +23,7 @@ from refit_deployments.production.environment import (
 )
 from refit_deployments.production.layout import DOORS, Places
 from refit_deployments.production.passwords import WORDS, make_secrets, read_secret
-from refit_infra.secrets import from_files
+from refit_infra.secrets import read_secret_files
 
 
 def places(home: Path, first: int = 7_000) -> Places:
@@ -67,7 +67,7 @@ def test_the_file_for_a_shell_names_files_and_holds_no_secret(home: Path) -> Non
     make_secrets(places(home))
     written = write_environment(places(home)).read_text()
     assert not any(read_secret(places(home), name) in written for name in WORDS)
-    held = from_files(settings_of(places(home)))
+    held = read_secret_files(settings_of(places(home)))
     assert held["AWS_SECRET_ACCESS_KEY"] == read_secret(places(home), "s3_secret_key")
     assert held["REFIT_DATABASE_URL"].endswith("/refit")
 

@@ -8,7 +8,7 @@ from prefect.settings import PREFECT_UI_URL, temporary_settings
 from pydantic import ValidationError
 
 from refit.records.references import Challenger
-from refit_infra.settings import Settings, page_address
+from refit_infra.settings import Settings, public_url
 from refit_tasks.ledger.record import record
 from refit_tasks.runs.links import deciding_run, linked, model_links, run_page, training_page, version_page
 
@@ -40,7 +40,7 @@ def challenger(evidence) -> Challenger:
     ],
 )
 def test_only_pages_are_shown_and_never_a_password(address: str, shown: str) -> None:
-    assert page_address(address) == shown
+    assert public_url(address) == shown
 
 
 def test_the_pages_of_mlflow_are_those_of_its_server_unless_people_see_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +54,7 @@ def test_the_pages_of_mlflow_are_those_of_its_server_unless_people_see_others(mo
 
 def test_an_address_that_is_no_page_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFIT_MLFLOW_URL", "ftp://ada:secret@ml.example.org")
-    with pytest.raises(ValidationError, match="begin with http:// or https://") as refused:
+    with pytest.raises(ValidationError, match="begins with http:// or https://") as refused:
         Settings()
     assert "secret" not in str(refused.value)
 

@@ -14,7 +14,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{/* What every pod of Refit has: nobody's root, no way to become it, and no token of the cluster. */}}
+{{/* Security of every pod of Refit: not root, no privilege escalation, no token of the cluster. */}}
 {{- define "refit.pod" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -56,7 +56,7 @@ volumeMounts: {{ include "refit.mounts" . | nindent 2 }}
   subPath: tmp
 {{- end }}
 
-{{/* By items, so that a pod sees no secret that it does not need: called with a list of keys. */}}
+{{/* Mounts the listed keys only, so that a pod sees no secret that it does not need. */}}
 {{- define "refit.volumes" -}}
 - name: secrets
   secret:
@@ -72,7 +72,7 @@ volumeMounts: {{ include "refit.mounts" . | nindent 2 }}
     sizeLimit: {{ .scratch }}
 {{- end }}
 
-{{/* The variables that name the files of some secrets. */}}
+{{/* Environment variables that name the files of the listed secrets. */}}
 {{- define "refit.secretFiles" -}}
 {{- $variables := dict "refit_database_url" "REFIT_DATABASE_URL" "mlflow_password" "MLFLOW_TRACKING_PASSWORD" "prefect_auth" "PREFECT_API_AUTH_STRING" "s3_access_key" "AWS_ACCESS_KEY_ID" "s3_secret_key" "AWS_SECRET_ACCESS_KEY" }}
 {{- range . }}
