@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -12,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from refit_deployments.production.postgres import as_its_user
+from refit_deployments.production.postgres import give_to_its_user, is_ready, run_program, server_command
 from refit_deployments.production.postgres import programs as binaries
 
 ABSENT = "no PostgreSQL is installed: `apt-get install postgresql` brings one"
@@ -22,21 +21,19 @@ class Postgres:
     """A database cluster; it can be killed and started again."""
 
     def __init__(self) -> None:
-        programs = binaries()
-        assert programs is not None, ABSENT
-        self._programs = programs
+        found = binaries()
+        assert found is not None, ABSENT
+        self._found = found
         self._root = Path(tempfile.mkdtemp(prefix="refit-postgres-"))
         self._data = self._root / "data"
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            user = pwd.getpwnam("postgres")
-            os.chown(self._root, user.pw_uid, user.pw_gid)
-        self._run("initdb", "--pgdata", str(self._data), "--username=refit", "--auth=trust", "--no-sync")
+        give_to_its_user(self._root)
+        run_program(found, "initdb", "--pgdata", str(self._data), "--username=refit", "--auth=trust", "--no-sync")
         self.start()
-        self._run("createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=refit", "ledger")
+        run_program(found, "createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=refit", "ledger")
 
     @property
     def url(self) -> str:
@@ -45,15 +42,12 @@ class Postgres:
 
     def start(self) -> None:
         """Starts the server and waits until it answers."""
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={self._root}", "-c", "fsync=off"]
-        command = as_its_user(str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self.port), *options)
+        options = {"unix_socket_directories": str(self._root), "fsync": "off"}
+        command = server_command(self._found, self._data, self.port, **options)
         with (self._root / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True)
         for _ in range(300):
-            ready = subprocess.run(
-                [self._programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
-            )
-            if ready.returncode == 0:
+            if is_ready(self._found, self.port):
                 return
             time.sleep(0.1)
         raise AssertionError((self._root / "log").read_text())
@@ -71,6 +65,3 @@ class Postgres:
             os.killpg(self._process.pid, signal.SIGINT)
             self._process.wait()
         shutil.rmtree(self._root, ignore_errors=True)
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(as_its_user(str(self._programs / program), *arguments), check=True, capture_output=True, cwd="/")

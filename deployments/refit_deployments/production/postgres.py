@@ -39,13 +39,10 @@ def postgres(places: Places) -> Service:
         raise StateError(f"there is no PostgreSQL under {INSTALLED}: install it by `apt-get install postgresql`")
     passwords = {login: read_secret(places, f"{login}_role") for login in LOGINS}
     data = make_cluster(found, places.home / "postgres", passwords)
-    options = {"listen_addresses": HOST, "port": str(places.database), "unix_socket_directories": ""}
-    given = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    command = as_its_user(str(found / "postgres"), "-D", str(data), *given)
+    command = server_command(found, data, places.database, unix_socket_directories="")
     # Asked by SIGTERM, it would wait for its last client to leave.
     child = Child("PostgreSQL", command, settings_of_postgres(), places.home / "logs" / "postgres.log", signal.SIGINT)
-    ready = [str(found / "pg_isready"), "--quiet", f"--host={HOST}", f"--port={places.database}"]
-    return Service(child, f"{HOST}:{places.database}", lambda: not subprocess.run(ready, check=False).returncode)  # noqa: S603
+    return Service(child, f"{HOST}:{places.database}", lambda: is_ready(found, places.database))
 
 
 INSTALLED = Path("/usr/lib/postgresql")
@@ -98,6 +95,72 @@ def make_cluster(found: Path, root: Path, passwords: Mapping[str, str]) -> Path:
     return root / "data"
 
 
+def server_command(found: Path, data: Path, port: int, **options: str) -> list[str]:
+    """Gives the command that runs the server of a cluster, on the loopback interface.
+
+    Args:
+        found: From `programs`.
+        data: The cluster's directory.
+        port: Where it listens.
+        **options: Settings of PostgreSQL beside these, by their names.
+
+    Returns:
+        The command.
+    """
+    settings = {"listen_addresses": HOST, "port": str(port), **options}
+    given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    return as_its_user(str(found / "postgres"), "-D", str(data), *given)
+
+
+def is_ready(found: Path, port: int) -> bool:
+    """Tells whether a server takes connections.
+
+    Args:
+        found: From `programs`.
+        port: Where it listens.
+
+    Returns:
+        Whether it does.
+    """
+    command = [str(found / "pg_isready"), "--quiet", f"--host={HOST}", f"--port={port}"]
+    return not subprocess.run(command, check=False).returncode  # noqa: S603 - PostgreSQL's own program, no shell
+
+
+def give_to_its_user(directory: Path) -> None:
+    """Gives a directory to PostgreSQL's own user where root asks.
+
+    Args:
+        directory: The directory, which is there.
+    """
+    if not os.geteuid():
+        user = pwd.getpwnam(SYSTEM_USER)
+        os.chown(directory, user.pw_uid, user.pw_gid)
+
+
+def run_program(found: Path, program: str, *arguments: str, said: str = "") -> None:
+    """Runs one of its programs, as its own user where root asks.
+
+    Args:
+        found: From `programs`.
+        program: The program's name.
+        *arguments: Its arguments.
+        said: What it reads from standard input.
+
+    Raises:
+        StateError: If the program fails.
+    """
+    command = as_its_user(str(found / program), *arguments)
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, no shell
+        command, input=said, capture_output=True, text=True, cwd="/", env=settings_of_postgres(), check=False
+    )
+    if done.returncode:
+        words = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
+        raise StateError(
+            f"PostgreSQL's files cannot be made ({words}): see that REFIT_HOME has space, and that where root starts "
+            f"it, the user {SYSTEM_USER} may pass through the directories above"
+        )
+
+
 def as_its_user(*command: str) -> list[str]:
     """Gives the command that runs one of its programs.
 
@@ -126,11 +189,10 @@ def _let_in(root: Path) -> None:
     root.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid():
         return
-    user = pwd.getpwnam(SYSTEM_USER)
-    os.chown(root, user.pw_uid, user.pw_gid)
+    give_to_its_user(root)
     for directory in (root.parent, root.parent.parent):
         if not directory.stat().st_mode & 0o001:
-            os.chown(directory, -1, user.pw_gid)
+            os.chown(directory, -1, root.stat().st_gid)
             directory.chmod(0o710)
 
 
@@ -144,11 +206,11 @@ def _make(found: Path, root: Path, passwords: Mapping[str, str]) -> None:
         "--encoding=UTF8",
         "--locale=C.UTF-8",
     ]
-    _run(as_its_user(str(found / "initdb"), "--pgdata", str(draft), f"--username={SYSTEM_USER}", *ways), "")
+    run_program(found, "initdb", "--pgdata", str(draft), f"--username={SYSTEM_USER}", *ways)
     # So no password stands on a command line, and its administrator has none: nobody signs in as that one.
     for database, lines in (("postgres", _logins(passwords)), ("refit", RIGHTS)):
         alone = ["--single", "-D", str(draft), "-c", "exit_on_error=on", database]
-        _run(as_its_user(str(found / "postgres"), *alone), "".join(f"{line}\n" for line in lines))
+        run_program(found, "postgres", *alone, said="".join(f"{line}\n" for line in lines))
     draft.rename(root / "data")
 
 
@@ -158,15 +220,3 @@ def _logins(passwords: Mapping[str, str]) -> list[str]:
     for database, owner in OWNERS.items():
         made += [f"CREATE DATABASE {database} OWNER {owner}", f"REVOKE ALL ON DATABASE {database} FROM PUBLIC"]
     return made
-
-
-def _run(command: list[str], said: str) -> None:
-    done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, no shell
-        command, input=said, capture_output=True, text=True, cwd="/", env=settings_of_postgres(), check=False
-    )
-    if done.returncode:
-        words = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
-        raise StateError(
-            f"PostgreSQL's files cannot be made ({words}): see that REFIT_HOME has space, and that where root starts "
-            f"it, the user {SYSTEM_USER} may pass through the directories above"
-        )
