@@ -15,6 +15,7 @@ from refit.modelling.predictions import Predictions
 from refit.policies.gate import GatePolicy
 from refit.project import Project
 from refit.records.verdicts import Reason, finite_or_none, format_score
+from refit.windows import format_time
 
 HOUR = timedelta(hours=1)
 NO_CHAMPION = "there is no champion to compare with"
@@ -34,8 +35,8 @@ def check_unseen_rows(standing: Eligibility) -> Reason:
     newest = max(standing.trained_until, standing.champion_until or standing.trained_until)
     passed = newest <= standing.holdout_from
     sentence = (
-        f"trained on rows until {standing.trained_until:%Y-%m-%d %H:%M}, judged on rows from "
-        f"{standing.holdout_from:%Y-%m-%d %H:%M} on{'' if passed else ', some of which were used for training'}"
+        f"trained on rows until {format_time(standing.trained_until)}, judged on rows from "
+        f"{format_time(standing.holdout_from)} on{'' if passed else ', some of which were used for training'}"
     )
     return Reason("unseen_rows", passed, (standing.holdout_from - newest) / HOUR, 0.0, sentence)
 
@@ -52,7 +53,7 @@ def check_newer_rows(standing: Eligibility) -> Reason:
     if standing.champion_until is None:
         return Reason("newer_rows", passed=True, value=None, limit=0.0, sentence=NO_CHAMPION)
     value = (standing.trained_until - standing.champion_until) / HOUR
-    known = f"{standing.trained_until:%Y-%m-%d %H:%M}", f"{standing.champion_until:%Y-%m-%d %H:%M}"
+    known = format_time(standing.trained_until), format_time(standing.champion_until)
     passed = value >= 0
     compared = "not older" if passed else "older"
     sentence = f"its newest training row ({known[0]}) is {compared} than the champion's ({known[1]})"

@@ -1,6 +1,6 @@
-"""When does retraining pay? Evidence about a champion in production, and the one decision that follows from it.
+"""Monitoring: evidence about a champion in production, and the decision to retrain, to wait or to alert.
 
-Belongs here: performance on late labels, the benefit probe, the monitoring policy, and `decide`, a pure function of
-evidence, policy and history. Does not belong here: how drift is measured (`refit.drift`), and what starts a retrain
-(`tasks`, `flows`).
+Belongs here: performance on late labels, the benefit probe, triggers and guards, and `decide`, a pure function of
+evidence, policy and history. Does not belong here: measuring drift (`refit.drift`) and starting a retrain (`tasks`,
+`flows`).
 """

@@ -1,7 +1,4 @@
-"""The decision: one pure function of evidence, policy and history. Every trigger goes through it.
-
-From the ledger's entries to a history, and to a decision made again.
-"""
+"""The decision as a pure function of evidence, policy and history, and its records in the ledger."""
 
 from __future__ import annotations
 
@@ -19,104 +16,105 @@ from refit.records.ledger import Entry, from_payload
 
 
 def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Decision:
-    """Concludes what is to be done: `retrain`, `wait` or `alert`.
+    """Decides whether to retrain, to wait or to alert.
 
-    All triggers that fire at once lead to one decision, under the name of the strongest that no guard holds back.
+    All triggers that fire together lead to one decision, named after the strongest one that no guard holds back.
 
     Args:
-        evidence: What is known.
+        evidence: The evidence at one moment.
         policy: The project's rules.
-        history: What went before.
+        history: The decisions and retrains before.
 
     Returns:
-        The decision with a finding for each trigger and each guard, whether it fired or not.
+        The decision, with a finding for each trigger and each guard.
     """
-    asked = check_triggers(evidence, policy, history)
-    fired = [one for one in asked if one.finding.fired]
-    wanted = [] if _takes_back(fired, policy) else [one for one in fired if one.then == "retrain"]
-    chosen, held = _freest(wanted, evidence, policy, history)
-    findings = (*(one.finding for one in asked), *held)
-    if chosen and not any(guard.fired for guard in held):
+    results = check_triggers(evidence, policy, history)
+    fired = [one for one in results if one.finding.fired]
+    retrains = [] if _will_roll_back(fired, policy) else [one for one in fired if one.then == "retrain"]
+    chosen, guards = _first_allowed(retrains, evidence, policy, history)
+    findings = (*(one.finding for one in results), *guards)
+    if chosen and not any(guard.fired for guard in guards):
         return Decision("retrain", chosen.trigger, findings)
-    alarmed = next((one for one in fired if one.then == "alert"), None)
-    leading = alarmed or chosen
-    return Decision("alert" if alarmed else "wait", leading.trigger if leading else None, findings)
-
-
-def _takes_back(fired: list[TriggerResult], policy: MonitoringPolicy) -> bool:
-    """A champion that is about to be rolled back is not retrained: the one that serves afterwards may be good."""
-    return policy.watch is not None and policy.watch.rollback and any(one.trigger == "watch" for one in fired)
-
-
-def _freest(
-    wanted: list[TriggerResult], evidence: Evidence, policy: MonitoringPolicy, history: History
-) -> tuple[TriggerResult | None, list[Finding]]:
-    """Picks the first trigger that no guard holds back, else the first, with what the guards say of it."""
-    tried = [(one, check_guards(one.trigger, evidence, policy, history)) for one in wanted]
-    free = (pair for pair in tried if not any(guard.fired for guard in pair[1]))
-    nothing = (None, check_guards(None, evidence, policy, history))
-    return next(free, tried[0] if tried else nothing)
+    alert = next((one for one in fired if one.then == "alert"), None)
+    leading = alert or chosen
+    return Decision("alert" if alert else "wait", leading.trigger if leading else None, findings)
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """What an entry of the kind `decision` records."""
+    """The content of a ledger entry of the kind `decision`."""
 
     evidence: Evidence
     policy: MonitoringPolicy
     history: History
-    """What the decision rested on beside the evidence."""
+    """The history that the decision rested on."""
     decision: Decision
     turn: str | None = None
-    """The turn it was decided in, where one was taken first."""
+    """The identifier of the retrain slot it was decided in; `None` if it was decided outside of one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainRecord:
-    """What an entry of the kind `retrain` records: how a retrain that was decided on has ended."""
+    """The content of a ledger entry of the kind `retrain`: how a retrain ended."""
 
     decision: int
-    """The decision's ledger entry."""
+    """The ledger entry of its decision."""
     ending: Ending
     minutes: float
+    """How long it took."""
     version: int | None = None
-    """The challenger's."""
+    """The challenger's version; `None` if none was registered."""
     verdict: int | None = None
-    """The ledger entry of its verdict."""
+    """The ledger entry of its verdict; `None` without a verdict."""
     error: str | None = None
-    """Why it failed or found nothing to train on, in one sentence."""
+    """Why it failed or was refused, in one sentence; `None` otherwise."""
 
 
 def build_history(entries: Iterable[Entry], now: datetime | None = None) -> History:
-    """Makes the history for the next decision.
+    """Builds the history for the next decision.
 
     Args:
-        entries: One project's decisions and retrains, oldest first. It is enough to begin with the newest decision.
+        entries: One project's decisions and retrains, oldest first, from the newest decision on at least.
         now: The clock, UTC.
 
     Returns:
-        The history, from the newest decision's own and what came after it.
+        The history recorded with the newest decision, advanced by that decision and the retrains after it.
     """
     history = History()
     for entry in entries:
-        history = _moved_on(history, entry)
+        history = _advance(history, entry)
     return replace(history, now=now)
 
 
 def replay_decision(entry: Entry) -> Decision:
-    """Decides again from what an entry holds.
+    """Decides again from a recorded decision's evidence, policy and history.
 
     Args:
-        entry: Of the kind `decision`.
+        entry: A ledger entry of the kind `decision`.
 
     Returns:
-        The decision, equal to the recorded one.
+        The decision. It equals the recorded one; sentences are not compared, since a release may word them differently.
     """
     decided = from_payload(DecisionRecord, entry.payload)
     return decide(decided.evidence, decided.policy, decided.history)
 
 
-def _moved_on(history: History, entry: Entry) -> History:
+def _will_roll_back(fired: list[TriggerResult], policy: MonitoringPolicy) -> bool:
+    """Tells whether the champion will be rolled back: then it is not retrained, since its predecessor may be good."""
+    return policy.watch is not None and policy.watch.rollback and any(one.trigger == "watch" for one in fired)
+
+
+def _first_allowed(
+    retrains: list[TriggerResult], evidence: Evidence, policy: MonitoringPolicy, history: History
+) -> tuple[TriggerResult | None, list[Finding]]:
+    """Returns the first trigger that no guard holds back, else the first, with the guards' findings."""
+    tried = [(one, check_guards(one.trigger, evidence, policy, history)) for one in retrains]
+    free = (pair for pair in tried if not any(guard.fired for guard in pair[1]))
+    nothing = (None, check_guards(None, evidence, policy, history))
+    return next(free, tried[0] if tried else nothing)
+
+
+def _advance(history: History, entry: Entry) -> History:
     if entry.kind == "decision":
         one = from_payload(DecisionRecord, entry.payload)
         return one.history.after(one.evidence, one.decision, one.policy, entry.id, one.turn)

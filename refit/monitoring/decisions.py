@@ -1,45 +1,44 @@
-"""What the monitor concluded, with every reason: a non-event is a decision too.
-
-What is remembered of former decisions: retrains that were tried, minutes spent, gains that added up.
-"""
+"""Values of a decision and of its history: findings, attempted retrains, probe costs and accrued gain."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 Action = Literal["retrain", "wait", "alert"]
 Trigger = Literal["first", "drift", "performance", "probe", "schedule", "new_rows", "manual", "event", "watch"]
+Ending = Literal["promoted", "pending", "rejected", "failed", "refused"]
+"""How a retrain ended: `pending` if its challenger waits for approval, `refused` if there was nothing to train on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One trigger or one guard, and what it said. All of them are always there."""
+    """The result of one trigger or guard. A decision holds one finding for each of them, fired or not."""
 
     check: str
-    """A trigger's name, or a guard's: `cooldown`, `budget`, `under_way`, `rejected_before`."""
+    """The name of a trigger, or of a guard: `cooldown`, `budget`, `under_way`, `rejected_before`."""
     fired: bool
-    """Whether a trigger asks for its action, or a guard holds a retrain back."""
+    """Whether the trigger asks for its action, or the guard holds a retrain back."""
     value: float | None
-    """What was measured; `None` where there was nothing to measure."""
+    """The measured value; `None` if nothing was measured."""
     limit: float | None
-    """What the value was held against; `None` where the rule has no number."""
-    sentence: str
-    """The same for people."""
+    """The limit the value is compared with; `None` if the rule has none."""
+    sentence: str = field(compare=False)
+    """The same for people. It is not compared, since releases may word it differently."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows from the evidence."""
+    """The action that follows from the evidence, with the finding of every trigger and guard."""
 
     action: Action
     trigger: Trigger | None
-    """What the action answers; `None` where nothing fired. A retrain that a guard holds back keeps its trigger."""
+    """The trigger that led to the action; `None` if none fired. It is kept when a guard holds the retrain back."""
     findings: tuple[Finding, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the keys of `refit monitor --json`."""
+        """Returns the keys of `refit monitor --json`."""
         return {
             "action": self.action,
             "trigger": self.trigger,
@@ -60,44 +59,40 @@ class Decision:
         return f"{self.action}: " + "; ".join(self.reasons or ["nothing fired"])
 
 
-Ending = Literal["promoted", "pending", "rejected", "failed", "refused"]
-"""How a retrain ended; `pending` is one whose challenger waits for a person, `refused` one that found nothing to train
-on, so that nothing was fitted."""
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A retrain that was decided on."""
+    """A retrain that was decided on, finished or not."""
 
     decision: int
-    """The decision's ledger entry; 0 in a backtest."""
+    """The ledger entry of its decision; 0 in a backtest."""
     decided_at: datetime
-    """The instant the evidence looked from, UTC."""
+    """The `as_of` of the evidence, UTC."""
     started: datetime
-    """When it was decided by the clock, UTC; the same in a backtest."""
+    """When it was decided by the clock, UTC; in a backtest the same as `decided_at`."""
     trigger: Trigger
     generation: int
-    """The champion's at that time."""
+    """The champion's generation at that time."""
     window_end: datetime
     """The end of the current window at that time."""
     mature_until: datetime | None
-    """How far labels were known at that time."""
+    """The end of the mature rows at that time, UTC; `None` without any."""
     ending: Ending | None = None
-    """`None` while it has not ended, or nobody was left to say so."""
+    """How it ended; `None` while it is running, or if its process was killed."""
     minutes: float = 0.0
-    """How long it took."""
+    """How long it took; 0 while it has not ended."""
     turn: str | None = None
-    """The turn it was decided in, where a turn was taken first: names a dead one."""
+    """The identifier of the retrain slot it was decided in, which identifies a killed retrain; `None` outside of
+    one."""
 
     @property
     def counted(self) -> bool:
-        """Whether it takes from the budget: the first champion does not, nor what found nothing to train on."""
+        """Whether it uses budget: the retrain for the first champion and refused ones do not."""
         return self.trigger != "first" and self.ending != "refused"
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeCost:
-    """Minutes of probing within about one monitoring window."""
+    """The minutes of benefit probes within about one monitoring window."""
 
     since: datetime
     until: datetime
@@ -106,22 +101,24 @@ class ProbeCost:
 
 @dataclass(frozen=True, slots=True)
 class AccruedGain:
-    """What retraining would have gained since the last promotion: a running sum that never falls below zero."""
+    """The gain missed since the last promotion by not retraining: a running sum that never falls below zero."""
 
     loss: float = 0.0
-    """In units of the loss, times windows."""
+    """In units of the loss, multiplied by windows."""
     errors: float = 0.0
-    """In units of the loss, times rows."""
+    """In units of the loss, multiplied by rows."""
     until: datetime | None = None
-    """The end of the newest judged window that is in it."""
+    """The end of the newest judged window in the sum; `None` before the first probe."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormerDecision:
-    """The decision before."""
+    """The decision before the current one."""
 
     id: int
+    """Its ledger entry."""
     as_of: datetime
     length: timedelta
+    """The length of a monitoring window at that time."""
     action: Action
     trigger: Trigger | None

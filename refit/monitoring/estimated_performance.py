@@ -1,8 +1,8 @@
-"""Scores without labels, from a classifier's own confidence. They do not see a changed concept: never a realised score.
+"""Confidence-based performance estimation (CBPE): the expected score of a classifier on rows without labels.
 
-Confidence-based performance estimation, CBPE (Bialek et al. 2024, Estimating Model Performance Under Covariate Shift
-Without Labels; NannyML): if the probabilities are calibrated, a row of which the model says 0.8 is positive in eight
-of ten cases. So every row counts once per class, weighted by the probability of that class.
+If probabilities are calibrated, a row with probability 0.8 is positive in eight of ten cases, so every row counts once
+for each class, weighted by its probability (Bialek et al. 2024, Estimating Model Performance Under Covariate Shift
+Without Labels; NannyML). An estimate does not see concept drift, and never replaces a realised score.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from refit.modelling.predictions import BINARY, Array, Predictions
 from refit.monitoring.evidence import Estimate
 
 MAX_ROWS = 50_000
-"""The most rows that an estimate rests on; more hardly change its third digit."""
+"""The most rows of an estimate; more hardly change its third digit."""
 MIN_LABELS = 200
-"""With fewer labels per calibration, the model's own probabilities are taken as they are."""
+"""With fewer labels, probabilities are not calibrated."""
 
 
 def estimate_score(metric: str, predictions: Predictions, probabilities: npt.NDArray[np.float64]) -> Estimate | None:
-    """Gives the score to expect if the probabilities are right.
+    """Estimates the score that the probabilities imply.
 
     Args:
         metric: The scorer's name.
-        predictions: What a classifier says of the rows.
-        probabilities: The chance of each class, one row per prediction, as `calibrate_probabilities` gives them.
+        predictions: A classifier's predictions of the rows.
+        probabilities: From `calibrate_probabilities`: one row per prediction, one column per class.
 
     Returns:
-        The expected score; `None` where there is no row, or the metric cannot be weighted or is not defined.
+        The expected score; `None` without rows, or if the metric does not accept weights or is not defined.
     """
-    rows = _spread(len(predictions))
+    rows = _sample_positions(len(predictions))
     if not len(rows):
         return None
     truth = np.repeat(np.asarray(predictions.labels), len(rows))
@@ -47,18 +47,18 @@ def estimate_score(metric: str, predictions: Predictions, probabilities: npt.NDA
             places = np.tile(rows, len(predictions.labels))
             expected = get_scorer(metric)(predictions, places, predictions.encode_labels(truth), sample_weight=weights)
         except (TypeError, ValueError, AttributeError):
-            return None  # an estimate is an extra: a metric that takes no weights, or no probabilities, has none
+            return None  # a metric that does not accept weights or probabilities has no estimate
     return Estimate(metric, float(expected), len(predictions)) if math.isfinite(expected) else None
 
 
 def predict_probabilities(predictions: Predictions) -> npt.NDArray[np.float64] | None:
-    """Gives what the model itself says.
+    """Predicts the probability of each class.
 
     Args:
-        predictions: What a model says of some rows.
+        predictions: A model's predictions of some rows.
 
     Returns:
-        The chance of each class; `None` where the model gives none, as in a regression.
+        One row per prediction, one column per class; `None` if the model gives no probabilities.
 
     Raises:
         ModelError: If the model cannot predict these rows.
@@ -74,16 +74,16 @@ def calibrate_probabilities(
     truth: pd.Series,
     labels: list[object],
 ) -> npt.NDArray[np.float64]:
-    """Corrects probabilities by what came true where the labels are there (isotonic regression, each class by itself).
+    """Calibrates probabilities on labelled rows, by an isotonic regression for each class.
 
     Args:
-        probabilities: Of the rows to correct, one column per class.
-        known: The same model's probabilities for rows with labels, none of which it was trained on.
-        truth: Their labels.
+        probabilities: The probabilities to calibrate, one column per class.
+        known: The same model's probabilities of labelled rows that it was not trained on.
+        truth: The labels of those rows.
         labels: The classes, in the order of the columns.
 
     Returns:
-        Corrected probabilities that sum to one; the given ones where there are too few labels, or of one class only.
+        Calibrated probabilities that sum to one; the given ones if there are too few labels or a class is missing.
     """
     present = set(pd.unique(truth)) & set(labels)
     if len(truth) < MIN_LABELS or len(present) < len(labels):
@@ -99,6 +99,6 @@ def _isotonic(known: Array, hit: pd.Series, wanted: Array) -> Array:
     return np.asarray(fitted.predict(wanted))
 
 
-def _spread(rows: int) -> npt.NDArray[np.intp]:
-    """Gives evenly spread positions."""
+def _sample_positions(rows: int) -> npt.NDArray[np.intp]:
+    """Returns evenly spaced positions of at most 50,000 rows."""
     return np.unique(np.linspace(0, rows - 1, min(rows, MAX_ROWS)).astype(np.intp)) if rows else np.empty(0, np.intp)

@@ -1,4 +1,4 @@
-"""All that a decision about one champion rests on, at one moment."""
+"""Evidence for a decision about a champion at one moment: drift, performance, benefit probe, requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from refit.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A score without labels, from the model's own confidence; never a realised one."""
+    """A score estimated without labels, from the model's own confidence."""
 
     metric: str
     value: float
@@ -29,72 +29,72 @@ class Performance:
     window: Window
     """The newest mature window."""
     rows: int
-    """Rows of that window, with a label or without."""
+    """All rows of that window, with or without a label."""
     rows_mature: int
-    """Those of them whose labels are there."""
+    """How many of them have a label."""
     reference: float | None
-    """The baseline: the best holdout score any champion of the project was promoted with; it is never reset by a worse
-    one. `None` where there is none on the same metric."""
+    """The baseline: the best holdout score that any champion of the project was promoted with; a worse one never resets
+    it. `None` without a score in the same metric."""
     current: float | None
-    """The score, corrected where labels are missing; `None` where it is withheld."""
+    """The score, corrected for missing labels; `None` if it is withheld."""
     interval: tuple[float, float] | None
-    """95 % interval of `current` over blocks of time."""
+    """The 95 % interval of `current` over blocks of time; `None` with too few blocks."""
     change: float | None
-    """Current minus reference."""
+    """`current` minus `reference`; `None` without either."""
     p_value: float | None
-    """The chance of so low a score without a drop, one-sided."""
+    """The one-sided p-value of the drop; `None` if it was not tested."""
     dropped: bool
-    """Whether the drop is significant and large enough."""
+    """Whether the drop is significant and at least as large as the policy asks."""
     withheld: str | None
-    """Why no score is given; `None` where one is."""
+    """Why there is no score, in a sentence; `None` with a score."""
     estimate: Estimate | None
-    """For the current window, where the model gives probabilities."""
+    """The estimate for the current window; `None` if the model gives no probabilities."""
 
     @property
     def coverage(self) -> float:
-        """The share of the window's rows whose labels are there; 0 for an empty window."""
+        """The share of the window's rows that have a label, 0 to 1; 0 for an empty window."""
         return self.rows_mature / self.rows if self.rows else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a small fresh model gains over the champion's equally small twin on the newest mature rows."""
+    """The gain of a small fresh model over the champion's equally small twin on the newest mature rows."""
 
     metric: str
     window: Window
-    """The rows both were judged on."""
+    """The event times of the judged rows."""
     rows: int
-    """How many those are."""
+    """How many rows were judged."""
     fitted: tuple[int, int]
-    """How many rows the twin was fitted on, and the most that a fresh model was."""
+    """The rows that the twin was fitted on, and the most that a fresh model was fitted on."""
     loss: float
     """The twin's loss, in the metric's unit."""
     gain: float
-    """The twin's loss minus the fresh model's; positive favours a retrain."""
+    """The twin's loss minus the fresh model's, in the metric's unit; positive favours a retrain."""
     error: float
-    """Standard error of `gain` over batch means."""
+    """The standard error of `gain` over batch means."""
     blocks: int
-    """How many batches those are."""
+    """How many batches there were."""
     seconds: float
-    """What the probe took; it counts in the budget."""
+    """How long the probe took; it uses budget."""
 
     @property
     def share(self) -> float:
-        """The gain as a share of the loss; 0 where there is no loss."""
+        """The gain as a share of the loss, at most 1; 0 without a loss."""
         return self.gain / self.loss if self.loss > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class FormerComparison:
-    """What the champion and the former one scored on mature rows that neither has seen."""
+    """The scores of the champion and the former one on mature rows that neither was trained on."""
 
     metric: str
     look: int
-    """Which look it is, from 1; one for each monitoring window that has matured since the champion was trained."""
+    """The number of this look, from 1: one for each monitoring window that has matured since the training."""
     window: Window
     """The event times of the rows."""
     rows: int
-    """How many of them are labelled."""
+    """How many of the rows have a label."""
     former_version: int
     champion: Evaluation
     former: Evaluation
@@ -102,38 +102,38 @@ class FormerComparison:
 
 @dataclass(frozen=True, slots=True)
 class RetrainRequest:
-    """Somebody or something outside asks for a retrain."""
+    """A request for a retrain from outside the monitor, by a person or an event."""
 
     by: Literal["manual", "event"]
     reason: str
     force: bool = False
-    """Whether budget and cooldown are to be passed over; only a person may."""
+    """Whether to override the budget as well; only a person may."""
     who: str = ""
-    """The person, where one is known."""
+    """The person who made it; empty if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known about a champion at one moment. A part is `None` where it was switched off or could not be had."""
+    """The evidence about a champion at one moment. A part is `None` if it is switched off or could not be measured."""
 
     project: str
     as_of: datetime
-    """The instant looked from, UTC."""
+    """The moment, UTC."""
     generation: int
-    """The champion's; 0 while there is none."""
+    """The champion's generation; 0 without a champion."""
     window: Window
     """The current window."""
     length: timedelta
-    """How long one monitoring window is: the unit of cooldown, budget and persistence."""
+    """The length of a monitoring window: the unit of cooldown, budget and persistence."""
     rows: int
     """Rows of the current window."""
     table_version: int
     trained_until: datetime | None
-    """Just after the newest row that the champion has seen; `None` without a champion."""
+    """Just after the newest row that the champion was trained on, UTC; `None` without a champion."""
     new_rows: int
-    """Rows that are newer than that."""
+    """The number of newer rows."""
     mature_until: datetime | None
-    """Just after the newest row whose label delay has passed; `None` without such rows."""
+    """Just after the newest mature row, UTC; `None` without mature rows."""
     drift: Drift | None = None
     performance: Performance | None = None
     probe: Probe | None = None
@@ -141,6 +141,6 @@ class Evidence:
     under_way: bool = False
     """Whether a retrain of the project is running on this machine."""
     withheld: tuple[str, ...] = ()
-    """Why a part could not be had, one sentence each."""
+    """Why a part could not be measured, one sentence each."""
     watched: FormerComparison | None = None
-    """`None` where the champion was not promoted over another one, or too little has matured since."""
+    """The comparison with the former champion; `None` without a former champion, or before a window has matured."""

@@ -1,9 +1,7 @@
-"""What went before a decision, in the few numbers that the next one needs: made entry by entry, and small for ever.
+"""History of a project's decisions: as much of the past as the rules of the next decision need, of bounded size.
 
-Each decision is recorded with the history it rested on. So the next history is the newest decision's, moved on by what
-came after it, and nobody reads years of entries; and one entry alone is enough to decide again.
-
-What of the past is kept for the next decision: as much as its rules can ask for, however often the monitor runs.
+Each decision is recorded with the history it rested on. So the next history follows from the newest decision's and the
+entries after it, without reading older ones, and one entry is enough to decide again.
 """
 
 from __future__ import annotations
@@ -16,39 +14,49 @@ from refit.monitoring.evidence import Evidence
 from refit.policies.monitoring import MonitoringPolicy
 from refit.records.drift_findings import Drift
 
+PERIOD_WINDOWS = 28
+"""The default period of a budget, in monitoring windows."""
+REMEMBERED = 16
+"""The number of attempts that are kept at any age."""
+PER_WINDOW = 8
+"""The most drift findings that are kept for each length of a window."""
+
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a decision must know of those before it."""
+    """The part of the past that a decision needs."""
 
     attempts: tuple[Attempt, ...] = ()
-    """The newest ones, and all of the budget's period; oldest first."""
+    """The newest attempts, and all within the budget's period; oldest first."""
     windows: tuple[Drift, ...] = ()
-    """Former findings about this generation's champion, with the columns that drifted alone; oldest first."""
+    """Former drift findings for this generation, reduced to the drifted columns; oldest first."""
     spent: tuple[ProbeCost, ...] = ()
-    """Probing within the budget's period."""
+    """Costs of benefit probes within the budget's period; oldest first."""
     gained: AccruedGain = field(default_factory=AccruedGain)
+    """The gain missed since the last promotion."""
     generation: int = 0
-    """The generation that `windows` and `gained` are about."""
+    """The champion's generation that `windows` and `gained` belong to."""
     former: FormerDecision | None = None
+    """The decision before; `None` before the first."""
     now: datetime | None = None
-    """The clock, UTC, for what is under way; in a backtest there is none, and `as_of` stands for it."""
+    """The clock, UTC; `None` in a backtest, where `as_of` takes its place."""
     serving: int | None = None
-    """The generation that serves as a decision is recorded; `None` where none can come in between, as in a backtest."""
+    """The generation that serves when the decision is recorded; `None` in a backtest, where no other can come
+    between."""
 
     def clock(self, evidence: Evidence) -> datetime:
-        """Tells what time it is when the evidence is judged.
+        """Returns the time at which the evidence is judged.
 
         Args:
             evidence: The evidence.
 
         Returns:
-            The clock's time, or `as_of` where there is no clock.
+            The clock's time, or `as_of` without a clock.
         """
         return self.now or evidence.as_of
 
     def apart(self, evidence: Evidence) -> tuple[Drift, ...]:
-        """Picks former windows that overlap neither the current one nor each other.
+        """Selects former windows that overlap neither the current one nor each other.
 
         Args:
             evidence: For the current window and the champion's generation.
@@ -66,13 +74,13 @@ class History:
         return tuple(reversed(picked))
 
     def gaining(self, evidence: Evidence) -> AccruedGain:
-        """Adds the probe's gain, unless its judged rows overlap those that are in the sum already.
+        """Adds the probe's gain to the accrued gain, unless its judged rows overlap those of an earlier probe.
 
         Args:
-            evidence: For the probe, and the rows of a window.
+            evidence: For the probe, and the number of rows in a window.
 
         Returns:
-            The sums with it.
+            The accrued gain.
         """
         before = self.gained if evidence.generation == self.generation else AccruedGain()
         probe = evidence.probe
@@ -87,14 +95,14 @@ class History:
     def after(
         self, evidence: Evidence, decision: Decision, policy: MonitoringPolicy, number: int = 0, turn: str | None = None
     ) -> History:
-        """Moves on past a decision.
+        """Advances the history by a decision.
 
         Args:
-            evidence: What was known.
-            decision: What followed.
-            policy: The rules at that time, for what need not be remembered any more.
+            evidence: The evidence of the decision.
+            decision: The decision.
+            policy: The rules at that time, which decide what is kept.
             number: The decision's ledger entry.
-            turn: The turn it was decided in, if one was taken.
+            turn: The identifier of the retrain slot it was decided in; `None` outside of one.
 
         Returns:
             The history for the next decision.
@@ -111,15 +119,15 @@ class History:
         )
 
     def finished(self, ending: Ending, minutes: float, decision: int | None = None) -> History:
-        """Moves on past the end of a retrain.
+        """Advances the history by the end of a retrain.
 
         Args:
             ending: How it ended.
             minutes: How long it took.
-            decision: The ledger entry of its decision; the newest attempt by default.
+            decision: The ledger entry of its decision; by default the newest attempt's.
 
         Returns:
-            The history with it; the same one where it holds no such attempt any more.
+            The history with the ending; the same history if it no longer holds that attempt.
         """
         places = [at for at, one in enumerate(self.attempts) if decision is None or one.decision == decision]
         if not places:
@@ -140,20 +148,12 @@ class History:
         )
 
 
-PERIOD_WINDOWS = 28
-"""How many monitoring windows a budget lasts unless the policy says otherwise."""
-REMEMBERED = 16
-"""How many attempts are kept however old they are."""
-PER_WINDOW = 8
-"""How many drift findings are kept per window's length, where the monitor runs more often than that."""
-
-
 def budget_period(policy: MonitoringPolicy, length: timedelta) -> timedelta:
-    """Tells how long a budget lasts.
+    """Returns the period of the budget.
 
     Args:
         policy: The project's rules.
-        length: How long a monitoring window is.
+        length: The length of a monitoring window.
 
     Returns:
         The policy's period, or 28 windows.
@@ -166,11 +166,11 @@ def keep_attempts(attempts: tuple[Attempt, ...], evidence: Evidence, policy: Mon
 
     Args:
         attempts: Oldest first.
-        evidence: For the instant looked from.
+        evidence: For its `as_of`.
         policy: For the period.
 
     Returns:
-        Those kept, oldest first.
+        The attempts that are kept, oldest first.
     """
     begin = evidence.as_of - budget_period(policy, evidence.length)
     older = len(attempts) - REMEMBERED
@@ -178,15 +178,15 @@ def keep_attempts(attempts: tuple[Attempt, ...], evidence: Evidence, policy: Mon
 
 
 def keep_windows(windows: tuple[Drift, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[Drift, ...]:
-    """Adds the current finding, and keeps those that persistence can ask for.
+    """Adds the current drift finding, and keeps those that the persistence rule can need.
 
     Args:
-        windows: Former findings about the same champion, oldest first.
+        windows: Former findings for the same champion, oldest first.
         evidence: For the current finding.
         policy: For the number of windows that persistence looks at.
 
     Returns:
-        Findings reduced to the columns that drifted, oldest first; a few per window's length.
+        Findings reduced to the drifted columns, oldest first, at most eight for each length of a window.
     """
     found = evidence.drift
     if found is None or policy.drift is None:
@@ -195,20 +195,20 @@ def keep_windows(windows: tuple[Drift, ...], evidence: Evidence, policy: Monitor
     kept = tuple(one for one in windows if begin < one.window.end < found.window.end)
     step = evidence.length / PER_WINDOW
     if len(kept) > 1 and kept[-1].window.end - kept[-2].window.end < step:
-        kept = kept[:-1]  # the newest of those that lie close together stands for them
+        kept = kept[:-1]  # of findings that lie close together only the newest is kept
     return (*kept, _reduced(found))
 
 
 def keep_probes(spent: tuple[ProbeCost, ...], evidence: Evidence, policy: MonitoringPolicy) -> tuple[ProbeCost, ...]:
-    """Adds the minutes of the current probe, and keeps those of the budget's period.
+    """Adds the minutes of the current benefit probe, and keeps those within the budget's period.
 
     Args:
-        spent: Former ones, oldest first.
+        spent: The costs of former probes, oldest first.
         evidence: For the current probe.
         policy: For the period.
 
     Returns:
-        One sum per window's length, oldest first.
+        One sum for each length of a window, oldest first.
     """
     begin = evidence.as_of - budget_period(policy, evidence.length)
     kept = tuple(one for one in spent if one.until > begin)

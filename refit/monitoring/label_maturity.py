@@ -1,6 +1,6 @@
-"""Which rows have their labels by now: never the ones whose label merely came early, since that tells its value.
+"""Mature rows, the newest mature window, and the current window.
 
-Which span of event time is the current window.
+A row is mature when its label delay has passed, not when its label is there: early labels may depend on their value.
 """
 
 from __future__ import annotations
@@ -17,38 +17,41 @@ from refit.policies.monitoring import PerformancePolicy
 from refit.windows import Window
 
 COMPLETE = 0.99
-"""The coverage from which missing labels cannot move a share of right answers by more than one point."""
+"""The coverage above which missing labels change an accuracy by at most one percentage point."""
 STEPS = 4
-"""Windows are looked for in steps of this part of their length."""
+"""Windows are searched in steps of their length divided by this."""
 NEAR, FAR = 1, 4
-"""How many window lengths to go back at most: for a complete window, and for one that is covered enough."""
+"""The most window lengths to go back: for a complete window, and for one with enough labels."""
+WEEK, DAY, HOUR = timedelta(days=7), timedelta(days=1), timedelta(hours=1)
+SHARE = 10
+"""The default window is the champion's training window divided by this."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatureWindow:
-    """A window of event time whose label delay has passed."""
+    """A window of mature rows, with its number of labels."""
 
     window: Window
     rows: int
-    """Rows in it, with a label or without."""
+    """All rows in it, with or without a label."""
     labelled: int
-    """Those of them whose labels are there."""
+    """How many of them have a label."""
 
     @property
     def coverage(self) -> float:
-        """The share of rows whose labels are there; 0 for an empty window."""
+        """The share of the rows that have a label, 0 to 1; 0 for an empty window."""
         return self.labelled / self.rows if self.rows else 0.0
 
 
 def mature_until(as_of: datetime, label_delay: timedelta) -> datetime:
-    """Tells up to when rows are mature: those whose event time plus the label delay has come.
+    """Returns the end of the mature rows: those whose event time plus the label delay has passed.
 
     Args:
-        as_of: The instant looked from, UTC.
-        label_delay: The project's.
+        as_of: The moment, UTC.
+        label_delay: The project's label delay.
 
     Returns:
-        The first instant whose rows are not mature yet.
+        The first event time that is not mature yet, UTC.
     """
     return as_of - label_delay + TICK
 
@@ -56,20 +59,20 @@ def mature_until(as_of: datetime, label_delay: timedelta) -> datetime:
 def find_mature_window(
     times: Times, labelled: npt.NDArray[np.bool_], length: timedelta, policy: PerformancePolicy
 ) -> MatureWindow | None:
-    """Picks the newest mature window whose labels are there.
+    """Finds the newest mature window with enough labels.
 
-    The newest one is taken if it is complete. Labels that are later than the project says come in the order of their
-    values as likely as not; so a complete window is preferred to the newest one if it lies at most one window length
-    further back. Where there is none, the newest window that is covered enough is taken, at most four lengths back.
+    A complete window is preferred if it lies at most one window length further back than the newest one, since labels
+    later than the project's label delay may arrive in an order that depends on their values. Without a complete window,
+    the newest one with enough labels is taken, at most four lengths back.
 
     Args:
         times: Event times of mature rows, sorted.
-        labelled: Which of them have a label.
-        length: Of one monitoring window.
-        policy: For the coverage that is enough, and the fewest labelled rows.
+        labelled: Whether each of them has a label.
+        length: The length of a monitoring window.
+        policy: For the lowest coverage and the fewest labelled rows.
 
     Returns:
-        The window; the newest one where none is covered enough, to say so; `None` without any row.
+        The window; the newest one if none has enough labels; `None` without rows.
 
     Example:
         >>> hours = np.arange(48) * 3_600_000_000
@@ -87,34 +90,17 @@ def find_mature_window(
     return windows[0]
 
 
-def _windows(times: Times, labelled: npt.NDArray[np.bool_], length: timedelta) -> Iterator[MatureWindow]:
-    """Gives windows of that length, the newest first; the earliest are cut off where the rows begin."""
-    known = np.concatenate([[0], np.cumsum(labelled)])
-    first, last = from_microseconds(times[0]), from_microseconds(times[-1]) + TICK
-    for step in range(FAR * STEPS + 1):
-        end = last - step * length / STEPS
-        if end <= first:
-            return
-        start = max(first, end - length)
-        low, high = np.searchsorted(times, [to_microseconds(start), to_microseconds(end)])
-        yield MatureWindow(Window(start, end), int(high - low), int(known[high] - known[low]))
-
-
-WEEK, DAY, HOUR = timedelta(days=7), timedelta(days=1), timedelta(hours=1)
-SHARE = 10
-"""A window is one part in so many of the span that the champion was trained on."""
-
-
 def window_length(given: timedelta | None, trained_on: Window | None) -> timedelta:
-    """Tells how long one monitoring window is.
+    """Returns the length of a monitoring window.
 
     Args:
-        given: The policy's own length, if it names one.
-        trained_on: The window the champion was trained on; `None` while there is none.
+        given: The policy's length; `None` for the default.
+        trained_on: The window that the champion was trained on; `None` without a champion.
 
     Returns:
-        The policy's length, or about a tenth of the training window: whole weeks where that is a week at least, so that
-        every window holds the same weekdays, else whole days, else whole hours, one at least. A day without a champion.
+        The policy's length, or about a tenth of the training window: in whole weeks if that is at least a week, so that
+        every window has the same weekdays, else in whole days, else in whole hours, at least one. A day without a
+        champion.
 
     Example:
         >>> from datetime import UTC
@@ -132,17 +118,30 @@ def window_length(given: timedelta | None, trained_on: Window | None) -> timedel
 
 
 def current_window(newest: datetime, as_of: datetime, length: timedelta, trained_until: datetime | None) -> Window:
-    """Finds the window to judge: the newest one of rows that the champion has not seen.
+    """Returns the current window: the newest rows that the champion was not trained on.
 
     Args:
-        newest: Just after the newest row there is, UTC; so the window does not move while nothing comes in.
-        as_of: The instant looked from, UTC.
-        length: How long a window is.
-        trained_until: Just after the newest row the champion has seen; `None` without a champion.
+        newest: Just after the newest row, UTC; the window does not move while no rows arrive.
+        as_of: The moment, UTC.
+        length: The length of a window.
+        trained_until: Just after the champion's newest training row, UTC; `None` without a champion.
 
     Returns:
-        The window; shorter after a retrain, and empty where no row is newer than the champion's.
+        The window; shorter soon after a retrain, and empty if no row is newer than the champion's.
     """
     end = min(newest, as_of)
     start = end - length if trained_until is None else max(end - length, min(trained_until, end))
     return Window(start, end)
+
+
+def _windows(times: Times, labelled: npt.NDArray[np.bool_], length: timedelta) -> Iterator[MatureWindow]:
+    """Yields windows of that length, the newest first; the earliest begin with the rows."""
+    known = np.concatenate([[0], np.cumsum(labelled)])
+    first, last = from_microseconds(times[0]), from_microseconds(times[-1]) + TICK
+    for step in range(FAR * STEPS + 1):
+        end = last - step * length / STEPS
+        if end <= first:
+            return
+        start = max(first, end - length)
+        low, high = np.searchsorted(times, [to_microseconds(start), to_microseconds(end)])
+        yield MatureWindow(Window(start, end), int(high - low), int(known[high] - known[low]))

@@ -1,4 +1,4 @@
-"""The champion's realised score on mature rows, and whether it has dropped from what a champion was promoted with."""
+"""Realised performance: the champion's score on mature rows, and the test for a drop below the baseline."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ from refit.monitoring.label_correction import RealisedScore, score_with_missing_
 from refit.monitoring.label_maturity import MatureWindow
 from refit.policies.monitoring import PerformancePolicy
 from refit.project import Project
+from refit.windows import format_window
 
 OUTSIDE = 0.05
-"""The chance that a 95 % interval misses."""
+"""The probability that a 95 % interval misses the true value."""
 ROUNDING = 1e-12
-"""The share of a score below which a spread is that of the arithmetic."""
+"""The share of a score below which a spread is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What the score is held against: the best holdout score that any champion was promoted with."""
+    """The score to compare with: the best holdout score that any champion was promoted with."""
 
     metric: str
     evaluation: Evaluation
     among: int
-    """Of how many it is the best; the more, the more of it is luck."""
+    """The number of champions it is the best of; the more, the more of it is luck."""
 
 
 def best_baseline(metric: str, evaluations: Iterable[tuple[str, Evaluation]]) -> Baseline | None:
-    """Picks the best score that a champion was promoted with. A worse champion never resets it.
+    """Selects the best score that a champion was promoted with. A worse champion never resets it.
 
     Args:
         metric: The scorer's name.
-        evaluations: For each champion the project has had, the metric it was judged by, and its scores.
+        evaluations: For each champion of the project, the metric it was judged by and its scores.
 
     Returns:
-        The best one; `None` where no champion was judged by that metric.
+        The baseline; `None` if no champion was judged by that metric.
     """
     same = [found for name, found in evaluations if name == metric and math.isfinite(found.value)]
     return Baseline(metric, max(same, key=lambda found: found.value), len(same)) if same else None
@@ -61,35 +62,35 @@ def measure_score(
     against: Baseline | None,
     estimate: Estimate | None = None,
 ) -> Performance:
-    """Scores a mature window and tests for a drop.
+    """Scores a mature window, and tests for a drop below the baseline.
 
-    Where labels are missing, the score is corrected in two ways (`refit.monitoring.label_correction`). Their middle is
-    given, with both in the interval; where they lie further apart than a point, it is withheld.
+    If labels are missing, the score is corrected in two ways (`refit.monitoring.label_correction`). It is their mean,
+    and the interval covers both; if they differ by more than the tolerance, the score is withheld.
 
     Args:
         definition: The project.
-        mature: The window that `find_mature_window` picked.
-        predictions: What the champion says of all its rows, with a label or without.
+        mature: The window from `find_mature_window`.
+        predictions: The champion's predictions of all its rows, with or without a label.
         truth: Their labels, missing where they have not arrived.
         times: Their event times, sorted.
-        against: The champions' best score.
-        estimate: For the current window, passed on.
+        against: The baseline; `None` if there is none.
+        estimate: The estimate for the current window, which is passed on.
 
     Returns:
-        The score, its interval and the test; or why there is none.
+        The score, its interval and the test; or the reason for which the score is withheld.
 
     Raises:
         ModelError: If the champion cannot predict these rows.
     """
     policy = definition.monitoring.performance or PerformancePolicy()
     metric = primary_metric(definition, predictions.labels)
-    answer = _too_little(mature, policy) or score_with_missing_labels(metric, predictions, truth, times)
-    found = answer if isinstance(answer, RealisedScore) else None
+    realised = _missing_labels(mature, policy) or score_with_missing_labels(metric, predictions, truth, times)
+    found = realised if isinstance(realised, RealisedScore) else None
     change, chance, dropped = None, None, False
     if found and against:
         change = found.value - against.evaluation.value
         chance = drop_p_value(found.value, found.blocks, against)
-        dropped = _dropped(change, chance, against, policy)
+        dropped = _is_drop(change, chance, against, policy)
     return Performance(
         metric=metric,
         window=mature.window,
@@ -101,26 +102,25 @@ def measure_score(
         change=change,
         p_value=chance,
         dropped=dropped,
-        withheld=answer if isinstance(answer, str) else None,
+        withheld=realised if isinstance(realised, str) else None,
         estimate=estimate,
     )
 
 
 def drop_p_value(current: float, in_blocks: npt.NDArray[np.float64], against: Baseline) -> float | None:
-    """Gives the chance of a score at least this far below the baseline's without a drop.
+    """Returns the p-value of a score at least this far below the baseline.
 
-    Welch's test on batch means (Welch 1947; batch means as in `refit.gate.paired_tests.margin`), one-sided. The
-    baseline is
-    the best of several, and part of that is luck; so it is held against each of them: 1 - (1 - p) ** among (Sidak
-    1967).
+    One-sided Welch's test on batch means (Welch 1947; batch means as in `refit.gate.paired_tests.margin`). The baseline
+    is the best of several scores, which is partly luck, so the p-value is corrected for their number:
+    1 - (1 - p) ** among (Sidak 1967).
 
     Args:
         current: The score.
-        in_blocks: The same in blocks of time.
+        in_blocks: The scores in blocks of time.
         against: The baseline.
 
     Returns:
-        The p-value; `None` where one of both has fewer than five blocks with a score.
+        The p-value, 0 to 1; `None` if either has fewer than five blocks with a score.
     """
     former = np.asarray(against.evaluation.blocks)
     former = former[np.isfinite(former)]
@@ -131,35 +131,35 @@ def drop_p_value(current: float, in_blocks: npt.NDArray[np.float64], against: Ba
     if math.sqrt(sum(parts)) <= ROUNDING * abs(against.evaluation.value):
         return 0.0 if behind < 0 else 1.0
     counts = (len(former), len(in_blocks))
-    freedom = sum(parts) ** 2 / sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
-    alone = float(stats.t.cdf(behind / math.sqrt(sum(parts)), freedom))
+    degrees = sum(parts) ** 2 / sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
+    alone = float(stats.t.cdf(behind / math.sqrt(sum(parts)), degrees))
     return -math.expm1(against.among * math.log1p(-alone)) if alone < 1 else 1.0
 
 
-def _too_little(mature: MatureWindow, policy: PerformancePolicy) -> str | None:
-    where = f"of the {mature.rows:,} rows in {mature.window}, whose label delay has passed,"
+def _missing_labels(mature: MatureWindow, policy: PerformancePolicy) -> str | None:
+    rows = f"of the {mature.rows:,} mature rows from {format_window(mature.window)}"
     if mature.coverage < policy.min_coverage:
         return (
-            f"{where} {mature.coverage:.1%} have a label, and at least {policy.min_coverage:.1%} are asked for: "
-            f"bring the labels with `refit labels`, or give the project the label_delay that they really have"
+            f"{mature.coverage:.1%} {rows} have a label, at least {policy.min_coverage:.1%} are required: "
+            f"add labels with `refit labels`, or set the project's label_delay to the real delay"
         )
     if mature.labelled < policy.min_rows:
         return (
-            f"{where} {mature.labelled:,} have a label, and at least {policy.min_rows:,} are asked for: "
-            f"wait, or give the project a longer monitoring.window"
+            f"{mature.labelled:,} {rows} have a label, at least {policy.min_rows:,} are required: "
+            f"wait for labels, or set a longer monitoring.window"
         )
     return None
 
 
-def _dropped(change: float, chance: float | None, against: Baseline, policy: PerformancePolicy) -> bool:
-    """A drop is significant, and large as a share of the baseline's loss: what falls is what the loss grows by."""
+def _is_drop(change: float, chance: float | None, against: Baseline, policy: PerformancePolicy) -> bool:
+    """Tells whether a drop is significant, and large as a share of the baseline's loss."""
     if chance is None or chance >= policy.significance:
         return False
     return -change >= policy.drop * loss(against.metric, against.evaluation.value)
 
 
 def _interval(metric: str, found: RealisedScore) -> tuple[float, float] | None:
-    """Student's interval over batch means around both corrections, cut off at the best score there is."""
+    """Returns Student's interval over batch means around both corrected scores, capped at the best possible score."""
     if len(found.blocks) < MIN_BLOCKS:
         return None
     half, best = margin(found.blocks, OUTSIDE / 2), 0.0 if metric.startswith("neg_") else 1.0

@@ -1,4 +1,4 @@
-"""The watch after a promotion: the former champion goes on scoring, in case it was the better one."""
+"""Watch after a promotion: the former champion keeps being scored, in case it was the better one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from refit.windows import Window
 
 
 def find_due_look(start: datetime, mature: datetime, length: timedelta, looks: int) -> tuple[int, Window] | None:
-    """Tells which look at the watched rows is due: one for each monitoring window that has matured, and no more.
+    """Finds the look that is due: one for each monitoring window that has matured since the training.
 
     Args:
-        start: Just after the newest row that either model was trained on.
-        mature: Just after the newest mature row.
-        length: Of one monitoring window.
-        looks: How many looks there are.
+        start: Just after the newest row that either model was trained on, UTC.
+        mature: Just after the newest mature row, UTC.
+        length: The length of a monitoring window.
+        looks: The number of looks.
 
     Returns:
-        Its number, from 1, and the event times of all rows it rests on; `None` before the first, and the last one for
-        ever after it.
+        The number of the look, from 1, and the event times of all its rows; `None` before the first look, and the last
+        look after that one.
 
     Example:
         >>> from datetime import UTC
@@ -36,37 +36,39 @@ def find_due_look(start: datetime, mature: datetime, length: timedelta, looks: i
 
 
 def compare_with_former(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
-    """Tests whether the champion is significantly worse than the former one, on rows that neither has seen.
+    """Tests whether the champion is significantly worse than the former one, on rows that neither was trained on.
 
-    A paired one-sided Student t test over blocks of time, as the gate's, at an equal part of the significance for each
-    look (Bonferroni), so that a champion which is as good is taken back with that chance at most in the whole watch.
+    A paired one-sided Student t test over blocks of time, as in the gate, at an equal part of the significance for each
+    look (Bonferroni). So an equally good champion is rolled back with at most that probability in the whole watch.
 
     Args:
-        evidence: For what both scored.
+        evidence: For the scores of both.
         policy: For significance and looks.
 
     Returns:
-        The finding; it fires where the champion is worse.
+        The finding; it fires if the champion is worse.
     """
     watched, watch = evidence.watched, policy.watch
     if watch is None or watched is None:
-        return _silent("the former champion is not watched" if watch is None else "there is nothing to watch")
+        return _not_fired(
+            "the former champion is not scored" if watch is None else "there is no former champion to compare with"
+        )
     pairs = paired_differences(watched.champion, watched.former)
     if len(pairs) < MIN_BLOCKS or watched.rows < watch.min_rows:
-        return _silent(
-            f"the champion has {watched.rows:,} labelled rows since it was trained, in {len(pairs)} blocks: "
-            f"too few to tell whether the former one was better"
+        return _not_fired(
+            f"the champion has {watched.rows:,} labelled rows since its training, in {len(pairs)} blocks of time: "
+            f"too few to compare it with the former champion"
         )
     value, limit = float(pairs.mean()), -margin(pairs, watch.significance / watch.looks)
     fired = value < limit
     sentence = (
         f"{watched.metric} is {watched.champion.value:.4g} against the {watched.former.value:.4g} of the former "
-        f"champion, version {watched.former_version}, on {watched.rows:,} rows that neither has seen, "
+        f"champion, version {watched.former_version}, on {watched.rows:,} rows that neither was trained on: "
         f"{'' if fired else 'not '}significantly worse ({value:+.3g} on average over {len(pairs)} blocks, "
-        f"{limit:+.3g} is the lowest allowed, look {watched.look} of {watch.looks})"
+        f"the limit is {limit:+.3g}, look {watched.look} of {watch.looks})"
     )
     return Finding("watch", fired, value, limit, sentence)
 
 
-def _silent(sentence: str) -> Finding:
+def _not_fired(sentence: str) -> Finding:
     return Finding("watch", fired=False, value=None, limit=None, sentence=sentence)

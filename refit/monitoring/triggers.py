@@ -1,4 +1,4 @@
-"""What may ask for a retrain or an alert: each trigger with its finding and what the policy answers to it."""
+"""Triggers of a retrain or an alert: each with its finding and the action that the policy gives it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from refit.records.drift_findings import Drift
 
 DAY = timedelta(days=1)
 HUGE_EASES = 1 / 2
-"""For a huge gain this share of the certainty is enough."""
+"""The share of the certainty that is required for a huge gain."""
 GROWN_EASES = 2 / 3
-"""The same where the history has grown: that more rows help is known, and it is asked once in so much growth."""
+"""The same if the history has large: more rows are known to help, and the probe runs only once per growth."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerResult:
-    """A trigger, whether it fired, and what follows if it did."""
+    """A trigger, its finding, and the action that follows if it fired."""
 
     trigger: Trigger
     finding: Finding
@@ -30,15 +30,15 @@ class TriggerResult:
 
 
 def check_triggers(evidence: Evidence, policy: MonitoringPolicy, history: History) -> tuple[TriggerResult, ...]:
-    """Asks every trigger, the strongest reason first.
+    """Checks every trigger, the strongest first.
 
     Args:
-        evidence: What is known.
+        evidence: The evidence at one moment.
         policy: The project's rules.
-        history: For persistence and accumulated gain.
+        history: For persistence and accrued gain.
 
     Returns:
-        All triggers, whether they fired or not.
+        The result of every trigger, fired or not.
     """
     probe, performance, drift = policy.probe, policy.performance, policy.drift
     return (
@@ -54,40 +54,46 @@ def check_triggers(evidence: Evidence, policy: MonitoringPolicy, history: Histor
     )
 
 
-def _silent(check: str, sentence: str) -> Finding:
+def _not_fired(check: str, sentence: str) -> Finding:
     return Finding(check, fired=False, value=None, limit=None, sentence=sentence)
 
 
 def _first(evidence: Evidence) -> Finding:
     fired = evidence.generation == 0
-    sentence = "there is no champion yet" if fired else f"a champion serves, generation {evidence.generation}"
+    sentence = "there is no champion yet" if fired else f"champion generation {evidence.generation} serves"
     return Finding("first", fired, float(evidence.generation), 1.0, sentence)
 
 
 def _request(by: Trigger, evidence: Evidence) -> Finding:
-    who, request = "a person" if by == "manual" else "an event", evidence.request
+    kind, request = "person" if by == "manual" else "event", evidence.request
     if request is None or request.by != by:
-        return _silent(by, f"{who} does not ask for a retrain")
-    return Finding(by, fired=True, value=None, limit=None, sentence=f"{who} asks for a retrain: {request.reason}")
+        return _not_fired(by, f"no {kind} requested a retrain")
+    return Finding(
+        by,
+        fired=True,
+        value=None,
+        limit=None,
+        sentence=f"{'an' if kind == 'event' else 'a'} {kind} requested a retrain: {request.reason}",
+    )
 
 
 def _drift(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Finding:
     if policy.drift is None or evidence.drift is None:
-        return _silent("drift", "drift is not watched" if policy.drift is None else "drift could not be measured")
+        return _not_fired("drift", "drift is not monitored" if policy.drift is None else "drift could not be measured")
     found = evidence.drift
     names = find_persistent((*history.apart(evidence), found), policy.drift)
     columns = (*found.columns, *found.scores)
-    told = [column for column in columns if column.column in (names or found.drifted)] or columns
-    largest = max((column.excess for column in told), default=0.0)
+    relevant = [column for column in columns if column.column in (names or found.drifted)] or columns
+    largest = max((column.excess for column in relevant), default=0.0)
     return Finding("drift", bool(names), largest, policy.drift.size, _drift_sentence(names, found, policy.drift))
 
 
 def _drift_sentence(names: tuple[str, ...], found: Drift, policy: DriftPolicy) -> str:
     least, of = policy.persistence
     if names:
-        return f"{_listed(names)} drifted, in {least} of the last {of} windows or by very much"
+        return f"{_listed(names)} drifted in {least} of the last {of} windows, or by a huge amount in this one"
     if found.drifted:
-        return f"{_listed(found.drifted)} drifted in this window, but not yet in {least} of {of}"
+        return f"{_listed(found.drifted)} drifted in this window, but not in {least} of the last {of}"
     return "no column drifted"
 
 
@@ -99,15 +105,15 @@ def _listed(names: tuple[str, ...], most: int = 5) -> str:
 def _performance(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
     measured = evidence.performance
     if policy.performance is None or measured is None:
-        return _silent(
+        return _not_fired(
             "performance",
-            "performance is not watched" if policy.performance is None else "performance could not be measured",
+            "performance is not monitored" if policy.performance is None else "performance could not be measured",
         )
     if measured.current is None or measured.reference is None:
-        return _silent("performance", f"no score to compare: {measured.withheld or 'there is no baseline'}")
+        return _not_fired("performance", f"no score to compare: {measured.withheld or 'there is no baseline'}")
     sentence = (
         f"{measured.metric} is {measured.current:.4g} on {measured.rows_mature:,} labelled rows against a baseline of "
-        f"{measured.reference:.4g}, {'a drop' if measured.dropped else 'no significant drop'}"
+        f"{measured.reference:.4g}, {'a significant drop' if measured.dropped else 'no significant drop'}"
     )
     return Finding("performance", measured.dropped, measured.current, measured.reference, sentence)
 
@@ -115,53 +121,60 @@ def _performance(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
 def _probe(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Finding:
     found = evidence.probe
     if policy.probe is None or found is None:
-        return _silent(
-            "probe", "no probe is made" if policy.probe is None else "there were no new mature rows to probe on"
+        return _not_fired(
+            "probe",
+            "the benefit probe is off"
+            if policy.probe is None
+            else "there were no new mature rows for the benefit probe",
         )
     if policy.probe.price is not None:
         return _rent_or_buy(evidence, policy.probe, policy.probe.price, history)
-    return _judged(found, policy.probe)
+    return _judge_gain(found, policy.probe)
 
 
-def _judged(found: Probe, policy: ProbePolicy) -> Finding:
-    grown = max(found.fitted) > policy.rows
-    eased = HUGE_EASES if found.share >= policy.huge else GROWN_EASES if grown else 1.0
-    needed = _errors(policy.certainty * eased, found.blocks)
+def _judge_gain(found: Probe, policy: ProbePolicy) -> Finding:
+    large = max(found.fitted) > policy.rows
+    share = HUGE_EASES if found.share >= policy.huge else GROWN_EASES if large else 1.0
+    needed = _required_errors(policy.certainty * share, found.blocks)
     sentence = (
-        f"a {'' if grown else 'small '}fresh model saves {found.share:.1%} of the loss on "
-        f"{found.rows:,} new rows ({found.gain:.3g}, standard error {found.error:.2g}), at least {policy.gain:.1%} and "
-        f"{needed:.3g} standard errors are asked for"
+        f"a {'' if large else 'small '}fresh model saves {found.share:.1%} of the loss on "
+        f"{found.rows:,} new rows ({found.gain:.3g}, standard error {found.error:.2g}); at least {policy.gain:.1%} and "
+        f"{needed:.3g} standard errors are required"
     )
     fired = found.share >= policy.gain and found.gain > needed * found.error
     return Finding("probe", fired, found.share, policy.gain, sentence)
 
 
-def _errors(certainty: float, blocks: int) -> float:
-    """Gives the standard errors that are as certain where they come from few blocks: Student's t for the normal z."""
+def _required_errors(certainty: float, blocks: int) -> float:
+    """Returns the standard errors that give the same certainty with few blocks: Student's t for the normal z."""
     from scipy import stats
 
     return float(stats.t.isf(stats.norm.sf(certainty), blocks - 1))
 
 
 def _rent_or_buy(evidence: Evidence, policy: ProbePolicy, price: float, history: History) -> Finding:
-    """Fires when what retraining would have gained since the last promotion has paid for one (ski rental)."""
+    """Fires when the gain missed since the last promotion has reached the price of a retrain (ski rental)."""
     gained = history.gaining(evidence)
     value = gained.loss if policy.price_per_error is None else gained.errors * policy.price_per_error
-    sentence = f"a retrain would have gained {value:.4g} since the last promotion, it costs {price:.4g}"
+    sentence = f"a retrain would have gained {value:.4g} since the last promotion, and costs {price:.4g}"
     return Finding("probe", value >= price, value, price, sentence)
 
 
 def _schedule(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
     if policy.schedule is None or evidence.trained_until is None:
-        return _silent("schedule", "no schedule is set" if policy.schedule is None else "there is no champion yet")
+        return _not_fired(
+            "schedule", "no retraining schedule is set" if policy.schedule is None else "there is no champion yet"
+        )
     age = evidence.as_of - evidence.trained_until
-    sentence = f"the champion's newest row is {age / DAY:.1f} days old, {policy.schedule / DAY:g} are allowed"
+    sentence = f"the champion's newest row is {age / DAY:.1f} days old, the limit is {policy.schedule / DAY:g} days"
     return Finding("schedule", age > policy.schedule, age / DAY, policy.schedule / DAY, sentence)
 
 
 def _new_rows(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
     if policy.new_rows is None or evidence.trained_until is None:
-        return _silent("new_rows", "no count is set" if policy.new_rows is None else "there is no champion yet")
+        return _not_fired(
+            "new_rows", "no number of new rows is set" if policy.new_rows is None else "there is no champion yet"
+        )
     sentence = f"{evidence.new_rows:,} rows are newer than the champion's, a retrain is due at {policy.new_rows:,}"
     fired = evidence.new_rows >= policy.new_rows
     return Finding("new_rows", fired, float(evidence.new_rows), float(policy.new_rows), sentence)

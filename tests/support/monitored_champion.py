@@ -74,12 +74,12 @@ def evidence(week: int = 10, *columns: ColumnDrift, score: float | None = 0.81) 
     )
 
 
-def decision(action: str = "wait", sentence: str = "the gain is 15 %, at least 2 % is asked for") -> Decision:
+def decision(action: str = "wait", sentence: str = "the gain is 15 %, at least 2 % is required") -> Decision:
     """A decision with one trigger that fired unless it waits, and one that did not."""
     fired = action != "wait"
     findings = (
         Finding("probe", fired, 0.15, 0.02, sentence),
-        Finding("schedule", fired=False, value=None, limit=None, sentence="no schedule is set"),
+        Finding("schedule", fired=False, value=None, limit=None, sentence="no retraining schedule is set"),
     )
     return Decision(action, "probe" if fired else None, findings)
 

@@ -145,7 +145,7 @@ def test_an_event_from_outside_has_the_arbiter_decide(host: Hosted) -> None:
     wait_for(asked)
     (run,) = asked()
     assert run["parameters"]["event"] == "a new price list"
-    assert run["state"]["message"].startswith("retrain: event, an event asks for a retrain: a new price list")
+    assert run["state"]["message"].startswith("retrain: event, an event requested a retrain: a new price list")
     wait_for(lambda: [one for one in host.runs("retrain") if one["parameters"].get("reason", "").startswith("event")])
     wait_for(lambda: {one["state_type"] for one in host.runs("retrain")} <= ENDED)
 

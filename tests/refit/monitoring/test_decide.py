@@ -69,17 +69,17 @@ def test_each_trigger_fires(trigger: str, evidence: Evidence, policy: Monitoring
     ("trigger", "evidence", "policy", "sentence"),
     [
         ("probe", quiet(probe=probe_at(END, gain=0.019, error=0.001)), DEFAULT, "at least 2.0%"),
-        ("probe", quiet(probe=probe_at(END, gain=0.1, error=0.04)), DEFAULT, "standard errors are asked for"),
+        ("probe", quiet(probe=probe_at(END, gain=0.1, error=0.04)), DEFAULT, "standard errors are required"),
         ("probe", quiet(probe=probe_at(END, gain=0.3, error=0.2)), DEFAULT, "1.53 standard errors"),
-        ("probe", quiet(probe=probe_at(END)), MonitoringPolicy(probe=None), "no probe is made"),
+        ("probe", quiet(probe=probe_at(END)), MonitoringPolicy(probe=None), "the benefit probe is off"),
         ("performance", quiet(performance=score()), DEFAULT, "no significant drop"),
         ("performance", quiet(performance=score(None)), DEFAULT, "half of the labels"),
-        ("drift", quiet(drift=drift_at(END, "wind")), DEFAULT, "not yet in 2 of 2"),
+        ("drift", quiet(drift=drift_at(END, "wind")), DEFAULT, "not in 2 of the last 2"),
         ("drift", quiet(drift=drift_at(END)), DEFAULT, "no column drifted"),
-        ("drift", quiet(drift=drift_at(END, "wind", huge=True)), MonitoringPolicy(drift=None), "not watched"),
-        ("schedule", quiet(), MonitoringPolicy(schedule=10 * WEEK), "70 are allowed"),
+        ("drift", quiet(drift=drift_at(END, "wind", huge=True)), MonitoringPolicy(drift=None), "not monitored"),
+        ("schedule", quiet(), MonitoringPolicy(schedule=10 * WEEK), "the limit is 70 days"),
         ("new_rows", quiet(), MonitoringPolicy(new_rows=10_001), "due at 10,001"),
-        ("new_rows", quiet(), DEFAULT, "no count is set"),
+        ("new_rows", quiet(), DEFAULT, "no number of new rows is set"),
     ],
 )
 def test_a_trigger_that_does_not_fire_says_why(
@@ -165,7 +165,7 @@ def test_what_was_measured_about_a_former_champion_starts_no_retrain() -> None:
         decision, history = decided(evidence, history=History(serving=2))
         assert decision.action == "wait"
         assert finding(decision, "under_way").sentence == (
-            "the champion changed while this was measured, generation 2 serves now"
+            "the champion changed during the measurement: generation 2 serves now"
         )
         assert history.attempts == ()
         assert decided(evidence, history=History(serving=1))[0].action == "retrain"

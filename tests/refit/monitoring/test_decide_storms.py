@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -147,3 +148,13 @@ def test_a_ledger_is_replayed_and_its_newest_entries_are_enough() -> None:
         ]
         assert build_history(entries) == history
         assert build_history(entries[entries.index(decisions[-1]) :]) == history
+
+
+def test_a_decision_of_a_former_release_is_replayed_equal_though_it_was_worded_otherwise() -> None:
+    evidence, history, _ = next(iter(storm(0)))
+    decision = decide(evidence, STORMY, history)
+    worded = replace(decision, findings=tuple(replace(one, sentence="in other words") for one in decision.findings))
+    assert replay_decision(entry(1, "decision", DecisionRecord(evidence, STORMY, history, worded))) == worded
+    first, *others = decision.findings
+    other = replace(decision, findings=(replace(first, fired=not first.fired), *others))
+    assert replay_decision(entry(1, "decision", DecisionRecord(evidence, STORMY, history, other))) != other

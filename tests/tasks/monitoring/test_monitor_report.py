@@ -20,9 +20,9 @@ from tests.support.monitored_champion import HOSTILE, backtest, column, decision
 def test_the_page_says_what_was_decided_on_what() -> None:
     page = monitor_markdown(evidence(10, column(), column("wind", drifted=True)), 12, decision("retrain"))
     first = page.splitlines()[0]
-    assert first == "## rentals: retrain: the gain is 15 %, at least 2 % is asked for (decision 12)"
+    assert first == "## rentals: retrain: the gain is 15 %, at least 2 % is required (decision 12)"
     assert "| probe | **fired** | 0.15 | 0.02 |" in page
-    assert "- **probe**: the gain is 15 %, at least 2 % is asked for" in page
+    assert "- **probe**: the gain is 15 %, at least 2 % is required" in page
     assert "| schedule | quiet |  |  |" in page
     assert "Realised roc\\_auc (higher is better) 0.81, 95 % interval 0.79 to 0.83 against a baseline of 0.85." in page
     assert "950 of 1,000 rows" in page

@@ -109,8 +109,8 @@ def watched(action: str, trigger: str | None, *findings: Finding) -> MonitorOutc
 
 
 def test_the_monitor_says_what_it_decided_and_why() -> None:
-    drift = finding("drift", "weight drifted, in 3 of the last 4 windows or by very much")
-    quiet = finding("schedule", "no schedule is set", fired=False)
+    drift = finding("drift", "weight drifted in 3 of the last 4 windows, or by a huge amount in this one")
+    quiet = finding("schedule", "no retraining schedule is set", fired=False)
     cooldown = finding("cooldown", "the cooldown of 5 days lasts until 2026-03-04 00:00 UTC")
     assert monitored(watched("wait", None, quiet)) == "wait: nothing fired"
     assert monitored(watched("retrain", "drift", drift, quiet)) == f"retrain: drift, {drift.sentence}"
@@ -120,7 +120,7 @@ def test_the_monitor_says_what_it_decided_and_why() -> None:
 
 
 def test_what_followed_is_told_however_long_the_reason(outcome) -> None:
-    long = watched("retrain", "event", finding("event", "an event asks for a retrain: " + "far " * 100))
+    long = watched("retrain", "event", finding("event", "an event requested a retrain: " + "far " * 100))
     told = monitored(replace(long, retrain=outcome(FLOOR, KEPT), started_run="run"))
     assert told.endswith("…; promoted: version 3")
     assert len(told) == LONGEST
