@@ -27,7 +27,7 @@ from refit.data.rejected_rows import decode_rows, encode_rows, write_reasons
 from refit.inference.json_columns import kind_of
 from refit.labels import Labelling, Labels
 from refit.project import Project, require_key
-from refit_tasks.ingestion.label_join import KEY_PURPOSE, Broken, Joined, Refuse, settle
+from refit_tasks.ingestion.label_join import KEY_PURPOSE, Joined, RefusedRows, judge_labels, write_labels
 from refit_tasks.ingestion.quarantine import keep_rejected
 from refit_tasks.ingestion.row_filter import REASONS, TIME
 from refit_tasks.prefect_tasks import define_retry_task
@@ -229,26 +229,22 @@ def _waiting(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _Wait
 def _settle(definition: Project, labels: Labels, area: Path, until: datetime) -> tuple[Labels, Joined]:
     table = open_table(definition.name)
     assert table is not None  # noqa: S101 - it was there, and nothing removes one
-    return settle(definition, table, labels, area, _set_aside(definition, area, until))
+    judged = judge_labels(definition, table, labels, area)
+    if judged.refused:
+        _quarantine(definition, judged.refused, SpilledTables(area / f"refused-{table.version()}"), until)
+    return judged.accepted, write_labels(definition, table, judged)
 
 
-def _set_aside(definition: Project, area: Path, until: datetime) -> Refuse:
-    def refuse(labels: Labels, broken: list[Broken]) -> Labels:
-        rejected, keep = (
-            SpilledTables(area / f"refused-{labels.rows.num_rows}"),
-            np.ones(labels.rows.num_rows, np.bool_),
-        )
-        for one in broken:
-            rows = sorted({fault.row for fault in one.faults})
-            bad = one.rows.take(pa.array(rows))
-            keep[labels.find(bad)] = False
-            reasons = [write_reasons(fault for fault in one.faults if fault.row == row) for row in rows]
-            times = bad[definition.timestamp]
-            rejected.add(bad.append_column(TIME, times).append_column(REASONS, pa.array(reasons)))
-        keep_rejected(definition, rejected, until, one.rows.schema)
-        return Labels(labels.rows.filter(pa.array(keep)), labels.key, labels.target)
-
-    return refuse
+def _quarantine(
+    definition: Project, refused: tuple[RefusedRows, ...], rejected: SpilledTables, until: datetime
+) -> None:
+    for one in refused:
+        rows = sorted({fault.row for fault in one.faults})
+        bad = one.rows.take(pa.array(rows))
+        reasons = [write_reasons(fault for fault in one.faults if fault.row == row) for row in rows]
+        times = bad[definition.timestamp]
+        rejected.add(bad.append_column(TIME, times).append_column(REASONS, pa.array(reasons)))
+    keep_rejected(definition, rejected, until, refused[0].rows.schema)
 
 
 def _take_out(inbox: DeltaTable, waiting: _Waiting, labels: Labels, joined: Joined) -> Labelling:

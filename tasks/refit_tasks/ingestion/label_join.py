@@ -8,10 +8,10 @@ How labels that have arrived get into a project's table: all of a file or nothin
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class RefusedRows:
     """Rows that would break the contract with their new labels."""
 
     rows: pa.Table
@@ -67,8 +67,6 @@ class Broken:
 
 KEY_PURPOSE = "which row a label belongs to"
 """What only the project's key tells."""
-Refuse: TypeAlias = Callable[[Labels, list[Broken]], Labels]
-"""Takes labels and those of their rows that break the contract; gives the labels that are left, or raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,33 +80,76 @@ class _Change:
     """The event times of the rows that change; `None` where none does."""
 
 
-def settle(definition: Project, table: DeltaTable, labels: Labels, area: Path, refuse: Refuse) -> tuple[Labels, Joined]:
-    """Gives rows of a table their labels, in one commit; none if nothing changes.
+@dataclass(frozen=True, slots=True)
+class JudgedLabels:
+    """Labels, split by whether their rows keep the contract with them."""
+
+    accepted: Labels
+    change: _Change
+    """What the accepted ones change."""
+    staged: SpilledTables
+    """The rows of the window in which they change something, with their labels."""
+    refused: tuple[RefusedRows, ...]
+
+
+def judge_labels(definition: Project, table: DeltaTable, labels: Labels, area: Path) -> JudgedLabels:
+    """Splits labels into those whose rows keep the contract with them, and the others; nothing is written.
 
     Args:
         definition: The project.
         table: Its table, just opened.
         labels: The labels.
         area: Scratch space.
-        refuse: What becomes of labels that break the contract.
 
     Returns:
-        The labels that were not refused, and what came of them.
+        Both parts, and what the accepted ones change.
+    """
+    refused = list[RefusedRows]()
+    while True:
+        change = _compare(definition, table, labels)
+        staged = _stage(definition, table, labels, change, area)
+        broken = _find_broken(definition, table, labels, staged) if staged.rows else []
+        if not broken:
+            return JudgedLabels(labels, change, staged, tuple(refused))
+        refused += broken
+        labels = _without(labels, broken)  # a rule may look at several rows, so what is left is judged anew
+
+
+def write_labels(definition: Project, table: DeltaTable, judged: JudgedLabels) -> Joined:
+    """Gives rows of a table the labels that were accepted, in one commit; none if nothing changes.
+
+    Args:
+        definition: The project.
+        table: Its table, as it was when they were judged.
+        judged: The labels.
+
+    Returns:
+        What came of them.
 
     Raises:
         deltalake.exceptions.CommitFailedError: If somebody else has written since the table was opened.
     """
-    change = _compare(definition, table, labels)
-    if change.window is None:
-        return labels, Joined(change.found, change.arrived, change.corrected, table.version())
-    inside = within(definition.timestamp, change.window)
+    change, version = judged.change, table.version()
+    if change.window is not None:
+        inside = within(definition.timestamp, change.window)
+        version = write(definition.name, table, judged.staged, schema_of(table), inside)
+    return Joined(change.found, change.arrived, change.corrected, version)
+
+
+def _stage(definition: Project, table: DeltaTable, labels: Labels, change: _Change, area: Path) -> SpilledTables:
     staged = SpilledTables(area / f"labelled-{table.version()}-{labels.rows.num_rows}")
-    for held in merge_tables(read(table, where=inside), ROW_GROUP):
-        staged.add(labels.fill_in(held))
-    if broken := _broken(definition, table, labels, staged):
-        return settle(definition, table, refuse(labels, broken), area, refuse)
-    version = write(definition.name, table, staged, schema_of(table), inside)
-    return labels, Joined(change.found, change.arrived, change.corrected, version)
+    if change.window is not None:
+        inside = within(definition.timestamp, change.window)
+        for held in merge_tables(read(table, where=inside), ROW_GROUP):
+            staged.add(labels.fill_in(held))
+    return staged
+
+
+def _without(labels: Labels, broken: list[RefusedRows]) -> Labels:
+    keep = np.ones(labels.rows.num_rows, np.bool_)
+    for one in broken:
+        keep[labels.find(one.rows.take(pa.array(sorted({fault.row for fault in one.faults}))))] = False
+    return Labels(labels.rows.filter(pa.array(keep)), labels.key, labels.target)
 
 
 def _compare(definition: Project, table: DeltaTable, labels: Labels) -> _Change:
@@ -135,15 +176,15 @@ def _reach(definition: Project, labels: Labels) -> str | None:
     return within(definition.timestamp, window_of(times))
 
 
-def _broken(definition: Project, table: DeltaTable, labels: Labels, staged: SpilledTables) -> list[Broken]:
+def _find_broken(definition: Project, table: DeltaTable, labels: Labels, staged: SpilledTables) -> list[RefusedRows]:
     """Judges the labels as an ingest would: by the critical rules about the target alone."""
     contract = contract_of(definition, schema_of(table), lambda: read(table))
-    found = list[Broken]()
+    found = list[RefusedRows]()
     for piece in staged:
         rows = piece.filter(pa.array(labels.find(piece) >= 0))
         faults = [one for one in judge_rows(contract, rows).faults if definition.target in one.column.split(",")]
         if faults:
-            found.append(Broken(rows, faults))
+            found.append(RefusedRows(rows, faults))
     return found
 
 
@@ -216,7 +257,10 @@ def join_labels(definition: Project, file: Path) -> Labelling:
 def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelling:
     table = require_table(definition.name)
     labels, ignored = parse_label_file(definition, file, rows, schema_of(table))
-    _, joined = settle(definition, table, labels, area, _refuse_all(definition))
+    judged = judge_labels(definition, table, labels, area)
+    if judged.refused:
+        raise _refusal(definition, judged.refused)
+    joined = write_labels(definition, table, judged)
     if labels.rows.num_rows and not joined.found.any():
         raise ContractViolation(
             f"none of the {labels.rows.num_rows:,} keys in {file} is in the table of {definition.name}: nothing was "
@@ -235,13 +279,10 @@ def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelli
     )
 
 
-def _refuse_all(definition: Project) -> Refuse:
-    def refuse(_labels: Labels, broken: list[Broken]) -> Labels:
-        first, count = broken[0].faults[0], sum(len(one.faults) for one in broken)
-        value = mask_value(definition.pii, first.column, first.value)
-        raise ContractViolation(
-            f"the label {value!r} breaks the data contract of {definition.name} ({first.rule} on "
-            f"{first.column}, {count:,} rows): nothing was changed; correct the file or the contract"
-        )
-
-    return refuse
+def _refusal(definition: Project, refused: tuple[RefusedRows, ...]) -> ContractViolation:
+    first, count = refused[0].faults[0], sum(len(one.faults) for one in refused)
+    value = mask_value(definition.pii, first.column, first.value)
+    return ContractViolation(
+        f"the label {value!r} breaks the data contract of {definition.name} ({first.rule} on "
+        f"{first.column}, {count:,} rows): nothing was changed; correct the file or the contract"
+    )
