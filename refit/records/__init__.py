@@ -1,4 +1,4 @@
 """Values that are stored: references, verdicts, ledger entries, recipes, drift findings.
 
-Does not belong here: rules that make them.
+Does not belong here: the rules that produce them.
 """

@@ -1,4 +1,4 @@
-"""The ledger's entries and the hash chain that ties each of them to all before it."""
+"""The ledger's entries, the hash chain that links each to its predecessors, and their payloads as JSON."""
 
 from __future__ import annotations
 
@@ -29,31 +29,32 @@ EntryKind = Literal[
     "notice",
     "erasure",
 ]
+"""The kinds of ledger entries."""
 
 GENESIS = "0" * 64
-"""What stands for the hash before the first entry's."""
+"""The previous hash of the first entry."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the ledger; it is never changed."""
+    """One entry of the ledger; it is never changed."""
 
     id: int
-    """Counts the entries of all projects, from 1 and without a gap."""
+    """The entry's number among all projects, from 1 without gaps."""
     project: str
     kind: EntryKind
     at: datetime
-    """When what it records happened, UTC."""
+    """When the recorded event happened, UTC."""
     payload: dict[str, Any]
-    """What it records, as JSON values."""
+    """The record, as JSON values."""
     previous: str
-    """The hash of the entry before it."""
+    """The hash of the previous entry."""
     hash: str
-    """Its own hash, by `chain_hash`."""
+    """Its own hash, from `chain_hash`."""
     once: str | None = None
-    """Names what must not be recorded twice."""
+    """An idempotency key: no two entries have the same one."""
 
 
 def canonical_json(value: object) -> str:
@@ -74,34 +75,34 @@ def canonical_json(value: object) -> str:
 def chain_hash(
     previous: str, project: str, kind: str, at: datetime, payload: dict[str, Any], once: str | None = None
 ) -> str:
-    """Hashes an entry together with the hash of the entry before it.
+    """Hashes an entry together with the hash of the previous entry.
 
     Args:
-        previous: The hash of the entry before, `GENESIS` for the first.
+        previous: The hash of the previous entry, `GENESIS` for the first.
         project: The project's name.
-        kind: What the entry records.
-        at: When that happened; any time zone.
-        payload: The record itself.
-        once: Names what must not be recorded twice.
+        kind: The kind of the entry.
+        at: When the recorded event happened; any time zone.
+        payload: The record.
+        once: The idempotency key.
 
     Returns:
-        SHA-256 over the canonical JSON list of the six, or of the five where `once` is `None`; 64 hex digits.
+        SHA-256 over the canonical JSON list of the six, or of the five if `once` is `None`; 64 hex digits.
     """
     hashed = [previous, project, kind, as_utc(at).isoformat(), payload, *([] if once is None else [once])]
     return hashlib.sha256(canonical_json(hashed).encode()).hexdigest()
 
 
 def find_broken_entry(entries: Iterable[Entry], after: tuple[int, str] = (0, GENESIS)) -> int | None:
-    """Follows the hash chain from its first entry.
+    """Checks the hash chain from its first entry.
 
-    A changed, inserted or removed entry breaks it; entries cut off at the end leave no trace in the chain itself.
+    A changed, inserted or removed entry breaks it; entries removed at the end leave no trace in the chain itself.
 
     Args:
         entries: All entries, oldest first.
-        after: The id and the hash of the entry before them, where older ones were archived.
+        after: The id and the hash of the entry before them, if older ones were archived.
 
     Returns:
-        The id of the first entry that does not follow from those before it, `None` where the chain holds.
+        The id of the first entry that does not follow from its predecessors, `None` if the chain is intact.
     """
     (last, previous), unhashed = after, True
     for count, entry in enumerate(entries, start=last + 1):
@@ -121,10 +122,10 @@ def _hash(entry: Entry, once: str | None) -> str:
 
 
 def as_payload(value: object) -> Any:  # noqa: ANN401 - JSON values are of any type
-    """Turns a value type into JSON values from which `from_payload` gives it back.
+    """Converts a value to JSON values that `from_payload` converts back.
 
     Args:
-        value: A dataclass, a pydantic model, or a container of such.
+        value: A dataclass, a pydantic model, or a container of them.
 
     Returns:
         JSON values; NaN and the infinities become the texts `"NaN"`, `"Infinity"` and `"-Infinity"`.
@@ -133,17 +134,17 @@ def as_payload(value: object) -> Any:  # noqa: ANN401 - JSON values are of any t
 
 
 def from_payload(kind: type[T], payload: object) -> T:
-    """Gives back a value that `as_payload` has turned into JSON values.
+    """Converts the JSON values of `as_payload` back to a value.
 
     Args:
         kind: Its type.
         payload: The JSON values.
 
     Returns:
-        A value equal to the former one.
+        A value equal to the original.
 
     Raises:
-        StateError: If they are of no such value, as where another version of Refit has written them.
+        StateError: If they are not such a value, for example because another version of Refit has written them.
     """
     adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]  # a class is hashable
     try:
@@ -152,12 +153,12 @@ def from_payload(kind: type[T], payload: object) -> T:
         mistake = fault.errors()[0]
         place = ".".join(map(str, mistake["loc"]))
         raise StateError(
-            f"an entry of the ledger holds no {kind.__name__} ({place}: {mistake['msg']}): "
-            f"read it with the version of Refit that wrote it, or begin anew in another REFIT_HOME"
+            f"a ledger entry is not a valid {kind.__name__} ({place}: {mistake['msg']}): "
+            f"read it with the version of Refit that wrote it, or start with another REFIT_HOME"
         ) from fault
 
 
 @cache
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
-    # Building one takes milliseconds, and a storm of triggers reads hundreds of payloads.
+    # Building one takes milliseconds, and a decision may read hundreds of payloads.
     return TypeAdapter(kind)

@@ -1,4 +1,4 @@
-"""What a model was made with beside its rows, as the ledger keeps it; and what is different now."""
+"""The recorded recipe of a model (code, packages, seed, machine), and its differences from the current one."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Code, packages, seed and machine of one fit."""
+    """The code, packages, seed and machine of one fit."""
 
     file_hash: str
-    """SHA-256 of the project file and of the `_*.py` beside it."""
+    """SHA-256 of the project file and of the `_*.py` files next to it."""
     lock_hash: str
     """SHA-256 of the lock file's text, or of the list of installed packages."""
     seed: int
     commit: str
-    """The git commit of the repository that held the project file."""
+    """The git commit of the project file's repository."""
     dirty: str
-    """Whether anything there was not committed."""
+    """Whether the repository had uncommitted changes."""
     cpu: str
     threads: str
     blas: str
     python: str = UNKNOWN
-    """The interpreter's version; `unknown` in records that did not keep it."""
+    """The interpreter's version; `unknown` in records without it."""
     tuned: str = ""
-    """The hyperparameters that tuning found, as JSON; empty in records that did not keep them."""
+    """The hyperparameters found by tuning, as JSON; empty in records without them."""
     packages: str = ""
-    """What the model needs, as it was installed, one `name==version` a line; empty in records that did not keep it."""
+    """The installed versions of the packages that the model needs, one `name==version` a line; empty in records without
+    them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecipeChange:
-    """One thing that is not as it was when the model was made."""
+    """One difference between the record of a model and the present."""
 
     what: str
     """`data`, `code`, `lock`, `seed`, `machine`, `model` or `unknown`."""
@@ -47,31 +48,32 @@ class RecipeChange:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What came of making a model once more."""
+    """The result of reproducing a model."""
 
     project: str
     version: int
     reproduced: bool
-    """Whether both models answer the same, to 1e-9."""
+    """Whether both models predict the same, to 1e-9."""
     difference: float | None
-    """The largest absolute difference of an answer; `None` where nothing could be fitted or compared."""
+    """The largest absolute difference between predictions; `None` if nothing could be fitted or compared."""
     rows: int
-    """How many rows both were asked about."""
+    """The number of rows that both models predicted."""
     used_code: str
     """`today's` or `recorded`."""
     differs: tuple[RecipeChange, ...]
-    """What is different from the record, whether it mattered or not."""
+    """All differences from the record, whether they mattered or not."""
     seconds: float
+    """Wall-clock time."""
 
     @property
     def causes(self) -> tuple[RecipeChange, ...]:
-        """What may explain the difference; empty where there is none."""
+        """The possible causes of a difference; empty if there is none."""
         if self.reproduced:
             return ()
         return self.differs or (RecipeChange("unknown", "nothing that is recorded", "differs"),)
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the outcome as JSON values.
+        """Returns the result as JSON values.
 
         Returns:
             The keys of `refit reproduce --json`.
@@ -90,16 +92,16 @@ class Reproduction:
 
 
 def find_changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tuple[RecipeChange, ...]:
-    """Names what is different now.
+    """Finds the differences between two recipes.
 
     Args:
         recorded: The recipe on record.
-        now: What the same fit would be made with now.
-        packages: The texts of the lock files, recorded and now; the recorded one is only believed if the recipe's
-            hash is that of it.
+        now: The recipe that the same fit would have now.
+        packages: The texts of the lock files, recorded and current; the recorded one is used only if its hash matches
+            the recipe's.
 
     Returns:
-        One cause for each of code, lock, seed and machine that differs.
+        One change for each of code, lock, seed and machine that differs.
     """
     found = []
     if recorded.file_hash != now.file_hash:
@@ -117,13 +119,13 @@ def find_changes(recorded: Recipe, now: Recipe, packages: tuple[str, str]) -> tu
 
 
 def parse_versions(lock: str) -> Mapping[str, str]:
-    r"""Reads the packages of a lock.
+    r"""Parses the packages of a lock file.
 
     Args:
         lock: The text of a `uv.lock`, or one `name==version` a line.
 
     Returns:
-        From package to version.
+        Packages and their versions.
 
     Example:
         >>> parse_versions("numpy==2.4.0\nscipy==1.17.0\n")["scipy"]
@@ -141,12 +143,16 @@ def _machine(one: Recipe, *, python: bool) -> str:
 
 
 def _packages(recorded: Recipe, now: Recipe, locks: tuple[str, str]) -> tuple[str, str]:
-    """Lists the packages that differ, ten at most; what is installed counts for more than what should be."""
-    believed = hashlib.sha256(locks[0].encode()).hexdigest() == recorded.lock_hash
-    before = {**(parse_versions(locks[0]) if believed else {}), **parse_versions(recorded.packages)}
+    """Lists at most ten packages that differ; installed versions take precedence over locked ones."""
+    is_true_copy = hashlib.sha256(locks[0].encode()).hexdigest() == recorded.lock_hash
+    before = {**(parse_versions(locks[0]) if is_true_copy else {}), **parse_versions(recorded.packages)}
     after = {**parse_versions(locks[1]), **parse_versions(now.packages)}
-    names = {*before, *after} if believed else before
+    names = {*before, *after} if is_true_copy else before
     differing = sorted(name for name in names if before.get(name) != after.get(name))[:10]
-    told = [", ".join(f"{name} {versions.get(name, 'absent')}" for name in differing) for versions in (before, after)]
-    kept = "the same versions" if believed else f"a lock {recorded.lock_hash[:12]} that MLflow has no true copy of"
-    return told[0] or kept, told[1] or f"a lock {now.lock_hash[:12]}"
+    lists = [", ".join(f"{name} {versions.get(name, 'absent')}" for name in differing) for versions in (before, after)]
+    kept = (
+        "the same versions"
+        if is_true_copy
+        else f"a lock file {recorded.lock_hash[:12]} without an intact copy in MLflow"
+    )
+    return lists[0] or kept, lists[1] or f"a lock file {now.lock_hash[:12]}"

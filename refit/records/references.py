@@ -1,6 +1,6 @@
-"""References to models. What may be done with one depends on its type: only a judged `Challenger` can be promoted.
+"""References to models and rows, passed between tasks in place of models and frames, and the counts of an ingest.
 
-References to rows: what tasks hand to each other instead of frames.
+The type of a model reference determines what may be done with it: only a judged `Challenger` can be promoted.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from refit.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A fitted model in the artifact store, unjudged."""
+    """A fitted model in the artifact store, not yet judged."""
 
     project: str
     run_id: str
     """The MLflow run that trained it."""
     uri: str
-    """Where its artifact lies; resolvable by MLflow."""
+    """The location of its artifact, resolvable by MLflow."""
     trained_on: SnapshotRef
     """The rows it was trained on."""
     run_key: str
-    """A hash of all that determines the model: rows, code, configuration, lock file and seed."""
+    """A hash of everything that determines the model: rows, code, configuration, lock file and seed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Challenger:
-    """A model that has been judged and has a version in the registry."""
+    """A judged model with a version in the registry."""
 
     model: ModelRef
     version: int
@@ -38,7 +38,7 @@ class Challenger:
     verdict_id: int
     """The ledger entry that records the verdict."""
     judged: ModelRef | None = None
-    """The model that the gate judged, where `model` is the same recipe fitted again on more rows."""
+    """The model that the gate judged, if `model` is the same recipe fitted again on more rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +48,21 @@ class Champion:
     model: ModelRef
     version: int
     generation: int
-    """Counts the project's champions, from 1; the fence compares it."""
+    """The number of this champion among the project's champions, from 1; a promotion is fenced by it."""
     since: datetime
     """When it was promoted, UTC."""
     judged: ModelRef | None = None
-    """The model that the gate judged, where `model` is the same recipe fitted again on more rows."""
+    """The model that the gate judged, if `model` is the same recipe fitted again on more rows."""
 
     def model_to_compare(self, rows: Window) -> ModelRef:
-        """Names the model that a challenger is compared with.
+        """Returns the model that a challenger is compared with.
 
         Args:
-            rows: The event times of the rows that both are to be judged on.
+            rows: The event times of the rows that both are evaluated on.
 
         Returns:
-            The model that serves. Where it has seen such rows, the judged one, if that has seen none: the same recipe,
-            as it was before it saw them.
+            The serving model. If it was trained on such rows but the judged one was not, the judged one: the same
+            recipe, fitted before those rows.
         """
         served, judged = self.model, self.judged
         if judged is None or served.trained_on.window.end <= rows.start:
@@ -72,26 +72,26 @@ class Champion:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRef:
-    """Names the rows of a project's table at one table version and in one window; they never change."""
+    """A reference to the rows of a project's table at one table version and in one window; they never change."""
 
     project: str
     """The project's name."""
     version: int
     """The version of the project's table."""
     window: Window
-    """The event times covered."""
+    """The event times of the rows."""
     rows: int
-    """How many rows the window holds at that version."""
+    """The number of rows in the window at that version."""
     fingerprint: str
-    """A content hash over all the rows, independent of their order; at most 36 characters."""
+    """A hash of the content of all rows, independent of their order; at most 36 characters."""
     labelled: bool = False
-    """Whether the rows without a label are left out."""
+    """Whether rows without a label are left out."""
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the reference as JSON values, as other programs rely on them.
+        """Returns the reference as JSON values that other programs rely on.
 
         Returns:
-            Table version, count of rows, window and fingerprint.
+            Table version, number of rows, window and fingerprint.
         """
         return {
             "version": self.version,
@@ -104,17 +104,17 @@ class SnapshotRef:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A snapshot's mature rows in two parts that are a label delay apart."""
+    """A snapshot's mature rows in two parts, a label delay apart."""
 
     train: SnapshotRef
     """The older rows, to train on."""
     holdout: SnapshotRef
-    """The newest rows, which no training sees."""
+    """The newest rows, which are never trained on."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenRule:
-    """A row rule of the data contract, and how many rows of one ingest broke it."""
+    """A row rule of the data contract, and the number of rows of one ingest that broke it."""
 
     rule: str
     column: str
@@ -123,17 +123,17 @@ class BrokenRule:
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """What one ingest did: `rows_in = accepted + quarantined`, always."""
+    """The counts of one ingest: `rows_in = accepted + quarantined`, always."""
 
     project: str
     window: Window
-    """The window that was loaded."""
+    """The loaded window."""
     version: int
     """The version of the project's table afterwards."""
     rows_in: int
-    """Rows that the load gave."""
+    """Rows that the load returned."""
     accepted: int
-    """Rows that keep the contract, those that the table already held included."""
+    """Rows that satisfy the contract, including those that the table already held."""
     quarantined: int
     """Rows that broke a critical row rule or were superseded by a later row with the same key."""
     added: int
@@ -141,12 +141,13 @@ class Ingestion:
     corrected: int
     """Accepted rows that replaced an older row with the same key."""
     warnings: tuple[str, ...] = ()
-    """One sentence for each rule that was broken without being critical."""
+    """One sentence for each broken rule that is not critical."""
     broken: tuple[BrokenRule, ...] = ()
-    """The rules that put rows into quarantine, the one with most rows first; a row may break several."""
+    """The rules that quarantined rows, the one with the most rows first; a row may break several."""
 
     def __post_init__(self) -> None:
         if self.rows_in != self.accepted + self.quarantined:
             raise ValueError(
-                f"{self.rows_in} rows in are not {self.accepted} accepted + {self.quarantined} quarantined"
+                f"{self.rows_in} loaded rows are not the sum of {self.accepted} accepted and "
+                f"{self.quarantined} quarantined ones"
             )

@@ -1,7 +1,4 @@
-"""The outcome of a gate: every rule with its number, its limit and a sentence.
-
-Numbers as the reasons of a gate write them.
-"""
+"""The gate's verdict: every rule with its number, limit and sentence, and how sentences write scores."""
 
 from __future__ import annotations
 
@@ -11,29 +8,30 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One rule of the gate and how it came out."""
+    """The result of one rule of the gate."""
 
     check: str
-    """The rule's name: lower case words joined by underscores."""
+    """The rule's name: lower-case words joined by underscores."""
     passed: bool
+    """Whether the rule passed."""
     value: float | None
-    """What was measured; `None` where there was nothing to measure."""
+    """The measured value; `None` if there was nothing to measure."""
     limit: float | None
-    """What the value was held against; `None` where the rule has no number."""
+    """The limit of the value; `None` if the rule has no number."""
     sentence: str = field(compare=False)
-    """The same for people. It is not compared, since releases may word it differently."""
+    """The result in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate concluded about a challenger."""
+    """The gate's conclusion about a challenger."""
 
     reasons: tuple[Reason, ...]
-    """All rules, always, whether they passed or not."""
+    """All rules, whether they passed or not; at least one."""
 
     def __post_init__(self) -> None:
         if not self.reasons:
-            raise ValueError("a verdict without a reason would promote anything: give at least one")
+            raise ValueError("a verdict has no reasons, so it would promote anything: add at least one")
 
     @property
     def promote(self) -> bool:
@@ -46,24 +44,24 @@ class Verdict:
 
 
 def finite_or_none(value: float) -> float | None:
-    """Leaves out what JSON has no number for.
+    """Replaces a number that JSON cannot represent.
 
     Args:
         value: Any number.
 
     Returns:
-        The number, or `None` where it is NaN or infinite.
+        The number, or `None` if it is NaN or infinite.
     """
     return value if math.isfinite(value) else None
 
 
 def format_score(value: float) -> str:
-    """Writes a score.
+    """Writes a score for a sentence.
 
     Args:
-        value: The score; NaN where it is not defined.
+        value: The score; NaN if it is undefined.
 
     Returns:
-        Four digits, or words.
+        Four significant digits, or `not defined on these rows`.
     """
     return "not defined on these rows" if math.isnan(value) else f"{value:.4g}"

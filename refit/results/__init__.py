@@ -1,4 +1,4 @@
-"""What a flow or a command concluded, as JSON.
+"""The results of flows and commands, and their JSON.
 
-Does not belong here: how it is shown.
+Does not belong here: their presentation.
 """

@@ -1,4 +1,4 @@
-"""Whose rows are to be erased, and what the ledger keeps of it: hashes, counts and references, and no cell of a row."""
+"""The erasure of rows by key: which rows match, and what the ledger keeps of it, which is no cell of a row."""
 
 from __future__ import annotations
 
@@ -17,57 +17,57 @@ from refit.project import Project, require_key
 from refit.records.references import SnapshotRef
 
 Keys: TypeAlias = Mapping[str, tuple[str, ...]]
-"""From columns of a project's key to values as text: a row is meant that has one of them in each of these columns."""
+"""Key columns and values as text: a row matches if it has one of the values in each of the columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowsAfterErasure:
-    """Rows on record of which some were erased."""
+    """Recorded rows of which some were erased."""
 
     rows: SnapshotRef
     """The rows as they were recorded."""
     erased: int
-    """How many of them went."""
+    """The number of erased rows."""
     left: str
-    """The fingerprint of those that are left."""
+    """The fingerprint of the remaining rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """What one erasure takes away."""
+    """The extent of one erasure."""
 
     key: str
-    """A hash of the keys, salted with what only this installation knows."""
+    """A hash of the keys, salted with a secret of this installation."""
     tables: dict[str, int]
-    """From each table to the rows of its newest version that go."""
+    """The number of erased rows of each table's newest version."""
     files: int
-    """How many files of these tables, former versions' included, hold such rows."""
+    """The number of files of these tables, including former versions, that contain such rows."""
     snapshots: tuple[RowsAfterErasure, ...] = ()
-    """The rows that models were trained or judged on."""
+    """The affected rows that models were trained or evaluated on."""
     versions: tuple[int, ...] = ()
-    """Those models' versions."""
+    """The versions of those models."""
     unique: dict[str, int] = field(default_factory=dict)
-    """From features to how many of their values no other row has: models may know these by name."""
+    """For each feature, the number of its values that occur in no other row: models may have memorized them."""
 
     @property
     def rows(self) -> int:
-        """How many rows go."""
+        """The number of erased rows."""
         return sum(self.tables.values())
 
 
 def parse_keys(definition: Project, texts: Iterable[str]) -> Keys:
-    """Reads what a person has written behind `--key`.
+    """Parses the values of `--key`.
 
     Args:
         definition: The project.
-        texts: `VALUE` where the key is one column, `COLUMN=VALUE` else. Values of one column are alternatives; where
-            several columns are named, a row must fit all of them.
+        texts: `VALUE` if the key is one column, else `COLUMN=VALUE`. Values of one column are alternatives; if several
+            columns are named, a row must match all of them.
 
     Returns:
-        The columns with their values.
+        The columns and their values.
 
     Raises:
-        ProjectError: If the project has no key, or a text names no column of it.
+        ProjectError: If the project has no key, or a text names no key column.
     """
     require_key(definition, "whose a row is")
     found: dict[str, tuple[str, ...]] = {}
@@ -75,7 +75,7 @@ def parse_keys(definition: Project, texts: Iterable[str]) -> Keys:
         name, value = _pair(definition, text)
         found[name] = (*found.get(name, ()), value)
     if not found:
-        raise ProjectError("no key is given: name whose rows are to go, as --key C17")
+        raise ProjectError("no key is given: name the rows to erase, such as --key C17")
     return {name: tuple(sorted(set(values))) for name, values in sorted(found.items())}
 
 
@@ -85,37 +85,37 @@ def _pair(definition: Project, text: str) -> tuple[str, str]:
         return name, value
     if len(definition.key) == 1:
         return definition.key[0], text
-    raise ProjectError(  # the text itself may be what identifies somebody
+    raise ProjectError(  # the text itself may identify a person
         f"the key of {definition.name} has {len(definition.key)} columns: write --key COLUMN=VALUE, where COLUMN is "
         f"one of {', '.join(definition.key)}"
     )
 
 
 def cast_values(texts: Iterable[str], kind: pa.DataType) -> pa.Array:
-    """Gives values as a column holds them.
+    """Casts values to a column's type.
 
     Args:
         texts: The values as text.
         kind: The column's type.
 
     Returns:
-        Those that the column can hold.
+        The values that the column can hold.
     """
-    given = pa.table({"value": pa.array(list(texts), pa.string())})
-    fitted, _ = cast_table(given, pa.schema([pa.field("value", kind)]))
+    values = pa.table({"value": pa.array(list(texts), pa.string())})
+    fitted, _ = cast_table(values, pa.schema([pa.field("value", kind)]))
     return fitted["value"].combine_chunks().drop_null()
 
 
 def matches_key(rows: pa.Table, keys: Keys, columns: Mapping[str, Iterable[str]]) -> npt.NDArray[np.bool_]:
-    """Tells which rows are meant.
+    """Marks the rows that match the keys.
 
     Args:
-        rows: Rows of some table.
-        keys: Whose rows are meant.
-        columns: From each column of the key to the columns of these rows that may hold it.
+        rows: Rows of any table.
+        keys: The keys to match.
+        columns: For each key column, the columns of these rows that may hold it.
 
     Returns:
-        A mask over the rows.
+        A boolean mask over the rows.
     """
     mask = np.ones(rows.num_rows, np.bool_)
     for name, texts in keys.items():

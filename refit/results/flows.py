@@ -1,7 +1,4 @@
-"""What a flow concluded, in the JSON keys that other programs rely on.
-
-What one run of the monitor concluded, in the JSON keys that other programs rely on.
-"""
+"""The results of a retrain and of a monitor run, with the JSON keys that other programs rely on."""
 
 from __future__ import annotations
 
@@ -19,31 +16,31 @@ from refit.records.verdicts import finite_or_none
 
 @dataclass(frozen=True, slots=True)
 class RetrainOutcome:
-    """What one retrain did."""
+    """The result of one retrain."""
 
     project: str
     run_id: str
     """The Prefect flow run."""
     as_of: datetime
-    """The instant the retrain looked from, UTC."""
+    """The instant as of which the retrain ran, UTC."""
     snapshot: SnapshotRef
     ingestion: Ingestion
     challenger: Challenger
     compared_with: Champion | None
-    """The champion the challenger was judged against; `None` while there was none."""
+    """The champion that the challenger was compared with; `None` if there was none."""
     promotion: Champion | None
-    """The challenger as the new champion; `None` where the verdict was to reject it."""
+    """The challenger as the new champion; `None` if it was not promoted."""
     seconds: float
     """Wall-clock time of the whole flow."""
     judgement: Judgement | None = None
-    """What the verdict rests on, the model that was judged included."""
+    """The evidence of the verdict, including the judged model."""
 
     approval_run: str | None = None
-    """The flow run in which a person is asked to approve; `None` where none was started."""
+    """The flow run that asks a person for approval; `None` if none was started."""
 
     @property
     def pending(self) -> bool:
-        """Whether the challenger is fit to serve and waits for a person."""
+        """Whether the challenger passed the gate and waits for a person's approval."""
         return self.challenger.verdict.promote and self.promotion is None
 
     @property
@@ -53,12 +50,12 @@ class RetrainOutcome:
 
     @property
     def generation(self) -> int:
-        """The generation that serves afterwards; 0 while nothing serves."""
+        """The generation that serves afterwards; 0 if nothing serves."""
         serving = self.promotion or self.compared_with
         return serving.generation if serving else 0
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the outcome as JSON values.
+        """Returns the result as JSON values.
 
         Returns:
             The keys of `refit retrain --json`.
@@ -96,7 +93,7 @@ class RetrainOutcome:
         }
 
     def _judged(self) -> dict[str, Any]:
-        """Tells the judged model from the one that serves, which may be the same recipe fitted again on more rows."""
+        """Returns the judged model, which may differ from the serving one by a final fit on more rows."""
         judged = self.challenger.judged or self.challenger.model
         bound, holdout = (self.judgement.bound, self.judgement.comparison.holdout) if self.judgement else (None, None)
         return {
@@ -109,33 +106,33 @@ class RetrainOutcome:
 
 @dataclass(frozen=True, slots=True)
 class MonitorOutcome:
-    """What one run of the monitor found, decided and started."""
+    """The result of one monitor run: what it measured, decided and started."""
 
     evidence: Evidence
     ingestion: Ingestion
     champion: Champion | None
-    """The one that was judged; `None` while there was none."""
+    """The champion that was monitored; `None` if there was none."""
     decision_id: int
-    """The ledger entry."""
+    """The ledger entry of the decision."""
     decision: Decision
     nothing_new: bool
-    """Whether nothing has come in since that decision, so that it stands and nothing was measured again."""
+    """Whether nothing has changed since that decision, so that it stands and nothing was measured again."""
     retrain: RetrainOutcome | None
-    """What the retrain did, where one ran here."""
+    """The result of the retrain, if it ran in this process."""
     started_run: str | None
-    """The flow run of the retrain, wherever it runs; `None` where none was started."""
+    """The flow run of the retrain, wherever it runs; `None` if none was started."""
     seconds: float
-    """Wall-clock time of the whole flow, a retrain here included."""
+    """Wall-clock time of the whole flow, including a retrain in this process."""
     rolled_back: Champion | None = None
-    """The former champion, where it came back since the one that was judged is worse."""
+    """The former champion, if it was restored because the monitored one is worse."""
 
     @property
     def as_of(self) -> datetime:
-        """The instant the monitor looked from, UTC."""
+        """The instant as of which the monitor ran, UTC."""
         return self.evidence.as_of
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the outcome as JSON values.
+        """Returns the result as JSON values.
 
         Returns:
             The keys of `refit monitor --json`.
@@ -174,10 +171,10 @@ class MonitorOutcome:
 
 
 def drift_json(found: Drift | None) -> dict[str, Any]:
-    """Gives what a comparison found as JSON values.
+    """Returns a drift measurement as JSON values.
 
     Args:
-        found: The comparison; `None` where there was nothing to compare.
+        found: The measurement; `None` if nothing was measured.
 
     Returns:
         Every column, the share that drifted, and the largest PSI of the predictions (null without any).
@@ -195,7 +192,7 @@ def drift_json(found: Drift | None) -> dict[str, Any]:
 
 
 def performance_json(found: Performance) -> dict[str, Any]:
-    """Gives a realised score as JSON values.
+    """Returns a realised score as JSON values.
 
     Args:
         found: The score, or why it is withheld.

@@ -1,9 +1,4 @@
-"""What a backup says of itself: what is in it, how to tell that it is whole, and what its files belong to.
-
-What keeping order finds: leftovers of a crash, and what retention lets go.
-
-Which versions are kept: whatever serves, may serve again or waits for somebody, and the newest ones.
-"""
+"""The results of maintenance: a backup's manifest, the findings of a clean-up, and the versions to keep."""
 
 from __future__ import annotations
 
@@ -16,70 +11,73 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 FORMAT = 1
-"""Counts the layouts of backups; a restore reads this one."""
+"""The version of the backup's layout; a restore reads only this one."""
 
 
 def _within(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name:
-        raise ValueError(f"{name!r} is no place within the backup")
+        raise ValueError(f"{name!r} is not a path within the backup: use a relative path without '..'")
     return name
 
 
 Name = Annotated[str, AfterValidator(_within)]
-"""A file of the backup, from its directory; never a way out of it."""
+"""A file of the backup, relative to its directory and never outside of it."""
 
 
 class FileStamp(BaseModel):
-    """By what a file is known to be as it was."""
+    """The size and hash by which a file is verified."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(ge=0)
     """In bytes."""
     sha256: str
+    """In hexadecimal."""
 
 
 class Ledger(BaseModel):
-    """Where the ledger ends."""
+    """The last entry of the ledger in a backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     entries: int = Field(ge=0)
+    """The number of entries."""
     head: str
-    """The hash of its newest entry; empty where there is none."""
+    """The hash of the newest entry; empty if there is none."""
 
 
 class Manifest(BaseModel):
-    """The contents of a backup; written last, so that a directory without it is none."""
+    """The contents of a backup; written last, so that a directory without it is not a backup."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
     made_at: AwareDatetime
-    """When it began: what was recorded later is not in it."""
+    """When the backup began; later records are not in it."""
     refit: str
-    """The version of Refit that made it."""
+    """The version of Refit that made the backup."""
     ledger: Ledger
     tables: dict[Name, int]
-    """From each table to its newest version."""
+    """The newest version of each table."""
     artifacts: str | None
-    """Where the embedded MLflow kept its artifacts, as a URI; `None` where a server keeps them."""
+    """The URI of the embedded MLflow's artifacts; `None` if a server keeps them."""
     files: dict[Name, FileStamp]
+    """The stamp of each file."""
 
     @property
     def size(self) -> int:
-        """Of all files, in bytes."""
+        """The size of all files, in bytes."""
         return sum(stamp.size for stamp in self.files.values())
 
     def under(self, folder: str) -> list[str]:
-        """Names the files of a folder.
+        """Lists the files of a folder.
 
         Args:
-            folder: From the backup's directory.
+            folder: The folder, relative to the backup's directory.
 
         Returns:
-            Their names from the backup's directory, sorted.
+            Their names, relative to the backup's directory, sorted.
         """
         return sorted(name for name in self.files if name.startswith(f"{folder}/"))
 
@@ -99,7 +97,7 @@ Kind = Literal[
     "ledger",
     "erasure",
 ]
-"""Where something was found."""
+"""The kind of thing that was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +106,24 @@ class Finding:
 
     kind: Kind
     name: str
-    """Names the thing: an id, a path, a version."""
+    """Identifies the thing: an id, a path, a version."""
     action: str
     """What is done about it, as a past participle: `removed`, `closed`, `recorded`."""
     sentence: str
-    """What was found and done, for a person."""
+    """What was found and done, in a sentence."""
 
 
 def select_kept_versions(
     versions: Iterable[int], champions: Iterable[int], bound: Collection[int], newest: int
 ) -> frozenset[int]:
-    """Picks the versions that are kept.
+    """Selects the versions that retention keeps.
 
     Args:
         versions: All versions of a project.
-        champions: The versions that were champion, a generation each, the newest first; the first of them serves.
-        bound: Those that are kept whatever their age: they wait for a verdict or a person, or an alias names them.
-        newest: How many of the newest versions are kept, and how many generations back a rollback may go; the one that
-            serves is kept always.
+        champions: The versions that were champion, one per generation, the newest first; the first one serves.
+        bound: Versions that are kept at any age: they wait for a verdict or an approval, or an alias names them.
+        newest: The number of newest versions to keep, and of generations that a rollback may go back; the serving
+            version is always kept.
 
     Returns:
         The versions to keep.

@@ -1,4 +1,4 @@
-"""What a run of `refit score` was asked for and what it did, in the JSON keys that other programs rely on."""
+"""The request and the result of `refit score`, with the JSON keys that other programs rely on."""
 
 from __future__ import annotations
 
@@ -13,64 +13,65 @@ from refit.results.flows import drift_json
 from refit.windows import BEGINNING, Window
 
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
-"""Rows of a file may be of days to come: those are what is worth predicting."""
+"""The end of all event times: rows of a file may lie in the future, and those are worth predicting."""
 EVERYTHING = Window(BEGINNING, LATEST)
+"""The window of all event times."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """Which rows are to be scored."""
+    """The rows to score."""
 
     kind: Literal["load", "file", "table"]
-    """Where they come from: the project's own load, a CSV or Parquet file, or a Delta table."""
+    """Their source: the project's own load, a CSV or Parquet file, or a Delta table."""
     place: str
     """The file or the table; empty for the load."""
     window: Window
-    """The event times asked for."""
+    """The requested event times."""
     as_of: datetime
-    """The instant that the run looks from, UTC."""
+    """The instant as of which the run scores, UTC."""
 
     @property
     def source(self) -> str:
-        """Names where the rows come from: `load`, or the file or table."""
+        """The source of the rows: `load`, or the file or table."""
         return self.place or self.kind
 
 
 @dataclass(frozen=True, slots=True)
 class VersionCounts:
-    """What became of the rows that one version answered."""
+    """The counts of the rows that one version predicted."""
 
     scored: int
     """Predictions that were written."""
     already: int
-    """Those that the table held: the same row, scored by the same version."""
+    """Predictions that the table already held: the same row, scored by the same version."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """What became of the rows: `rows_in = champion.scored + champion.already + quarantined`, always."""
+    """The counts of a scoring run: `rows_in = champion.scored + champion.already + quarantined`, always."""
 
     rows_in: int
     quarantined: int
     champion: VersionCounts
     shadow: VersionCounts | None
-    """`None` where nothing shadows, or it could not answer."""
+    """`None` if there is no shadow, or it could not predict."""
     span: Window | None = None
-    """The event times of the rows that were scored; `None` where there are none."""
+    """The event times of the scored rows; `None` if there are none."""
     skew: Drift | None = None
-    """How far they lie from the rows that the champion was trained on; `None` where that is not watched, there are too
-    few of them, or the champion has no reference profile."""
+    """The drift of these rows from the champion's training rows; `None` if drift is switched off, there are too few
+    rows, or the champion has no reference profile."""
     histograms: tuple[tuple[str, PredictionHistogram], ...] = ()
-    """What each version said, by its name, for the picture."""
+    """The predictions of each version, by its name, for the picture."""
     warnings: tuple[str, ...] = ()
-    """Rules of the contract that are broken and not critical, and why a shadow is silent."""
+    """Broken rules that are not critical, and why a shadow did not predict."""
     broken: tuple[BrokenRule, ...] = ()
     """The rules that rows broke."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreOutcome:
-    """What one run did."""
+    """The result of one scoring run."""
 
     project: str
     run_id: str
@@ -83,7 +84,7 @@ class ScoreOutcome:
     """Wall-clock time of the whole flow."""
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the outcome as JSON values.
+        """Returns the result as JSON values.
 
         Returns:
             The keys of `refit score --json`.

@@ -90,6 +90,6 @@ def test_nan_is_refused_in_a_hash_and_kept_in_a_payload() -> None:
 
 def test_what_another_version_wrote_is_refused_in_one_sentence():
     payload = as_payload(Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)))
-    with pytest.raises(StateError, match="an entry of the ledger holds no Window \\(end: ") as refused:
+    with pytest.raises(StateError, match="a ledger entry is not a valid Window \\(end: ") as refused:
         from_payload(Window, {"start": payload["start"]})
     assert "\n" not in str(refused.value)

@@ -57,7 +57,7 @@ def test_a_copy_of_the_lock_that_is_not_the_recorded_one_is_not_believed(edited:
     (found,) = find_changes(RECIPE, now, (edited, NOW))
     assert (found.recorded, found.now) == ("numpy 1.0", "numpy 2.0")
     (found,) = find_changes(replace(RECIPE, packages=""), replace(now, packages=""), (edited, NOW))
-    assert found.recorded == f"a lock {RECIPE.lock_hash[:12]} that MLflow has no true copy of"
+    assert found.recorded == f"a lock file {RECIPE.lock_hash[:12]} without an intact copy in MLflow"
 
 
 def test_a_uv_lock_is_read() -> None:
