@@ -13,10 +13,10 @@ from pydantic import Field
 from refit.records.references import Champion
 from refit_flows.parameters import ProjectName, VersionNumber
 from refit_tasks.notifications.messages import tell_approved
-from refit_tasks.prediction.compare import where_compared
+from refit_tasks.prediction.compare import point_to_comparison
 from refit_tasks.presentation.summaries import summarize_approval
 from refit_tasks.promotion.approve import judgement_behind, record_approval, waiting
-from refit_tasks.registry.verdict_report import verdict_page
+from refit_tasks.registry.verdict_report import render_verdict
 from refit_tasks.runs.flow_runs import completed, fail_with_message, suspended_heartbeat
 from refit_tasks.runs.liveness import run_lock
 
@@ -50,8 +50,8 @@ def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
         RefitError: If that version waits for nobody, or another champion serves by now.
     """
     with run_lock("approve", project):
-        page = verdict_page(judgement_behind(waiting(project, version)))
-        form = Approval.with_initial_data(description=page + where_compared(project))
+        page = render_verdict(judgement_behind(waiting(project, version)))
+        form = Approval.with_initial_data(description=page + point_to_comparison(project))
         with suspended_heartbeat():
             answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
         approved, now = answer.decision == "approve", datetime.now(UTC)

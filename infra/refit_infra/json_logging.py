@@ -22,7 +22,7 @@ _NAMES = {"levelname": "level", "name": "logger", "flow_run_id": "run_id", "exc_
 """From the name of a record's field to its name in a line."""
 
 
-class JsonLineFormatter(JsonFormatter):
+class JsonLines(JsonFormatter):
     """Formats log records as JSON."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ def format_error(sentence: str) -> str:
     Returns:
         One line of JSON.
     """
-    return JsonLineFormatter().format(logging.LogRecord("refit_deployments", logging.ERROR, "", 0, sentence, (), None))
+    return JsonLines().format(logging.LogRecord("refit_deployments", logging.ERROR, "", 0, sentence, (), None))
 
 
 def _find_run() -> tuple[str | None, str | None]:

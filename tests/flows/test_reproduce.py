@@ -31,10 +31,10 @@ def reproduced(version: int = 1) -> Reproduction:
 
 def artifacts_of(version: int) -> Path:
     """The directory of the version's run in MLflow's store."""
-    from refit_tasks.registry.challengers import verdict_of_version
+    from refit_tasks.registry.challengers import find_verdict_of_version
     from refit_tasks.registry.mlflow_client import open_mlflow
 
-    run = open_mlflow().get_run(verdict_of_version("parcels", version).model.run_id)
+    run = open_mlflow().get_run(find_verdict_of_version("parcels", version).model.run_id)
     return Path(run.info.artifact_uri.removeprefix("file://"))
 
 
@@ -95,15 +95,16 @@ def test_rows_that_are_gone_are_named(depot: Depot) -> None:
 def test_a_stored_model_that_was_exchanged_is_named(depot: Depot) -> None:
     from sklearn.linear_model import LogisticRegression
 
-    from refit_tasks.registry.challengers import verdict_of_version
-    from refit_tasks.registry.model_store import fetched, save_model
+    from refit_tasks.registry.challengers import find_verdict_of_version
+    from refit_tasks.registry.model_signature import fetch_files
+    from refit_tasks.registry.model_store import save_model
 
     rows = rows_of(50)
     other = LogisticRegression(C=1e-5).fit(rows[["weight", "distance"]], rows["late"].astype(int))
     from mlflow.tracking import MlflowClient
 
-    model = verdict_of_version("parcels", 1).model
-    with fetched(model):
+    model = find_verdict_of_version("parcels", 1).model
+    with fetch_files(model):
         pass
     stored = MlflowClient().get_logged_model(model.uri.removeprefix("models:/")).artifact_location
     save_model(other, Path(stored.removeprefix("file://")))

@@ -81,9 +81,9 @@ def shop(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) 
 
 
 def form_of(version: int) -> ServingForm | None:
-    from refit_tasks.onnx_export.session import recorded_form
+    from refit_tasks.onnx_export.session import find_recorded_form
 
-    return recorded_form("parcels", version)
+    return find_recorded_form("parcels", version)
 
 
 def test_first_champion_then_judged_challenger(shop: Shop) -> None:
@@ -148,7 +148,7 @@ def test_soon_after_a_retrain_there_is_too_little_to_judge_on(shop: Shop) -> Non
 @pytest.mark.slow
 def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from refit_flows import retrain
-    from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+    from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -158,10 +158,10 @@ def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, mo
         with pytest.raises(KeyboardInterrupt):
             shop.retrain(40)
     client = open_mlflow()
-    before = {run.info.run_id for run in client.search_runs([experiment_of(client, "parcels")])}
+    before = {run.info.run_id for run in client.search_runs([require_experiment(client, "parcels")])}
     outcome = shop.retrain(40)
     assert outcome.promotion is not None
-    assert {run.info.run_id for run in client.search_runs([experiment_of(client, "parcels")])} == before
+    assert {run.info.run_id for run in client.search_runs([require_experiment(client, "parcels")])} == before
     assert outcome.challenger.model.run_id in before
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from refit_infra.json_logging import REQUEST, JsonLineFormatter
+from refit_infra.json_logging import REQUEST, JsonLines
 from refit_tasks.project_log import with_project
 from tests.support.forked_commands import refit
 
@@ -21,7 +21,7 @@ def line(message: str, *values: object, **more: Any) -> dict[str, Any]:
         "refit_tasks.ingestion.ingest", logging.INFO, "", 0, message, values, more.pop("exc_info", None)
     )
     record.__dict__.update(more)
-    written = JsonLineFormatter().format(record)
+    written = JsonLines().format(record)
     assert "\n" not in written
     return json.loads(written)
 
@@ -40,7 +40,7 @@ def test_the_log_of_a_project_says_so_in_its_text_and_in_a_field(caplog: pytest.
     log = with_project(logging.getLogger("refit_tasks.ingestion.ingest"), "bikes")
     log.warning("%d rows in", 3, extra={"flow_run_id": "b1"})
     log.warning("100 % are in")
-    rows, share = (json.loads(JsonLineFormatter().format(record)) for record in caplog.records)
+    rows, share = (json.loads(JsonLines().format(record)) for record in caplog.records)
     assert (rows["message"], rows["project"], rows["run_id"]) == ("bikes: 3 rows in", "bikes", "b1")
     assert (share["message"], share["project"], share["run_id"]) == ("bikes: 100 % are in", "bikes", None)
 

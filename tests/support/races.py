@@ -49,11 +49,11 @@ def judged(definition: Any, run_key: str, over: Any) -> Any:
     from refit.gate.evaluations import Comparison, Evaluation, Judgement
     from refit.records.references import Ingestion, ModelRef, SnapshotRef
     from refit.records.verdicts import Reason, Verdict
-    from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+    from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
     from refit_tasks.registry.register import register
 
     client = open_mlflow()
-    run = client.create_run(experiment_of(client, PROJECT), run_name=run_key).info.run_id
+    run = client.create_run(require_experiment(client, PROJECT), run_name=run_key).info.run_id
     client.set_terminated(run)
     window = Window(AT - timedelta(days=60), AT - timedelta(days=30))
     rows = SnapshotRef(PROJECT, 0, window, 1_000, "f" * 32, labelled=True)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from refit.records.references import Challenger
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 """When the models of `Judge` are judged."""
@@ -27,7 +27,7 @@ def with_runs(evidence: Callable[..., Any]) -> Callable[..., Any]:
     def run_of(run_key: str) -> str:
         client = open_mlflow()
         start, tags = int(BEGUN.timestamp() * 1000), {"refit.run_key": run_key}
-        run = client.create_run(experiment_of(client, "rentals"), start, tags)
+        run = client.create_run(require_experiment(client, "rentals"), start, tags)
         client.log_text(run.info.run_id, run_key, "recipe.txt")
         client.set_terminated(run.info.run_id)
         return str(run.info.run_id)

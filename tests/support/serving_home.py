@@ -74,7 +74,7 @@ class Depot:
         """Registers a version of the project that is fit to serve; another shift says something else of each row."""
         from refit_tasks.catalog import find_project
         from refit_tasks.ledger.generations import current_champion
-        from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+        from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
         from refit_tasks.registry.model_store import log_model
         from refit_tasks.registry.register import register
         from refit_tasks.registry.tracking import open_run
@@ -82,7 +82,7 @@ class Depot:
         definition, client, key = find_project(name), open_mlflow(), f"{name}-{shift}"
         features = self.rows[FEATURES]
         model = definition.build().fit(features, (self.rows["distance"] > 100 + shift).astype(int))
-        with open_run(client, experiment_of(client, name), key, {}) as run:
+        with open_run(client, require_experiment(client, name), key, {}) as run:
             uri = log_model(run, definition, model, features.head())
         window = Window(AT - timedelta(days=400), AT)
         rows = SnapshotRef(name, 0, window, len(self.rows), "f" * 32, labelled=True)
@@ -102,9 +102,9 @@ class Depot:
 
     def _form(self, definition: Project, model: ModelRef) -> ServingForm:
         from refit_tasks.evaluation.serving_runtime import make_form
-        from refit_tasks.registry.model_signature import fetched
+        from refit_tasks.registry.model_signature import fetch_files
 
-        with fetched(model) as directory:
+        with fetch_files(model) as directory:
             return make_form(definition, model, directory, self.rows)
 
     def _store(self, name: str) -> None:

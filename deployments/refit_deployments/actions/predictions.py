@@ -23,7 +23,7 @@ from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import join_waiting
 from refit_tasks.ingestion.label_join import join_labels
 from refit_tasks.ledger.generations import current_champion
-from refit_tasks.prediction.compare import compare_beside
+from refit_tasks.prediction.compare import compare_challenger
 from refit_tasks.presentation.summaries import summarize_score
 
 
@@ -151,7 +151,7 @@ def compare_versions(project: str, start: datetime | None, end: datetime | None)
         ProjectError: If there is no such project, or it has no key.
     """
     definition = find_project(project)
-    found = compare_beside(definition, current_champion(project), datetime.now(UTC), start, end)
+    found = compare_challenger(definition, current_champion(project), datetime.now(UTC), start, end)
     if found is None:
         return Result(
             {"project": project, "challenger": None}, [f"{project}: no challenger stands beside the champion"]

@@ -21,7 +21,7 @@ from refit_tasks.catalog import choose_projects, find_project
 from refit_tasks.decision.history import read_history
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, entry, latest
-from refit_tasks.registry.challengers import pending
+from refit_tasks.registry.challengers import find_pending
 from refit_tasks.reporting.entry_story import story
 from refit_tasks.reporting.report import report_page, save_page
 from refit_tasks.storage.predictions_table import scored_until
@@ -48,7 +48,7 @@ def status(project: str | None) -> Result:
 
 def _state(definition: Project) -> dict[str, Any]:
     serving, verdict = current_champion(definition.name), latest(definition.name, "verdict")
-    waiting = [one.version for one in pending(definition.name, serving)]
+    waiting = [one.version for one in find_pending(definition.name, serving)]
     until = scored_until(definition.name)
     return {
         "champion": champion_facts(serving) if serving else None,
@@ -63,9 +63,9 @@ def _state(definition: Project) -> dict[str, Any]:
 
 def _beside(definition: Project, champion: Champion | None) -> dict[str, Any] | None:
     """How a challenger does beside the champion; what computes scores is only imported where there is one."""
-    from refit_tasks.prediction.compare import compare_beside
+    from refit_tasks.prediction.compare import compare_challenger
 
-    found = compare_beside(definition, champion, datetime.now(UTC))
+    found = compare_challenger(definition, champion, datetime.now(UTC))
     if found is None:
         return None
     facts = found.as_json()

@@ -21,7 +21,7 @@ from refit_deployments.local.supervisor import Stack, Stopped
 from refit_deployments.local_instance import MLFLOW, Note, require_passwords
 from refit_deployments.prefect_server.deploy import Following, sync_deployments
 from refit_infra.settings import Settings, public_url
-from refit_tasks.registry.mlflow_client import open_accounts, open_mlflow
+from refit_tasks.registry.mlflow_client import configure_accounts, open_mlflow
 
 log = logging.getLogger("refit_deployments.local.up")
 
@@ -128,7 +128,7 @@ def _run(
 def _mlflow(places: Places) -> Service:
     open_mlflow()  # makes the database, which two processes must not do at once
     password = os.environ.get(MLFLOW)
-    return mlflow_server(places.host, places.mlflow_port, open_accounts(password) if password else None)
+    return mlflow_server(places.host, places.mlflow_port, configure_accounts(password) if password else None)
 
 
 def _insist_free(places: Places, *, prefect: bool) -> None:

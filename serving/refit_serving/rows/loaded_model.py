@@ -13,11 +13,17 @@ from refit.inference.predictor import Predictor
 from refit.inference.request_rows import FeatureSpec, dummy_row
 from refit.records.references import Champion
 from refit_tasks.catalog import find_project
-from refit_tasks.onnx_export.session import OnnxForm, load_form, recorded_form
+from refit_tasks.onnx_export.session import OnnxForm, find_recorded_form, load_form
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.model_signature import fetched, kinds_beside, others_of, recorded_features, recorded_kinds
+from refit_tasks.registry.model_signature import (
+    fetch_files,
+    identity_kinds,
+    infer_kinds_in_training,
+    read_feature_kinds,
+    read_training_features,
+)
 from refit_tasks.registry.model_store import load_model
-from refit_tasks.registry.own_code import code_of_model
+from refit_tasks.registry.own_code import use_model_code
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +65,11 @@ def load_champion(champion: Champion) -> LoadedModel:
         RefitError: If the model cannot be loaded, or cannot predict rows that it was trained on.
     """
     definition = find_project(champion.model.project)
-    with fetched(champion.model) as directory, code_of_model(definition, champion.model):
+    with fetch_files(champion.model) as directory, use_model_code(definition, champion.model):
         estimator = load_model(directory, definition.trusted_types)
-        kinds = kinds_beside(directory) or recorded_kinds(definition, champion.model.trained_on, estimator)
+        kinds = read_feature_kinds(directory) or infer_kinds_in_training(
+            definition, champion.model.trained_on, estimator
+        )
         if not kinds:
             raise ModelError(f"version {champion.version} has no record of its feature types: retrain the project")
         predictor = Predictor(estimator)
@@ -70,12 +78,12 @@ def load_champion(champion: Champion) -> LoadedModel:
         project=definition.name,
         version=champion.version,
         generation=champion.generation,
-        spec=FeatureSpec(kinds, others_of(definition), definition.pii),
+        spec=FeatureSpec(kinds, identity_kinds(definition), definition.pii),
         key=definition.key,
         timestamp=definition.timestamp,
         predictor=predictor,
     )
-    rows = recorded_features(definition, champion.model.trained_on, kinds)
+    rows = read_training_features(definition, champion.model.trained_on, kinds)
     if rows is None:
         _predict_dummy_row(model)
         return model
@@ -96,7 +104,7 @@ def load_champion(champion: Champion) -> LoadedModel:
 def _load_onnx_model(directory: Path, champion: Champion, predictor: Predictor) -> OnnxForm | None:
     """Loads the ONNX form; without a usable one, the version is served by scikit-learn."""
     try:
-        return load_form(directory, recorded_form(champion.model.project, champion.version), predictor.labels)
+        return load_form(directory, find_recorded_form(champion.model.project, champion.version), predictor.labels)
     except ModelError as fault:
         with_project(log, champion.model.project).warning("scikit-learn serves version %d: %s", champion.version, fault)
         return None

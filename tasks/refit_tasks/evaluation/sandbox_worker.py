@@ -155,10 +155,10 @@ def rehearse_here(orders: SandboxJob) -> dict[str, Any]:
 
 
 def _form_here(orders: SandboxJob) -> dict[str, Any]:
-    from refit_tasks.onnx_export.verify import try_form
+    from refit_tasks.onnx_export.verify import verify_form
 
     model = _load(orders)
-    return try_form(model, orders.kinds, read_frame(Path(orders.rows)), Path(orders.results))
+    return verify_form(model, orders.kinds, read_frame(Path(orders.rows)), Path(orders.results))
 
 
 _WORKS = {"rehearse": rehearse_here, "form": _form_here}

@@ -35,7 +35,7 @@ from refit_tasks.evaluation.sandbox_rows import difference_of, plain, variants, 
 from refit_tasks.evaluation.sandbox_worker import METHODS, TIME_OVER, SandboxJob
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.model_signature import fetched, kinds_beside
+from refit_tasks.registry.model_signature import fetch_files, read_feature_kinds
 from refit_tasks.registry.model_store import load_model
 from refit_tasks.registry.own_code import has_own_types
 
@@ -80,7 +80,7 @@ def rehearse_on(definition: Project, model: ModelRef, rows: pd.DataFrame) -> San
     Raises:
         ModelError: If the artifact is gone.
     """
-    with fetched(model) as directory:
+    with fetch_files(model) as directory:
         found = rehearse_directory(definition, directory, rows)
     took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault
     with_project(log, definition.name).info("rehearsed in a fresh process: %s", took)
@@ -105,7 +105,7 @@ def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame)
     except ModelError as fault:
         return SandboxRun(len(rows), None, (), None, None, size, fault=str(fault))
     features = expected.rows
-    kinds = kinds_beside(directory) or feature_kinds(features)
+    kinds = read_feature_kinds(directory) or feature_kinds(features)
     with tempfile.TemporaryDirectory() as scratch:
         write_frame(features, Path(scratch) / "rows.arrow")
         orders = SandboxJob(

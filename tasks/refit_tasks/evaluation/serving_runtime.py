@@ -26,7 +26,7 @@ from refit_tasks.onnx_export.verify import FILE
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.model_signature import FORMS, fetched, kinds_beside, stored_id
+from refit_tasks.registry.model_signature import FORM_DIRECTORY, fetch_files, logged_model_id, read_feature_kinds
 from refit_tasks.registry.own_code import has_own_types
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef)
     if Settings().serving_form != "measured":
         return replace(judgement, form=_none("REFIT_SERVING_FORM asks for scikit-learn"))
     rows = in_time(definition, holdout)
-    with fetched(judgement.serving) as directory:
+    with fetch_files(judgement.serving) as directory:
         return replace(judgement, form=make_form(definition, judgement.serving, directory, rows))
 
 
@@ -75,7 +75,7 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
     Returns:
         The choice; that there is no such form is one, too.
     """
-    stored = stored_id(model)
+    stored = logged_model_id(model)
     if stored is None:
         return _none("the model lies elsewhere than in MLflow")
     with tempfile.TemporaryDirectory() as scratch:
@@ -83,7 +83,7 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
         if form.name == ONNX:
             kept = Path(scratch) / f"{form.sha256}.onnx"
             (Path(scratch) / FILE).rename(kept)
-            open_mlflow().log_model_artifact(stored, str(kept), FORMS)
+            open_mlflow().log_model_artifact(stored, str(kept), FORM_DIRECTORY)
     with_project(log, definition.name).info("%s serves: %s", form.name, form.why)
     return form
 
@@ -100,7 +100,7 @@ def form_of(scratch: Path, definition: Project, directory: Path, rows: pd.DataFr
     Returns:
         The choice.
     """
-    kinds = kinds_beside(directory)
+    kinds = read_feature_kinds(directory)
     if not kinds:
         return _none("the model does not say what its features are")
     try:

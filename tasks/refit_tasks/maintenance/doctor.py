@@ -30,7 +30,7 @@ from refit_tasks.maintenance.doctor_models import mend_models
 from refit_tasks.maintenance.doctor_tables import mend_drafts, mend_staging, mend_tables
 from refit_tasks.maintenance.erasure_records import unfinished
 from refit_tasks.maintenance.lock import removing
-from refit_tasks.registry.mlflow_client import projects_in_mlflow
+from refit_tasks.registry.mlflow_client import list_mlflow_projects
 from refit_tasks.runs.liveness import DeadRun, dead_runs, forget
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _mended(project: str | None, dry_run: bool) -> Iterator[Finding]:
     yield from mend_drafts(dry_run)
     yield from mend_staging(dry_run)
     quiet: set[str] = set()
-    for name in [project] if project else sorted(known_projects() | projects_in_mlflow() | projects_with_turns()):
+    for name in [project] if project else sorted(known_projects() | list_mlflow_projects() | projects_with_turns()):
         # The project's turn is held meanwhile: no training begins here, and one that lives is left alone.
         with holding(name, seconds=0) as free:
             if free:

@@ -21,14 +21,14 @@ from refit_tasks.ledger.record import EVERY, entries
 from refit_tasks.maintenance.prune_models import OURS
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.alias import GENERATION, aliased_version, follow_ledger
-from refit_tasks.registry.mlflow_client import every_page, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, read_pages
 from refit_tasks.registry.unfinished_runs import (
-    began,
     close_training,
     fail_model,
-    instant,
-    open_trainings,
-    pending_models,
+    find_open_trainings,
+    find_pending_models,
+    from_milliseconds,
+    read_start,
 )
 
 if TYPE_CHECKING:
@@ -69,12 +69,12 @@ def mend_models(project: str, dry_run: bool) -> Iterator[Finding]:
 
 def _end_trainings(client: MlflowClient, experiment: str, dry_run: bool) -> Iterator[Finding]:
     """Ends dead trainings with the models that they were writing, and models whose training was ended before."""
-    runs = [run for run in open_trainings(client, experiment) if began(run) <= _dead_before()]
+    runs = [run for run in find_open_trainings(client, experiment) if read_start(run) <= _dead_before()]
     closed = {run.info.run_id for run in runs}
     models = [
         model
-        for model in pending_models(client, experiment)
-        if instant(model.creation_timestamp) <= _dead_before() and model.source_run_id not in closed
+        for model in find_pending_models(client, experiment)
+        if from_milliseconds(model.creation_timestamp) <= _dead_before() and model.source_run_id not in closed
     ]
     yield from _close_trainings(client, runs, dry_run)
     yield from _fail_models(client, models, dry_run)
@@ -101,7 +101,7 @@ def _remove_orphans(client: MlflowClient, project: str, dry_run: bool) -> Iterat
     """Deletes versions that were registered and never judged; a rerun of their training registers the model again."""
     judged = {made.payload["version"] for made in entries(project, "verdict", newest=EVERY)}
     for version in client.search_model_versions(f"name = '{project}'"):
-        young = instant(version.creation_timestamp) > _dead_before()
+        young = from_milliseconds(version.creation_timestamp) > _dead_before()
         if OURS not in version.tags or int(version.version) in judged or young:
             continue
         if not dry_run:
@@ -136,8 +136,8 @@ def _owned(client: MlflowClient, experiment: str) -> set[str]:
     """Lists the ids of all runs and logged models of an experiment, those that a person has put in the bin included."""
     from mlflow.entities import ViewType
 
-    runs = every_page(lambda token: client.search_runs([experiment], "", ViewType.ALL, page_token=token))
-    models = every_page(lambda token: client.search_logged_models([experiment], page_token=token))
+    runs = read_pages(lambda token: client.search_runs([experiment], "", ViewType.ALL, page_token=token))
+    models = read_pages(lambda token: client.search_logged_models([experiment], page_token=token))
     return {run.info.run_id for run in runs} | {model.model_id for model in models}
 
 

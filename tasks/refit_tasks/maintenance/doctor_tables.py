@@ -11,7 +11,7 @@ from pathlib import Path
 
 from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
-from refit_tasks.registry.mlflow_client import drafts
+from refit_tasks.registry.mlflow_client import find_drafts
 from refit_tasks.storage.delta import APPENDED, open_table, tables_of
 from refit_tasks.storage.predictions_table import READERS_HOURS
 from refit_tasks.storage.staging import abandoned, no_ingest_running
@@ -32,7 +32,7 @@ def mend_drafts(dry_run: bool) -> Iterator[Finding]:
     Yields:
         What was found.
     """
-    with drafts() as left:
+    with find_drafts() as left:
         for file in left:
             if not dry_run:
                 file.unlink()

@@ -20,10 +20,10 @@ from refit_infra.settings import Settings
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.generations import successions
 from refit_tasks.ledger.record import EVERY, entries
-from refit_tasks.registry.challengers import pending, recorded_challenger
-from refit_tasks.registry.mlflow_client import every_page
+from refit_tasks.registry.challengers import find_pending, read_challenger
+from refit_tasks.registry.mlflow_client import read_pages
 from refit_tasks.registry.register import is_settled
-from refit_tasks.registry.unfinished_runs import TRAINED, began
+from refit_tasks.registry.unfinished_runs import TRAINING_TAGS, read_start
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -81,9 +81,9 @@ def _unneeded(client: MlflowClient, experiment: str, kept: Kept) -> list[Run]:
         run
         for run in _runs(client, experiment, deleted=False)
         if kept.since
-        and began(run) < kept.since
+        and read_start(run) < kept.since
         and run.info.status != "RUNNING"
-        and TRAINED & set(run.data.tags)
+        and TRAINING_TAGS & set(run.data.tags)
         and not {run.info.run_id, run.data.tags.get("mlflow.parentRunId")} & kept.runs
     ]
 
@@ -124,7 +124,7 @@ def _runs(client: MlflowClient, experiment: str, *, deleted: bool) -> list[Run]:
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
-    return list(every_page(lambda token: client.search_runs([experiment], "", view, page_token=token)))
+    return list(read_pages(lambda token: client.search_runs([experiment], "", view, page_token=token)))
 
 
 OURS = "refit.run_key"
@@ -163,11 +163,11 @@ def find_kept(client: MlflowClient, project: str, newest: int) -> Kept:
     found = {int(one.version): one for one in client.search_model_versions(f"name = '{project}'")}
     verdicts = {made.payload["version"]: made for made in entries(project, "verdict", newest=EVERY)}
     foreign = {number for number, one in found.items() if number not in verdicts or OURS not in one.tags}
-    bound = foreign | _aliased(client, project, bool(found)) | {one.version for one in pending(project)}
+    bound = foreign | _aliased(client, project, bool(found)) | {one.version for one in find_pending(project)}
     with reading() as connection:
         champions = [champion for _, champion in successions(connection, project)]
     kept = select_kept_versions(found, (one.version for one in champions), bound, newest)
-    kept |= {number for number in set(found) - kept if not is_settled(recorded_challenger(verdicts[number]))}
+    kept |= {number for number in set(found) - kept if not is_settled(read_challenger(verdicts[number]))}
     judgements = [from_payload(Judgement, verdicts[number].payload) for number in kept if number in verdicts]
     models = [model for one in judgements for model in (one.model, one.served) if model]
     models += [m for one in champions if one.version in kept for m in (one.model, one.judged) if m]

@@ -28,7 +28,7 @@ from refit_tasks.presentation.markdown import number, shortened
 from refit_tasks.presentation.measurements import performance_words
 from refit_tasks.presentation.summaries import describe_succession
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.challengers import judgement_of, verdict_of_version
+from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
 from refit_tasks.runs.links import run_page
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def tell_approved(project: str, champion: Champion | None) -> None:
     if champion is None:
         return
     with _unharmed(project):
-        definition, challenger = find_project(project), verdict_of_version(project, champion.version)
-        judgement = judgement_of(challenger) if challenger else None
+        definition, challenger = find_project(project), find_verdict_of_version(project, champion.version)
+        judgement = read_judgement(challenger) if challenger else None
         if definition.notifications.blocks and challenger and judgement:
             _tell_verdict(definition, challenger, judgement, champion)
 

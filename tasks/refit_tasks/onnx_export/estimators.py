@@ -14,13 +14,13 @@ from sklearn import ensemble, linear_model, tree
 
 from refit.errors import ModelError
 from refit.modelling.predictions import BINARY
-from refit_tasks.onnx_export.graph import Graph, Tree, boosted_tree_of, tree_of
+from refit_tasks.onnx_export.graph import Graph, Tree, read_boosted_tree, read_tree
 
-Head = Callable[[Any, Graph, str], str]
+EstimatorConverter = Callable[[Any, Graph, str], str]
 """Adds an estimator to a graph: takes the name of its rows, and gives that of its answers."""
 
 
-def head_of(estimator: Any) -> Head:  # noqa: ANN401 - any estimator
+def find_converter(estimator: Any) -> EstimatorConverter:  # noqa: ANN401 - any estimator
     """Finds how an estimator is written in ONNX.
 
     Args:
@@ -32,27 +32,27 @@ def head_of(estimator: Any) -> Head:  # noqa: ANN401 - any estimator
     Raises:
         ModelError: If nobody has written that down.
     """
-    if type(estimator) not in _HEADS:
+    if type(estimator) not in _CONVERTERS:
         raise ModelError(f"{type(estimator).__name__} has no form in ONNX here")
-    return _HEADS[type(estimator)]
+    return _CONVERTERS[type(estimator)]
 
 
-def _linear(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
+def _add_linear(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
     """Rows times coefficients plus intercept: one column for each output."""
     coefficients = np.atleast_2d(estimator.coef_).T.astype(float)
     product = graph.add("MatMul", rows, graph.constant(coefficients))
     return graph.add("Add", product, graph.constant(np.atleast_2d(estimator.intercept_).astype(float)))
 
 
-def _log_linear(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
-    return graph.add("Exp", _linear(estimator, graph, rows))
+def _add_log_linear(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
+    return graph.add("Exp", _add_linear(estimator, graph, rows))
 
 
-def _logistic(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
-    return _probabilities(len(estimator.classes_), graph, _linear(estimator, graph, rows))
+def _add_logistic(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
+    return _add_probabilities(len(estimator.classes_), graph, _add_linear(estimator, graph, rows))
 
 
-def _probabilities(classes: int, graph: Graph, scores: str) -> str:
+def _add_probabilities(classes: int, graph: Graph, scores: str) -> str:
     """One score of two classes is the log-odds of the second."""
     if classes > BINARY:
         return graph.add("Softmax", scores, axis=1)
@@ -61,46 +61,48 @@ def _probabilities(classes: int, graph: Graph, scores: str) -> str:
     return graph.add("Concat", negative, positive, axis=1)
 
 
-def _histogram(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
+def _add_histogram_boosting(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
     if getattr(estimator, "_preprocessor", None) is not None:
         raise ModelError(f"{type(estimator).__name__} takes categories as they are")
     each = [
-        boosted_tree_of(one.nodes, target)
+        read_boosted_tree(one.nodes, target)
         for together in estimator._predictors  # noqa: SLF001 - scikit-learn gives its trees no other name
         for target, one in enumerate(together)
     ]
     start = np.asarray(estimator._baseline_prediction).reshape(1, -1).astype(float)  # noqa: SLF001
     scores = graph.add("Add", graph.trees(each, start.shape[1], rows), graph.constant(start))
     if hasattr(estimator, "classes_"):
-        return _probabilities(len(estimator.classes_), graph, scores)
+        return _add_probabilities(len(estimator.classes_), graph, scores)
     return graph.add("Exp", scores) if estimator.loss in ("poisson", "gamma") else scores
 
 
-def _forest(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
+def _add_forest(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
     """The mean of what the trees say: shares of classes, or numbers."""
     trees = getattr(estimator, "estimators_", [estimator])
     if estimator.n_outputs_ > 1:
         raise ModelError("it predicts several targets")
     targets = len(getattr(estimator, "classes_", [None]))
-    each = [tree_of(one.tree_, one.tree_.value[:, 0, target], target) for one in trees for target in range(targets)]
-    return graph.add("Div", _of_floats(each, targets, graph, rows), graph.constant(np.array([[float(len(trees))]])))
+    each = [read_tree(one.tree_, one.tree_.value[:, 0, target], target) for one in trees for target in range(targets)]
+    return graph.add(
+        "Div", _add_float_trees(each, targets, graph, rows), graph.constant(np.array([[float(len(trees))]]))
+    )
 
 
-def _boosted(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
+def _add_gradient_boosting(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
     if getattr(estimator, "loss", "") == "exponential" or estimator.init not in (None, "zero"):
         raise ModelError(f"{type(estimator).__name__} has a loss or a start of its own")
     targets, rate = estimator.estimators_.shape[1], estimator.learning_rate
     each = [
-        tree_of(one.tree_, rate * one.tree_.value[:, 0, 0], target)
+        read_tree(one.tree_, rate * one.tree_.value[:, 0, 0], target)
         for together in estimator.estimators_
         for target, one in enumerate(together)
     ]
     start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_)))  # noqa: SLF001 - known by no other name
-    scores = graph.add("Add", _of_floats(each, targets, graph, rows), graph.constant(start.reshape(1, -1)))
-    return _probabilities(len(estimator.classes_), graph, scores) if hasattr(estimator, "classes_") else scores
+    scores = graph.add("Add", _add_float_trees(each, targets, graph, rows), graph.constant(start.reshape(1, -1)))
+    return _add_probabilities(len(estimator.classes_), graph, scores) if hasattr(estimator, "classes_") else scores
 
 
-def _of_floats(trees: list[Tree], targets: int, graph: Graph, rows: str) -> str:
+def _add_float_trees(trees: list[Tree], targets: int, graph: Graph, rows: str) -> str:
     """Asks trees that see single precision, as those of `sklearn.tree` do.
 
     A number beyond its range makes the answer no number, so that scikit-learn is asked and refuses it.
@@ -112,8 +114,8 @@ def _of_floats(trees: list[Tree], targets: int, graph: Graph, rows: str) -> str:
     return graph.add("Add", graph.trees(trees, targets, single), spoiled)
 
 
-_HEADS: dict[type, Head] = {
-    linear_model.LogisticRegression: _logistic,
+_CONVERTERS: dict[type, EstimatorConverter] = {
+    linear_model.LogisticRegression: _add_logistic,
     **dict.fromkeys(
         (
             linear_model.LinearRegression,
@@ -124,12 +126,12 @@ _HEADS: dict[type, Head] = {
             linear_model.ElasticNet,
             linear_model.ElasticNetCV,
         ),
-        _linear,
+        _add_linear,
     ),
-    linear_model.PoissonRegressor: _log_linear,
-    linear_model.GammaRegressor: _log_linear,
-    ensemble.HistGradientBoostingClassifier: _histogram,
-    ensemble.HistGradientBoostingRegressor: _histogram,
+    linear_model.PoissonRegressor: _add_log_linear,
+    linear_model.GammaRegressor: _add_log_linear,
+    ensemble.HistGradientBoostingClassifier: _add_histogram_boosting,
+    ensemble.HistGradientBoostingRegressor: _add_histogram_boosting,
     **dict.fromkeys(
         (
             ensemble.RandomForestClassifier,
@@ -139,8 +141,8 @@ _HEADS: dict[type, Head] = {
             tree.DecisionTreeClassifier,
             tree.DecisionTreeRegressor,
         ),
-        _forest,
+        _add_forest,
     ),
-    ensemble.GradientBoostingClassifier: _boosted,
-    ensemble.GradientBoostingRegressor: _boosted,
+    ensemble.GradientBoostingClassifier: _add_gradient_boosting,
+    ensemble.GradientBoostingRegressor: _add_gradient_boosting,
 }

@@ -93,7 +93,7 @@ class Graph:
             The name of the sums.
         """
         name = self._name()
-        self._nodes.append(ensemble(trees, targets, source, name))
+        self._nodes.append(make_ensemble_node(trees, targets, source, name))
         return name
 
     def model(self, inputs: dict[str, str], output: str) -> Any:  # noqa: ANN401
@@ -125,7 +125,7 @@ class Graph:
 Array = npt.NDArray[Any]
 _SUM, _NONE, _AT_MOST = 1, 0, 0
 """The operator's numbers for adding up, for leaving it at that, and for going left up to the threshold."""
-MOST_NODES = 1_000_000
+MAX_NODES = 1_000_000
 """A form with more of them would take hundreds of megabytes."""
 
 
@@ -148,7 +148,7 @@ class Tree:
     """To which output."""
 
 
-def tree_of(tree: Any, values: Array, target: int) -> Tree:  # noqa: ANN401 - scikit-learn's own structure
+def read_tree(tree: Any, values: Array, target: int) -> Tree:  # noqa: ANN401 - scikit-learn's own structure
     """Reads a tree of `sklearn.tree`.
 
     Args:
@@ -164,7 +164,7 @@ def tree_of(tree: Any, values: Array, target: int) -> Tree:  # noqa: ANN401 - sc
     return Tree(tree.children_left, tree.children_right, tree.feature, tree.threshold, gaps, leaf, values, target)
 
 
-def boosted_tree_of(nodes: Array, target: int) -> Tree:
+def read_boosted_tree(nodes: Array, target: int) -> Tree:
     """Reads a tree of histogram gradient boosting.
 
     Args:
@@ -184,7 +184,7 @@ def boosted_tree_of(nodes: Array, target: int) -> Tree:
     return Tree(left, right, feature, threshold, gaps.astype(bool), leaf.astype(bool), value, target)
 
 
-def ensemble(trees: Iterable[Tree], targets: int, source: str, result: str) -> Any:  # noqa: ANN401 - onnx has no types
+def make_ensemble_node(trees: Iterable[Tree], targets: int, source: str, result: str) -> Any:  # noqa: ANN401 - onnx has no types
     """Makes the operator that adds up what all trees say.
 
     Args:
@@ -201,7 +201,7 @@ def ensemble(trees: Iterable[Tree], targets: int, source: str, result: str) -> A
     """
     from onnx import helper, numpy_helper
 
-    parts = _Parts()
+    parts = _EnsembleAttributes()
     for tree in trees:
         parts.add(tree)
     arrays = {name: np.concatenate(columns) for name, columns in parts.columns.items()}
@@ -215,7 +215,7 @@ def ensemble(trees: Iterable[Tree], targets: int, source: str, result: str) -> A
 
 
 @dataclass(slots=True)
-class _Parts:
+class _EnsembleAttributes:
     """The operator's attributes, tree after tree: nodes and leaves are numbered apart, over all trees."""
 
     columns: dict[str, list[Array]] = field(default_factory=dict)
@@ -223,7 +223,7 @@ class _Parts:
     leaves: int = 0
 
     def add(self, tree: Tree) -> None:
-        tree = _with_a_node(tree)
+        tree = _with_root_node(tree)
         inner = ~tree.leaf
         place = np.where(tree.leaf, self.leaves + np.cumsum(tree.leaf), self.nodes + np.cumsum(inner)) - 1
         left, right = tree.left[inner].astype(int), tree.right[inner].astype(int)
@@ -242,15 +242,15 @@ class _Parts:
             leaf_weights=values,
         )
         self.nodes, self.leaves = self.nodes + len(left), self.leaves + len(values)
-        if self.nodes > MOST_NODES:
-            raise ModelError(f"its trees have more than {MOST_NODES:,} nodes")
+        if self.nodes > MAX_NODES:
+            raise ModelError(f"its trees have more than {MAX_NODES:,} nodes")
 
     def _extend(self, **columns: Array) -> None:
         for name, values in columns.items():
             self.columns.setdefault(name, []).append(values)
 
 
-def _with_a_node(tree: Tree) -> Tree:
+def _with_root_node(tree: Tree) -> Tree:
     """Puts a node above a tree that is a leaf and nothing else: the operator begins every tree with a node."""
     if not tree.leaf[0]:
         return tree

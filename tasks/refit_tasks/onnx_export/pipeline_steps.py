@@ -27,7 +27,7 @@ _SCALERS = (
 )
 
 
-def written(steps: Any, inputs: dict[str, str]) -> tuple[Graph, str]:  # noqa: ANN401 - a pipeline, or `None`
+def convert_steps(steps: Any, inputs: dict[str, str]) -> tuple[Graph, str]:  # noqa: ANN401 - a pipeline, or `None`
     """Writes the steps in ONNX.
 
     Args:
@@ -43,13 +43,13 @@ def written(steps: Any, inputs: dict[str, str]) -> tuple[Graph, str]:  # noqa: A
     if steps is None:
         graph = Graph()
         return graph, graph.add("Concat", *inputs, axis=1)
-    _insist(steps)
-    start = _converted(steps, inputs)
+    _require_supported(steps)
+    start = _convert(steps, inputs)
     graph = Graph(start)
     return graph, graph.cast(start.output[0].name, "float64")
 
 
-def _insist(step: Any) -> None:  # noqa: ANN401
+def _require_supported(step: Any) -> None:  # noqa: ANN401
     """Refuses steps that are not on the list, in whatever they are nested."""
     kind = type(step)
     if kind is pipeline.Pipeline:
@@ -59,13 +59,13 @@ def _insist(step: Any) -> None:  # noqa: ANN401
     elif kind is compose.ColumnTransformer:
         inner = [one for _, one, columns in step.transformers_ if len(np.atleast_1d(columns))]
     else:
-        _insist_on_one(step)
+        _require_supported_step(step)
         return
     for one in inner:
-        _insist(one)
+        _require_supported(one)
 
 
-def _insist_on_one(step: Any) -> None:  # noqa: ANN401
+def _require_supported_step(step: Any) -> None:  # noqa: ANN401
     if isinstance(step, str) or type(step) in _SCALERS:
         return
     if type(step) is preprocessing.FunctionTransformer and step.func is None:
@@ -82,7 +82,7 @@ def _insist_on_one(step: Any) -> None:  # noqa: ANN401
     raise ModelError(f"{type(step).__name__} has no exact form in ONNX")
 
 
-def _converted(steps: Any, inputs: dict[str, str]) -> Any:  # noqa: ANN401
+def _convert(steps: Any, inputs: dict[str, str]) -> Any:  # noqa: ANN401
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
 
@@ -92,13 +92,13 @@ def _converted(steps: Any, inputs: dict[str, str]) -> Any:  # noqa: ANN401
         steps,
         initial_types=takes,
         target_opset={**OPSETS, "ai.onnx.ml": 3},
-        custom_conversion_functions={impute.SimpleImputer: _imputed},
-        custom_shape_calculators={impute.SimpleImputer: _imputed_shape},
+        custom_conversion_functions={impute.SimpleImputer: _convert_imputer},
+        custom_shape_calculators={impute.SimpleImputer: _infer_imputer_shape},
     )
     return converted.graph
 
 
-def _imputed(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401 - called by skl2onnx
+def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401 - called by skl2onnx
     """Writes what fills in missing numbers: skl2onnx's own has no form in doubles."""
     from onnx import TensorProto
     from skl2onnx.operator_converters.common import concatenate_variables
@@ -113,7 +113,7 @@ def _imputed(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401
     )
 
 
-def _imputed_shape(operator: Any) -> None:  # noqa: ANN401 - called by skl2onnx
+def _infer_imputer_shape(operator: Any) -> None:  # noqa: ANN401 - called by skl2onnx
     from skl2onnx.common.data_types import DoubleTensorType
 
     operator.outputs[0].type = DoubleTensorType([None, len(operator.raw_operator.statistics_)])

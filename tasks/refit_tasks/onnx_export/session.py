@@ -23,17 +23,17 @@ from refit.errors import ModelError, UntrustedModel
 from refit.inference.onnx_choice import ONNX, ServingForm
 from refit.inference.predictor import NUMBERS, TEXTS, Columns, Prediction, VerifiedDomain
 from refit_infra.settings import Settings
-from refit_tasks.onnx_export.estimators import head_of
+from refit_tasks.onnx_export.estimators import find_converter
 from refit_tasks.onnx_export.graph import OPSETS
-from refit_tasks.onnx_export.pipeline_steps import written
-from refit_tasks.registry.challengers import judgement_of, verdict_of_version
-from refit_tasks.registry.model_signature import FORMS
+from refit_tasks.onnx_export.pipeline_steps import convert_steps
+from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
+from refit_tasks.registry.model_signature import FORM_DIRECTORY
 
-_PROVEN = "refit.proven"
+_DOMAIN_KEY = "refit.proven"
 """Under this name the file holds what the form is proven on."""
 
 
-def converted(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noqa: ANN401 - onnx has no types
+def convert_model(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noqa: ANN401 - onnx has no types
     """Writes a model in ONNX: one input for each feature, one output of probabilities or numbers.
 
     Args:
@@ -53,12 +53,12 @@ def converted(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noqa: A
     steps, last = (model[:-1], model[-1]) if type(model) is Pipeline else (None, model)
     if steps is not None and not steps.steps:
         steps = None
-    head = head_of(last)
-    graph, rows = written(steps, inputs)
+    head = find_converter(last)
+    graph, rows = convert_steps(steps, inputs)
     return graph.model(inputs, head(last, graph, rows))
 
 
-def packed(onnx_model: Any, proven: VerifiedDomain) -> bytes:  # noqa: ANN401
+def serialize_model(onnx_model: Any, proven: VerifiedDomain) -> bytes:  # noqa: ANN401
     """Puts what a form is proven on into its file.
 
     Args:
@@ -72,12 +72,12 @@ def packed(onnx_model: Any, proven: VerifiedDomain) -> bytes:  # noqa: ANN401
 
     texts = {name: sorted(known, key=str) for name, known in proven.texts.items()}
     told = json.dumps([list(proven.kinds.items()), texts, sorted(proven.gaps)])
-    helper.set_model_props(onnx_model, {_PROVEN: told})
+    helper.set_model_props(onnx_model, {_DOMAIN_KEY: told})
     content: bytes = onnx_model.SerializeToString()
     return content
 
 
-def digest(content: bytes) -> str:
+def hash_content(content: bytes) -> str:
     """Hashes a file.
 
     Args:
@@ -106,8 +106,8 @@ class OnnxForm:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
         self._faults = (Fail, InvalidArgument, RuntimeException)
-        self._session = _session(content)
-        kinds, texts, gaps = json.loads(self._session.get_modelmeta().custom_metadata_map[_PROVEN])
+        self._session = _open_session(content)
+        kinds, texts, gaps = json.loads(self._session.get_modelmeta().custom_metadata_map[_DOMAIN_KEY])
         known = {name: frozenset(each) for name, each in texts.items()}
         self.proven = VerifiedDomain(dict(kinds), known, frozenset(gaps))
         self._labels = np.asarray(labels)
@@ -136,12 +136,12 @@ class OnnxForm:
         return Prediction(self._labels[answers.argmax(axis=1)], answers)
 
 
-def _session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
+def _open_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
     import onnxruntime
     from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, InvalidGraph, InvalidProtobuf
     from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as Unknown
 
-    _insist_on_data(content)
+    _require_self_contained(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what it complains about, it raises
@@ -151,7 +151,7 @@ def _session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
         raise ModelError(f"the ONNX form cannot be read here ({str(fault)[:200]}): retrain the project") from fault
 
 
-def _insist_on_data(content: bytes) -> None:
+def _require_self_contained(content: bytes) -> None:
     """Refuses what could reach beyond the file: weights that lie elsewhere, and operators from libraries."""
     import onnx
     from google.protobuf.message import DecodeError
@@ -172,7 +172,7 @@ def _tensors(graph: Any) -> list[Any]:  # noqa: ANN401
     return [*graph.initializer, *(attribute.t for attribute in attributes if attribute.HasField("t")), *inner]
 
 
-def recorded_form(project: str, version: int) -> ServingForm | None:
+def find_recorded_form(project: str, version: int) -> ServingForm | None:
     """Finds the form of a version.
 
     Args:
@@ -182,8 +182,8 @@ def recorded_form(project: str, version: int) -> ServingForm | None:
     Returns:
         The choice, by the ledger, which nobody changes unseen; `None` where none is on record.
     """
-    challenger = verdict_of_version(project, version)
-    judgement = judgement_of(challenger) if challenger else None
+    challenger = find_verdict_of_version(project, version)
+    judgement = read_judgement(challenger) if challenger else None
     return judgement.form if judgement else None
 
 
@@ -204,10 +204,10 @@ def load_form(directory: Path, form: ServingForm | None, labels: list[Any]) -> O
     """
     if form is None or form.name != ONNX or Settings().serving_form != "measured":
         return None
-    file = directory / FORMS / f"{form.sha256}.onnx"
+    file = directory / FORM_DIRECTORY / f"{form.sha256}.onnx"
     if not file.is_file():
         raise ModelError(f"its ONNX form {file.name} is gone: retrain the project")
     content = file.read_bytes()
-    if digest(content) != form.sha256:
+    if hash_content(content) != form.sha256:
         raise UntrustedModel(f"its ONNX form {file.name} is not what the ledger says was tried: retrain the project")
     return OnnxForm(content, labels)

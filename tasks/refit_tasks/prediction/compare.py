@@ -34,7 +34,7 @@ from refit.project import Project, require_key
 from refit.records.references import Challenger, Champion
 from refit.windows import Window
 from refit_tasks.ledger.record import entry
-from refit_tasks.prediction.labelled_predictions import Answered, read_answers, with_labels
+from refit_tasks.prediction.labelled_predictions import LoggedPredictions, join_labels, read_logged_predictions
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.presentation.charts import BAD, CURRENT, GOOD, INK, REFERENCE, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def compare_beside(
+def compare_challenger(
     definition: Project,
     champion: Champion | None,
     as_of: datetime,
@@ -75,8 +75,12 @@ def compare_beside(
     require_key(definition, "which label belongs to an answer")
     last = end or as_of
     window = Window(min(start or _judged_at(challenger), last), last)
-    answers = read_answers(definition, (champion.version, challenger.version), window)
-    met = tuple(_met(definition, champion, challenger, with_labels(definition, answers, as_of))) if answers else ()
+    answers = read_logged_predictions(definition, (champion.version, challenger.version), window)
+    met = (
+        tuple(_compare_roles(definition, champion, challenger, join_labels(definition, answers, as_of)))
+        if answers
+        else ()
+    )
     role: Role = "canary" if definition.serving.challenger == "canary" else "shadow"
     return ComparisonReport(
         project=definition.name,
@@ -96,8 +100,8 @@ def _judged_at(challenger: Challenger) -> datetime:
     return judged.at if judged else challenger.model.trained_on.window.end
 
 
-def _met(
-    definition: Project, champion: Champion, challenger: Challenger, answers: Answered
+def _compare_roles(
+    definition: Project, champion: Champion, challenger: Challenger, answers: LoggedPredictions
 ) -> Iterator[RoleComparison]:
     """Compares by each way in which the two have met."""
     own = [pc.equal(answers.rows["version"], one.version) for one in (challenger, champion)]
@@ -106,31 +110,31 @@ def _met(
     if len(shadow.keys):
         beside = answers.of(serving)
         _, one, other = np.intersect1d(shadow.keys, beside.keys, assume_unique=True, return_indices=True)
-        yield _compared(definition, "shadow", shadow.rows.take(pa.array(one)), beside.rows.take(pa.array(other)))
+        yield _compare_role(definition, "shadow", shadow.rows.take(pa.array(one)), beside.rows.take(pa.array(other)))
     canary = answers.of(pc.and_(own[0], pc.equal(answers.rows["role"], "canary")))
     if len(canary.keys):
         beside = answers.of(pc.and_(serving, pc.equal(answers.rows["source"], "http")))
-        yield _compared(definition, "canary", canary.rows, beside.rows)
+        yield _compare_role(definition, "canary", canary.rows, beside.rows)
 
 
-def _compared(definition: Project, role: Role, challenger: pa.Table, champion: pa.Table) -> RoleComparison:
+def _compare_role(definition: Project, role: Role, challenger: pa.Table, champion: pa.Table) -> RoleComparison:
     # Of a shadow both sides are the same rows; a canary's requests are told apart by when they came.
     by, rule = ("happened_at", compare_paired) if role == "shadow" else ("scored_at", compare_blocked)
-    labelled = [_in_order(rows.filter(rows["truth"].is_valid()), by) for rows in (challenger, champion)]
+    labelled = [_sort_by_time(rows.filter(rows["truth"].is_valid()), by) for rows in (challenger, champion)]
     met = partial(
         RoleComparison, role, challenger.num_rows, pc.sum(challenger["mature"]).as_py() or 0, labelled[0].num_rows
     )
     if not labelled[0].num_rows or not labelled[1].num_rows:
         return met(None, None, "no row that both could be compared on is mature and has its label: wait for the labels")
     try:
-        metric, sides = _sides(definition, labelled, by)
+        metric, sides = _build_arms(definition, labelled, by)
         gate = definition.gate
         return met(metric, rule(sides[0], sides[1], gate.significance, gate.min_rows))
     except ModelError as fault:
         return met(None, None, str(fault))
 
 
-def _sides(definition: Project, labelled: list[pa.Table], by: str) -> tuple[str, list[Arm]]:
+def _build_arms(definition: Project, labelled: list[pa.Table], by: str) -> tuple[str, list[Arm]]:
     truths = [rows["truth"].to_pandas() for rows in labelled]
     found = definition.kind == "classification"
     classes = find_classes(labelled, (one for truth in truths for one in truth.unique())) if found else []
@@ -142,12 +146,12 @@ def _sides(definition: Project, labelled: list[pa.Table], by: str) -> tuple[str,
     return metric, sides
 
 
-def _in_order(rows: pa.Table, by: str) -> pa.Table:
+def _sort_by_time(rows: pa.Table, by: str) -> pa.Table:
     """Sorts by time; rows of one time stay in the order of their keys, so that both sides of a shadow agree."""
     return rows.take(pa.array(np.argsort(rows[by].cast(pa.int64()).to_numpy(), kind="stable")))
 
 
-ONE_LOOK = (
+CAVEAT = (
     "An interval holds for one look: who looks every day and stops at the first that pleases is wrong more often. "
     "Rows answered twice count by their newest answer; rows whose label delay has not passed do not count."
 )
@@ -165,14 +169,14 @@ def publish_challenger(definition: Project, champion: Champion | None, as_of: da
     Returns:
         What was found; `None` where no version waits, or the project has no key by which labels find their answers.
     """
-    found = compare_beside(definition, champion, as_of) if definition.key else None
+    found = compare_challenger(definition, champion, as_of) if definition.key else None
     if found:
         key = artifact_key(definition.name, "challenger")
-        create_markdown_artifact(challenger_markdown(found), key=key, description=plain(found.words, 600))
+        create_markdown_artifact(render_comparison(found), key=key, description=plain(found.words, 600))
     return found
 
 
-def challenger_markdown(found: ComparisonReport) -> str:
+def render_comparison(found: ComparisonReport) -> str:
     """Writes a comparison as markdown.
 
     Args:
@@ -181,23 +185,23 @@ def challenger_markdown(found: ComparisonReport) -> str:
     Returns:
         What came of it in words, the numbers, and a picture.
     """
-    drawn = contest_picture(found.met)
+    drawn = draw_comparison(found.met)
     start, end = found.window.start, found.window.end
     parts = (
         [f"## {plain(found.project)}: {plain(found.words, 600)}"],
         [f"Answers of {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, beside version {found.champion}."],
-        _numbers(found),
+        _render_table(found),
         [image("the difference of the scores with its interval", drawn)] if drawn else [],
         sentences(
             (met.role, plain(met.contest.sentence if met.contest else met.withheld or "", 600)) for met in found.met
         ),
-        [plain(ONE_LOOK, 600)],
+        [plain(CAVEAT, 600)],
         [f"`refit approve {found.project} {found.challenger}` lets it serve; with `--refuse` it goes."],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def where_compared(project: str) -> str:
+def point_to_comparison(project: str) -> str:
     """Says where a person who is to approve a version finds how it does.
 
     Args:
@@ -213,7 +217,7 @@ def where_compared(project: str) -> str:
     )
 
 
-def _numbers(found: ComparisonReport) -> list[str]:
+def _render_table(found: ComparisonReport) -> list[str]:
     head = ("as", "metric", "challenger", "champion", "difference", "interval", "answered", "mature", "labelled")
     return table(head, map(_row, found.met), numeric=(2, 3, 4, 6, 7, 8)) if found.met else []
 
@@ -232,7 +236,7 @@ def _row(met: RoleComparison) -> tuple[str, ...]:
 COLOURS: dict[OnlineVerdict, str] = {"better": GOOD, "worse": BAD, "not yet known": CURRENT}
 
 
-def contest_picture(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes | None:
+def draw_comparison(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes | None:
     """Draws the differences of the scores; what lies right of the line is better than the champion.
 
     Args:
@@ -250,7 +254,7 @@ def contest_picture(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes 
     tidy(axes, 8)
     axes.axvline(0, color=REFERENCE, lw=1.6, ls="--")
     for place, one in enumerate(drawn):
-        _interval(axes, place, one)
+        _draw_interval(axes, place, one)
     axes.set_yticks(range(len(drawn)), [f"{one.role}, {one.labelled:,} rows" for one in drawn])
     axes.set_ylim(len(drawn) - 0.4, -0.6)
     axes.set_xlabel(
@@ -259,7 +263,7 @@ def contest_picture(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes 
     return png(figure, scale)
 
 
-def _interval(axes: Axes, place: int, one: RoleComparison) -> None:
+def _draw_interval(axes: Axes, place: int, one: RoleComparison) -> None:
     found = one.contest
     if found is None or found.interval is None or found.difference is None:
         return

@@ -80,25 +80,27 @@ def load_and_validate(
         ContractViolation: If a needed column is missing or of another type, or the rows as a whole break the contract;
             nothing goes to the quarantine then.
     """
-    raw, found = stage(definition, load_of(definition, sought, schema), sought.window, area)
+    raw, found = stage(definition, choose_load(definition, sought, schema), sought.window, area)
     if not raw.rows:
         return None
-    there = _there(definition, schema, found, {definition.timestamp, *definition.key, *features})
+    there = _shared_columns(definition, schema, found, {definition.timestamp, *definition.key, *features})
     sieve = RowFilter(definition, there, sought.window, area)
     sieve.fit(raw)
-    sieve.judge(_contract(definition, schema, there))
+    sieve.judge(_read_contract(definition, schema, there))
     known = count_known(definition, sieve.rejected, schema)
     counted = sieve.count(sought.window.end, known)
     if sought.kind != "load" and counted.newest:  # a file has no end that its rows could be fresh for
         counted = replace(counted, until=counted.newest)
-    contract = _contract(definition, schema, there)
+    contract = _read_contract(definition, schema, there)
     warnings = judge_batch(definition, contract, sieve.accepted, counted)
-    rejected = sieve.rejected if sought.kind == "load" else _never_replayed(sieve.rejected, sought, area)
+    rejected = sieve.rejected if sought.kind == "load" else _mark_not_loaded(sieve.rejected, sought, area)
     keep_rejected(definition, rejected, sought.as_of, schema)
     return AcceptedRows(sieve, warnings)
 
 
-def _there(definition: Project, schema: pa.Schema, found: list[pa.Schema], needed: Collection[str]) -> pa.Schema:
+def _shared_columns(
+    definition: Project, schema: pa.Schema, found: list[pa.Schema], needed: Collection[str]
+) -> pa.Schema:
     """Gives the columns of the table that every piece has; the target is not looked at, and others do no harm.
 
     Raises:
@@ -117,13 +119,13 @@ def _there(definition: Project, schema: pa.Schema, found: list[pa.Schema], neede
     return there
 
 
-def _contract(definition: Project, schema: pa.Schema, there: pa.Schema) -> Contract:
+def _read_contract(definition: Project, schema: pa.Schema, there: pa.Schema) -> Contract:
     table = open_table(definition.name)
     contract = contract_of(definition, schema, lambda: read(table) if table else iter(()))
     return contract.restrict_to(there.names, set(schema.names) - set(there.names))
 
 
-def _never_replayed(rejected: SpilledTables, sought: ScoreRequest, area: Path) -> SpilledTables:
+def _mark_not_loaded(rejected: SpilledTables, sought: ScoreRequest, area: Path) -> SpilledTables:
     """Adds to the reasons where the rows came from: a replay must not let them into the project's table."""
     marked, mark = SpilledTables(area / "not-loaded"), {"rule": NOT_LOADED, "column": "", "value": sought.source}
     for piece in rejected:
@@ -169,13 +171,13 @@ def select_rows(
             )
         return ScoreRequest("file" if _is_file(source) else "table", source, EVERYTHING, until)
     last = min(until, require_past(end, until)) if end else until
-    first = require_past(start, until) if start else min(_beginning(definition, champion), last)
+    first = require_past(start, until) if start else min(_default_start(definition, champion), last)
     if start and first >= last:
         raise UnusableTime(f"the window from {first.isoformat()} until {last.isoformat()} is empty: end it later")
     return ScoreRequest("load", "", Window(first, last), until)
 
 
-def load_of(definition: Project, sought: ScoreRequest, schema: pa.Schema) -> Callable[[Window], Rows]:
+def choose_load(definition: Project, sought: ScoreRequest, schema: pa.Schema) -> Callable[[Window], Rows]:
     """Gives what reads the rows.
 
     Args:
@@ -202,7 +204,7 @@ def load_of(definition: Project, sought: ScoreRequest, schema: pa.Schema) -> Cal
     return sources.csv(escape(str(file)), definition.timestamp, piece_rows=rows, dtypes=texts)
 
 
-def finished_until(sought: ScoreRequest, definition: Project, newest: datetime) -> datetime | None:
+def scored_end(sought: ScoreRequest, definition: Project, newest: datetime) -> datetime | None:
     """Says how far the project's own rows are scored once a batch is written.
 
     Args:
@@ -225,6 +227,6 @@ def _is_file(source: str) -> bool:
     return path.is_file() or (path.suffix.lower() in (*PARQUET, CSV) and not path.is_dir())
 
 
-def _beginning(definition: Project, champion: Champion) -> datetime:
+def _default_start(definition: Project, champion: Champion) -> datetime:
     before = scored_until(definition.name)
     return before - definition.ingestion.lateness if before else champion.model.trained_on.window.end

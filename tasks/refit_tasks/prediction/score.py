@@ -26,9 +26,9 @@ from refit.records.references import Challenger, Champion
 from refit.results.score import ScoredRows, ScoreRequest, VersionCounts
 from refit.windows import Window
 from refit_tasks.monitoring.drift import added, load_reference
-from refit_tasks.prediction.input_rows import AcceptedRows, finished_until, load_and_validate, table_schema
+from refit_tasks.prediction.input_rows import AcceptedRows, load_and_validate, scored_end, table_schema
 from refit_tasks.prediction.scorers import Scorer, load_scorer
-from refit_tasks.prediction.write_predictions import Staged, commit_scored
+from refit_tasks.prediction.write_predictions import StagedPredictions, commit_predictions
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.progress import ProgressBar
@@ -36,7 +36,7 @@ from refit_tasks.storage.staging import staging_area
 
 log = logging.getLogger(__name__)
 
-NOTHING = VersionCounts(0, 0)
+NO_ROWS = VersionCounts(0, 0)
 
 
 @define_retry_task("score {definition.name} by version {champion.version}", delay_seconds=2)
@@ -70,32 +70,32 @@ def score_rows(
         ModelError: If the champion cannot be loaded, or cannot answer. A shadow that cannot is left out.
     """
     schema = table_schema(definition)
-    first = load_scorer(definition, champion.model, _asked(champion.version, champion, "champion", at), schema)
-    second, silent = _loaded(definition, champion, shadow, at, schema)
+    first = load_scorer(definition, champion.model, _make_context(champion.version, champion, "champion", at), schema)
+    second, silent = _load_shadow(definition, champion, shadow, at, schema)
     with staging_area(definition.name) as area:
         # What a shadow wants to see beyond that may be missing: it is silent then.
         admitted = load_and_validate(definition, sought, first.kinds, schema, area)
         if admitted is None:
             with_project(log, definition.name).info("nothing to score in %s", sought.source)
-            return ScoredRows(0, 0, NOTHING, None)
-        batch = Batch(definition, area, load_reference(champion.model) if definition.monitoring.drift else None)
+            return ScoredRows(0, 0, NO_ROWS, None)
+        batch = ScoringBatch(definition, area, load_reference(champion.model) if definition.monitoring.drift else None)
         batch.score(admitted, first, second, run)
-        done = _settled(batch, sought, admitted)
+        done = _write_batch(batch, sought, admitted)
     done = replace(done, warnings=(*admitted.warnings, *silent, *batch.silent))
-    with_project(log, definition.name).info("%d rows in, %d scored, %d were there", done.rows_in, *_counts(done))
+    with_project(log, definition.name).info("%d rows in, %d scored, %d were there", done.rows_in, *_row_counts(done))
     return done
 
 
-def _counts(done: ScoredRows) -> tuple[int, int]:
+def _row_counts(done: ScoredRows) -> tuple[int, int]:
     return done.champion.scored, done.champion.already
 
 
-def _settled(batch: Batch, sought: ScoreRequest, admitted: AcceptedRows) -> ScoredRows:
+def _write_batch(batch: ScoringBatch, sought: ScoreRequest, admitted: AcceptedRows) -> ScoredRows:
     """Writes what was said, and gathers what there is to tell."""
-    times, counts = batch.span, [NOTHING] * len(batch.said)
+    times, counts = batch.span, [NO_ROWS] * len(batch.said)
     if times:
-        until = finished_until(sought, batch.definition, times.end)
-        counts = commit_scored(batch.definition.name, batch.said, times, until)
+        until = scored_end(sought, batch.definition, times.end)
+        counts = commit_predictions(batch.definition.name, batch.said, times, until)
     return ScoredRows(
         rows_in=admitted.rows_in,
         quarantined=admitted.sieve.rejected.rows,
@@ -108,31 +108,31 @@ def _settled(batch: Batch, sought: ScoreRequest, admitted: AcceptedRows) -> Scor
     )
 
 
-def _asked(version: int, champion: Champion, role: Role, at: datetime) -> PredictionContext:
+def _make_context(version: int, champion: Champion, role: Role, at: datetime) -> PredictionContext:
     return PredictionContext(version, champion.generation, role, "batch", at)
 
 
-def _loaded(
+def _load_shadow(
     definition: Project, champion: Champion, shadow: Challenger | None, at: datetime, schema: pa.Schema
 ) -> tuple[Scorer | None, tuple[str, ...]]:
     if shadow is None:
         return None, ()
     try:
-        return load_scorer(definition, shadow.model, _asked(shadow.version, champion, "shadow", at), schema), ()
+        return load_scorer(definition, shadow.model, _make_context(shadow.version, champion, "shadow", at), schema), ()
     except ModelError as fault:
         with_project(log, definition.name).warning("the shadow, version %d, is left out: %s", shadow.version, fault)
         return None, (f"the shadow, version {shadow.version}, cannot be loaded: {fault}",)
 
 
 @dataclass(slots=True)
-class Batch:
+class ScoringBatch:
     """A batch while it is answered."""
 
     definition: Project
     area: Path
     reference: Reference | None
     """What the champion was trained on; `None` where that is not compared."""
-    said: list[Staged] = field(default_factory=list)
+    said: list[StagedPredictions] = field(default_factory=list)
     """What each version said, the champion first."""
     data: Profile | None = None
     scores: Profile | None = None
@@ -153,7 +153,7 @@ class Batch:
             ModelError: If the champion cannot answer.
         """
         gauge, done = ProgressBar(self.definition.name, "scoring"), 0
-        self.said = [Staged.begun(one.asked, self.area) for one in (first, second) if one]
+        self.said = [StagedPredictions.begun(one.asked, self.area) for one in (first, second) if one]
         for piece in admitted.sieve.accepted():
             answers = first.answer(piece)
             self.said[0].add(first.recorded(self.definition, piece, answers, run))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-MOST_RULES = 20
+MAX_RULES = 20
 """The most broken rules in the table."""
 
 
@@ -36,13 +36,13 @@ def publish_score(definition: Project, outcome: ScoreOutcome) -> None:
     """
     links = f"\n\nThe champion in {model_links(outcome.champion)}."
     create_markdown_artifact(
-        score_markdown(outcome) + links,
+        render_score(outcome) + links,
         key=artifact_key(definition.name, "score"),
         description=plain(summarize_score(outcome)),
     )
 
 
-def score_markdown(outcome: ScoreOutcome) -> str:
+def render_score(outcome: ScoreOutcome) -> str:
     """Writes what was done as markdown.
 
     Args:
@@ -54,18 +54,18 @@ def score_markdown(outcome: ScoreOutcome) -> str:
     done = outcome.scored
     parts = (
         [f"## {plain(outcome.project)}: {plain(summarize_score(outcome))}"],
-        [_rows(outcome)],
-        _counts(outcome),
-        _picture(outcome),
-        _broken(outcome),
+        [_describe_rows(outcome)],
+        _render_counts(outcome),
+        _render_picture(outcome),
+        _render_broken_rules(outcome),
         [f"- {plain(warning, 600)}" for warning in done.warnings],
-        ["### Training and serving", "", _skew_words(outcome)],
+        ["### Training and serving", "", _describe_skew(outcome)],
         *(drift_parts(done.skew) if done.skew else ()),
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def _rows(outcome: ScoreOutcome) -> str:
+def _describe_rows(outcome: ScoreOutcome) -> str:
     done, span = outcome.scored, outcome.scored.span
     times = f", of {span.start:%Y-%m-%d %H:%M} until {span.end:%Y-%m-%d %H:%M} UTC" if span else ""
     return (
@@ -74,29 +74,29 @@ def _rows(outcome: ScoreOutcome) -> str:
     )
 
 
-def _counts(outcome: ScoreOutcome) -> list[str]:
-    rows = [_counted("champion", outcome.champion.version, outcome.scored.champion)]
+def _render_counts(outcome: ScoreOutcome) -> list[str]:
+    rows = [_count_row("champion", outcome.champion.version, outcome.scored.champion)]
     if outcome.shadow and outcome.scored.shadow:
-        rows.append(_counted("shadow", outcome.shadow.version, outcome.scored.shadow))
+        rows.append(_count_row("shadow", outcome.shadow.version, outcome.scored.shadow))
     return table(("role", "version", "written", "there already"), rows, numeric=(1, 2, 3))
 
 
-def _counted(role: str, version: int, found: VersionCounts) -> tuple[str, ...]:
+def _count_row(role: str, version: int, found: VersionCounts) -> tuple[str, ...]:
     return role, str(version), f"{found.scored:,}", f"{found.already:,}"
 
 
-def _picture(outcome: ScoreOutcome) -> list[str]:
+def _render_picture(outcome: ScoreOutcome) -> list[str]:
 
     drawn = outcome.scored.histograms
-    return [image("how the predictions are spread", spread_picture(drawn))] if drawn else []
+    return [image("how the predictions are spread", draw_histograms(drawn))] if drawn else []
 
 
-def _broken(outcome: ScoreOutcome) -> list[str]:
-    rows = [(plain(one.rule, 80), plain(one.column, 60), f"{one.rows:,}") for one in outcome.scored.broken[:MOST_RULES]]
+def _render_broken_rules(outcome: ScoreOutcome) -> list[str]:
+    rows = [(plain(one.rule, 80), plain(one.column, 60), f"{one.rows:,}") for one in outcome.scored.broken[:MAX_RULES]]
     return table(("broken rule", "column", "rows"), rows, numeric=(2,)) if rows else []
 
 
-def _skew_words(outcome: ScoreOutcome) -> str:
+def _describe_skew(outcome: ScoreOutcome) -> str:
     if outcome.scored.skew is None:
         return "Nothing was compared: drift is not watched, there are too few rows, or the version has no profile."
     return "The rows that were scored, beside those that the champion was trained on."
@@ -105,7 +105,7 @@ def _skew_words(outcome: ScoreOutcome) -> str:
 COLOURS = (CURRENT, REFERENCE)
 
 
-def spread_picture(spreads: Sequence[tuple[str, PredictionHistogram]], scale: float = 1.0) -> bytes:
+def draw_histograms(spreads: Sequence[tuple[str, PredictionHistogram]], scale: float = 1.0) -> bytes:
     """Draws how predictions are spread.
 
     Args:
@@ -120,16 +120,16 @@ def spread_picture(spreads: Sequence[tuple[str, PredictionHistogram]], scale: fl
     tidy(axes)
     _, first = spreads[0]
     if first.ends:
-        _steps(axes, spreads)
+        _draw_steps(axes, spreads)
     else:
-        _bars(axes, spreads)
+        _draw_bars(axes, spreads)
     axes.set_ylabel("rows", fontsize=7.5, color=INK)
     axes.set_xlabel(first.what, fontsize=7.5, color=INK)
     figure.legend(loc="outside upper right", ncols=2, fontsize=7, frameon=False)
     return png(figure, scale)
 
 
-def _steps(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> None:
+def _draw_steps(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> None:
     for (name, spread), colour in zip(spreads, COLOURS, strict=False):
         low, high = spread.ends or (0.0, 1.0)
         width = (high - low) / len(spread.counts)
@@ -137,7 +137,7 @@ def _steps(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> No
         axes.stairs(spread.counts, edges, label=name, color=colour, fill=colour == CURRENT, alpha=0.8, linewidth=1.6)
 
 
-def _bars(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> None:
+def _draw_bars(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> None:
     cells = list(dict.fromkeys(cell for _, spread in spreads for cell in spread.cells))
     for place, ((name, spread), colour) in enumerate(zip(spreads, COLOURS, strict=False)):
         counts = dict(zip(spread.cells, spread.counts, strict=True))

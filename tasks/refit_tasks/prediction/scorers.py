@@ -19,14 +19,14 @@ from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
-from refit_tasks.registry.model_signature import fetched, kinds_beside, kinds_in
+from refit_tasks.registry.model_signature import fetch_files, infer_feature_kinds, read_feature_kinds
 from refit_tasks.registry.model_store import load_model
-from refit_tasks.registry.own_code import code_of_model
+from refit_tasks.registry.own_code import use_model_code
 from refit_tasks.storage.snapshot_rows import frame
 
 log = logging.getLogger(__name__)
 
-HASH = 32
+HASH_LENGTH = 32
 """Hexadecimal characters of a row's hash."""
 
 
@@ -74,7 +74,7 @@ class Scorer:
             answers.rows,
             keys=rows.select(list(definition.key)),
             event_time=rows[definition.timestamp],
-            row_hash=(digits[at : at + HASH] for at in range(0, len(digits), HASH)),
+            row_hash=(digits[at : at + HASH_LENGTH] for at in range(0, len(digits), HASH_LENGTH)),
             request_id=[run] * rows.num_rows,
         )
 
@@ -94,9 +94,9 @@ def load_scorer(definition: Project, model: ModelRef, asked: PredictionContext, 
     Raises:
         ModelError: If its artifact is gone, damaged or not to be trusted, or the table has lost one of its features.
     """
-    with fetched(model) as directory, code_of_model(definition, model):
-        estimator, kinds = load_model(directory, definition.trusted_types), kinds_beside(directory)
-    return Scorer(asked, estimator, kinds or kinds_in(schema, definition, estimator))
+    with fetch_files(model) as directory, use_model_code(definition, model):
+        estimator, kinds = load_model(directory, definition.trusted_types), read_feature_kinds(directory)
+    return Scorer(asked, estimator, kinds or infer_feature_kinds(schema, definition, estimator))
 
 
 def require_champion(definition: Project) -> Champion:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Staged:
+class StagedPredictions:
     """What one version said, on disk."""
 
     asked: PredictionContext
@@ -40,7 +40,7 @@ class Staged:
     hashes: list[Identities] = field(default_factory=list)
 
     @classmethod
-    def begun(cls, asked: PredictionContext, area: Path) -> Staged:
+    def begun(cls, asked: PredictionContext, area: Path) -> StagedPredictions:
         """Makes an empty one.
 
         Args:
@@ -60,7 +60,7 @@ class Staged:
         """
         self.pieces.add(rows)
         self.schemas[rows.schema] = None
-        self.hashes.append(_packed(rows["row_hash"]))
+        self.hashes.append(_decode_hashes(rows["row_hash"]))
 
     @property
     def identities(self) -> Identities:
@@ -68,7 +68,9 @@ class Staged:
         return np.concatenate([np.empty(0, "S16"), *self.hashes])
 
 
-def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: datetime | None) -> list[VersionCounts]:
+def commit_predictions(
+    project: str, staged: Sequence[StagedPredictions], span: Window, until: datetime | None
+) -> list[VersionCounts]:
     """Writes predictions that the table does not hold yet, or nothing if it holds all of them.
 
     Args:
@@ -88,34 +90,36 @@ def commit_scored(project: str, staged: Sequence[Staged], span: Window, until: d
 
     def step() -> list[VersionCounts]:
         table = open_table(name)
-        known = _known(table, staged, span) if table else {}
+        known = _read_known_rows(table, staged, span) if table else {}
         nothing: Identities = np.empty(0, "S16")
-        fresh = [not_in(one.identities, known.get(_named(one.asked), nothing)) for one in staged]
+        fresh = [not_in(one.identities, known.get(_model_key(one.asked), nothing)) for one in staged]
         if any(mask.any() for mask in fresh):
-            schema = _schema(staged, schema_of(table) if table else pa.schema([]))
-            tidy(name, write_rows(name, table, _rows(staged, fresh, schema), schema, _transaction(table, until)))
+            schema = _merge_schemas(staged, schema_of(table) if table else pa.schema([]))
+            tidy(name, write_rows(name, table, _new_rows(staged, fresh, schema), schema, _transaction(table, until)))
         return [VersionCounts(int(mask.sum()), int((~mask).sum())) for mask in fresh]
 
     return retry_on_conflict(step, name)
 
 
-def _known(table: DeltaTable, staged: Sequence[Staged], span: Window) -> dict[tuple[int, str], Identities]:
+def _read_known_rows(
+    table: DeltaTable, staged: Sequence[StagedPredictions], span: Window
+) -> dict[tuple[int, str], Identities]:
     """Reads which rows the versions have answered in batches before."""
     versions = ", ".join(str(one.asked.version) for one in staged)
     where = f"source = 'batch' AND version IN ({versions}) AND {within('event_time', span)}"
-    found: dict[tuple[int, str], list[Identities]] = {_named(one.asked): [] for one in staged}
+    found: dict[tuple[int, str], list[Identities]] = {_model_key(one.asked): [] for one in staged}
     for part in read(table, ["row_hash", "version", "role"], where):
         for (version, role), hashes in found.items():
             mine = pc.and_(pc.equal(part["version"], version), pc.equal(part["role"], role))
-            hashes.append(_packed(part["row_hash"].filter(mine)))
+            hashes.append(_decode_hashes(part["row_hash"].filter(mine)))
     return {named: np.concatenate([np.empty(0, "S16"), *hashes]) for named, hashes in found.items()}
 
 
-def _named(asked: PredictionContext) -> tuple[int, str]:
+def _model_key(asked: PredictionContext) -> tuple[int, str]:
     return asked.version, asked.role
 
 
-def _schema(staged: Sequence[Staged], held: pa.Schema) -> pa.Schema:
+def _merge_schemas(staged: Sequence[StagedPredictions], held: pa.Schema) -> pa.Schema:
     """Gives the columns of all rows, in the types in which the table holds them."""
     schema = held
     for raw in (raw for one in staged for raw in one.schemas):
@@ -124,16 +128,18 @@ def _schema(staged: Sequence[Staged], held: pa.Schema) -> pa.Schema:
     return schema
 
 
-def _rows(staged: Sequence[Staged], fresh: Sequence[np.ndarray], schema: pa.Schema) -> Iterator[pa.Table]:
+def _new_rows(
+    staged: Sequence[StagedPredictions], fresh: Sequence[np.ndarray], schema: pa.Schema
+) -> Iterator[pa.Table]:
     for one, mask in zip(staged, fresh, strict=True):
         start = 0
         for piece in one.pieces:
             rows = cast_for_storage(piece.filter(pa.array(mask[start : start + piece.num_rows])), schema)
             start += piece.num_rows
-            yield pa.table([_column(rows, column) for column in schema], schema=schema)
+            yield pa.table([_column_or_nulls(rows, column) for column in schema], schema=schema)
 
 
-def _column(rows: pa.Table, wanted: pa.Field) -> pa.ChunkedArray | pa.Array:
+def _column_or_nulls(rows: pa.Table, wanted: pa.Field) -> pa.ChunkedArray | pa.Array:
     return rows[wanted.name] if wanted.name in rows.column_names else pa.nulls(rows.num_rows, wanted.type)
 
 
@@ -144,6 +150,6 @@ def _transaction(table: DeltaTable | None, until: datetime | None) -> Transactio
     return Transaction(SCORE, to_microseconds(max(marks)) if marks else 0)
 
 
-def _packed(hashes: pa.ChunkedArray) -> Identities:
+def _decode_hashes(hashes: pa.ChunkedArray) -> Identities:
     """Gives hashes of 32 hexadecimal characters as the 16 bytes that they spell."""
     return np.frombuffer(bytes.fromhex("".join(hashes.to_pylist())), "S16")

@@ -22,7 +22,7 @@ from refit_tasks.ledger.record import EVERY, entries, entry, record
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import promote
-from refit_tasks.registry.challengers import judgement_of, pending, verdict_of_version
+from refit_tasks.registry.challengers import find_pending, find_verdict_of_version, read_judgement
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +121,9 @@ def waiting(project: str, version: int) -> Challenger:
     Raises:
         NotApproved: If the gate has rejected it, or the project asks nobody.
     """
-    challenger = verdict_of_version(project, version)
+    challenger = find_verdict_of_version(project, version)
     if challenger is None:
-        known = ", ".join(str(one.version) for one in pending(project)) or "none"
+        known = ", ".join(str(one.version) for one in find_pending(project)) or "none"
         raise NotApproved(f"{project} has no judged version {version}: versions that wait for approval are {known}")
     if not challenger.verdict.promote:
         raise NotApproved(f"version {version} of {project} was rejected by the gate: retrain instead of approving it")
@@ -144,7 +144,7 @@ def judgement_behind(challenger: Challenger) -> Judgement:
     Raises:
         NotApproved: If the ledger does not hold it any more.
     """
-    judgement = judgement_of(challenger)
+    judgement = read_judgement(challenger)
     if judgement is None:
         raise NotApproved(f"the ledger has no entry {challenger.verdict_id}: restore its database from a backup")
     return judgement

@@ -25,8 +25,8 @@ from refit_tasks.presentation.markdown import artifact_key, plain
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import check_approval
 from refit_tasks.promotion.rollback import roll_back
-from refit_tasks.registry.alias import AliasState, follow_ledger, note_settled, read_alias
-from refit_tasks.registry.challengers import judgement_of, verdict_of_version
+from refit_tasks.registry.alias import AliasState, follow_ledger, read_alias, tag_repaired_move
+from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def find_champion(definition: Project, known: Champion | None = None) -> Champio
     move = _settle_move(definition, datetime.now(UTC)) if alias.moved else None
     champion = follow_ledger(definition.name)
     if champion and move:
-        note_settled(definition.name, champion, move.id)
+        tag_repaired_move(definition.name, champion, move.id)
     return champion
 
 
@@ -94,7 +94,7 @@ def _recorded(connection: Connection, serving: Champion, found: int, action: str
 
 def _adopt(connection: Connection, serving: Champion, version: int, at: datetime) -> bool:
     """Makes the version that a person chose champion, if a verdict has ever allowed it and nobody has refused it."""
-    chosen = verdict_of_version(serving.model.project, version)
+    chosen = find_verdict_of_version(serving.model.project, version)
     if chosen is None or not _is_allowed(connection, chosen):
         return False
     champion = Champion(chosen.model, version, serving.generation + 1, generation_start(at, serving), chosen.judged)
@@ -107,7 +107,7 @@ def _adopt(connection: Connection, serving: Champion, version: int, at: datetime
 
 
 def _is_allowed(connection: Connection, chosen: Challenger) -> bool:
-    judgement = judgement_of(chosen)
+    judgement = read_judgement(chosen)
     if judgement is None or not chosen.verdict.promote:
         return False
     try:

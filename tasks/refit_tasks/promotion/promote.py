@@ -23,7 +23,7 @@ from refit_tasks.ledger.transactions import find_entry, find_once
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import follow_ledger
-from refit_tasks.registry.challengers import recorded_challenger
+from refit_tasks.registry.challengers import read_challenger
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def _recorded_judgement(connection: Connection, challenger: Challenger) -> Judge
     if not challenger.verdict.promote:
         raise PromotionError(f"{name}: its verdict is to {challenger.verdict}; retrain on newer rows")
     judged = find_entry(connection, challenger.verdict_id)
-    if judged is None or as_payload(recorded_challenger(judged)) != as_payload(challenger):
+    if judged is None or as_payload(read_challenger(judged)) != as_payload(challenger):
         raise PromotionError(f"{name}: ledger entry {challenger.verdict_id} does not record its verdict; retrain")
     return from_payload(Judgement, judged.payload)
 

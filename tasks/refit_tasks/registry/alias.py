@@ -92,12 +92,12 @@ def read_alias(project: str, serving: Champion) -> AliasState:
     client = open_mlflow()
     aliased = aliased_version(client, project)
     found = int(aliased.version) if aliased else 0
-    tags = aliased.tags if aliased and found == serving.version else _tags_of(client, project, serving.version)
+    tags = aliased.tags if aliased and found == serving.version else _read_tags(client, project, serving.version)
     noted = tags.get(GENERATION) == str(serving.generation)
     return AliasState(serving.version, found, noted, int(tags.get(SETTLED, 0)))
 
 
-def note_settled(project: str, champion: Champion, entry_id: int) -> None:
+def tag_repaired_move(project: str, champion: Champion, entry_id: int) -> None:
     """Notes that a move is put right, so that the next one to the same place is told from it.
 
     Args:
@@ -123,7 +123,7 @@ def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> N
     from mlflow.exceptions import MlflowException
 
     try:
-        _again_if_raced(lambda: client.set_registered_model_alias(project, alias, str(version)))
+        _retry_if_raced(lambda: client.set_registered_model_alias(project, alias, str(version)))
     except MlflowException as error:
         if not _is_missing(error):
             raise
@@ -164,10 +164,10 @@ def tag_version(client: MlflowClient, project: str, version: int, tag: str, valu
         tag: The tag's name.
         value: Its value.
     """
-    _again_if_raced(lambda: client.set_model_version_tag(project, str(version), tag, str(value)))
+    _retry_if_raced(lambda: client.set_model_version_tag(project, str(version), tag, str(value)))
 
 
-def _again_if_raced(write: Callable[[], object]) -> None:
+def _retry_if_raced(write: Callable[[], object]) -> None:
     """Writes once more where another process was first to insert the row: now it is there to be updated.
 
     A server words that as a bad request like any other, so every refusal but a missing version gets a second try.
@@ -181,7 +181,7 @@ def _is_race(error: BaseException) -> bool:
     return isinstance(error, MlflowException) and not _is_missing(error)
 
 
-def _tags_of(client: MlflowClient, project: str, version: int) -> dict[str, str]:
+def _read_tags(client: MlflowClient, project: str, version: int) -> dict[str, str]:
     from mlflow.exceptions import MlflowException
 
     try:

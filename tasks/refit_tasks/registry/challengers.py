@@ -9,7 +9,7 @@ from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import EVERY, entries, entry, entry_once
 
-NEWEST = 100
+SEARCHED_VERDICTS = 100
 """Among so many verdicts the pending ones are looked for: an older one was compared with a champion long gone."""
 
 
@@ -25,10 +25,10 @@ def find_challenger(definition: Project, champion: Champion | None = None) -> Ch
     """
     if definition.serving.challenger == "off":
         return None
-    return next(iter(pending(definition.name, champion)), None)
+    return next(iter(find_pending(definition.name, champion)), None)
 
 
-def pending(project: str, champion: Champion | None = None) -> list[Challenger]:
+def find_pending(project: str, champion: Champion | None = None) -> list[Challenger]:
     """Finds the challengers that wait for a person.
 
     Args:
@@ -41,15 +41,15 @@ def pending(project: str, champion: Champion | None = None) -> list[Challenger]:
     """
     generation = generation_of(champion or current_champion(project))
     found = []
-    for made in entries(project, "verdict", newest=NEWEST):
+    for made in entries(project, "verdict", newest=SEARCHED_VERDICTS):
         judgement = from_payload(Judgement, made.payload)
         asks = judgement.verdict.promote and judgement.policy.promotion == "approve"
         if asks and judgement.generation == generation and not entry_once(project, "approval", str(made.id)):
-            found.append(recorded_challenger(made))
+            found.append(read_challenger(made))
     return found
 
 
-def recorded_challenger(judged: Entry) -> Challenger:
+def read_challenger(judged: Entry) -> Challenger:
     """Reads a challenger from the ledger.
 
     Args:
@@ -63,7 +63,7 @@ def recorded_challenger(judged: Entry) -> Challenger:
     return Challenger(judgement.serving, version, judgement.verdict, judged.id, judged_model)
 
 
-def verdict_of_version(project: str, version: int) -> Challenger | None:
+def find_verdict_of_version(project: str, version: int) -> Challenger | None:
     """Finds the newest verdict on a version.
 
     Args:
@@ -74,10 +74,10 @@ def verdict_of_version(project: str, version: int) -> Challenger | None:
         The challenger as it is on record, or `None` if the ledger has no verdict on it.
     """
     verdicts = entries(project, "verdict", newest=EVERY)
-    return next((recorded_challenger(made) for made in verdicts if made.payload["version"] == version), None)
+    return next((read_challenger(made) for made in verdicts if made.payload["version"] == version), None)
 
 
-def judgement_of(challenger: Challenger) -> Judgement | None:
+def read_judgement(challenger: Challenger) -> Judgement | None:
     """Reads what a verdict rests on.
 
     Args:

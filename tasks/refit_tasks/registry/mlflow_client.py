@@ -62,13 +62,13 @@ def open_mlflow() -> MlflowClient:
     insist_restored()
     if settings.mlflow_database and not settings.mlflow_database.exists():
         _create_database(settings, settings.mlflow_database)
-    with _environment_kept("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+    with _keep_environment("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         mlflow.set_tracking_uri(settings.mlflow)
         mlflow.set_registry_uri(settings.mlflow)
     return mlflow.MlflowClient(settings.mlflow, settings.mlflow)
 
 
-def experiment_of(client: MlflowClient, project: str) -> str:
+def require_experiment(client: MlflowClient, project: str) -> str:
     """Finds or creates a project's experiment.
 
     Args:
@@ -81,13 +81,13 @@ def experiment_of(client: MlflowClient, project: str) -> str:
     found = client.get_experiment_by_name(project)
     if found is None:
         _create_experiment(client, project)
-        return experiment_of(client, project)
+        return require_experiment(client, project)
     if found.lifecycle_stage == "deleted":
         client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
 
 
-def projects_in_mlflow() -> set[str]:
+def list_mlflow_projects() -> set[str]:
     """Names the projects that MLflow knows.
 
     Returns:
@@ -101,7 +101,7 @@ def projects_in_mlflow() -> set[str]:
 
 
 @contextmanager
-def drafts() -> Iterator[list[Path]]:
+def find_drafts() -> Iterator[list[Path]]:
     """Finds what is left of databases whose creation was killed; none is created meanwhile.
 
     Yields:
@@ -155,7 +155,7 @@ def _write_draft(draft: Path, artifacts: str) -> Path:
 
 
 @contextmanager
-def _environment_kept(*names: str) -> Iterator[None]:
+def _keep_environment(*names: str) -> Iterator[None]:
     """Undoes what MLflow exports: `Settings` would take the embedded database for a server that the user has set."""
     before = {name: os.environ.get(name) for name in names}
     yield
@@ -166,7 +166,7 @@ def _environment_kept(*names: str) -> Iterator[None]:
             os.environ[name] = value
 
 
-def every_page(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
+def read_pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
     """Goes through all that a search of MLflow finds; it gives one page at a time.
 
     Args:
@@ -191,7 +191,7 @@ ENTRY = "refit.entry"
 """The ledger entry of the verdict: `refit why` tells more."""
 FORM = "refit.serving_form"
 """In which form a version serves: `onnx` or `scikit-learn`."""
-LONGEST = 200
+MAX_TAG_LENGTH = 200
 """The most characters of a value: longer ones are cut off."""
 
 
@@ -210,7 +210,7 @@ def verdict_tags(verdict: Verdict) -> dict[str, str]:
         {'refit.verdict': 'rejected', 'refit.failed': 'beats_baseline'}
     """
     failed = ",".join(reason.check for reason in verdict.reasons if not reason.passed)
-    return {VERDICT: FIT if verdict.promote else REJECTED, FAILED: failed[:LONGEST] or "none"}
+    return {VERDICT: FIT if verdict.promote else REJECTED, FAILED: failed[:MAX_TAG_LENGTH] or "none"}
 
 
 def form_tags(form: ServingForm | None) -> dict[str, str]:
@@ -234,13 +234,13 @@ def form_tags(form: ServingForm | None) -> dict[str, str]:
         f"{FORM}_sha256": form.sha256 or None,
     }
     told = {name: value for name, value in measured.items() if value is not None}
-    return {FORM: form.name, f"{FORM}_why": form.why[:LONGEST], **told}
+    return {FORM: form.name, f"{FORM}_why": form.why[:MAX_TAG_LENGTH], **told}
 
 
 ADMINISTRATOR = "admin"
 
 
-def open_accounts(password: str) -> Path:
+def configure_accounts(password: str) -> Path:
     """Makes the administrator's password the one that is set now, also where MLflow knows another one.
 
     Args:
@@ -259,10 +259,10 @@ def open_accounts(password: str) -> Path:
     else:
         store.create_user(ADMINISTRATOR, password, is_admin=True)
     store.engine.dispose()
-    return _write(home / "mlflow-accounts.ini", {"default_permission": "READ", "database_uri": database})
+    return _write_configuration(home / "mlflow-accounts.ini", {"default_permission": "READ", "database_uri": database})
 
 
-def _write(file: Path, settings: dict[str, str]) -> Path:
+def _write_configuration(file: Path, settings: dict[str, str]) -> Path:
     configuration = configparser.ConfigParser(interpolation=None)
     # MLflow reads a percent sign as the beginning of a name.
     configuration["mlflow"] = {

@@ -29,7 +29,7 @@ from refit_tasks.storage.snapshot_rows import frame, open_at_version, rows_of
 KINDS = "refit.kinds"
 """Under this name the model's description holds what each feature was in training, as JSON pairs in order."""
 
-FORMS = "onnx"
+FORM_DIRECTORY = "onnx"
 """In this directory of a model its ONNX form lies, under its own hash."""
 
 _GONE = "RESOURCE_DOES_NOT_EXIST"
@@ -39,7 +39,7 @@ _STORED = "models:/"
 """How the address of a model begins that MLflow keeps."""
 
 
-def stored_id(model: ModelRef) -> str | None:
+def logged_model_id(model: ModelRef) -> str | None:
     """Names a model as MLflow does.
 
     Args:
@@ -52,7 +52,7 @@ def stored_id(model: ModelRef) -> str | None:
 
 
 @contextmanager
-def fetched(model: ModelRef) -> Iterator[Path]:
+def fetch_files(model: ModelRef) -> Iterator[Path]:
     """Brings the files of a model from the artifact store.
 
     Args:
@@ -81,7 +81,7 @@ def fetched(model: ModelRef) -> Iterator[Path]:
         yield Path(directory)
 
 
-def kinds_beside(directory: Path) -> dict[str, str]:
+def read_feature_kinds(directory: Path) -> dict[str, str]:
     """Reads what each feature was in training, as it is kept with the model.
 
     Args:
@@ -98,11 +98,11 @@ def kinds_beside(directory: Path) -> dict[str, str]:
     return {str(name): str(kind) for name, kind in json.loads(kept)}
 
 
-MOST = 50
+WARM_UP_ROWS = 50
 """So many rows."""
 
 
-def others_of(definition: Project) -> dict[str, str]:
+def identity_kinds(definition: Project) -> dict[str, str]:
     """Names what a row is known by: the project's key and its timestamp.
 
     Args:
@@ -117,7 +117,7 @@ def others_of(definition: Project) -> dict[str, str]:
     return {**known, definition.timestamp: "time"}
 
 
-def kinds_in(schema: pa.Schema, definition: Project, estimator: BaseEstimator) -> dict[str, str]:
+def infer_feature_kinds(schema: pa.Schema, definition: Project, estimator: BaseEstimator) -> dict[str, str]:
     """Says what the features of a model are that does not tell itself, as those of the first release.
 
     Args:
@@ -135,7 +135,7 @@ def kinds_in(schema: pa.Schema, definition: Project, estimator: BaseEstimator) -
     return feature_kinds(select_features(frame(schema.empty_table()), features))
 
 
-def recorded_kinds(definition: Project, trained_on: SnapshotRef, estimator: BaseEstimator) -> dict[str, str]:
+def infer_kinds_in_training(definition: Project, trained_on: SnapshotRef, estimator: BaseEstimator) -> dict[str, str]:
     """Says the same by the table as it was.
 
     Args:
@@ -152,10 +152,12 @@ def recorded_kinds(definition: Project, trained_on: SnapshotRef, estimator: Base
         schema = schema_of(open_at_version(definition, trained_on.version))
     except (DataError, DeltaError, OSError):
         return {}
-    return kinds_in(schema, definition, estimator)
+    return infer_feature_kinds(schema, definition, estimator)
 
 
-def recorded_features(definition: Project, trained_on: SnapshotRef, kinds: Mapping[str, str]) -> pd.DataFrame | None:
+def read_training_features(
+    definition: Project, trained_on: SnapshotRef, kinds: Mapping[str, str]
+) -> pd.DataFrame | None:
     """Reads some rows that a model was trained on.
 
     Args:
@@ -173,4 +175,4 @@ def recorded_features(definition: Project, trained_on: SnapshotRef, kinds: Mappi
         parts = list(islice(read(table, where=rows_of(definition, trained_on)), 1))
     except (DataError, DeltaError, OSError):
         return None
-    return cast_features(kinds, frame(parts[0].slice(0, MOST))) if parts and parts[0].num_rows else None
+    return cast_features(kinds, frame(parts[0].slice(0, WARM_UP_ROWS))) if parts and parts[0].num_rows else None

@@ -30,15 +30,15 @@ from refit.errors import ModelError, UntrustedModel, describe_error
 from refit.inference.feature_schema import feature_kinds
 from refit.project import Project
 from refit.records.references import ModelRef
-from refit_tasks.registry.model_signature import KINDS, fetched
-from refit_tasks.registry.own_code import code_of_model
-from refit_tasks.registry.provenance import requirements
+from refit_tasks.registry.model_signature import KINDS, fetch_files
+from refit_tasks.registry.own_code import use_model_code
+from refit_tasks.registry.provenance import pin_requirements
 from refit_tasks.registry.tracking import TrackedRun
 
 FILE = "model.skops"
 """The file in a model's directory, by the name that MLflow gives it."""
 
-_DAMAGE = (
+_LOAD_ERRORS = (
     BadZipFile,
     ArithmeticError,
     AttributeError,
@@ -103,7 +103,7 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
             f"the model holds types outside the allow-list: {', '.join(unknown)}; if you know them to be harmless, "
             f"add trusted_types=({', '.join(map(repr, unknown))},) to the project file"
         ) from error
-    except _DAMAGE as error:
+    except _LOAD_ERRORS as error:
         reason = describe_error(error)
         raise ModelError(f"{file} is damaged or cannot be loaded here ({reason}): retrain the project") from error
 
@@ -122,7 +122,7 @@ def fetch_model(definition: Project, model: ModelRef) -> BaseEstimator:
         ModelError: If the artifact is gone, damaged or of another format.
         UntrustedModel: If it holds a type outside the allow-list.
     """
-    with fetched(model) as directory, code_of_model(definition, model):
+    with fetch_files(model) as directory, use_model_code(definition, model):
         return load_model(directory, definition.trusted_types)
 
 
@@ -148,7 +148,7 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
 
     logged = run.client.create_logged_model(run.experiment, "model", source_run_id=run.id)
     try:
-        with _without_advice():
+        with _silence_hints():
             mlflow.sklearn.log_model(
                 model,
                 model_id=logged.model_id,
@@ -156,7 +156,7 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
                 serialization_format="skops",
                 skops_trusted_types=[*TRUSTED, *definition.trusted_types],
                 signature=infer_signature(sample, model.predict(sample)),
-                pip_requirements=requirements(model),
+                pip_requirements=pin_requirements(model),
                 metadata={KINDS: json.dumps(list(feature_kinds(sample).items()))},
             )
     except MlflowException:
@@ -169,7 +169,7 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
 
 
 @contextmanager
-def _without_advice() -> Iterator[None]:
+def _silence_hints() -> Iterator[None]:
     """Silences what nobody can act on: whole numbers that might miss values, MLflow's own type hints, a missing pip."""
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     with warnings.catch_warnings():

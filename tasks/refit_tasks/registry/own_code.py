@@ -21,7 +21,7 @@ from refit.records.references import ModelRef
 from refit_tasks.ledger.record import entries
 from refit_tasks.project_code.files import code_matches, files_covered
 from refit_tasks.project_code.imports import PREFIX, code_in_place_of, find_helpers_in, import_project
-from refit_tasks.registry.recipe import kept_code, recipe_of
+from refit_tasks.registry.recipe import fetch_code, read_recipe
 
 SEARCHED_VERDICTS = 1_000
 """Among so many of the newest verdicts a model's recipe is looked for."""
@@ -45,7 +45,7 @@ def has_own_types(definition: Project) -> bool:
 
 
 @contextmanager
-def code_of_model(definition: Project, model: ModelRef) -> Iterator[None]:
+def use_model_code(definition: Project, model: ModelRef) -> Iterator[None]:
     """Lets a stored model find the classes that it was made with.
 
     Args:
@@ -62,14 +62,14 @@ def code_of_model(definition: Project, model: ModelRef) -> Iterator[None]:
     if definition.file is None or not has_own_types(definition):
         yield
         return
-    recipe = _recipe_of(definition, model)
+    recipe = _find_recipe(definition, model)
     if code_matches(definition.file, recipe.file_hash):
         find_helpers_in(definition.file.parent)
         yield
         return
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            file = recorded_code(definition, model, recipe, Path(scratch))
+            file = fetch_recorded_code(definition, model, recipe, Path(scratch))
         except CannotReproduce as gone:
             raise ModelError(f"{gone}, or retrain the project") from gone
         with code_in_place_of(definition.file, file):
@@ -77,7 +77,7 @@ def code_of_model(definition: Project, model: ModelRef) -> Iterator[None]:
             yield
 
 
-def recorded_code(definition: Project, model: ModelRef, recipe: Recipe, scratch: Path) -> Path:
+def fetch_recorded_code(definition: Project, model: ModelRef, recipe: Recipe, scratch: Path) -> Path:
     """Brings the code that a model was made with, once it is sure that it is what the ledger names.
 
     Args:
@@ -92,7 +92,7 @@ def recorded_code(definition: Project, model: ModelRef, recipe: Recipe, scratch:
     Raises:
         CannotReproduce: If the code is gone, or not what the ledger names; nothing of it has run then.
     """
-    file = kept_code(model, scratch)
+    file = fetch_code(model, scratch)
     if file is None:
         raise CannotReproduce(
             f"the code of {definition.name} has changed, and run {model.run_id} has not kept what it was: "
@@ -108,10 +108,10 @@ def recorded_code(definition: Project, model: ModelRef, recipe: Recipe, scratch:
     return file
 
 
-def _recipe_of(definition: Project, model: ModelRef) -> Recipe:
+def _find_recipe(definition: Project, model: ModelRef) -> Recipe:
     """What the ledger says a model was made with; its run's tags where no verdict names it yet."""
     for made in entries(definition.name, "verdict", newest=SEARCHED_VERDICTS):
         judgement = from_payload(Judgement, made.payload)
         if judgement.recipe and model.run_id in (judgement.serving.run_id, judgement.model.run_id):
             return judgement.recipe
-    return recipe_of(model)
+    return read_recipe(model)

@@ -26,7 +26,7 @@ from refit.records.recipes import UNKNOWN
 from refit.records.references import Split
 from refit_tasks.project_code.files import code_hash
 
-_ALWAYS = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
+_BASE_PACKAGES = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
 """What every stored model needs."""
 
 
@@ -42,7 +42,7 @@ class CodeState:
     """Hash of the project file and of the modules beside it that it imports; `unknown` without a file."""
 
 
-def code_state(definition: Project) -> CodeState:
+def read_code_state(definition: Project) -> CodeState:
     """Says where the project's code stands.
 
     Args:
@@ -54,21 +54,21 @@ def code_state(definition: Project) -> CodeState:
     if definition.file is None:
         return CodeState(UNKNOWN, None, UNKNOWN)
     # An environment often lies inside a repository that ignores it: that holds none of the files installed there.
-    if _git(definition.file.parent, "check-ignore", "--quiet", str(definition.file)) is not None:
-        return CodeState(UNKNOWN, None, _file_hash(definition))
-    commit = _git(definition.file.parent, "rev-parse", "HEAD")
-    changes = _git(definition.file.parent, "status", "--porcelain")
+    if _run_git(definition.file.parent, "check-ignore", "--quiet", str(definition.file)) is not None:
+        return CodeState(UNKNOWN, None, _hash_code(definition))
+    commit = _run_git(definition.file.parent, "rev-parse", "HEAD")
+    changes = _run_git(definition.file.parent, "status", "--porcelain")
     dirty = None if changes is None else bool(changes)
-    return CodeState((commit or UNKNOWN).strip(), dirty, _file_hash(definition))
+    return CodeState((commit or UNKNOWN).strip(), dirty, _hash_code(definition))
 
 
-def _file_hash(definition: Project) -> str:
+def _hash_code(definition: Project) -> str:
     if definition.file is None:
         return UNKNOWN
     return code_hash(definition.file)
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _run_git(folder: Path, *words: str) -> str | None:
     """Asks git a question about a folder; `None` where git has no answer: no repository, no git, too slow a disk."""
     try:
         answer = subprocess.run(  # noqa: S603 - no shell, and every word is ours
@@ -84,7 +84,7 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 @cache
-def lock_text() -> str:
+def read_lock() -> str:
     """Names every package that is installed, or should be.
 
     Returns:
@@ -96,11 +96,11 @@ def lock_text() -> str:
         return (root / "uv.lock").read_text(encoding="utf-8")
     # What lies in the current directory is not installed, and would make the same environment another one elsewhere.
     path = [entry for entry in sys.path if entry and Path(entry) != Path.cwd()]
-    found = {f"{_normalized(package.name)}=={package.version}" for package in distributions(path=path)}
+    found = {f"{_normalize_name(package.name)}=={package.version}" for package in distributions(path=path)}
     return "\n".join(sorted(found)) + "\n"
 
 
-def _normalized(name: str) -> str:
+def _normalize_name(name: str) -> str:
     """A package's name as packaging tools compare it: `great_expectations` is `great-expectations`."""
     return re.sub(r"[-_.]+", "-", str(name)).lower()
 
@@ -109,12 +109,12 @@ def lock_hash() -> str:
     """Hashes the packages.
 
     Returns:
-        SHA-256 of `lock_text`, in hexadecimal.
+        SHA-256 of `read_lock`, in hexadecimal.
     """
-    return hashlib.sha256(lock_text().encode()).hexdigest()
+    return hashlib.sha256(read_lock().encode()).hexdigest()
 
 
-def requirements(model: BaseEstimator) -> list[str]:
+def pin_requirements(model: BaseEstimator) -> list[str]:
     """Names the packages that a stored model needs, each with the version that is installed.
 
     Args:
@@ -126,13 +126,13 @@ def requirements(model: BaseEstimator) -> list[str]:
     parts = [model, *model.get_params(deep=True).values()]
     modules = {type(part).__module__.partition(".")[0] for part in parts}
     packages = {package for module in modules for package in _packages().get(module, ())}
-    return [f"{name}=={version(name)}" for name in sorted(packages | _ALWAYS)]
+    return [f"{name}=={version(name)}" for name in sorted(packages | _BASE_PACKAGES)]
 
 
 _packages = cache(packages_distributions)
 
 
-def installed(names: Iterable[str]) -> str:
+def installed_versions(names: Iterable[str]) -> str:
     """Looks up which versions of packages are installed.
 
     Args:
@@ -141,10 +141,10 @@ def installed(names: Iterable[str]) -> str:
     Returns:
         One `name==version` a line, in the order of the names; `absent` is the version of what is not installed.
     """
-    return "\n".join(f"{name}=={_installed(name)}" for name in names)
+    return "\n".join(f"{name}=={_installed_version(name)}" for name in names)
 
 
-def _installed(name: str) -> str:
+def _installed_version(name: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
@@ -166,7 +166,7 @@ def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
     said = definition.model_dump(mode="json", exclude=without)
     ingredients = {
         "project": said,
-        "file": _file_hash(definition),
+        "file": _hash_code(definition),
         "train": parts.train.fingerprint,
         "holdout": parts.holdout.fingerprint,
         "lock": lock_hash(),
@@ -176,7 +176,7 @@ def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
 
 
 @cache
-def machine() -> dict[str, str]:
+def describe_machine() -> dict[str, str]:
     """Says what changes the last digits of a fit beside the code: processor, threads, BLAS library, interpreter.
 
     Returns:
@@ -187,14 +187,14 @@ def machine() -> dict[str, str]:
     libraries = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
     blas = sorted({f"{pool['internal_api']} {pool['version']} {pool.get('architecture', '')}" for pool in libraries})
     return {
-        "cpu": _processor(),
+        "cpu": _processor_name(),
         "threads": str(os.cpu_count()),
         "blas": ", ".join(blas) or UNKNOWN,
         "python": platform.python_version(),
     }
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     """Names the processor's type; `platform.processor` is empty on most Linux systems."""
     described = Path("/proc/cpuinfo")
     lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []

@@ -20,7 +20,7 @@ from refit.records.recipes import UNKNOWN, Recipe, parse_versions
 from refit.records.references import ModelRef
 from refit_tasks.project_code.files import code_files, code_matches
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.provenance import code_state, installed, lock_hash, machine
+from refit_tasks.registry.provenance import describe_machine, installed_versions, lock_hash, read_code_state
 from refit_tasks.registry.tracking import TrackedRun
 
 PACKAGES = "refit.packages"
@@ -32,7 +32,7 @@ _CODE = PurePosixPath("code")
 """The folder of a run that keeps the project file and what lies beside it."""
 
 
-def keep_tuned(run: TrackedRun, tuned: Mapping[str, Any]) -> None:
+def store_tuned(run: TrackedRun, tuned: Mapping[str, Any]) -> None:
     """Stores the hyperparameters that tuning found, so that the same recipe can be fitted again.
 
     Args:
@@ -42,7 +42,7 @@ def keep_tuned(run: TrackedRun, tuned: Mapping[str, Any]) -> None:
     run.client.log_dict(run.id, dict(tuned), _TUNED)
 
 
-def tuned_of(model: ModelRef) -> dict[str, Any]:
+def read_tuned(model: ModelRef) -> dict[str, Any]:
     """Reads the hyperparameters that tuning found for a model.
 
     Args:
@@ -67,7 +67,7 @@ def recipe_tags(definition: Project) -> dict[str, str]:
     Returns:
         The tags of a training's run that tell.
     """
-    return {"refit.file_hash": code_state(definition).file_hash, "refit.lock_hash": lock_hash()}
+    return {"refit.file_hash": read_code_state(definition).file_hash, "refit.lock_hash": lock_hash()}
 
 
 def recipe_changed(definition: Project, model: ModelRef) -> bool:
@@ -86,7 +86,7 @@ def recipe_changed(definition: Project, model: ModelRef) -> bool:
     return not same_code or tags.get("refit.lock_hash") != lock_hash()
 
 
-def keep_code(run: TrackedRun, definition: Project) -> None:
+def store_code(run: TrackedRun, definition: Project) -> None:
     """Stores the project file and the modules beside it that it imports, so that the same code can be run again.
 
     Args:
@@ -101,7 +101,7 @@ def keep_code(run: TrackedRun, definition: Project) -> None:
     run.client.set_tag(run.id, "refit.file", definition.file.name)
 
 
-def kept_code(model: ModelRef, directory: Path) -> Path | None:
+def fetch_code(model: ModelRef, directory: Path) -> Path | None:
     """Brings the code that a model was made with; nobody has checked yet that it is what it was.
 
     Args:
@@ -125,7 +125,7 @@ def kept_code(model: ModelRef, directory: Path) -> Path | None:
     return file if file.is_file() else None
 
 
-def kept_lock(model: ModelRef) -> str:
+def fetch_lock(model: ModelRef) -> str:
     """Reads the packages that a model was made with.
 
     Args:
@@ -144,7 +144,7 @@ def kept_lock(model: ModelRef) -> str:
         return ""
 
 
-def recipe_of(model: ModelRef) -> Recipe:
+def read_recipe(model: ModelRef) -> Recipe:
     """Reads what a model was made with from its run, right after it was made.
 
     Args:
@@ -157,20 +157,20 @@ def recipe_of(model: ModelRef) -> Recipe:
     names = {"file_hash": "file_hash", "lock_hash": "lock_hash", "commit": "code_commit", "dirty": "code_dirty"}
     found = {field: tags.get(f"refit.{name}", UNKNOWN) for field, name in names.items()}
     machines = {name: tags.get(f"refit.{name}", UNKNOWN) for name in ("cpu", "threads", "blas", "python")}
-    kept = {"tuned": _tuned_text(model), "packages": tags.get(PACKAGES, "")}
+    kept = {"tuned": _read_tuned_text(model), "packages": tags.get(PACKAGES, "")}
     return Recipe(seed=int(tags.get("refit.seed", 0)), **found, **machines, **kept)
 
 
-def _tuned_text(model: ModelRef) -> str:
+def _read_tuned_text(model: ModelRef) -> str:
     from mlflow.exceptions import MlflowException
 
     try:
-        return json.dumps(tuned_of(model), sort_keys=True)
+        return json.dumps(read_tuned(model), sort_keys=True)
     except (MlflowException, OSError):
         return ""
 
 
-def recipe_now(definition: Project, former: Recipe | None = None) -> Recipe:
+def current_recipe(definition: Project, former: Recipe | None = None) -> Recipe:
     """Says what a model would be made with now.
 
     Args:
@@ -180,7 +180,7 @@ def recipe_now(definition: Project, former: Recipe | None = None) -> Recipe:
     Returns:
         The recipe.
     """
-    code, packages = code_state(definition), former.packages if former else ""
+    code, packages = read_code_state(definition), former.packages if former else ""
     same = former and definition.file and code_matches(definition.file, former.file_hash)
     return Recipe(
         file_hash=former.file_hash if former and same else code.file_hash,
@@ -188,8 +188,8 @@ def recipe_now(definition: Project, former: Recipe | None = None) -> Recipe:
         seed=definition.training.seed,
         commit=code.commit,
         dirty=str(code.dirty),
-        **machine(),
-        packages=installed(parse_versions(packages)),
+        **describe_machine(),
+        packages=installed_versions(parse_versions(packages)),
     )
 
 
@@ -197,7 +197,7 @@ _TUNED_PREFIX = "tuned."
 """How a run names hyperparameters that were found; by their texts alone nobody can set them again."""
 
 
-def former_recipe(definition: Project, model: ModelRef) -> Recipe:
+def recover_recipe(definition: Project, model: ModelRef) -> Recipe:
     """Reads what a model was made with.
 
     Args:
@@ -210,7 +210,7 @@ def former_recipe(definition: Project, model: ModelRef) -> Recipe:
     Raises:
         CannotReproduce: If the code is another one by now, or hyperparameters were tuned.
     """
-    recipe = recipe_of(model)
+    recipe = read_recipe(model)
     if definition.file is None or not code_matches(definition.file, recipe.file_hash):
         commit = "the project file as it was" if recipe.commit == UNKNOWN else f"commit {recipe.commit[:12]}"
         raise CannotReproduce(

@@ -25,12 +25,12 @@ from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.presentation.summaries import verdict_in_short
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import set_alias, tag_version
-from refit_tasks.registry.challengers import judgement_of, recorded_challenger
-from refit_tasks.registry.mlflow_client import ENTRY, LONGEST, form_tags, open_mlflow, verdict_tags
-from refit_tasks.registry.model_signature import stored_id
-from refit_tasks.registry.recipe import recipe_of
+from refit_tasks.registry.challengers import read_challenger, read_judgement
+from refit_tasks.registry.mlflow_client import ENTRY, MAX_TAG_LENGTH, form_tags, open_mlflow, verdict_tags
+from refit_tasks.registry.model_signature import logged_model_id
+from refit_tasks.registry.recipe import read_recipe
 from refit_tasks.registry.source_tags import flow_run_tags
-from refit_tasks.registry.verdict_report import verdict_page
+from refit_tasks.registry.verdict_report import render_verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,12 +55,12 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
         The challenger as it is on record.
     """
     client = open_mlflow()
-    version = version_of(client, definition, judgement.serving) or create_version(client, definition, judgement)
-    judgement = replace(judgement, recipe=recipe_of(judgement.serving))
+    version = find_version(client, definition, judgement.serving) or create_version(client, definition, judgement)
+    judgement = replace(judgement, recipe=read_recipe(judgement.serving))
     evidence = {"version": version, "promote": judgement.verdict.promote, **as_payload(judgement)}
     with writing() as connection:
-        once = _once(connection, judgement)
-        judged = recorded_challenger(append(connection, definition.name, "verdict", evidence, at, once))
+        once = _verdict_key(connection, judgement)
+        judged = read_challenger(append(connection, definition.name, "verdict", evidence, at, once))
     if judged.version != version:
         # Another process has registered its model of the same run key first.
         client.delete_model_version(definition.name, str(version))
@@ -83,7 +83,7 @@ def find_verdict(definition: Project, run_key: str) -> Challenger | None:
         The challenger as it is on record, or `None` if that run key has no verdict.
     """
     judged = entry_once(definition.name, "verdict", run_key)
-    return recorded_challenger(judged) if judged else None
+    return read_challenger(judged) if judged else None
 
 
 def is_settled(challenger: Challenger) -> bool:
@@ -97,7 +97,7 @@ def is_settled(challenger: Challenger) -> bool:
     """
     if not challenger.verdict.promote or was_refused(challenger):
         return True
-    judgement, serving = judgement_of(challenger), current_champion(challenger.model.project)
+    judgement, serving = read_judgement(challenger), current_champion(challenger.model.project)
     return judgement is None or judgement.generation != generation_of(serving)
 
 
@@ -128,7 +128,7 @@ def lost_promotion_race(challenger: Challenger) -> bool:
     return entry_once(challenger.model.project, "promotion", str(challenger.verdict_id)) is None
 
 
-def _once(connection: Connection, judgement: Judgement) -> str:
+def _verdict_key(connection: Connection, judgement: Judgement) -> str:
     """Names the verdict: by its run key, and by the champion too where it lost a race and is compared once more."""
     key = judgement.model.run_key
     first = find_once(connection, judgement.model.project, "verdict", key)
@@ -140,11 +140,11 @@ def _once(connection: Connection, judgement: Judgement) -> str:
 DESCRIBED = "refit.described"
 """The tag that holds a hash of the description that Refit wrote: one that a person has written instead is kept."""
 
-_LONGEST = 5_000
+_MAX_DESCRIPTION = 5_000
 """How many characters MLflow's database takes as a description."""
 
 
-def describe(client: MlflowClient, definition: Project) -> None:
+def update_registered_model(client: MlflowClient, definition: Project) -> None:
     """Creates the registered model, or brings what it says up to date with the project file.
 
     Args:
@@ -153,16 +153,16 @@ def describe(client: MlflowClient, definition: Project) -> None:
     """
     from mlflow.exceptions import MlflowException
 
-    text, tags = _description(definition), _tags(definition)
+    text, tags = _write_description(definition), _make_tags(definition)
     try:
-        client.create_registered_model(definition.name, {**tags, DESCRIBED: _hash(text)}, text)
+        client.create_registered_model(definition.name, {**tags, DESCRIBED: _hash_text(text)}, text)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        _update(client, definition.name, text, tags)
+        _update_registered_model(client, definition.name, text, tags)
 
 
-def version_of(client: MlflowClient, definition: Project, model: ModelRef) -> int | None:
+def find_version(client: MlflowClient, definition: Project, model: ModelRef) -> int | None:
     """Finds the version that a model was registered as.
 
     Args:
@@ -188,20 +188,23 @@ def create_version(client: MlflowClient, definition: Project, judgement: Judgeme
     Returns:
         The number.
     """
-    describe(client, definition)
-    model, page = judgement.serving, verdict_page(judgement)[:_LONGEST]
-    tags, stored = _version_tags(judgement), stored_id(model)  # a server refuses a source whose id it is not told
+    update_registered_model(client, definition)
+    model, page = judgement.serving, render_verdict(judgement)[:_MAX_DESCRIPTION]
+    tags, stored = (
+        _make_version_tags(judgement),
+        logged_model_id(model),
+    )  # a server refuses a source whose id it is not told
     created = client.create_model_version(
         definition.name, model.uri, model.run_id, tags, description=page, model_id=stored
     )
     return int(created.version)
 
 
-def _update(client: MlflowClient, name: str, text: str, tags: dict[str, str]) -> None:
+def _update_registered_model(client: MlflowClient, name: str, text: str, tags: dict[str, str]) -> None:
     standing = client.get_registered_model(name)
     said = standing.description or ""
-    if said in ("", text) or _hash(said) == standing.tags.get(DESCRIBED):
-        tags = {**tags, DESCRIBED: _hash(text)}
+    if said in ("", text) or _hash_text(said) == standing.tags.get(DESCRIBED):
+        tags = {**tags, DESCRIBED: _hash_text(text)}
         if said != text:
             client.update_registered_model(name, text)
     for tag, value in tags.items():
@@ -209,7 +212,7 @@ def _update(client: MlflowClient, name: str, text: str, tags: dict[str, str]) ->
             client.set_registered_model_tag(name, tag, value)
 
 
-def _version_tags(judgement: Judgement) -> dict[str, str]:
+def _make_version_tags(judgement: Judgement) -> dict[str, str]:
     """Says what a version is; its ledger entry and what becomes of it are added when they are known."""
     rows, compared = judgement.serving.trained_on, judgement.comparison
     return {
@@ -218,7 +221,7 @@ def _version_tags(judgement: Judgement) -> dict[str, str]:
         "refit.metric": compared.metric,
         "refit.value": repr(compared.challenger.value),
         "refit.over": str(judgement.over.version) if judgement.over else "none",
-        "refit.reason": judgement.reason[:LONGEST],
+        "refit.reason": judgement.reason[:MAX_TAG_LENGTH],
         "refit.run_key": judgement.model.run_key,
         "refit.fingerprint": rows.fingerprint,
         "refit.table_version": str(rows.version),
@@ -228,18 +231,18 @@ def _version_tags(judgement: Judgement) -> dict[str, str]:
     }
 
 
-def _description(definition: Project) -> str:
+def _write_description(definition: Project) -> str:
     file = f"the project file `{definition.file.name}`" if definition.file else "its project file"
     maintained = (
         f"Kind: {definition.kind}. Target: `{definition.target}`. Maintained by Refit from {file}: the alias "
         f"`champion` is what serves, `challenger` is what was judged last."
     )
-    return "\n\n".join(part for part in (definition.description, maintained) if part)[:_LONGEST]
+    return "\n\n".join(part for part in (definition.description, maintained) if part)[:_MAX_DESCRIPTION]
 
 
-def _tags(definition: Project) -> dict[str, str]:
+def _make_tags(definition: Project) -> dict[str, str]:
     return {"refit.project": definition.name, "refit.kind": definition.kind, "refit.target": definition.target}
 
 
-def _hash(text: str) -> str:
+def _hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]

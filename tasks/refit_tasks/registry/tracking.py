@@ -17,8 +17,8 @@ from refit.records.references import ModelRef, SnapshotRef
 from refit.records.verdicts import Verdict
 from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import open_mlflow, verdict_tags
-from refit_tasks.registry.model_signature import stored_id
-from refit_tasks.registry.unfinished_runs import close_training, open_trainings
+from refit_tasks.registry.model_signature import logged_model_id
+from refit_tasks.registry.unfinished_runs import close_training, find_open_trainings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,10 +29,10 @@ RUN_KEY = "refit.run_key"
 TRAINED_ON = "refit.trained_on"
 """The tag that holds the training rows' reference as JSON."""
 
-_LONGEST = 250
+_MAX_PARAMETER = 250
 """Parameters with a longer text are left out: nested estimators and lists, which the stored model shows."""
 
-_REFUSED = re.compile(r"[^\w.\- ]")
+_INVALID_CHARACTERS = re.compile(r"[^\w.\- ]")
 """What MLflow refuses in a parameter's name; the steps of a pipeline may be called anything."""
 
 _reference = TypeAdapter(SnapshotRef)
@@ -47,7 +47,7 @@ class TrackedRun(NamedTuple):
     id: str
 
 
-def find_trained(client: MlflowClient, experiment: str, project: str, key: str) -> ModelRef | None:
+def find_trained_model(client: MlflowClient, experiment: str, project: str, key: str) -> ModelRef | None:
     """Finds the model that a finished run trained, and closes the runs that a killed process left open.
 
     Args:
@@ -59,19 +59,19 @@ def find_trained(client: MlflowClient, experiment: str, project: str, key: str) 
     Returns:
         The model, or `None` if it has yet to be trained.
     """
-    for run in open_trainings(client, experiment):  # a training or a trial, whatever its rows
+    for run in find_open_trainings(client, experiment):  # a training or a trial, whatever its rows
         close_training(client, run)
     runs = client.search_runs([experiment], f"tags.`{RUN_KEY}` = '{key}'", order_by=["attributes.start_time ASC"])
     finished = [run for run in runs if run.info.status == "FINISHED"]
-    return _model_of(finished[0], project, key) if finished else None
+    return _read_model(finished[0], project, key) if finished else None
 
 
-def _outputs(run: Run) -> list[LoggedModelOutput]:
+def _model_outputs(run: Run) -> list[LoggedModelOutput]:
     return run.outputs.model_outputs if run.outputs else []
 
 
-def _model_of(run: Run, project: str, key: str) -> ModelRef:
-    uri = f"models:/{_outputs(run)[0].model_id}"
+def _read_model(run: Run, project: str, key: str) -> ModelRef:
+    uri = f"models:/{_model_outputs(run)[0].model_id}"
     return ModelRef(project, run.info.run_id, uri, _reference.validate_json(run.data.tags[TRAINED_ON]), key)
 
 
@@ -113,11 +113,11 @@ def log_values(
     """
     from mlflow.entities import Param, RunTag
 
-    texts = {_REFUSED.sub("_", name)[:_LONGEST]: str(value) for name, value in (params or {}).items()}
+    texts = {_INVALID_CHARACTERS.sub("_", name)[:_MAX_PARAMETER]: str(value) for name, value in (params or {}).items()}
     run.client.log_batch(
         run.id,
         metrics=[_metric(name, value) for name, value in (metrics or {}).items()],
-        params=[Param(name, text) for name, text in texts.items() if len(text) <= _LONGEST],
+        params=[Param(name, text) for name, text in texts.items() if len(text) <= _MAX_PARAMETER],
         tags=[RunTag(name, text) for name, text in (tags or {}).items()],
     )
 
@@ -166,7 +166,7 @@ def _scores(model: ModelRef, comparison: Comparison) -> list[Metric]:
     """Names the scores, the model's own tied to it and to the rows, so that MLflow shows them on the model's page."""
     from mlflow.entities import Metric
 
-    holdout, stored = comparison.holdout, stored_id(model)
+    holdout, stored = comparison.holdout, logged_model_id(model)
     own = _metric(f"holdout_{comparison.metric}", comparison.challenger.value)
     if stored:
         tied = (stored, holdout.project, holdout.fingerprint, model.run_id)

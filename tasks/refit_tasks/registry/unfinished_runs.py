@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from refit_tasks.registry.mlflow_client import every_page
+from refit_tasks.registry.mlflow_client import read_pages
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
 
-TRAINED = {"refit.run_key", "mlflow.parentRunId"}
+TRAINING_TAGS = {"refit.run_key", "mlflow.parentRunId"}
 """A training's run has the first tag, a trial's the second."""
 
 
-def open_trainings(client: MlflowClient, experiment: str) -> list[Run]:
+def find_open_trainings(client: MlflowClient, experiment: str) -> list[Run]:
     """Finds the runs of trainings and trials that have not ended.
 
     Args:
@@ -26,10 +26,10 @@ def open_trainings(client: MlflowClient, experiment: str) -> list[Run]:
         The runs; those that somebody has started by hand are not among them.
     """
     running = client.search_runs([experiment], "attributes.status = 'RUNNING'")
-    return [run for run in running if TRAINED & set(run.data.tags)]
+    return [run for run in running if TRAINING_TAGS & set(run.data.tags)]
 
 
-def pending_models(client: MlflowClient, experiment: str, run_id: str | None = None) -> list[LoggedModel]:
+def find_pending_models(client: MlflowClient, experiment: str, run_id: str | None = None) -> list[LoggedModel]:
     """Finds logged models that were begun and not finished.
 
     Args:
@@ -44,7 +44,7 @@ def pending_models(client: MlflowClient, experiment: str, run_id: str | None = N
 
     # MLflow compares a status with a text and so finds none: it is compared here.
     chosen = f"source_run_id = '{run_id}'" if run_id else None
-    found = every_page(lambda token: client.search_logged_models([experiment], chosen, page_token=token))
+    found = read_pages(lambda token: client.search_logged_models([experiment], chosen, page_token=token))
     return [model for model in found if model.status == LoggedModelStatus.PENDING]
 
 
@@ -53,9 +53,9 @@ def close_training(client: MlflowClient, run: Run) -> None:
 
     Args:
         client: The MLflow client.
-        run: From `open_trainings`.
+        run: From `find_open_trainings`.
     """
-    for model in pending_models(client, run.info.experiment_id, run.info.run_id):
+    for model in find_pending_models(client, run.info.experiment_id, run.info.run_id):
         fail_model(client, model)
     client.set_terminated(run.info.run_id, "KILLED")
 
@@ -65,14 +65,14 @@ def fail_model(client: MlflowClient, model: LoggedModel) -> None:
 
     Args:
         client: The MLflow client.
-        model: From `pending_models`.
+        model: From `find_pending_models`.
     """
     from mlflow.entities import LoggedModelStatus
 
     client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
 
 
-def began(run: Run) -> datetime:
+def read_start(run: Run) -> datetime:
     """Tells when a run began.
 
     Args:
@@ -81,10 +81,10 @@ def began(run: Run) -> datetime:
     Returns:
         The instant, UTC.
     """
-    return instant(run.info.start_time)
+    return from_milliseconds(run.info.start_time)
 
 
-def instant(milliseconds: int) -> datetime:
+def from_milliseconds(milliseconds: int) -> datetime:
     """Reads a time as MLflow keeps it.
 
     Args:

@@ -10,11 +10,11 @@ from refit_tasks.presentation.markdown import artifact_key, number, plain, sente
 from refit_tasks.presentation.summaries import describe_succession
 from refit_tasks.runs.links import deciding_run, linked, model_links, publish_version_link, run_page
 
-LONGEST = 600
+MAX_SENTENCE = 600
 """The most characters of a sentence."""
 
 
-def verdict_page(judgement: Judgement) -> str:
+def render_verdict(judgement: Judgement) -> str:
     """Writes a verdict as markdown.
 
     Args:
@@ -24,14 +24,14 @@ def verdict_page(judgement: Judgement) -> str:
         A headline, the scores, every rule with its value and limit and in words, the rows and where they came from.
     """
     parts = (
-        [f"## {plain(judgement.model.project)}: {headline(judgement)}"],
-        _scores(judgement),
-        _rules(judgement.verdict),
-        sentences((plain(one.check), plain(one.sentence, LONGEST)) for one in judgement.verdict.reasons),
-        _rows(judgement),
-        _ingested(judgement.ingestion),
+        [f"## {plain(judgement.model.project)}: {write_headline(judgement)}"],
+        _render_scores(judgement),
+        _render_rules(judgement.verdict),
+        sentences((plain(one.check), plain(one.sentence, MAX_SENTENCE)) for one in judgement.verdict.reasons),
+        _render_rows(judgement),
+        _render_ingestion(judgement.ingestion),
         *(
-            [[f"{plain(judgement.bound.sentence, LONGEST)}: the {_who_serves(judgement)} one serves."]]
+            [[f"{plain(judgement.bound.sentence, MAX_SENTENCE)}: the {_name_serving_fit(judgement)} one serves."]]
             if judgement.bound
             else []
         ),
@@ -43,7 +43,7 @@ def verdict_page(judgement: Judgement) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
-def headline(judgement: Judgement) -> str:
+def write_headline(judgement: Judgement) -> str:
     """Says in words what the verdict is.
 
     Args:
@@ -55,7 +55,9 @@ def headline(judgement: Judgement) -> str:
     verdict = judgement.verdict
     if verdict.promote:
         return f"promote {describe_succession(judgement.over)}"
-    return "rejected: " + "; ".join(plain(reason.sentence, LONGEST) for reason in verdict.reasons if not reason.passed)
+    return "rejected: " + "; ".join(
+        plain(reason.sentence, MAX_SENTENCE) for reason in verdict.reasons if not reason.passed
+    )
 
 
 def publish_verdict(
@@ -72,20 +74,20 @@ def publish_verdict(
     from prefect.artifacts import create_markdown_artifact
 
     create_markdown_artifact(
-        f"{verdict_page(judgement)}\n\n{_links(challenger, decision)}",
+        f"{render_verdict(judgement)}\n\n{_render_links(challenger, decision)}",
         key=artifact_key(definition.name, "verdict"),
-        description=f"version {challenger.version}: {headline(judgement)}",
+        description=f"version {challenger.version}: {write_headline(judgement)}",
     )
     publish_version_link(challenger)
 
 
-def _links(challenger: Challenger, decision: int | None) -> str:
+def _render_links(challenger: Challenger, decision: int | None) -> str:
     run = deciding_run(decision)
     decided = [linked(f"decision {decision}, the run of the monitor", run_page(run))] if run else []
     return ". ".join([model_links(challenger), *decided]) + "."
 
 
-def _rules(verdict: Verdict) -> list[str]:
+def _render_rules(verdict: Verdict) -> list[str]:
     rows = [
         (
             plain(reason.check),
@@ -98,7 +100,7 @@ def _rules(verdict: Verdict) -> list[str]:
     return table(("rule", "outcome", "value", "limit"), rows, numeric=(2, 3))
 
 
-def _scores(judgement: Judgement) -> list[str]:
+def _render_scores(judgement: Judgement) -> list[str]:
     comparison = judgement.comparison
     scored = {"challenger": comparison.challenger, "trivial baseline": comparison.baseline}
     if judgement.over and comparison.champion:
@@ -108,7 +110,7 @@ def _scores(judgement: Judgement) -> list[str]:
     return table(("on the same unseen rows", plain(comparison.metric)), rows, numeric=(1,))
 
 
-def _rows(judgement: Judgement) -> list[str]:
+def _render_rows(judgement: Judgement) -> list[str]:
     refs = {"trained on": judgement.model.trained_on, "judged on": judgement.comparison.holdout}
     if judgement.served:
         refs = {**refs, "fitted again on": judgement.served.trained_on}
@@ -129,13 +131,13 @@ def window_cells(ref: SnapshotRef) -> tuple[str, ...]:
     return f"{ref.rows:,}", start, end, str(ref.version), f"`{ref.fingerprint[:12]}`"
 
 
-def _ingested(ingestion: Ingestion) -> list[str]:
+def _render_ingestion(ingestion: Ingestion) -> list[str]:
     counts = (
         f"Ingested before: {ingestion.rows_in:,} rows in, {ingestion.accepted:,} accepted, "
         f"{ingestion.quarantined:,} quarantined; {ingestion.added:,} added, {ingestion.corrected:,} corrected."
     )
-    return [counts, *(f"- {plain(warning, LONGEST)}" for warning in ingestion.warnings)]
+    return [counts, *(f"- {plain(warning, MAX_SENTENCE)}" for warning in ingestion.warnings)]
 
 
-def _who_serves(judgement: Judgement) -> str:
+def _name_serving_fit(judgement: Judgement) -> str:
     return "fitted again" if judgement.served else "judged"

@@ -15,7 +15,7 @@ from refit.records.references import Challenger
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.presentation.charts import CURRENT, INK, NOTE, REFERENCE, blank, png, tidy, written
 from refit_tasks.presentation.markdown import artifact_key, image, plain
-from refit_tasks.registry.challengers import judgement_of, verdict_of_version
+from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.reporting.model_card_sections import (
     data_part,
@@ -64,7 +64,7 @@ def _drawn(judgement: Judgement) -> str:
 
 
 def _on_record(definition: Project, challenger: Challenger) -> Judgement:
-    judgement = judgement_of(challenger)
+    judgement = read_judgement(challenger)
     if judgement is None:
         raise _without_verdict(definition, challenger.version)
     return judgement
@@ -91,7 +91,7 @@ def card_of_version(definition: Project, version: int | None) -> tuple[int, str]
     if version is None and serving is None:
         raise StateError(f"{definition.name} has no champion yet: run `refit retrain {definition.name}`")
     wanted = version or (serving.version if serving else 0)
-    challenger = verdict_of_version(definition.name, wanted)
+    challenger = find_verdict_of_version(definition.name, wanted)
     if challenger is None:
         raise _without_verdict(definition, wanted)
     return wanted, card(definition, _on_record(definition, challenger), challenger)

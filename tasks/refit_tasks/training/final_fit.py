@@ -21,7 +21,7 @@ from refit_tasks.evaluation.serving_check import rehearse_on
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.recipe import tuned_of
+from refit_tasks.registry.recipe import read_tuned
 from refit_tasks.registry.tracking import TrackedRun, log_values
 from refit_tasks.storage.snapshots import restrict
 from refit_tasks.training.train import choose_and_fit, run_name, train_once
@@ -79,7 +79,7 @@ def _fitted_again(definition: Project, judgement: Judgement, parts: Split) -> Mo
     def fit_all(run: TrackedRun) -> ModelRef:
         log_values(run, tags={"refit.judged_run": judged.run_id})
         rows = restrict(definition, parts.holdout, window, labelled=True)
-        return choose_and_fit(definition, rows, key, run, tuned_of(judged))
+        return choose_and_fit(definition, rows, key, run, read_tuned(judged))
 
     return train_once(definition, key, f"{run_name(definition, window)} served", fit_all)
 

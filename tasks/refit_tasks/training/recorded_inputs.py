@@ -21,7 +21,7 @@ from refit_tasks.evaluation.evaluate import in_time
 from refit_tasks.ledger.erasures import missing_from
 from refit_tasks.project_code.files import code_matches
 from refit_tasks.project_code.imports import code_in_place_of
-from refit_tasks.registry.own_code import recorded_code
+from refit_tasks.registry.own_code import fetch_recorded_code
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import restrict
 
@@ -46,7 +46,7 @@ def load_recorded_project(definition: Project, model: ModelRef, recipe: Recipe) 
         yield definition, "today's"
         return
     with tempfile.TemporaryDirectory() as scratch:
-        file = recorded_code(definition, model, recipe, Path(scratch))
+        file = fetch_recorded_code(definition, model, recipe, Path(scratch))
         with code_in_place_of(definition.file or file, file):
             yield read_project(file), "recorded"
 

@@ -23,10 +23,10 @@ from refit_tasks.evaluation.serving_check import fingerprint_of
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.challengers import judgement_of, verdict_of_version
+from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
 from refit_tasks.registry.model_store import fetch_model
-from refit_tasks.registry.provenance import lock_text
-from refit_tasks.registry.recipe import former_recipe, kept_lock, recipe_now, tuned_of
+from refit_tasks.registry.provenance import read_lock
+from refit_tasks.registry.recipe import current_recipe, fetch_lock, read_tuned, recover_recipe
 from refit_tasks.training.fit import fit
 from refit_tasks.training.recorded_inputs import held_out, load_recorded_project, rows_on_record
 
@@ -62,7 +62,7 @@ def reproduce_version(definition: Project, version: int) -> Reproduction:
         ModelError: If the stored model cannot be loaded, or the estimator cannot be fitted.
     """
     started, judgement = perf_counter(), _judgement_of(definition, version)
-    made = _made(definition, judgement, judgement.recipe or former_recipe(definition, judgement.serving))
+    made = _made(definition, judgement, judgement.recipe or recover_recipe(definition, judgement.serving))
     same = made.difference is not None and made.difference <= AGREEMENT
     with_project(log, definition.name).info("version %d %s", version, "is reproduced" if same else "differs")
     return Reproduction(
@@ -92,8 +92,8 @@ def publish_reproduction(found: Reproduction) -> None:
 
 
 def _judgement_of(definition: Project, version: int) -> Judgement:
-    challenger = verdict_of_version(definition.name, version)
-    judgement = judgement_of(challenger) if challenger else None
+    challenger = find_verdict_of_version(definition.name, version)
+    judgement = read_judgement(challenger) if challenger else None
     if judgement is None:
         raise CannotReproduce(f"the ledger has no verdict on version {version} of {definition.name}: name another one")
     return judgement
@@ -104,7 +104,7 @@ def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
     with load_recorded_project(definition, model, recipe) as (then, code):
         holdout, replaced = held_out(then, ref)
         stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
-        surroundings = find_changes(recipe, recipe_now(definition, recipe), (kept_lock(model), lock_text()))
+        surroundings = find_changes(recipe, current_recipe(definition, recipe), (fetch_lock(model), read_lock()))
         other = () if replaced else _model(judgement, stored, surroundings)
         rows, data = rows_on_record(then, model.trained_on)
         differs = (*replaced, *data, *other, *surroundings)
@@ -116,7 +116,7 @@ def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
 
 def _tuned(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
     """Takes the hyperparameters from the ledger, since anybody can change those in MLflow."""
-    tuned: dict[str, Any] = json.loads(recipe.tuned) if recipe.tuned else tuned_of(model)
+    tuned: dict[str, Any] = json.loads(recipe.tuned) if recipe.tuned else read_tuned(model)
     return tuned
 
 

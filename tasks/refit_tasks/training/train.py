@@ -23,17 +23,17 @@ from refit.records.references import Champion, ModelRef, SnapshotRef, Split
 from refit.windows import Window
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import log_model
-from refit_tasks.registry.provenance import code_state, lock_text, machine, requirements, run_key
-from refit_tasks.registry.recipe import PACKAGES, keep_code, keep_tuned, recipe_changed, recipe_tags
+from refit_tasks.registry.provenance import describe_machine, pin_requirements, read_code_state, read_lock, run_key
+from refit_tasks.registry.recipe import PACKAGES, recipe_changed, recipe_tags, store_code, store_tuned
 from refit_tasks.registry.register import find_verdict, is_settled, lost_promotion_race
 from refit_tasks.registry.source_tags import flow_run_tags, source_tags
 from refit_tasks.registry.tracking import (
     RUN_KEY,
     TRAINED_ON,
     TrackedRun,
-    find_trained,
+    find_trained_model,
     log_rows,
     log_values,
     open_run,
@@ -100,8 +100,8 @@ def train_once(definition: Project, key: str, name: str, training: Callable[[Tra
         The model, in MLflow.
     """
     client = open_mlflow()
-    experiment = experiment_of(client, definition.name)
-    trained = find_trained(client, experiment, definition.name, key)
+    experiment = require_experiment(client, definition.name)
+    trained = find_trained_model(client, experiment, definition.name, key)
     if trained:
         with_project(log, definition.name).info("run %s has trained this model already", trained.run_id)
         return trained
@@ -159,12 +159,12 @@ def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> 
     model = fit(definition, frame, tuned)
     seconds = perf_counter() - start
     with_project(log, definition.name).info("fitted on %d rows of %s in %.2f s", rows.rows, rows.window, seconds)
-    tags = {**_trained_on(rows), PACKAGES: "\n".join(requirements(model))}
+    tags = {**_trained_on(rows), PACKAGES: "\n".join(pin_requirements(model))}
     log_values(run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, tags)
     log_rows(run, rows, "training")
-    keep_tuned(run, tuned)
-    keep_code(run, definition)
-    run.client.log_text(run.id, lock_text(), "lock.txt")
+    store_tuned(run, tuned)
+    store_code(run, definition)
+    run.client.log_text(run.id, read_lock(), "lock.txt")
     sample = fill_empty_columns(frame, definition.features_of(frame.columns)).head(SAMPLE)
     return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)
 
@@ -180,7 +180,7 @@ def _narrowed(
 
 
 def _lineage(definition: Project, key: str) -> dict[str, str]:
-    code = code_state(definition)
+    code = read_code_state(definition)
     return {
         RUN_KEY: key,
         "refit.project": definition.name,
@@ -188,7 +188,7 @@ def _lineage(definition: Project, key: str) -> dict[str, str]:
         "refit.code_dirty": str(code.dirty),
         **recipe_tags(definition),
         "refit.seed": str(definition.training.seed),
-        **{f"refit.{name}": text for name, text in machine().items()},
+        **{f"refit.{name}": text for name, text in describe_machine().items()},
         **source_tags(definition, code),
         **flow_run_tags(),
     }

@@ -18,7 +18,7 @@ from refit_serving.rows.arrow_rows import STREAM
 from refit_serving.traffic.canary import in_traffic_share
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
-from refit_tasks.prediction.compare import compare_beside
+from refit_tasks.prediction.compare import compare_challenger
 from refit_tasks.registry.model_store import FILE, fetch_model
 from tests.support.serving_home import FEATURES, PROJECT, Depot, Server, arrow, logged, serving
 
@@ -32,9 +32,9 @@ NEW = {"weight": 3.5, "distance": 400.0, "carrier": "new"}
 def _settled(depot: Depot) -> Iterator[None]:
     """Refuses what a test leaves waiting."""
     yield
-    from refit_tasks.registry.challengers import pending
+    from refit_tasks.registry.challengers import find_pending
 
-    for waiting in pending("parcels"):
+    for waiting in find_pending("parcels"):
         answered(waiting.version, approved=False)
 
 
@@ -114,7 +114,7 @@ def test_a_shadow_answers_every_row_once_and_unheard(depot: Depot) -> None:
     of_champion = written[(written["role"] == "champion") & (written["version"] == champion)]
     ids = of_champion.set_index("key__parcel")["request_id"]
     assert (mine.set_index("key__parcel")["request_id"] == ids.loc[mine["key__parcel"]]).all()
-    found = compare_beside(find_project("parcels"), current_champion("parcels"), datetime.now(UTC))
+    found = compare_challenger(find_project("parcels"), current_champion("parcels"), datetime.now(UTC))
     assert found is not None
     assert [(met.role, met.metric, met.answered, met.labelled) for met in found.met] == [
         ("shadow", "roc_auc", 300, 300)

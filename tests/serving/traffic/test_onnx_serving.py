@@ -20,9 +20,9 @@ from refit_serving.rows.loaded_model import LoadedModel, load_champion
 from refit_tasks.catalog import find_project
 from refit_tasks.evaluation import serving_runtime as onnx_making
 from refit_tasks.evaluation.serving_runtime import make_form
-from refit_tasks.onnx_export.session import recorded_form
+from refit_tasks.onnx_export.session import find_recorded_form
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.model_signature import fetched, stored_id
+from refit_tasks.registry.model_signature import fetch_files, logged_model_id
 from tests.support.serving_home import FEATURES, Depot
 
 pytestmark = pytest.mark.xdist_group("serving")
@@ -58,7 +58,7 @@ def by_sklearn(model: LoadedModel, rows: list[dict[str, Any]]) -> Prediction:
 
 
 def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
-    form = recorded_form("parcels", champion.version)
+    form = find_recorded_form("parcels", champion.version)
     assert form is not None
     assert form.name == ONNX, form.why
     tags = open_mlflow().get_model_version("parcels", str(champion.version)).tags
@@ -67,7 +67,7 @@ def test_the_choice_is_on_record_and_tagged(champion: Champion) -> None:
     assert tags["refit.serving_form_why"] == form.why
     assert float(tags["refit.serving_form_faster"]) > 2
     assert float(tags["refit.serving_form_difference"]) < 1e-12
-    assert recorded_form("parcels", 99) is None
+    assert find_recorded_form("parcels", 99) is None
 
 
 def test_it_answers_first_and_says_the_same(model: LoadedModel, depot: Depot) -> None:
@@ -103,7 +103,7 @@ def test_a_file_that_was_changed_or_a_setting_leaves_scikit_learn(
     with monkeypatch.context() as patch:
         patch.setenv("REFIT_SERVING_FORM", "scikit-learn")
         assert load_champion(champion).predictor.form is None
-    form = recorded_form("parcels", champion.version)
+    form = find_recorded_form("parcels", champion.version)
     assert form is not None
     (file,) = Path(os.environ["REFIT_HOME"]).rglob(f"{form.sha256}.onnx")
     content = file.read_bytes()
@@ -120,12 +120,12 @@ def test_a_converter_that_hangs_is_ended_and_scikit_learn_serves(
     champion: Champion, depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     definition, model = find_project("parcels"), champion.model
-    kept = open_mlflow().list_logged_model_artifacts(stored_id(model), "onnx")
-    with fetched(model) as directory:
+    kept = open_mlflow().list_logged_model_artifacts(logged_model_id(model), "onnx")
+    with fetch_files(model) as directory:
         monkeypatch.setattr(onnx_making, "MOST_SECONDS", 0.0)
         late = make_form(definition, model, directory, depot.rows)
         strange = make_form(definition, model, directory, depot.rows.assign(weight=pd.Timestamp(0)))
     assert (late.name, strange.name) == (SKLEARN, SKLEARN)
     assert "not made within 0 s" in late.why
     assert "'weight' holds" in strange.why
-    assert open_mlflow().list_logged_model_artifacts(stored_id(model), "onnx") == kept
+    assert open_mlflow().list_logged_model_artifacts(logged_model_id(model), "onnx") == kept

@@ -46,15 +46,15 @@ def _mlflow_faults(name: str) -> Iterator[str]:
     from refit_tasks.ledger.record import entries
     from refit_tasks.registry.alias import aliased_version
     from refit_tasks.registry.mlflow_client import open_mlflow
-    from refit_tasks.registry.unfinished_runs import open_trainings, pending_models
+    from refit_tasks.registry.unfinished_runs import find_open_trainings, find_pending_models
 
     client, serving = open_mlflow(), current_champion(name)
     experiment = client.get_experiment_by_name(name).experiment_id
     aliased = aliased_version(client, name)
     if serving is None or aliased is None or serving.version != int(aliased.version):
         yield f"the alias is {aliased and aliased.version}, the champion {serving and serving.version}"
-    yield from (f"run {run.info.run_id} is RUNNING" for run in open_trainings(client, experiment))
-    yield from (f"model {model.model_id} is PENDING" for model in pending_models(client, experiment))
+    yield from (f"run {run.info.run_id} is RUNNING" for run in find_open_trainings(client, experiment))
+    yield from (f"model {model.model_id} is PENDING" for model in find_pending_models(client, experiment))
     versions = [int(one.version) for one in client.search_model_versions(f"name = '{name}'")]
     judged = [made.payload["version"] for made in entries(name, "verdict")]
     if sorted(versions) != sorted(judged):

@@ -23,7 +23,7 @@ from refit.gate.decide import decide
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_infra.settings import Settings
 from refit_tasks.evaluation.evaluate import evaluate
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import log_model
 from refit_tasks.registry.tracking import open_run
 from refit_tasks.storage.snapshot_rows import read_rows
@@ -86,7 +86,7 @@ def store() -> Callable[..., ModelRef]:
         frame = read_rows(definition, rows)
         columns = frame[list(features or definition.features)]
         estimator.fit(columns, frame[definition.target])
-        with open_run(client, experiment_of(client, "bikes"), "run", {}) as run:
+        with open_run(client, require_experiment(client, "bikes"), "run", {}) as run:
             return ModelRef("bikes", run.id, log_model(run, definition, estimator, columns.head()), rows, "key")
 
     return stored

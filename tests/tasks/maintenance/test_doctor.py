@@ -22,7 +22,7 @@ from refit_tasks.ledger.record import verify_ledger
 from refit_tasks.maintenance.doctor import mend
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.alias import set_alias
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.storage.delta import open_table, read, write
 from refit_tasks.storage.staging import staging_area
 from tests.support.processes import Race
@@ -80,7 +80,7 @@ def rows_of(name: str) -> list[int]:
 def leave_training() -> str:
     """Leaves what a training leaves that is killed while it stores its model."""
     client = open_mlflow()
-    experiment = experiment_of(client, "rentals")
+    experiment = require_experiment(client, "rentals")
     run = client.create_run(experiment, tags={"refit.run_key": "dead"})
     client.create_logged_model(experiment, "model", source_run_id=run.info.run_id)
     return run.info.run_id

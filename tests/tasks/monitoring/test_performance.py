@@ -15,7 +15,7 @@ from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_infra.settings import Settings
 from refit_tasks.monitoring.performance import measure_performance, promoted_scores
 from refit_tasks.promotion.promote import promote
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import log_model
 from refit_tasks.registry.tracking import open_run
 
@@ -52,7 +52,7 @@ def champion(frame) -> Champion:
     seen = frame[TRAIN.holds(frame["at"])]
     model = LogisticRegression().fit(seen[["a"]], seen["busy"].astype(int))
     client = open_mlflow()
-    with open_run(client, experiment_of(client, "bikes"), "run", {}) as run:
+    with open_run(client, require_experiment(client, "bikes"), "run", {}) as run:
         uri = log_model(run, project(), model, seen[["a"]].head())
         return Champion(
             ModelRef("bikes", run.id, uri, SnapshotRef("bikes", 0, TRAIN, len(seen), "f", labelled=True), "key"),

@@ -21,9 +21,9 @@ from refit.errors import ModelError, UntrustedModel
 from refit.inference.feature_schema import feature_kinds
 from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm, runtime_difference
 from refit.inference.predictor import Predictor, VerifiedDomain, columns_of
-from refit_tasks.onnx_export.session import OnnxForm, converted, digest, load_form, packed
-from refit_tasks.onnx_export.verify import FILE, try_form
-from refit_tasks.registry.model_signature import FORMS
+from refit_tasks.onnx_export.session import OnnxForm, convert_model, hash_content, load_form, serialize_model
+from refit_tasks.onnx_export.verify import FILE, verify_form
+from refit_tasks.registry.model_signature import FORM_DIRECTORY
 
 RNG = np.random.default_rng(0)
 COUNT = 400
@@ -79,7 +79,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
 @pytest.mark.parametrize(("model", "target"), MODELS.values(), ids=MODELS)
 def test_both_forms_say_the_same(model: Any, target: Any, tmp_path: Path) -> None:
     model.fit(ROWS, target)
-    form = ServingForm(**try_form(model, KINDS, ROWS, tmp_path))
+    form = ServingForm(**verify_form(model, KINDS, ROWS, tmp_path))
     assert form.name == ONNX, form.why
     assert form.difference is not None
     assert form.difference < 1e-12
@@ -92,7 +92,7 @@ def test_both_forms_say_the_same(model: Any, target: Any, tmp_path: Path) -> Non
 def made(model: Any, rows: pd.DataFrame) -> OnnxForm:
     kinds = feature_kinds(rows)
     proven = VerifiedDomain(kinds, {}, frozenset(kinds))
-    return OnnxForm(packed(converted(model, kinds), proven), Predictor(model).labels)
+    return OnnxForm(serialize_model(convert_model(model, kinds), proven), Predictor(model).labels)
 
 
 @pytest.mark.parametrize("kind", [ensemble.HistGradientBoostingRegressor, ensemble.RandomForestRegressor])
@@ -125,7 +125,7 @@ def test_gaps_and_texts_that_scikit_learn_refuses_are_left_to_it(tmp_path: Path)
     columns = make_column_transformer((OneHotEncoder(), ["size"]), remainder="passthrough")
     model = make_pipeline(columns, linear_model.LogisticRegression()).fit(rows, LATE)
     kinds = feature_kinds(rows)
-    assert try_form(model, kinds, rows, tmp_path)["name"] == ONNX
+    assert verify_form(model, kinds, rows, tmp_path)["name"] == ONNX
     form = OnnxForm((tmp_path / FILE).read_bytes(), Predictor(model).labels)
     for row in ({"size": ["l"], "weight": [1.0]}, {"size": [None], "weight": [1.0]}, {"size": ["s"], "weight": [None]}):
         assert form.predict(row) is None, row
@@ -144,30 +144,32 @@ WITHOUT: dict[str, tuple[Any, str]] = {
 def test_what_has_no_exact_form_is_refused_by_name(model: Any, named: str) -> None:
     rows = ROWS[["count"]].astype("float64")
     with pytest.raises(ModelError, match=named):
-        converted(model.fit(rows, AMOUNT), feature_kinds(rows))
+        convert_model(model.fit(rows, AMOUNT), feature_kinds(rows))
 
 
 def test_trees_of_categories_and_times_have_none() -> None:
     sized = ROWS[["size", "weight"]]
     with pytest.raises(ModelError, match="categor"):
-        converted(ensemble.HistGradientBoostingRegressor().fit(sized, AMOUNT), feature_kinds(sized))
+        convert_model(ensemble.HistGradientBoostingRegressor().fit(sized, AMOUNT), feature_kinds(sized))
     with pytest.raises(ModelError, match="'at' holds times"):
-        converted(linear_model.Ridge(), {"at": "time"})
+        convert_model(linear_model.Ridge(), {"at": "time"})
 
 
 def test_forms_that_do_not_agree_are_not_served(tmp_path: Path) -> None:
     rows = ROWS.assign(town=ROWS["town"].mask(ROWS["town"].notna() & (ROWS.index < 20), "nan"))
     model = scaled(linear_model.LogisticRegression()).fit(ROWS, LATE)
-    form = ServingForm(**try_form(model, KINDS, rows, tmp_path))
+    form = ServingForm(**verify_form(model, KINDS, rows, tmp_path))
     assert (form.name, form.sha256) == (SKLEARN, "")
     assert "different class, or none," in form.why
 
 
 def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = linear_model.Ridge().fit(ROWS[["weight"]], AMOUNT)
-    content = packed(converted(model, {"weight": "number"}), VerifiedDomain({"weight": "number"}, {}, frozenset()))
-    form = ServingForm(ONNX, "", sha256=digest(content))
-    file = tmp_path / FORMS / f"{form.sha256}.onnx"
+    content = serialize_model(
+        convert_model(model, {"weight": "number"}), VerifiedDomain({"weight": "number"}, {}, frozenset())
+    )
+    form = ServingForm(ONNX, "", sha256=hash_content(content))
+    file = tmp_path / FORM_DIRECTORY / f"{form.sha256}.onnx"
     with pytest.raises(ModelError, match="is gone"):
         load_form(tmp_path, form, [])
     file.parent.mkdir()
@@ -186,11 +188,11 @@ def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_file_reaches_for_nothing_else(tmp_path: Path) -> None:
-    model = converted(linear_model.Ridge().fit(ROWS[["weight"]], AMOUNT), {"weight": "number"})
+    model = convert_model(linear_model.Ridge().fit(ROWS[["weight"]], AMOUNT), {"weight": "number"})
     proven = VerifiedDomain({"weight": "number"}, {}, frozenset())
-    foreign = onnx.load_model_from_string(packed(model, proven))
+    foreign = onnx.load_model_from_string(serialize_model(model, proven))
     foreign.opset_import.append(helper.make_opsetid("com.example", 1))
-    elsewhere = onnx.load_model_from_string(packed(model, proven))
+    elsewhere = onnx.load_model_from_string(serialize_model(model, proven))
     tensor = elsewhere.graph.initializer[0]
     onnx.external_data_helper.set_external_data(tensor, str(tmp_path / "weights"))
     for content in (foreign.SerializeToString(), elsewhere.SerializeToString()):

@@ -16,7 +16,7 @@ from refit.gate.online_comparison import ComparisonReport
 from refit_deployments.actions.predictions import describe_comparison
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.prediction import labelled_predictions as reading
-from refit_tasks.prediction.compare import challenger_markdown, compare_beside
+from refit_tasks.prediction.compare import compare_challenger, render_comparison
 from refit_tasks.promotion.approve import record_approval
 from refit_tasks.storage.delta import write
 from refit_tasks.storage.predictions_table import append
@@ -74,7 +74,7 @@ def say(version: int, role: str, ids: Any, predictions: Any, day: float = 1.0, *
 
 
 def found(definition: Project) -> ComparisonReport:
-    compared = compare_beside(definition, current_champion("rentals"), NOW)
+    compared = compare_challenger(definition, current_champion("rentals"), NOW)
     assert compared is not None
     return compared
 
@@ -108,11 +108,11 @@ def test_what_is_not_mature_does_not_count(waiting: Project) -> None:
     keep(TRUTH)
     say(1, "champion", range(ROWS), TRUTH + 0.5)
     say(2, "shadow", range(ROWS), TRUTH)
-    (met,) = compare_beside(
+    (met,) = compare_challenger(
         waiting, current_champion("rentals"), AT + timedelta(days=1, hours=-100, minutes=30), end=NOW
     ).met
     assert (met.answered, met.mature, met.labelled) == (1000, 876 + 1, 876 + 1)
-    assert compare_beside(waiting, current_champion("rentals"), NOW, end=AT + timedelta(hours=1)).met == ()
+    assert compare_challenger(waiting, current_champion("rentals"), NOW, end=AT + timedelta(hours=1)).met == ()
 
 
 def test_a_canary_is_held_against_the_champions_other_rows(waiting: Project) -> None:
@@ -171,7 +171,7 @@ def test_of_many_keys_some_stand_for_all(waiting: Project, monkeypatch: pytest.M
     keep(TRUTH)
     say(1, "champion", range(ROWS), TRUTH + 0.5)
     say(2, "shadow", range(ROWS), TRUTH)
-    monkeypatch.setattr(reading, "MOST_KEYS", 300)
+    monkeypatch.setattr(reading, "MAX_KEYS", 300)
     compared = found(waiting)
     assert compared.looked_at in (0.25, 0.125)
     (met,) = compared.met
@@ -189,9 +189,9 @@ def test_without_labels_or_a_key_or_a_challenger(waiting: Project) -> None:
     assert (met.contest, met.metric, met.labelled) == (None, None, 0)
     assert "0 of 1,000 mature rows have a label" in found(waiting).words
     with pytest.raises(ProjectError, match="has no key"):
-        compare_beside(waiting.model_copy(update={"key": ()}), current_champion("rentals"), NOW)
+        compare_challenger(waiting.model_copy(update={"key": ()}), current_champion("rentals"), NOW)
     off = waiting.model_copy(update={"serving": ServingPolicy(challenger="off")})
-    assert compare_beside(off, current_champion("rentals"), NOW) is None
+    assert compare_challenger(off, current_champion("rentals"), NOW) is None
 
 
 def test_a_comparison_is_a_page_with_a_picture(waiting: Project) -> None:
@@ -199,7 +199,7 @@ def test_a_comparison_is_a_page_with_a_picture(waiting: Project) -> None:
     say(1, "champion", range(ROWS), TRUTH + 0.5)
     say(2, "shadow", range(ROWS), TRUTH)
     compared = found(waiting)
-    page = challenger_markdown(compared)
+    page = render_comparison(compared)
     assert "## rentals: version 2 shadows: as a shadow better" in page
     assert "| shadow | neg\\_mean\\_absolute\\_error | -0 | -0.5 | 0.5 |" in page
     assert "data:image/png;base64," in page

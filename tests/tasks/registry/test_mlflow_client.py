@@ -10,11 +10,11 @@ import pytest
 
 from refit.errors import StateError
 from refit_infra.settings import Settings
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 
 CREATE = """
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
-results.put(experiment_of(open_mlflow(), "rentals"))
+from refit_tasks.registry.mlflow_client import require_experiment, open_mlflow
+results.put(require_experiment(open_mlflow(), "rentals"))
 """
 
 
@@ -22,7 +22,7 @@ def test_six_processes_at_once_find_one_database_and_one_experiment(race, home: 
     which = "\nresults.put(os.stat(f\"{os.environ['REFIT_HOME']}/mlflow.db\").st_ino)"
     assert set(race(CREATE + which, 6)) == {"1", (home / "mlflow.db").stat().st_ino}
     client = open_mlflow()
-    experiment = client.get_experiment(experiment_of(client, "rentals"))
+    experiment = client.get_experiment(require_experiment(client, "rentals"))
     assert experiment.artifact_location == (home / "mlartifacts" / "rentals").as_uri()
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     with closing(sqlite3.connect(home / "mlflow.db")) as connection:
@@ -56,7 +56,7 @@ def test_a_kill_at_any_moment_of_the_creation_leaves_all_or_nothing(race, home: 
 def test_each_home_has_its_own_store_and_the_environment_stays_as_it_was(
     mlflow_home: Path, tmp_path: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment_of(open_mlflow(), "rentals")
+    require_experiment(open_mlflow(), "rentals")
     assert "MLFLOW_TRACKING_URI" not in os.environ
     assert Settings().mlflow_database == mlflow_home / "mlflow.db"
     assert mlflow.get_tracking_uri() == mlflow.get_registry_uri() == f"sqlite:///{mlflow_home}/mlflow.db"
@@ -87,9 +87,9 @@ def test_an_open_database_opens_at_once(mlflow_home: Path) -> None:
 
 def test_a_deleted_experiment_is_restored(mlflow_home: Path) -> None:
     client = open_mlflow()
-    number = experiment_of(client, "rentals")
+    number = require_experiment(client, "rentals")
     client.delete_experiment(number)
-    assert experiment_of(client, "rentals") == number
+    assert require_experiment(client, "rentals") == number
     assert client.get_experiment(number).lifecycle_stage == "active"
 
 

@@ -13,10 +13,10 @@ from refit.errors import ModelError
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
 from refit_tasks.evaluation.serving_check import rehearse_directory
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import fetch_model, log_model, save_model
 from refit_tasks.registry.own_code import has_own_types
-from refit_tasks.registry.recipe import keep_code, recipe_tags
+from refit_tasks.registry.recipe import recipe_tags, store_code
 from refit_tasks.registry.tracking import TrackedRun
 from tests.support.registered_models import AT
 
@@ -69,9 +69,9 @@ def file(tmp_path: Path) -> Path:
 def stored(file: Path, mlflow_home: Path) -> ModelRef:
     """A model of today's code, in MLflow."""
     definition, client = read_project(file), open_mlflow()
-    experiment = experiment_of(client, "tides")
+    experiment = require_experiment(client, "tides")
     run = TrackedRun(client, experiment, client.create_run(experiment).info.run_id)
-    keep_code(run, definition)
+    store_code(run, definition)
     for name, value in recipe_tags(definition).items():
         client.set_tag(run.id, name, value)
     uri = log_model(run, definition, fitted(definition), X)

@@ -17,12 +17,12 @@ from refit import GatePolicy, Project, TrainingPolicy, Window
 from refit.records.references import SnapshotRef, Split
 from refit_tasks.registry.provenance import (
     UNKNOWN,
-    code_state,
-    installed,
+    describe_machine,
+    installed_versions,
     lock_hash,
-    lock_text,
-    machine,
-    requirements,
+    pin_requirements,
+    read_code_state,
+    read_lock,
     run_key,
 )
 
@@ -48,7 +48,7 @@ def git(folder: Path, *words: str) -> str:
 
 
 def test_code_outside_a_repository_is_unknown(file: Path) -> None:
-    state = code_state(bikes(file))
+    state = read_code_state(bikes(file))
     assert (state.commit, state.dirty) == (UNKNOWN, None)
     assert len(state.file_hash.removeprefix("v2:")) == 64
 
@@ -57,17 +57,17 @@ def test_code_in_a_repository_names_commit_and_changes(file: Path) -> None:
     git(file.parent, "init", "--quiet")
     git(file.parent, "add", ".")
     git(file.parent, "commit", "--quiet", "-m", "first")
-    clean = code_state(bikes(file))
+    clean = read_code_state(bikes(file))
     assert (clean.commit, clean.dirty) == (git(file.parent, "rev-parse", "HEAD").strip(), False)
     file.write_text("project = 2\n")
-    changed = code_state(bikes(file))
+    changed = read_code_state(bikes(file))
     assert changed.dirty
     assert changed.file_hash != clean.file_hash
 
 
 def test_a_repository_without_a_commit_has_none(file: Path) -> None:
     git(file.parent, "init", "--quiet")
-    assert (code_state(bikes(file)).commit, code_state(bikes(file)).dirty) == (UNKNOWN, True)
+    assert (read_code_state(bikes(file)).commit, read_code_state(bikes(file)).dirty) == (UNKNOWN, True)
 
 
 def test_a_file_that_its_repository_ignores_has_no_commit(file: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_file_that_its_repository_ignores_has_no_commit(file: Path) -> None:
     (file.parent / ".gitignore").write_text("*.py\n")
     git(file.parent, "add", ".")
     git(file.parent, "commit", "--quiet", "-m", "first")
-    assert (code_state(bikes(file)).commit, code_state(bikes(file)).dirty) == (UNKNOWN, None)
+    assert (read_code_state(bikes(file)).commit, read_code_state(bikes(file)).dirty) == (UNKNOWN, None)
 
 
 def test_an_installed_package_has_the_versions_beside_it_for_a_lock(
@@ -90,25 +90,25 @@ def test_an_installed_package_has_the_versions_beside_it_for_a_lock(
     monkeypatch.setattr("sys.path", ["", str(here), str(tmp_path / "site"), str(tmp_path / "site")])
     monkeypatch.setattr("refit.__file__", str(tmp_path / "site" / "refit" / "__init__.py"))
     (tmp_path / "site" / "uv.lock").write_text("somebody's own")
-    assert lock_text.__wrapped__() == "great-expectations==1.2\n"
+    assert read_lock.__wrapped__() == "great-expectations==1.2\n"
 
 
 def test_the_lock_names_every_package() -> None:
-    assert "scikit-learn" in lock_text()
+    assert "scikit-learn" in read_lock()
     assert len(lock_hash()) == 64
 
 
 def test_the_machine_is_described() -> None:
-    assert machine().keys() == {"cpu", "threads", "blas", "python"}
-    assert all(machine().values())
+    assert describe_machine().keys() == {"cpu", "threads", "blas", "python"}
+    assert all(describe_machine().values())
 
 
 def test_what_is_installed_is_looked_up_again() -> None:
-    assert installed(["no-such-thing", "numpy"]) == f"no-such-thing==absent\nnumpy=={np.__version__}"
+    assert installed_versions(["no-such-thing", "numpy"]) == f"no-such-thing==absent\nnumpy=={np.__version__}"
 
 
 def test_requirements_are_exact_and_follow_the_estimator() -> None:
-    pinned = requirements(make_pipeline(StandardScaler(), Ridge()))
+    pinned = pin_requirements(make_pipeline(StandardScaler(), Ridge()))
     assert {line.partition("==")[0] for line in pinned} == {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
     assert all("==" in line for line in pinned)
 

@@ -10,7 +10,7 @@ from refit.records.references import Champion
 from refit_tasks.ledger.record import entries, entry
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.recipe import recipe_of
+from refit_tasks.registry.recipe import read_recipe
 from refit_tasks.registry.register import find_verdict, is_settled, lost_promotion_race, register
 from tests.support.registered_models import with_runs
 
@@ -75,7 +75,7 @@ def test_the_ledger_keeps_all_that_a_verdict_rests_on(judge, rentals: Project, e
     payload = entry(challenger.verdict_id).payload
     model, comparison, verdict, ingestion = evidence("b")
     assert as_payload(from_payload(Judgement, payload)) == as_payload(
-        Judgement(model, comparison, rentals.gate, verdict, first, ingestion, recipe=recipe_of(model))
+        Judgement(model, comparison, rentals.gate, verdict, first, ingestion, recipe=read_recipe(model))
     )
     assert (payload["version"], payload["promote"]) == (2, True)
     assert payload["comparison"]["challenger"]["blocks"] == [-1.25, "NaN", -1.5]

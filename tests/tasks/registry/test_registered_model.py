@@ -10,7 +10,7 @@ import pytest
 from refit import Project
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.register import describe
+from refit_tasks.registry.register import update_registered_model
 from tests.support.registered_models import Judge
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
@@ -22,7 +22,7 @@ def found(search: str) -> list[int]:
 
 def described(project: Project, **changed: object) -> str:
     client = open_mlflow()
-    describe(client, project.model_copy(update=changed))
+    update_registered_model(client, project.model_copy(update=changed))
     return str(client.get_registered_model("rentals").description)
 
 
@@ -66,7 +66,7 @@ def test_what_a_person_has_written_instead_is_kept(before: bool, mlflow_home: Pa
     if before:
         client.create_registered_model("rentals", description="Ask Ada.")
     else:
-        describe(client, rentals)
+        update_registered_model(client, rentals)
         client.update_registered_model("rentals", "Ask Ada.")
     assert described(rentals, description="Bikes returned.") == "Ask Ada."
     client.update_registered_model("rentals", "")

@@ -21,7 +21,7 @@ from refit.records.references import Ingestion, SnapshotRef, Split
 from refit.records.verdicts import Reason, Verdict
 from refit_infra.settings import Settings
 from refit_tasks.evaluation.evaluate import evaluate
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.training.final_fit import final_fit
@@ -91,7 +91,7 @@ def judged(definition: Project) -> Judgement:
 
 def runs() -> int:
     client = open_mlflow()
-    return len(client.search_runs([experiment_of(client, "bikes")]))
+    return len(client.search_runs([require_experiment(client, "bikes")]))
 
 
 def test_the_model_that_serves_has_seen_all_mature_rows() -> None:

@@ -12,8 +12,8 @@ from refit.errors import CannotReproduce
 from refit.records.recipes import Recipe
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
-from refit_tasks.registry.recipe import keep_code, recipe_now
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
+from refit_tasks.registry.recipe import current_recipe, store_code
 from refit_tasks.registry.tracking import TrackedRun
 from refit_tasks.training.recorded_inputs import load_recorded_project
 from tests.support.registered_models import AT
@@ -51,11 +51,11 @@ def directory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 def kept(directory: Path, mlflow_home: Path) -> tuple[ModelRef, Recipe]:
     """A model of alpha 1, whose code is on record."""
     definition, client = read_project(directory / "tides.py"), open_mlflow()
-    experiment = experiment_of(client, "tides")
+    experiment = require_experiment(client, "tides")
     run = TrackedRun(client, experiment, client.create_run(experiment).info.run_id)
-    keep_code(run, definition)
+    store_code(run, definition)
     rows = SnapshotRef("tides", 0, Window(AT, AT.replace(day=2)), 1, "f" * 32)
-    return ModelRef("tides", run.id, "models:/none", rows, "key"), recipe_now(definition)
+    return ModelRef("tides", run.id, "models:/none", rows, "key"), current_recipe(definition)
 
 
 def artifacts(model: ModelRef) -> Path:

@@ -28,9 +28,9 @@ from refit.gate.evaluations import Comparison, Evaluation
 from refit.records.references import ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from refit_infra.settings import Settings
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import fetch_model
-from refit_tasks.registry.tracking import RUN_KEY, find_trained, log_evaluation
+from refit_tasks.registry.tracking import RUN_KEY, find_trained_model, log_evaluation
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.training.train import train
 
@@ -78,7 +78,7 @@ def rows(mlflow_home: Path) -> SnapshotRef:
 
 def runs(**wanted: str) -> list[Run]:
     client = open_mlflow()
-    found = client.search_runs([experiment_of(client, "bikes")])
+    found = client.search_runs([require_experiment(client, "bikes")])
     return [run for run in found if all(run.data.tags.get(name) == value for name, value in wanted.items())]
 
 
@@ -145,7 +145,7 @@ def test_a_key_is_trained_once(rows: SnapshotRef) -> None:
 
 def test_a_run_that_was_killed_is_closed_and_not_used(rows: SnapshotRef) -> None:
     client = open_mlflow()
-    experiment = experiment_of(client, "bikes")
+    experiment = require_experiment(client, "bikes")
     killed = client.create_run(experiment, tags={RUN_KEY: "k" * 32}).info.run_id
     half = client.create_logged_model(experiment, "model", source_run_id=killed)
     from mlflow.entities import LoggedModelOutput
@@ -160,7 +160,7 @@ def test_a_run_that_was_killed_is_closed_and_not_used(rows: SnapshotRef) -> None
 
 def test_a_run_that_was_killed_is_closed_by_a_training_on_other_rows(rows: SnapshotRef) -> None:
     client = open_mlflow()
-    experiment = experiment_of(client, "bikes")
+    experiment = require_experiment(client, "bikes")
     killed = client.create_run(experiment, tags={RUN_KEY: "l" * 32}).info.run_id
     trial = client.create_run(experiment, tags={"mlflow.parentRunId": killed}).info.run_id
     foreign = client.create_run(experiment).info.run_id
@@ -178,7 +178,7 @@ def test_an_empty_column_and_odd_names_do_not_stop_a_training(rows: SnapshotRef)
 def test_projects_do_not_find_each_others_runs(rows: SnapshotRef) -> None:
     train.fn(bikes(), rows, "k" * 32)
     client = open_mlflow()
-    assert find_trained(client, experiment_of(client, "trams"), "trams", "k" * 32) is None
+    assert find_trained_model(client, require_experiment(client, "trams"), "trams", "k" * 32) is None
 
 
 def test_a_sliding_window_trains_on_its_rows(rows: SnapshotRef) -> None:

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from refit import Choice, FloatRange, IntRange, Project, TrainingPolicy, Tuning
 from refit.errors import BrokenProject, NotEnoughData, ProjectError, TrainingFailed
-from refit_tasks.registry.mlflow_client import experiment_of, open_mlflow
+from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.tracking import open_run
 from refit_tasks.training.tuning import fold, tune
 
@@ -47,14 +47,14 @@ def landscape() -> pd.DataFrame:
 
 def search(definition: Project, space: Tuning = SPACE, key: str = "key") -> tuple[dict[str, Any], str]:
     client = open_mlflow()
-    with open_run(client, experiment_of(client, "hills"), "training", {}) as run:
+    with open_run(client, require_experiment(client, "hills"), "training", {}) as run:
         return tune(definition, space, landscape(), run, key), run.id
 
 
 def trials(parent: str) -> list[Run]:
     client = open_mlflow()
     return client.search_runs(
-        [experiment_of(client, "hills")],
+        [require_experiment(client, "hills")],
         f"tags.`mlflow.parentRunId` = '{parent}'",
         order_by=["attributes.start_time ASC"],
     )
