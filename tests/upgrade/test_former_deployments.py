@@ -84,12 +84,13 @@ def host(tmp_path: Path) -> Iterator[Hosted]:
 
 @pytest.mark.slow
 def test_up_updates_them_and_their_schedule_goes_on(host: Hosted) -> None:
-    ids = make_former_deployments(host.ask, "parcels", "default")
+    ids = make_former_deployments(host.ask, "parcels", host.deployment("monitor")["work_pool_name"])
     assert host.deployment("monitor")["entrypoint"] == "flows.monitor.monitor"
-    # A worker of today that meets one before it is updated says what is missing; nothing else comes of it.
+    # A run that starts before they are updated crashes, and the worker's log says what is missing.
     early = host.run("monitor")
     wait_for(lambda: host.state(early)[0] in ENDED)
-    assert "No module named 'flows'" in host.state(early)[1]
+    assert host.state(early)[0] == "CRASHED"
+    assert "No module named 'flows" in (host.home / "logs" / "worker.log").read_text()
 
     assert host.stop() == 0
     host.start_again()
