@@ -1,8 +1,7 @@
-"""At most one `refit up` for a home: its lock, and the note by which others find it and clean up after its crash.
+"""The one `refit up` of a home: its lock, and the file that tells other commands its addresses.
 
-What the servers of `refit up` ask of whoever comes: nothing on the loopback interface, unless they are told to.
-
-The words are Prefect's and MLflow's own, and come from the environment or from files (`refit_infra.secrets`).
+The passwords of its servers: none on loopback, unless one is set; required on any other address. They are Prefect's
+and MLflow's own settings, from the environment or from files (`refit_infra.secrets`).
 """
 
 from __future__ import annotations
@@ -23,79 +22,80 @@ from refit_tasks.locks import is_held, try_lock
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """What a running `refit up` tells others."""
+class RunningInstance:
+    """What a running `refit up` tells other commands."""
 
     pid: int
     prefect: str
-    """The address of Prefect's API; empty while it is starting."""
+    """The address of Prefect's API; empty during the start."""
     mlflow: str | None
-    """The address of MLflow's UI."""
+    """The address of the MLflow server."""
     children: tuple[tuple[int, float], ...] = ()
-    """The processes that it has started: id, and when each began, which together name it."""
+    """The processes that it started, by id and start time, which together identify a process."""
 
 
 @contextmanager
-def single_instance() -> Iterator[Note | None]:
-    """Takes the home's one place for a `refit up`.
+def single_instance() -> Iterator[RunningInstance | None]:
+    """Holds the lock of `refit up` for this home.
 
     Yields:
-        The note that a crashed one has left, or `None`.
+        What a crashed `refit up` left, or `None`.
 
     Raises:
-        StateError: If one is running.
+        StateError: If another `refit up` is running.
     """
     with try_lock(_lock()) as free:
         if not free:
-            raise StateError(f"`refit up` is running already{_where()}: use that one, or stop it by Ctrl-C there")
+            raise StateError(f"`refit up` is already running{_address()}: use it, or stop it with Ctrl-C there")
         try:
             yield _read()
         finally:
             _file().unlink(missing_ok=True)
 
 
-def write(note: Note) -> None:
-    """Leaves the note; only who is `alone` may.
+def write_instance(instance: RunningInstance) -> None:
+    """Writes the file for other commands; for the holder of the lock only.
 
     Args:
-        note: What to tell.
+        instance: This `refit up`.
     """
     draft = _file().with_suffix(".draft")
-    draft.write_text(json.dumps(asdict(note)))
+    draft.write_text(json.dumps(asdict(instance)))
     draft.replace(_file())
 
 
-def running() -> Note | None:
+def find_running() -> RunningInstance | None:
     """Finds the `refit up` that is running for this home.
 
     Returns:
-        Its note; `None` if there is none, or it is not ready.
+        The instance; `None` if there is none, or it is not ready.
     """
     if not _file().exists() or not is_held(_lock()):
         return None
-    return note if (note := _read()) and note.prefect else None
+    return found if (found := _read()) and found.prefect else None
 
 
-def join() -> None:
-    """Has this process use the Prefect server of the running `refit up`, unless the user has named one."""
+def use_running_server() -> None:
+    """Points this process to the Prefect server of the running `refit up`, unless PREFECT_API_URL is set."""
     share_prefect_password()
-    if "PREFECT_API_URL" not in os.environ and (note := running()):
-        os.environ["PREFECT_API_URL"] = note.prefect
+    if "PREFECT_API_URL" not in os.environ and (found := find_running()):
+        os.environ["PREFECT_API_URL"] = found.prefect
 
 
-def _where() -> str:
-    note = _read()
-    if note is None or not note.prefect:
+def _address() -> str:
+    found = _read()
+    if found is None or not found.prefect:
         return ""
-    return f" at {public_url(note.prefect.removesuffix('/api'))} (process {note.pid})"
+    return f" at {public_url(found.prefect.removesuffix('/api'))} (process {found.pid})"
 
 
-def _read() -> Note | None:
+def _read() -> RunningInstance | None:
     try:
-        told = json.loads(_file().read_text())
-        return Note(told["pid"], told["prefect"], told["mlflow"], tuple((pid, at) for pid, at in told["children"]))
+        values = json.loads(_file().read_text())
+        children = tuple((pid, at) for pid, at in values["children"])
+        return RunningInstance(values["pid"], values["prefect"], values["mlflow"], children)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None  # a note that cannot be read tells nothing
+        return None  # a file that cannot be read tells nothing
 
 
 def _file() -> Path:
@@ -109,50 +109,50 @@ def _lock() -> Path:
 PREFECT, PREFECT_CLIENT = "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING"
 MLFLOW, MLFLOW_SIGNING = "MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY"
 SHORTEST = 12
-"""So few characters of a password can be guessed by asking."""
+"""Shorter passwords can be guessed over the network."""
 
 
 def require_passwords(host: str, *, prefect: bool, mlflow: bool) -> None:
-    """Makes sure that nobody reaches a server from elsewhere without saying who he is.
+    """Requires a password for each server that other machines can reach.
 
     Args:
-        host: The address that they will listen at.
-        prefect: Whether Prefect's server will.
-        mlflow: Whether MLflow's will.
+        host: The address that the servers listen on.
+        prefect: Whether the Prefect server is started.
+        mlflow: Whether the MLflow server is started.
 
     Raises:
-        StateError: If others can reach one, and there is no password, or one that can be guessed.
+        StateError: If other machines can reach a server whose password is missing or too short.
     """
     needed = {PREFECT: (prefect, "NAME:PASSWORD"), MLFLOW: (mlflow, "PASSWORD")}
-    for variable, (begins, form) in needed.items():
+    for variable, (starts, form) in needed.items():
         given = os.environ.get(variable, "")
-        if begins and (given or not is_loopback(host)) and not _is_strong(given, named=variable == PREFECT):
+        if starts and (given or not is_loopback(host)) and not _is_strong(given, named=variable == PREFECT):
             raise StateError(
-                f"others may reach {host}, so {variable} has to be {form} with at least {SHORTEST} characters of "
-                f"password: set it, or name a file that holds it in {variable}_FILE"
+                f"{host} can be reached by other machines, so {variable} must be {form} with a password of at least "
+                f"{SHORTEST} characters: set it, or set {variable}_FILE to a file that holds it"
             )
 
 
 def share_prefect_password() -> None:
-    """Has this process, as a client, send what it would ask for as a server; before Prefect is imported."""
+    """Sets the server's password as the client's, before Prefect is imported."""
     if given := os.environ.get(PREFECT):
         os.environ.setdefault(PREFECT_CLIENT, given)
 
 
 def signing_key() -> str:
-    """Gives the key that MLflow signs its pages' forms with: a new one, unless one is set."""
+    """Gives the key that signs the forms of MLflow's pages; a new one, unless one is set."""
     return os.environ.get(MLFLOW_SIGNING) or secrets.token_hex(32)
 
 
 def without_secrets(environment: Mapping[str, str], keeping: Iterable[str]) -> dict[str, str]:
-    """Leaves out the secrets that are not for a process, and the names of their files.
+    """Removes the secrets that a process does not need, and the names of their files.
 
     Args:
-        environment: Its environment variables.
-        keeping: The secrets that are for it.
+        environment: The environment variables of this process.
+        keeping: The secrets that the new process needs.
 
     Returns:
-        What it may know.
+        The environment of the new process.
     """
     withheld = {name + end for name in set(SECRETS) - set(keeping) for end in ("", "_FILE")}
     return {name: value for name, value in environment.items() if name not in withheld}

@@ -1,6 +1,6 @@
-"""What a command prints: facts for people, or one JSON object; and one sentence for a fault.
+"""The output of a command: lines for people or one JSON object, and one sentence for an error.
 
-How a fault becomes one sentence that names the fix.
+How an exception becomes one sentence that names the fix.
 """
 
 from __future__ import annotations
@@ -14,50 +14,51 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from refit.errors import describe_error
-from refit_deployments.local_instance import join
+from refit_deployments.local_instance import use_running_server
 from refit_deployments.progress import Progress
 from refit_infra.json_logging import format_error, is_json_format
 from refit_infra.settings import Settings, apply_environment
 
 SAFE_PATH = "PYTHONSAFEPATH"
-"""Set, a child process imports nothing from the directory that it starts in, where a user's `queue.py` may lie."""
+"""If set, a child process imports nothing from its working directory, which may contain a user's `queue.py`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a command found: the same facts twice, for programs and for people."""
+    """The result of a command, for programs and for people."""
 
     facts: dict[str, Any]
-    """JSON values; printed by `--json`."""
+    """JSON values, printed with `--json`."""
     lines: list[str] = field(default_factory=list)
-    """What a person reads."""
+    """The lines printed without `--json`."""
     exit_code: int = 0
 
 
 class Output:
-    """Where a command shows its answer."""
+    """The output of one command, as lines or as JSON."""
 
-    def __init__(self, as_json: bool, write: Callable[[str], None], progress: Progress) -> None:
+    def __init__(self, as_json: bool, write: Callable[[str], None], progress: Progress, *, prefect: bool) -> None:
         self._as_json = as_json
         self._write = write
         self._progress = progress
+        self._prefect = prefect
 
-    def show(self, answer: Result) -> None:
-        """Prints an answer, and ends the command with its exit code if that is not 0.
+    def show_result(self, result: Result) -> None:
+        """Prints a result, and ends the command if its exit code is not 0.
 
         Args:
-            answer: What the command found.
+            result: The result of the command.
 
         Raises:
-            SystemExit: If the answer says so.
+            SystemExit: If the result has an exit code.
         """
         self._progress.stop()
-        self._write(json.dumps(answer.facts, allow_nan=False) if self._as_json else "\n".join(answer.lines))
-        if answer.exit_code:
-            raise SystemExit(answer.exit_code)
+        self._write(json.dumps(result.facts, allow_nan=False) if self._as_json else "\n".join(result.lines))
+        if result.exit_code:
+            raise SystemExit(result.exit_code)
 
-    def say(self, text: str) -> None:
-        """Tells a person something beside the answer; a program that reads JSON is told nothing.
+    def show_message(self, text: str) -> None:
+        """Prints a line beside the result; with `--json` nothing is printed.
 
         Args:
             text: One line.
@@ -66,53 +67,57 @@ class Output:
         if not self._as_json:
             self._write(text)
 
-    def go_on(self, doing: str) -> None:
-        """Shows progress again, after an answer that did not end the command.
+    def show_progress(self, step: str) -> None:
+        """Shows progress again, after a result that did not end the command.
 
         Args:
-            doing: What it does now, in a few words.
+            step: The current step, in a few words.
         """
-        self._progress.start(doing)
+        self._progress.start(step, prefect=self._prefect)
 
-    def complain(self, fault: BaseException) -> None:
-        """Says in one sentence what went wrong.
+    def show_error(self, error: BaseException) -> None:
+        """Prints an error as one sentence.
 
         Args:
-            fault: What the command raised.
+            error: The exception that the command raised.
         """
         self._progress.stop()
+        sentence = describe_failure(error)
         if self._as_json:
-            self._write(json.dumps({"error": sentence(fault), "kind": type(fault).__name__}))
-        sys.stderr.write(f"{format_error(sentence(fault)) if is_json_format() else f'refit: {sentence(fault)}'}\n")
+            self._write(json.dumps({"error": sentence, "kind": type(error).__name__}))
+        sys.stderr.write(f"{format_error(sentence) if is_json_format() else f'refit: {sentence}'}\n")
 
 
 @contextmanager
-def command_output(as_json: bool, debug: bool, doing: str = "") -> Iterator[Output]:
-    """Settles the environment around a command; what the command needs is imported inside the block.
+def command_output(as_json: bool, debug: bool, step: str = "", *, prefect: bool = True) -> Iterator[Output]:
+    """Prepares the environment of a command, and turns its exceptions into sentences.
+
+    What the command needs is imported inside the block, after the environment is set.
 
     Args:
         as_json: Whether to print one JSON object and nothing else.
-        debug: Whether a fault shows its traceback.
-        doing: What the command does, where it may take seconds; shown at once.
+        debug: Whether an exception shows its traceback.
+        step: The first step, for a command that may take seconds; it is shown at once.
+        prefect: Whether the command uses Prefect, whose logging is then set up before the first step.
 
     Yields:
-        Where to show the answer.
+        The output.
 
     Raises:
-        SystemExit: With code 1 after a fault, unless `debug` lets that pass.
+        SystemExit: With code 1 after an exception, unless `debug` lets it pass.
     """
     progress = Progress()
     with _standard_output(as_json) as write:
-        output = Output(as_json, write, progress)
+        output = Output(as_json, write, progress, prefect=prefect)
         try:
             apply_environment(Settings())
             os.environ.setdefault(SAFE_PATH, "1")
-            join()
-            if doing:
-                progress.start(doing)
+            use_running_server()
+            if step:
+                progress.start(step, prefect=prefect)
             yield output
-        except (Exception, KeyboardInterrupt) as fault:
-            output.complain(fault)
+        except (Exception, KeyboardInterrupt) as error:
+            output.show_error(error)
             if debug:
                 raise
             raise SystemExit(1) from None
@@ -122,11 +127,11 @@ def command_output(as_json: bool, debug: bool, doing: str = "") -> Iterator[Outp
 
 @contextmanager
 def _standard_output(alone: bool) -> Iterator[Callable[[str], None]]:
-    """Gives what writes to standard output; with `alone`, all else that is written there goes to standard error.
+    """Gives the writer of standard output; with `alone`, everything else written there goes to standard error.
 
-    A project's own prints and those of libraries must not stand beside the one JSON object.
+    The prints of a project file or a library must not mix with the one JSON object.
     """
-    if sys.stdout is None:  # closed by whoever started us: the next file that is opened must not become it
+    if sys.stdout is None:  # closed by the caller: the next file that is opened must not take its place
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     sys.stdout.flush()
     kept = os.dup(1)
@@ -137,8 +142,8 @@ def _standard_output(alone: bool) -> Iterator[Callable[[str], None]]:
             with os.fdopen(os.dup(kept), "w", encoding="utf-8") as stream:
                 stream.write(text + "\n")
         except OSError as error:
-            _discard(1, kept)
-            sys.stderr.write(f"refit: the command has ended, but its answer could not be written ({error.strerror})\n")
+            _redirect_to_null(1, kept)
+            sys.stderr.write(f"refit: the command has ended, but its result cannot be written ({error.strerror})\n")
             raise SystemExit(1) from None
 
     try:
@@ -151,74 +156,74 @@ def _standard_output(alone: bool) -> Iterator[Callable[[str], None]]:
         os.close(kept)
 
 
-def _discard(*descriptors: int) -> None:
-    """Lets what is still to be written there vanish, so that no flush fails over it later."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+def _redirect_to_null(*descriptors: int) -> None:
+    """Discards what is still buffered for these descriptors, so that no later flush fails."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in descriptors:
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+        os.dup2(null, descriptor)
+    os.close(null)
 
 
-_FULL = ("No space left on device", "database or disk is full")
-"""How engines that have errors of their own report a full disk."""
+_DISK_FULL = ("No space left on device", "database or disk is full")
+"""The messages of engines that report a full disk by an exception of their own."""
 
-_REFUSED = "ParameterTypeError"
-"""What Prefect raises where a flow is called with a value outside its limits; named, since its import takes seconds."""
+_PARAMETER_ERROR = "ParameterTypeError"
+"""Prefect's exception for a flow parameter outside its limits; by name, since importing it takes seconds."""
 
-_UNKNOWN_HERE = "PrefectHTTPStatusError"
-"""What Prefect raises where its server refuses; a 401 is about the password."""
+_STATUS_ERROR = "PrefectHTTPStatusError"
+"""Prefect's exception for a refused request; status 401 is about the password."""
 
-_OTHER_MLFLOW = "Detected out-of-date database schema"
-"""How MLflow reports a database of another version; it has no error of its own for that."""
-_THEIRS = "whoever runs the server has to back it up and to run `mlflow db upgrade`"
+_MLFLOW_SCHEMA = "Detected out-of-date database schema"
+"""MLflow's message for a database of another version; it has no exception of its own."""
+_MLFLOW_SERVER = "its operator has to back it up and run `mlflow db upgrade`"
 
 
-def sentence(fault: BaseException) -> str:
-    """Says what went wrong and what to do about it.
+def describe_failure(error: BaseException) -> str:
+    """Describes in one sentence what went wrong and how to fix it.
 
     Args:
-        fault: What a command raised.
+        error: The exception that a command raised.
 
     Returns:
-        One sentence; for what nobody foresaw, the type and the message, and how to see the traceback.
+        The sentence; for an unknown exception its type and message, and how to see the traceback.
     """
-    if isinstance(fault, KeyboardInterrupt):
-        return "stopped by you: run the same command again to go on"
-    for cause in _causes(fault):
-        if known := _known(cause):
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted: run the same command again to continue"
+    for cause in _causes(error):
+        if known := _describe_known(cause):
             return " ".join(known.split())
-    return f"{describe_error(fault)} (--debug shows where)"
+    return f"{describe_error(error)} (--debug shows the traceback)"
 
 
-def _known(cause: BaseException) -> str | None:
+def _describe_known(cause: BaseException) -> str | None:
     from refit.errors import RefitError
-    from refit_infra.settings import Settings
     from refit_tasks.errors import fault_of
 
     if isinstance(cause, RefitError):
         return str(cause)
-    if type(cause).__name__ == _REFUSED:
-        return f"what was asked for cannot be: {str(cause).partition(':')[2].strip().removeprefix('- ')}"
-    if type(cause).__name__ == _UNKNOWN_HERE and "'401 Unauthorized'" in str(cause):
-        return "the Prefect server asks for another password: set PREFECT_API_AUTH_STRING to its NAME:PASSWORD"
-    if _OTHER_MLFLOW in str(cause):
-        database = Settings().mlflow_database
-        way = (
-            f"install that one, or run `refit backup DIRECTORY`, then `mlflow db upgrade sqlite:///{database}`"
-            if database
-            else _THEIRS
-        )
-        return f"MLflow's database is of another version of MLflow: {way}"
-    if any(words in str(cause) for words in _FULL):
+    if type(cause).__name__ == _PARAMETER_ERROR:
+        return f"a parameter is not valid: {str(cause).partition(':')[2].strip().removeprefix('- ')}"
+    if type(cause).__name__ == _STATUS_ERROR and "'401 Unauthorized'" in str(cause):
+        return "the Prefect server rejects the password: set PREFECT_API_AUTH_STRING to its NAME:PASSWORD"
+    if _MLFLOW_SCHEMA in str(cause):
+        return f"the MLflow database is of another MLflow version: {_mlflow_upgrade()}"
+    if any(words in str(cause) for words in _DISK_FULL):
         return "REFIT_HOME has no space left: free some on its disk and run again"
     fault = fault_of(cause, "REFIT_HOME")
     return f"{getattr(cause, 'filename', None) or 'REFIT_HOME'} {fault}" if fault else None
 
 
-def _causes(fault: BaseException) -> list[BaseException]:
-    """The fault and what led to it, the outermost first."""
+def _mlflow_upgrade() -> str:
+    database = Settings().mlflow_database
+    if not database:
+        return _MLFLOW_SERVER
+    return f"install that version, or run `refit backup DIRECTORY`, then `mlflow db upgrade sqlite:///{database}`"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Lists the exception and its causes, the outermost first."""
     chain: list[BaseException] = []
-    link: BaseException | None = fault
+    link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from refit.data.casting import family_of, value_type
 from refit.data.contract import MASK, Fault
+from refit.windows import format_time
 
 SUPERSEDED = "superseded"
 """The rule of a row whose key occurs again later in its batch; such a row is never replayed."""
@@ -54,7 +55,7 @@ class RejectedRow:
 
     def __str__(self) -> str:
         reasons = "; ".join(f"{reason['rule']} on {reason['column']}: {reason['value']}" for reason in self.reasons)
-        return f"{self.event_time.isoformat() if self.event_time else 'no event time'}  {reasons}"
+        return f"{format_time(self.event_time) if self.event_time else 'no event time'}  {reasons}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from refit.monitoring.decisions import Decision, Ending, Finding
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.guards import check_guards
 from refit.monitoring.history import History
-from refit.monitoring.triggers import TriggerResult, check_triggers
 from refit.policies.monitoring import MonitoringPolicy
 from refit.records.ledger import Entry, from_payload
+
+if TYPE_CHECKING:
+    from refit.monitoring.triggers import TriggerResult
 
 
 def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Decision:
@@ -28,6 +31,8 @@ def decide(evidence: Evidence, policy: MonitoringPolicy, history: History) -> De
     Returns:
         The decision, with a finding for each trigger and each guard.
     """
+    from refit.monitoring.triggers import check_triggers
+
     results = check_triggers(evidence, policy, history)
     fired = [one for one in results if one.finding.fired]
     retrains = [] if _will_roll_back(fired, policy) else [one for one in fired if one.then == "retrain"]

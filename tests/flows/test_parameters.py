@@ -13,7 +13,7 @@ from prefect.utilities.schema_tools.validation import ValidationError
 
 from refit.errors import UnusableTime
 from refit.project import Project
-from refit_deployments.output import sentence
+from refit_deployments.output import describe_failure
 
 
 def flows() -> list[Any]:
@@ -65,8 +65,8 @@ def test_bad_input_is_refused_by_the_form_and_by_a_call(bad: dict[str, Any], pre
     if bad != {"as_of": 12}:  # a number of seconds is an instant where it is not a form that asks
         with pytest.raises(ParameterTypeError) as refused:
             retrain(**{"project": "parcels", **bad})
-        told = sentence(refused.value)
-        assert told.startswith(f"what was asked for cannot be: {next(iter(bad))}: ")
+        told = describe_failure(refused.value)
+        assert told.startswith(f"a parameter is not valid: {next(iter(bad))}: ")
         assert "\n" not in told
 
 

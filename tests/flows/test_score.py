@@ -102,7 +102,7 @@ def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path
 @pytest.mark.slow
 def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: Depot) -> None:
     from refit_deployments.actions.predictions import compare_versions
-    from refit_deployments.actions.status import status
+    from refit_deployments.actions.status import show_status
     from refit_tasks.promotion.approve import record_approval
     from refit_tasks.promotion.approve import waiting as waiting_for
 
@@ -126,7 +126,7 @@ def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: 
     assert (shadow["answered"], shadow["mature"], shadow["labelled"]) == (1200, 1200, 1200)
     assert shadow["interval"][0] <= shadow["difference"] <= shadow["interval"][1]
     assert compared.lines[0].startswith("parcels: version 2 shadows: as a shadow ")
-    told = status("parcels")
+    told = show_status("parcels")
     assert told.facts["projects"]["parcels"]["challenger"]["comparisons"]["shadow"] == shadow
     assert "; version 2 shadows: as a shadow " in told.lines[0]
     assert waiting_for("parcels", 2)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from refit_deployments.production.passwords import LOGINS, WORDS
+from refit_deployments.production.passwords import LOGINS, PASSWORDS
 from tests.support.running_stack import Standing
 
 OWNERS = {"refit": "refit_owner", "prefect": "prefect", "mlflow": "mlflow"}
@@ -18,7 +18,7 @@ OWNERS = {"refit": "refit_owner", "prefect": "prefect", "mlflow": "mlflow"}
 @pytest.fixture
 def words(stack: Standing) -> dict[str, bytes]:
     """What nobody may read; the access key is the name of a login, and goes over the wire as it is."""
-    return {name: (stack.place / "secrets" / name).read_bytes() for name in WORDS if name != "s3_access_key"}
+    return {name: (stack.place / "secrets" / name).read_bytes() for name in PASSWORDS if name != "s3_access_key"}
 
 
 def dumped(stack: Standing, database: str) -> bytes:

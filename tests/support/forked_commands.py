@@ -72,7 +72,7 @@ def _become(arguments: tuple[str, ...], environment: dict[str, str], cwd: Path, 
     sys.argv = ["refit", *arguments]
     from refit_deployments import main, output
 
-    output.join = _joined(output.join)
+    output.use_running_server = _joined(output.use_running_server)
     try:
         main.main()
     finally:

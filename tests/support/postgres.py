@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from refit_deployments.production.postgres import give_to_its_user, is_ready, run_program, server_command
+from refit_deployments.production.postgres import is_ready, own_directory, run_program, server_command
 from refit_deployments.production.postgres import programs as binaries
 
 ABSENT = "no PostgreSQL is installed: `apt-get install postgresql` brings one"
@@ -30,7 +30,7 @@ class Postgres:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        give_to_its_user(self._root)
+        own_directory(self._root)
         run_program(found, "initdb", "--pgdata", str(self._data), "--username=refit", "--auth=trust", "--no-sync")
         self.start()
         run_program(found, "createdb", "--host=127.0.0.1", f"--port={self.port}", "--username=refit", "ledger")

@@ -15,13 +15,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from refit_deployments.production.layout import DOORS
+from refit_deployments.production.layout import ENDPOINTS
 from refit_deployments.production.object_store import DIRECTORY
 from refit_infra.secrets import read_secret_files
 from tests.support.running_up import Hosted, until_now
 from tests.support.watched_project import Depot
 
-PORTS = 2 * len(DOORS) + 3
+PORTS = 2 * len(ENDPOINTS) + 3
 """So many ports in a row it takes, most of them for the object store."""
 
 
@@ -30,7 +30,7 @@ class Standing(Hosted):
 
     def __init__(self, directory: Path, depot: Depot) -> None:
         first = free_ports()
-        beside = enumerate(("database-port", "port", "mlflow-port"), first + 2 * len(DOORS))
+        beside = enumerate(("database-port", "port", "mlflow-port"), first + 2 * len(ENDPOINTS))
         self.ports = {"objects-port": first, **{name: port for port, name in beside}}
         super().__init__(directory / "home", depot)
         self.place = self.home / "stack"
@@ -88,7 +88,7 @@ def free_ports() -> int:
 def left_in_tmp(stack: Standing) -> list[Path]:
     """Finds what the object store at its ports has left behind."""
     first = stack.ports["objects-port"]
-    held = [f"-{port}.sock" for port in range(first, first + 2 * len(DOORS))]
+    held = [f"-{port}.sock" for port in range(first, first + 2 * len(ENDPOINTS))]
     return [file for file in DIRECTORY.glob("seaweedfs-*.sock") if file.name.endswith(tuple(held))]
 
 

@@ -127,8 +127,8 @@ def test_a_newer_database_of_mlflow_is_named_with_the_way_out(projects: Path, ho
     run, answer = refit("doctor")
     assert run.returncode == 1
     assert answer["error"] == (
-        f"MLflow's database is of another version of MLflow: install that one, or run `refit backup DIRECTORY`, then "
-        f"`mlflow db upgrade sqlite:///{home}/mlflow.db`"
+        f"the MLflow database is of another MLflow version: install that version, or run `refit backup DIRECTORY`, "
+        f"then `mlflow db upgrade sqlite:///{home}/mlflow.db`"
     )
     run, made = refit("backup", str(tmp_path / "backup"))
     assert (run.returncode, made["entries"]) == (0, 4)

@@ -1,4 +1,4 @@
-"""Who serves and who served, by the ledger alone: nothing of Prefect or of a project file is imported for it."""
+"""`refit champion` and `refit rollback`, from the ledger alone: neither Prefect nor the project file is imported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from refit.records.references import Champion
+from refit.windows import format_time, format_window
 from refit_deployments.output import Result
 from refit_tasks.ledger.generations import champion_at, current_champion
 from refit_tasks.ledger.record import known_projects
@@ -13,18 +14,18 @@ from refit_tasks.promotion.rollback import roll_back
 from refit_tasks.runs.audit_log import current_user
 
 
-def champion(project: str, at: datetime | None = None) -> Result:
+def show_champion(project: str, at: datetime | None = None) -> Result:
     """Shows the version that serves.
 
     Args:
         project: The project's name.
-        at: The moment to look at; now, if `None`.
+        at: The time to look at; now, if `None`.
 
     Returns:
-        Its version, generation, age and training rows; `champion` is null while there is none.
+        Its version, generation, start and training rows; `champion` is null while there is none.
 
     Raises:
-        UnknownProject: If neither the ledger nor a project file knows that name.
+        UnknownProject: If neither the ledger nor a project file has that name.
     """
     serving = champion_at(project, at) if at else current_champion(project)
     facts = {
@@ -34,33 +35,36 @@ def champion(project: str, at: datetime | None = None) -> Result:
     }
     if serving is None:
         _check_known(project)
-        when = f" at {at.isoformat()}" if at else " yet"
+        when = f" at {format_time(at)}" if at else " yet"
         return Result(facts, [f"{project} has no champion{when}: run `refit retrain {project}`"])
+    return Result(facts, _describe(project, serving))
+
+
+def _describe(project: str, serving: Champion) -> list[str]:
     rows = serving.model.trained_on
-    return Result(
-        facts,
-        [
-            f"{project} version {serving.version}, generation {serving.generation}, since {serving.since.isoformat()}",
-            f"  trained on {rows.rows:,} rows of {rows.window}, table version {rows.version}, {rows.fingerprint}",
-            f"  model {serving.model.uri}",
-        ],
-    )
+    return [
+        f"{project}: version {serving.version}, generation {serving.generation}, "
+        f"champion since {format_time(serving.since)} UTC",
+        f"  trained on {rows.rows:,} rows, {format_window(rows.window)}, table version {rows.version}, "
+        f"fingerprint {rows.fingerprint}",
+        f"  model {serving.model.uri}",
+    ]
 
 
-def rollback(project: str, to: int | None, reason: str) -> Result:
-    """Makes a former champion serve again.
+def roll_back_champion(project: str, to: int | None, reason: str) -> Result:
+    """Makes an earlier champion serve again.
 
     Args:
         project: The project's name.
-        to: The version to return to; the one before that which serves, if `None`.
-        reason: Why.
+        to: The version to return to; the previous one, if `None`.
+        reason: The reason, for the ledger.
 
     Returns:
-        Who serves now.
+        The champion after the rollback.
     """
     serving = roll_back(project, reason, current_user(), datetime.now(UTC), to=to)
-    said = f"{project}: version {serving.version} serves again, generation {serving.generation}"
-    return Result({"project": project, "champion": champion_facts(serving), "reason": reason}, [said])
+    line = f"{project}: version {serving.version} serves again, generation {serving.generation}"
+    return Result({"project": project, "champion": champion_facts(serving), "reason": reason}, [line])
 
 
 def champion_facts(serving: Champion) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def champion_facts(serving: Champion) -> dict[str, Any]:
         serving: The champion.
 
     Returns:
-        Version, generation, when it was promoted, and where it came from.
+        Version, generation, time of promotion, model and training rows.
     """
     return {
         "version": serving.version,
@@ -83,7 +87,7 @@ def champion_facts(serving: Champion) -> dict[str, Any]:
 
 
 def _check_known(project: str) -> None:
-    """Tells a project that has no champion from a name that is misspelt."""
+    """Distinguishes a project without a champion from a misspelt name."""
     if project in known_projects():
         return
     from refit_tasks.catalog import find_project, read_declaration

@@ -1,35 +1,29 @@
-"""`refit check`: every check of one project, or of all of them.
-
-`refit quarantine`: the rows that broke the data contract, listed or replayed.
-"""
+"""`refit check`: every check of one project, or of all projects."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from refit.data.rejected_rows import mask_row
-from refit.errors import BrokenProject
 from refit.project import Project
 from refit_deployments.output import Result
-from refit_tasks.catalog import choose_projects, find_project
+from refit_deployments.prefect_server.cron import is_cron_line
+from refit_tasks.catalog import choose_projects
 from refit_tasks.check_project import Check, check
-from refit_tasks.ingestion.quarantine import replay
-from refit_tasks.storage.quarantine_table import count_quarantined, quarantined
 
 
 def check_projects(project: str | None, as_of: datetime | None) -> Result:
-    """Checks one project, or all of them and the files that define none.
+    """Checks one project, or all projects and the files that define none.
 
     Args:
         project: The project's name, or `None` for all.
-        as_of: The instant to look from; now, if `None`.
+        as_of: The time up to which rows are loaded; now, if `None`.
 
     Returns:
-        Every check of every project; exit code 1 if any failed.
+        Every check of every project; exit code 1 if one failed.
     """
     moment = as_of or datetime.now(UTC)
     chosen, broken = choose_projects(project)
-    found = {definition.name: (*check(definition, moment), *_schedule(definition)) for definition in chosen}
+    found = {definition.name: (*check(definition, moment), *_check_schedule(definition)) for definition in chosen}
     sound = not broken and all(item.passed for items in found.values() for item in items)
     facts = {
         "projects": {
@@ -47,56 +41,17 @@ def check_projects(project: str | None, as_of: datetime | None) -> Result:
         ),
         *(f"FAILED  {reason}" for reason in dict.fromkeys(broken.values())),
     ]
-    return Result(facts, lines or ["no projects"], exit_code=0 if sound else 1)
+    return Result(facts, lines or ["REFIT_PROJECTS has no project files"], exit_code=0 if sound else 1)
 
 
-def _schedule(definition: Project) -> tuple[Check, ...]:
-    """Whether the project's schedule means something to Prefect; nothing where it has none."""
-    from refit_deployments.prefect_server.plan import plan
-
+def _check_schedule(definition: Project) -> tuple[Check, ...]:
+    """Checks the schedule by Prefect's rules; no check where the project has none."""
     given = definition.schedule
     wanted = {"retrain": given.retrain, "monitor": given.monitor, "score": given.score}
-    kept = {flow: rhythm for flow, rhythm in wanted.items() if rhythm}
-    if not kept:
-        return ()
-    try:
-        plan(definition, "check")
-    except BrokenProject as fault:
-        return (Check("schedule", passed=False, sentence=str(fault)),)
-    told = ", ".join(
-        f"{flow} {rhythm if isinstance(rhythm, str) else f'every {rhythm}'}" for flow, rhythm in kept.items()
-    )
-    return (Check("schedule", passed=True, sentence=f"{told}, {definition.schedule.timezone}"),)
-
-
-def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Result:
-    """Lists quarantined rows.
-
-    Args:
-        project: The project's name.
-        limit: The most rows to list, the newest first.
-        show_pii: Whether values of columns that identify a person are shown.
-
-    Returns:
-        The rows with the rule each broke and the value that broke it.
-    """
-    definition = find_project(project)
-    total, rows = count_quarantined(definition), quarantined(definition, limit)
-    if not show_pii:
-        rows = [mask_row(definition.pii, row) for row in rows]
-    facts = {"project": project, "quarantined": total, "rows": [row.as_json() for row in rows]}
-    return Result(facts, [f"{project}: {total:,} rows in quarantine", *(f"  {row}" for row in rows)])
-
-
-def replay_quarantine(project: str) -> Result:
-    """Judges the quarantined rows again, and admits those that keep today's contract.
-
-    Args:
-        project: The project's name.
-
-    Returns:
-        How many rows were re-admitted and how many remain.
-    """
-    done = replay(find_project(project), datetime.now(UTC))
-    facts = {"project": project, "readmitted": done.readmitted, "remaining": done.remaining}
-    return Result(facts, [f"{project}: {done.readmitted:,} rows re-admitted, {done.remaining:,} remain in quarantine"])
+    times = {flow: time for flow, time in wanted.items() if time}
+    wrong = [time for time in times.values() if not isinstance(time, timedelta) and not is_cron_line(time)]
+    if wrong:
+        sentence = f"{definition.file}: schedule {wrong[0]!r} is not a cron line: correct it"
+        return (Check("schedule", passed=False, sentence=sentence),)
+    told = ", ".join(f"{flow} {time if isinstance(time, str) else f'every {time}'}" for flow, time in times.items())
+    return (Check("schedule", passed=True, sentence=f"{told}, {given.timezone}"),) if times else ()

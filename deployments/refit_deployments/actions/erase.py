@@ -1,8 +1,9 @@
-"""`refit forget`: somebody's rows are erased, and what that means is said."""
+"""`refit forget`: the erasure of rows by key, and what it means for stored models."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from refit.project import Project
@@ -13,17 +14,17 @@ from refit_tasks.maintenance.erase import find_rows, forget_rows
 from refit_tasks.runs.audit_log import current_user
 
 
-def forget_here(project: str, keys: list[str], why: str, *, dry_run: bool) -> Result:
+def erase_rows(project: str, keys: list[str], why: str, *, dry_run: bool) -> Result:
     """Erases rows by their key.
 
     Args:
         project: The project's name.
-        keys: Values of its key, or `COLUMN=VALUE`.
-        why: The reason, for the record.
-        dry_run: Whether to find only.
+        keys: Values of the key, or `COLUMN=VALUE`.
+        why: The reason, for the ledger.
+        dry_run: Whether to change nothing.
 
     Returns:
-        What was erased, by table; which versions were made with it; and no key.
+        The erased rows by table and the versions trained on them; no key.
     """
     definition = find_project(project)
     wanted = parse_keys(definition, keys)
@@ -41,44 +42,41 @@ def forget_here(project: str, keys: list[str], why: str, *, dry_run: bool) -> Re
         "entry": entry,
         "dry_run": dry_run,
     }
-    return Result(facts, _lines(definition, erasure, entry, dry_run=dry_run))
+    return Result(facts, _describe(definition, erasure, entry, dry_run=dry_run))
 
 
-def given(keys: list[str]) -> list[str]:
-    """Reads what is named by `-` from standard input.
+def read_keys(keys: list[str]) -> list[str]:
+    """Reads the keys for which `-` stands from standard input.
 
     Args:
-        keys: As they stand on the command line.
+        keys: The keys of the command line.
 
     Returns:
-        The keys.
+        All keys.
     """
     lines = sys.stdin.read().splitlines() if "-" in keys else []
     return [*(key for key in keys if key != "-"), *(line for line in lines if line)]
 
 
-def _lines(definition: Project, erasure: Erasure, entry: int | None, *, dry_run: bool) -> list[str]:
-    name = definition.name
+def _describe(definition: Project, erasure: Erasure, entry: int | None, *, dry_run: bool) -> list[str]:
     if not erasure.files:
-        return [f"{name}: no table holds rows of that key, in no version"]
-    done = "would be erased" if dry_run else "were erased"
-    lines = [
-        f"{name}: {erasure.rows:,} rows {done}, in {erasure.files} files of {len(erasure.tables)} tables",
-        *(f"  {table:<32} {rows:,} rows of the newest version" for table, rows in erasure.tables.items()),
+        return [f"{definition.name}: no table has rows with this key, in any version"]
+    done = "would be erased" if dry_run else "erased"
+    return [
+        f"{definition.name}: {erasure.rows:,} rows {done}, in {erasure.files} files of {len(erasure.tables)} tables",
+        *(f"  {table:<32} {rows:,} rows of the current version" for table, rows in erasure.tables.items()),
+        *_describe_models(erasure),
+        *([f"  recorded: refit why {entry}"] if entry else []),
+        f"  erase the rows at their source, too: each ingest loads the last {definition.lookback} again",
     ]
+
+
+def _describe_models(erasure: Erasure) -> Iterator[str]:
     if erasure.versions:
         versions = ", ".join(map(str, erasure.versions))
-        lines.append(
-            f"  versions {versions} were trained or judged on such rows, and cannot be rebuilt exactly any more"
-        )
+        yield f"  versions {versions} were trained or judged on these rows and can no longer be reproduced exactly"
     for column, count in erasure.unique.items():
-        lines.append(
-            f"  {count} values of the feature {column} are in no other row: models that know them by name keep them, "
-            f"until they are retrained and pruned"
+        yield (
+            f"  {count} values of the feature {column} occur in no other row: a model that stores category names keeps "
+            f"them until it is retrained and pruned"
         )
-    if entry:
-        lines.append(f"  on record as `refit why {entry}`")
-    return [
-        *lines,
-        f"  let the source forget them, too: an ingest looks back {definition.lookback} and loads what it has",
-    ]

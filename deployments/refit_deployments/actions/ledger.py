@@ -1,7 +1,4 @@
-"""`refit ledger verify`, `refit ledger export` and `refit ledger roles`.
-
-`refit log`: who did what, and when.
-"""
+"""`refit ledger verify`, `refit ledger export` and `refit ledger roles`; `refit log`: the audit log."""
 
 from __future__ import annotations
 
@@ -20,77 +17,77 @@ from refit_tasks.runs.audit_log import AuditEntry, deeds
 
 
 def verify() -> Result:
-    """Follows the hash chain, and holds every champion against its promotion or rollback.
+    """Verifies the hash chain, and that every champion matches its promotion or rollback.
 
     Returns:
-        How many entries there are.
+        The number of entries.
 
     Raises:
-        LedgerBroken: If an entry is not as it was recorded.
+        LedgerBroken: If an entry was changed after it was recorded.
     """
     count = verify_ledger()
-    return Result({"entries": count, "intact": True}, [f"the ledger is intact: {count:,} entries, each follows"])
+    return Result({"entries": count, "intact": True}, [f"the ledger is intact: {count:,} entries, no broken hash"])
 
 
 def roles() -> Result:
-    """Gives the SQL that makes the roles of a ledger on PostgreSQL.
+    """Gives the SQL that creates the roles of a ledger on PostgreSQL.
 
     Returns:
-        It; no database is asked.
+        The SQL; the database is not accessed.
     """
     return Result({"sql": ROLES}, [ROLES.rstrip()])
 
 
 def export(project: str | None, out: Path) -> Result:
-    """Writes all entries as JSON lines.
+    """Writes all entries to a file as JSON lines.
 
     Args:
         project: Only this project's entries; all, if `None`.
         out: The file.
 
     Returns:
-        How many entries were written where.
+        The file and the number of entries.
     """
     file, count = export_ledger(project, out)
     return Result({"file": str(file), "entries": count}, [f"{file} ({count:,} entries)"])
 
 
 def print_ledger(project: str | None) -> None:
-    """Writes all entries as JSON lines to standard output.
+    """Writes all entries to standard output as JSON lines.
 
     Args:
         project: Only this project's entries; all, if `None`.
 
     Raises:
-        StateError: If whoever reads them goes away before the end.
+        StateError: If the reader closes the pipe before the end.
     """
     try:
         for line in export_lines(project):
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left must not fail once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the buffered rest must not fail once more
         raise StateError(
-            f"the ledger was not written to its end ({error.strerror}): give a file with `--out`"
+            f"the export to standard output is not complete ({error.strerror}): name a file with --out"
         ) from error
 
 
 def show_audit_log(project: str | None, since: datetime | None) -> Result:
-    """Lists what people have done.
+    """Lists the commands that users ran.
 
     Args:
-        project: Only what is about this project; all, if `None`.
-        since: Only from then on.
+        project: Only commands about this project; all, if `None`.
+        since: The earliest time.
 
     Returns:
-        The deeds, the oldest first.
+        The commands, the oldest first.
     """
     found = deeds(project, since)
-    facts = {"project": project, "deeds": [asdict(deed) for deed in found]}
-    return Result(facts, [_line(deed) for deed in found] or ["nobody has done anything that was to be noted"])
+    facts = {"project": project, "deeds": [asdict(one) for one in found]}
+    return Result(facts, [_describe(one) for one in found] or ["the audit log has no entries"])
 
 
-def _line(deed: AuditEntry) -> str:
-    who = f"{deed.who}@{deed.host}" if deed.host else deed.who
-    more = f"  refit why {deed.entry}" if deed.entry else "" if deed.outcome == "done" else f"  {deed.outcome}"
-    return f"{deed.at[:19]}  {who:<24}  {deed.action} {deed.project}".rstrip() + more
+def _describe(found: AuditEntry) -> str:
+    who = f"{found.who}@{found.host}" if found.host else found.who
+    more = f"  refit why {found.entry}" if found.entry else "" if found.outcome == "done" else f"  {found.outcome}"
+    return f"{found.at[:19].replace('T', ' ')}  {who:<24}  {found.action} {found.project}".rstrip() + more

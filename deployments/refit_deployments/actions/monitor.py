@@ -1,4 +1,4 @@
-"""`refit monitor`: runs the flow in this process and words its outcome."""
+"""`refit monitor`: runs the flow in this process and describes its outcome."""
 
 from __future__ import annotations
 
@@ -10,79 +10,79 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 
 from refit.records.drift_findings import Drift
 from refit.results.flows import MonitorOutcome
-from refit_deployments.actions.retrain import describe as describe_retrain
+from refit.windows import format_time, format_window
+from refit_deployments.actions.retrain import describe_retrain
 from refit_deployments.output import Result
 from refit_flows.monitor import monitor
 from refit_tasks.catalog import find_project
 from refit_tasks.presentation.measurements import columns_by_size, drift_words, performance_words, probe_words
 
 SHOWN = 5
-"""The most drifted columns that are named one by one."""
+"""The number of drifted columns that are listed."""
 
 
-def monitor_here(project: str, as_of: datetime | None, event: str | None) -> Result:
+def run_monitor(project: str, as_of: datetime | None, event: str | None) -> Result:
     """Runs the monitor flow in this process.
 
     Args:
         project: The project's name.
-        as_of: The instant to look from; now, if `None`.
-        event: An event from outside that asks for a retrain.
+        as_of: The time that the monitor looks from; now, if `None`.
+        event: An outside event that requests a retrain.
 
     Returns:
-        The outcome; a `wait` is one too.
+        The outcome; `wait` is one, too.
     """
-    find_project(project)  # a misspelt name should not wait for Prefect's start
+    find_project(project)  # reports a misspelt name before Prefect starts
     with without_heartbeats(), tags(project):
         outcome = monitor(project, as_of=as_of, event=event)
-    return Result(outcome.as_json(), describe(outcome))
+    return Result(outcome.as_json(), describe_monitor(outcome))
 
 
 def without_heartbeats() -> AbstractContextManager[object]:
-    """Leaves out what nobody listens to on a temporary server: the end of a flow waits up to a second for it.
+    """Turns heartbeats off on a temporary server, where the end of a flow waits up to a second for the last one.
 
     Returns:
-        A block.
+        A context manager.
     """
     if PREFECT_API_URL.value():
         return nullcontext()
     return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
 
 
-def describe(outcome: MonitorOutcome) -> list[str]:
-    """Words the outcome of the monitor.
+def describe_monitor(outcome: MonitorOutcome) -> list[str]:
+    """Describes the outcome of a monitor run.
 
     Args:
-        outcome: What the flow did.
+        outcome: The outcome of the flow.
 
     Returns:
-        Lines for a person.
+        Lines for people.
     """
     found, decision = outcome.evidence, outcome.decision
     serving = f"version {outcome.champion.version}" if outcome.champion else "no champion yet"
-    window = f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M}"
-    same = ", nothing new since" if outcome.nothing_new else ""
+    same = ", no new rows since" if outcome.nothing_new else ""
     return [
-        f"{found.project} as of {found.as_of:%Y-%m-%d %H:%M} UTC: {decision.action} "
+        f"{found.project} as of {format_time(found.as_of)} UTC: {decision.action} "
         f"(decision {outcome.decision_id}{same})",
-        f"  judged    {serving} on {found.rows:,} rows from {window}",
+        f"  judged    {serving} on {found.rows:,} rows, {format_window(found.window)}",
         *(f"  because   {sentence}" for sentence in decision.reasons or ["no trigger fired"]),
-        *(f"  drift     {line}" for line in drift_lines(found.drift)),
+        *(f"  drift     {line}" for line in describe_drift(found.drift)),
         *(f"  score     {line}" for line in performance_words(found.performance)),
         *(f"  probe     {line}" for line in probe_words(found.probe)),
         *(f"  withheld  {line}" for line in found.withheld),
-        f"  the story: refit why {outcome.decision_id}   ({outcome.seconds:.1f} s)",
+        f"  details   refit why {outcome.decision_id}   ({outcome.seconds:.1f} s)",
         *(describe_retrain(outcome.retrain) if outcome.retrain else ()),
     ]
 
 
-def drift_lines(drift: Drift | None) -> list[str]:
-    """Words a drift and the columns that drifted most.
+def describe_drift(drift: Drift | None) -> list[str]:
+    """Describes drift and the columns with the most of it.
 
     Args:
-        drift: What was measured; `None` where nothing was.
+        drift: The measured drift; `None` where none was measured.
 
     Returns:
-        Lines for a person; none without a drift.
+        Lines for people; none without a measurement.
     """
     if drift is None:
         return []

@@ -1,9 +1,4 @@
-"""`refit score`: runs the flow in this process and words its outcome.
-
-`refit labels`: labels that have arrived find the rows they belong to.
-
-`refit compare`: the challenger beside the champion, on production rows whose labels have come.
-"""
+"""`refit score`, `refit labels` and `refit compare`: predictions, late labels, and challenger against champion."""
 
 from __future__ import annotations
 
@@ -16,7 +11,8 @@ from refit.errors import ProjectError
 from refit.gate.online_comparison import ComparisonReport, RoleComparison
 from refit.labels import Labelling
 from refit.results.score import ScoreOutcome, VersionCounts
-from refit_deployments.actions.monitor import SHOWN, drift_lines, without_heartbeats
+from refit.windows import format_window
+from refit_deployments.actions.monitor import SHOWN, describe_drift, without_heartbeats
 from refit_deployments.output import Result
 from refit_flows.score import score
 from refit_tasks.catalog import find_project
@@ -27,7 +23,7 @@ from refit_tasks.prediction.compare import compare_challenger
 from refit_tasks.presentation.summaries import summarize_score
 
 
-def score_here(
+def run_score(
     project: str,
     start: datetime | None,
     end: datetime | None,
@@ -40,20 +36,20 @@ def score_here(
     Args:
         project: The project's name.
         start: The first event time of the project's rows.
-        end: Just after the last one.
-        file: A CSV or Parquet file in their place.
-        table: A Delta table in their place.
-        as_of: The instant to look from; now, if `None`.
+        end: The end of the event times, exclusive.
+        file: A CSV or Parquet file to score instead.
+        table: A Delta table to score instead.
+        as_of: The time up to which rows are used; now, if `None`.
 
     Returns:
         The outcome.
 
     Raises:
-        ProjectError: If two sources are named.
+        ProjectError: If both a file and a table are given.
     """
     if file and table:
-        raise ProjectError("a file and a table are two runs: name one of them")
-    find_project(project)  # a misspelt name should not wait for Prefect's start
+        raise ProjectError("--file and --table are given, but a run scores one source: leave one out")
+    find_project(project)  # reports a misspelt name before Prefect starts
     source = str(file.expanduser().absolute()) if file else table
     with without_heartbeats(), tags(project):
         outcome = score(project, start=start, end=end, source=source, as_of=as_of)
@@ -61,22 +57,22 @@ def score_here(
 
 
 def describe_score(outcome: ScoreOutcome) -> list[str]:
-    """Words the outcome of a batch.
+    """Describes the outcome of a batch.
 
     Args:
-        outcome: What the flow did.
+        outcome: The outcome of the flow.
 
     Returns:
-        Lines for a person.
+        Lines for people.
     """
     done, window = outcome.scored, outcome.scored.span
-    times = f", of {window.start:%Y-%m-%d %H:%M} until {window.end:%Y-%m-%d %H:%M} UTC" if window else ""
+    times = f", {format_window(window)} UTC" if window else ""
     return [
         f"{outcome.project}: {summarize_score(outcome)}",
         f"  rows      {done.rows_in:,} from {outcome.request.source}{times}; {done.quarantined:,} quarantined",
         f"  champion  {_counted(outcome.champion.version, done.champion)}",
         *([f"  shadow    {_counted(outcome.shadow.version, done.shadow)}"] if outcome.shadow and done.shadow else ()),
-        *(f"  skew      {line}" for line in drift_lines(done.skew)),
+        *(f"  skew      {line}" for line in describe_drift(done.skew)),
         *(f"  broken    {one.rule} of {one.column}: {one.rows:,} rows" for one in done.broken[:SHOWN]),
         *(f"  warning   {warning}" for warning in done.warnings),
         f"  ({outcome.seconds:.1f} s)",
@@ -84,13 +80,13 @@ def describe_score(outcome: ScoreOutcome) -> list[str]:
 
 
 def _counted(version: int, found: VersionCounts) -> str:
-    return f"version {version}: {found.scored:,} predictions written, {found.already:,} were there"
+    return f"version {version}: {found.scored:,} predictions written, {found.already:,} already stored"
 
 
 NOTHING = Labelling(rows=0, arrived=0, corrected=0, unchanged=0, unknown=0, empty=0, repeated=0, ignored=(), version=-1)
 
 
-def add_labels(project: str, file: Path) -> Result:
+def join_label_file(project: str, file: Path) -> Result:
     """Joins the labels of a file to a project's rows.
 
     Args:
@@ -98,81 +94,78 @@ def add_labels(project: str, file: Path) -> Result:
         file: A CSV or Parquet file with the key columns and the target.
 
     Returns:
-        What came of each row of the file.
+        The number of labels by outcome.
     """
     done = join_labels(find_project(project), file)
     return Result({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
 
 
-def add_waiting(project: str) -> Result:
-    """Joins the labels that were sent over HTTP; a run that ingests does so by itself.
+def join_label_inbox(project: str) -> Result:
+    """Joins the labels that were sent over HTTP, as every ingest does.
 
     Args:
         project: The project's name.
 
     Returns:
-        What came of each of them.
+        The number of labels by outcome.
     """
     done = join_waiting.fn(find_project(project), datetime.now(UTC))
     if done is None:
-        return Result({"project": project, **NOTHING.as_json()}, [f"{project}: no labels wait"])
+        return Result({"project": project, **NOTHING.as_json()}, [f"{project}: the label inbox is empty"])
     return Result({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
 
 
 def _change(done: Labelling) -> str:
     if not done.arrived and not done.corrected:
-        return f"nothing changed, {done.unchanged:,} labels were there already"
-    return f"{done.arrived:,} labels arrived, {done.corrected:,} corrected, {done.unchanged:,} were there already"
+        return f"no change, {done.unchanged:,} labels already stored"
+    return f"{done.arrived:,} labels joined, {done.corrected:,} corrected, {done.unchanged:,} already stored"
 
 
 def _notes(done: Labelling) -> list[str]:
     notes = {
-        f"{done.unknown:,} rows have a key that the table does not hold": done.unknown,
+        f"{done.unknown:,} rows have a key that is not in the table": done.unknown,
         f"{done.empty:,} rows have no label": done.empty,
-        f"{done.repeated:,} rows say the same as an earlier one": done.repeated,
-        f"{done.refused:,} labels break the contract: see `refit quarantine`": done.refused,
+        f"{done.repeated:,} rows repeat an earlier row": done.repeated,
+        f"{done.refused:,} labels break the contract: see `refit quarantine PROJECT list`": done.refused,
         f"columns left out: {', '.join(done.ignored)}": done.ignored,
     }
     return [f"  {note}" for note, said in notes.items() if said]
 
 
 def compare_versions(project: str, start: datetime | None, end: datetime | None) -> Result:
-    """Compares the version that waits with the one that serves.
+    """Compares the waiting challenger with the champion.
 
     Args:
         project: The project's name.
-        start: The first answer that counts; by default all since the challenger was judged.
-        end: Just after the last one; now, by default.
+        start: The time of the first prediction; by default when the challenger was judged.
+        end: The end of the predictions, exclusive; by default now.
 
     Returns:
-        What was found; that no version waits is an answer, too.
+        The comparison; without a waiting challenger, `challenger` is null.
 
     Raises:
-        ProjectError: If there is no such project, or it has no key.
+        ProjectError: If the project is unknown or has no key.
     """
     definition = find_project(project)
     found = compare_challenger(definition, current_champion(project), datetime.now(UTC), start, end)
     if found is None:
-        return Result(
-            {"project": project, "challenger": None}, [f"{project}: no challenger stands beside the champion"]
-        )
+        return Result({"project": project, "challenger": None}, [f"{project}: no challenger waits for approval"])
     return Result(found.as_json(), describe_comparison(found))
 
 
 def describe_comparison(found: ComparisonReport) -> list[str]:
-    """Words a comparison.
+    """Describes a comparison.
 
     Args:
-        found: What was found.
+        found: The comparison.
 
     Returns:
-        Lines for a person.
+        Lines for people.
     """
-    window = f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M} UTC"
-    sampled = [f"  sample    {found.looked_at:.2%} of the keys stand for all"] if found.looked_at < 1 else []
+    sampled = [f"  sample    {found.looked_at:.2%} of the keys are sampled"] if found.looked_at < 1 else []
     return [
         f"{found.project}: {found.words}",
-        f"  answers   of {window}, beside version {found.champion}",
+        f"  window    {format_window(found.window)} UTC, champion version {found.champion}",
         *sampled,
         *(line for met in found.met for line in _met(met)),
     ]
@@ -180,5 +173,5 @@ def describe_comparison(found: ComparisonReport) -> list[str]:
 
 def _met(met: RoleComparison) -> list[str]:
     said = met.contest.sentence if met.contest else met.withheld
-    rows = f"{met.answered:,} rows answered, {met.mature:,} mature, {met.labelled:,} labelled"
+    rows = f"{met.answered:,} predictions, {met.mature:,} mature, {met.labelled:,} labelled"
     return [f"  {met.role:9} {rows}", f"            {met.metric}: {said}" if met.contest else f"            {said}"]

@@ -1,7 +1,4 @@
-"""`refit retrain`: runs the flow in this process and words its outcome.
-
-`refit approve`: a person's word on a promotion.
-"""
+"""`refit retrain`, `refit approve` and `refit reproduce`: run the flow in this process and describe its outcome."""
 
 from __future__ import annotations
 
@@ -16,6 +13,7 @@ from prefect.settings import PREFECT_API_URL
 
 from refit.errors import StateError
 from refit.results.flows import RetrainOutcome
+from refit.windows import format_time, format_window
 from refit_deployments.actions.champion import champion_facts
 from refit_deployments.output import Result
 from refit_flows.retrain import retrain
@@ -30,98 +28,97 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 
-def retrain_here(project: str, as_of: datetime | None, reason: str, force: bool) -> Result:
+def run_retrain(project: str, as_of: datetime | None, reason: str, force: bool) -> Result:
     """Runs the retrain flow in this process.
 
     Args:
         project: The project's name.
-        as_of: The instant to look from; now, if `None`.
-        reason: Why, for the record.
-        force: Whether to train again even if nothing changed.
+        as_of: The time up to which rows are used; now, if `None`.
+        reason: The reason, for the ledger.
+        force: Whether to train even if there is no new data.
 
     Returns:
-        The outcome; a rejected challenger is one too.
+        The outcome; a rejected challenger is one, too.
     """
-    find_project(project)  # a misspelt name should not wait for Prefect's start
+    find_project(project)  # reports a misspelt name before Prefect starts
     with tags(project):
         outcome = retrain(project, as_of=as_of, reason=reason, force=force)
-    return Result(outcome.as_json(), describe(outcome))
+    return Result(outcome.as_json(), describe_retrain(outcome))
 
 
-def retrain_remotely(project: str, as_of: datetime | None, reason: str, force: bool) -> Result:
-    """Starts the project's deployment `retrain/<project>`, and does not wait for it.
+def start_deployment(project: str, as_of: datetime | None, reason: str, force: bool) -> Result:
+    """Starts the deployment `retrain/<project>` and does not wait for its end.
 
     Args:
         project: The project's name.
-        as_of: The instant to look from; when it runs, if `None`.
-        reason: Why, for the record.
-        force: Whether to train again even if nothing changed.
+        as_of: The time up to which rows are used; the start of the run, if `None`.
+        reason: The reason, for the ledger.
+        force: Whether to train even if there is no new data.
 
     Returns:
-        The run that was started.
+        The started run.
 
     Raises:
-        StateError: If no server is named, or it has no such deployment.
+        StateError: If there is no server, or it does not have the deployment.
     """
     find_project(project)
     server, name = PREFECT_API_URL.value(), f"retrain/{project}"
     if not server:
-        raise StateError("no Prefect server is running here or named in PREFECT_API_URL: start one by `refit up`")
+        raise StateError("there is no Prefect server: start one with `refit up`, or set PREFECT_API_URL")
     parameters = {"project": project, "as_of": as_of, "reason": reason, "force": force}
     try:
         who = [f"{ASKED_BY}{current_user()}"]
         run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, tags=who))
     except ObjectNotFound as error:
-        raise StateError(
-            f"the server at {public_url(server)} has no deployment {name}: `refit deploy` makes it"
-        ) from error
+        raise StateError(f"the server at {public_url(server)} has no deployment {name}: run `refit deploy`") from error
     address = run_page(str(run.id))
     facts = {"project": project, "run_id": str(run.id), "url": address}
-    return Result(facts, [f"{name} is started as run {run.id}", f"  watch it  {address}"])
+    return Result(facts, [f"{name} started as run {run.id}", f"  page  {address}"])
 
 
-def describe(outcome: RetrainOutcome) -> list[str]:
-    """Words the outcome of a retrain.
+def describe_retrain(outcome: RetrainOutcome) -> list[str]:
+    """Describes the outcome of a retrain.
 
     Args:
-        outcome: What the flow did.
+        outcome: The outcome of the flow.
 
     Returns:
-        Lines for a person.
+        Lines for people.
     """
     challenger, verdict = outcome.challenger, outcome.challenger.verdict
+    trained_on = challenger.model.trained_on
     compared = f"champion version {outcome.compared_with.version}" if outcome.compared_with else "no champion yet"
-    did = f"promoted, generation {outcome.generation}" if outcome.promotion else "rejected, nothing was promoted"
+    did = f"promoted, generation {outcome.generation}" if outcome.promotion else "rejected"
     if outcome.pending:
         did = f"waits for approval: refit approve {outcome.project} {challenger.version}"
     return [
-        f"{outcome.project} as of {outcome.as_of:%Y-%m-%d %H:%M} UTC: version {challenger.version} {did}",
+        f"{outcome.project} as of {format_time(outcome.as_of)} UTC: version {challenger.version} {did}",
         f"  rows      {outcome.ingestion.rows_in:,} in, {outcome.ingestion.accepted:,} accepted, "
         f"{outcome.ingestion.quarantined:,} quarantined; {outcome.snapshot.rows:,} in the snapshot",
-        f"  trained   on {challenger.model.trained_on.rows:,} rows of {challenger.model.trained_on.window}",
+        f"  trained   on {trained_on.rows:,} rows, {format_window(trained_on.window)}",
         f"  judged    against {compared}",
         *(f"  {'passed' if r.passed else 'FAILED'}    {r.check}: {r.sentence}" for r in verdict.reasons),
         *(f"  warning   {warning}" for warning in outcome.ingestion.warnings),
-        f"  the story: refit why {challenger.verdict_id}   ({outcome.seconds:.1f} s)",
+        f"  details   refit why {challenger.verdict_id}   ({outcome.seconds:.1f} s)",
     ]
 
 
-def approve_here(project: str, version: int, *, approved: bool, who: str | None, why: str) -> Result:
-    """Records an answer, and promotes the version through the fence if it is yes.
+def approve_version(project: str, version: int, *, approved: bool, who: str | None, why: str) -> Result:
+    """Records an approval or refusal, and promotes an approved version if its champion still serves.
 
     Args:
         project: The project's name.
-        version: The version that waits.
-        approved: Whether it may serve.
-        who: The person; whoever is logged in, if `None`.
-        why: Their reason.
+        version: The version that waits for approval.
+        approved: Whether it is approved.
+        who: The approver; the login name, if `None`.
+        why: The reason, for the ledger.
 
     Returns:
-        What came of it.
+        The answer, and the champion where it was promoted.
     """
     person = who or current_user()
     champion = record_approval.fn(project, version, approved, person, why, datetime.now(UTC), current_user())
-    if os.environ.get("PREFECT_API_URL"):  # else the next monitor run tells it, where there is a server to ask
+    if os.environ.get("PREFECT_API_URL"):  # else the next monitor run notifies, where there is a server
         tell_approved(project, champion)
     facts = {
         "project": project,
@@ -131,7 +128,30 @@ def approve_here(project: str, version: int, *, approved: bool, who: str | None,
         "champion": champion_facts(champion) if champion else None,
     }
     if champion is None:
-        return Result(facts, [f"{project}: version {version} is refused by {person}"])
+        return Result(facts, [f"{project}: version {version} refused by {person}"])
     return Result(
-        facts, [f"{project}: version {version} is approved by {person} and serves, generation {champion.generation}"]
+        facts, [f"{project}: version {version} approved by {person} and promoted, generation {champion.generation}"]
     )
+
+
+def reproduce_version(project: str, version: int) -> Result:
+    """Runs the reproduce flow in this process.
+
+    Args:
+        project: The project's name.
+        version: The version's number.
+
+    Returns:
+        The comparison; a version that differs is an outcome, too.
+    """
+    from refit_flows.reproduce import reproduce
+
+    find_project(project)  # reports a misspelt name before Prefect starts
+    found = reproduce(project, version)
+    outcome = "reproduced" if found.reproduced else "NOT reproduced"
+    measured = "no predictions to compare" if found.difference is None else f"largest difference {found.difference:.3g}"
+    lines = [
+        f"{project} version {version}: {outcome}, with {found.used_code} code; {measured} on {found.rows:,} rows",
+        *(f"  {one.what:<8}  recorded {one.recorded}; now {one.now}" for one in found.causes or found.differs),
+    ]
+    return Result(found.as_json(), lines)

@@ -1,13 +1,12 @@
-"""`refit backtest`: runs the flow in this process and words what it showed.
-
-`refit calibrate`: how far a project's drift alarms can be trusted.
-"""
+"""`refit backtest`, `refit calibrate` and `refit gate selftest`: how good the project's own rules are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from refit.backtest.results import BacktestResult
 from refit.drift.power import LIMIT, CalibrationResult
@@ -22,48 +21,51 @@ from refit_tasks.simulation.alarm_calibration import calibrate
 from refit_tasks.simulation.backtest import choose_presets
 from refit_tasks.simulation.backtest_report import NUMBERS, history_words, meanings, numbers_of, policy_words
 
+if TYPE_CHECKING:
+    from refit_tasks.simulation.gate_selftest import SelfTestResult
+
 SHARP = 2.0
-"""Pixels of the picture's file per pixel of a browser."""
+"""Pixels of the file for each pixel of a browser."""
 
 GAP = 2
 """Spaces between the columns of a table."""
 
 
-def backtest_here(
+def run_backtest(
     project: str, policies: list[str], windows: int, as_of: datetime | None, picture: Path | None = None
 ) -> Result:
     """Runs the backtest flow in this process.
 
     Args:
         project: The project's name.
-        policies: Names or JSON files; the usual ones if empty.
-        windows: Into how many windows the history is cut.
-        as_of: Later rows are left out; now, if `None`.
-        picture: The PNG file that the picture is written to, too.
+        policies: Names or JSON files; the default policies if empty.
+        windows: The number of windows of the history.
+        as_of: The time up to which rows are used; now, if `None`.
+        picture: A PNG file to write the chart to.
 
     Returns:
-        What each policy lost and did.
+        The loss, trainings, promotions and regret of each policy.
 
     Raises:
-        StateError: If the picture cannot be written.
+        StateError: If the PNG file cannot be written.
     """
-    choose_presets(find_project(project), policies)  # a misspelt name should not wait for Prefect's start
+    choose_presets(find_project(project), policies)  # reports a misspelt name before Prefect starts
     file = writable(picture, "--picture") if picture else None
     result = backtest(project, policies, windows, as_of)
     if file is None:
-        return Result(result.as_json(), describe(result))
+        return Result(result.as_json(), describe_backtest(result))
     _draw(result, file)
-    return Result({**result.as_json(), "picture": str(file)}, [*describe(result), f"  {'picture':<15}{file}"])
+    return Result({**result.as_json(), "picture": str(file)}, [*describe_backtest(result), f"  {'picture':<15}{file}"])
 
 
-def describe(result: BacktestResult) -> list[str]:
-    """Words a backtest.
+def describe_backtest(result: BacktestResult) -> list[str]:
+    """Describes a backtest.
 
     Args:
-        result: What it showed.
+        result: The result of the flow.
 
     Returns:
-        Lines for a person: a table with one line per policy, and what its numbers mean.
+        Lines for people: a table with one line per policy, and what its numbers mean.
     """
     body = [(name, *numbers_of(policy)) for name, policy in result.policies.items()]
     return [
@@ -80,7 +82,7 @@ def describe(result: BacktestResult) -> list[str]:
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    """Sets the cells below each other: names to the left, numbers to the right."""
+    """Aligns names to the left and numbers to the right."""
     wide = [max(len(cell) for cell in column) + GAP for column in zip(*rows, strict=True)]
     return [
         f"  {name:<{wide[0]}}" + "".join(f"{cell or '-':>{width}}" for cell, width in zip(cells, wide[1:], strict=True))
@@ -101,10 +103,10 @@ def _draw(result: BacktestResult, file: Path) -> None:
 
 
 SEED = 0
-"""The same reference gives the same answer."""
+"""The same reference gives the same result."""
 
 
-def calibrate_here(project: str) -> Result:
+def run_calibration(project: str) -> Result:
     """Measures false-alarm rate and power of a project's alarms on its champion's reference.
 
     Args:
@@ -114,36 +116,40 @@ def calibrate_here(project: str) -> Result:
         The rates.
 
     Raises:
-        NotEnoughData: If nothing serves yet, or the reference is too small.
+        NotEnoughData: If there is no champion, or the reference is too small.
     """
     definition = find_project(project)
     champion = current_champion(definition.name)
     if champion is None:
         raise NotEnoughData(
-            f"{project} has no champion whose alarms could be calibrated: run `refit retrain {project}`"
+            f"project {project!r} has no champion to calibrate drift alarms with: run `refit retrain {project}`"
         )
     result = calibrate(definition, champion, SEED)
-    return Result(result.as_json(), lines_of(result))
+    return Result(result.as_json(), describe_calibration(result))
 
 
-def lines_of(result: CalibrationResult) -> list[str]:
-    """Says what was measured.
+def describe_calibration(result: CalibrationResult) -> list[str]:
+    """Describes a calibration.
 
     Args:
-        result: Rates and sizes.
+        result: The rates and sizes.
 
     Returns:
-        What a person reads.
+        Lines for people.
     """
-    trust = "" if result.calibrated else "; the reference is too small to know its own movement, so floors are stricter"
+    trust = (
+        ""
+        if result.calibrated
+        else "; the reference is too small to estimate its own variation, so stricter thresholds apply"
+    )
     low, high = result.interval
     return [
         f"{result.project}: windows of {_span(result.length)}, about {result.window_rows:,} rows, "
         f"against a reference of about {result.reference_rows:,} rows{trust}",
-        f"  {result.false_alarm_rate:6.1%} of {result.windows} windows without a change alarm "
-        f"({low:.1%} to {high:.1%} at 95 %); {LIMIT:.0%} may",
+        f"  {result.false_alarm_rate:6.1%} of {result.windows} windows without a change raise an alarm "
+        f"({low:.1%} to {high:.1%} at 95 %); the limit is {LIMIT:.0%}",
         *(
-            f"  {share:6.1%} found within two windows: {change}{_least(result, change)}"
+            f"  {share:6.1%} detected within two windows: {change}{_least(result, change)}"
             for change, share in result.power.items()
         ),
     ]
@@ -155,6 +161,68 @@ def _span(length: timedelta) -> str:
 
 
 def _least(result: CalibrationResult, change: str) -> str:
-    """Names the column in which a change is found least often, where columns differ."""
+    """Names the column with the lowest power, where columns differ."""
     name, least = min(result.found[change].items(), key=lambda pair: pair[1])
-    return f"; least often in {name}, {least:.0%}" if least < max(result.found[change].values()) else ""
+    return f"; lowest in {name}, {least:.0%}" if least < max(result.found[change].values()) else ""
+
+
+TOLERATED = 0.05
+"""The share of sound challengers that may be rejected: the default error budget of the gate."""
+
+
+def run_selftest(project: str, as_of: datetime | None, rounds: int) -> Result:
+    """Runs faulty and sound challengers through the gate.
+
+    Args:
+        project: The project's name.
+        as_of: The time up to which rows are used; now, if `None`.
+        rounds: The number of sound challengers.
+
+    Returns:
+        The verdict on each challenger; exit code 1 if a faulty one passed or too many sound ones were rejected.
+    """
+    from refit_tasks.simulation.gate_selftest import selftest as run
+
+    tried = list(run(find_project(project), as_of or datetime.now(UTC), rounds))
+    bad = [one for one in tried if not one.good]
+    rejected = sum(not one.right for one in tried if one.good)
+    passed = all(one.right for one in bad) and rejected <= TOLERATED * rounds
+    facts = {
+        "project": project,
+        "passed": passed,
+        "bad": {one.name: _selftest_facts(one) for one in bad},
+        "good": {one.name: _selftest_facts(one) for one in tried if one.good},
+        "accepted": rounds - rejected,
+    }
+    lines = [_describe_selftest(one) for one in bad]
+    lines += [_describe_selftest(one) for one in tried if one.good and not one.right]
+    stopped = sum(one.right for one in bad if one.verdict)
+    planted = sum(one.verdict is not None for one in bad)
+    summary = (
+        f"{project}: {stopped} of {planted} faulty challengers rejected, {rounds - rejected} of {rounds} sound ones "
+        f"accepted"
+    )
+    return Result(facts, [summary, *lines], exit_code=0 if passed else 1)
+
+
+def _selftest_facts(one: SelfTestResult) -> dict[str, Any]:
+    reasons = one.verdict.reasons if one.verdict else ()
+    return {
+        "promoted": one.verdict.promote if one.verdict else None,
+        "right": one.right,
+        "expected": list(one.expected),
+        "failed": [asdict(reason) for reason in reasons if not reason.passed],
+    }
+
+
+def _describe_selftest(one: SelfTestResult) -> str:
+    if one.verdict is None:
+        return f"  skipped   {one.name}: it cannot be made for this project"
+    failed = [reason for reason in one.verdict.reasons if not reason.passed]
+    if one.good:
+        return f"  REJECTED  {one.name}: {'; '.join(reason.sentence for reason in failed)}"
+    if not failed:
+        return f"  PASSED    {one.name}: no rule rejected it; expected {' or '.join(one.expected)}"
+    because = [reason for reason in failed if reason.check in one.expected] or failed
+    state = "rejected" if one.right else "MISSED  "
+    return f"  {state}  {one.name}: {because[0].check}: {because[0].sentence}"

@@ -1,4 +1,4 @@
-"""The arguments and options that commands share."""
+"""The arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,46 +7,71 @@ from typing import Annotated
 
 import typer
 
-ProjectName = Annotated[str, typer.Argument(metavar="PROJECT", help="The project's name.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, and nothing else there.")]
+from refit_deployments.cli.completion import complete_project
+
+ProjectName = Annotated[
+    str, typer.Argument(metavar="PROJECT", help="The project's name.", autocompletion=complete_project)
+]
+ProjectNames = Annotated[
+    list[str],
+    typer.Argument(metavar="PROJECT...", help="The names of the projects.", autocompletion=complete_project),
+]
+AnyProject = Annotated[
+    str | None,
+    typer.Argument(metavar="[PROJECT]", help="One project; by default all projects.", autocompletion=complete_project),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output; logs go to stderr.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
+Reason = Annotated[str, typer.Option(help="The reason, as recorded in the ledger.")]
 
 
-def _moment(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """Reads a time of the command line.
+
+    Args:
+        text: A date or time in ISO 8601; UTC unless it has an offset.
+
+    Returns:
+        The time, in UTC.
+
+    Raises:
+        typer.BadParameter: If the text is not a time, or the time is in the future.
+    """
     from refit.windows import require_past
 
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time such as 2026-04-01 or 2026-04-01T03:00+02:00") from None
+        raise typer.BadParameter(f"{text!r} is not a time: write it as 2026-04-01 or 2026-04-01T03:00+02:00") from None
     try:
         return require_past(given if given.tzinfo else given.replace(tzinfo=UTC), datetime.now(UTC))
-    except (ValueError, OverflowError) as refused:
-        raise typer.BadParameter(str(refused)) from None
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(str(error)) from None
 
 
-Moment = Annotated[
+At = Annotated[
     datetime | None,
-    typer.Option("--at", metavar="TIME", parser=_moment, help="A moment in the past (ISO 8601, UTC by default)."),
+    typer.Option("--at", metavar="TIME", parser=parse_time, help="A time in the past (ISO 8601, UTC by default)."),
 ]
 Since = Annotated[
     datetime | None,
-    typer.Option("--since", metavar="TIME", parser=_moment, help="From then on (ISO 8601, UTC by default)."),
+    typer.Option("--since", metavar="TIME", parser=parse_time, help="The earliest time (ISO 8601, UTC by default)."),
 ]
 From = Annotated[
     datetime | None,
-    typer.Option("--from", metavar="TIME", parser=_moment, help="The first event time (ISO 8601, UTC by default)."),
+    typer.Option("--from", metavar="TIME", parser=parse_time, help="The first event time (ISO 8601, UTC by default)."),
 ]
 To = Annotated[
     datetime | None,
-    typer.Option("--to", metavar="TIME", parser=_moment, help="Just after the last event time; now, by default."),
+    typer.Option("--to", metavar="TIME", parser=parse_time, help="The end of the event times, exclusive; default now."),
 ]
 AsOf = Annotated[
     datetime | None,
     typer.Option(
         "--as-of",
         metavar="TIME",
-        parser=_moment,
-        help="Look from this instant (ISO 8601, UTC unless it has an offset) instead of now.",
+        parser=parse_time,
+        help="Use only what was known at this time (ISO 8601, UTC by default); default now.",
     ),
 ]

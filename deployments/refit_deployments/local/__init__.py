@@ -1,4 +1,4 @@
-"""`refit up`: Prefect, MLflow and a worker under one supervisor.
+"""`refit up`: Prefect server, MLflow server and worker under one supervisor.
 
 Does not belong here: the production stack (`refit_deployments.production`).
 """

@@ -1,7 +1,4 @@
-"""Processes that a command starts, watches and ends: each in a session of its own, with a log of its own.
-
-Where the servers of `refit up` listen, and how this machine reaches them.
-"""
+"""Child processes, each in its own session and with its own log, and the addresses of local servers."""
 
 from __future__ import annotations
 
@@ -19,31 +16,31 @@ import psutil
 from refit.errors import StateError
 
 PATIENCE_SECONDS = 15.0
-"""How long a process may take to end by itself."""
+"""The time in which a process has to end after the signal, before it is killed."""
 LEFTOVER_SECONDS = 1.0
-"""How long what it has started may take after that: it was told to end by its parent, or will not end at all."""
+"""The time for its own children after that; they were stopped by their parent, or will not stop at all."""
 TAIL_BYTES = 4_000
 LONGEST_LOG_BYTES = 20_000_000
-"""A log that has grown beyond this begins anew at the next start."""
+"""A log larger than this is overwritten at the next start."""
 
 
 @dataclass(slots=True)
 class Child:
-    """One process, and how to start it again."""
+    """One process, which can be started again."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
-    asked_by: signal.Signals = signal.SIGTERM
-    """The signal by which it is asked to end."""
+    stop_signal: signal.Signals = signal.SIGTERM
+    """The signal that stops it."""
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Starts it, in a session of its own: a Ctrl-C in the terminal reaches whoever watches it, and not the process.
+        """Starts the process in its own session, so that Ctrl-C in the terminal reaches only the supervisor.
 
         Raises:
-            OSError: If it cannot be started, or its log cannot be written.
+            OSError: If the process cannot be started, or its log cannot be written.
         """
         self.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = "wb" if self.log.exists() and self.log.stat().st_size > LONGEST_LOG_BYTES else "ab"
@@ -59,18 +56,18 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended; `None` while it runs or before it was started."""
+        """The exit code; `None` while it runs or before it was started."""
         return self.process.poll() if self.process else None
 
     def stop(self) -> None:
-        """Ends it and all that it has started; returns when none of them runs."""
+        """Stops the process and its children; returns when none of them runs."""
         if self.process is None:
             return
-        end(_alive([self.process.pid]), self.asked_by)
+        stop_processes(_alive([self.process.pid]), self.stop_signal)
         self.process.wait()
 
-    def last_words(self) -> str:
-        """The last line of its log that says anything."""
+    def last_log_line(self) -> str:
+        """The last line of its log that is not empty."""
         if not self.log.is_file():
             return ""
         with self.log.open("rb") as log:
@@ -79,13 +76,12 @@ class Child:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def end(processes: Iterable[psutil.Process], by: signal.Signals = signal.SIGTERM) -> None:
-    """Ends processes and all that they have started: asked first, killed after a while.
+def stop_processes(processes: Iterable[psutil.Process], by: signal.Signals = signal.SIGTERM) -> None:
+    """Stops processes and their children: by a signal first, and by SIGKILL after some seconds.
 
     Args:
-        processes: The processes; those that have ended meanwhile are passed over, also where their ids were given
-            again.
-        by: The signal by which they are asked.
+        processes: The processes; those that have ended are skipped, even where their ids were reused.
+        by: The signal.
     """
     asked = list(processes)
     family = [child for one in asked for child in _children(one)]
@@ -110,26 +106,26 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _try(act: Callable[[], None]) -> None:
-    """Does what may come too late: the process has ended by itself."""
+    """Acts on a process that may have ended by itself."""
     with suppress(psutil.NoSuchProcess):
         act()
 
 
 HOST = "127.0.0.1"
-"""The loopback interface alone, by default: neither server asks who is there unless it is told to."""
+"""The loopback interface by default, since neither server requires a password unless one is set."""
 EVERYWHERE = {"0.0.0.0": HOST, "": HOST, "::": "[::1]"}  # noqa: S104
-"""Addresses that are those of all interfaces, and where this machine reaches what listens there."""
+"""The addresses that stand for all interfaces, and the loopback address that reaches a server there."""
 
 
-def address_of(host: str, port: int) -> str:
-    """Gives the address by which this machine reaches a server of its own.
+def url_of(host: str, port: int) -> str:
+    """Gives the URL by which this machine reaches a server of its own.
 
     Args:
-        host: What the server listens at.
+        host: The address that the server listens on.
         port: Its port.
 
     Returns:
-        An URL.
+        The URL.
 
     Example:
         >>> address_of("0.0.0.0", 4200), address_of("::1", 4200)
@@ -138,16 +134,16 @@ def address_of(host: str, port: int) -> str:
     return f"http://{EVERYWHERE.get(host, f'[{host}]' if ':' in host else host)}:{port}"
 
 
-def insist_free(host: str, port: int, option: str) -> None:
-    """Makes sure that a port can be had.
+def require_free_port(host: str, port: int, option: str) -> None:
+    """Requires that a port is free.
 
     Args:
-        host: The address to listen at.
+        host: The address to listen on.
         port: The port.
-        option: The option that names it.
+        option: The option that sets it.
 
     Raises:
-        StateError: If something listens there, or this machine has no such address.
+        StateError: If another process listens there, or this machine does not have the address.
     """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -155,6 +151,6 @@ def insist_free(host: str, port: int, option: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise StateError(
-                f"{host} port {port} cannot be used ({error.strerror}): stop what listens there, or name another one "
-                f"by {option}"
+                f"{host} port {port} cannot be used ({error.strerror}): stop the process that uses it, or set another "
+                f"port with {option}"
             ) from error

@@ -14,165 +14,166 @@ from types import FrameType
 import psutil
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from refit_deployments import local_instance as already_up
-from refit_deployments.local.processes import address_of, end, insist_free
+from refit_deployments.local.processes import require_free_port, stop_processes, url_of
 from refit_deployments.local.services import Service, is_online, mlflow_server, prefect_server, worker
-from refit_deployments.local.supervisor import Stack, Stopped
-from refit_deployments.local_instance import MLFLOW, Note, require_passwords
-from refit_deployments.prefect_server.deploy import Following, sync_deployments
+from refit_deployments.local.supervisor import StopRequested, Supervisor
+from refit_deployments.local_instance import MLFLOW, RunningInstance, require_passwords, single_instance
+from refit_deployments.prefect_server.deploy import ProjectFileWatcher, sync_deployments
 from refit_infra.settings import Settings, public_url
 from refit_tasks.registry.mlflow_client import configure_accounts, open_mlflow
 
 log = logging.getLogger("refit_deployments.local.up")
 
 PROCESS = "process"
-A_SECOND = 1.0
+CLOCK_TOLERANCE_SECONDS = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """What is ready."""
+class RunningServices:
+    """The services that are ready, by the addresses for people."""
 
     prefect: str
-    """Where a person opens Prefect's UI."""
+    """The address of the Prefect UI."""
     mlflow: str
-    """Where a person opens MLflow's UI."""
+    """The address of the MLflow UI."""
     pool: str
     deployments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where the servers listen that are started here."""
+class Addresses:
+    """The addresses that the new servers listen on."""
 
     host: str
     port: int
-    """Of Prefect's server."""
+    """The port of the Prefect server."""
     mlflow_port: int
-    """Of MLflow's UI."""
+    """The port of the MLflow server."""
 
 
-def no_op(_stack: Stack) -> None:
-    """Begins nothing: the databases are files, or others' business."""
+def no_op(_supervisor: Supervisor) -> None:
+    """Starts no service before Prefect: the databases are files, or run elsewhere."""
 
 
-def up(
-    places: Places,
+def start_services(
+    addresses: Addresses,
     pool: str,
-    ready: Callable[[Running], None],
-    beneath: Callable[[Stack], None] = no_op,
+    on_ready: Callable[[RunningServices], None],
+    start_first: Callable[[Supervisor], None] = no_op,
     workers: int = 1,
 ) -> None:
-    """Starts all that is needed to watch models on this machine, and watches over it until somebody asks to stop.
+    """Starts all services on this machine, and supervises them until a signal arrives.
 
     Args:
-        places: Where Prefect's server listens, unless one is named in PREFECT_API_URL, and MLflow's UI, unless one is
-            named in MLFLOW_TRACKING_URI.
+        addresses: Of the Prefect server, unless PREFECT_API_URL names one, and of the MLflow server, unless
+            MLFLOW_TRACKING_URI names one.
         pool: The work pool.
-        ready: Called once when all of it is ready.
-        beneath: Begins what Prefect's server stands on.
-        workers: How many.
+        on_ready: Called once, when all services are ready.
+        start_first: Starts the services that the Prefect server needs.
+        workers: The number of workers.
 
     Raises:
-        StateError: If one is running already, a port is taken, others could reach a server that asks nobody for a
+        StateError: If a `refit up` is already running, a port is taken, a server that other machines can reach has no
             password, or a service does not start.
     """
-    require_passwords(places.host, prefect=not PREFECT_API_URL.value(), mlflow=not Settings().tracking_uri)
-    with already_up.single_instance() as crashed:
+    require_passwords(addresses.host, prefect=not PREFECT_API_URL.value(), mlflow=not Settings().tracking_uri)
+    with single_instance() as crashed:
         if crashed:
-            _sweep(crashed)
+            _stop_leftovers(crashed)
         joined = PREFECT_API_URL.value()
-        # The end needs the server's address, too: killed runs are told of there.
+        # The supervisor needs the server's address until its end, to mark killed runs.
         with (
-            temporary_settings({PREFECT_API_URL: joined or f"{address_of(places.host, places.port)}/api"}),
+            temporary_settings({PREFECT_API_URL: joined or f"{url_of(addresses.host, addresses.port)}/api"}),
             tempfile.TemporaryDirectory(prefix="refit-") as scratch,
-            _ended_together() as stack,
-            suppress(Stopped),
+            _stopped_together() as supervisor,
+            suppress(StopRequested),
         ):
-            _insist_free(places, prefect=not joined)
-            beneath(stack)
-            server = None if joined else _begun(stack, prefect_server(places.host, places.port))
-            _run(stack, server, places, pool, ready, workers, scratch)
+            _require_free_ports(addresses, prefect=not joined)
+            start_first(supervisor)
+            server = None if joined else _start(supervisor, prefect_server(addresses.host, addresses.port))
+            _run(supervisor, server, addresses, pool, on_ready, workers, scratch)
 
 
 def _run(
-    stack: Stack,
+    supervisor: Supervisor,
     server: Service | None,
-    places: Places,
+    addresses: Addresses,
     pool: str,
-    ready: Callable[[Running], None],
+    on_ready: Callable[[RunningServices], None],
     workers: int,
     scratch: str,
 ) -> None:
     api, tracking = str(PREFECT_API_URL.value()), Settings().tracking_uri
-    ui = None if tracking else _begun(stack, _mlflow(places))
+    ui = None if tracking else _start(supervisor, _mlflow(addresses))
     mlflow = ui.address if ui else tracking
     if server:
-        stack.wait_for(server)
-    files = Following(pool)
+        supervisor.wait_until_ready(server)
+    files = ProjectFileWatcher(pool)
     deployments = sync_deployments(pool, PROCESS)
     working = [
-        _begun(stack, worker(api, pool, mlflow, lambda name: is_online(pool, name), scratch, number + 1))
+        _start(supervisor, worker(api, pool, mlflow, lambda name: is_online(pool, name), scratch, number + 1))
         for number in range(workers)
     ]
-    stack.note(api, mlflow)
+    supervisor.publish(api, mlflow)
     for service in filter(None, (ui, *working)):
-        stack.wait_for(service)
-    ready(
-        Running(public_url(api.removesuffix("/api")), public_url(mlflow), pool, tuple(one.name for one in deployments))
+        supervisor.wait_until_ready(service)
+    on_ready(
+        RunningServices(
+            public_url(api.removesuffix("/api")), public_url(mlflow), pool, tuple(one.name for one in deployments)
+        )
     )
-    stack.watch(now_and_then=files.look)
+    supervisor.supervise(each_round=files.deploy_changes)
 
 
-def _mlflow(places: Places) -> Service:
-    open_mlflow()  # makes the database, which two processes must not do at once
+def _mlflow(addresses: Addresses) -> Service:
+    open_mlflow()  # creates the database, which two processes must not do at once
     password = os.environ.get(MLFLOW)
-    return mlflow_server(places.host, places.mlflow_port, configure_accounts(password) if password else None)
+    return mlflow_server(addresses.host, addresses.mlflow_port, configure_accounts(password) if password else None)
 
 
-def _insist_free(places: Places, *, prefect: bool) -> None:
-    """Looks at both ports before anything is started."""
+def _require_free_ports(addresses: Addresses, *, prefect: bool) -> None:
+    """Checks both ports before any service is started."""
     if prefect:
-        insist_free(places.host, places.port, "--port")
+        require_free_port(addresses.host, addresses.port, "--port")
     if not Settings().tracking_uri:
-        insist_free(places.host, places.mlflow_port, "--mlflow-port")
+        require_free_port(addresses.host, addresses.mlflow_port, "--mlflow-port")
 
 
-def _begun(stack: Stack, service: Service) -> Service:
-    stack.begin(service)
+def _start(supervisor: Supervisor, service: Service) -> Service:
+    supervisor.start(service)
     return service
 
 
 @contextmanager
-def _ended_together() -> Iterator[Stack]:
-    """Gives a stack that a signal asks to stop, and that is ended when the block ends."""
-    stack = Stack()
+def _stopped_together() -> Iterator[Supervisor]:
+    """Gives a supervisor that a signal stops, and whose services stop at the end of the block."""
+    supervisor = Supervisor()
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stack.stopping.set()
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
+        supervisor.stopping.set()
 
-    former = {number: signal.signal(number, ask) for number in SIGNALS}
+    former = {number: signal.signal(number, request_stop) for number in SIGNALS}
     try:
-        yield stack
+        yield supervisor
     finally:
-        stack.end()
+        supervisor.stop()
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
-def _sweep(crashed: Note) -> None:
-    """Ends what a killed `refit up` has left running: the very processes that it had started, and no others."""
-    left = [process for pid, begun in crashed.children if (process := _same(pid, begun))]
+def _stop_leftovers(crashed: RunningInstance) -> None:
+    """Stops the processes that a killed `refit up` left running, and no others."""
+    left = [process for pid, begun in crashed.children if (process := _find_process(pid, begun))]
     if left:
-        log.info("ending %d processes of a `refit up` that was killed", len(left))
-        end(left)
+        log.info("stopping %d processes of a killed `refit up`", len(left))
+        stop_processes(left)
 
 
-def _same(pid: int, begun: float) -> psutil.Process | None:
-    """Finds a process by its id and the time it began at: ids are given again."""
+def _find_process(pid: int, begun: float) -> psutil.Process | None:
+    """Finds a process by its id and its start time, since ids are reused."""
     try:
         process = psutil.Process(pid)
     except psutil.NoSuchProcess:
         return None
-    return process if abs(process.create_time() - begun) < A_SECOND else None
+    return process if abs(process.create_time() - begun) < CLOCK_TOLERANCE_SECONDS else None

@@ -1,4 +1,4 @@
-"""What a Prefect server does by itself for Refit: it marks dead runs, and lets an event from outside ask for a look."""
+"""The automations of Refit on a Prefect server: marking dead runs, and a monitor run on an outside event."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from refit_deployments.prefect_server.plan import HEARTBEAT_SECONDS, TAG
 from refit_tasks.runs.flow_runs import WAITS
 
 REQUEST = "refit.retrain.requested"
-"""The event by which anything outside asks for a retrain of `refit.project.<project>`; the arbiter decides."""
+"""The event that requests a retrain of `refit.project.<project>` from outside; the monitor decides."""
 
 SILENT = timedelta(seconds=3 * HEARTBEAT_SECONDS)
-"""A run that says nothing for so long is dead: a healthy one may miss one or two heartbeats on a busy machine."""
+"""A run without a heartbeat for this long is dead; a healthy one may miss one or two on a busy machine."""
 
 DEAD = "Refit: mark runs whose process has died"
 
 
 def mark_dead_runs(client: SyncPrefectClient) -> None:
-    """Has the server mark a run as crashed that no longer says that it lives, so that nothing waits for it.
+    """Makes the server mark a run without heartbeats as crashed, so that it does not block the next one.
 
     Args:
         client: A client of the server.
     """
-    _settle(
+    _upsert(
         client,
         AutomationCore(
             name=DEAD,
-            description="A run of Refit tells every half minute that it lives. One that was killed with its worker or "
-            "its machine cannot say that it ended; this does.",
+            description="A run of Refit sends a heartbeat every half minute. This automation marks a run as crashed "
+            "whose worker or machine was killed.",
             trigger=EventTrigger(
                 after={"prefect.flow-run.heartbeat"},
                 expect={"prefect.flow-run.*", WAITS},
@@ -48,15 +48,15 @@ def mark_dead_runs(client: SyncPrefectClient) -> None:
             actions=[
                 ChangeFlowRunState(
                     state=StateType.CRASHED,
-                    message=f"its process has died: nothing was heard of it for {SILENT.seconds} seconds",
+                    message=f"the process of this run died: no heartbeat for {SILENT.seconds} seconds",
                 )
             ],
         ),
     )
 
 
-def follow_events(client: SyncPrefectClient, deployment: str, project: str) -> None:
-    """Has the server run the monitor when an event from outside asks for a retrain of the project.
+def run_monitor_on_event(client: SyncPrefectClient, deployment: str, project: str) -> None:
+    """Makes the server run the monitor when an outside event requests a retrain of the project.
 
     Args:
         client: A client of the server.
@@ -66,8 +66,8 @@ def follow_events(client: SyncPrefectClient, deployment: str, project: str) -> N
     owner = f"prefect.deployment.{deployment}"
     client.delete_resource_owned_automations(owner)
     wanted = {
-        "name": f"Refit: an event asks for a look at {project}",
-        "description": f"The event {REQUEST} about refit.project.{project} runs the monitor, whose arbiter decides.",
+        "name": f"Refit: an event requests a monitor run of {project}",
+        "description": f"The event {REQUEST} about refit.project.{project} runs the monitor, which decides.",
         "trigger": {
             "type": "event",
             "expect": [REQUEST],
@@ -84,7 +84,7 @@ def follow_events(client: SyncPrefectClient, deployment: str, project: str) -> N
                     "project": project,
                     "event": {
                         "__prefect_kind": "jinja",
-                        "template": "{{ event.payload.get('reason', 'an event from outside')|string|truncate(200) }}",
+                        "template": "{{ event.payload.get('reason', 'an outside event')|string|truncate(200) }}",
                     },
                 },
             }
@@ -94,28 +94,28 @@ def follow_events(client: SyncPrefectClient, deployment: str, project: str) -> N
     client.request("POST", "/automations/", json=wanted)
 
 
-def _settle(client: SyncPrefectClient, wanted: AutomationCore) -> None:
-    """Creates an automation, or brings the one of that name to its newest form; one that is switched off stays so."""
-    known = client.request("POST", "/automations/filter", json=_named(wanted.name)).json()
+def _upsert(client: SyncPrefectClient, wanted: AutomationCore) -> None:
+    """Creates or updates an automation; one that is off stays off."""
+    known = client.request("POST", "/automations/filter", json=_filter_by_name(wanted.name)).json()
     fields = wanted.model_dump(mode="json", exclude={"owner_resource"})
     if not known:
         client.request("POST", "/automations/", json=fields)
         return
     found = known[0]
-    if any(not _holds(found[field], fields[field]) for field in ("description", "trigger", "actions")):
+    if any(not _contains(found[field], fields[field]) for field in ("description", "trigger", "actions")):
         body = {**fields, "enabled": found["enabled"]}
         client.request("PUT", "/automations/{id}", path_params={"id": found["id"]}, json=body)
 
 
-def _holds(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON values
-    """Whether what the server has holds all that is wanted; it adds ids of its own."""
+def _contains(found: Any, wanted: Any) -> bool:  # noqa: ANN401 - JSON values
+    """Tells whether the server's value has everything that is wanted; it adds its own ids."""
     if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(_holds(found.get(key), wanted[key]) for key in wanted)
+        return isinstance(found, dict) and all(_contains(found.get(key), wanted[key]) for key in wanted)
     if isinstance(wanted, list):
         same = isinstance(found, list) and len(found) == len(wanted)
-        return same and all(_holds(one, other) for one, other in zip(found, wanted, strict=True))
+        return same and all(_contains(one, other) for one, other in zip(found, wanted, strict=True))
     return bool(found == wanted)
 
 
-def _named(name: str) -> dict[str, Any]:
+def _filter_by_name(name: str) -> dict[str, Any]:
     return {"automations": {"name": {"any_": [name]}}}

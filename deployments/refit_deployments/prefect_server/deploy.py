@@ -1,7 +1,4 @@
-"""`refit deploy`, and what `refit up` does of it: the server brought to what the project files want.
-
-The deployments as a `prefect.yaml`, for `prefect deploy --all`; the project files stay the one source.
-"""
+"""`refit deploy`, and the deployments of `refit up`; their export as a `prefect.yaml` for `prefect deploy --all`."""
 
 from __future__ import annotations
 
@@ -18,8 +15,8 @@ from prefect.settings import PREFECT_API_URL
 
 from refit.errors import ProjectError, RefitError, StateError
 from refit_deployments.output import Result
-from refit_deployments.prefect_server.plan import Planned, plan
-from refit_deployments.prefect_server.sync import Change, apply_changes, compare, ensure_pool
+from refit_deployments.prefect_server.plan import PlannedDeployment, plan_deployments
+from refit_deployments.prefect_server.sync import Change, apply_changes, compare_deployments, ensure_pool
 from refit_infra.settings import Settings
 from refit_tasks.catalog import discover, project_files
 
@@ -28,46 +25,46 @@ log = logging.getLogger("refit_deployments.prefect_server.sync")
 MARKS = {"create": "+", "update": "~", "remove": "-", "keep": " "}
 
 
-def deploy_here(pool: str, kind: str, *, dry_run: bool) -> Result:
-    """Brings the Prefect server in PREFECT_API_URL to what the project files want.
+def run_deploy(pool: str, kind: str, *, dry_run: bool) -> Result:
+    """Updates the deployments on the Prefect server that PREFECT_API_URL names.
 
     Args:
-        pool: The work pool; it is made if the server has none of that name.
-        kind: The type of work pool to make, such as `process`, `docker` or `kubernetes`.
-        dry_run: Whether to show the difference only.
+        pool: The work pool; it is created if the server does not have it.
+        kind: The type of a new work pool, such as `process`, `docker` or `kubernetes`.
+        dry_run: Whether to change nothing.
 
     Returns:
-        What is different, or was.
+        The changes.
 
     Raises:
-        StateError: If no server is named.
+        StateError: If PREFECT_API_URL is not set.
     """
     if not PREFECT_API_URL.value():
         raise StateError(
-            "PREFECT_API_URL names no Prefect server: set it, or run `refit up`, which starts one and deploys to it"
+            "PREFECT_API_URL is not set: set it, or run `refit up`, which starts a server and deploys to it"
         )
     changes = sync_deployments(pool, kind, dry_run=dry_run)
     facts = {"pool": pool, "dry_run": dry_run, "deployments": [asdict(change) for change in changes]}
     differ = sum(change.action != "keep" for change in changes)
-    did = "would change: this was a dry run" if dry_run else "changed"
-    lines = [f"{MARKS[change.action]} {_words(change)}" for change in changes]
+    did = "would change (dry run)" if dry_run else "changed"
+    lines = [f"{MARKS[change.action]} {_describe(change)}" for change in changes]
     return Result(facts, [*lines, f"{differ} of {len(changes)} deployments in work pool {pool} {did}"])
 
 
 def sync_deployments(pool: str, kind: str, *, dry_run: bool = False) -> list[Change]:
-    """Makes the server have the deployments, schedules, limits and automations that the project files want.
+    """Synchronizes deployments, schedules, limits and automations with the project files.
 
     Args:
         pool: The work pool.
-        kind: The type of work pool to make if there is none of that name.
-        dry_run: Whether to find the difference only.
+        kind: The type of a new work pool.
+        dry_run: Whether to change nothing.
 
     Returns:
-        All deployments, with what was done about each.
+        The change of each deployment.
     """
     catalog = discover(Settings().projects)
     with get_client(sync_client=True) as client:
-        wanted = compare(client, catalog, pool)
+        wanted = compare_deployments(client, catalog, pool)
         if dry_run:
             return wanted.changes()
         ensure_pool(client, pool, kind)
@@ -75,78 +72,78 @@ def sync_deployments(pool: str, kind: str, *, dry_run: bool = False) -> list[Cha
         for change in apply_changes(client, wanted):
             done.append(change)
             if change.action != "keep":
-                log.info("%s", _words(change))
+                log.info("%s", _describe(change))
         return done
 
 
-class Following:
-    """Follows the project files while `refit up` runs."""
+class ProjectFileWatcher:
+    """Deploys again when the project files change while `refit up` runs."""
 
     def __init__(self, pool: str) -> None:
         self._pool = pool
         self._known = _files()
 
-    def look(self) -> None:
-        """Deploys again if a file came, went or was written; where that fails, the next look tries again."""
+    def deploy_changes(self) -> None:
+        """Deploys again if a file was added, removed or written; a failure is retried in the next round."""
         if (now := _files()) == self._known:
             return
-        log.info("the project files have changed: deploying again")
+        log.info("the project files changed: deploying again")
         try:
             sync_deployments(self._pool, "process")
         except (RefitError, httpx.HTTPError) as fault:
-            log.warning("deploying failed, and is tried again: %s", fault)
+            log.warning("the deployment failed and is retried: %s", fault)
             return
         self._known = now
 
 
 def _files() -> list[tuple[str, int]]:
-    """Names the state of the project files; a directory that cannot be read has none."""
+    """Lists the project files with their times; none where the directory cannot be read."""
     try:
         return [(str(file), file.stat().st_mtime_ns) for file in project_files(Settings().projects)]
     except (ProjectError, FileNotFoundError):
         return []
 
 
-def _words(change: Change) -> str:
-    told = f" ({', '.join(change.fields)})" if change.fields else f" ({change.why})" if change.why else ""
-    did = {"create": "created", "update": "updated", "remove": "removed", "keep": "stays as it is"}[change.action]
-    return f"{change.name} {did}{told}"
+def _describe(change: Change) -> str:
+    more = f" ({', '.join(change.fields)})" if change.fields else f" ({change.why})" if change.why else ""
+    did = {"create": "created", "update": "updated", "remove": "removed", "keep": "unchanged"}[change.action]
+    return f"{change.name} {did}{more}"
 
 
 HEAD = """\
-# Written by `refit deploy --export` from the project files: change those, and write this file again.
+# Generated by `refit deploy --export` from the project files: edit those, and export again.
 """
 
 
-def export(pool: str, file: Path) -> Result:
-    """Writes the file.
+def export_deployments(pool: str, file: Path) -> Result:
+    """Writes the deployments to a `prefect.yaml`.
 
     Args:
         pool: The work pool that runs the flows.
-        file: Where to write it.
+        file: The file to write.
 
     Returns:
-        What was written.
+        The names of the deployments.
 
     Raises:
-        ProjectError: If a project file cannot be read: a file that lacks its deployments would look complete.
+        ProjectError: If a project file cannot be read, since the export would not be complete.
         StateError: If the file cannot be written.
     """
     catalog = discover(Settings().projects)
     for sentence in catalog.broken.values():
         raise ProjectError(sentence)
-    planned = [one for project in catalog.projects.values() for one in plan(project, pool)]
+    planned = [one for project in catalog.projects.values() for one in plan_deployments(project, pool)]
     try:
-        file.write_text(HEAD + as_yaml(planned))
+        file.write_text(HEAD + to_yaml(planned))
     except OSError as error:
         raise StateError(f"{file} cannot be written ({error.strerror}): name another file") from error
     names = [one.name for one in planned]
-    did = f"{file}: {len(names)} deployments; `prefect deploy --all --prefect-file {file}` deploys them"
+    did = f"{file}: {len(names)} deployments; deploy them with `prefect deploy --all --prefect-file {file}`"
     return Result({"file": str(file), "deployments": names}, [did])
 
 
-def as_yaml(planned: Iterable[Planned]) -> str:
-    """Words deployments the way `prefect deploy` reads them.
+def to_yaml(planned: Iterable[PlannedDeployment]) -> str:
+    """Writes deployments in the format of `prefect deploy`.
 
     Args:
         planned: The deployments.
@@ -154,8 +151,8 @@ def as_yaml(planned: Iterable[Planned]) -> str:
     Returns:
         The text of the file.
     """
-    told = {"name": "refit", "pull": [], "deployments": [_deployment(one.wanted) for one in planned]}
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True, width=120)
+    content = {"name": "refit", "pull": [], "deployments": [_deployment(one.wanted) for one in planned]}
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _deployment(wanted: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,4 @@
-"""Which deployments there should be: one for each flow of each project, made from the project files alone.
-
-The form of a deployment in the UI: the parameters with titles for people, and limits that the server keeps.
-"""
+"""The planned deployments, one for each flow of each project, and their parameter forms in the UI."""
 
 from __future__ import annotations
 
@@ -23,48 +20,47 @@ from refit_flows.rollback import rollback
 from refit_flows.score import score
 
 TAG = "refit"
-"""The tag of every deployment, and so of its runs, that Refit looks after."""
+"""The tag of every deployment of Refit, and so of its runs."""
 MANAGED = "refit.managed"
-"""The label of the deployments that Refit may change and remove."""
+"""The label of the deployments that Refit manages."""
 HEARTBEAT_SECONDS = 30
-"""How often a run says that it lives; Prefect allows no shorter time."""
+"""The interval of a run's heartbeats; Prefect allows no shorter one."""
 ANCHOR = "2026-01-01T00:00:00Z"
-"""Where intervals are counted from: always the same instant, so that deploying again changes nothing."""
+"""The start of all interval schedules, always the same, so that deploying again changes nothing."""
 QUEUED, REFUSED = "ENQUEUE", "CANCEL_NEW"
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
-    """A deployment as the project file wants it."""
+class PlannedDeployment:
+    """A deployment, as the project file defines it."""
 
     flow: str
     project: str
     wanted: dict[str, Any]
-    """The fields as Prefect's API takes them, but for the flow's id."""
+    """The fields for Prefect's API, without the flow's id."""
 
     @property
     def name(self) -> str:
-        """What Prefect calls it, `retrain/<project>`."""
+        """Its name in Prefect, `retrain/<project>`."""
         return f"{self.flow}/{self.project}"
 
 
-def plan(project: Project, pool: str) -> list[Planned]:
-    """Names the deployments of a project.
+def plan_deployments(project: Project, pool: str) -> list[PlannedDeployment]:
+    """Plans the deployments of a project.
 
     Args:
         project: The project.
         pool: The work pool that runs them.
 
     Returns:
-        Retrain, monitor and rollback; the approval, where the project asks a person; and the score, where it is
-        scheduled.
+        Retrain, monitor and rollback; approve, where the project requires approval; and score, where it is scheduled.
 
     Raises:
-        BrokenProject: If a schedule's cron line means nothing.
+        BrokenProject: If a schedule is not a cron line.
     """
     busy = {"refuse": REFUSED, "queue": QUEUED}[project.deployment.when_busy]
     flows = [
-        # A monitor that waits for another is a matter of seconds, and an event from outside must not be lost.
+        # A monitor run waits for another one for seconds only, and an outside event must not be lost.
         _planned(project, pool, monitor, QUEUED, schedule=project.schedule.monitor),
         _planned(project, pool, retrain, busy, schedule=project.schedule.retrain, scheduled={"reason": "scheduled"}),
         _planned(project, pool, rollback),
@@ -72,7 +68,7 @@ def plan(project: Project, pool: str) -> list[Planned]:
     if project.gate.promotion == "approve":
         flows.append(_planned(project, pool, approve))
     if project.schedule.score:
-        # A second run finds what the first has scored: it waits, and has little left to do.
+        # A second run waits for the first, and then has few rows left to score.
         flows.append(_planned(project, pool, score, QUEUED, schedule=project.schedule.score))
     return flows
 
@@ -84,7 +80,7 @@ def _planned(
     collision: str | None = None,
     schedule: ScheduleTrigger | None = None,
     scheduled: dict[str, Any] | None = None,
-) -> Planned:
+) -> PlannedDeployment:
     policy = project.deployment
     wanted = {
         "name": project.name,
@@ -93,7 +89,7 @@ def _planned(
         "tags": sorted({TAG, project.name, *policy.tags}),
         "labels": {MANAGED: True},
         "parameters": {"project": project.name},
-        "parameter_openapi_schema": form(project, flow),
+        "parameter_openapi_schema": parameter_form(project, flow),
         "enforce_parameter_schema": True,
         "schedules": [_schedule(project, schedule, scheduled or {})] if schedule else [],
         "concurrency_limit": 1 if collision else None,
@@ -103,7 +99,7 @@ def _planned(
         "job_variables": _job_variables(policy.job_variables),
         "pull_steps": [],
     }
-    return Planned(flow.name, project.name, wanted)
+    return PlannedDeployment(flow.name, project.name, wanted)
 
 
 def _description(project: Project, flow: Flow[..., Any]) -> str:
@@ -119,12 +115,12 @@ def _schedule(project: Project, rhythm: ScheduleTrigger, parameters: dict[str, A
         try:
             CronSchedule(cron=rhythm, timezone=zone)
         except ValueError as error:
-            raise BrokenProject(f"{project.file}: schedule {rhythm!r} is no cron line: correct it") from error
+            raise BrokenProject(f"{project.file}: schedule {rhythm!r} is not a cron line: correct it") from error
     return {"schedule": timing, "active": True, "slug": TAG, "parameters": parameters}
 
 
 def _job_variables(given: dict[str, Any]) -> dict[str, Any]:
-    """Adds what makes a run whose machine died be noticed; the project file has the last word."""
+    """Adds the heartbeat by which a dead run is noticed; the project file wins."""
     beat = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS)}
     return {**given, "env": {**beat, **given.get("env", {})}}
 
@@ -143,11 +139,11 @@ TITLES = {
     "version": "Version",
 }
 TIME = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?$"
-"""A time as ISO 8601 writes it: the server does not look at formats, and would start a run that cannot be."""
+"""A time in ISO 8601; the server does not check formats, and would start a run that fails."""
 
 
-def form(project: Project, flow: Flow[..., Any]) -> dict[str, Any]:
-    """Makes the form. A deployment is about one project, so that there is one choice for it.
+def parameter_form(project: Project, flow: Flow[..., Any]) -> dict[str, Any]:
+    """Builds the parameter form of a deployment, whose project is fixed.
 
     Args:
         project: The project.

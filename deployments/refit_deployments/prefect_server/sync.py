@@ -1,7 +1,4 @@
-"""Brings a Prefect server to what the project files want: deployments, schedules, limits and automations.
-
-What a Prefect server has of a deployment, held against what the project file wants.
-"""
+"""Synchronizes a Prefect server with the project files: deployments, schedules, limits and automations."""
 
 from __future__ import annotations
 
@@ -15,47 +12,47 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound
 
 from refit.errors import BrokenProject, StateError
-from refit_deployments.prefect_server.automations import follow_events, mark_dead_runs
-from refit_deployments.prefect_server.plan import MANAGED, TAG, Planned, plan
+from refit_deployments.prefect_server.automations import mark_dead_runs, run_monitor_on_event
+from refit_deployments.prefect_server.plan import MANAGED, TAG, PlannedDeployment, plan_deployments
 from refit_tasks.catalog import Catalog
 
 log = logging.getLogger(__name__)
 
 PAGE = 200
-"""Prefect gives so many deployments at a time."""
+"""The maximum number of deployments in one response of Prefect."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has to be done, or was done, about one deployment."""
+    """The change of one deployment."""
 
     name: str
     action: Literal["create", "update", "remove", "keep"]
     fields: tuple[str, ...] = ()
-    """What differs, where it is updated."""
+    """The fields that differ, for an update."""
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
-    """What the project files want and what the server has."""
+class DeploymentDiff:
+    """The planned deployments, and those on the server."""
 
     pool: str
-    planned: dict[str, Planned]
+    planned: dict[str, PlannedDeployment]
     found: dict[str, dict[str, Any]]
-    """By name, those that are ours in this work pool and those that a planned one takes the place of."""
+    """By name: those that Refit manages in this work pool, and those that a planned one replaces."""
     unreadable: tuple[str, ...] = ()
-    """Project files that cannot be read: what they define is left as it is."""
+    """The project files that cannot be read; no deployment is removed then."""
 
     def changes(self) -> list[Change]:
-        """Compares the two.
+        """Lists the change of each deployment.
 
         Returns:
-            One entry for each deployment, those to be removed last.
+            One change for each deployment, removals last.
         """
         return [*(self._change(one) for one in self.planned.values()), *self._removals()]
 
-    def _change(self, planned: Planned) -> Change:
+    def _change(self, planned: PlannedDeployment) -> Change:
         found = self.found.get(planned.name)
         if found is None:
             return Change(planned.name, "create")
@@ -65,21 +62,21 @@ class Deployed:
     def _removals(self) -> Iterator[Change]:
         for name in self.found.keys() - self.planned.keys():
             if self.unreadable:
-                yield Change(name, "keep", why=f"{', '.join(self.unreadable)} cannot be read, and may define it")
+                yield Change(name, "keep", why=f"{', '.join(self.unreadable)} cannot be read and may define it")
             else:
-                yield Change(name, "remove", why="no project file wants it")
+                yield Change(name, "remove", why="no project file defines it")
 
 
-def compare(client: SyncPrefectClient, catalog: Catalog, pool: str) -> Deployed:
-    """Reads what a server has, and holds it against the project files.
+def compare_deployments(client: SyncPrefectClient, catalog: Catalog, pool: str) -> DeploymentDiff:
+    """Compares the deployments on a server with the project files.
 
     Args:
         client: A client of the server.
         catalog: The project files.
-        pool: The work pool. Refit looks after the deployments of that pool alone.
+        pool: The work pool; deployments of other pools are not managed.
 
     Returns:
-        Both.
+        The difference.
     """
     planned, broken = _plans(catalog, pool)
     flows: dict[str, str] = {}
@@ -89,15 +86,15 @@ def compare(client: SyncPrefectClient, catalog: Catalog, pool: str) -> Deployed:
         name = f"{flow}/{one['name']}"
         if name in planned or (is_managed(one) and one["work_pool_name"] == pool):
             found[name] = one
-    return Deployed(pool, planned, found, tuple(str(file) for file in broken))
+    return DeploymentDiff(pool, planned, found, tuple(str(file) for file in broken))
 
 
-def _plans(catalog: Catalog, pool: str) -> tuple[dict[str, Planned], dict[Path, str]]:
-    """Plans what can be planned, and names the files that cannot be understood."""
-    planned, broken = dict[str, Planned](), dict(catalog.broken)
+def _plans(catalog: Catalog, pool: str) -> tuple[dict[str, PlannedDeployment], dict[Path, str]]:
+    """Plans the deployments of each project, and collects the files with errors."""
+    planned, broken = dict[str, PlannedDeployment](), dict(catalog.broken)
     for project in catalog.projects.values():
         try:
-            planned |= {one.name: one for one in plan(project, pool)}
+            planned |= {one.name: one for one in plan_deployments(project, pool)}
         except BrokenProject as fault:
             broken[project.file or Path()] = str(fault)
     for sentence in broken.values():
@@ -105,15 +102,15 @@ def _plans(catalog: Catalog, pool: str) -> tuple[dict[str, Planned], dict[Path, 
     return planned, broken
 
 
-def apply_changes(client: SyncPrefectClient, deployed: Deployed) -> Iterator[Change]:
-    """Makes the server have what the project files want.
+def apply_changes(client: SyncPrefectClient, deployed: DeploymentDiff) -> Iterator[Change]:
+    """Applies the changes to the server.
 
     Args:
         client: A client of the server.
-        deployed: From `compare`.
+        deployed: From `compare_deployments`.
 
     Yields:
-        Each change when it is done; the deployments that stay as they are, too.
+        Each change after it is applied, deployments without a change included.
     """
     for change in deployed.changes():
         found = deployed.found.get(change.name)
@@ -126,12 +123,12 @@ def apply_changes(client: SyncPrefectClient, deployed: Deployed) -> Iterator[Cha
     mark_dead_runs(client)
 
 
-def _upsert(client: SyncPrefectClient, planned: Planned, found: dict[str, Any] | None) -> None:
+def _upsert(client: SyncPrefectClient, planned: PlannedDeployment, found: dict[str, Any] | None) -> None:
     flow_id = str(client.create_flow_from_name(planned.flow))
     payload = {**merge_ui_changes(planned.wanted, found), "flow_id": flow_id}
     made = client.request("POST", "/deployments/", json=payload).json()
     if planned.flow == "monitor":
-        follow_events(client, made["id"], planned.project)
+        run_monitor_on_event(client, made["id"], planned.project)
 
 
 def _tagged(client: SyncPrefectClient) -> Iterator[dict[str, Any]]:
@@ -150,7 +147,7 @@ def _flow_name(client: SyncPrefectClient, flow_id: str) -> str:
 
 
 def ensure_pool(client: SyncPrefectClient, pool: str, kind: str) -> bool:
-    """Makes the work pool if the server has none of that name; one that is there is left as it is.
+    """Creates the work pool if the server does not have it.
 
     Args:
         client: A client of the server.
@@ -158,10 +155,10 @@ def ensure_pool(client: SyncPrefectClient, pool: str, kind: str) -> bool:
         kind: Its type, such as `process`, `docker` or `kubernetes`.
 
     Returns:
-        Whether it was made.
+        Whether it was created.
 
     Raises:
-        StateError: If this installation and the server know no such type.
+        StateError: If neither this installation nor the server has the type.
     """
     from anyio import run
     from prefect.client.schemas.actions import WorkPoolCreate
@@ -180,24 +177,23 @@ def ensure_pool(client: SyncPrefectClient, pool: str, kind: str) -> bool:
     return False
 
 
-ASIDE = ("name", "schedules", "labels", "concurrency_limit", "concurrency_options")
-"""Fields that the server gives in another form than it takes."""
+COMPARED_APART = ("name", "schedules", "labels", "concurrency_limit", "concurrency_options")
+"""The fields that the server returns in another form than it accepts."""
 
 
 def changed_fields(wanted: dict[str, Any], found: dict[str, Any]) -> tuple[str, ...]:
-    """Names the fields in which a deployment differs from what the project file wants.
+    """Lists the fields in which a deployment differs from its plan.
 
-    Whether it is paused, whether its schedule is switched off and which schedules a person has added is that person's
-    business and no difference.
+    Changes made in the UI do not count: a paused deployment, a schedule that is off, and added schedules.
 
     Args:
         wanted: The fields from `refit_deployments.prefect_server.plan`.
-        found: The deployment as the server's API gives it.
+        found: The deployment from the server's API.
 
     Returns:
-        Names of fields; empty where nothing is to be done.
+        The names of the fields; empty where nothing differs.
     """
-    changed = [field for field in wanted if field not in ASIDE and wanted[field] != found.get(field)]
+    changed = [field for field in wanted if field not in COMPARED_APART and wanted[field] != found.get(field)]
     if [_timing(one) for one in wanted["schedules"]] != [_timing(one) for one in found["schedules"] if _ours(one)]:
         changed.append("schedules")
     if not is_managed(found):
@@ -208,23 +204,23 @@ def changed_fields(wanted: dict[str, Any], found: dict[str, Any]) -> tuple[str, 
 
 
 def is_managed(found: dict[str, Any]) -> bool:
-    """Tells whether Refit has made a deployment, so that it may change and remove it.
+    """Tells whether Refit manages a deployment, and may change and remove it.
 
     Args:
-        found: The deployment as the server's API gives it.
+        found: The deployment from the server's API.
 
     Returns:
-        True if it has our label.
+        Whether it has our label.
     """
     return (found.get("labels") or {}).get(MANAGED) is True
 
 
 def merge_ui_changes(wanted: dict[str, Any], found: dict[str, Any] | None) -> dict[str, Any]:
-    """Carries over what a person has chosen in the UI: a schedule that is switched off, and schedules of their own.
+    """Keeps what was changed in the UI: a schedule that is off, and added schedules.
 
     Args:
         wanted: The fields from `refit_deployments.prefect_server.plan`.
-        found: The deployment as the server has it; `None` if it has none.
+        found: The deployment on the server; `None` if there is none.
 
     Returns:
         The fields to send.

@@ -1,8 +1,6 @@
-"""`make stack`: all of production on this machine, in one foreground command; Ctrl-C stops it.
+"""`make stack`: the production services on this machine in one foreground command; Ctrl-C stops them.
 
-What has to run before Prefect's server can: PostgreSQL, the object store, MLflow.
-
-MLflow's server of the stack: its database in PostgreSQL, its artifacts in the object store, and a password.
+PostgreSQL, the object store and MLflow, with its database and artifacts in both, start before the Prefect server.
 """
 
 from __future__ import annotations
@@ -16,10 +14,10 @@ import typer
 
 from refit.errors import StateError
 from refit_deployments.cli.options import Debug, Json
-from refit_deployments.cli.server_commands import MLFLOW_PORT, PREFECT_PORT
-from refit_deployments.local.processes import HOST, Child, address_of
-from refit_deployments.local.services import Service, answers
-from refit_deployments.local.supervisor import Stack
+from refit_deployments.cli.start_commands import MLFLOW_PORT, PREFECT_PORT
+from refit_deployments.local.processes import HOST, Child, url_of
+from refit_deployments.local.services import Service, is_healthy
+from refit_deployments.local.supervisor import Supervisor
 from refit_deployments.local_instance import without_secrets
 from refit_deployments.output import Result, command_output
 from refit_deployments.production.environment import apply_environment, settings_of, write_environment
@@ -34,38 +32,40 @@ OBJECTS_PORT, DATABASE_PORT = 8333, 55432
 
 
 def main(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of Prefect's server.")] = PREFECT_PORT,
-    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of MLflow's server.")] = MLFLOW_PORT,
-    objects_port: Annotated[int, typer.Option(min=1, max=65528, help="The S3 port; the next 7 too.")] = OBJECTS_PORT,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the Prefect server.")] = PREFECT_PORT,
+    mlflow_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the MLflow server.")] = MLFLOW_PORT,
+    objects_port: Annotated[int, typer.Option(min=1, max=65528, help="The S3 port; 7 more follow.")] = OBJECTS_PORT,
     database_port: Annotated[int, typer.Option(min=1, max=65535, help="The port of PostgreSQL.")] = DATABASE_PORT,
-    workers: Annotated[int, typer.Option(min=1, max=16, help="How many workers.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="The number of workers.")] = 2,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Start PostgreSQL, an object store, MLflow, Prefect, workers and all deployments; Ctrl-C stops all of it.
+    """Start PostgreSQL, an object store, MLflow, Prefect, workers and all deployments; Ctrl-C stops everything.
 
-    Its state lies in the directory `stack` of REFIT_HOME, and a second start goes on with it.
+    The state is in the directory `stack` of REFIT_HOME and is used again by the next start.
     """
     places = Places(Settings().home / "stack", port, mlflow_port, objects_port, database_port)
     make_secrets(places)
     apply_environment(places)
-    del os.environ["PREFECT_API_URL"]  # it is started here, and not joined
+    del os.environ["PREFECT_API_URL"]  # the server is started here
     with command_output(json, debug, "stack: starting") as output:
-        from refit_deployments.local.up import Places as Servers
-        from refit_deployments.local.up import Running, up
+        from refit_deployments.local.up import Addresses as Servers
+        from refit_deployments.local.up import RunningServices, start_services
         from refit_deployments.production.object_store import clear_sockets
 
-        def ready(running: Running) -> None:
-            output.show(_answer(places, running.prefect, running.deployments))
-            output.go_on("watching")
+        def show_addresses(running: RunningServices) -> None:
+            output.show_result(_describe(places, running.prefect, running.deployments))
+            output.show_progress("watching the services")
 
         servers = Servers("127.0.0.1", places.prefect, places.mlflow)
-        up(servers, "refit", ready, beneath=lambda stack: start_base_services(stack, places), workers=workers)
+        start_services(
+            servers, "refit", show_addresses, lambda supervisor: start_base_services(supervisor, places), workers
+        )
         clear_sockets(places)
-        output.say("The stack is down.")
+        output.show_message("The stack is down.")
 
 
-def _answer(places: Places, prefect: str, deployments: tuple[str, ...]) -> Result:
+def _describe(places: Places, prefect: str, deployments: tuple[str, ...]) -> Result:
     settings, file = settings_of(places), write_environment(places)
     facts = {
         "prefect": prefect,
@@ -76,13 +76,13 @@ def _answer(places: Places, prefect: str, deployments: tuple[str, ...]) -> Resul
         "deployments": list(deployments),
     }
     lines = [
-        "The stack is up. Ctrl-C stops all of it.",
-        f"  Prefect       {prefect}, as admin, with what {places.secrets / 'prefect_password'} holds",
-        f"  MLflow        {facts['mlflow']}, as admin, with what {places.secrets / 'mlflow_password'} holds",
+        "The stack is up. Ctrl-C stops everything.",
+        f"  Prefect       {prefect}, user admin, password in {places.secrets / 'prefect_password'}",
+        f"  MLflow        {facts['mlflow']}, user admin, password in {places.secrets / 'mlflow_password'}",
         f"  object store  {facts['objects']}",
         f"  PostgreSQL    {facts['database']}",
-        f"  deployed      {', '.join(deployments) or 'nothing: there are no project files'}",
-        f"  `. {file}` in a shell has `refit` use it there",
+        f"  deployments   {', '.join(deployments) or 'none: REFIT_PROJECTS has no project files'}",
+        f"  run `. {file}` in a shell to use the stack there",
     ]
     return Result(facts, lines)
 
@@ -91,31 +91,31 @@ if __name__ == "__main__":
     typer.run(main)
 
 
-def start_base_services(stack: Stack, places: Places) -> None:
-    """Starts them, and waits for those on which the next ones stand.
+def start_base_services(supervisor: Supervisor, places: Places) -> None:
+    """Starts PostgreSQL, the object store and MLflow, and waits until they are ready.
 
     Args:
-        stack: Watches over them, and ends them after all that is begun later.
-        places: Where.
+        supervisor: Supervises them, and stops them after the services that start later.
+        places: The ports and directories.
 
     Raises:
-        StateError: If one is not installed, its port or socket is taken, or it does not start.
+        StateError: If a service is not installed, its port or socket is taken, or it does not start.
     """
-    places.insist_free()
+    places.require_free_ports()
     clear_sockets(places)
     store = [postgres(places), objects(places)]
     for service in store:
-        stack.begin(service)
+        supervisor.start(service)
     for service in store:
-        stack.wait_for(service)
+        supervisor.wait_until_ready(service)
     make_buckets(places)
     _make_ledger(places)
-    stack.begin(mlflow := tracking(places))
-    stack.wait_for(mlflow)
+    supervisor.start(mlflow := tracking(places))
+    supervisor.wait_until_ready(mlflow)
 
 
 def _make_ledger(places: Places) -> None:
-    """Has the ledger's owner make its tables where there are none; where there are, their chain is followed."""
+    """Creates the ledger's tables as their owner; where there are some, the hash chain is verified."""
     command = [sys.executable, "-c", "from refit_deployments.main import main; main()", "ledger", "verify"]
     owner = {"REFIT_DATABASE_URL": read_secret(places, "refit_owner_url")}
     done = subprocess.run(  # noqa: S603 - our own command, no shell
@@ -126,10 +126,10 @@ def _make_ledger(places: Places) -> None:
 
 
 def tracking(places: Places) -> Service:
-    """The server on this machine; whoever uses it needs no key of the object store, it hands the artifacts on.
+    """Defines the MLflow server, which serves the artifacts, so that clients need no key of the object store.
 
     Args:
-        places: Where; PostgreSQL and the object store are running.
+        places: The ports and directories; PostgreSQL and the object store are running.
 
     Returns:
         The service, not started.
@@ -144,12 +144,12 @@ def tracking(places: Places) -> Service:
         "MLFLOW_AUTH_ADMIN_PASSWORD": read_secret(places, "mlflow_password"),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": read_secret(places, "mlflow_session_key"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_S3_ENDPOINT_URL": address_of(HOST, places.objects),
+        "MLFLOW_S3_ENDPOINT_URL": url_of(HOST, places.objects),
         "AWS_ACCESS_KEY_ID": read_secret(places, "s3_access_key"),
         "AWS_SECRET_ACCESS_KEY": read_secret(places, "s3_secret_key"),
     }
     inherited = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     environment = {**without_secrets(inherited, ()), **own}
     child = Child("MLflow", command, environment, places.home / "logs" / "mlflow.log")
-    address = address_of(HOST, places.mlflow)
-    return Service(child, address, lambda: answers(f"{address}/health"))
+    address = url_of(HOST, places.mlflow)
+    return Service(child, address, lambda: is_healthy(f"{address}/health"))

@@ -1,4 +1,4 @@
-"""The settings by which Refit finds the stack; a secret among them is named by its file."""
+"""The settings for commands that use the stack; each secret is named by its file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from refit_deployments.local.processes import HOST, address_of
+from refit_deployments.local.processes import HOST, url_of
 from refit_deployments.production.layout import TABLES, Places
 from refit_deployments.production.object_store import REGION
 from refit_infra.settings import Settings
@@ -16,15 +16,15 @@ FILE = "environment.sh"
 
 
 def settings_of(places: Places) -> dict[str, str]:
-    """Gives the settings of whoever runs flows and commands on the stack, as in `infra/compose`.
+    """Gives the settings of commands and workers on the stack, as in `infra/compose`.
 
     Args:
-        places: Where it is.
+        places: The ports and directories.
 
     Returns:
-        From variable to value.
+        The environment variables.
     """
-    mlflow, prefect = address_of(HOST, places.mlflow), address_of(HOST, places.prefect)
+    mlflow, prefect = url_of(HOST, places.mlflow), url_of(HOST, places.prefect)
     return {
         "REFIT_HOME": str(places.home),
         "REFIT_PROJECTS": str(Settings().projects),
@@ -35,7 +35,7 @@ def settings_of(places: Places) -> dict[str, str]:
         "MLFLOW_TRACKING_PASSWORD_FILE": _secret(places, "mlflow_password"),
         "PREFECT_API_URL": f"{prefect}/api",
         "PREFECT_API_AUTH_STRING_FILE": _secret(places, "prefect_auth"),
-        "AWS_ENDPOINT_URL": address_of(HOST, places.objects),
+        "AWS_ENDPOINT_URL": url_of(HOST, places.objects),
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": REGION,
         "AWS_ACCESS_KEY_ID_FILE": _secret(places, "s3_access_key"),
@@ -44,13 +44,13 @@ def settings_of(places: Places) -> dict[str, str]:
 
 
 def settings_of_server(places: Places) -> dict[str, str]:
-    """Gives what Prefect's server needs beside that.
+    """Gives the further settings of the Prefect server.
 
     Args:
-        places: Where it is.
+        places: The ports and directories.
 
     Returns:
-        From variable to value.
+        The environment variables.
     """
     return {
         "PREFECT_SERVER_DATABASE_CONNECTION_URL_FILE": _secret(places, "prefect_database_url"),
@@ -59,35 +59,35 @@ def settings_of_server(places: Places) -> dict[str, str]:
 
 
 def apply_environment(places: Places) -> None:
-    """Sets all of them in this process, whatever else it was told.
+    """Sets all of these settings in this process and removes those in conflict.
 
     Args:
-        places: Where the stack is.
+        places: The ports and directories.
     """
     settings = {**settings_of(places), **settings_of_server(places)}
-    for name in _in_the_way(settings):
+    for name in _conflicts(settings):
         os.environ.pop(name, None)
     os.environ.update(settings)
 
 
 def write_environment(places: Places) -> Path:
-    """Writes those settings for a shell.
+    """Writes the settings to a shell script.
 
     Args:
-        places: Where the stack is.
+        places: The ports and directories.
 
     Returns:
-        The file, to be read by `.` in a shell.
+        The script, to be run by `.` in a shell.
     """
     file = places.home / FILE
     settings = settings_of(places)
     exports = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
-    file.write_text("\n".join([f"unset {' '.join(_in_the_way(settings))}", *exports, ""]))
+    file.write_text("\n".join([f"unset {' '.join(_conflicts(settings))}", *exports, ""]))
     return file
 
 
-def _in_the_way(settings: Mapping[str, str]) -> list[str]:
-    """Names what a shell may hold of another place: a value goes before its file, and a profile before keys."""
+def _conflicts(settings: Mapping[str, str]) -> list[str]:
+    """Lists the variables that would win: a secret's value over its file, and an AWS profile over keys."""
     named = [name.removesuffix("_FILE") for name in settings if name.endswith("_FILE")]
     return [*named, "AWS_PROFILE", "AWS_SESSION_TOKEN"]
 

@@ -1,54 +1,54 @@
-"""Where the services of the stack keep their files and listen."""
+"""The directories and ports of the stack."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from refit_deployments.local.processes import HOST, insist_free
+from refit_deployments.local.processes import HOST, require_free_port
 
-DOORS = ("s3", "master", "filer", "volume")
-"""What the object store listens for, each at a port of its own and, for its own parts, at another."""
+ENDPOINTS = ("s3", "master", "filer", "volume")
+"""The endpoints of the object store, each with a port for clients and one for internal calls."""
 TABLES, MODELS = "refit-tables", "refit-models"
-"""The buckets."""
+"""The buckets of the object store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Its directory and its ports, all of them of the loopback interface."""
+    """The directory and the ports of the stack, all on loopback."""
 
     home: Path
-    """REFIT_HOME of all that runs on the stack; the services' own files lie in it, too."""
+    """The REFIT_HOME of the stack, which also holds the services' files."""
     prefect: int
     mlflow: int
     objects: int
-    """The S3 door of the object store; its other parts take the seven ports that follow."""
+    """The S3 port of the object store; the next seven ports are used, too."""
     database: int
 
     @property
     def secrets(self) -> Path:
-        """The directory of passwords and of files that hold some."""
+        """The directory of passwords and of files that contain some."""
         return self.home / "secrets"
 
-    def door(self, name: str, *, inner: bool = False) -> int:
+    def endpoint_port(self, name: str, *, inner: bool = False) -> int:
         """Gives a port of the object store.
 
         Args:
-            name: One of `DOORS`.
-            inner: The one by which its parts speak with one another.
+            name: One of `ENDPOINTS`.
+            inner: Whether to give the port for internal calls.
 
         Returns:
             The port.
         """
-        return self.objects + DOORS.index(name) + (len(DOORS) if inner else 0)
+        return self.objects + ENDPOINTS.index(name) + (len(ENDPOINTS) if inner else 0)
 
-    def insist_free(self) -> None:
-        """Makes sure that nothing else listens where PostgreSQL, the object store and MLflow will.
+    def require_free_ports(self) -> None:
+        """Requires that the ports of PostgreSQL, the object store and MLflow are free.
 
         Raises:
-            StateError: If something does.
+            StateError: If one is in use.
         """
-        insist_free(HOST, self.database, "--database-port")
-        insist_free(HOST, self.mlflow, "--mlflow-port")
-        for port in range(self.objects, self.objects + 2 * len(DOORS)):
-            insist_free(HOST, port, "--objects-port")
+        require_free_port(HOST, self.database, "--database-port")
+        require_free_port(HOST, self.mlflow, "--mlflow-port")
+        for port in range(self.objects, self.objects + 2 * len(ENDPOINTS)):
+            require_free_port(HOST, port, "--objects-port")

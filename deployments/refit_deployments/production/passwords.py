@@ -1,4 +1,4 @@
-"""Passwords of the stack: random, made once, each in a file that its owner alone reads; and files that hold some.
+"""The passwords of the stack: random, generated once, each in a file that only its owner can read.
 
 The names are those of `infra/compose/make_secrets.sh`.
 """
@@ -15,7 +15,7 @@ from refit_deployments.production.layout import Places
 
 LOGINS = {"refit_owner": "refit", "refit": "refit", "refit_metrics": "refit", "prefect": "prefect", "mlflow": "mlflow"}
 """The logins of PostgreSQL, and the database of each."""
-WORDS = (
+PASSWORDS = (
     *(f"{login}_role" for login in LOGINS),
     *("mlflow_password", "mlflow_session_key", "prefect_password"),
     *("s3_access_key", "s3_secret_key", "objects_signing_key"),
@@ -23,29 +23,29 @@ WORDS = (
 
 
 def make_secrets(places: Places) -> None:
-    """Makes what is not there yet, and writes anew what the ports are a part of.
+    """Generates missing passwords, and rewrites the files that contain ports.
 
     Args:
-        places: Where.
+        places: The ports and directories.
     """
     for directory in (places.home.parent, places.home, places.secrets):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for name in WORDS:
+    for name in PASSWORDS:
         if not (places.secrets / name).exists():
             _write(places.secrets / name, secrets.token_hex(24))
-    for name, content in _derived(places, {name: read_secret(places, name) for name in WORDS}).items():
+    for name, content in _derived(places, {name: read_secret(places, name) for name in PASSWORDS}).items():
         _write(places.secrets / name, content)
 
 
 def read_secret(places: Places, name: str) -> str:
-    """Reads one.
+    """Reads a password.
 
     Args:
-        places: Where.
-        name: Its file's name.
+        places: The ports and directories.
+        name: The name of its file.
 
     Returns:
-        What is in it.
+        The password.
     """
     return (places.secrets / name).read_text()
 
@@ -69,7 +69,7 @@ def _derived(places: Places, words: dict[str, str]) -> dict[str, str]:
                 f"database_uri = {tracking}",
                 "admin_username = admin",
                 "authorization_function = mlflow.server.auth:authenticate_request_basic_auth",
-                # Else it hashes the password at every request, slow on purpose: a retrain asks a hundred times.
+                # Without it, every request hashes the password, slow on purpose: a retrain makes a hundred.
                 "auth_cache_ttl_seconds = 60",
             ]
         ),
@@ -79,7 +79,7 @@ def _derived(places: Places, words: dict[str, str]) -> dict[str, str]:
 
 
 def _write(file: Path, content: str) -> None:
-    """Writes a file as a whole, readable by its owner alone from its first moment on."""
+    """Writes a file atomically, readable only by its owner from the start."""
     draft = file.with_suffix(".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:

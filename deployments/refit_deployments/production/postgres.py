@@ -1,8 +1,6 @@
-"""PostgreSQL for the stack.
+"""PostgreSQL of the stack: a cluster by Debian's programs, with the logins of `infra/compose/postgres/roles.sh`.
 
-A database cluster of PostgreSQL, by Debian's programs, with the logins of `infra/compose/postgres/roles.sh`.
-
-What runs Refit does not own the ledger's tables: `refit` appends and reads, `refit_metrics` reads.
+The login of Refit does not own the ledger's tables: `refit` appends and reads, `refit_metrics` reads.
 """
 
 from __future__ import annotations
@@ -23,24 +21,24 @@ from refit_deployments.production.passwords import LOGINS, read_secret
 
 
 def postgres(places: Places) -> Service:
-    """PostgreSQL on this machine, made at its first start.
+    """Defines PostgreSQL, whose cluster is created at the first start.
 
     Args:
-        places: Where; the passwords are there already.
+        places: The ports and directories, with passwords.
 
     Returns:
         The service, not started.
 
     Raises:
-        StateError: If PostgreSQL is not installed, or its files cannot be made.
+        StateError: If PostgreSQL is not installed, or its cluster cannot be created.
     """
     found = programs()
     if found is None:
-        raise StateError(f"there is no PostgreSQL under {INSTALLED}: install it by `apt-get install postgresql`")
+        raise StateError(f"PostgreSQL is not installed in {INSTALLED}: install it with `apt-get install postgresql`")
     passwords = {login: read_secret(places, f"{login}_role") for login in LOGINS}
     data = make_cluster(found, places.home / "postgres", passwords)
     command = server_command(found, data, places.database, unix_socket_directories="")
-    # Asked by SIGTERM, it would wait for its last client to leave.
+    # After SIGTERM it would wait for its last client to disconnect.
     child = Child("PostgreSQL", command, settings_of_postgres(), places.home / "logs" / "postgres.log", signal.SIGINT)
     return Service(child, f"{HOST}:{places.database}", lambda: is_ready(found, places.database))
 
@@ -60,7 +58,7 @@ RIGHTS = (
     ),
 )
 SYSTEM_USER = "postgres"
-"""Who runs it where root starts the stack: PostgreSQL refuses to run as root."""
+"""The user that runs it where root starts the stack: PostgreSQL refuses to run as root."""
 
 
 def programs() -> Path | None:
@@ -74,101 +72,101 @@ def programs() -> Path | None:
 
 
 def make_cluster(found: Path, root: Path, passwords: Mapping[str, str]) -> Path:
-    """Makes a cluster, unless there is one.
+    """Creates a cluster, unless there is one.
 
-    It is made beside its place and renamed: one whose making was killed is begun anew.
+    It is created in a draft directory and renamed, so that a killed creation starts again.
 
     Args:
         found: From `programs`.
-        root: The directory to make it in, made if it is not there.
-        passwords: Of each login.
+        root: The parent directory, created if it does not exist.
+        passwords: The password of each login.
 
     Returns:
-        Its directory.
+        The data directory.
 
     Raises:
-        StateError: If it cannot be made.
+        StateError: If the cluster cannot be created.
     """
-    _let_in(root)
+    _grant_access(root)
     if not (root / "data").exists():
         _make(found, root, passwords)
     return root / "data"
 
 
 def server_command(found: Path, data: Path, port: int, **options: str) -> list[str]:
-    """Gives the command that runs the server of a cluster, on the loopback interface.
+    """Gives the command that runs the server of a cluster on loopback.
 
     Args:
         found: From `programs`.
         data: The cluster's directory.
-        port: Where it listens.
-        **options: Settings of PostgreSQL beside these, by their names.
+        port: The port.
+        **options: Further settings of PostgreSQL, by their names.
 
     Returns:
         The command.
     """
     settings = {"listen_addresses": HOST, "port": str(port), **options}
     given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    return as_its_user(str(found / "postgres"), "-D", str(data), *given)
+    return as_system_user(str(found / "postgres"), "-D", str(data), *given)
 
 
 def is_ready(found: Path, port: int) -> bool:
-    """Tells whether a server takes connections.
+    """Tells whether a server accepts connections.
 
     Args:
         found: From `programs`.
-        port: Where it listens.
+        port: The port of the server.
 
     Returns:
-        Whether it does.
+        Whether it accepts connections.
     """
     command = [str(found / "pg_isready"), "--quiet", f"--host={HOST}", f"--port={port}"]
     return not subprocess.run(command, check=False).returncode  # noqa: S603 - PostgreSQL's own program, no shell
 
 
-def give_to_its_user(directory: Path) -> None:
-    """Gives a directory to PostgreSQL's own user where root asks.
+def own_directory(directory: Path) -> None:
+    """Makes PostgreSQL's own user the owner of a directory, for root.
 
     Args:
-        directory: The directory, which is there.
+        directory: An existing directory.
     """
     if not os.geteuid():
         user = pwd.getpwnam(SYSTEM_USER)
         os.chown(directory, user.pw_uid, user.pw_gid)
 
 
-def run_program(found: Path, program: str, *arguments: str, said: str = "") -> None:
-    """Runs one of its programs, as its own user where root asks.
+def run_program(found: Path, program: str, *arguments: str, text: str = "") -> None:
+    """Runs a program of PostgreSQL; for root, as its own user.
 
     Args:
         found: From `programs`.
         program: The program's name.
         *arguments: Its arguments.
-        said: What it reads from standard input.
+        text: Its standard input.
 
     Raises:
         StateError: If the program fails.
     """
-    command = as_its_user(str(found / program), *arguments)
+    command = as_system_user(str(found / program), *arguments)
     done = subprocess.run(  # noqa: S603 - PostgreSQL's own programs, no shell
-        command, input=said, capture_output=True, text=True, cwd="/", env=settings_of_postgres(), check=False
+        command, input=text, capture_output=True, text=True, cwd="/", env=settings_of_postgres(), check=False
     )
     if done.returncode:
-        words = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
+        line = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-1:])
         raise StateError(
-            f"PostgreSQL's files cannot be made ({words}): see that REFIT_HOME has space, and that where root starts "
-            f"it, the user {SYSTEM_USER} may pass through the directories above"
+            f"the PostgreSQL cluster cannot be created ({line}): check that REFIT_HOME has space, and, for root, that "
+            f"the user {SYSTEM_USER} can enter its parent directories"
         )
 
 
-def as_its_user(*command: str) -> list[str]:
-    """Gives the command that runs one of its programs.
+def as_system_user(*command: str) -> list[str]:
+    """Gives the command that runs a program of PostgreSQL.
 
     Args:
         command: The program and its arguments.
 
     Returns:
-        The same; where root asks, for PostgreSQL's own user.
+        The command; for root, as PostgreSQL's own user.
     """
     if os.geteuid():
         return list(command)
@@ -176,20 +174,20 @@ def as_its_user(*command: str) -> list[str]:
 
 
 def settings_of_postgres() -> dict[str, str]:
-    """Gives what it needs of our environment: nothing that says how to connect, and no secret.
+    """Gives the environment of PostgreSQL, without connection settings and secrets.
 
     Returns:
-        From variable to value.
+        The environment variables.
     """
     return {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TZ")} | {"LC_ALL": "C.UTF-8"}
 
 
-def _let_in(root: Path) -> None:
-    """Makes the directory that its user owns, and lets that user pass through those above it that are ours."""
+def _grant_access(root: Path) -> None:
+    """Creates the directory for PostgreSQL's user, and lets that user enter its parent directories."""
     root.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid():
         return
-    give_to_its_user(root)
+    own_directory(root)
     for directory in (root.parent, root.parent.parent):
         if not directory.stat().st_mode & 0o001:
             os.chown(directory, -1, root.stat().st_gid)
@@ -207,10 +205,10 @@ def _make(found: Path, root: Path, passwords: Mapping[str, str]) -> None:
         "--locale=C.UTF-8",
     ]
     run_program(found, "initdb", "--pgdata", str(draft), f"--username={SYSTEM_USER}", *ways)
-    # So no password stands on a command line, and its administrator has none: nobody signs in as that one.
+    # Single-user mode keeps passwords off the command line; the administrator has none and cannot log in.
     for database, lines in (("postgres", _logins(passwords)), ("refit", RIGHTS)):
         alone = ["--single", "-D", str(draft), "-c", "exit_on_error=on", database]
-        run_program(found, "postgres", *alone, said="".join(f"{line}\n" for line in lines))
+        run_program(found, "postgres", *alone, text="".join(f"{line}\n" for line in lines))
     draft.rename(root / "data")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from refit.data.rejected_rows import describe_masked_error
 from refit.errors import LoadFailed, RefitError, describe_error
 
 
@@ -23,6 +22,8 @@ def describe_project_error(error: BaseException, file: Path | None, pii: Collect
     Returns:
         Such as `projects/bikes.py, line 12: KeyError: 'docks'`; of several lines the innermost, without a full stop.
     """
+    from refit.data.rejected_rows import describe_masked_error
+
     line, what = _line(error, file), describe_masked_error(pii, error) if pii and _is_foreign(error) else _what(error)
     if file and str(file) in what:
         return what

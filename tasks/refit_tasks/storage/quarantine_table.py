@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from refit.data.rejected_rows import RejectedRow
+from refit.data.split import from_microseconds
 from refit_tasks.storage.delta import open_table, read
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ SCHEMA = pa.schema(
         ("row", pa.string()),
     ]
 )
+
+STORED = pa.schema([(one.name, pa.int64() if one.type == INSTANT else one.type) for one in SCHEMA])
+"""The same with times as numbers: pyarrow imports pandas to make Python times of them."""
 
 
 def quarantine_of(definition: Project) -> str:
@@ -54,8 +59,13 @@ def all_rejected(table: DeltaTable) -> Iterator[RejectedRow]:
         Its rows, in any order.
     """
     for part in read(table):
-        for row in part.to_pylist():
-            yield RejectedRow(**row | {"reasons": tuple(json.loads(row["reasons"]))})
+        for row in part.cast(STORED).to_pylist():
+            times = {name: _time(row[name]) for name in ("quarantined_at", "event_time")}
+            yield RejectedRow(**row | times | {"reasons": tuple(json.loads(row["reasons"]))})
+
+
+def _time(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else from_microseconds(microseconds)
 
 
 def count_quarantined(definition: Project) -> int:

@@ -19,12 +19,12 @@ def test_it_answers_in_numbers_words_and_a_picture(
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-    from refit_deployments.actions.simulate import backtest_here
+    from refit_deployments.actions.simulate import run_backtest
 
     (tmp_path / "weekly.json").write_text('{"probe": null, "schedule": "P7D"}')
     picture = tmp_path / "backtest.png"
     names = ["every_window", str(tmp_path / "weekly.json")]
-    answer = backtest_here("hours", names, 6, datetime(2026, 2, 10, tzinfo=UTC), picture)
+    answer = run_backtest("hours", names, 6, datetime(2026, 2, 10, tzinfo=UTC), picture)
 
     facts = json.loads(json.dumps(answer.facts, allow_nan=False))
     assert {"project", "policies", "windows"} <= set(facts)
@@ -62,33 +62,33 @@ def test_it_answers_in_numbers_words_and_a_picture(
     ids=["no file", "broken", "a list", "an unknown field", "a wrong value"],
 )
 def test_what_is_no_policy_is_refused_at_once(hours: Path, tmp_path: Path, content: str | None, said: str) -> None:
-    from refit_deployments.actions.simulate import backtest_here
+    from refit_deployments.actions.simulate import run_backtest
 
     file = tmp_path / "policy.json"
     if content is not None:
         file.write_text(content)
     with pytest.raises(ProjectError, match=said) as fault:
-        backtest_here("hours", [str(file)], 8, None)
+        run_backtest("hours", [str(file)], 8, None)
     assert str(file) in str(fault.value)
 
 
 def test_a_picture_that_could_not_be_written_is_refused_at_once(hours: Path, tmp_path: Path) -> None:
-    from refit_deployments.actions.simulate import backtest_here
+    from refit_deployments.actions.simulate import run_backtest
 
     for place in (tmp_path, tmp_path / "nowhere" / "picture.png"):
         with pytest.raises(StateError, match=r"cannot be written .*--picture"):
-            backtest_here("hours", [], 8, None, place)
+            run_backtest("hours", [], 8, None, place)
 
 
 @pytest.mark.slow
 def test_too_short_a_history_is_one_sentence(hours: Path, prefect_server: None) -> None:
-    from refit_deployments.actions.simulate import backtest_here
+    from refit_deployments.actions.simulate import run_backtest
 
     for windows, until in ((500, None), (4, datetime(2026, 1, 3, tzinfo=UTC))):
         with pytest.raises(NotEnoughData, match="fewer windows"):
-            backtest_here("hours", ["never"], windows, until)
+            run_backtest("hours", ["never"], windows, until)
     with pytest.raises(NotEnoughData, match="no rows before"):
-        backtest_here("hours", ["never"], 8, datetime(2025, 1, 1, tzinfo=UTC))
+        run_backtest("hours", ["never"], 8, datetime(2025, 1, 1, tzinfo=UTC))
 
 
 def test_the_command_refuses_in_one_object_and_wrong_usage_by_its_code(hours: Path) -> None:

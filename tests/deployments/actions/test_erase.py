@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 
 from refit_deployments.actions.check import list_quarantine
-from refit_deployments.actions.maintenance import doctor_here
-from refit_deployments.cli.champion_commands import card_here
+from refit_deployments.actions.maintenance import run_doctor
+from refit_deployments.actions.report import show_card
 from refit_tasks.runs.audit_log import current_user, deeds
 from tests.support.forked_commands import refit
 from tests.support.text_search import traces
@@ -95,7 +95,7 @@ def test_persons_stay_in_the_tables_until_they_are_forgotten(
     late.to_csv(tmp_path / "late.csv", index=False)
     run("labels", "visits", str(tmp_path / "late.csv"), fails=True)
     (tmp_path / "late.csv").unlink()
-    shown = [card_here("visits", 1), list_quarantine("visits", 100), doctor_here("visits", dry_run=False)]
+    shown = [show_card("visits", 1), list_quarantine("visits", 100), run_doctor("visits", dry_run=False)]
     said += [str(answer) for answer in shown] + asked()
     assert [text for text in PLANTED if text in "".join(said)] == []
     assert traces(tmp_path, *PLANTED, without=("tables", "projects")) == []
@@ -110,9 +110,9 @@ def test_persons_stay_in_the_tables_until_they_are_forgotten(
     again = json.loads(run("reproduce", "visits", "1", "--json"))
     assert "rows of its training data were erased on " in str(again["causes"])
     assert 0 < again["max_difference"] < 0.1
-    assert "rows were erased by" in card_here("visits", 1).lines[0]
+    assert "rows were erased by" in show_card("visits", 1).lines[0]
     run("monitor", "visits", "--as-of", "2026-02-19T01:00", "--json")
-    assert doctor_here("visits", dry_run=False).facts["findings"] == []
+    assert run_doctor("visits", dry_run=False).facts["findings"] == []
     done = {(deed.action, deed.who == current_user()) for deed in deeds("visits")}
     assert {("retrain", True), ("forget", True), ("labels", True), ("score", True)} <= done
 

@@ -54,7 +54,7 @@ def test_it_says_what_came_of_each_row(ready) -> None:
     }  # fmt: skip
     again = labels(file)
     assert again.returncode == 0
-    assert "nothing changed, 2 labels were there already" in again.stdout
+    assert "no change, 2 labels already stored" in again.stdout
     assert "columns left out: by" in again.stdout
 
 

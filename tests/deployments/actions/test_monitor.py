@@ -126,14 +126,14 @@ KINDS = ("contract", "verdict", "promotion", "decision", "retrain")
 
 @pytest.mark.slow
 def test_people_get_the_same_in_words(depot: Depot) -> None:
-    from refit_deployments.actions.monitor import monitor_here
+    from refit_deployments.actions.monitor import run_monitor
 
-    told = "\n".join(monitor_here("parcels", START + timedelta(days=40), None).lines)
+    told = "\n".join(run_monitor("parcels", START + timedelta(days=40), None).lines)
     assert "parcels as of 2026-02-10 00:00 UTC: retrain (decision 2)" in told
     assert "there is no champion yet" in told
     assert "promoted, generation 1" in told
     assert "refit why 2" in told
     depot.monitor(46)
-    again = "\n".join(monitor_here("parcels", START + timedelta(days=46), None).lines)
+    again = "\n".join(run_monitor("parcels", START + timedelta(days=46), None).lines)
     assert "nothing new since" in again
     assert "no trigger fired" in again

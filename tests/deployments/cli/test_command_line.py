@@ -41,7 +41,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_wrong_usage_exits_with_2() -> None:
     assert refit("retrain").returncode == 2
-    assert "no time such as" in refit("retrain", "x", "--as-of", "yesterday").stderr
+    assert "is not a time: write it as 2026-04-01" in refit("retrain", "x", "--as-of", "yesterday").stderr
     assert refit("retrain", "x", "--as-of", "0001-01-01T00:00+14:00").returncode == 2
     assert refit("retrain", "x", "--as-of", "2999-01-01").returncode == 2
     run = refit("retrain", "x", "--bogus", "--json")

@@ -15,10 +15,10 @@ from uuid import uuid4
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from refit_deployments import local_instance as already_up
+from refit_deployments import local_instance
 from refit_deployments.local.processes import Child
 from refit_deployments.local.services import WORKER, Service
-from refit_deployments.local.supervisor import Stack
+from refit_deployments.local.supervisor import Supervisor
 from refit_tasks.runs.liveness import dead_runs
 
 SLEEPING = [sys.executable, "-c", "import time; time.sleep(600)"]
@@ -55,18 +55,18 @@ def service(name: str, directory: Path) -> Service:
 
 def test_who_is_killed_while_it_starts_has_told_what_to_end(home: Path) -> None:
     home.mkdir()
-    stack, one = Stack(), service("Prefect server", home / "logs")
-    with already_up.single_instance() as crashed:
+    stack, one = Supervisor(), service("Prefect server", home / "logs")
+    with local_instance.single_instance() as crashed:
         assert crashed is None
-        stack.begin(one)
-        assert already_up.running() is None, "there is nothing to join yet"
+        stack.start(one)
+        assert local_instance.find_running() is None, "there is nothing to join yet"
         told = json.loads((home / "up.json").read_text())
         assert one.child.process is not None
         assert [pid for pid, _ in told["children"]] == [one.child.process.pid]
-        stack.note("http://127.0.0.1:1/api", None)
-        assert (joined := already_up.running()) is not None
+        stack.publish("http://127.0.0.1:1/api", None)
+        assert (joined := local_instance.find_running()) is not None
         assert (joined.prefect, len(joined.children)) == ("http://127.0.0.1:1/api", 1)
-        stack.end()
+        stack.stop()
 
 
 @pytest.mark.usefixtures("broken_server")
@@ -77,11 +77,11 @@ def test_a_server_that_cannot_be_told_of_a_killed_run_does_not_keep_the_others_f
     killed = {"id": str(uuid4()), "flow": "monitor", "project": "parcels", "started": "2026-03-01T00:00:00+00:00"}
     (home / "runs" / f"{killed['id']}.lock").write_text(json.dumps(killed))
     assert [run.id for run in dead_runs()] == [killed["id"]]
-    stack = Stack()
+    stack = Supervisor()
     services = [service("Prefect server", home / "logs"), service(WORKER, home / "logs")]
     for one in services:
-        stack.begin(one)
+        stack.start(one)
     with caplog.at_level(logging.WARNING, "refit_deployments.local.up"):
-        stack.end()
+        stack.stop()
     assert [one.child.exit_code is None for one in services] == [False, False]
-    assert "could not be told of a killed run" in caplog.text
+    assert "a killed run is not marked in Prefect yet" in caplog.text

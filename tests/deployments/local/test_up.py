@@ -106,7 +106,7 @@ def test_a_scheduled_monitor_finds_the_drift_and_its_retrain_is_promoted(host: H
 def test_a_second_one_and_a_taken_port_are_refused_with_a_sentence(host: Hosted, tmp_path: Path) -> None:
     second = host.refit("up")
     assert second.returncode == 1
-    assert f"`refit up` is running already at http://127.0.0.1:{host.port}" in second.stderr
+    assert f"`refit up` is already running at http://127.0.0.1:{host.port}" in second.stderr
 
     for port, mlflow_port, option in (
         (host.port, free_port(), "--port"),
@@ -115,7 +115,7 @@ def test_a_second_one_and_a_taken_port_are_refused_with_a_sentence(host: Hosted,
         ports = ("--port", str(port), "--mlflow-port", str(mlflow_port))
         taken = host.refit("up", *ports, REFIT_HOME=str(tmp_path / "elsewhere"))
         assert taken.returncode == 1
-        assert f"name another one by {option}" in taken.stderr.splitlines()[-1]
+        assert f"set another port with {option}" in taken.stderr.splitlines()[-1]
 
 
 def test_bad_input_is_refused_by_the_form(host: Hosted) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from refit.errors import StateError
-from refit_deployments.prefect_server.deploy import deploy_here
+from refit_deployments.prefect_server.deploy import run_deploy
 from tests.support.hours_project import HOURS
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -29,7 +29,7 @@ def client() -> Iterator[Any]:
 
 def deploy(pool: str, kind: str = "process", *, dry_run: bool = False) -> dict[str, str]:
     """Deploys; gives what was done by deployment."""
-    answer = deploy_here(pool, kind, dry_run=dry_run)
+    answer = run_deploy(pool, kind, dry_run=dry_run)
     return {one["name"]: one["action"] for one in answer.facts["deployments"]}
 
 
@@ -110,7 +110,7 @@ def test_only_what_refit_made_in_that_pool_is_removed_and_nothing_while_a_file_i
 def test_an_exported_prefect_yaml_deploys_the_same(hours: Path, client: Any, tmp_path: Path) -> None:
     from prefect.settings import PREFECT_API_URL
 
-    from refit_deployments.prefect_server.deploy import export
+    from refit_deployments.prefect_server.deploy import export_deployments
 
     extended(hours, "schedule=Schedule(monitor='0 * * * *', retrain='0 3 * * 1')")
     deploy("exported")
@@ -118,7 +118,7 @@ def test_an_exported_prefect_yaml_deploys_the_same(hours: Path, client: Any, tmp
     for found in before.values():
         client.delete_deployment(found.id)
     file = tmp_path / "prefect.yaml"
-    export("exported", file)
+    export_deployments("exported", file)
     assert len(yaml.safe_load(file.read_text())["deployments"]) == 3
     command = [str(Path(sys.executable).with_name("prefect")), "--no-prompt", "deploy", "--all", "--prefect-file"]
     run = subprocess.run(
@@ -138,7 +138,7 @@ def test_an_exported_prefect_yaml_deploys_the_same(hours: Path, client: Any, tmp
         assert sorted(found.tags) == former.tags
         assert [one.schedule.cron for one in found.schedules] == [one.schedule.cron for one in former.schedules]
         assert found.concurrency_options == former.concurrency_options
-    answer = deploy_here("exported", "process", dry_run=True)
+    answer = run_deploy("exported", "process", dry_run=True)
     assert {field for one in answer.facts["deployments"] for field in one["fields"]} <= {
         "labels",
         "parameter_openapi_schema",

@@ -9,7 +9,7 @@ import pytest
 from sklearn.dummy import DummyRegressor
 
 from refit import Project, Schedule
-from refit_deployments.prefect_server.plan import plan
+from refit_deployments.prefect_server.plan import plan_deployments
 
 
 def planned(**schedule) -> dict:
@@ -22,7 +22,7 @@ def planned(**schedule) -> dict:
         build=DummyRegressor,
         schedule=Schedule(**schedule),
     )
-    return {one.name: one.wanted for one in plan(project, "refit")}
+    return {one.name: one.wanted for one in plan_deployments(project, "refit")}
 
 
 def test_nothing_is_scored_by_itself_unless_asked_for() -> None:

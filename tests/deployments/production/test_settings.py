@@ -21,22 +21,22 @@ from refit_deployments.production.environment import (
     settings_of_server,
     write_environment,
 )
-from refit_deployments.production.layout import DOORS, Places
-from refit_deployments.production.passwords import WORDS, make_secrets, read_secret
+from refit_deployments.production.layout import ENDPOINTS, Places
+from refit_deployments.production.passwords import PASSWORDS, make_secrets, read_secret
 from refit_infra.secrets import read_secret_files
 
 
 def places(home: Path, first: int = 7_000) -> Places:
-    return Places(home / "stack", first, first + 1, first + 2, first + 3 + 2 * len(DOORS))
+    return Places(home / "stack", first, first + 1, first + 2, first + 3 + 2 * len(ENDPOINTS))
 
 
 def test_passwords_are_made_once_and_addresses_follow_the_ports(home: Path) -> None:
     make_secrets(places(home))
-    words = {name: read_secret(places(home), name) for name in WORDS}
-    assert len(set(words.values())) == len(WORDS)
+    words = {name: read_secret(places(home), name) for name in PASSWORDS}
+    assert len(set(words.values())) == len(PASSWORDS)
     address = read_secret(places(home), "refit_database_url")
     make_secrets(places(home, 8_000))
-    assert words == {name: read_secret(places(home), name) for name in WORDS}
+    assert words == {name: read_secret(places(home), name) for name in PASSWORDS}
     assert read_secret(places(home), "refit_database_url") == address.replace(":7011/", ":8011/") != address
 
 
@@ -58,7 +58,7 @@ def test_sockets_that_were_left_go_and_those_of_others_are_named(
 def test_only_their_owner_reads_them(home: Path) -> None:
     make_secrets(places(home))
     files = list(places(home).secrets.iterdir())
-    assert len(files) > len(WORDS)
+    assert len(files) > len(PASSWORDS)
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert places(home).secrets.stat().st_mode & 0o777 == 0o700
 
@@ -66,7 +66,7 @@ def test_only_their_owner_reads_them(home: Path) -> None:
 def test_the_file_for_a_shell_names_files_and_holds_no_secret(home: Path) -> None:
     make_secrets(places(home))
     written = write_environment(places(home)).read_text()
-    assert not any(read_secret(places(home), name) in written for name in WORDS)
+    assert not any(read_secret(places(home), name) in written for name in PASSWORDS)
     held = read_secret_files(settings_of(places(home)))
     assert held["AWS_SECRET_ACCESS_KEY"] == read_secret(places(home), "s3_secret_key")
     assert held["REFIT_DATABASE_URL"].endswith("/refit")
@@ -87,7 +87,7 @@ def test_what_a_shell_holds_of_another_place_is_not_in_the_way(home: Path, monke
 
 def test_no_two_parts_want_one_port(home: Path) -> None:
     there = places(home)
-    doors = [there.door(door, inner=inner) for door in DOORS for inner in (False, True)]
+    doors = [there.endpoint_port(endpoint, inner=inner) for endpoint in ENDPOINTS for inner in (False, True)]
     ports = [there.prefect, there.mlflow, there.database, *doors]
     assert len(ports) == len(set(ports))
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from refit_deployments.actions.predictions import add_waiting
+from refit_deployments.actions.predictions import join_label_inbox
 from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import join_waiting, labels_of, read_inbox
 from refit_tasks.storage.delta import open_table, read
@@ -64,10 +64,10 @@ def test_the_next_run_that_ingests_joins_them(server: Server, depot: Depot) -> N
 def test_the_command_without_a_file_joins_them_too(server: Server, depot: Depot) -> None:
     key = depot.rows["parcel"].iloc[5].item()
     post(server, {"labels": [{"key": key, "label": 1}, {"key": 10**9, "label": 1}]})
-    done = add_waiting("parcels")
+    done = join_label_inbox("parcels")
     assert (done.facts["rows"], done.facts["unknown"]) == (2, 1)
-    assert "1 rows have a key that the table does not hold" in done.lines[1]
-    assert add_waiting("letters").lines == ["letters: no labels wait"]
+    assert "1 rows have a key that is not in the table" in done.lines[1]
+    assert join_label_inbox("letters").lines == ["letters: the label inbox is empty"]
 
 
 def test_many_senders_at_once_lose_no_label(server: Server, depot: Depot) -> None:

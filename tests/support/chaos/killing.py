@@ -89,13 +89,9 @@ def run(
     trace.touch()
 
     def command() -> None:
-        from refit_deployments.cli.state_commands import add_to
-
         Boundaries(trace, at_boundary).install()
-        from refit_deployments.main import app, main
+        from refit_deployments.main import main
 
-        if not any(one.callback and one.callback.__name__ == "doctor" for one in app.registered_commands):
-            add_to(app)
         sys.argv = ["refit", *arguments, "--json"]
         main()
 

@@ -172,16 +172,16 @@ def test_one_project_is_mended_alone(judge: Judge, home: Path) -> None:
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_the_command_says_a_line_for_each_thing(mlflow_home: Path, dry_run: bool) -> None:
-    from refit_deployments.actions.maintenance import doctor_here
+    from refit_deployments.actions.maintenance import run_doctor
 
     training = leave_training()
-    answer = doctor_here(None, dry_run=dry_run)
+    answer = run_doctor(None, dry_run=dry_run)
     (finding,) = json.loads(json.dumps(answer.facts))["findings"]
     assert (finding["kind"], finding["name"], finding["action"]) == ("training", training, "closed")
     assert finding["sentence"] == answer.lines[0]
     assert answer.exit_code == 0
-    healthy = "the store is healthy: a crash has left nothing"
-    assert (doctor_here(None, dry_run=dry_run).lines == [healthy]) is not dry_run
+    healthy = "the store is healthy: no repair is needed"
+    assert (run_doctor(None, dry_run=dry_run).lines == [healthy]) is not dry_run
 
 
 def test_on_an_object_store_a_young_file_is_left_alone(

@@ -15,7 +15,7 @@ from refit import MonitoringPolicy, Project, Window
 from refit.drift.power import CHANGES, CalibrationResult, apply_change
 from refit.errors import NotEnoughData, ProjectError
 from refit.records.references import Champion, ModelRef, SnapshotRef
-from refit_deployments.actions.simulate import lines_of
+from refit_deployments.actions.simulate import describe_calibration
 from refit_infra.settings import Settings
 from refit_tasks.simulation import alarm_calibration as measured
 from refit_tasks.training.train import train
@@ -73,10 +73,10 @@ def test_a_change_of_whole_numbers_keeps_them_whole_and_is_as_large_as_it_says()
 def test_what_a_person_reads_tells_the_sizes_and_the_weakest_column() -> None:
     found = {"mean + 0.2 sd": {"heat": 1.0, "wind": 0.5}, "missing + 10 points": {"heat": 1.0, "wind": 1.0}}
     result = CalibrationResult("bikes", timedelta(hours=36), 1_500, 9_000, 20, 1, calibrated=True, found=found)
-    text = "\n".join(lines_of(result))
+    text = "\n".join(describe_calibration(result))
     assert "windows of 1.5 days, about 1,500 rows, against a reference of about 9,000 rows" in text
-    assert "5.0% of 20 windows without a change alarm (0.1% to 24.9% at 95 %); 1% may" in text
-    assert "75.0% found within two windows: mean + 0.2 sd; least often in wind, 50%" in text
+    assert "5.0% of 20 windows without a change raise an alarm (0.1% to 24.9% at 95 %); the limit is 1%" in text
+    assert "75.0% detected within two windows: mean + 0.2 sd; lowest in wind, 50%" in text
     assert text.endswith("missing + 10 points")
 
 
