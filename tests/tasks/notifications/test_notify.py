@@ -6,7 +6,6 @@ import logging
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -141,9 +140,8 @@ def test_each_thing_that_can_be_wrong_is_one_sentence_without_the_address(
     ]
     assert len(hook.bodies) == 2
     hook.answering.clear()
-    begun = time.monotonic()
     notify(telling(rentals, refusing), NOTICE)
-    assert 3 <= time.monotonic() - begun < 8
+    assert not hook.answering.is_set(), "the service has not answered, and the run goes on"
     assert told(caplog)[-1].endswith("no answer within 3 seconds")
     assert SECRET not in caplog.text
     assert entries("rentals") == []
