@@ -12,6 +12,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from refit_infra.settings import QUIET, Settings, apply_environment
+from tests.support.states import States
 
 # A busy machine is not a failure.
 hypothesis_settings.register_profile("refit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,6 +47,18 @@ def mlflow_home(home: Path, empty_mlflow: Path) -> Path:
     home.mkdir(mode=0o700)
     shutil.copy(empty_mlflow, home / "mlflow.db")
     return home
+
+
+@pytest.fixture(scope="session")
+def states(tmp_path_factory: pytest.TempPathFactory) -> States:
+    """Homes that more than one test begins from."""
+    return States(tmp_path_factory.mktemp("states"))
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One place for the project files of all tests in turn: the code of a file is another one elsewhere."""
+    return tmp_path_factory.mktemp("place")
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,6 @@ from tests.support.watched_project import A_DAY, START, Depot, actions, begin, r
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Depot:
-    depot = Depot(tmp_path)
-    monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
-    return depot
-
-
 def fired(outcome: Any) -> set[str]:
     return {finding.check for finding in outcome.decision.findings if finding.fired}
 
@@ -56,18 +49,17 @@ def test_first_champion_then_quiet_then_nothing_new(depot: Depot) -> None:
 
 
 @pytest.mark.slow
-def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot) -> None:
+def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(monitored: Depot) -> None:
     from refit_tasks.ledger.generations import current_champion
     from refit_tasks.ledger.record import verify_ledger
 
-    depot.deliver(rows_of(80, turned=40))
-    depot.monitor(40)
-    found = depot.monitor(64)
+    monitored.deliver(rows_of(80, turned=40))
+    found = monitored.monitor(64)
     assert (found.decision.action, found.decision.trigger) == ("retrain", "probe")
     assert "performance" in fired(found)
     assert found.retrain is not None
     assert found.retrain.promotion is not None
-    after = depot.monitor(64)
+    after = monitored.monitor(64)
     assert after.decision.action == "wait"
     assert after.champion == current_champion("parcels") == found.retrain.promotion
     assert actions().count("retrain") == len(recorded("promotion")) == len(recorded("retrain")) == 2
@@ -75,14 +67,13 @@ def test_a_changed_concept_is_found_by_the_probe_and_retrained_once(depot: Depot
 
 
 @pytest.mark.slow
-def test_labels_that_come_later_change_the_evidence(depot: Depot, tmp_path: Path) -> None:
+def test_labels_that_come_later_change_the_evidence(monitored: Depot, tmp_path: Path) -> None:
     from refit_tasks.catalog import find_project
     from refit_tasks.ingestion.label_join import join_labels
 
     rows = rows_of(80, turned=40)
-    depot.deliver(rows.assign(late=rows["late"].where(rows["sent_at"] < START + 40 * DAY)))
-    depot.monitor(40)
-    before = depot.monitor(46)
+    monitored.deliver(rows.assign(late=rows["late"].where(rows["sent_at"] < START + 40 * DAY)))
+    before = monitored.monitor(46)
     assert before.decision.action == "wait"
     assert before.evidence.performance is not None
     assert before.evidence.performance.window.end < START + 41 * DAY
@@ -91,7 +82,7 @@ def test_labels_that_come_later_change_the_evidence(depot: Depot, tmp_path: Path
     late = rows[rows["sent_at"].between(START + 40 * DAY, START + 45 * DAY)]
     late[["parcel", "late"]].to_csv(tmp_path / "labels.csv", index=False)
     join_labels(find_project("parcels"), tmp_path / "labels.csv")
-    after = depot.monitor(46)
+    after = monitored.monitor(46)
     assert not after.nothing_new
     assert after.evidence.performance is not None
     assert after.evidence.performance.window.end > START + 44 * DAY
@@ -100,12 +91,11 @@ def test_labels_that_come_later_change_the_evidence(depot: Depot, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_an_event_asks_for_a_retrain_within_the_cooldown_of_all(depot: Depot) -> None:
-    depot.monitor(40)
-    asked = depot.monitor(46, event="the carrier has changed")
+def test_an_event_asks_for_a_retrain_within_the_cooldown_of_all(monitored: Depot) -> None:
+    asked = monitored.monitor(46, event="the carrier has changed")
     assert (asked.decision.action, asked.decision.trigger) == ("retrain", "event")
     assert asked.retrain is not None
-    again = depot.monitor(47, event="the carrier has changed")
+    again = monitored.monitor(47, event="the carrier has changed")
     assert (again.decision.action, again.decision.trigger) == ("wait", "event")
     assert "cooldown" in fired(again)
     assert any("the carrier has changed" in finding.sentence for finding in again.decision.findings)
@@ -127,16 +117,15 @@ def test_a_person_and_the_monitor_share_one_budget(depot: Depot) -> None:
 
 
 @pytest.mark.slow
-def test_a_champion_that_cannot_score_is_judged_by_what_is_left(depot: Depot, home: Path) -> None:
-    depot.monitor(40)
+def test_a_champion_that_cannot_score_is_judged_by_what_is_left(monitored: Depot, home: Path) -> None:
     for model in list(home.glob("mlartifacts/parcels/models/*")):
         shutil.rmtree(model)
-    outcome = depot.monitor(46)
+    outcome = monitored.monitor(46)
     assert outcome.decision.action == "wait"
     assert outcome.evidence.performance is None
     assert outcome.evidence.probe is not None
     assert any("model.skops" in sentence for sentence in outcome.evidence.withheld)
-    assert depot.monitor(46).nothing_new
+    assert monitored.monitor(46).nothing_new
 
 
 @pytest.mark.slow

@@ -14,13 +14,10 @@ from tests.support.watched_project import START, Depot, rows_of
 
 
 @pytest.fixture
-def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Depot:
+def depot(trained: Depot) -> Depot:
     """A depot with one champion, trained at day 40."""
-    depot = Depot(tmp_path)
-    depot.deliver(rows_of(50))
-    monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
-    assert depot.retrain(40).promotion is not None
-    return depot
+    trained.deliver(rows_of(50))
+    return trained
 
 
 def reproduced(version: int = 1) -> Reproduction:

@@ -14,6 +14,7 @@ from refit.errors import ContractViolation, LeakyHoldout, NoNewData, NotEnoughDa
 from refit.inference.onnx_choice import ServingForm
 from refit.results.flows import RetrainOutcome
 from refit_infra.settings import Settings
+from tests.support.states import States, emptied
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PROJECT = textwrap.dedent('''
@@ -74,9 +75,16 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    shop = Shop(tmp_path)
+def shop(place: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    shop = Shop(emptied(place))
     monkeypatch.setenv("REFIT_PROJECTS", str(shop.project.parent))
+    return shop
+
+
+@pytest.fixture
+def trained(shop: Shop, states: States) -> Shop:
+    """A shop whose first champion was made on day 40."""
+    states.begin("shop on day 40", lambda: shop.retrain(40))
     return shop
 
 
@@ -112,11 +120,10 @@ def test_first_champion_then_judged_challenger(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_rows_are_judged_once(shop: Shop) -> None:
-    shop.retrain(40)
+def test_the_same_rows_are_judged_once(trained: Shop) -> None:
     with pytest.raises(NoNewData, match="--force"):
-        shop.retrain(40)
-    assert shop.retrain(40, force=True).challenger.version == 2
+        trained.retrain(40)
+    assert trained.retrain(40, force=True).challenger.version == 2
 
 
 @pytest.mark.slow
@@ -136,11 +143,10 @@ def test_the_model_that_serves_has_seen_the_holdout_and_the_record_tells_it_from
 
 
 @pytest.mark.slow
-def test_soon_after_a_retrain_there_is_too_little_to_judge_on(shop: Shop) -> None:
-    shop.retrain(40)
+def test_soon_after_a_retrain_there_is_too_little_to_judge_on(trained: Shop) -> None:
     with pytest.raises(NotEnoughData, match="50 mature rows that champion version 1 has not seen, 50 fewer"):
-        shop.retrain(41)
-    again = shop.retrain(41, force=True)
+        trained.retrain(41)
+    again = trained.retrain(41, force=True)
     assert again.judgement is not None
     assert again.judgement.comparison.stand_in
 
@@ -166,10 +172,9 @@ def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, mo
 
 
 @pytest.mark.slow
-def test_changed_code_is_a_new_challenger(shop: Shop) -> None:
-    shop.retrain(40)
-    shop.write_project("0.1")
-    assert shop.retrain(40).challenger.version == 2
+def test_changed_code_is_a_new_challenger(trained: Shop) -> None:
+    trained.write_project("0.1")
+    assert trained.retrain(40).challenger.version == 2
 
 
 @pytest.mark.slow
@@ -202,14 +207,13 @@ def test_looking_back_behind_the_champion_is_refused(shop: Shop) -> None:
         shop.retrain(40)
 
 
-def test_a_broken_contract_trains_nothing(shop: Shop) -> None:
+def test_a_broken_contract_trains_nothing(trained: Shop) -> None:
     from refit_tasks.ledger.generations import current_champion
     from refit_tasks.registry.mlflow_client import open_mlflow
 
-    shop.retrain(40)
-    rows_of(100).drop(columns="late").to_parquet(shop.file)
+    rows_of(100).drop(columns="late").to_parquet(trained.file)
     with pytest.raises(ContractViolation, match="late"):
-        shop.retrain(60)
+        trained.retrain(60)
     client = open_mlflow()
     assert len(client.search_model_versions("name='parcels'")) == 1
     serving = current_champion("parcels")
@@ -223,12 +227,11 @@ def test_too_few_rows_is_a_sentence(shop: Shop) -> None:
         shop.retrain(40)
 
 
-def test_a_worse_challenger_is_rejected(shop: Shop) -> None:
-    shop.retrain(40)
+def test_a_worse_challenger_is_rejected(trained: Shop) -> None:
     rows = rows_of(100)
     misread = rows["sent_at"].between(START + timedelta(days=40), START + timedelta(days=79))
-    rows.assign(late=rows["late"].where(~misread, 1 - rows["late"])).to_parquet(shop.file)
-    outcome = shop.retrain(100)
+    rows.assign(late=rows["late"].where(~misread, 1 - rows["late"])).to_parquet(trained.file)
+    outcome = trained.retrain(100)
     assert not outcome.challenger.verdict.promote
     assert outcome.promotion is None
     assert outcome.generation == 1
@@ -247,7 +250,8 @@ def test_a_verdict_artifact_is_published(shop: Shop) -> None:
     assert any("promote as the first champion" in str(artifact.data) for artifact in found)
 
 
-def test_nothing_lands_outside_home(shop: Shop, home: Path, tmp_path: Path) -> None:
+def test_nothing_lands_outside_home(shop: Shop, home: Path, tmp_path: Path, place: Path) -> None:
     shop.retrain(40)
-    assert {path.name for path in tmp_path.iterdir()} == {"home", "parcels.parquet", "projects"}
+    assert {path.name for path in tmp_path.iterdir()} == {"home"}
+    assert {path.name for path in place.iterdir()} == {"parcels.parquet", "projects"}
     assert {path.name for path in Settings().staging.iterdir()} <= {"lock"}

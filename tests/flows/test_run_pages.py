@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from uuid import UUID
 
 import pandas as pd
@@ -19,12 +18,10 @@ from tests.support.watched_project import Depot, rows_of
 MLFLOW = "http://127.0.0.1:5000"
 
 
-@pytest.fixture
-def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Depot:
-    depot = Depot(tmp_path)
-    monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
+@pytest.fixture(autouse=True)
+def _reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's pages are where links point to."""
     monkeypatch.setenv("REFIT_MLFLOW_URL", MLFLOW)
-    return depot
 
 
 def test_the_page_of_a_retrain_answers_what_happened_and_why(depot: Depot) -> None:
@@ -72,10 +69,9 @@ def test_a_monitor_and_its_retrain_lead_to_each_other(depot: Depot) -> None:
 
 
 @pytest.mark.slow
-def test_a_refused_run_fails_with_our_sentence_alone(depot: Depot) -> None:
-    depot.retrain(40)
+def test_a_refused_run_fails_with_our_sentence_alone(trained: Depot) -> None:
     with pytest.raises(NoNewData) as refused:
-        depot.retrain(40)
+        trained.retrain(40)
     (run,) = newest_runs(1)
     assert run.state.type == StateType.FAILED
     assert run.state.message == str(refused.value)
@@ -83,12 +79,11 @@ def test_a_refused_run_fails_with_our_sentence_alone(depot: Depot) -> None:
 
 
 @pytest.mark.slow
-def test_a_rejection_names_the_rule_and_a_rollback_who_serves(depot: Depot) -> None:
+def test_a_rejection_names_the_rule_and_a_rollback_who_serves(trained: Depot) -> None:
     from refit_flows.rollback import rollback
 
-    depot.deliver(rows_of(80, turned=40, until=54))
-    depot.retrain(40)
-    outcome = depot.retrain(70, force=True)
+    trained.deliver(rows_of(80, turned=40, until=54))
+    outcome = trained.retrain(70, force=True)
     assert outcome.promotion is None
     told = run_of(outcome.run_id).state.message
     failed = next(reason for reason in outcome.challenger.verdict.reasons if not reason.passed)

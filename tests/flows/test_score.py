@@ -18,13 +18,6 @@ from tests.support.watched_project import A_DAY, START, Depot, refit, rows_of
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def depot(tmp_path: Path, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Depot:
-    depot = Depot(tmp_path)
-    monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
-    return depot
-
-
 def score(day: float, **asked: Any) -> ScoreOutcome:
     from refit_flows.score import score as flow
 
@@ -82,8 +75,7 @@ def depot_project() -> Any:
 
 
 @pytest.mark.slow
-def test_skew_between_training_and_serving_is_found(depot: Depot, tmp_path: Path) -> None:
-    depot.retrain(40)
+def test_skew_between_training_and_serving_is_found(trained: Depot, tmp_path: Path) -> None:
     rows = rows_of(80).tail(10 * A_DAY).drop(columns="late")
     file = tmp_path / "heavy.csv"
     rows.assign(weight=rows["weight"] * 3).to_csv(file, index=False)
@@ -135,8 +127,7 @@ def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: 
 
 
 @pytest.mark.slow
-def test_what_is_refused_is_refused_in_words(depot: Depot, tmp_path: Path) -> None:
-    depot.retrain(40)
+def test_what_is_refused_is_refused_in_words(trained: Depot, tmp_path: Path) -> None:
     with pytest.raises(UnusableTime, match="is empty"):
         score(45, start=START + 44 * DAY, end=START + 43 * DAY)
     with pytest.raises(UnusableTime, match="future"):
@@ -152,8 +143,7 @@ def test_what_is_refused_is_refused_in_words(depot: Depot, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_command_answers_in_json(depot: Depot, tmp_path: Path) -> None:
-    depot.retrain(40)
+def test_the_command_answers_in_json(trained: Depot, tmp_path: Path) -> None:
     rows = rows_of(80)
     rows.loc[rows["parcel"] == 13_000, "distance"] = 1e9
     file = tmp_path / "parcels of tomorrow.parquet"

@@ -1,32 +1,36 @@
-"""One home with registered versions for a whole module: making MLflow's database takes seconds."""
+"""One home with registered versions for all modules that only read it: making MLflow's database takes seconds."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from refit_infra.settings import QUIET
-from tests.support.serving_home import Depot
+from tests.support.serving_home import Depot, entered
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Depot:
+    """Two projects; the first has a champion, which stays."""
+    with entered(tmp_path_factory.mktemp("shared")) as directory:
+        made = Depot(directory, "parcels", "letters")
+        made.promoted("parcels", 0.0)
+    return made
 
 
 @pytest.fixture(scope="module")
-def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
-    """Two projects; the first has a champion."""
-    directory = tmp_path_factory.mktemp("depot")
-    settings = {**QUIET, "REFIT_HOME": str(directory / "home"), "REFIT_PROJECTS": str(directory / "projects")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        Path(os.environ["REFIT_HOME"]).mkdir(mode=0o700)
-        made = Depot(directory, "parcels", "letters")
-        made.promoted("parcels", 0.0)
-        yield made
+def depot(shared: Depot) -> Iterator[Depot]:
+    """The shared one; a module whose champions come and go has one of its own."""
+    with entered(shared.directory):
+        yield shared
 
 
 @pytest.fixture(autouse=True)
-def home(depot: Depot) -> Path:
-    """The module's home in place of one for each test."""
-    return Path(os.environ["REFIT_HOME"])
+def home(home: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The depot's home for a test of a depot."""
+    if "depot" not in request.fixturenames:
+        return home
+    depot: Depot = request.getfixturevalue("depot")
+    monkeypatch.setenv("REFIT_HOME", str(depot.home))
+    return depot.home

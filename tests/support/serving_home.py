@@ -18,12 +18,14 @@ from typing import Any
 import httpx
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from refit import Project, Window
 from refit.gate.evaluations import Comparison, Evaluation, Judgement
 from refit.inference.onnx_choice import ServingForm
 from refit.records.references import Challenger, Champion, Ingestion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
+from refit_infra.settings import QUIET
 from tests.support.watched_project import COMMAND, rows_of
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -59,11 +61,22 @@ def parcels() -> pd.DataFrame:
     return rows.assign(carrier=pd.array(["swift", "sure"] * (len(rows) // 2), dtype="str"))
 
 
+@contextmanager
+def entered(directory: Path) -> Iterator[Path]:
+    """Sets a home and a directory of projects below that directory, as long as the block lasts."""
+    settings = {**QUIET, "REFIT_HOME": str(directory / "home"), "REFIT_PROJECTS": str(directory / "projects")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        (directory / "home").mkdir(mode=0o700, exist_ok=True)
+        yield directory
+
+
 class Depot:
     """Projects with a table each; versions are made and promoted as they are needed."""
 
     def __init__(self, directory: Path, *names: str) -> None:
-        self.projects = directory / "projects"
+        self.directory, self.home, self.projects = directory, directory / "home", directory / "projects"
         self.projects.mkdir()
         self.rows = parcels()
         for name in names:

@@ -39,7 +39,6 @@ def held() -> list[dict[str, Any]]:
     return [json.loads(row) for row in read_inbox(inbox)["row"].to_pylist()] if inbox else []
 
 
-@pytest.mark.slow
 def test_labels_are_on_disk_when_they_are_answered(server: Server, depot: Depot) -> None:
     parcel = depot.rows["parcel"].iloc[0].item()
     answer = post(server, {"labels": [{"key": parcel, "label": 1}], "request_id": "mine"})

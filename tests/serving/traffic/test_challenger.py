@@ -20,12 +20,21 @@ from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.prediction.compare import compare_challenger
 from refit_tasks.registry.model_store import FILE, fetch_model
-from tests.support.serving_home import FEATURES, PROJECT, Depot, Server, arrow, logged, serving
+from tests.support.serving_home import FEATURES, PROJECT, Depot, Server, arrow, entered, logged, serving
 
 pytestmark = pytest.mark.xdist_group("serving")
 
 NEW = {"weight": 3.5, "distance": 400.0, "carrier": "new"}
 """A row with a carrier that a challenger refuses which was fitted with `handle_unknown="error"`."""
+
+
+@pytest.fixture(scope="module")
+def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
+    """One of its own, whose champions come and go."""
+    with entered(tmp_path_factory.mktemp("depot")) as directory:
+        made = Depot(directory, "parcels", "letters")
+        made.promoted("parcels", 0.0)
+        yield made
 
 
 @pytest.fixture(autouse=True)

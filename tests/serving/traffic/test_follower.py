@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from refit_tasks.catalog import find_project
 from refit_tasks.registry.model_store import FILE, fetch_model
-from tests.support.serving_home import FEATURES, Depot, Server, logged, promote, roll_back, serving
+from tests.support.serving_home import FEATURES, Depot, Server, entered, logged, promote, roll_back, serving
 
 pytestmark = pytest.mark.xdist_group("serving")
 
@@ -26,6 +27,15 @@ PATIENCE_SECONDS = 120
 THREADS = 8
 UNFLUSHED_SECONDS = 4.0
 """So old an answer is logged by any means, on a busy machine too: batches are of a second."""
+
+
+@pytest.fixture(scope="module")
+def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
+    """One of its own, whose champions come and go."""
+    with entered(tmp_path_factory.mktemp("depot")) as directory:
+        made = Depot(directory, "parcels", "letters")
+        made.promoted("parcels", 0.0)
+        yield made
 
 
 class Load:

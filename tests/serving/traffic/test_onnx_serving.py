@@ -15,7 +15,6 @@ from refit.inference.onnx_choice import ONNX, SKLEARN, runtime_difference
 from refit.inference.predictor import Prediction, Predictor
 from refit.inference.request_rows import parse_rows
 from refit.records.references import Champion
-from refit_infra.settings import QUIET
 from refit_serving.rows.loaded_model import LoadedModel, load_champion
 from refit_tasks.catalog import find_project
 from refit_tasks.evaluation import serving_runtime as onnx_making
@@ -23,19 +22,15 @@ from refit_tasks.evaluation.serving_runtime import make_form
 from refit_tasks.onnx_export.session import find_recorded_form
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import fetch_files, logged_model_id
-from tests.support.serving_home import FEATURES, Depot
+from tests.support.serving_home import FEATURES, Depot, entered
 
 pytestmark = pytest.mark.xdist_group("serving")
 
 
 @pytest.fixture(scope="module")
 def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
-    directory = tmp_path_factory.mktemp("depot")
-    settings = {**QUIET, "REFIT_HOME": str(directory / "home"), "REFIT_PROJECTS": str(directory / "projects")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        Path(os.environ["REFIT_HOME"]).mkdir(mode=0o700)
+    """One of its own, whose champion has an ONNX form."""
+    with entered(tmp_path_factory.mktemp("depot")) as directory:
         yield Depot(directory, "parcels")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,9 +18,18 @@ from refit_serving.traffic.prediction_log import PredictionLog
 from refit_serving.traffic.prediction_rows import PredictionRecord
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.storage.predictions_table import predictions_of
-from tests.support.serving_home import FEATURES, Depot, logged
+from tests.support.serving_home import FEATURES, Depot, entered, logged
 
 pytestmark = pytest.mark.xdist_group("serving")
+
+
+@pytest.fixture(scope="module")
+def depot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Depot]:
+    """One of its own, whose champions come and go."""
+    with entered(tmp_path_factory.mktemp("depot")) as directory:
+        made = Depot(directory, "parcels", "letters")
+        made.promoted("parcels", 0.0)
+        yield made
 
 
 @pytest.fixture(scope="module")
