@@ -57,7 +57,6 @@ def test_the_same_model_comes_out_whatever_became_of_the_table(depot: Depot, tmp
     assert (again.reproduced, again.difference, again.rows) == (True, 0.0, found.rows)
 
 
-@pytest.mark.slow
 def test_changed_code_is_replaced_by_what_was_recorded_unless_that_was_tampered_with(depot: Depot) -> None:
     file = depot.projects / "parcels.py"
     file.write_text(file.read_text().replace("LogisticRegression()", "LogisticRegression(C=1e-4)"))
@@ -78,7 +77,6 @@ def test_changed_code_is_replaced_by_what_was_recorded_unless_that_was_tampered_
         reproduced()
 
 
-@pytest.mark.slow
 def test_rows_that_are_gone_are_named(depot: Depot) -> None:
     from refit_infra.settings import Settings
 
@@ -88,7 +86,6 @@ def test_rows_that_are_gone_are_named(depot: Depot) -> None:
         reproduced()
 
 
-@pytest.mark.slow
 def test_a_stored_model_that_was_exchanged_is_named(depot: Depot) -> None:
     from sklearn.linear_model import LogisticRegression
 
@@ -110,7 +107,6 @@ def test_a_stored_model_that_was_exchanged_is_named(depot: Depot) -> None:
     assert [one.what for one in found.causes] == ["model"]
 
 
-@pytest.mark.slow
 def test_every_version_has_a_card(depot: Depot) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey

@@ -142,7 +142,6 @@ def test_the_model_that_serves_has_seen_the_holdout_and_the_record_tells_it_from
     assert judged_on["rows"] <= 50 * 20 // 2
 
 
-@pytest.mark.slow
 def test_soon_after_a_retrain_there_is_too_little_to_judge_on(trained: Shop) -> None:
     with pytest.raises(NotEnoughData, match="50 mature rows that champion version 1 has not seen, 50 fewer"):
         trained.retrain(41)
@@ -171,13 +170,11 @@ def test_a_kill_after_the_second_fit_is_completed_by_the_next_run(shop: Shop, mo
     assert outcome.challenger.model.run_id in before
 
 
-@pytest.mark.slow
 def test_changed_code_is_a_new_challenger(trained: Shop) -> None:
     trained.write_project("0.1")
     assert trained.retrain(40).challenger.version == 2
 
 
-@pytest.mark.slow
 def test_a_kill_after_the_promotion_leaves_the_contract_to_the_next_run(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

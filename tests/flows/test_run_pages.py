@@ -68,7 +68,6 @@ def test_a_monitor_and_its_retrain_lead_to_each_other(depot: Depot) -> None:
     assert asked.name == "parcels: the carrier has changed"
 
 
-@pytest.mark.slow
 def test_a_refused_run_fails_with_our_sentence_alone(trained: Depot) -> None:
     with pytest.raises(NoNewData) as refused:
         trained.retrain(40)

@@ -74,7 +74,6 @@ def depot_project() -> Any:
     return find_project("parcels")
 
 
-@pytest.mark.slow
 def test_skew_between_training_and_serving_is_found(trained: Depot, tmp_path: Path) -> None:
     rows = rows_of(80).tail(10 * A_DAY).drop(columns="late")
     file = tmp_path / "heavy.csv"
@@ -112,7 +111,7 @@ def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: 
     assert (scores["champion"] - scores["shadow"]).abs().max() > 1e-6
     depot.monitor(47)
     shown = [page["parcels-challenger"].data for page in map(page_of, newest_runs(3)) if "parcels-challenger" in page]
-    assert "version 2 shadows: no row was answered by it yet" in shown[0], "nothing later than its instant is seen"
+    assert "version 2 shadows: it has not predicted any rows yet" in shown[0], "nothing later than its instant is seen"
     compared = compare_versions("parcels", None, None)
     shadow = compared.facts["comparisons"]["shadow"]
     assert (shadow["answered"], shadow["mature"], shadow["labelled"]) == (1200, 1200, 1200)
@@ -126,7 +125,6 @@ def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: 
     assert score(45, start=START + 41 * DAY).shadow is None
 
 
-@pytest.mark.slow
 def test_what_is_refused_is_refused_in_words(trained: Depot, tmp_path: Path) -> None:
     with pytest.raises(UnusableTime, match="is empty"):
         score(45, start=START + 44 * DAY, end=START + 43 * DAY)

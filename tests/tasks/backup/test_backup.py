@@ -32,7 +32,7 @@ from tests.support.postgres import ABSENT, binaries
 from tests.support.races import place
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-POSTGRES = pytest.param("postgres", marks=pytest.mark.skipif(binaries() is None, reason=ABSENT))
+POSTGRES = pytest.param("postgres", marks=[pytest.mark.skipif(binaries() is None, reason=ABSENT), pytest.mark.slow])
 KILLED = """
 import sys
 from datetime import UTC, datetime
@@ -122,7 +122,12 @@ def test_a_killed_backup_is_none_and_the_next_one_cleans_up(used: Path, tmp_path
 
 @pytest.mark.parametrize(
     ("when", "step"),
-    [("before", "fill_home"), ("before", "put_back"), ("before", "fill_ledger"), ("after", "fill_ledger")],
+    [
+        ("before", "fill_ledger"),
+        pytest.param("before", "fill_home", marks=pytest.mark.slow),
+        pytest.param("before", "put_back", marks=pytest.mark.slow),
+        pytest.param("after", "fill_ledger", marks=pytest.mark.slow),
+    ],
 )
 def test_a_killed_restore_is_taken_for_nothing_until_it_is_done_again(
     backup: Path, tmp_path: Path, when: str, step: str

@@ -137,6 +137,7 @@ def test_a_model_that_cannot_be_loaded_or_takes_too_long_is_a_verdict(
     assert check_parity(rehearse_directory(definition("count"), tmp_path / "good", ROWS)).passed
 
 
+@pytest.mark.slow
 def test_the_room_is_left_when_its_owner_is_killed(tmp_path: Path) -> None:
     save_model(LogisticRegression().fit(ROWS[["count"]], TARGET), tmp_path / "model")
     script = textwrap.dedent(f"""

@@ -22,7 +22,7 @@ from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import take_snapshot
 from tests.support import corruptions
 
-SEEDS = range(4)
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
 CLEAN_DAYS, BAD_DAYS = 5, 3
 CLEAN_UNTIL = corruptions.START + timedelta(days=CLEAN_DAYS)
 BAD_UNTIL = CLEAN_UNTIL + timedelta(days=BAD_DAYS)

@@ -59,7 +59,7 @@ print(deaths.count(signal.SIGKILL))
 """
 
 
-@pytest.mark.parametrize("key", ["key", ""], ids=["key", "no key"])
+@pytest.mark.parametrize("key", [pytest.param("key", id="key"), pytest.param("", id="no key", marks=pytest.mark.slow)])
 def test_killed_at_any_moment_then_run_again(key: str) -> None:
     command = [sys.executable, "-c", PROGRAM, key]
     run = subprocess.run(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3], text=True, check=True)

@@ -135,7 +135,9 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("moment", [1, 3, 7, 13, 18, 30])
+@pytest.mark.parametrize(
+    "moment", [7, *(pytest.param(moment, marks=pytest.mark.slow) for moment in (1, 3, 13, 18, 30))]
+)
 def test_killed_at_any_moment_and_repeated_it_ends_the_same(
     filled: Project, home: Path, monkeypatch: pytest.MonkeyPatch, moment: int
 ) -> None:

@@ -36,7 +36,7 @@ def live(judge, start: int, count: int) -> None:
         promote.fn(judge(f"{number}", over=over), over, AT + timedelta(days=number))
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=needs_postgres)])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=[needs_postgres, pytest.mark.slow])])
 def test_what_nothing_needs_goes_into_a_file_and_the_chain_holds(database: str, judge, home: Path) -> None:
     with place(database, home):
         live(judge, 0, 5)

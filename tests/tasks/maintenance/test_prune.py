@@ -112,6 +112,7 @@ def test_what_nobody_returns_to_goes_and_the_rest_stays_whole(champion: Champion
     verify_ledger()
 
 
+@pytest.mark.slow
 def test_a_training_whose_retrain_was_interrupted_stays_for_the_rerun(champion: Champion) -> None:
     client = open_mlflow()
     for started, key in ((BEGUN, "old"), (datetime.now(UTC), "young")):
@@ -142,6 +143,7 @@ def test_the_champion_stays_and_what_waits_or_has_a_name(champion: Champion, jud
     assert versions() == {2, 3, 7, 8, 9}
 
 
+@pytest.mark.slow
 def test_a_file_stays_while_somebody_may_be_reading_it(champion: Champion) -> None:
     assert "table" not in {one.kind for one in prune("rentals", keep=2)}
     assert [rows_at(version) for version in range(7)] == [[0], [1], [2], [3], [4], [5], [99]]
@@ -155,6 +157,7 @@ def test_nothing_is_removed_where_a_kept_version_cannot_be_read(champion: Champi
     assert set((home / "tables" / "rentals").glob("*.parquet")) == files
 
 
+@pytest.mark.slow
 def test_a_retrain_or_an_ingest_under_way_is_waited_for(champion: Champion) -> None:
     with holding("rentals", 0):
         (left,) = prune("rentals", keep=2, hours=0)
@@ -188,6 +191,7 @@ def test_small_files_are_put_together_and_former_versions_stay(home: Path) -> No
     assert sorted(rows_at(9)) == list(range(10))
 
 
+@pytest.mark.slow
 def test_rows_that_are_older_than_a_project_keeps_leave_table_and_quarantine(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("mlflow_home")
 needs_postgres = pytest.mark.skipif(binaries() is None, reason=ABSENT)
 
 
-@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=needs_postgres)])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=[needs_postgres, pytest.mark.slow])])
 def test_of_all_that_begin_from_one_champion_one_wins(database: str, home: Path) -> None:
     with place(database, home):
         kinds = ["promote", "rollback", "approve"] * 3

@@ -137,7 +137,7 @@ for number in range(12):
 """
 
 
-@pytest.mark.parametrize("columns", ["the same", "wide"])
+@pytest.mark.parametrize("columns", ["the same", pytest.param("wide", marks=pytest.mark.slow)])
 def test_writers_at_the_same_time_lose_no_row_and_double_none(home: Path, columns: str) -> None:
     start = [sys.executable, "-c", PROGRAM, str(home)]
     root = Path(__file__).parents[3]

@@ -130,7 +130,13 @@ def test_nothing_is_fitted_after_a_rejection_or_where_the_policy_says_so() -> No
     assert runs() == 1
 
 
-@pytest.mark.parametrize(("build", "why"), [(Spoilt, "significantly worse"), (Broken, "too many rows for me")])
+@pytest.mark.parametrize(
+    ("build", "why"),
+    [
+        pytest.param(Spoilt, "significantly worse", marks=pytest.mark.slow),
+        (Broken, "too many rows for me"),
+    ],
+)
 def test_where_the_second_fit_comes_to_grief_the_judged_model_serves(build, why: str) -> None:
     before = judged(bikes(build))
     after = final_fit.fn(bikes(build), before, PARTS)
