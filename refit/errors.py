@@ -31,6 +31,12 @@ message is one sentence that says what is wrong, shows the value and names the f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+MAX_CHARACTERS = 500
+"""The most characters of a described error."""
+
 
 class RefitError(Exception):
     """The root of the tree; its message is written for the person who ran the command."""
@@ -116,8 +122,22 @@ class LedgerBroken(StateError):
     """The ledger's hash chain is broken."""
 
 
-MAX_CHARACTERS = 500
-"""The most characters of a described error."""
+def suggest_name(name: str, known: Sequence[str]) -> str:
+    """Suggests the known name closest to an unknown one, for the end of an error message.
+
+    Args:
+        name: The unknown name.
+        known: The known names.
+
+    Returns:
+        A question with the closest name, or a list of at most 20 known names if none is close.
+
+    Example:
+        >>> suggest_name("wieght", ["id", "weight"]), suggest_name("y", [])
+        ("did you mean 'weight'?", 'known are: none')
+    """
+    likely = get_close_matches(name, known, n=1)
+    return f"did you mean {likely[0]!r}?" if likely else f"known are: {', '.join(known[:20]) or 'none'}"
 
 
 def describe_error(fault: BaseException) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 from refit.data.casting import cast_table
 from refit.data.fingerprint import IdentityIndex, row_hashes, row_identities
 from refit.data.rejected_rows import mask_value
-from refit.errors import ContractViolation, DataError
+from refit.errors import ContractViolation, DataError, suggest_name
 from refit.inference.json_columns import parse_key_column
 from refit.project import Project
 
@@ -188,6 +187,6 @@ def _require_column(name: str, names: list[str], file: str) -> None:
     if names.count(name) > 1:
         raise ContractViolation(f"{file} has {names.count(name)} columns named {name!r}: keep one of them")
     if name not in names:
-        likely = get_close_matches(name, names, n=1)
-        hint = f"did you mean {likely[0]!r}?" if likely else f"its columns are {', '.join(names[:20]) or 'none'}"
-        raise ContractViolation(f"{file} has no column {name!r}, but the key and the target are required: {hint}")
+        raise ContractViolation(
+            f"{file} has no column {name!r}, but the key and the target are required: {suggest_name(name, names)}"
+        )

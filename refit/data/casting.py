@@ -23,7 +23,6 @@ from refit.data.contract import Fault
 
 TEXT_LIMIT = 1_000_000
 """The most bytes that one cell of text may have."""
-
 _MAX_SHOWN = 200
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _WHOLE = r"^[+-]?\d{1,18}$"
@@ -31,6 +30,25 @@ _ZONED = r"^\d{4}-\d\d-\d\d[T ]\d\d.*(Z|[+-]\d\d(:?\d\d)?)$"
 _LOCAL = r"^\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d){0,2}([.,]\d+)?)?$"
 _EXACT = 2**53  # whole numbers up to here are exact as doubles
 _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999  # microseconds: the years 1 to 9999, as Python knows
+Family = Literal["number", "text", "truth value", "time with a zone", "time without a zone", "nothing", "unknown"]
+STORED_TYPES: dict[Family, pa.DataType] = {
+    "number": pa.float64(),
+    "text": pa.string(),
+    "truth value": pa.bool_(),
+    "time with a zone": pa.timestamp("us", tz="UTC"),
+    "time without a zone": pa.timestamp("us"),
+    "nothing": pa.string(),
+}
+"""The type in which a table stores each family; a column of integers is stored as `int64` instead."""
+_TEXTS: tuple[Callable[[pa.DataType], bool], ...] = (
+    is_.is_string,
+    is_.is_large_string,
+    is_.is_string_view,
+    is_.is_binary,
+    is_.is_large_binary,
+    is_.is_binary_view,
+)
+_NUMBERS: tuple[Callable[[pa.DataType], bool], ...] = (is_.is_integer, is_.is_floating, is_.is_decimal)
 
 
 def cast_table(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault]]:
@@ -53,6 +71,39 @@ def cast_table(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault
         broken = pc.indices_nonzero(pc.and_(values.is_valid(), columns[-1].is_null())).to_pylist()
         faults += [_describe_fault(values, row, field.name) for row in broken]
     return pa.Table.from_arrays(columns, schema=schema), faults
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Returns the type of a column's values: the type of a category's values, any other type unchanged.
+
+    Args:
+        kind: Any Arrow type.
+
+    Returns:
+        The value type of a dictionary, else `kind`.
+    """
+    return kind.value_type if is_.is_dictionary(kind) else kind
+
+
+def family_of(kind: pa.DataType) -> Family:
+    """Returns the family of an Arrow type.
+
+    Args:
+        kind: Any Arrow type; categories belong to the family of their values, bytes to text.
+
+    Returns:
+        The family; `unknown` for types that a table cannot store: lists, structs, durations, times of day.
+    """
+    kind = value_type(kind)
+    if is_.is_timestamp(kind):
+        return "time without a zone" if kind.tz is None else "time with a zone"
+    if any(test(kind) for test in _NUMBERS):
+        return "number"
+    if any(test(kind) for test in _TEXTS):
+        return "text"
+    if is_.is_date(kind):
+        return "time without a zone"
+    return "truth value" if is_.is_boolean(kind) else "nothing" if is_.is_null(kind) else "unknown"
 
 
 def _column_values(piece: pa.Table, field: pa.Field) -> pa.Array:
@@ -163,59 +214,3 @@ def _describe_fault(values: pa.Array, row: int, column: str) -> Fault:
         shown = str(cell if family == "unknown" else cell.cast(pa.string()))[:_MAX_SHOWN]
         rule = "infinite" if shown in ("inf", "-inf") else "type"
     return Fault(row=row, rule=rule, column=column, value=shown)
-
-
-Family = Literal["number", "text", "truth value", "time with a zone", "time without a zone", "nothing", "unknown"]
-
-STORED_TYPES: dict[Family, pa.DataType] = {
-    "number": pa.float64(),
-    "text": pa.string(),
-    "truth value": pa.bool_(),
-    "time with a zone": pa.timestamp("us", tz="UTC"),
-    "time without a zone": pa.timestamp("us"),
-    "nothing": pa.string(),
-}
-"""The type in which a table stores each family; a column of integers is stored as `int64` instead."""
-
-_TEXTS: tuple[Callable[[pa.DataType], bool], ...] = (
-    is_.is_string,
-    is_.is_large_string,
-    is_.is_string_view,
-    is_.is_binary,
-    is_.is_large_binary,
-    is_.is_binary_view,
-)
-_NUMBERS: tuple[Callable[[pa.DataType], bool], ...] = (is_.is_integer, is_.is_floating, is_.is_decimal)
-
-
-def value_type(kind: pa.DataType) -> pa.DataType:
-    """Returns the type of a column's values: the type of a category's values, any other type unchanged.
-
-    Args:
-        kind: Any Arrow type.
-
-    Returns:
-        The value type of a dictionary, else `kind`.
-    """
-    return kind.value_type if is_.is_dictionary(kind) else kind
-
-
-def family_of(kind: pa.DataType) -> Family:
-    """Returns the family of an Arrow type.
-
-    Args:
-        kind: Any Arrow type; categories belong to the family of their values, bytes to text.
-
-    Returns:
-        The family; `unknown` for types that a table cannot store: lists, structs, durations, times of day.
-    """
-    kind = value_type(kind)
-    if is_.is_timestamp(kind):
-        return "time without a zone" if kind.tz is None else "time with a zone"
-    if any(test(kind) for test in _NUMBERS):
-        return "number"
-    if any(test(kind) for test in _TEXTS):
-        return "text"
-    if is_.is_date(kind):
-        return "time without a zone"
-    return "truth value" if is_.is_boolean(kind) else "nothing" if is_.is_null(kind) else "unknown"

@@ -16,8 +16,10 @@ from refit.windows import format_duration, format_time
 
 MASK = "***"
 """Shown in place of a value that identifies a person."""
-
 Severity = Literal["critical", "warning", "info"]
+MIN_RETYPED_CELLS = 10
+"""From this many unfit cells on, a column without one fitting value is reported as retyped."""
+_MAX_CAUSES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,27 +130,6 @@ class Contract:
         return cls(rules=_RULES.validate_python(payload["rules"]), origin="recorded")
 
 
-def _is_applicable(rule: Rule, without: Collection[str]) -> bool:
-    if not rule.columns:  # a custom rule may read any column
-        return rule.type.startswith("expect_table_row_count")
-    condition = str(rule.kwargs.get("row_condition") or "")
-    return not any(name in condition for name in without)
-
-
-_RULES = TypeAdapter(tuple[Rule, ...])
-
-
-def _shorten(value: object) -> str:
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return shorten(text, 60, placeholder="...")
-
-
-MIN_RETYPED_CELLS = 10
-"""From this many unfit cells on, a column without one fitting value is reported as retyped."""
-
-_MAX_CAUSES = 5
-
-
 @dataclass(frozen=True, slots=True)
 class BatchCounts:
     """The counts of a batch after its rows were validated."""
@@ -191,6 +172,18 @@ def find_batch_problems(batch: BatchCounts, policy: ContractPolicy, empty: Colle
     ]
 
 
+def _is_applicable(rule: Rule, without: Collection[str]) -> bool:
+    if not rule.columns:  # a custom rule may read any column
+        return rule.type.startswith("expect_table_row_count")
+    condition = str(rule.kwargs.get("row_condition") or "")
+    return not any(name in condition for name in without)
+
+
+def _shorten(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return shorten(text, 60, placeholder="...")
+
+
 def _find_retyped(batch: BatchCounts, empty: Collection[str]) -> list[str]:
     return [
         f"column {column!r} seems to have another type now: none of its {count:,} values fits the table's type"
@@ -224,3 +217,6 @@ def _check_freshness(batch: BatchCounts, policy: ContractPolicy) -> list[str]:
         f"the newest row is from {format_time(batch.newest)}, {format_duration(batch.until - batch.newest)} before the "
         f"end of the load, but contract.freshness is {format_duration(policy.freshness)}"
     ]
+
+
+_RULES = TypeAdapter(tuple[Rule, ...])

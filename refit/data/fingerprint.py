@@ -25,7 +25,6 @@ from refit.hashing import splitmix64
 
 Hashes = npt.NDArray[np.uint64]
 Identities = npt.NDArray[np.bytes_]
-
 _KEYS = ("refit.fingerprt1", "refit.fingerprt2")
 _MISSING = np.uint64(0x9E3779B97F4A7C15)
 
@@ -162,6 +161,27 @@ def fingerprint(parts: Iterable[pa.Table], schema: pa.Schema) -> Fingerprint:
     return sum((_fingerprint_part(part, columns) for part in parts), start=Fingerprint(columns))
 
 
+def bottom_k_sample(batches: Iterable[pa.Table], identity: Sequence[str], most: int) -> pa.Table | None:
+    """Draws a uniform sample: the rows with the smallest hashes (bottom-k, Cohen and Kaplan 2007, PODC).
+
+    Args:
+        batches: The rows, some thousand at a time.
+        identity: The columns that identify a row; only they are hashed.
+        most: The most rows of the sample.
+
+    Returns:
+        The sample, the same for any order and any parts of the rows; all rows if there are few enough, `None` if there
+        are none.
+    """
+    kept, marks = None, np.empty(0, np.uint64)
+    for batch in batches:
+        both = batch if kept is None else pa.concat_tables([kept, batch])
+        hashes = np.concatenate([marks, _sample_hashes(batch, identity)])
+        smallest = np.argsort(hashes, kind="stable")[:most]
+        kept, marks = both.take(pa.array(smallest)), hashes[smallest]
+    return kept
+
+
 def _fingerprint_part(rows: pa.Table, columns: tuple[str, ...]) -> Fingerprint:
     first, second = row_hashes(rows).sum(axis=0, dtype=np.uint64).tolist()
     return Fingerprint(columns, rows.num_rows, (first, second))
@@ -195,27 +215,6 @@ def _hash_texts(values: pa.Array) -> Hashes:
     texts = coded.dictionary.to_numpy(zero_copy_only=False)
     hashes = np.stack([pd.util.hash_array(texts, hash_key=key, categorize=False) for key in _KEYS])
     return hashes[:, pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False)]
-
-
-def bottom_k_sample(batches: Iterable[pa.Table], identity: Sequence[str], most: int) -> pa.Table | None:
-    """Draws a uniform sample: the rows with the smallest hashes (bottom-k, Cohen and Kaplan 2007, PODC).
-
-    Args:
-        batches: The rows, some thousand at a time.
-        identity: The columns that identify a row; only they are hashed.
-        most: The most rows of the sample.
-
-    Returns:
-        The sample, the same for any order and any parts of the rows; all rows if there are few enough, `None` if there
-        are none.
-    """
-    kept, marks = None, np.empty(0, np.uint64)
-    for batch in batches:
-        both = batch if kept is None else pa.concat_tables([kept, batch])
-        hashes = np.concatenate([marks, _sample_hashes(batch, identity)])
-        smallest = np.argsort(hashes, kind="stable")[:most]
-        kept, marks = both.take(pa.array(smallest)), hashes[smallest]
-    return kept
 
 
 def _sample_hashes(batch: pa.Table, identity: Sequence[str]) -> npt.NDArray[np.uint64]:

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,12 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
-from refit.errors import LoadFailed
+from refit.errors import LoadFailed, suggest_name
 from refit.windows import Window
 
 if TYPE_CHECKING:
     import sqlalchemy
-
 
 MARGIN = timedelta(days=1)
 """How much more than the window is read on both sides, since stored times may be local or text; the exact cut follows.
@@ -35,6 +33,9 @@ _LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 """Later bounds do not fit into a column of nanoseconds."""
 _TRUNCATED = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """The errors of damaged compressed files."""
+_OFFSET = r"(?::\d{2}.*|T\d+)(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
+"""The end of a text with a clock time and an offset; a date alone, such as one ending in `-31`, has no clock time."""
+Piece = TypeVar("Piece", pd.DataFrame, pa.Table)
 
 
 def find_files(glob: str | Path) -> list[str]:
@@ -138,16 +139,6 @@ def read_query_pieces(
         raise LoadFailed(f"the query fails ({error.orig}): correct it") from error
 
 
-def _window_filter(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression | None:
-    kind = schema.field(timestamp).type if timestamp in schema.names else None
-    if kind is None or not pa.types.is_timestamp(kind):
-        return None
-    bounds = (min(window.start, _LATEST) - MARGIN, min(window.end, _LATEST) + MARGIN)
-    start, end = (pa.scalar(bound if kind.tz else bound.replace(tzinfo=None), kind) for bound in bounds)
-    times = pc.field(timestamp)
-    return times.is_null() | ((times >= start) & (times < end))
-
-
 @contextmanager
 def translate_read_errors(source: str) -> Iterator[None]:
     """Translates errors about a file's content into `LoadFailed`; disk and network errors pass through, to be retried.
@@ -174,12 +165,6 @@ def translate_read_errors(source: str) -> Iterator[None]:
         if error.errno is not None:  # the disk's or the network's, not the file's content
             raise
         raise LoadFailed(f"{source} is damaged ({error}): write it again") from error
-
-
-_OFFSET = r"(?::\d{2}.*|T\d+)(?:[zZ]|[+-]\d{2}(?::?\d{2})?)$"
-"""The end of a text with a clock time and an offset; a date alone, such as one ending in `-31`, has no clock time."""
-
-Piece = TypeVar("Piece", pd.DataFrame, pa.Table)
 
 
 def filter_window(
@@ -240,6 +225,16 @@ def to_utc(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8601
     return times
 
 
+def _window_filter(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression | None:
+    kind = schema.field(timestamp).type if timestamp in schema.names else None
+    if kind is None or not pa.types.is_timestamp(kind):
+        return None
+    bounds = (min(window.start, _LATEST) - MARGIN, min(window.end, _LATEST) + MARGIN)
+    start, end = (pa.scalar(bound if kind.tz else bound.replace(tzinfo=None), kind) for bound in bounds)
+    times = pc.field(timestamp)
+    return times.is_null() | ((times >= start) & (times < end))
+
+
 def _parse_times(text: pd.Series[str], timezone: str, time_format: str) -> pd.Series[pd.Timestamp]:
     times = pd.to_datetime(text, utc=True, errors="coerce", format=time_format).dt.as_unit("us")
     if timezone == "UTC":
@@ -259,6 +254,4 @@ def _to_series(column: pa.ChunkedArray, name: str) -> pd.Series:
 
 def _require_column(timestamp: str, names: list[str], source: str) -> None:
     if timestamp not in names:
-        likely = get_close_matches(timestamp, names, n=1)
-        hint = f"did you mean {likely[0]!r}?" if likely else f"its columns are {', '.join(names[:20])}"
-        raise LoadFailed(f"{source} has no timestamp column {timestamp!r}: {hint}")
+        raise LoadFailed(f"{source} has no timestamp column {timestamp!r}: {suggest_name(timestamp, names)}")

@@ -145,51 +145,6 @@ class RowIds:
         return f"{digest}-{self._seen[digest]}"
 
 
-def _encode_column(column: pa.ChunkedArray) -> list[Any]:
-    kind = value_type(column.type)
-    column = column.cast(kind)
-    if pa.types.is_floating(kind):
-        return [_encode_float(cell) for cell in column.to_pylist()]
-    if family_of(kind) == "text":  # even a text column may hold invalid UTF-8: Parquet does not check
-        return [_encode_bytes(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
-    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
-        return [None if cell is None else str(cell) for cell in column.to_pylist()]
-    if pa.types.is_timestamp(kind) and kind.tz:
-        column = column.cast(pa.timestamp(kind.unit, "UTC"))
-    native = (pa.types.is_integer, pa.types.is_boolean)
-    cells: list[Any] = (column if any(test(kind) for test in native) else column.cast(pa.string())).to_pylist()
-    return cells
-
-
-def _encode_float(cell: float | None) -> float | dict[str, str] | None:
-    return cell if cell is None or math.isfinite(cell) else {"$float": repr(cell)}
-
-
-def _encode_bytes(cell: bytes | None) -> str | dict[str, str] | None:
-    if cell is None:
-        return None
-    try:
-        return cell.decode()
-    except UnicodeDecodeError:
-        return {"$bytes": cell.hex()}
-
-
-def _decode_cell(cell: object) -> object:
-    if not isinstance(cell, dict):
-        return cell
-    ((kind, text),) = cell.items()
-    return float(text) if kind == "$float" else bytes.fromhex(text)
-
-
-def _plain_text(cell: object) -> str | None:
-    """Writes a cell whose type depends on its neighbours in the piece."""
-    return None if cell is None else str(_plain_number(_decode_cell(cell)))
-
-
-def _plain_number(cell: object) -> object:
-    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell
-
-
 def mask_value(pii: Collection[str], columns: str, value: str) -> str:
     """Masks a value of a personal column.
 
@@ -234,3 +189,48 @@ def describe_masked_error(pii: Collection[str], fault: BaseException) -> str:
         Its type, and why the message is hidden.
     """
     return f"{type(fault).__name__} (message hidden: it may contain a value of {', '.join(pii)})"
+
+
+def _encode_column(column: pa.ChunkedArray) -> list[Any]:
+    kind = value_type(column.type)
+    column = column.cast(kind)
+    if pa.types.is_floating(kind):
+        return [_encode_float(cell) for cell in column.to_pylist()]
+    if family_of(kind) == "text":  # even a text column may hold invalid UTF-8: Parquet does not check
+        return [_encode_bytes(cell) for cell in column.cast(pa.large_binary()).to_pylist()]
+    if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
+        return [None if cell is None else str(cell) for cell in column.to_pylist()]
+    if pa.types.is_timestamp(kind) and kind.tz:
+        column = column.cast(pa.timestamp(kind.unit, "UTC"))
+    native = (pa.types.is_integer, pa.types.is_boolean)
+    cells: list[Any] = (column if any(test(kind) for test in native) else column.cast(pa.string())).to_pylist()
+    return cells
+
+
+def _encode_float(cell: float | None) -> float | dict[str, str] | None:
+    return cell if cell is None or math.isfinite(cell) else {"$float": repr(cell)}
+
+
+def _encode_bytes(cell: bytes | None) -> str | dict[str, str] | None:
+    if cell is None:
+        return None
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return {"$bytes": cell.hex()}
+
+
+def _decode_cell(cell: object) -> object:
+    if not isinstance(cell, dict):
+        return cell
+    ((kind, text),) = cell.items()
+    return float(text) if kind == "$float" else bytes.fromhex(text)
+
+
+def _plain_text(cell: object) -> str | None:
+    """Writes a cell whose type depends on its neighbours in the piece."""
+    return None if cell is None else str(_plain_number(_decode_cell(cell)))
+
+
+def _plain_number(cell: object) -> object:
+    return int(cell) if isinstance(cell, float) and cell.is_integer() else cell

@@ -19,6 +19,9 @@ from refit.project import Project
 
 CATEGORY = {b"refit.dtype": b"category"}
 """The field metadata of a column that was a category in the first batch; it is stored as its plain values."""
+RENAME_SIMILARITY = 0.6
+"""The similarity of two names, from 0 to 1 as `difflib` computes it, from which one is taken for a renaming of the
+other."""
 
 
 def unify_schemas(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schema:
@@ -51,75 +54,6 @@ def unify_schemas(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schem
         sentences = "; ".join(dict.fromkeys(problems))
         raise ContractViolation(f"the rows of {definition.name!r} do not fit the project file: {sentences}")
     return pa.schema([_field(name, kinds, definition) for name, kinds in types.items()])
-
-
-def _types(pieces: Sequence[pa.Schema], *, widen: bool) -> dict[str, list[pa.DataType]]:
-    """Collects the types of each column over the pieces; only of the first piece's columns, unless `widen`."""
-    names = [name for piece in (pieces if widen else pieces[:1]) for name in piece.names]
-    return {
-        name: [piece.field(i).type for piece in pieces for i in piece.get_all_field_indices(name)] for name in names
-    }
-
-
-def _required(definition: Project) -> list[str]:
-    roles = [definition.timestamp, definition.target, *definition.key, *definition.pii, *(definition.features or ())]
-    return list(dict.fromkeys(roles))
-
-
-def _find_column_problems(pieces: Sequence[pa.Schema], definition: Project) -> list[str]:
-    """Lists the duplicated columns of the pieces and the columns in which they differ."""
-    refused = (
-        {"renamed", "missing", "added"} if definition.contract.added_columns == "refuse" else {"renamed", "missing"}
-    )
-    return [
-        difference.sentence
-        for piece in pieces
-        for difference in compare_schemas(pieces[0], piece, definition)
-        if difference.kind in refused
-    ]
-
-
-def _families(kinds: Iterable[pa.DataType]) -> set[Family]:
-    """Returns the families of a column's types, without text and nothing if there are others."""
-    families = {family_of(kind) for kind in kinds} - {"nothing"}
-    return families - {"text"} or families or {"nothing"}
-
-
-def _find_type_problem(name: str, kinds: Sequence[pa.DataType], definition: Project) -> str:
-    """Explains why a column cannot be stored or cannot have its role; empty if it can."""
-    families, subject = (
-        _families(kinds),
-        f"{describe_column(name, definition)} is {' and '.join(sorted({str(k) for k in kinds}))}",
-    )
-    weak = {"text", "nothing"}
-    if "unknown" in families:
-        return f"{subject}, which a table cannot store: convert it to numbers, texts or times, or drop it"
-    if len(families) > 1:
-        return f"{subject} in different pieces: return it with one type from the load"
-    if name == definition.timestamp and families == {"time without a zone"}:
-        return f"{subject} and has no time zone: add one, for example with .dt.tz_localize('UTC')"
-    if name == definition.timestamp and not families <= {"time with a zone", *weak}:
-        return f"{subject}, not a time: convert it, for example with pd.to_datetime(..., utc=True)"
-    if name == definition.target and definition.kind == "regression" and not families <= {"number", *weak}:
-        return f"{subject}, but regression needs numbers: convert it, or set kind='classification'"
-    return ""
-
-
-def _field(name: str, kinds: Sequence[pa.DataType], definition: Project) -> pa.Field:
-    (family,) = _families(kinds)
-    if name == definition.timestamp:
-        family = "time with a zone"
-    elif name == definition.target and definition.kind == "regression":
-        family = "number"
-    filled = [value_type(kind) for kind in kinds if family_of(kind) != "nothing"]
-    whole = family == "number" and filled and all(pa.types.is_integer(kind) for kind in filled)
-    category = any(pa.types.is_dictionary(kind) for kind in kinds)
-    return pa.field(name, pa.int64() if whole else STORED_TYPES[family], metadata=CATEGORY if category else None)
-
-
-RENAME_SIMILARITY = 0.6
-"""The similarity of two names, from 0 to 1 as `difflib` computes it, from which one is taken for a renaming of the
-other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +132,70 @@ def describe_column(column: str, definition: Project) -> str:
     roles = dict.fromkeys(definition.key, " (part of the key)")
     roles |= {definition.target: " (the target)", definition.timestamp: " (the timestamp)"}
     return f"column {column!r}{roles.get(column, '')}"
+
+
+def _types(pieces: Sequence[pa.Schema], *, widen: bool) -> dict[str, list[pa.DataType]]:
+    """Collects the types of each column over the pieces; only of the first piece's columns, unless `widen`."""
+    names = [name for piece in (pieces if widen else pieces[:1]) for name in piece.names]
+    return {
+        name: [piece.field(i).type for piece in pieces for i in piece.get_all_field_indices(name)] for name in names
+    }
+
+
+def _required(definition: Project) -> list[str]:
+    roles = [definition.timestamp, definition.target, *definition.key, *definition.pii, *(definition.features or ())]
+    return list(dict.fromkeys(roles))
+
+
+def _find_column_problems(pieces: Sequence[pa.Schema], definition: Project) -> list[str]:
+    """Lists the duplicated columns of the pieces and the columns in which they differ."""
+    refused = (
+        {"renamed", "missing", "added"} if definition.contract.added_columns == "refuse" else {"renamed", "missing"}
+    )
+    return [
+        difference.sentence
+        for piece in pieces
+        for difference in compare_schemas(pieces[0], piece, definition)
+        if difference.kind in refused
+    ]
+
+
+def _families(kinds: Iterable[pa.DataType]) -> set[Family]:
+    """Returns the families of a column's types, without text and nothing if there are others."""
+    families = {family_of(kind) for kind in kinds} - {"nothing"}
+    return families - {"text"} or families or {"nothing"}
+
+
+def _find_type_problem(name: str, kinds: Sequence[pa.DataType], definition: Project) -> str:
+    """Explains why a column cannot be stored or cannot have its role; empty if it can."""
+    families, subject = (
+        _families(kinds),
+        f"{describe_column(name, definition)} is {' and '.join(sorted({str(k) for k in kinds}))}",
+    )
+    weak = {"text", "nothing"}
+    if "unknown" in families:
+        return f"{subject}, which a table cannot store: convert it to numbers, texts or times, or drop it"
+    if len(families) > 1:
+        return f"{subject} in different pieces: return it with one type from the load"
+    if name == definition.timestamp and families == {"time without a zone"}:
+        return f"{subject} and has no time zone: add one, for example with .dt.tz_localize('UTC')"
+    if name == definition.timestamp and not families <= {"time with a zone", *weak}:
+        return f"{subject}, not a time: convert it, for example with pd.to_datetime(..., utc=True)"
+    if name == definition.target and definition.kind == "regression" and not families <= {"number", *weak}:
+        return f"{subject}, but regression needs numbers: convert it, or set kind='classification'"
+    return ""
+
+
+def _field(name: str, kinds: Sequence[pa.DataType], definition: Project) -> pa.Field:
+    (family,) = _families(kinds)
+    if name == definition.timestamp:
+        family = "time with a zone"
+    elif name == definition.target and definition.kind == "regression":
+        family = "number"
+    filled = [value_type(kind) for kind in kinds if family_of(kind) != "nothing"]
+    whole = family == "number" and filled and all(pa.types.is_integer(kind) for kind in filled)
+    category = any(pa.types.is_dictionary(kind) for kind in kinds)
+    return pa.field(name, pa.int64() if whole else STORED_TYPES[family], metadata=CATEGORY if category else None)
 
 
 def _pair_renamed(missing: list[pa.Field], added: list[pa.Field]) -> dict[str, str]:

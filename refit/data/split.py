@@ -22,9 +22,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """The origin of stored event times."""
 TICK = timedelta(microseconds=1)
 """The resolution of event times."""
-
 Times = npt.NDArray[np.int64]
 """Event times in microseconds since 1970, UTC."""
+MIN_BLOCKS = 5
+"""The fewest blocks; the spread of fewer says too little."""
+MAX_BLOCKS = 50
+"""The most blocks; shorter ones would have dependent scores and hardly sharpen a test."""
+BLOCK_ROWS = 50
+"""The fewest rows of a block, if that leaves enough blocks."""
 
 
 def from_microseconds(microseconds: int) -> datetime:
@@ -113,14 +118,6 @@ def training_window(start: datetime, holdout: datetime, delay: timedelta, policy
     """
     end = max(start, holdout - delay)
     return Window(max(start, end - policy.window) if isinstance(policy.window, timedelta) else start, end)
-
-
-MIN_BLOCKS = 5
-"""The fewest blocks; the spread of fewer says too little."""
-MAX_BLOCKS = 50
-"""The most blocks; shorter ones would have dependent scores and hardly sharpen a test."""
-BLOCK_ROWS = 50
-"""The fewest rows of a block, if that leaves enough blocks."""
 
 
 def time_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:

@@ -14,6 +14,28 @@ from sklearn.base import BaseEstimator
 from refit.errors import ModelError
 from refit.modelling.predictions import predict_once
 
+_OBJECTS = {"string": "text", "empty": "text", "boolean": "truth value", "integer": "integer", "floating": "number"}
+"""What pandas infers for a column of objects, such as truth values with missing ones."""
+_TESTS = {
+    "category": lambda dtype: isinstance(dtype, pd.CategoricalDtype),
+    "truth value": types.is_bool_dtype,
+    "integer": types.is_integer_dtype,
+    "number": types.is_numeric_dtype,
+    "time": lambda dtype: isinstance(dtype, pd.DatetimeTZDtype),
+    "zoneless time": types.is_datetime64_any_dtype,
+}
+_EMPTY = {"text": "str", "category": "category", "time": "datetime64[us, UTC]", "zoneless time": "datetime64[us]"}
+"""The dtype of a column in which all values are missing; `float64` for numbers."""
+MAX_EXACT_INTEGER = 2.0**53
+"""Up to here every integer is exact as a float."""
+NUMBER_KINDS = ("integer", "number", "truth value")
+"""The kinds that are cast to each other without loss, and that ONNX takes as doubles."""
+TEXT_KINDS = ("text", "category")
+"""The kinds of texts, which ONNX takes as strings."""
+_ACCEPTED_KINDS = {**dict.fromkeys(NUMBER_KINDS, NUMBER_KINDS), **dict.fromkeys(TEXT_KINDS, TEXT_KINDS)}
+"""The kinds that are accepted for a kind; only itself if it is not listed."""
+_PLURALS = {"category": "categories", "time": "times with a zone", "zoneless time": "times without a zone"}
+
 
 def feature_kinds(features: pd.DataFrame) -> dict[str, str]:
     """Returns the kind of each feature.
@@ -78,23 +100,6 @@ def _kind(column: pd.Series[Any]) -> str:
     return _OBJECTS.get(types.infer_dtype(column, skipna=True), "other value")
 
 
-_OBJECTS = {"string": "text", "empty": "text", "boolean": "truth value", "integer": "integer", "floating": "number"}
-"""What pandas infers for a column of objects, such as truth values with missing ones."""
-_TESTS = {
-    "category": lambda dtype: isinstance(dtype, pd.CategoricalDtype),
-    "truth value": types.is_bool_dtype,
-    "integer": types.is_integer_dtype,
-    "number": types.is_numeric_dtype,
-    "time": lambda dtype: isinstance(dtype, pd.DatetimeTZDtype),
-    "zoneless time": types.is_datetime64_any_dtype,
-}
-_EMPTY = {"text": "str", "category": "category", "time": "datetime64[us, UTC]", "zoneless time": "datetime64[us]"}
-"""The dtype of a column in which all values are missing; `float64` for numbers."""
-
-MAX_EXACT_INTEGER = 2.0**53
-"""Up to here every integer is exact as a float."""
-
-
 def _cast_column(name: str, kind: str, column: pd.Series[Any]) -> pd.Series[Any]:
     found = _kind(column)
     if kind not in (found, "other value") and column.isna().all():
@@ -102,17 +107,12 @@ def _cast_column(name: str, kind: str, column: pd.Series[Any]) -> pd.Series[Any]
         return pd.Series(None, index=column.index, dtype=_EMPTY.get(kind, "float64"))
     if found not in _ACCEPTED_KINDS.get(kind, (kind,)):
         raise _wrong_kind(name, kind, found)
-    if kind in ("text", "category"):
+    if kind in TEXT_KINDS:
         return _texts(kind, column, found)
     if kind == "time":
         times: pd.Series[Any] = column.dt.tz_convert("UTC")
         return times
-    return column if kind not in _NUMBERS else _numbers(name, kind, column, found)
-
-
-_NUMBERS, _TEXTS = ("integer", "number", "truth value"), ("text", "category")
-_ACCEPTED_KINDS = {**dict.fromkeys(_NUMBERS, _NUMBERS), **dict.fromkeys(_TEXTS, _TEXTS)}
-"""The kinds that are accepted for a kind; only itself if it is not listed."""
+    return column if kind not in NUMBER_KINDS else _numbers(name, kind, column, found)
 
 
 def _numbers(name: str, kind: str, column: pd.Series[Any], found: str) -> pd.Series[Any]:
@@ -140,6 +140,3 @@ def _wrong_kind(name: str, kind: str, found: str) -> ModelError:
     return ModelError(
         f"column {name!r} holds {found_kinds}, but the model was trained on {trained_on}: send {trained_on}"
     )
-
-
-_PLURALS = {"category": "categories", "time": "times with a zone", "zoneless time": "times without a zone"}

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from refit.data.casting import Family, family_of
+from refit.data.casting import TEXT_LIMIT, Family, family_of
 from refit.errors import DataError
 from refit.inference.feature_schema import MAX_EXACT_INTEGER, cast_features
 
@@ -30,8 +30,8 @@ _KINDS: dict[Family, str] = {
 """The kind of each family of Arrow types in training rows; integers have a kind of their own."""
 _MAX_SHOWN = 60
 """The most characters of a value in a message."""
-_MAX_TEXT = 1_000_000
-"""The most characters of one text cell, the same as in tables."""
+_LONG = (lambda value: -(2**63) <= value < 2**63, "whole numbers of at most 64 bits")
+_TYPE_NAMES: dict[type, str] = {list: "a list", dict: "an object", type(None): "null"}
 
 
 def kind_of(field: pa.Field) -> str:
@@ -82,6 +82,31 @@ def check_cells(kind: str, name: str, values: Sequence[Any]) -> None:
         _PARSERS[kind](name, values)
 
 
+def parse_key_column(kind: str, name: str, values: Sequence[Any], pii: Collection[str] = ()) -> pa.Array:
+    """Parses a key column; integers stay integers even if some values are missing.
+
+    Args:
+        kind: Its kind in the project's table.
+        name: Its name, for the message.
+        values: Its cells, `None` if missing.
+        pii: The columns whose values are not shown in messages.
+
+    Returns:
+        The column.
+
+    Raises:
+        DataError: If a cell is of another kind.
+    """
+    found = _cells(kind, name, values, pii)
+    if kind == "time":
+        return pa.array(found.tz_localize(None).to_numpy(), pa.timestamp("us", "UTC"))
+    if kind != "integer":
+        return pa.array(found, from_pandas=True)
+    if not all(value is None or value % 1 == 0 for value in values):
+        raise DataError(f"column {name!r} holds a number that is not whole: send whole numbers")
+    return pa.array([None if value is None else int(value) for value in values], pa.int64())
+
+
 def _integers(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
     check_cells("integer", name, values)
     if set(map(type, values)) == {int}:
@@ -123,18 +148,6 @@ def _others(name: str, values: Sequence[Any]) -> Any:  # noqa: ANN401
     return cast_features({name: "other value"}, pd.DataFrame({name: pd.Series(values, dtype=object)}))[name]
 
 
-_PARSERS: dict[str, Callable[[str, Sequence[Any]], Any]] = {
-    "integer": _integers,
-    "number": _floats,
-    "truth value": _truths,
-    "text": _texts,
-    "category": _categories,
-    "time": _times,
-    "zoneless time": _zoneless_times,
-    "other value": _others,
-}
-
-
 def _is_number(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
@@ -142,24 +155,11 @@ def _is_number(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return value is None or (isinstance(value, str) and len(value) <= _MAX_TEXT)
+    return value is None or (isinstance(value, str) and len(value) <= TEXT_LIMIT)
 
 
 def _is_truth(value: object) -> bool:
     return value is None or (_is_number(value) and value in (0, 1))
-
-
-_NUMBERS = (_is_number, "numbers, null where one is missing")
-_TEXTS = (_is_text, "texts of at most a million characters, null where one is missing")
-_LONG = (lambda value: -(2**63) <= value < 2**63, "whole numbers of at most 64 bits")
-_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "integer": _NUMBERS,
-    "number": _NUMBERS,
-    "truth value": (_is_truth, "true or false"),
-    "text": _TEXTS,
-    "category": _TEXTS,
-}
-"""The check of each value of a kind, and the values that are required instead of an invalid one."""
 
 
 def _parse_times(name: str, values: Sequence[Any], *, zoned: bool, wanted: str) -> Any:  # noqa: ANN401
@@ -199,34 +199,6 @@ def _wrong_cell(name: str, values: Sequence[Any], place: int, wanted: str) -> Da
     return DataError(f"column {name!r} holds {cut or 'an unknown value'}{where}: send {wanted}")
 
 
-_TYPE_NAMES: dict[type, str] = {list: "a list", dict: "an object", type(None): "null"}
-
-
-def parse_key_column(kind: str, name: str, values: Sequence[Any], pii: Collection[str] = ()) -> pa.Array:
-    """Parses a key column; integers stay integers even if some values are missing.
-
-    Args:
-        kind: Its kind in the project's table.
-        name: Its name, for the message.
-        values: Its cells, `None` if missing.
-        pii: The columns whose values are not shown in messages.
-
-    Returns:
-        The column.
-
-    Raises:
-        DataError: If a cell is of another kind.
-    """
-    found = _cells(kind, name, values, pii)
-    if kind == "time":
-        return pa.array(found.tz_localize(None).to_numpy(), pa.timestamp("us", "UTC"))
-    if kind != "integer":
-        return pa.array(found, from_pandas=True)
-    if not all(value is None or value % 1 == 0 for value in values):
-        raise DataError(f"column {name!r} holds a number that is not whole: send whole numbers")
-    return pa.array([None if value is None else int(value) for value in values], pa.int64())
-
-
 def _cells(kind: str, name: str, values: Sequence[Any], pii: Collection[str]) -> Any:  # noqa: ANN401
     try:
         return parse_cells(kind, name, values)
@@ -234,3 +206,25 @@ def _cells(kind: str, name: str, values: Sequence[Any], pii: Collection[str]) ->
         if name not in pii:
             raise
         raise DataError(f"column {name!r} holds a value that is not a {kind}: send the type of the table") from None
+
+
+_PARSERS: dict[str, Callable[[str, Sequence[Any]], Any]] = {
+    "integer": _integers,
+    "number": _floats,
+    "truth value": _truths,
+    "text": _texts,
+    "category": _categories,
+    "time": _times,
+    "zoneless time": _zoneless_times,
+    "other value": _others,
+}
+_NUMBERS = (_is_number, "numbers, null where one is missing")
+_TEXTS = (_is_text, "texts of at most a million characters, null where one is missing")
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "integer": _NUMBERS,
+    "number": _NUMBERS,
+    "truth value": (_is_truth, "true or false"),
+    "text": _TEXTS,
+    "category": _TEXTS,
+}
+"""The check of each value of a kind, and the values that are required instead of an invalid one."""

@@ -27,7 +27,6 @@ from refit.modelling.predictions import BINARY, Array, Predictions
 
 Role = Literal["champion", "shadow", "canary"]
 Source = Literal["batch", "http"]
-
 FEATURE_PREFIX, KEY_PREFIX = "feature__", "key__"
 """The prefix of a key's column."""
 TIME_TYPE = STORED_TYPES["time with a zone"]
@@ -46,6 +45,13 @@ COMMON_COLUMNS: dict[str, pa.DataType] = {
     "classes": pa.list_(pa.string()),
 }
 """The columns of every row, in addition to `prediction`, which has the target's type."""
+_TYPE_SUFFIXES: dict[Family, str] = {
+    "number": "number",
+    "text": "text",
+    "truth value": "truth",
+    "time with a zone": "time",
+    "time without a zone": "local",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +162,41 @@ def cast_for_storage(rows: pa.Table, held: pa.Schema) -> pa.Table:
     return pa.table(columns)
 
 
-_TYPE_SUFFIXES: dict[Family, str] = {
-    "number": "number",
-    "text": "text",
-    "truth value": "truth",
-    "time with a zone": "time",
-    "time without a zone": "local",
-}
+def find_classes(predictions: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
+    """Finds the classes of a project.
+
+    Args:
+        predictions: Rows of the predictions table, of all versions.
+        truth: The labels of rows, none missing, with the type of the predictions.
+
+    Returns:
+        The classes in the order of their probabilities: for more than two as the rows list them, else sorted.
+    """
+    parts = list(predictions)
+    for part in parts:
+        named = part["classes"].drop_null() if "classes" in part.column_names else []
+        if len(named):
+            own = part["prediction"].type
+            return list(pa.array(named[0].as_py()).cast(own).to_pylist())
+    return sorted({*truth, *(one for part in parts for one in part["prediction"].unique().to_pylist())})
+
+
+def read_predictions(rows: pa.Table, classes: Sequence[Any]) -> Predictions:
+    """Reads rows of the predictions table as predictions for scorers.
+
+    Args:
+        rows: Rows of the predictions table, of one version.
+        classes: The classes, from `find_classes`; empty for a regression.
+
+    Returns:
+        The predictions, in the order of the rows.
+    """
+    values = rows["prediction"].to_numpy()
+    probabilities = _probabilities(rows, classes)
+    model = (
+        _RecordedClassifier(classes, gives_probabilities=probabilities is not None) if classes else _RecordedRegressor()
+    )
+    return RecordedPredictions(model, pd.DataFrame(index=range(len(values))), Prediction(values, probabilities))
 
 
 def _cast_column(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -213,43 +247,6 @@ class _RecordedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     predict_proba: property = available_if(lambda self: self.gives_probabilities)(_unused)
     """Shows scorers that there are probabilities, if there are."""
-
-
-def find_classes(predictions: Iterable[pa.Table], truth: Iterable[Any]) -> list[Any]:
-    """Finds the classes of a project.
-
-    Args:
-        predictions: Rows of the predictions table, of all versions.
-        truth: The labels of rows, none missing, with the type of the predictions.
-
-    Returns:
-        The classes in the order of their probabilities: for more than two as the rows list them, else sorted.
-    """
-    parts = list(predictions)
-    for part in parts:
-        named = part["classes"].drop_null() if "classes" in part.column_names else []
-        if len(named):
-            own = part["prediction"].type
-            return list(pa.array(named[0].as_py()).cast(own).to_pylist())
-    return sorted({*truth, *(one for part in parts for one in part["prediction"].unique().to_pylist())})
-
-
-def read_predictions(rows: pa.Table, classes: Sequence[Any]) -> Predictions:
-    """Reads rows of the predictions table as predictions for scorers.
-
-    Args:
-        rows: Rows of the predictions table, of one version.
-        classes: The classes, from `find_classes`; empty for a regression.
-
-    Returns:
-        The predictions, in the order of the rows.
-    """
-    values = rows["prediction"].to_numpy()
-    probabilities = _probabilities(rows, classes)
-    model = (
-        _RecordedClassifier(classes, gives_probabilities=probabilities is not None) if classes else _RecordedRegressor()
-    )
-    return RecordedPredictions(model, pd.DataFrame(index=range(len(values))), Prediction(values, probabilities))
 
 
 def _probabilities(rows: pa.Table, classes: Sequence[Any]) -> npt.NDArray[np.float64] | None:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 MAX_WATCHED_CLASSES = 10
 """With more classes, only the predicted class is measured for drift."""
+BINS = 20
+"""The number of bins of a number."""
+MAX_COUNTED_CLASSES = 20
+"""With more classes, the rarest are counted together."""
 
 
 def output_columns(predictions: Predictions) -> pa.Table:
@@ -42,12 +46,6 @@ def output_columns(predictions: Predictions) -> pa.Table:
     return pa.table(
         {f"probability of {label}": probabilities[:, place] for place, label in list(enumerate(labels))[first:]}
     )
-
-
-BINS = 20
-"""The number of bins of a number."""
-MAX_COUNTED_CLASSES = 20
-"""With more classes, the rarest are counted together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,15 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError
+from refit.inference.feature_schema import NUMBER_KINDS, TEXT_KINDS
 from refit.inference.request_rows import RequestRows
 from refit.modelling.predictions import BINARY, ESTIMATOR_ERRORS, Predictions, max_abs_difference, predict_once
+
+Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
+"""Features and their cells: lists with `None` for missing values, or float arrays with NaN."""
+MISSING_TEXT = "nan"
+"""A missing text for ONNX, which has none: the value that skl2onnx puts among an encoder's categories. No text equal to
+it is ever in a verified domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,53 @@ class Predictor:
         return WarmUp(worst, float(np.median(seconds)))
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedDomain:
+    """The rows for which ONNX was verified to predict as scikit-learn does."""
+
+    kinds: Mapping[str, str]
+    """The features, from `refit.inference.feature_schema.feature_kinds`."""
+    texts: Mapping[str, frozenset[str | None]]
+    """The verified texts of each text column, with `None` among them if values may be missing."""
+    gaps: frozenset[str]
+    """The number columns in which values may be missing."""
+
+    def tensors(self, columns: Columns) -> dict[str, npt.NDArray[Any]] | None:
+        """Converts rows to the input of ONNX, a tensor of one column for each feature.
+
+        Args:
+            columns: The rows.
+
+        Returns:
+            Doubles and texts; `None` if a row is outside the verified domain.
+        """
+        inputs: dict[str, npt.NDArray[Any]] = {}
+        for name, kind in self.kinds.items():
+            cells = columns[name]
+            if kind in TEXT_KINDS:
+                if not self.texts[name].issuperset(cells):
+                    return None
+                inputs[name] = np.array([[MISSING_TEXT if cell is None else cell] for cell in cells], dtype=object)
+            else:
+                if name not in self.gaps and _has_missing(cells):
+                    return None
+                inputs[name] = np.array(cells, "float64").reshape(-1, 1)
+        return inputs
+
+
+def columns_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
+    """Splits a frame into columns.
+
+    Args:
+        rows: The features of a model.
+        kinds: Their kinds.
+
+    Returns:
+        The cells by feature.
+    """
+    return {name: _cells(rows[name], kind) for name, kind in kinds.items()}
+
+
 def _transform_to_last_step(model: BaseEstimator, features: pd.DataFrame) -> tuple[Any, Any]:
     """Returns the last step of a pipeline and its input; of another model, the model and the features."""
     if type(model) is not Pipeline or _is_passthrough(model.steps[-1][1]):
@@ -177,65 +231,8 @@ def _name_missing_columns(fault: ModelError, features: pd.DataFrame) -> ModelErr
     )
 
 
-Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
-"""Features and their cells: lists with `None` for missing values, or float arrays with NaN."""
-NUMBERS, TEXTS = frozenset({"integer", "number", "truth value"}), frozenset({"text", "category"})
-"""The kinds that ONNX takes as texts."""
-"""The kinds that ONNX takes as doubles."""
-MISSING_TEXT = "nan"
-"""A missing text for ONNX, which has none: the value that skl2onnx puts among an encoder's categories. No text equal to
-it is ever in a verified domain."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedDomain:
-    """The rows for which ONNX was verified to predict as scikit-learn does."""
-
-    kinds: Mapping[str, str]
-    """The features, from `refit.inference.feature_schema.feature_kinds`."""
-    texts: Mapping[str, frozenset[str | None]]
-    """The verified texts of each text column, with `None` among them if values may be missing."""
-    gaps: frozenset[str]
-    """The number columns in which values may be missing."""
-
-    def tensors(self, columns: Columns) -> dict[str, npt.NDArray[Any]] | None:
-        """Converts rows to the input of ONNX, a tensor of one column for each feature.
-
-        Args:
-            columns: The rows.
-
-        Returns:
-            Doubles and texts; `None` if a row is outside the verified domain.
-        """
-        inputs: dict[str, npt.NDArray[Any]] = {}
-        for name, kind in self.kinds.items():
-            cells = columns[name]
-            if kind in TEXTS:
-                if not self.texts[name].issuperset(cells):
-                    return None
-                inputs[name] = np.array([[MISSING_TEXT if cell is None else cell] for cell in cells], dtype=object)
-            else:
-                if name not in self.gaps and _has_missing(cells):
-                    return None
-                inputs[name] = np.array(cells, "float64").reshape(-1, 1)
-        return inputs
-
-
-def columns_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> Columns:
-    """Splits a frame into columns.
-
-    Args:
-        rows: The features of a model.
-        kinds: Their kinds.
-
-    Returns:
-        The cells by feature.
-    """
-    return {name: _cells(rows[name], kind) for name, kind in kinds.items()}
-
-
 def _cells(column: pd.Series[Any], kind: str) -> Sequence[Any] | npt.NDArray[Any]:
-    if kind in NUMBERS:
+    if kind in NUMBER_KINDS:
         return column.to_numpy("float64", na_value=np.nan)
     return [None if missing else cell for cell, missing in zip(column, column.isna(), strict=True)]
 

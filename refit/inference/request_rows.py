@@ -22,6 +22,18 @@ from refit.inference.feature_schema import cast_features
 from refit.inference.json_columns import check_cells, parse_cells, parse_key_column
 
 Cells = Mapping[str, Sequence[Any]]
+_DUMMY_VALUES = {
+    "integer": 1,
+    "number": 0.5,
+    "truth value": True,
+    "text": "refit",
+    "category": "refit",
+    "time": "2026-01-01T00:00:00Z",
+    "zoneless time": "2026-01-01T00:00:00",
+}
+_UNSUPPORTED = (pa.types.is_date, pa.types.is_string_view, pa.types.is_binary_view)
+MAX_UNPACKED_BYTES = 64 << 20
+"""The most bytes of text of one column after its dictionary is unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +155,6 @@ def dummy_row(spec: FeatureSpec) -> RequestRows:
     return parse_columns(spec, {name: [_DUMMY_VALUES.get(kind)] for name, kind in spec.features.items()})
 
 
-_DUMMY_VALUES = {
-    "integer": 1,
-    "number": 0.5,
-    "truth value": True,
-    "text": "refit",
-    "category": "refit",
-    "time": "2026-01-01T00:00:00Z",
-    "zoneless time": "2026-01-01T00:00:00",
-}
-
-
 def require_features(features: Mapping[str, str], found: Mapping[str, Any] | Sequence[str]) -> None:
     """Checks that all features are present.
 
@@ -167,25 +168,6 @@ def require_features(features: Mapping[str, str], found: Mapping[str, Any] | Seq
     missing = next((name for name in features if name not in found), None)
     if missing is not None:
         raise _missing(missing, features)
-
-
-def _missing(name: str, features: Iterable[str], row: str = "") -> DataError:
-    return DataError(
-        f"column {name!r} is missing{row}: send all of {', '.join(features)}, with null for unknown values"
-    )
-
-
-def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str]) -> list[Any]:
-    try:
-        return [row[name] for row in rows]
-    except KeyError:
-        place = next(place for place, row in enumerate(rows) if name not in row)
-        raise _missing(name, features, f" in row {place}" if len(rows) > 1 else "") from None
-
-
-_UNSUPPORTED = (pa.types.is_date, pa.types.is_string_view, pa.types.is_binary_view)
-MAX_UNPACKED_BYTES = 64 << 20
-"""The most bytes of text of one column after its dictionary is unpacked."""
 
 
 def parse_table(spec: FeatureSpec, table: pa.Table) -> RequestRows:
@@ -213,6 +195,20 @@ def parse_table(spec: FeatureSpec, table: pa.Table) -> RequestRows:
         return RequestRows(cast_features(spec.features, frame), others, None)
     except (pa.ArrowException, ValueError, OverflowError) as fault:
         raise DataError(f"the rows hold unsupported values ({fault}): send numbers, texts and times") from fault
+
+
+def _missing(name: str, features: Iterable[str], row: str = "") -> DataError:
+    return DataError(
+        f"column {name!r} is missing{row}: send all of {', '.join(features)}, with null for unknown values"
+    )
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str]) -> list[Any]:
+    try:
+        return [row[name] for row in rows]
+    except KeyError:
+        place = next(place for place, row in enumerate(rows) if name not in row)
+        raise _missing(name, features, f" in row {place}" if len(rows) > 1 else "") from None
 
 
 def _count_unpacked_bytes(values: pa.ChunkedArray) -> int:

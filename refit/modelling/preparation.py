@@ -72,23 +72,6 @@ def fill_empty_columns(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataF
     return X.assign(**{name: _constant(X[name]) for name in empty})
 
 
-def _constant(column: pd.Series[Any]) -> pd.Series[Any]:
-    value, dtype = _constant_of(column.dtype)
-    constant: pd.Series[Any] = pd.Series(value, index=column.index, dtype=dtype)
-    return constant
-
-
-def _constant_of(dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - pandas dtypes have no common type
-    if isinstance(dtype, pd.CategoricalDtype):
-        dtype = dtype if len(dtype.categories) else pd.CategoricalDtype([""])
-        return dtype.categories[0], dtype
-    if types.is_datetime64_any_dtype(dtype):
-        return pd.Timestamp(0, tz=getattr(dtype, "tz", None)), dtype
-    if types.is_numeric_dtype(dtype) or types.is_timedelta64_dtype(dtype):
-        return 0, dtype
-    return "", "str"
-
-
 def set_seeds(estimator: BaseEstimator, seed: int) -> BaseEstimator:
     """Sets every `random_state` of an estimator that is unset, at any depth.
 
@@ -160,3 +143,20 @@ def baseline_model(kind: Kind) -> BaseEstimator:
         probability (an AUC of 0.5).
     """
     return DummyClassifier(strategy="prior") if kind == "classification" else DummyRegressor(strategy="mean")
+
+
+def _constant(column: pd.Series[Any]) -> pd.Series[Any]:
+    value, dtype = _constant_of(column.dtype)
+    constant: pd.Series[Any] = pd.Series(value, index=column.index, dtype=dtype)
+    return constant
+
+
+def _constant_of(dtype: Any) -> tuple[Any, Any]:  # noqa: ANN401 - pandas dtypes have no common type
+    if isinstance(dtype, pd.CategoricalDtype):
+        dtype = dtype if len(dtype.categories) else pd.CategoricalDtype([""])
+        return dtype.categories[0], dtype
+    if types.is_datetime64_any_dtype(dtype):
+        return pd.Timestamp(0, tz=getattr(dtype, "tz", None)), dtype
+    if types.is_numeric_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+        return 0, dtype
+    return "", "str"

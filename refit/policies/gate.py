@@ -14,6 +14,13 @@ from refit.policies.training import Policy
 
 Environment = Literal["dev", "staging", "production"]
 Promotion = Literal["auto", "approve"]
+CHANGE_SHARE = 0.6
+"""The share of `gate.significance` for the test against the champion by the primary metric."""
+SLICES_SHARE = 0.25
+"""The share for all slices together; Holm's correction distributes it among them."""
+CALIBRATION_SHARE = 0.15
+"""The share for calibration. All shares sum to one (Bonferroni): an equal challenger is rejected by any of the tests
+with a chance of at most `gate.significance`."""
 
 
 class Budgets(Policy):
@@ -96,12 +103,3 @@ class GatePolicy(Policy):
     verdict has allowed it. Both are recorded."""
     min_rows: int = Field(50, ge=10)
     """The fewest holdout rows for a verdict."""
-
-
-CHANGE_SHARE = 0.6
-"""The share of `gate.significance` for the test against the champion by the primary metric."""
-SLICES_SHARE = 0.25
-"""The share for all slices together; Holm's correction distributes it among them."""
-CALIBRATION_SHARE = 0.15
-"""The share for calibration. All shares sum to one (Bonferroni): an equal challenger is rejected by any of the tests
-with a chance of at most `gate.significance`."""

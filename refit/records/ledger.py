@@ -30,10 +30,8 @@ EntryKind = Literal[
     "erasure",
 ]
 """The kinds of ledger entries."""
-
 GENESIS = "0" * 64
 """The previous hash of the first entry."""
-
 T = TypeVar("T")
 
 
@@ -117,10 +115,6 @@ def find_broken_entry(entries: Iterable[Entry], after: tuple[int, str] = (0, GEN
     return None
 
 
-def _hash(entry: Entry, once: str | None) -> str:
-    return chain_hash(entry.previous, entry.project, entry.kind, entry.at, entry.payload, once)
-
-
 def as_payload(value: object) -> Any:  # noqa: ANN401 - JSON values are of any type
     """Converts a value to JSON values that `from_payload` converts back.
 
@@ -156,6 +150,10 @@ def from_payload(kind: type[T], payload: object) -> T:
             f"a ledger entry is not a valid {kind.__name__} ({place}: {mistake['msg']}): "
             f"read it with the version of Refit that wrote it, or start with another REFIT_HOME"
         ) from fault
+
+
+def _hash(entry: Entry, once: str | None) -> str:
+    return chain_hash(entry.previous, entry.project, entry.kind, entry.at, entry.payload, once)
 
 
 @cache

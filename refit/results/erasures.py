@@ -79,18 +79,6 @@ def parse_keys(definition: Project, texts: Iterable[str]) -> Keys:
     return {name: tuple(sorted(set(values))) for name, values in sorted(found.items())}
 
 
-def _pair(definition: Project, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if equals and name in definition.key:
-        return name, value
-    if len(definition.key) == 1:
-        return definition.key[0], text
-    raise ProjectError(  # the text itself may identify a person
-        f"the key of {definition.name} has {len(definition.key)} columns: write --key COLUMN=VALUE, where COLUMN is "
-        f"one of {', '.join(definition.key)}"
-    )
-
-
 def cast_values(texts: Iterable[str], kind: pa.DataType) -> pa.Array:
     """Casts values to a column's type.
 
@@ -126,6 +114,18 @@ def matches_key(rows: pa.Table, keys: Keys, columns: Mapping[str, Iterable[str]]
                 here |= np.asarray(pc.is_in(cells, value_set=cast_values(texts, cells.type)), np.bool_)
         mask &= here
     return mask
+
+
+def _pair(definition: Project, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if equals and name in definition.key:
+        return name, value
+    if len(definition.key) == 1:
+        return definition.key[0], text
+    raise ProjectError(  # the text itself may identify a person
+        f"the key of {definition.name} has {len(definition.key)} columns: write --key COLUMN=VALUE, where COLUMN is "
+        f"one of {', '.join(definition.key)}"
+    )
 
 
 def _is_text(kind: pa.DataType) -> bool:

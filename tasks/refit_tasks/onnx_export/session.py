@@ -20,8 +20,9 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from refit.errors import ModelError, UntrustedModel
+from refit.inference.feature_schema import NUMBER_KINDS, TEXT_KINDS
 from refit.inference.onnx_choice import ONNX, ServingForm
-from refit.inference.predictor import NUMBERS, TEXTS, Columns, Prediction, VerifiedDomain
+from refit.inference.predictor import Columns, Prediction, VerifiedDomain
 from refit_infra.settings import Settings
 from refit_tasks.onnx_export.estimators import find_converter
 from refit_tasks.onnx_export.graph import OPSETS
@@ -46,10 +47,10 @@ def convert_model(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noq
     Raises:
         ModelError: If a part of it, or the kind of a feature, has no form in ONNX.
     """
-    other = next((name for name, kind in kinds.items() if kind not in NUMBERS | TEXTS), None)
+    other = next((name for name, kind in kinds.items() if kind not in (*NUMBER_KINDS, *TEXT_KINDS)), None)
     if other is not None:
         raise ModelError(f"the column {other!r} holds {kinds[other]}s")
-    inputs = {name: "str" if kind in TEXTS else "float64" for name, kind in kinds.items()}
+    inputs = {name: "str" if kind in TEXT_KINDS else "float64" for name, kind in kinds.items()}
     steps, last = (model[:-1], model[-1]) if type(model) is Pipeline else (None, model)
     if steps is not None and not steps.steps:
         steps = None

@@ -16,9 +16,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from refit.errors import ModelError
-from refit.inference.feature_schema import cast_features
+from refit.inference.feature_schema import TEXT_KINDS, cast_features
 from refit.inference.onnx_choice import MAX_DIFFERENCE, choose_runtime, runtime_difference
-from refit.inference.predictor import MISSING_TEXT, TEXTS, Prediction, Predictor, VerifiedDomain, columns_of
+from refit.inference.predictor import MISSING_TEXT, Prediction, Predictor, VerifiedDomain, columns_of
 from refit_tasks.onnx_export.pipeline_steps import ENCODERS
 from refit_tasks.onnx_export.session import OnnxForm, convert_model, hash_content, serialize_model
 
@@ -92,7 +92,7 @@ def _find_domain(two: _BothForms) -> VerifiedDomain:
 
 
 def _texts_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, frozenset[str | None]]:
-    columns = columns_of(rows, {name: kind for name, kind in kinds.items() if kind in TEXTS})
+    columns = columns_of(rows, {name: kind for name, kind in kinds.items() if kind in TEXT_KINDS})
     return {name: frozenset({*cells, None} - {MISSING_TEXT}) for name, cells in columns.items()}
 
 
