@@ -1,4 +1,4 @@
-"""A project's past, cut into windows: what was there, and what was known, at the end of each."""
+"""A project's labelled rows, cut into windows, and which of them were mature at the end of each."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from refit.project import Project
 from refit.windows import Window
 
 FIRST_WINDOWS = 2
-"""The first champion is trained on so many windows, or on more where labels come so late that those are too few."""
+"""The number of windows that the first champion is trained on, or more if labels come too late for that."""
 MIN_WINDOW_ROWS = 20
-"""A window of fewer rows tells nothing about a model."""
+"""The fewest rows of a window."""
 
 
 def cut_windows(times: Times, count: int) -> tuple[Window, ...]:
     """Cuts a history into consecutive windows of about the same number of rows.
 
-    By rows and not by time, so that every window's score is about as certain as the others' and each counts the same
-    in a mean. Rows of one event time stay together.
+    Windows of equal rows, not of equal time, have scores of about equal certainty, so that each can count the same in a
+    mean. Rows of one event time stay together.
 
     Args:
         times: Event times in microseconds since 1970, sorted.
-        count: How many windows are wanted.
+        count: The number of windows.
 
     Returns:
-        From the oldest to the newest, without gaps; fewer than asked for where many rows share a time.
+        The windows from the oldest to the newest, without gaps; fewer than `count` if many rows share a time.
 
     Raises:
         NotEnoughData: If there are too few rows for so many windows.
     """
     if len(times) < count * MIN_WINDOW_ROWS:
         raise NotEnoughData(
-            f"{len(times):,} labelled rows cannot be cut into {count} windows of at least {MIN_WINDOW_ROWS}: ask for "
+            f"{len(times):,} labelled rows are too few for {count} windows of at least {MIN_WINDOW_ROWS} rows: ask for "
             f"fewer windows, or wait for more rows"
         )
     starts = np.unique(times[np.linspace(0, len(times), count, endpoint=False).astype(int)])
@@ -51,20 +51,24 @@ class LabelledHistory:
     """The labelled rows of a project, sorted by event time, and the windows they are cut into."""
 
     rows: pd.DataFrame
+    """All columns, the index from 0."""
     times: Times
     """Event times of the rows in microseconds since 1970."""
     windows: tuple[Window, ...]
     delay: timedelta
-    """The label delay: a row's label is known from its event time and this on."""
+    """The label delay: a label is known from the event time plus this on."""
 
     @classmethod
-    def of(cls, definition: Project, rows: pd.DataFrame, windows: int) -> LabelledHistory:
-        """Sorts and cuts a project's rows; rows without a label are left out, since none can be scored on them.
+    def from_rows(cls, definition: Project, rows: pd.DataFrame, windows: int) -> LabelledHistory:
+        """Sorts a project's rows and cuts them into windows, without rows that have no label.
 
         Args:
             definition: The project.
-            rows: All rows there are.
-            windows: How many windows are wanted.
+            rows: All its rows.
+            windows: The number of windows.
+
+        Returns:
+            The history.
 
         Raises:
             NotEnoughData: If there are too few rows for so many windows.
@@ -75,13 +79,13 @@ class LabelledHistory:
         return cls(ordered, times, cut_windows(times, windows), definition.label_delay)
 
     def within(self, window: Window) -> pd.DataFrame:
-        """Gives the rows of a window.
+        """Selects the rows of a window.
 
         Args:
-            window: Event times.
+            window: The event times.
 
         Returns:
-            A part of the rows, its index from 0.
+            The rows, the index from 0.
         """
         return self.rows.iloc[self._position(window.start) : self._position(window.end)].reset_index(drop=True)
 
@@ -89,30 +93,33 @@ class LabelledHistory:
         """Counts the rows of a window.
 
         Args:
-            window: Event times.
+            window: The event times.
+
+        Returns:
+            The number of rows.
         """
         return self._position(window.end) - self._position(window.start)
 
     def mature(self, as_of: datetime) -> Window:
-        """Names the rows whose labels were known.
+        """Returns the window of the mature rows.
 
         Args:
-            as_of: The instant looked from, UTC: rows of that very time are not there yet.
+            as_of: The moment, UTC; rows of that very time do not exist yet.
 
         Returns:
-            From the first row to just after the newest one whose label delay had passed; empty where there is none.
+            From the first row to just after the newest mature one; empty without mature rows.
         """
         start = self.windows[0].start
         return Window(start, max(start, min(as_of, as_of - self.delay + TICK)))
 
     def newest(self, window: Window) -> datetime | None:
-        """Tells where the rows of a window end.
+        """Returns the end of the rows in a window.
 
         Args:
-            window: Event times.
+            window: The event times.
 
         Returns:
-            Just after the newest row; `None` where there is none.
+            Just after the newest row, UTC; `None` without rows.
         """
         end = self._position(window.end)
         return from_microseconds(self.times[end - 1]) + TICK if end > self._position(window.start) else None

@@ -1,4 +1,4 @@
-"""What is known about a champion at the end of a window, by the same measures as in production."""
+"""Evidence about a champion at the end of a window, measured as in production."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from refit.windows import Window
 
 @dataclass(frozen=True, slots=True)
 class ReplayMonitor:
-    """Gathers evidence in a replay. What can only lead to an alert is not measured: an alert changes no model."""
+    """Measures evidence in a replay, without what can only lead to an alert, since an alert changes no model."""
 
     trainer: Trainer
     policy: MonitoringPolicy
 
-    def look(
+    def measure(
         self, number: int, champion: ReplayChampion, former: Sequence[Evaluation], request: RetrainRequest | None
     ) -> Evidence:
-        """Gathers what was known at the end of a window.
+        """Measures the evidence at the end of a window.
 
         Args:
-            number: The window's.
-            champion: The one that serves.
-            former: What each champion so far was promoted with.
-            request: What was asked for from outside.
+            number: The number of the window, from 0.
+            champion: The champion that serves.
+            former: The scores that each champion so far was promoted with.
+            request: A request for a retrain; `None` without one.
 
         Returns:
-            The evidence; a part that the policy does not retrain for is `None`.
+            The evidence; a part is `None` if the policy does not retrain for it.
         """
         past, window = self.trainer.past, self.trainer.past.windows[number]
         mature, end = past.mature(window.end), champion.trained.end
@@ -63,10 +63,10 @@ class ReplayMonitor:
         if policy is None or policy.then != "retrain" or trainer.past.count(window) < policy.min_rows:
             return None
         rows = trainer.past.within(champion.trained)
-        reference = trainer.workshop.ask(
+        reference = trainer.cache.get(
             ("reference", champion.trained), build_reference, lambda: (trainer.definition, rows)
         )
-        return trainer.workshop.ask(
+        return trainer.cache.get(
             ("drift", champion.trained, window, policy),
             measure_drift,
             lambda: (trainer.definition, reference, trainer.past.within(window), window, policy),
@@ -80,7 +80,7 @@ class ReplayMonitor:
         if policy is None or policy.then != "retrain" or mature.end <= start:
             return None
         model, unseen = trainer.model(champion.trained), Window(start, mature.end)
-        return trainer.workshop.ask(
+        return trainer.cache.get(
             ("performance", champion.trained, unseen, tuple(former), policy),
             measure_performance,
             lambda: (
@@ -100,7 +100,7 @@ class ReplayMonitor:
         if policy is None or policy.then != "retrain" or newest is None or newest <= champion.trained.end:
             return None
         judge = Window(newest - length, newest)
-        return trainer.workshop.ask(
+        return trainer.cache.get(
             ("probe", champion.trained, judge, policy),
             probe_benefit,
             lambda: (

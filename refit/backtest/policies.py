@@ -1,4 +1,4 @@
-"""Policies by name: what teams do today, to hold one's own policy against."""
+"""Named policies for a backtest: common retraining strategies to compare one's own policy with."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ _NO_LIMIT = BudgetPolicy(retrains=1_000_000, burst=1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A policy to replay."""
+    """A policy to replay, with the rows it trains on and its fixed retrains."""
 
     monitoring: MonitoringPolicy
     every: int | None = None
-    """Ask for a retrain at the end of every so many windows, whatever is known; `None` is never."""
+    """The number of windows from one unconditional retrain to the next; `None` for none."""
     window: Literal["all"] | None = None
-    """Which rows it trains on: all history, or as the project's training policy says."""
+    """The rows it trains on: `all` history; `None` for the project's training policy."""
     about: str = ""
-    """One line for people."""
+    """One line for people about the policy."""
 
 
-def _blind(about: str, every: int | None = None) -> Preset:
+def _unconditional(about: str, every: int | None = None) -> Preset:
     nothing = MonitoringPolicy(drift=None, performance=None, probe=None, budget=_NO_LIMIT)
     return Preset(nothing, every, "all", about)
 
 
 PRESETS = {
-    NEVER: _blind("the first champion serves for ever"),
-    "every_window": _blind("retrain at the end of every window, on all history", every=1),
-    "every_4th": _blind("retrain at the end of every fourth window, on all history", every=4),
+    NEVER: _unconditional("never retrain: the first champion keeps serving"),
+    "every_window": _unconditional("retrain at the end of every window, on all history", every=1),
+    "every_4th": _unconditional("retrain at the end of every fourth window, on all history", every=4),
     "fixed_psi": Preset(
         MonitoringPolicy(
             drift=DriftPolicy(rules=("psi > 0.2 on any",), persistence=(1, 1), then="retrain"),
@@ -52,16 +52,16 @@ PRESETS = {
     ),
     DEFAULT: Preset(MonitoringPolicy(), about="Refit's defaults: a benefit probe decides"),
 }
-"""Each trains as its users do: on all history, but for the default, which trains as the project says."""
+"""The named policies. All but the default train on all history, as is common."""
 
 
 def make_preset(monitoring: MonitoringPolicy) -> Preset:
-    """Makes a preset of a policy that a project or a file gives.
+    """Makes a preset from the policy of a project or a file.
 
     Args:
         monitoring: The policy.
 
     Returns:
-        It, with the project's own training policy.
+        The preset, which trains by the project's own training policy.
     """
-    return Preset(monitoring, about="as given")
+    return Preset(monitoring, about="the policy as given")

@@ -1,4 +1,4 @@
-"""What a replay of a project's history showed: per policy the loss, what it cost, and what happened when."""
+"""Results of a backtest: the losses, trainings and events of each policy."""
 
 from __future__ import annotations
 
@@ -14,40 +14,41 @@ EventKind = Literal["retrain", "promotion", "rejection", "alert", "failure"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that a policy did at the end of a window."""
+    """What a policy did at the end of a window."""
 
     window: int
-    """The number of the window at whose end it happened, from 0."""
+    """The number of the window, from 0."""
     at: datetime
-    """The instant, UTC."""
+    """The end of the window, UTC."""
     what: EventKind
-    """`retrain` is a training that the policy asked for; `promotion`, `rejection` or `failure` is what became of it."""
+    """`retrain` is a training that the policy decided on; `promotion`, `rejection` or `failure` is its outcome."""
     sentence: str
-    """Why, or with what outcome."""
+    """The reason or the outcome, for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyResult:
-    """How one policy did."""
+    """The losses and events of one policy."""
 
     loss: float
-    """The mean over the scored windows of what the serving champion lost, in the metric's unit; NaN without any."""
+    """The mean loss of the serving champion over the scored windows, in the metric's unit; NaN without any."""
     relative_loss: float
-    """`loss` as a share of that of never retraining; NaN where there is nothing to compare."""
+    """`loss` divided by that of never retraining; NaN if that is 0."""
     regret: float
-    """The mean over windows of the loss beyond that of the best model any of the policies had by then."""
+    """The mean difference to the loss of the best model that any policy had by then, in the metric's unit."""
     trainings: int
-    """Retrains; the first champion, which all policies share, is not counted."""
+    """The number of retrains, without that for the first champion, which all policies share."""
     promotions: int
-    """Retrains whose challenger came to serve."""
+    """The number of retrains whose challenger was promoted."""
     losses: tuple[float, ...]
-    """The loss in each scored window; NaN where a window allows no score."""
+    """The loss in each scored window; NaN if a window allows no score."""
     champions: tuple[int, ...]
     """The generation that served each scored window, from 1."""
     events: tuple[Event, ...]
+    """What happened, the oldest first."""
 
     def as_json(self) -> dict[str, float | int | None]:
-        """Gives the keys of `refit backtest --json`."""
+        """Returns the keys of `refit backtest --json`."""
         values = {"loss": self.loss, "relative_loss": self.relative_loss, "regret": self.regret}
         return {
             **{name: value if value == value else None for name, value in values.items()},  # noqa: PLR0124 - NaN
@@ -58,30 +59,30 @@ class PolicyResult:
 
 @dataclass(frozen=True, slots=True)
 class BacktestResult:
-    """How several policies did on the same history."""
+    """The results of several policies on the same history."""
 
     project: str
     metric: str
-    """The scorer whose loss is told."""
+    """The name of the scorer whose loss is reported."""
     windows: tuple[Window, ...]
-    """All windows the history was cut into; the scored ones are the last of them."""
+    """All windows of the history; the last of them are scored."""
     rows: int
     """Rows of the history."""
     policies: Mapping[str, PolicyResult]
-    """In the order asked for; `never` is always there."""
+    """The results by policy, in the order asked for; `never` is always among them."""
     fits: int
-    """Full fits that were made; policies that train on the same rows share one."""
+    """The number of full fits; policies that train on the same rows share one."""
     seconds: float = 0.0
-    """How long the replay took; 0 where nobody measured it."""
+    """How long the replay took; 0 if that was not measured."""
 
     @property
     def scored(self) -> tuple[Window, ...]:
-        """The windows in which champions were scored, each with the model chosen at the end of the one before."""
+        """The windows in which champions were scored, each served by the champion at the end of the window before."""
         longest = max((len(result.losses) for result in self.policies.values()), default=0)
         return self.windows[len(self.windows) - longest :]
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the keys of `refit backtest --json`."""
+        """Returns the keys of `refit backtest --json`."""
         return {
             "project": self.project,
             "policies": {name: result.as_json() for name, result in self.policies.items()},

@@ -1,4 +1,4 @@
-"""Work that policies share: the same question about the same rows is answered once, wherever the answer is made."""
+"""Cache of the work that policies share: each result is computed once, in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -7,69 +7,72 @@ from concurrent.futures import Executor, Future
 from threading import Lock
 from typing import Any, TypeVar
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class WorkCache:
-    """Answers questions by key, once each.
+    """Computes results by key, once each.
 
-    Policies ask from threads of their own and wait; the executor's processes do the work. Without an executor the
-    thread that asks does it, which suits one thread alone: a fit seeds numpy's global generator.
+    Policies call it from threads of their own and wait; the executor's processes do the work. Without an executor the
+    calling thread does it, which must then be the only one, since a fit seeds numpy's global generator.
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
         self._executor = executor
         self._lock = Lock()
-        self._answers: dict[Hashable, Future[Any]] = {}
+        self._results: dict[Hashable, Future[Any]] = {}
 
-    def ask(self, key: Hashable, function: Callable[..., Answer], arguments: Callable[[], tuple[Any, ...]]) -> Answer:
-        """Gives the answer to a question, which is asked now if it has not been before.
+    def get(self, key: Hashable, function: Callable[..., Result], arguments: Callable[[], tuple[Any, ...]]) -> Result:
+        """Returns the result of a key, and computes it if it is not known yet.
 
         Args:
-            key: Names the question; its first part is the kind.
-            function: Answers it; it may run in another process.
-            arguments: Gather what the function needs; not called where the answer is there.
+            key: Identifies the result; its first part is the kind of work.
+            function: Computes the result; it may run in another process.
+            arguments: Returns the function's arguments; not called if the result is known.
 
         Returns:
-            What the function gave.
+            The result.
 
         Raises:
-            Exception: What the function raised, for all who ask.
+            Exception: What the function raised, at every call with this key.
         """
-        return self.order(key, function, arguments).result()
+        return self.submit(key, function, arguments).result()
 
-    def order(
-        self, key: Hashable, function: Callable[..., Answer], arguments: Callable[[], tuple[Any, ...]]
-    ) -> Future[Answer]:
-        """Asks a question, if it has not been asked before, without waiting for the answer.
+    def submit(
+        self, key: Hashable, function: Callable[..., Result], arguments: Callable[[], tuple[Any, ...]]
+    ) -> Future[Result]:
+        """Starts to compute the result of a key unless it was started before, without waiting for it.
 
         Args:
-            key: Names the question.
-            function: Answers it.
-            arguments: Gather what the function needs.
+            key: Identifies the result; its first part is the kind of work.
+            function: Computes the result; it may run in another process.
+            arguments: Returns the function's arguments; not called if the result is known.
 
         Returns:
-            Where the answer will be.
+            A future of the result.
         """
         with self._lock:
-            if key not in self._answers:
-                self._answers[key] = self._begin(function, arguments)
-            return self._answers[key]
+            if key not in self._results:
+                self._results[key] = self._start(function, arguments)
+            return self._results[key]
 
     def count(self, kind: str) -> int:
-        """Counts the questions of a kind that were asked.
+        """Counts the results of a kind of work.
 
         Args:
             kind: The first part of their keys.
-        """
-        return sum(isinstance(key, tuple) and key[0] == kind for key in self._answers)
 
-    def _begin(self, function: Callable[..., Answer], arguments: Callable[[], tuple[Any, ...]]) -> Future[Answer]:
+        Returns:
+            The number of keys.
+        """
+        return sum(isinstance(key, tuple) and key[0] == kind for key in self._results)
+
+    def _start(self, function: Callable[..., Result], arguments: Callable[[], tuple[Any, ...]]) -> Future[Result]:
         if self._executor is not None:
             return self._executor.submit(function, *arguments())
-        answered: Future[Answer] = Future()
+        result: Future[Result] = Future()
         try:
-            answered.set_result(function(*arguments()))
-        except Exception as fault:  # noqa: BLE001 - raised again where the answer is asked for
-            answered.set_exception(fault)
-        return answered
+            result.set_result(function(*arguments()))
+        except Exception as fault:  # noqa: BLE001 - raised again where the result is used
+            result.set_exception(fault)
+        return result

@@ -1,7 +1,4 @@
-"""Drift and performance of a champion on rows of the past; functions that a worker process can run.
-
-Scores of models on rows of the past; functions that a worker process can run.
-"""
+"""Functions that a worker process can run: drift, performance and scores of models on rows of the past."""
 
 from __future__ import annotations
 
@@ -29,12 +26,12 @@ from refit.project import Project
 from refit.records.drift_findings import Drift
 from refit.windows import Window
 
-ANCHOR_ROWS = 50_000
-"""So many rows of a reference fix its cells."""
+BINNING_ROWS = 50_000
+"""The number of rows of a reference that the bins are chosen from."""
 
 
 def build_reference(definition: Project, rows: pd.DataFrame) -> Reference:
-    """Profiles what a model was trained on; its predictions are left out, since a fixed rule names columns.
+    """Profiles the training rows of a model, without its predictions, since fixed rules name columns.
 
     Args:
         definition: The project.
@@ -45,30 +42,30 @@ def build_reference(definition: Project, rows: pd.DataFrame) -> Reference:
     """
     features = definition.features_of(rows.columns)
     table = _table(definition, rows)
-    some = table.take(np.linspace(0, len(rows) - 1, min(len(rows), ANCHOR_ROWS)).astype(int))
+    some = table.take(np.linspace(0, len(rows) - 1, min(len(rows), BINNING_ROWS)).astype(int))
     times = some.column(definition.timestamp).cast(pa.int64()).to_pylist()
-    anchors = make_binning(some, features, times, count_blocks(len(rows)))
-    return make_reference(build_profile([table], anchors, definition.timestamp), None, definition.training.seed)
+    binning = make_binning(some, features, times, count_blocks(len(rows)))
+    return make_reference(build_profile([table], binning, definition.timestamp), None, definition.training.seed)
 
 
 def measure_drift(
     definition: Project, reference: Reference, rows: pd.DataFrame, window: Window, policy: DriftPolicy
 ) -> Drift:
-    """Compares a window with what a model was trained on.
+    """Compares the rows of a window with a model's reference.
 
     Args:
         definition: The project.
-        reference: The model's.
-        rows: The window's.
+        reference: The model's reference.
+        rows: The rows of the window.
         window: The window.
         policy: The limits.
 
     Returns:
-        What was found.
+        The drift.
     """
-    cells = reference.data.anchors.unblocked()
+    bins = reference.data.anchors.unblocked()
     return compare_with_reference(
-        reference, build_profile([_table(definition, rows)], cells, definition.timestamp), None, window, policy
+        reference, build_profile([_table(definition, rows)], bins, definition.timestamp), None, window, policy
     )
 
 
@@ -81,16 +78,16 @@ def measure_performance(
     policy: PerformancePolicy,
     former: tuple[Evaluation, ...],
 ) -> Performance | None:
-    """Scores a champion on the newest mature window against the best that any was promoted with.
+    """Scores a champion on the newest mature window against the baseline.
 
     Args:
         definition: The project.
         metric: The scorer's name.
-        model: The champion's.
-        rows: Mature rows it has not seen, sorted by event time.
-        length: Of one window.
+        model: The champion's model.
+        rows: Mature rows that it was not trained on, sorted by event time.
+        length: The length of a window.
         policy: The limits.
-        former: What each champion so far scored on the holdout it was promoted for.
+        former: The scores that each champion so far was promoted with.
 
     Returns:
         The score and the test; `None` without a mature window.
@@ -109,20 +106,13 @@ def measure_performance(
     return measure_score(changed, mature, predictions, truth, moments, against)
 
 
-def _table(definition: Project, rows: pd.DataFrame) -> pa.Table:
-    columns = [definition.timestamp, *definition.features_of(rows.columns)]
-    table = pa.Table.from_pandas(rows[columns], preserve_index=False)
-    place = table.schema.get_field_index(definition.timestamp)
-    return table.set_column(place, definition.timestamp, table.column(place).cast(pa.timestamp("us", "UTC")))
-
-
 def evaluate_model(definition: Project, metric: str, model: BaseEstimator, rows: pd.DataFrame) -> Evaluation:
-    """Scores a model on rows, whole and in blocks of time.
+    """Scores a model over all rows and in blocks of time.
 
     Args:
         definition: The project.
         metric: The scorer's name.
-        model: Fitted.
+        model: The fitted model.
         rows: Labelled rows, sorted by event time.
 
     Returns:
@@ -138,17 +128,17 @@ def evaluate_model(definition: Project, metric: str, model: BaseEstimator, rows:
 def window_losses(
     definition: Project, metric: str, model: BaseEstimator, rows: pd.DataFrame, counts: list[int]
 ) -> list[float]:
-    """Gives what a model loses in each of several consecutive windows.
+    """Computes the losses of a model in consecutive windows.
 
     Args:
         definition: The project.
         metric: The scorer's name.
-        model: Fitted.
-        rows: The labelled rows of all of them, sorted by event time.
-        counts: How many of the rows are of each.
+        model: The fitted model.
+        rows: The labelled rows of all windows, sorted by event time.
+        counts: The number of rows of each window.
 
     Returns:
-        The losses; NaN where a window's rows allow no score.
+        The loss in each window, in the metric's unit; NaN if a window allows no score.
 
     Raises:
         ModelError: If the model cannot predict these rows.
@@ -160,12 +150,12 @@ def window_losses(
 
 
 def evaluate_baseline(definition: Project, metric: str, train: pd.DataFrame, rows: pd.DataFrame) -> Evaluation:
-    """Scores a trivial model on rows.
+    """Scores a trivial model over all rows and in blocks of time.
 
     Args:
         definition: The project.
         metric: The scorer's name.
-        train: What the model knows the outcomes of.
+        train: The labelled rows that the model is fitted on.
         rows: Labelled rows, sorted by event time.
 
     Returns:
@@ -173,6 +163,13 @@ def evaluate_baseline(definition: Project, metric: str, train: pd.DataFrame, row
     """
     model = baseline_model(definition.kind).fit(np.zeros((len(train), 1)), train[definition.target])
     return _evaluation(definition, metric, predict_once(model, rows), rows)
+
+
+def _table(definition: Project, rows: pd.DataFrame) -> pa.Table:
+    columns = [definition.timestamp, *definition.features_of(rows.columns)]
+    table = pa.Table.from_pandas(rows[columns], preserve_index=False)
+    place = table.schema.get_field_index(definition.timestamp)
+    return table.set_column(place, definition.timestamp, table.column(place).cast(pa.timestamp("us", "UTC")))
 
 
 def _evaluation(definition: Project, metric: str, predictions: Predictions, rows: pd.DataFrame) -> Evaluation:

@@ -105,7 +105,7 @@ def test_where_labels_come_very_late_the_first_champion_serves_later() -> None:
 
 def test_mature_rows_are_those_whose_delay_has_passed() -> None:
     delay = timedelta(hours=100)
-    past = LabelledHistory.of(project(label_delay=delay), rows(), WINDOWS)
+    past = LabelledHistory.from_rows(project(label_delay=delay), rows(), WINDOWS)
     as_of = past.windows[3].end
     assert past.newest(past.mature(as_of)) <= as_of - delay + timedelta(microseconds=1)
     assert past.count(past.mature(as_of)) == 4 * ROWS - 100 + 1
@@ -143,7 +143,9 @@ def test_alerts_are_told_and_change_nothing() -> None:
     assert result.policies["watching"].losses == result.policies[NEVER].losses
 
 
-@pytest.mark.parametrize(("count", "windows", "why"), [(100, 10, "cannot be cut"), (400, 10, "no first champion")])
+@pytest.mark.parametrize(
+    ("count", "windows", "why"), [(100, 10, "are too few for"), (400, 10, "no champion was promoted")]
+)
 def test_too_few_rows_are_said(count: int, windows: int, why: str) -> None:
     with pytest.raises(NotEnoughData, match=why):
         replay_history(project(), rows()[:count], {}, windows)
