@@ -58,7 +58,7 @@ def main() -> None:
 
 def _measure(depot: Depot, champion: Any, places: tuple[str, str, str]) -> None:  # noqa: ANN401
     from refit_tasks.catalog import find_project
-    from refit_tasks.registry.model_store import fetch_model
+    from refit_tasks.registry.stored_model import fetch_model
 
     model, rows = fetch_model(find_project("parcels"), champion.model), depot.rows[FEATURES]
     for size, requests in REQUESTS.items():

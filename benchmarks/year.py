@@ -38,7 +38,7 @@ def main() -> None:
 def _replay(rows: pd.DataFrame) -> None:
     from refit_flows.retrain import retrain
     from refit_tasks.catalog import find_project
-    from refit_tasks.registry.model_store import fetch_model
+    from refit_tasks.registry.stored_model import fetch_model
 
     first = retrain(NAME, as_of=OPENING).promotion
     assert first is not None

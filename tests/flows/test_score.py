@@ -36,7 +36,7 @@ def predictions() -> pd.DataFrame:
 
 
 def test_what_is_new_is_scored_once_and_looks_like_the_training(depot: Depot) -> None:
-    from refit_tasks.registry.model_store import fetch_model
+    from refit_tasks.registry.stored_model import fetch_model
 
     with pytest.raises(NotEnoughData, match="refit retrain parcels"):
         score(40)

@@ -18,7 +18,7 @@ from refit_tasks.backup.backup import back_up, restore
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import verify_ledger
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from tests.support.first_release import unpack
 from tests.support.homes import elsewhere
 from tests.support.serving_home import serving

@@ -16,14 +16,11 @@ from refit_tasks.catalog import find_project
 from refit_tasks.onnx_export.session import OnnxForm, find_recorded_form, load_form
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import (
-    fetch_files,
     identity_kinds,
     infer_kinds_in_training,
-    read_feature_kinds,
     read_training_features,
 )
-from refit_tasks.registry.model_store import load_model
-from refit_tasks.registry.own_code import use_model_code
+from refit_tasks.registry.stored_model import open_model
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +62,12 @@ def load_champion(champion: Champion) -> LoadedModel:
         RefitError: If the model cannot be loaded, or cannot predict rows that it was trained on.
     """
     definition = find_project(champion.model.project)
-    with fetch_files(champion.model) as directory, use_model_code(definition, champion.model):
-        estimator = load_model(directory, definition.trusted_types)
-        kinds = read_feature_kinds(directory) or infer_kinds_in_training(
-            definition, champion.model.trained_on, estimator
-        )
+    with open_model(definition, champion.model) as stored:
+        kinds = stored.kinds or infer_kinds_in_training(definition, champion.model.trained_on, stored.estimator)
         if not kinds:
             raise ModelError(f"version {champion.version} has no record of its feature types: retrain the project")
-        predictor = Predictor(estimator)
-        form = _load_onnx_model(directory, champion, predictor)
+        predictor = Predictor(stored.estimator)
+        form = _load_onnx_model(stored.directory, champion, predictor)
     model = LoadedModel(
         project=definition.name,
         version=champion.version,

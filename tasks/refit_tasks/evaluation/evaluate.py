@@ -23,7 +23,7 @@ from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import schema_of
 from refit_tasks.storage.snapshot_rows import open_versions, read_rows, sampled
 

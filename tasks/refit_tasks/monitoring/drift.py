@@ -29,7 +29,7 @@ from refit_infra.settings import Settings
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import schema_of
 from refit_tasks.storage.snapshot_rows import chunks, open_versions, said_of
 

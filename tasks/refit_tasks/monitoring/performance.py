@@ -42,7 +42,7 @@ from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, entries_of, latest
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import open_table, read, schema_of, within
 from refit_tasks.storage.snapshot_rows import sampled
 from refit_tasks.training.fit import foreign_code

@@ -19,9 +19,8 @@ from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
-from refit_tasks.registry.model_signature import fetch_files, infer_feature_kinds, read_feature_kinds
-from refit_tasks.registry.model_store import load_model
-from refit_tasks.registry.own_code import use_model_code
+from refit_tasks.registry.model_signature import infer_feature_kinds
+from refit_tasks.registry.stored_model import open_model
 from refit_tasks.storage.snapshot_rows import frame
 
 log = logging.getLogger(__name__)
@@ -94,9 +93,9 @@ def load_scorer(definition: Project, model: ModelRef, asked: PredictionContext, 
     Raises:
         ModelError: If its artifact is gone, damaged or not to be trusted, or the table has lost one of its features.
     """
-    with fetch_files(model) as directory, use_model_code(definition, model):
-        estimator, kinds = load_model(directory, definition.trusted_types), read_feature_kinds(directory)
-    return Scorer(asked, estimator, kinds or infer_feature_kinds(schema, definition, estimator))
+    with open_model(definition, model) as stored:
+        kinds = stored.kinds or infer_feature_kinds(schema, definition, stored.estimator)
+    return Scorer(asked, stored.estimator, kinds)
 
 
 def require_champion(definition: Project) -> Champion:

@@ -29,9 +29,7 @@ from sklearn.base import BaseEstimator
 from refit.errors import ModelError, UntrustedModel, describe_error
 from refit.inference.feature_schema import feature_kinds
 from refit.project import Project
-from refit.records.references import ModelRef
-from refit_tasks.registry.model_signature import KINDS, fetch_files
-from refit_tasks.registry.own_code import use_model_code
+from refit_tasks.registry.model_signature import KINDS
 from refit_tasks.registry.provenance import pin_requirements
 from refit_tasks.registry.tracking import TrackedRun
 
@@ -106,24 +104,6 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
     except _LOAD_ERRORS as error:
         reason = describe_error(error)
         raise ModelError(f"{file} is damaged or cannot be loaded here ({reason}): retrain the project") from error
-
-
-def fetch_model(definition: Project, model: ModelRef) -> BaseEstimator:
-    """Brings a model from the artifact store and loads it.
-
-    Args:
-        definition: The project, for its trusted types.
-        model: Which model.
-
-    Returns:
-        The fitted estimator.
-
-    Raises:
-        ModelError: If the artifact is gone, damaged or of another format.
-        UntrustedModel: If it holds a type outside the allow-list.
-    """
-    with fetch_files(model) as directory, use_model_code(definition, model):
-        return load_model(directory, definition.trusted_types)
 
 
 def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample: pd.DataFrame) -> str:

@@ -24,9 +24,9 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
-from refit_tasks.registry.model_store import fetch_model
 from refit_tasks.registry.provenance import read_lock
 from refit_tasks.registry.recipe import current_recipe, fetch_lock, read_tuned, recover_recipe
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.training.fit import fit
 from refit_tasks.training.recorded_inputs import held_out, load_recorded_project, rows_on_record
 

@@ -12,7 +12,7 @@ import pytest
 from refit_serving.rows.arrow_rows import STREAM
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from tests.support.serving_home import FEATURES, Depot, Server, arrow, serving
 
 pytestmark = pytest.mark.xdist_group("serving")

@@ -19,7 +19,8 @@ from refit_serving.traffic.canary import in_traffic_share
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.prediction.compare import compare_challenger
-from refit_tasks.registry.model_store import FILE, fetch_model
+from refit_tasks.registry.model_store import FILE
+from refit_tasks.registry.stored_model import fetch_model
 from tests.support.serving_home import FEATURES, PROJECT, Depot, Server, arrow, entered, logged, serving
 
 pytestmark = pytest.mark.xdist_group("serving")

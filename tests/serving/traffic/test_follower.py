@@ -17,7 +17,8 @@ import pandas as pd
 import pytest
 
 from refit_tasks.catalog import find_project
-from refit_tasks.registry.model_store import FILE, fetch_model
+from refit_tasks.registry.model_store import FILE
+from refit_tasks.registry.stored_model import fetch_model
 from tests.support.serving_home import FEATURES, Depot, Server, entered, logged, promote, roll_back, serving
 
 pytestmark = pytest.mark.xdist_group("serving")

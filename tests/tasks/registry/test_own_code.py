@@ -14,9 +14,10 @@ from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
 from refit_tasks.evaluation.serving_check import rehearse_directory
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
-from refit_tasks.registry.model_store import fetch_model, log_model, save_model
+from refit_tasks.registry.model_store import log_model, save_model
 from refit_tasks.registry.own_code import has_own_types
 from refit_tasks.registry.recipe import recipe_tags, store_code
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.registry.tracking import TrackedRun
 from tests.support.registered_models import AT
 

@@ -22,7 +22,7 @@ from refit.records.verdicts import Reason, Verdict
 from refit_infra.settings import Settings
 from refit_tasks.evaluation.evaluate import evaluate
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.training.final_fit import final_fit
 from refit_tasks.training.train import train

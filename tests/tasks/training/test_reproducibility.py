@@ -31,7 +31,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from refit import Project, Window
 from refit.records.references import SnapshotRef
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.training.train import train
 

@@ -29,7 +29,7 @@ from refit.records.references import ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
 from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
-from refit_tasks.registry.model_store import fetch_model
+from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.registry.tracking import RUN_KEY, find_trained_model, log_evaluation
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.training.train import train
