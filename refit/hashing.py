@@ -1,4 +1,4 @@
-"""The mixing of bits that hashes of rows and samples of rows are made with: stored ones depend on it for ever."""
+"""The mixing of bits for hashes and samples of rows; stored hashes and samples depend on it, so it never changes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ Words = npt.NDArray[np.uint64]
 
 
 def splitmix64(words: Words) -> Words:
-    """Mixes the bits of words (splitmix64, Steele et al. 2014).
+    """Mixes the bits of 64-bit words (splitmix64, Steele et al. 2014).
 
     Args:
         words: Any words.
 
     Returns:
-        Words that look random, different for different ones.
+        Pseudorandom words, different for different inputs.
 
     Example:
         >>> [hex(word) for word in splitmix64(np.array([1, 2], np.uint64)).tolist()]

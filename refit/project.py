@@ -152,18 +152,18 @@ class Project(BaseModel):
         return [column for column in columns if column not in roles]
 
 
-def require_key(project: Project, purpose: str) -> None:
-    """Insists on a key.
+def require_key(project: Project, consequence: str) -> None:
+    """Requires that a project has a key.
 
     Args:
         project: The project.
-        purpose: What only the key tells, such as `whose a row is`.
+        consequence: What is impossible without a key, such as `labels cannot be matched to rows`.
 
     Raises:
-        ProjectError: If the project has none.
+        ProjectError: If the project has no key.
     """
     if not project.key:
         raise ProjectError(
-            f"{project.name} has no key, so nobody knows {purpose}: name the columns of one in the project file, as "
+            f"project {project.name!r} has no key, so {consequence}: set the key in the project file, such as "
             f"key=('id',)"
         )

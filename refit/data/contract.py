@@ -83,18 +83,18 @@ class Contract:
     pii: tuple[str, ...] = ()
     """Columns whose values are masked wherever people could read them."""
 
-    def mask_observed(self, rule: Rule, said: str) -> str:
+    def mask_observed(self, rule: Rule, text: str) -> str:
         """Masks an observed value or an error message if it may contain a value of a `pii` column.
 
         Args:
             rule: The rule.
-            said: The observed value, such as the largest of a column, or the error message.
+            text: The observed value, such as the largest of a column, or the error message.
 
         Returns:
             The text, or a mask. A custom rule that names no column may read any, so its text is masked as well.
         """
         free = not rule.columns and not rule.type.startswith("expect_table_")
-        return MASK if self.pii and (free or set(rule.columns) & set(self.pii)) else said
+        return MASK if self.pii and (free or set(rule.columns) & set(self.pii)) else text
 
     def to_json(self) -> dict[str, Any]:
         """Returns the payload for the ledger.

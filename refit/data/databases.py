@@ -27,8 +27,8 @@ def require_no_password(url: str) -> None:
     """
     if url.startswith("env:") or not ("@" in url or "pass" in url.lower()):  # avoids a slow import for most URLs
         return
-    given = _require_url(url)
-    if given.password is not None or any("pass" in name.lower() for name in given.query):
+    parsed = _require_url(url)
+    if parsed.password is not None or any("pass" in name.lower() for name in parsed.query):
         raise LoadFailed(
             "the database URL contains a password, and this file is stored with each model, readable by others: put "
             'the URL into an environment variable and write "env:NAME" here'
@@ -49,9 +49,9 @@ def open_engine(url: str) -> sqlalchemy.Engine:
     """
     import sqlalchemy
 
-    given = _require_url(_read_environment(url.removeprefix("env:")) if url.startswith("env:") else url)
+    parsed = _require_url(_read_environment(url.removeprefix("env:")) if url.startswith("env:") else url)
     try:
-        return sqlalchemy.create_engine(given, poolclass=sqlalchemy.NullPool)
+        return sqlalchemy.create_engine(parsed, poolclass=sqlalchemy.NullPool)
     except sqlalchemy.exc.ArgumentError as error:
         raise LoadFailed(f"SQLAlchemy does not support this database ({error}): write {URL_FORM}") from error
     except ImportError as error:
@@ -76,8 +76,8 @@ def parse_url(text: str) -> sqlalchemy.URL | None:
 
 
 def _read_environment(variable: str) -> str:
-    if given := os.environ.get(variable):
-        return given
+    if url := os.environ.get(variable):
+        return url
     file = os.environ.get(f"{variable}_FILE")
     if not file:
         raise LoadFailed(f"the environment variable {variable} is not set: set it to the database URL")

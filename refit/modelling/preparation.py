@@ -108,16 +108,16 @@ def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], see
     before = np.random.get_state()
     np.random.seed(seed)
     try:
-        return without_search(set_seeds(estimator, seed).fit(X, y))
+        return unwrap_search(set_seeds(estimator, seed).fit(X, y))
     finally:
         np.random.set_state(before)
 
 
-def without_search(model: BaseEstimator) -> BaseEstimator:
-    """Replaces a finished hyperparameter search by its best estimator, which predicts the same.
+def unwrap_search(model: BaseEstimator) -> BaseEstimator:
+    """Replaces a fitted hyperparameter search by its best estimator, which predicts the same.
 
-    What else a search holds (candidates, scores of the folds) is not needed to predict, and scipy's distributions among
-    it cannot be stored without trusting types that run code when they are loaded.
+    The other contents of a search (candidates, scores of the folds) are not needed to predict, and scipy's
+    distributions among them cannot be stored without trusting types that run code when they are loaded.
 
     Args:
         model: A fitted estimator; a pipeline is changed in place.
@@ -126,9 +126,9 @@ def without_search(model: BaseEstimator) -> BaseEstimator:
         The best estimator of a search that refitted one, a pipeline with such steps replaced, or the model itself.
     """
     if hasattr(model, "best_estimator_") and hasattr(model, "cv_results_"):
-        return without_search(model.best_estimator_)
+        return unwrap_search(model.best_estimator_)
     if isinstance(model, Pipeline):
-        model.steps = [(name, without_search(step)) for name, step in model.steps]
+        model.steps = [(name, unwrap_search(step)) for name, step in model.steps]
     return model
 
 

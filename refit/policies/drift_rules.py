@@ -133,9 +133,9 @@ def _find_columns(rule: DriftRule, found: Sequence[ColumnDrift]) -> set[str]:
     if missing:
         known = ", ".join(each.column for each in found)
         raise ProjectError(f"a drift rule names the column {missing[0]!r}, which is not compared: use one of {known}")
-    asked = [each for each in found if not rule.columns or each.column in rule.columns]
-    passed = {each.column for each in asked if rule.is_met_by(COLUMN_MEASURES[rule.measure](each))}
-    return passed if rule.scope == "any" or len(passed) == len(asked) else set()
+    named = [each for each in found if not rule.columns or each.column in rule.columns]
+    passed = {each.column for each in named if rule.is_met_by(COLUMN_MEASURES[rule.measure](each))}
+    return passed if rule.scope == "any" or len(passed) == len(named) else set()
 
 
 def _apply_share_rules(shares: Sequence[DriftRule], drift: Drift, marked: set[str] | None) -> set[str]:
@@ -154,6 +154,6 @@ def _mark(found: ColumnDrift, marked: set[str]) -> ColumnDrift:
 def _mark_domain(rules: Sequence[DriftRule], domain: DomainDrift | None) -> DomainDrift | None:
     if domain is None:
         return None
-    asked = [rule for rule in rules if rule.measure == "domain_auc"]
-    limit = asked[0].limit if asked else domain.limit
-    return replace(domain, limit=limit, drifted=any(rule.is_met_by(domain.auc) for rule in asked))
+    own = [rule for rule in rules if rule.measure == "domain_auc"]
+    limit = own[0].limit if own else domain.limit
+    return replace(domain, limit=limit, drifted=any(rule.is_met_by(domain.auc) for rule in own))

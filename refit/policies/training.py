@@ -144,16 +144,16 @@ MIN_INTERVAL = timedelta(seconds=10)
 """The shortest interval; a shorter one would start a run while the previous one is still running."""
 
 
-def _check_trigger(given: str | timedelta) -> str | timedelta:
-    if isinstance(given, timedelta):
-        if given < MIN_INTERVAL:
+def _check_trigger(trigger: str | timedelta) -> str | timedelta:
+    if isinstance(trigger, timedelta):
+        if trigger < MIN_INTERVAL:
             raise ValueError(
-                f"the interval {given} is too short: use at least {MIN_INTERVAL.total_seconds():.0f} seconds"
+                f"the interval {trigger} is too short: use at least {MIN_INTERVAL.total_seconds():.0f} seconds"
             )
-        return given
-    if not given.startswith("@") and len(given.split()) != CRON_FIELDS:
-        raise ValueError(f"{given!r} is not a cron line: write five fields, such as '0 3 * * 1' for Mondays at 03:00")
-    return given
+        return trigger
+    if not trigger.startswith("@") and len(trigger.split()) != CRON_FIELDS:
+        raise ValueError(f"{trigger!r} is not a cron line: write five fields, such as '0 3 * * 1' for Mondays at 03:00")
+    return trigger
 
 
 ScheduleTrigger = Annotated[str | timedelta, AfterValidator(_check_trigger)]

@@ -69,7 +69,7 @@ def parse_keys(definition: Project, texts: Iterable[str]) -> Keys:
     Raises:
         ProjectError: If the project has no key, or a text names no key column.
     """
-    require_key(definition, "whose a row is")
+    require_key(definition, "rows to erase cannot be identified")
     found: dict[str, tuple[str, ...]] = {}
     for text in texts:
         name, value = _pair(definition, text)

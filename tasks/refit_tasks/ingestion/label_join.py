@@ -65,8 +65,8 @@ class RefusedRows:
     faults: list[Fault]
 
 
-KEY_PURPOSE = "which row a label belongs to"
-"""What only the project's key tells."""
+KEY_PURPOSE = "labels cannot be matched to rows"
+"""The consequence of a missing key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def compare_challenger(
     challenger = find_challenger(definition, champion) if champion else None
     if champion is None or challenger is None:
         return None
-    require_key(definition, "which label belongs to an answer")
+    require_key(definition, "predictions cannot be matched to labels")
     last = end or as_of
     window = Window(min(start or _judged_at(challenger), last), last)
     answers = read_logged_predictions(definition, (champion.version, challenger.version), window)

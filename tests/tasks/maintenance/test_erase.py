@@ -93,7 +93,7 @@ def contents(name: str) -> list[list[str]]:
 
 
 def _rows(table: DeltaTable, holder: Holder) -> list[str]:
-    parts = [part.filter(pa.array(~holder.meant(part))) for part in read(table)]
+    parts = [part.filter(pa.array(~holder.matches_key(part))) for part in read(table)]
     return sorted(str(row) for part in parts for row in part.to_pylist())
 
 
