@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from refit.results.flows import RetrainOutcome
 from tests.support.paths import REAL_PROJECTS
 
 DATES = {
@@ -20,23 +21,40 @@ def test_project_files_are_short() -> None:
     assert all(len(path.read_text().splitlines()) <= 40 for path in REAL_PROJECTS.glob("*.py"))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", DATES)
-def test_three_retrains(
-    name: str, prefect_server: None, real_data: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from refit_flows.retrain import retrain
-
+@pytest.fixture
+def projects(prefect_server: None, real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The project files of the real tables."""
     monkeypatch.setenv("REFIT_REAL_DATA", str(real_data))
     monkeypatch.setenv("REFIT_PROJECTS", str(REAL_PROJECTS))
-    outcomes = [retrain(name, as_of=datetime.fromisoformat(date).replace(tzinfo=UTC)) for date in DATES[name]]
 
+
+def retrained(name: str, *dates: str) -> list[RetrainOutcome]:
+    """Runs a retrain as of each date; no row of these tables breaks the contract."""
+    from refit_flows.retrain import retrain
+
+    outcomes = [retrain(name, as_of=datetime.fromisoformat(date).replace(tzinfo=UTC)) for date in dates]
+    for outcome in outcomes:
+        assert outcome.ingestion.rows_in == outcome.ingestion.accepted + outcome.ingestion.quarantined
+        assert outcome.ingestion.quarantined == 0
+    return outcomes
+
+
+@pytest.mark.usefixtures("projects")
+def test_a_real_table_has_a_first_champion() -> None:
+    (first,) = retrained("bike_sharing", DATES["bike_sharing"][0])
+    assert (first.challenger.version, first.generation, first.compared_with) == (1, 1, None)
+    assert first.promotion is not None
+    assert first.snapshot.rows > 5_000
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("projects")
+@pytest.mark.parametrize("name", DATES)
+def test_three_retrains(name: str) -> None:
+    outcomes = retrained(name, *DATES[name])
     assert [outcome.challenger.version for outcome in outcomes] == [1, 2, 3]
     assert outcomes[0].promotion is not None
     for before, after in pairwise(outcomes):
         assert after.generation == before.generation + (after.promotion is not None)
         assert after.snapshot.rows > before.snapshot.rows
         assert after.compared_with is not None
-    for outcome in outcomes:
-        assert outcome.ingestion.rows_in == outcome.ingestion.accepted + outcome.ingestion.quarantined
-        assert outcome.ingestion.quarantined == 0
