@@ -141,11 +141,11 @@ def refit(place: Path, name: str) -> dict:
     from refit.drift.serialization import profile_from_bytes
 
     reference, _ = profile_from_bytes((place / "profile.bin").read_bytes())
-    current = build_profile(_batches(place / f"{name}.parquet"), reference.anchors.unblocked(), None)
+    current = build_profile(_batches(place / f"{name}.parquet"), reference.current_binning(), None)
     found = {column: measure_distances(reference, current, column) for column in reference.columns}
     psi = {}
     for column in reference.columns:
-        cells = reference.cells(column)
+        cells = reference.bins(column)
         old, new = reference.fine(column), current.fine(column)
         psi[column] = measures.psi(*(np.bincount(cells.lookup[:-1], side) for side in (old, new)))
     return {

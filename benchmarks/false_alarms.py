@@ -128,7 +128,7 @@ def alarmed(reference: Reference, windows: list[pa.Table]) -> bool:
 
 
 def _current(reference: Profile, rows: pa.Table) -> Profile:
-    return build_profile([rows], reference.anchors.unblocked(), "at")
+    return build_profile([rows], reference.current_binning(), "at")
 
 
 def without_drift(move: str, trial: int) -> list[bool]:

@@ -63,7 +63,7 @@ def measure_drift(
     Returns:
         The drift.
     """
-    bins = reference.data.anchors.unblocked()
+    bins = reference.data.current_binning()
     return compare_with_reference(
         reference, build_profile([_table(definition, rows)], bins, definition.timestamp), None, window, policy
     )

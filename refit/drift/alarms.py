@@ -1,4 +1,4 @@
-"""Which changes count as drift: significant after the correction for many columns, large enough, and lasting."""
+"""Drift alarms: the correction for many columns, the limits of the size, and persistence over windows."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from refit.policies.monitoring import DriftPolicy
 from refit.records.drift_findings import Drift
 
 AT_ONCE = 0.1
-"""What counts at once is tested at this share of the significance, since no second window confirms it."""
+"""The share of the significance for a huge change, which counts without the confirmation of a second window."""
 UNCALIBRATED_SIZE = 0.2
-"""The smallest excess PSI that counts where natural movement is not known: what is commonly called a large shift."""
+"""The smallest excess PSI that counts if natural movement is unknown: by convention a large shift."""
 UNCALIBRATED_HUGE = 0.6
-"""The excess PSI that counts at once there."""
+"""The excess PSI that is huge if natural movement is unknown."""
 
 
 def holm(p_values: Sequence[float], significance: float) -> list[bool]:
-    """Says which of many p-values are significant together (Holm 1979, A Simple Sequentially Rejective Test Procedure).
+    """Tests many p-values together, step by step (Holm 1979, A Simple Sequentially Rejective Test Procedure).
 
     Args:
-        p_values: One per column, however they depend on each other.
-        significance: The chance that any of them counts although nothing has changed.
+        p_values: One per column; they may depend on each other.
+        significance: The probability that any is significant although nothing has changed.
 
     Returns:
         Whether each is significant.
@@ -43,11 +43,11 @@ def holm(p_values: Sequence[float], significance: float) -> list[bool]:
 
 
 def size_limits(policy: DriftPolicy, *, calibrated: bool) -> tuple[float, float]:
-    """Gives the excess PSI that counts, and the one that counts at once.
+    """Returns the excess PSI that counts as drift, and the one that is huge.
 
     Args:
         policy: The project's limits.
-        calibrated: Whether the reference knows its natural movement; without, the limits are 0.2 and 0.6 at least.
+        calibrated: Whether the reference's natural movement is known; if not, the limits are at least 0.2 and 0.6.
 
     Returns:
         `(size, huge)`.
@@ -58,14 +58,14 @@ def size_limits(policy: DriftPolicy, *, calibrated: bool) -> tuple[float, float]
 
 
 def find_persistent(windows: Sequence[Drift], policy: DriftPolicy) -> tuple[str, ...]:
-    """Names what drifted in k of the last n windows, or is huge in the newest.
+    """Finds what drifted in k of the last n windows, or by a huge amount in the newest.
 
     Args:
-        windows: What each window showed, the newest last; they must not overlap, or one change would count twice.
+        windows: The drift in each window, the newest last; they must not overlap, or one change would count twice.
         policy: For k and n.
 
     Returns:
-        Names of columns, of predictions, and `(together)`, those of the newest window first.
+        The names of columns and predictions, and `(together)`, those of the newest window first.
     """
     if not windows:
         return ()

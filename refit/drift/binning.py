@@ -1,12 +1,9 @@
-"""Which cells a column is counted in, chosen from a sample of the reference.
-
-What the cells of a profile are anchored on: a bounded sample of the reference fixes them once and for all.
-"""
+"""Choice of bins for the columns of a profile, and of its blocks of time, from a sample of the reference."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -14,37 +11,43 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refit.drift.categorical_bins import CategoricalBins, cast_to_floats, encode_dictionary
-from refit.drift.numeric_bins import TAIL, NumericBins, Scale
+from refit.drift.categorical_bins import CategoricalBins, encode_dictionary
+from refit.drift.numeric_bins import TAIL, NumericBins, Scale, cast_to_floats
 
 Bins: TypeAlias = NumericBins | CategoricalBins
 Floats = npt.NDArray[np.float64]
 
 FINE = 4_096
-"""Fine cells of a column of numbers."""
+"""The number of fine bins of a column of numbers."""
 COARSE = 10
-"""About so many coarse cells, of about equal rows, has a column of numbers."""
+"""The approximate number of coarse bins, of about equal rows, of a column of numbers."""
 CATEGORIES = 200
-"""The most categories with a cell of their own."""
+"""The most categories that have their own bin."""
+BLOCKS = 100
+"""The most blocks of time of a reference."""
+BLOCK_ROWS = 500
+"""The fewest rows of a block of time; with fewer, its counts would be mostly noise."""
+IDENTITY = 4
+"""The number of columns, those with the most distinct values, that identify a row together with its event time."""
 
 _SHOWN = 30
 _SMALLEST = 0.005
 _SLIVER = 0.02
 _CENTRAL = (0.001, 0.999)
 _SKEWED = 10
-"""From so many interquartile ranges on, equal cells would leave too few of them for the bulk of the rows."""
+"""The span in interquartile ranges from which bins of equal width would leave too few for most rows."""
 _HAIR = 2.0**-20
 
 
 def choose_bins(name: str, values: pa.Array) -> Bins:
-    """Chooses the cells of a column.
+    """Chooses the bins of a column.
 
     Args:
         name: The column.
         values: A sample of its values in the reference.
 
     Returns:
-        Cells for categories if it holds texts, truth values or a dictionary, else cells for numbers.
+        Bins for categories if it holds texts, truth values or a dictionary, else bins for numbers.
     """
     kind = values.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
@@ -56,14 +59,14 @@ def choose_bins(name: str, values: pa.Array) -> Bins:
 
 
 def choose_categorical_bins(name: str, values: pa.Array) -> CategoricalBins:
-    """Gives the most frequent categories a cell of their own.
+    """Chooses bins for the most frequent categories.
 
     Args:
         name: The column.
         values: A sample of its values in the reference.
 
     Returns:
-        The cells; those under half a percent of the sample are one coarse cell together.
+        The bins; categories below half a percent of the sample share one coarse bin.
     """
     coded = encode_dictionary(values)
     found = pc.value_counts(coded.dictionary_decode().drop_null())
@@ -74,25 +77,81 @@ def choose_categorical_bins(name: str, values: pa.Array) -> CategoricalBins:
 
 
 def choose_numeric_bins(name: str, numbers: Floats, *, instant: bool = False) -> NumericBins:
-    """Spreads fine cells over the central 99.8 % of the sample, and coarse ones of about equal rows over those.
+    """Chooses fine bins over the central 99.8 % of the sample, and coarse bins of about equal rows.
 
     Args:
         name: The column.
-        numbers: A sample of its values in the reference, NaN where they are missing.
+        numbers: A sample of its values in the reference, NaN if missing.
         instant: Whether they are microseconds since 1970.
 
     Returns:
-        The cells.
+        The bins.
     """
     numbers = numbers[np.isfinite(numbers)]
     scale, low, width, fine, points = _geometry(numbers if len(numbers) else np.zeros(1))
-    cells = NumericBins(name, low, width, fine, points, instant, scale, ())
-    edges = _coarse(cells, numbers)
+    bins = NumericBins(name, low, width, fine, points, instant, scale, ())
+    edges = _coarse(bins, numbers)
     return NumericBins(name, low, width, fine, points, instant, scale, edges)
 
 
+@dataclass(frozen=True, slots=True)
+class Binning:
+    """The bins of every column, the edges of the blocks of time, and the columns that identify a row."""
+
+    columns: tuple[Bins, ...]
+    """One for each column that is profiled."""
+    edges: tuple[int, ...] = ()
+    """The start of each block of time except the first, in microseconds since 1970, UTC."""
+    identity: tuple[str, ...] = ()
+    """The columns that identify a row together with its event time, for the sample of rows."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The profiled columns."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks of time."""
+        return len(self.edges) + 1
+
+
+def make_binning(sample: pa.Table, columns: Sequence[str], times: Sequence[int] | None, blocks: int) -> Binning:
+    """Chooses the bins of a reference and of all later windows.
+
+    Args:
+        sample: 20,000 to 100,000 rows of the reference, evenly spread.
+        columns: The columns to profile.
+        times: Event times of the reference or of a sample of it, microseconds since 1970, UTC; `None` for one block.
+        blocks: The number of blocks of time, from `count_blocks`.
+
+    Returns:
+        The binning.
+    """
+    chosen = {name: sample.column(name).combine_chunks() for name in columns}
+    bins = tuple(choose_bins(name, values) for name, values in chosen.items())
+    ranked = sorted(chosen, key=lambda name: (-_distinct(chosen[name]), name))
+    return Binning(bins, _edges(times, blocks), tuple(ranked[:IDENTITY]))
+
+
+def count_blocks(rows: int) -> int:
+    """Returns the number of blocks of time of a reference: at most 100, each of at least 500 rows.
+
+    Args:
+        rows: The number of rows of the reference.
+
+    Returns:
+        The number of blocks, at least 1.
+
+    Example:
+        >>> [count_blocks(rows) for rows in (100, 5_000, 1_000_000)]
+        [1, 10, 100]
+    """
+    return min(max(rows // BLOCK_ROWS, 1), BLOCKS)
+
+
 def _geometry(numbers: Floats) -> tuple[Scale, float, float, int, bool]:
-    """Gives scale, start, width and number of the fine cells, and whether each holds one value."""
+    """Returns scale, start, width and number of the fine bins, and whether each holds a single value."""
     low, high = (float(edge) for edge in np.quantile(numbers, _CENTRAL, method="closest_observation"))
     if low == high and not low.is_integer():
         width = max(abs(low) * _HAIR, np.finfo(float).tiny)
@@ -114,96 +173,24 @@ def _scale(numbers: Floats, span: float) -> Scale:
     return Scale(middle=float(np.median(numbers)), spread=spread / 2)
 
 
-def _coarse(cells: NumericBins, numbers: Floats) -> tuple[int, ...]:
-    """Closes a coarse cell when it holds a tenth of the sample; a value as frequent as that has one of its own."""
+def _coarse(bins: NumericBins, numbers: Floats) -> tuple[int, ...]:
+    """Returns the edges of coarse bins that each hold a tenth of the sample; a value that frequent has its own bin."""
     if not len(numbers):
         return ()
-    if cells.fine == 1:  # a constant: what differs from it lies below or above
+    if bins.fine == 1:  # a constant: what differs from it lies below or above
         return (TAIL, TAIL + 1)
-    counts = np.bincount(cells.encode(pa.array(numbers))[0], minlength=cells.size)
+    counts = np.bincount(bins.encode(pa.array(numbers))[0], minlength=bins.size)
     edges, held, left = [], 0.0, 1.0
-    for cell in np.flatnonzero(counts).tolist():
-        share = counts[cell] / len(numbers)
+    for place in np.flatnonzero(counts).tolist():
+        share = counts[place] / len(numbers)
         if share >= 1 / COARSE and held >= _SLIVER:
-            edges.append(cell)
+            edges.append(place)
             held = 0.0
         held, left = held + share, left - share
         if held >= 1 / COARSE - 1e-9 and left > _SLIVER:
-            edges.append(cell + 1)
+            edges.append(place + 1)
             held = 0.0
     return tuple(edges)
-
-
-BLOCKS = 100
-"""The most blocks of time that a reference is counted in."""
-BLOCK_ROWS = 500
-"""The fewest rows of a block of time; below it, its counts say more about chance than about movement."""
-IDENTITY = 4
-"""So many columns, those with the most different values, and the event time tell one row from another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Binning:
-    """The cells of every column, and the edges of the blocks of time."""
-
-    columns: tuple[Bins, ...]
-    """One for each column that is profiled."""
-    edges: tuple[int, ...] = ()
-    """The times at which a block begins, but for the first: microseconds since 1970, UTC."""
-    identity: tuple[str, ...] = ()
-    """The columns whose values, with the event time, choose the sampled rows."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The profiled columns."""
-        return tuple(column.name for column in self.columns)
-
-    @property
-    def blocks(self) -> int:
-        """How many blocks of time there are."""
-        return len(self.edges) + 1
-
-    def unblocked(self) -> Binning:
-        """Gives the same cells with one block of all time, for a current window.
-
-        Returns:
-            The anchors without edges.
-        """
-        return replace(self, edges=())
-
-
-def make_binning(sample: pa.Table, columns: Sequence[str], times: Sequence[int] | None, blocks: int) -> Binning:
-    """Chooses the cells that a reference and all later windows are counted in.
-
-    Args:
-        sample: Some 20,000 to 100,000 rows of the reference, spread evenly over it.
-        columns: The columns to profile.
-        times: Event times of the reference or of a sample of it, microseconds since 1970, UTC; `None` for one block.
-        blocks: How many blocks of time to cut it into; `count_blocks` gives it.
-
-    Returns:
-        The anchors.
-    """
-    chosen = {name: sample.column(name).combine_chunks() for name in columns}
-    cells = tuple(choose_bins(name, values) for name, values in chosen.items())
-    ranked = sorted(chosen, key=lambda name: (-_distinct(chosen[name]), name))
-    return Binning(cells, _edges(times, blocks), tuple(ranked[:IDENTITY]))
-
-
-def count_blocks(rows: int) -> int:
-    """Gives how many blocks of time a reference is cut into: as many as leave each 500 rows, at most 100.
-
-    Args:
-        rows: Rows of the reference.
-
-    Returns:
-        One at least.
-
-    Example:
-        >>> [count_blocks(rows) for rows in (100, 5_000, 1_000_000)]
-        [1, 10, 100]
-    """
-    return min(max(rows // BLOCK_ROWS, 1), BLOCKS)
 
 
 def _distinct(values: pa.Array) -> int:

@@ -1,10 +1,10 @@
-"""How large a PSI is without drift: sampling noise, and the movement between the reference's own parts.
+"""Calibrated PSI test: a column's PSI against sampling noise and the natural movement within the reference.
 
-A current window of n rows is held against a reference of m rows in K cells. Without any movement the PSI is about
+A current window of n rows is compared with a reference of m rows in K bins. Without any movement the PSI is about
 `(1/n + 1/m)` times chi-squared with K - 1 degrees of freedom (Yurdakul 2018, Statistical Properties of Population
-Stability Index). Real data moves: so the reference is cut into consecutive groups of about n rows, each is held
-against the rest, and what that gives beyond sampling noise is the natural movement. Movement mostly
-has few directions (a mean that wanders), so it is looked at in the direction of the change that is tested.
+Stability Index). Real data moves, so the reference is cut into consecutive groups of about n rows, each is compared
+with the rest, and the PSI beyond sampling noise is the natural movement. Movement mostly has few directions, such as a
+wandering mean, so it is measured in the direction of the change that is tested.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from refit.drift.null_distribution import (
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 SMOOTHING = 0.5
-"""What is added to the count of every cell, so that an empty one has a logarithm (Jeffreys' prior)."""
+"""Added to the count of every bin, so that the logarithm of an empty one is defined (Jeffreys' prior)."""
 FEW = 3.0
-"""The fewest degrees of freedom that an estimate is taken to have: with fewer, nothing would ever be significant."""
+"""The fewest degrees of freedom of an estimate: with fewer, nothing would ever be significant."""
 CLEAR = 1e-6
 """Tests with smaller p-values are equally clear, and the size of the change decides which of them is reported."""
 SEEN = 0.25
@@ -45,16 +45,16 @@ MAX_CORRELATION = 0.9
 
 @dataclass(frozen=True, slots=True)
 class PsiTest:
-    """What one column's counts say."""
+    """The result of the PSI test of one column."""
 
     psi: float
-    """Over the cells that the window is large enough to fill."""
+    """The PSI over the bins that the window is large enough to fill."""
     excess: float
-    """The part beyond what is expected, of the test that is reported; 0 at least."""
+    """The part of the PSI beyond the expected one, of the reported test; at least 0."""
     p_value: float
-    """Corrected for the number of tests of the column."""
+    """The p-value, corrected for the number of tests of the column."""
     expected: NullDistribution
-    """For all cells together."""
+    """The null distribution for all bins together."""
 
     @property
     def calibrated(self) -> bool:
@@ -65,16 +65,16 @@ class PsiTest:
 def compare_psi(reference: Counts, current: Counts) -> PsiTest:
     """Tests whether a column's PSI is larger than sampling and natural movement explain.
 
-    The unseen and the missing values are tested for themselves as well, since their share hardly moves where a mean
-    does; the p-value is that of the clearest test times the number of tests (Bonferroni), and the excess is of the
-    same test, the largest of several that are clear.
+    Unseen and missing values are also tested by themselves, since their shares hardly move with a mean. The p-value is
+    that of the clearest test times the number of tests (Bonferroni), and the excess is of the same test, the largest of
+    several clear ones.
 
     Args:
-        reference: Counts per block of time and cell, blocks in order; the last two cells are unseen and missing.
-        current: Counts per cell of the current window.
+        reference: Counts per block of time and bin, blocks in order; the last two bins are unseen and missing.
+        current: Counts per bin of the current window.
 
     Returns:
-        The PSI of all cells, the excess and the p-value; nothing has changed where one side has no rows.
+        The PSI of all bins, the excess and the p-value; no change if one side has no rows.
 
     Example:
         >>> blocks = np.full((10, 6), 250)
@@ -86,31 +86,16 @@ def compare_psi(reference: Counts, current: Counts) -> PsiTest:
     total, rows = reference.sum(axis=0), int(current.sum())
     if not total.sum() or not rows:
         return PsiTest(0.0, 0.0, 1.0, NullDistribution(0.0, 1.0))
-    cells = map_rare_bins(total, current, rows)
-    whole = _tested(merge_bins(reference, cells), merge_bins(current, cells))
+    bins = map_rare_bins(total, current, rows)
+    whole = _test(merge_bins(reference, bins), merge_bins(current, bins))
     alone = [place for place in (-2, -1) if total[place] + current[place] and len(total) > KEPT + 1]
-    tests = [whole, *(_tested(_against_rest(reference, place), _against_rest(current, place)) for place in alone)]
+    tests = [whole, *(_test(_one_against_rest(reference, place), _one_against_rest(current, place)) for place in alone)]
     clearest = min(tests, key=lambda test: (max(test.p_value, CLEAR), -test.excess))
     return replace(whole, excess=clearest.excess, p_value=min(1.0, clearest.p_value * len(tests)))
 
 
-def _tested(reference: Counts, current: Counts) -> PsiTest:
-    # A cell that nobody uses is left out: smoothed, it would look fuller in a small group than in all rows.
-    used = reference.sum(axis=0) + current > 0
-    reference, current = reference[:, used], current[used]
-    expected = estimate_null(reference, int(current.sum()), int(used.sum()) - 1)
-    terms = signed_roots(reference.sum(axis=0), current)
-    psi = float(np.square(terms).sum())
-    return PsiTest(psi, max(0.0, psi - expected.mean), expected.p_value(terms), expected)
-
-
-def _against_rest(counts: Counts, place: int) -> Counts:
-    """Tells one cell from all others."""
-    return np.stack([counts.sum(axis=-1) - counts[..., place], counts[..., place]], axis=-1)
-
-
 def estimate_null(reference: Counts, rows: int, freedom: int) -> NullDistribution:
-    """Finds how large the PSI of a window is without drift.
+    """Estimates the distribution of the PSI of a window without drift.
 
     Movement that is correlated in time is widened: a mean over correlated groups hides a part of it, and they count for
     fewer (Bartlett 1946). A window larger than the groups is expected to move as they do; one smaller, as much more as
@@ -118,9 +103,9 @@ def estimate_null(reference: Counts, rows: int, freedom: int) -> NullDistributio
     more than they do, and as they are many, they say with more certainty that there is little movement.
 
     Args:
-        reference: Counts per block of time and cell.
+        reference: Counts per block of time and bin.
         rows: Rows of the window.
-        freedom: How many of the cells can differ, less one.
+        freedom: How many of the bins can differ, less one.
 
     Returns:
         The distribution of its PSI.
@@ -132,44 +117,20 @@ def estimate_null(reference: Counts, rows: int, freedom: int) -> NullDistributio
         return expected
     longer = rows > LONG * total / len(groups)
     levels = (groups, parts) if len(parts) > len(groups) and not longer else (groups,)
-    return replace(expected, movements=tuple(_moved(level, rows, expected.freedom, 1 + longer) for level in levels))
-
-
-def _moved(groups: Counts, rows: int, freedom: float, errors: int) -> Movement:
-    sizes, count = groups.sum(axis=1), len(groups)
-    z = signed_roots(groups.sum(axis=0) - groups, groups)
-    own = float(np.mean(1 / sizes + 1 / (sizes.sum() - sizes)))
-    products = z @ z.T
-    seen = float(np.trace(products)) / count
-    size = max(0.0, seen - own * freedom)
-    correlation = _correlation(products, max(size, SEEN * seen), errors)
-    independent = max(2.0, count * (1 - correlation) / (1 + correlation))
-    widened = max(1.0, float(sizes.mean()) / rows) * (independent + 1) / (independent - 1)
-    shown = max(FEW, (count - 1) * (1 - correlation**2) / (1 + correlation**2))
-    return Movement(z, own, size, shown, widened)
-
-
-def _correlation(products: Floats, scale: float, errors: int) -> float:
-    """Bounds how far neighbouring groups move together, since few groups hardly show it.
-
-    It is the estimate, its bias of few groups taken off (Kendall 1954), and one standard error or two.
-    """
-    count = len(products)
-    if scale <= 0:
-        return 0.0
-    found = float(np.trace(products, offset=1)) / (count - 1) / scale
-    return float(np.clip(found + (1 + 3 * found) / count + errors * count**-0.5, 0, MAX_CORRELATION))
+    return replace(
+        expected, movements=tuple(_estimate_movement(level, rows, expected.freedom, 1 + longer) for level in levels)
+    )
 
 
 def signed_roots(reference: Counts, current: Counts) -> Floats:
-    """Gives the signed roots of the terms of the PSI: their squares add up to it.
+    """Computes the signed roots of the PSI's terms, whose squares sum to the PSI.
 
     Args:
-        reference: Counts per cell; leading axes broadcast.
-        current: Counts per cell.
+        reference: Counts per bin; leading axes broadcast.
+        current: Counts per bin.
 
     Returns:
-        `sign(q - p) * sqrt((q - p) * ln(q / p))` per cell, with p and q the smoothed shares.
+        `sign(q - p) * sqrt((q - p) * ln(q / p))` per bin, with p and q the smoothed shares.
 
     Example:
         >>> float(np.square(signed_roots(np.array([50, 50]), np.array([50, 50]))).sum())
@@ -178,6 +139,47 @@ def signed_roots(reference: Counts, current: Counts) -> Floats:
     p, q = _shares(reference), _shares(current)
     difference = q - p
     return np.asarray(np.sign(difference) * np.sqrt(difference * np.log(q / p)))
+
+
+def _test(reference: Counts, current: Counts) -> PsiTest:
+    # An unused bin is left out: smoothed, it would look fuller in a small group than in all rows.
+    used = reference.sum(axis=0) + current > 0
+    reference, current = reference[:, used], current[used]
+    expected = estimate_null(reference, int(current.sum()), int(used.sum()) - 1)
+    terms = signed_roots(reference.sum(axis=0), current)
+    psi = float(np.square(terms).sum())
+    return PsiTest(psi, max(0.0, psi - expected.mean), expected.p_value(terms), expected)
+
+
+def _one_against_rest(counts: Counts, place: int) -> Counts:
+    """Merges all bins but one."""
+    return np.stack([counts.sum(axis=-1) - counts[..., place], counts[..., place]], axis=-1)
+
+
+def _estimate_movement(groups: Counts, rows: int, freedom: float, errors: int) -> Movement:
+    sizes, count = groups.sum(axis=1), len(groups)
+    z = signed_roots(groups.sum(axis=0) - groups, groups)
+    own = float(np.mean(1 / sizes + 1 / (sizes.sum() - sizes)))
+    products = z @ z.T
+    seen = float(np.trace(products)) / count
+    size = max(0.0, seen - own * freedom)
+    correlation = _bound_correlation(products, max(size, SEEN * seen), errors)
+    independent = max(2.0, count * (1 - correlation) / (1 + correlation))
+    widened = max(1.0, float(sizes.mean()) / rows) * (independent + 1) / (independent - 1)
+    shown = max(FEW, (count - 1) * (1 - correlation**2) / (1 + correlation**2))
+    return Movement(z, own, size, shown, widened)
+
+
+def _bound_correlation(products: Floats, scale: float, errors: int) -> float:
+    """Returns an upper bound of the correlation of neighbouring groups, since few groups hardly show it.
+
+    It is the estimate, corrected for the bias of few groups (Kendall 1954), plus one or two standard errors.
+    """
+    count = len(products)
+    if scale <= 0:
+        return 0.0
+    found = float(np.trace(products, offset=1)) / (count - 1) / scale
+    return float(np.clip(found + (1 + 3 * found) / count + errors * count**-0.5, 0, MAX_CORRELATION))
 
 
 def _shares(counts: Counts) -> Floats:

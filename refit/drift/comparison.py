@@ -1,14 +1,10 @@
-"""A current window held against a champion's reference: every measure, every alarm.
-
-Every measure of one column, from two profiles.
-"""
+"""Comparison of a current window with a champion's reference: distances, tests and alarms of every column."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from refit.drift import calibration
-from refit.drift import distances as measures
+from refit.drift import calibration, distances
 from refit.drift.alarms import AT_ONCE, holm, size_limits
 from refit.drift.calibration import Counts
 from refit.drift.domain_classifier import MIN_ROWS, auc_noise, classifier_auc, estimate_auc_limit
@@ -20,27 +16,27 @@ from refit.records.drift_findings import ColumnDrift, DomainDrift, Drift
 from refit.windows import Window
 
 DOMAIN_SIGNIFICANCE = 0.001
-"""The chance that the columns together are called drifted without drift; the reference's own limit is stored for it."""
+"""The false-alarm rate of the domain classifier, which the reference's limit is stored for."""
 LONGEST_NAME = 60
-"""A cell's name is cut to so many characters: it is for a picture, and goes into the ledger."""
+"""The most characters of a bin's name, which is for pictures and goes into the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What a champion was trained on, as far as monitoring needs it; tens of kilobytes."""
+    """The profile of a champion's training rows and predictions, in tens of kilobytes."""
 
     data: Profile
     """The features, in blocks of time."""
     scores: Profile | None
-    """What the judged model said of rows that it had not seen; `None` where it gave nothing that can be counted."""
+    """The predictions of the judged model on unseen rows; `None` without predictions that can be counted."""
     domain_mean: float
-    """How well the reference's own parts are told apart on average, as an AUC."""
+    """The mean AUC at which the classifier tells parts of the reference apart."""
     domain_limit: float
-    """What one more part stays below."""
+    """The AUC that one more part of the reference stays below."""
 
 
 def make_reference(data: Profile, scores: Profile | None, seed: int) -> Reference:
-    """Adds to the profiles how much the columns together move within the reference.
+    """Makes a reference from profiles, with the domain classifier's limits.
 
     Args:
         data: The profile of the features.
@@ -58,67 +54,130 @@ def make_reference(data: Profile, scores: Profile | None, seed: int) -> Referenc
 def compare_with_reference(
     reference: Reference, current: Profile, scores: Profile | None, window: Window, policy: DriftPolicy, seed: int = 0
 ) -> Drift:
-    """Measures how far a window lies from the reference, and which changes are significant and large.
+    """Compares a window with the reference, column by column and by the domain classifier.
 
     Args:
         reference: The champion's.
-        current: The window's features, in the reference's cells.
-        scores: The champion's predictions in that window, in the reference's cells.
+        current: The window's features, in the reference's bins.
+        scores: The champion's predictions in that window, in the reference's bins.
         window: The event times.
         policy: The project's limits, or its fixed rules in their place.
         seed: Draws the folds of the domain classifier.
 
     Returns:
-        What was found in this window alone.
+        The drift in this window alone.
 
     Raises:
         ProjectError: If a fixed rule names a column that is not compared.
     """
-    pairs = [_Pair(name, reference.data, current) for name in reference.data.columns]
+    pairs = [_ColumnPair(name, reference.data, current) for name in reference.data.columns]
     features = len(pairs)
     if reference.scores and scores:
-        pairs += [_Pair(name, reference.scores, scores) for name in reference.scores.columns]
+        pairs += [_ColumnPair(name, reference.scores, scores) for name in reference.scores.columns]
     tests = [calibration.compare_psi(*pair.counts()) for pair in pairs]
     p_values = [test.p_value for test in tests]
     significant, certain = (holm(p_values, policy.significance * share) for share in (1, AT_ONCE))
-    found = [_judged(*each, policy) for each in zip(pairs, tests, significant, certain, strict=True)]
+    found = [_judge_column(*each, policy) for each in zip(pairs, tests, significant, certain, strict=True)]
     drift = Drift(
         window=window,
         rows=current.rows,
         columns=tuple(found[:features]),
         scores=tuple(found[features:]),
-        domain=_together(reference, current, seed),
+        domain=_domain_drift(reference, current, seed),
         calibrated=all(test.calibrated for test in tests[:features]),
     )
     return apply_rules(policy.rules, drift) if policy.rules else drift
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """One column on both sides."""
+class ColumnDistances:
+    """The distances of one column between reference and current window, without a test."""
+
+    psi: float
+    """Over the coarse bins, including missing and unseen values."""
+    distance: float
+    """Wasserstein distance in reference standard deviations for a number, Jensen-Shannon distance for a category."""
+    jensen_shannon: float
+    """Over the coarse bins."""
+    kolmogorov_smirnov: float | None
+    """`None` for a category."""
+    missing_change: float
+    """Share of missing values, current minus reference."""
+    unseen: float
+    """Share of current values of no category of the reference."""
+
+
+def measure_distances(reference: Profile, current: Profile, column: str) -> ColumnDistances:
+    """Measures the distances of one column.
+
+    Args:
+        reference: The reference's profile.
+        current: The current window's, counted in `reference.current_binning()`.
+        column: The column.
+
+    Returns:
+        The distances; `distance` is in the column's own unit if the column is constant in the reference.
+    """
+    old, new = reference.coarse(column).sum(axis=0), current.coarse(column).sum(axis=0)
+    shannon = distances.jensen_shannon(old, new)
+    number = isinstance(reference.bins(column), NumericBins)
+    return ColumnDistances(
+        distances.psi(old, new),
+        scaled_wasserstein(reference, current, column) if number else shannon,
+        shannon,
+        distances.kolmogorov_smirnov(reference.fine(column), current.fine(column)) if number else None,
+        distances.missing_change(old, new),
+        distances.unseen_share(new),
+    )
+
+
+def scaled_wasserstein(reference: Profile, current: Profile, column: str) -> float:
+    """Computes the Wasserstein distance of a column of numbers, in standard deviations of the reference.
+
+    Args:
+        reference: The reference's profile.
+        current: The current window's.
+        column: The column.
+
+    Returns:
+        The distance; in the column's own unit where it is constant in the reference.
+    """
+    bins = reference.bins(column)
+    assert isinstance(bins, NumericBins)  # noqa: S101 - what a caller asks of a category is a mistake in the code
+    bounds, middles = bins.bounds, reference.middles(column)
+    spread = distances.standard_deviation(reference.fine(column), bounds, middles, points=bins.points)
+    apart = distances.wasserstein(
+        reference.fine(column), current.fine(column), bounds, middles, current.middles(column)
+    )
+    return apart / (spread or 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnPair:
+    """One column of the reference and the current window."""
 
     column: str
     reference: Profile
     current: Profile
 
     def counts(self) -> tuple[Counts, Counts]:
-        """The reference's rows per block of time and cell, and the current rows per cell."""
+        """The reference's rows per block of time and bin, and the current rows per bin."""
         return self.reference.coarse(self.column), self.current.coarse(self.column).sum(axis=0)
 
     def shares(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The share of the rows in each cell, of both."""
+        """The share of the rows in each bin, of both."""
         old, new = self.counts()
-        one, other = measures.shares(old.sum(axis=0)).tolist(), measures.shares(new).tolist()
+        one, other = distances.shares(old.sum(axis=0)).tolist(), distances.shares(new).tolist()
         return tuple(one), tuple(other)
 
 
-def _judged(
-    pair: _Pair, test: calibration.PsiTest, significant: bool, certain: bool, policy: DriftPolicy
+def _judge_column(
+    pair: _ColumnPair, test: calibration.PsiTest, significant: bool, certain: bool, policy: DriftPolicy
 ) -> ColumnDrift:
     size, huge = size_limits(policy, calibrated=test.calibrated)
     measured = measure_distances(pair.reference, pair.current, pair.column)
     drifted = significant and test.excess >= size
-    names = tuple(name[:LONGEST_NAME] for name in pair.reference.cell_names(pair.column)) if drifted else ()
+    names = tuple(name[:LONGEST_NAME] for name in pair.reference.bin_names(pair.column)) if drifted else ()
     shares = pair.shares() if drifted else ((), ())
     return ColumnDrift(
         column=pair.column,
@@ -139,7 +198,7 @@ def _judged(
     )
 
 
-def _together(reference: Reference, current: Profile, seed: int) -> DomainDrift | None:
+def _domain_drift(reference: Reference, current: Profile, seed: int) -> DomainDrift | None:
     old, new = reference.data.sampled()[0], current.sampled()[0]
     if min(len(old), len(new)) < MIN_ROWS or len(reference.data.columns) < 2:  # noqa: PLR2004 - a pair is two
         return None
@@ -148,64 +207,3 @@ def _together(reference: Reference, current: Profile, seed: int) -> DomainDrift 
     # No AUC is larger than 1: so few rows tell nothing.
     limit = min(1.0, max(reference.domain_limit, reference.domain_mean + noise))
     return DomainDrift(auc, limit, drifted=auc > limit)
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnDistances:
-    """How far one column of the current window lies from the reference, without a judgement."""
-
-    psi: float
-    """Over the coarse cells, missing and unseen values included."""
-    distance: float
-    """Wasserstein distance in reference standard deviations for a number, Jensen-Shannon distance for a category."""
-    jensen_shannon: float
-    """Over the coarse cells."""
-    kolmogorov_smirnov: float | None
-    """`None` for a category."""
-    missing_change: float
-    """Share of missing values, current minus reference."""
-    unseen: float
-    """Share of current values of no category of the reference."""
-
-
-def measure_distances(reference: Profile, current: Profile, column: str) -> ColumnDistances:
-    """Measures one column.
-
-    Args:
-        reference: The reference's profile.
-        current: The current window's, counted in `reference.anchors.unblocked()`.
-        column: The column.
-
-    Returns:
-        The measures; where a column is constant in the reference, its distance is in the column's own unit.
-    """
-    old, new = reference.coarse(column).sum(axis=0), current.coarse(column).sum(axis=0)
-    shannon = measures.jensen_shannon(old, new)
-    number = isinstance(reference.cells(column), NumericBins)
-    return ColumnDistances(
-        measures.psi(old, new),
-        scaled_wasserstein(reference, current, column) if number else shannon,
-        shannon,
-        measures.kolmogorov_smirnov(reference.fine(column), current.fine(column)) if number else None,
-        measures.missing_change(old, new),
-        measures.unseen_share(new),
-    )
-
-
-def scaled_wasserstein(reference: Profile, current: Profile, column: str) -> float:
-    """Gives the Wasserstein distance of a column of numbers, in reference standard deviations.
-
-    Args:
-        reference: The reference's profile.
-        current: The current window's.
-        column: The column.
-
-    Returns:
-        The distance; in the column's own unit where it is constant in the reference.
-    """
-    cells = reference.cells(column)
-    assert isinstance(cells, NumericBins)  # noqa: S101 - what a caller asks of a category is a mistake in the code
-    bounds, middles = cells.bounds, reference.middles(column)
-    spread = measures.standard_deviation(reference.fine(column), bounds, middles, points=cells.points)
-    apart = measures.wasserstein(reference.fine(column), current.fine(column), bounds, middles, current.middles(column))
-    return apart / (spread or 1.0)

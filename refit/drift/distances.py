@@ -1,4 +1,4 @@
-"""How far two distributions lie apart: one statistic per function, from counts in the same cells."""
+"""Distances between two distributions, one statistic per function, from counts in the same bins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Floats = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 SMOOTHING = 0.5
-"""What each cell is given beyond its count before its logarithm is taken (Jeffreys' prior)."""
+"""What each bin is given beyond its count before its logarithm is taken (Jeffreys' prior)."""
 
 _ROUNDING = 1e-9
 
@@ -18,7 +18,7 @@ def shares(counts: Numbers) -> Floats:
     """Turns counts into shares.
 
     Args:
-        counts: Rows in each cell.
+        counts: Rows in each bin.
 
     Returns:
         Numbers that add up to 1, or zeros where there are no rows.
@@ -27,8 +27,8 @@ def shares(counts: Numbers) -> Floats:
     return parts
 
 
-def _reached(counts: Numbers) -> Floats:
-    """Gives the share of rows up to the end of each cell; exactly 1 from the last row on, where the cells are wide."""
+def _cumulative_shares(counts: Numbers) -> Floats:
+    """Gives the share of rows up to the end of each bin; exactly 1 from the last row on, where the bins are wide."""
     until = np.cumsum(counts, dtype=np.float64)
     reached: Floats = until / until[-1]
     return reached
@@ -38,12 +38,12 @@ def psi(reference: Numbers, current: Numbers) -> float:
     """Population stability index: sum of (q - p) * ln(q / p), the symmetric Kullback-Leibler divergence.
 
     Jeffreys 1946, Proc. R. Soc. A 186; as a rule of credit scoring: Siddiqi, Credit Risk Scorecards, 2006. Where either
-    side has an empty cell, half a row is added to every cell of both, so that it stays finite; a cell that is empty on
+    side has an empty bin, half a row is added to every bin of both, so that it stays finite; a bin that is empty on
     both sides counts for nothing.
 
     Args:
-        reference: Rows in each cell.
-        current: Rows in the same cells.
+        reference: Rows in each bin.
+        current: Rows in the same bins.
 
     Returns:
         0 for equal shares, without an upper end; 0 where a side has no rows.
@@ -68,8 +68,8 @@ def jensen_shannon(reference: Numbers, current: Numbers) -> float:
     Endres and Schindelin 2003, IEEE Trans. Inf. Theory 49.
 
     Args:
-        reference: Rows in each cell.
-        current: Rows in the same cells.
+        reference: Rows in each bin.
+        current: Rows in the same bins.
 
     Returns:
         0 for equal shares, sqrt(ln 2) for disjoint ones; 0 where a side has no rows.
@@ -89,12 +89,12 @@ def jensen_shannon(reference: Numbers, current: Numbers) -> float:
 def kolmogorov_smirnov(reference: Numbers, current: Numbers) -> float:
     """Kolmogorov-Smirnov distance: the largest gap between the two distribution functions.
 
-    Smirnov 1939. It is taken at the ends of the cells, so it is never more than the exact one, and at most one cell's
+    Smirnov 1939. It is taken at the ends of the bins, so it is never more than the exact one, and at most one bin's
     share less.
 
     Args:
-        reference: Rows in each cell, from the lowest values to the highest, without missing ones.
-        current: Rows in the same cells.
+        reference: Rows in each bin, from the lowest values to the highest, without missing ones.
+        current: Rows in the same bins.
 
     Returns:
         0 to 1; 0 where a side has no rows.
@@ -105,7 +105,7 @@ def kolmogorov_smirnov(reference: Numbers, current: Numbers) -> float:
     """
     if not np.sum(reference) or not np.sum(current):
         return 0.0
-    return float(np.max(np.abs(_reached(reference) - _reached(current))))
+    return float(np.max(np.abs(_cumulative_shares(reference) - _cumulative_shares(current))))
 
 
 def wasserstein(
@@ -113,16 +113,16 @@ def wasserstein(
 ) -> float:
     """First Wasserstein distance: the area between the two distribution functions.
 
-    Vallender 1974, Theory Probab. Appl. 18. Within a cell, the area between them follows from the gaps at its two ends
+    Vallender 1974, Theory Probab. Appl. 18. Within a bin, the area between them follows from the gaps at its two ends
     where the values are taken to lie about its middle. Where their means are known to be elsewhere (in the long tails),
     each side's values are taken to lie at their mean, which is exact unless one function crosses the other there.
 
     Args:
-        reference: Rows in each cell, from the lowest values to the highest, without missing ones.
-        current: Rows in the same cells.
-        bounds: Where the cells begin and end, one more than there are cells.
-        reference_middles: The mean of the reference's values in each cell.
-        current_middles: The mean of the current values in each cell.
+        reference: Rows in each bin, from the lowest values to the highest, without missing ones.
+        current: Rows in the same bins.
+        bounds: Where the bins begin and end, one more than there are bins.
+        reference_middles: The mean of the reference's values in each bin.
+        current_middles: The mean of the current values in each bin.
 
     Returns:
         A distance in the column's unit; 0 where a side has no rows.
@@ -133,7 +133,7 @@ def wasserstein(
     """
     if not np.sum(reference) or not np.sum(current):
         return 0.0
-    gaps = np.concatenate([[0.0], _reached(reference) - _reached(current)])
+    gaps = np.concatenate([[0.0], _cumulative_shares(reference) - _cumulative_shares(current)])
     widths, middles = np.diff(bounds), (bounds[:-1] + bounds[1:]) / 2
     plain = (np.abs(gaps[:-1]) + np.abs(gaps[1:])) / 2 * widths
     known = np.maximum(np.abs(reference_middles - middles), np.abs(current_middles - middles)) > _ROUNDING * widths
@@ -145,13 +145,13 @@ def wasserstein(
 
 
 def standard_deviation(counts: Numbers, bounds: Floats, middles: Floats, *, points: bool) -> float:
-    """Standard deviation of values that are known by their cells; within a cell they are taken to lie evenly.
+    """Standard deviation of values that are known by their bins; within a bin they are taken to lie evenly.
 
     Args:
-        counts: Rows in each cell, without missing ones.
-        bounds: Where the cells begin and end.
-        middles: The mean of the values in each cell.
-        points: Whether all values of a cell are at its middle.
+        counts: Rows in each bin, without missing ones.
+        bounds: Where the bins begin and end.
+        middles: The mean of the values in each bin.
+        points: Whether all values of a bin are at its middle.
 
     Returns:
         The deviation in the column's unit; 0 without rows.
@@ -171,8 +171,8 @@ def missing_change(reference: Numbers, current: Numbers) -> float:
     """Share of missing values, current minus reference.
 
     Args:
-        reference: Rows in each coarse cell; the last one is the missing values.
-        current: Rows in the same cells.
+        reference: Rows in each coarse bin; the last one is the missing values.
+        current: Rows in the same bins.
 
     Returns:
         -1 to 1; a side without rows counts as 0.
@@ -188,7 +188,7 @@ def unseen_share(current: Numbers) -> float:
     """Share of the current rows whose value is of no category of the reference.
 
     Args:
-        current: Rows in each coarse cell; the last two are unseen and missing values.
+        current: Rows in each coarse bin; the last two are unseen and missing values.
 
     Returns:
         0 to 1; 0 without rows.

@@ -1,11 +1,9 @@
-"""Do columns change together? A classifier that tells current rows from reference rows by pairs of columns.
+"""Domain classifier: it tells current rows from reference rows by pairs of columns, to find joint drift.
 
-Columns that drift alone are found by their own alarms. What is left is a change of how columns go together, with each
-of them as before: the classifier sees, for each pair of columns, how the odds of a pair of values differ from what the
-two columns' own changes explain (the reference's table raked to the current margins, Deming and Stephan 1940). A mean
-that wanders therefore does not count.
-
-Tables of pairs of columns: how often each pair of values occurs.
+Columns that drift by themselves have their own alarms. What is left is a change of the dependence between columns, so
+for each pair of columns the classifier uses how the odds of a pair of values differ from what the changes of both
+columns explain: the reference's contingency table fitted to the current margins (Deming and Stephan 1940). A wandering
+mean therefore does not count.
 """
 
 from __future__ import annotations
@@ -25,17 +23,21 @@ FOLDS = 4
 MIN_ROWS = 200
 """The fewest rows on each side."""
 MAX_COLUMNS = 100
-"""Of a wider table so many columns are drawn by the seed: the work grows with the square."""
+"""The most columns, drawn at random from a wider table, since the work grows with their square."""
 PARTS = 6
 """The consecutive parts of the reference that show how much it changes by itself."""
 PAIR_SIGNIFICANCE = 0.01
-"""The chance that any pair is taken up although none has changed."""
+"""The probability that any pair is used although none has changed."""
 MARGIN = 0.03
-"""The smallest AUC above 0.5 that counts, at any certainty."""
+"""The smallest difference of the AUC from 0.5 that counts."""
+LEVELS = 5
+"""The number of levels that the bins of a column are merged into, of about equal rows in the reference."""
+ROUNDS = 12
+"""The rounds of the proportional fit, after which the margins agree to several digits."""
 
 
 def classifier_auc(reference: Codes, current: Codes, seed: int) -> float:
-    """Measures how well rows of the two sides can be told apart by what columns show together.
+    """Measures how well pairs of columns tell reference rows from current rows, as an AUC.
 
     Args:
         reference: One row of coarse cells per row, one column per column.
@@ -63,7 +65,7 @@ def classifier_auc(reference: Codes, current: Codes, seed: int) -> float:
 def estimate_auc_limit(
     reference: Codes, blocks: npt.NDArray[np.integer], significance: float, seed: int
 ) -> tuple[float, float]:
-    """Measures how well consecutive parts of the reference can be told from the rest of it.
+    """Estimates the AUC of consecutive parts of the reference against the rest of it, without drift.
 
     Args:
         reference: One row of coarse cells per row.
@@ -86,7 +88,7 @@ def estimate_auc_limit(
 
 
 def auc_noise(reference: int, current: int, significance: float) -> float:
-    """Gives how far the AUC of equal sides may lie above 0.5 by chance: z * sqrt((n + m + 1) / (12 n m)).
+    """Returns how far the AUC of equal sides may lie above 0.5 by chance: z * sqrt((n + m + 1) / (12 n m)).
 
     Args:
         reference: Rows of one side.
@@ -100,44 +102,12 @@ def auc_noise(reference: int, current: int, significance: float) -> float:
     return float(stats.norm.ppf(1 - significance) * spread)
 
 
-def _folds(rows: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    return rng.permutation(rows) % FOLDS
-
-
-def _fold_auc(one: PairTables, other: PairTables, fold: int) -> float:
-    pairs, odds = _learned(one.without(fold), other.without(fold))
-    if not len(pairs):
-        return 0.5
-    held, new = one.scored(fold, pairs, odds), other.scored(fold, pairs, odds)
-    ranks = stats.rankdata(np.concatenate([held, new]))[len(held) :]
-    return float((ranks.mean() - (len(new) + 1) / 2) / len(held))
-
-
-def _learned(old: Floats, new: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
-    """Finds the pairs of columns whose tables differ beyond their margins, and the log odds of their cells."""
-    size_old, size_new = old[0].sum(), new[0].sum()
-    expected = iterative_proportional_fit(old + 0.5 / LEVELS**2, new)
-    observed = new / size_new
-    noise = 1 / size_old + 1 / size_new
-    far = np.square(observed - expected) / np.maximum(expected, 1 / size_new)
-    freedom = np.prod([np.count_nonzero((old + new).sum(axis=axis), axis=1) - 1 for axis in (1, 2)], axis=0)
-    p_values = stats.chi2.sf(far.sum(axis=(1, 2)) / noise, np.maximum(freedom, 1))
-    pairs = np.flatnonzero(p_values <= PAIR_SIGNIFICANCE / len(p_values))
-    smooth = 1 / size_new
-    return pairs, np.log((observed[pairs] + smooth) / (expected[pairs] + smooth))
-
-
-LEVELS = 5
-"""The values of a column are put together to so many levels, of about equal weight in the reference."""
-ROUNDS = 12
-"""Rounds of raking: after so many the margins are right to some digits."""
-
-
 @dataclass(frozen=True, slots=True)
 class PairTables:
-    """The rows of one side, and their tables per fold."""
+    """The rows of one side, and the contingency tables of their pairs of columns by fold."""
 
     levels: Codes
+    """The level of each row and column."""
     folds: npt.NDArray[np.intp]
     counts: Floats
     """By fold, pair of columns, level of the one and level of the other."""
@@ -173,7 +143,7 @@ class PairTables:
 
 
 def reduce_to_levels(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
-    """Puts neighbouring cells together to a few levels.
+    """Merges neighbouring bins into a few levels.
 
     Args:
         reference: Coarse cells, one row per row; they set the levels.
@@ -183,7 +153,7 @@ def reduce_to_levels(reference: Codes, current: Codes) -> tuple[Codes, Codes]:
         Both with levels in place of cells.
     """
     maps = [_levels(np.bincount(column, minlength=256)) for column in reference.T]
-    return _mapped(reference, maps), _mapped(current, maps)
+    return _map_levels(reference, maps), _map_levels(current, maps)
 
 
 def count_pairs(levels: Codes, folds: npt.NDArray[np.intp], count: int) -> PairTables:
@@ -226,10 +196,37 @@ def iterative_proportional_fit(tables: Floats, margins: Floats) -> Floats:
     return np.asarray(fitted)
 
 
+def _folds(rows: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    return rng.permutation(rows) % FOLDS
+
+
+def _fold_auc(one: PairTables, other: PairTables, fold: int) -> float:
+    pairs, odds = _fit_pairs(one.without(fold), other.without(fold))
+    if not len(pairs):
+        return 0.5
+    held, new = one.scored(fold, pairs, odds), other.scored(fold, pairs, odds)
+    ranks = stats.rankdata(np.concatenate([held, new]))[len(held) :]
+    return float((ranks.mean() - (len(new) + 1) / 2) / len(held))
+
+
+def _fit_pairs(old: Floats, new: Floats) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Finds the pairs of columns whose tables differ beyond their margins, and the log odds of their cells."""
+    size_old, size_new = old[0].sum(), new[0].sum()
+    expected = iterative_proportional_fit(old + 0.5 / LEVELS**2, new)
+    observed = new / size_new
+    noise = 1 / size_old + 1 / size_new
+    far = np.square(observed - expected) / np.maximum(expected, 1 / size_new)
+    freedom = np.prod([np.count_nonzero((old + new).sum(axis=axis), axis=1) - 1 for axis in (1, 2)], axis=0)
+    p_values = stats.chi2.sf(far.sum(axis=(1, 2)) / noise, np.maximum(freedom, 1))
+    pairs = np.flatnonzero(p_values <= PAIR_SIGNIFICANCE / len(p_values))
+    smooth = 1 / size_new
+    return pairs, np.log((observed[pairs] + smooth) / (expected[pairs] + smooth))
+
+
 def _levels(counts: npt.NDArray[np.int64]) -> Codes:
     middles = np.cumsum(counts) - counts / 2
     return np.asarray(np.minimum(middles * LEVELS / max(1, counts.sum()), LEVELS - 1).astype(np.uint8))
 
 
-def _mapped(codes: Codes, maps: list[Codes]) -> Codes:
+def _map_levels(codes: Codes, maps: list[Codes]) -> Codes:
     return np.stack([each[column] for each, column in zip(maps, codes.T, strict=True)], axis=1)

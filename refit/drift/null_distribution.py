@@ -1,7 +1,4 @@
-"""How the PSI of a window is distributed without drift.
-
-Which blocks of time make a group as large as a window, and which cells a window is large enough to fill.
-"""
+"""Null distribution of a window's PSI, from groups of the reference's blocks of time as large as the window."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import numpy.typing as npt
 from scipy import special
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Counts: TypeAlias = npt.NDArray[np.int64]
 
 POINTS = 256
 """How many sizes of the movement are weighed against each other."""
@@ -20,14 +18,24 @@ BEYOND = 30.0
 """The largest of them, in multiples of what the groups show; seven groups never show so little of it by chance."""
 TINY = 1e-6
 """The least that groups show in any direction, in multiples of their noise."""
+MIN_GROUPS = 8
+"""With fewer, the movement between groups says too little."""
+WANTED_GROUPS = 10
+"""A window larger than a tenth of the reference is held against groups of a tenth."""
+GROUP_ROWS = 400
+"""The fewest rows of a group on average: smaller ones show sampling noise and little else."""
+CELL_ROWS = 5
+"""The rows that a window is expected to have in a bin of its own, as for Pearson's chi-squared."""
+KEPT = 2
+"""The last bins, unseen and missing, are never merged with others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """The reference's own movement, as groups of its rows have shown it."""
+    """The natural movement of a column, as shown by groups of the reference's rows."""
 
     groups: Floats
-    """The roots of the PSI terms of each group against the rest, of shape (groups, cells)."""
+    """The roots of the PSI terms of each group against the rest, of shape (groups, bins)."""
     own: float
     """The noise of a group in one direction."""
     size: float
@@ -38,7 +46,7 @@ class Movement:
     """How much more a window moves than these groups show, for its length and for correlation in time."""
 
     def tail(self, roots: Floats, noise: float, freedom: float) -> float:
-        """Gives the chance of a change of at least this size, averaged over how large the movement may be.
+        """Returns the probability of a change of at least this size, averaged over the possible sizes of the movement.
 
         The change is held against what the groups show in its own direction: a change in a direction that does not
         move by itself counts for more. How large the movement there is, is known from few groups, so the tail is
@@ -79,7 +87,7 @@ class NullDistribution:
     noise: float
     """Sampling noise in one direction; 0 without rows."""
     freedom: float
-    """The number of directions: the cells that can differ, less one."""
+    """The number of directions: the bins that can differ, less one."""
     movements: tuple[Movement, ...] = field(default=(), compare=False)
     """By groups of about the window's size and, where there are any, by smaller ones, which move at least as much; none
     where the reference has too few groups to know it, and then only noise is expected."""
@@ -96,7 +104,7 @@ class NullDistribution:
         return bool(self.movements)
 
     def p_value(self, roots: Floats) -> float:
-        """Gives the chance of a PSI of at least this size without drift.
+        """Returns the p-value of a PSI of at least this size without drift.
 
         Args:
             roots: The roots of the terms of the PSI of a window of that size.
@@ -110,29 +118,15 @@ class NullDistribution:
         return float(special.chdtrc(self.freedom, np.square(roots).sum() / self.noise))
 
 
-Counts: TypeAlias = npt.NDArray[np.int64]
-
-MIN_GROUPS = 8
-"""With fewer, the movement between groups says too little."""
-WANTED_GROUPS = 10
-"""A window larger than a tenth of the reference is held against groups of a tenth."""
-GROUP_ROWS = 400
-"""The fewest rows of a group on average: smaller ones show sampling noise and little else."""
-CELL_ROWS = 5
-"""The rows that a window is expected to have in a cell of its own, as for Pearson's chi-squared."""
-KEPT = 2
-"""The last cells, unseen and missing, are never merged with others."""
-
-
 def group_blocks(reference: Counts, rows: int) -> Counts:
-    """Adds up consecutive blocks to groups of about a window's rows.
+    """Merges consecutive blocks into groups of about a window's rows.
 
     Args:
-        reference: Counts per block of time and cell, blocks in order.
+        reference: Counts per block of time and bin, blocks in order.
         rows: Rows of a window.
 
     Returns:
-        Counts per group and cell. At least 8 groups, or what there is where the reference is too small for that.
+        Counts per group and bin. At least 8 groups, or what there is where the reference is too small for that.
 
     Example:
         >>> group_blocks(np.full((20, 3), 200), 1_200).sum(axis=1).tolist()
@@ -152,17 +146,17 @@ def group_blocks(reference: Counts, rows: int) -> Counts:
 
 
 def map_rare_bins(reference: Counts, current: Counts, rows: int) -> npt.NDArray[np.intp]:
-    """Says which cells to merge: the rare ones, in which a window would have less than 5 rows.
+    """Maps bins to merged ones: rare bins, in which a window would have fewer than 5 rows, become one.
 
-    A rare cell that holds many of the window's rows all the same keeps to itself only if it is unseen or missing.
+    A rare bin that holds many of the window's rows all the same keeps to itself only if it is unseen or missing.
 
     Args:
-        reference: Counts per cell.
-        current: Counts per cell of the window; only its length is used.
+        reference: Counts per bin.
+        current: Counts per bin of the window; only its length is used.
         rows: Rows of the window.
 
     Returns:
-        The new cell of each cell; the last two stay the last two.
+        The new bin of each bin; the last two stay the last two.
 
     Example:
         >>> map_rare_bins(np.array([900, 3, 2, 95, 0, 0]), np.zeros(6, np.int64), 500).tolist()
@@ -174,21 +168,21 @@ def map_rare_bins(reference: Counts, current: Counts, rows: int) -> npt.NDArray[
     if rare.sum() <= 1:
         return np.arange(len(current))
     body = rare[:-KEPT]
-    cells = np.where(body, int((~body).sum()), np.cumsum(~body) - 1)
-    last = int(cells.max()) + 1
-    return np.append(cells, [last, last + 1])
+    bins = np.where(body, int((~body).sum()), np.cumsum(~body) - 1)
+    last = int(bins.max()) + 1
+    return np.append(bins, [last, last + 1])
 
 
-def merge_bins(counts: Counts, cells: npt.NDArray[np.intp]) -> Counts:
-    """Adds up the counts of cells that are to be merged.
+def merge_bins(counts: Counts, bins: npt.NDArray[np.intp]) -> Counts:
+    """Sums the counts of merged bins.
 
     Args:
-        counts: Counts, cells on the last axis.
-        cells: The new cell of each cell.
+        counts: Counts, bins on the last axis.
+        bins: The new bin of each bin.
 
     Returns:
-        Counts per new cell.
+        Counts per new bin.
     """
-    into = np.zeros((len(cells), int(cells.max()) + 1), np.int64)
-    into[np.arange(len(cells)), cells] = 1
+    into = np.zeros((len(bins), int(bins.max()) + 1), np.int64)
+    into[np.arange(len(bins)), bins] = 1
     return np.asarray(counts @ into)

@@ -1,10 +1,8 @@
-"""The cells that a column of numbers is counted in: fine ones over its usual range, geometric ones beyond it.
+"""Bins of a column of numbers: fine bins over its usual range, on a linear or about logarithmic scale, and tail bins.
 
-Every cell is a function of the value alone, in arithmetic that rounds the same way wherever the value stands, so that
-counts of parts add up to the counts of the whole. What lies beyond the usual range also leaves its exact place within
-its cell, in whole numbers, so that distances over long tails need no guess.
-
-How numbers are stretched before they are cut into cells of equal width: not at all, or about logarithmically.
+The bin is a function of the value alone, in arithmetic that rounds equally for every row, so that counts of parts add
+up to the counts of the whole. For values in the tails, the exact places within the bins are summed as integers as well,
+so that distances over long tails are exact.
 """
 
 from __future__ import annotations
@@ -16,67 +14,69 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from refit.drift.categorical_bins import cast_to_floats
+from refit.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
 
 TAIL = 320
-"""Tail cells on each side: 40 octaves, each twice as wide as the one before, of eight equal cells."""
+"""Tail bins on each side: 40 octaves, each twice as wide as the one before, of eight equal bins."""
 
 _FIRST = 64
-"""The first tail cell is as wide as the usual range divided by this."""
+"""The first tail bin is as wide as the usual range divided by this."""
 _STEPS = 8
 _OCTAVES = TAIL // _STEPS
 _INSIDE = 2**20
-"""The places that are told apart within a tail cell."""
+"""The places that are told apart within a tail bin."""
 _FARTHEST = float(np.nextafter(2.0**_OCTAVES, 0))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE = np.float64(1).view(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class NumericBins:
-    """The cells of a column of numbers: tail cells, then fine cells, then tail cells, then missing values."""
+    """The bins of a column of numbers: tail bins, then fine bins, then tail bins, then missing values."""
 
     name: str
     """The column."""
     low: float
-    """Where the fine cells begin, on the scale."""
+    """Where the fine bins begin, on the scale."""
     width: float
-    """The width of a fine cell, on the scale."""
+    """The width of a fine bin, on the scale."""
     fine: int
-    """How many fine cells there are."""
+    """How many fine bins there are."""
     points: bool
-    """Whether a fine cell holds one value only, its middle: small whole numbers and constants."""
+    """Whether a fine bin holds one value only, its middle: small whole numbers and constants."""
     instant: bool
     """Whether the numbers are microseconds since 1970, UTC."""
     scale: Scale
-    """How values are stretched before they are cut into cells of equal width."""
+    """How values are stretched before they are cut into bins of equal width."""
     edges: tuple[int, ...]
-    """The cells at which a coarse cell begins, but for the first."""
+    """The bins at which a coarse bin begins, but for the first."""
 
     @property
     def size(self) -> int:
-        """How many cells there are, the one of the missing values included."""
+        """How many bins there are, the one of the missing values included."""
         return self.fine + 2 * TAIL + 1
 
     @property
     def coarse_size(self) -> int:
-        """How many coarse cells there are, those of unseen and missing values included."""
+        """How many coarse bins there are, those of unseen and missing values included."""
         return len(self.edges) + 3
 
     @property
     def lookup(self) -> npt.NDArray[np.uint8]:
-        """The coarse cell of each cell."""
+        """The coarse bin of each bin."""
         coarse = np.searchsorted(np.asarray(self.edges, np.intp), np.arange(self.size), side="right")
         coarse[-1] = self.coarse_size - 1
         return coarse.astype(np.uint8)
 
     @property
     def bounds(self) -> Floats:
-        """Where the cells begin and end, in the column's unit: one more than there are cells with a value."""
+        """Where the bins begin and end, in the column's unit: one more than there are bins with a value."""
         fine = self.scale.invert(self.low + self.width * np.arange(self.fine + 1, dtype=np.float64))
         octave, step = np.divmod(np.arange(1, TAIL + 1), _STEPS)
         beyond = (fine[-1] - fine[0]) / _FIRST * (2.0**octave * (1 + step / _STEPS) - 1)
@@ -88,13 +88,13 @@ class NumericBins:
         return float(low), float(high)
 
     def encode(self, values: pa.Array) -> tuple[Places, Counts]:
-        """Finds the cell of each value.
+        """Finds the bin of each value.
 
         Args:
             values: Part of the column.
 
         Returns:
-            A cell for each row, and for each tail cell the sum of its values' places within it, counted from its
+            A bin for each row, and for each tail bin the sum of its values' places within it, counted from its
             inner edge in units of 2**-20 of its width.
         """
         numbers = cast_to_floats(values, self.name)
@@ -102,34 +102,34 @@ class NumericBins:
         places *= 1 / self.width
         np.fmax(places, TAIL - 1, out=places)  # what is missing goes here as well, until it is told apart
         np.fmin(places, TAIL + self.fine, out=places)
-        cells = places.astype(np.intp)
-        outside = np.flatnonzero((cells - TAIL).view(np.uintp) >= self.fine)
-        return cells, self._tails(cells, outside, numbers[outside])
+        bins = places.astype(np.intp)
+        outside = np.flatnonzero((bins - TAIL).view(np.uintp) >= self.fine)
+        return bins, self._tails(bins, outside, numbers[outside])
 
-    def _tails(self, cells: Places, outside: Places, numbers: Floats) -> Counts:
-        """Sets the cells of the values beyond the fine cells, and adds up their places within them."""
+    def _tails(self, bins: Places, outside: Places, numbers: Floats) -> Counts:
+        """Sets the bins of the values beyond the fine bins, and adds up their places within them."""
         low, high = self._range
-        below = cells[outside] < TAIL
+        below = bins[outside] < TAIL
         with np.errstate(over="ignore"):
             away = np.where(below, low - numbers, numbers - high) / ((high - low) / _FIRST)
         mantissa, octave = np.frexp(np.fmin(np.fmax(away + 1, 1), _FARTHEST))  # what is missing stands at the edge
         step = (2 * mantissa - 1) * _STEPS
         order = (octave - 1) * _STEPS + step.astype(np.intp)
         missing = np.isnan(numbers)
-        cells[outside] = np.where(missing, self.size - 1, np.where(below, TAIL - 1 - order, TAIL + self.fine + order))
+        bins[outside] = np.where(missing, self.size - 1, np.where(below, TAIL - 1 - order, TAIL + self.fine + order))
         sides = np.where(below, TAIL - 1 - order, TAIL + order)
         inside = np.where(missing, 0, np.floor((step % 1) * _INSIDE))
         return np.bincount(sides, weights=inside, minlength=2 * TAIL).astype(np.int64)
 
     def middles(self, counts: Counts, sums: Counts) -> Floats:
-        """Gives the mean of the values in each cell, in the column's unit.
+        """Gives the mean of the values in each bin, in the column's unit.
 
         Args:
-            counts: Values in each cell.
+            counts: Values in each bin.
             sums: The sums that `encode` gives.
 
         Returns:
-            The middle for a fine cell, the mean for a tail cell (its middle where it is empty).
+            The middle for a fine bin, the mean for a tail bin (its middle where it is empty).
         """
         bounds = self.bounds
         share = np.full(self.size - 1, 0.5)
@@ -141,7 +141,7 @@ class NumericBins:
         return middles
 
     def names(self) -> list[str]:
-        """Names the coarse cells for a person.
+        """Names the coarse bins for a person.
 
         Returns:
             Intervals, then `unseen` and `missing`.
@@ -161,12 +161,9 @@ class NumericBins:
             return f"{value:.4g}"
 
 
-_ONE = np.float64(1).view(np.int64)
-
-
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A monotone map of the numbers onto a line on which cells of equal width serve them well."""
+    """A monotone scale, linear or about logarithmic, on which numbers are cut into bins of equal width."""
 
     middle: float = 0.0
     """The value around which a stretched scale is densest."""
@@ -217,3 +214,42 @@ class Scale:
         bits = np.rint(np.abs(places) * 2.0**52).astype(np.int64) + _ONE
         numbers: Floats = self.middle + self.spread * np.copysign(bits.view(np.float64) - 1, places)
         return numbers
+
+
+def cast_to_floats(values: pa.Array, name: str) -> Floats:
+    """Casts a column to floats.
+
+    Args:
+        values: Numbers, truth values, dates or times.
+        name: The column, for the message.
+
+    Returns:
+        One number for each row, NaN where it is missing; times are microseconds.
+
+    Raises:
+        DataError: If the values are not numbers.
+    """
+    if pa.types.is_float64(values.type) and not values.null_count:
+        return np.asarray(values.to_numpy())
+    try:
+        numbers = pc.cast(_cast_to_integers(values), pa.float64(), safe=False)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"column {name!r} is of type {values.type}, where the reference holds numbers: give it its old type back, "
+            "or retrain the model on the new one"
+        ) from error
+    return np.asarray(numbers.to_numpy(zero_copy_only=False))
+
+
+def _cast_to_integers(values: pa.Array) -> pa.Array:
+    """Casts dates, times and booleans to integers."""
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return _cast_to_integers(values.dictionary_decode())
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return pc.cast(pc.cast(values, pa.timestamp("us", getattr(kind, "tz", None)), safe=False), pa.int64())
+    if pa.types.is_duration(kind) or pa.types.is_time64(kind):
+        return pc.cast(values, pa.int64())
+    if pa.types.is_time32(kind) or pa.types.is_boolean(kind):
+        return pc.cast(values, pa.int32())
+    return values

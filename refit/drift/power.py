@@ -1,4 +1,4 @@
-"""How often a project's alarms fire: without a change, and after planted ones."""
+"""False-alarm rate and power of a project's drift alarms: result values, and the changes that are applied to data."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from refit.records.drift_findings import Drift
 LIMIT = 0.01
 """The share of windows without drift that may alarm."""
 MEAN, SCALE, SHARE = 0.2, 1.25, 0.1
-"""What is planted: standard deviations, a factor about the mean, and a share of the rows."""
+"""The sizes of the changes: in standard deviations, as a factor about the mean, and as a share of the rows."""
 CHANGES = ("mean + 0.2 sd", "scale x 1.25", "missing + 10 points", "category shares 0.1")
-"""The names of the planted changes."""
+"""The names of the changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationResult:
-    """What a calibration measured."""
+    """The false-alarm rate and power of a project's alarms."""
 
     project: str
     length: timedelta
@@ -77,7 +77,7 @@ class CalibrationResult:
 
 
 def any_alarm(windows: Sequence[Drift], policy: DriftPolicy) -> bool:
-    """Says whether an alarm has fired by the end of neighbouring windows.
+    """Tells whether an alarm has fired by the end of consecutive windows.
 
     Args:
         windows: Oldest first, none overlapping.
@@ -90,7 +90,7 @@ def any_alarm(windows: Sequence[Drift], policy: DriftPolicy) -> bool:
 
 
 def applicable_changes(values: pa.ChunkedArray) -> tuple[str, ...]:
-    """Names the changes that can be planted in a column.
+    """Returns the changes that can be applied to a column.
 
     Args:
         values: The column.
@@ -109,7 +109,7 @@ def applicable_changes(values: pa.ChunkedArray) -> tuple[str, ...]:
 def apply_change(
     values: pa.ChunkedArray, change: str, whole: pa.ChunkedArray, rng: np.random.Generator
 ) -> pa.ChunkedArray:
-    """Plants a change in the values of a window.
+    """Applies a change to the values of a window.
 
     Args:
         values: The window's values.
@@ -133,11 +133,11 @@ def apply_change(
         moved = pc.add(numbers, MEAN * spread)
     else:
         moved = pc.add(pc.multiply(pc.subtract(numbers, mean), SCALE), mean)
-    # A whole number stays one: it is rounded up as often as keeps the mean, or the change would vanish in its cell.
-    return pc.floor(pc.add(moved, pa.array(rng.random(len(values))))) if _whole(known) else moved
+    # A whole number stays one: it is rounded up as often as keeps the mean, or the change would vanish in its bin.
+    return pc.floor(pc.add(moved, pa.array(rng.random(len(values))))) if _is_integral(known) else moved
 
 
-def _whole(numbers: pa.ChunkedArray) -> bool:
+def _is_integral(numbers: pa.ChunkedArray) -> bool:
     return bool(pc.all(pc.equal(numbers, pc.floor(numbers))).as_py())
 
 

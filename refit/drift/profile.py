@@ -1,9 +1,9 @@
-"""What a set of rows looks like: counts of every column, small enough to keep, that add up exactly."""
+"""Profiles: the counts of every column of a set of rows in fixed bins, small enough to store, and exact to merge."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -17,45 +17,48 @@ from refit.drift.row_sample import Codes, Sample, merge_samples
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The counts of a set of rows, in cells that an earlier sample of the reference has fixed."""
+    """The counts of a set of rows, in bins chosen from a sample of the reference."""
 
-    base: Binning
-    """The cells it was counted in."""
+    binning: Binning
+    """The bins that the rows are counted in."""
     rows: int
-    """How many rows there were."""
+    """The number of rows."""
     counts: tuple[Counts, ...]
-    """For each column, the rows in each cell, the missing ones last."""
+    """For each column, the rows in each bin, missing values last."""
     sums: tuple[Counts, ...]
-    """For each column, the places of its values within the tail cells, added up (see `NumberCells.encode`)."""
+    """For each column, the sums of its values' places within the tail bins (see `NumericBins.encode`)."""
     blocked: tuple[Counts, ...]
-    """For each column, the rows of each block of time in each coarse cell; empty with one block."""
+    """For each column, the rows of each block of time in each coarse bin; empty with a single block."""
     sample: Sample
-    """Some rows, as coarse cells, for a look at columns together."""
-
-    @property
-    def anchors(self) -> Binning:
-        """The cells for a later profile that is to be compared with this one; they know what this one has seen."""
-        pairs = zip(self.base.columns, self.counts, strict=True)
-        return replace(self.base, columns=tuple(_remembering(cells, counts) for cells, counts in pairs))
+    """A sample of rows as coarse bins, for the domain classifier."""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The profiled columns."""
-        return self.base.names
+        return self.binning.names
 
-    def cells(self, column: str) -> Bins:
-        """Gives the cells of a column.
+    def current_binning(self) -> Binning:
+        """Returns the binning for the current window that this reference is compared with.
+
+        Returns:
+            The same bins in a single block of time, with the hash bins that this profile fills.
+        """
+        pairs = zip(self.binning.columns, self.counts, strict=True)
+        return Binning(tuple(_with_known(bins, counts) for bins, counts in pairs), (), self.binning.identity)
+
+    def bins(self, column: str) -> Bins:
+        """Returns the bins of a column.
 
         Args:
             column: Its name.
 
         Returns:
-            Cells of numbers or of categories.
+            Numeric or categorical bins.
         """
-        return self.base.columns[self.columns.index(column)]
+        return self.binning.columns[self.columns.index(column)]
 
     def kind(self, column: str) -> str:
-        """Tells what a column holds.
+        """Returns the kind of a column.
 
         Args:
             column: Its name.
@@ -63,10 +66,10 @@ class Profile:
         Returns:
             `number` or `category`.
         """
-        return "number" if isinstance(self.cells(column), NumericBins) else "category"
+        return "number" if isinstance(self.bins(column), NumericBins) else "category"
 
-    def cell_names(self, column: str) -> list[str]:
-        """Names the coarse cells of a column.
+    def bin_names(self, column: str) -> list[str]:
+        """Names the coarse bins of a column.
 
         Args:
             column: Its name.
@@ -74,32 +77,32 @@ class Profile:
         Returns:
             Intervals or categories, then `unseen` and `missing`.
         """
-        return self.cells(column).names()
+        return self.bins(column).names()
 
     def coarse(self, column: str) -> Counts:
-        """Gives the rows of each block of time in each coarse cell.
+        """Returns the rows of each block of time in each coarse bin.
 
         Args:
             column: Its name.
 
         Returns:
-            Counts of shape (blocks, cells); the last two cells are the unseen and the missing values.
+            Counts of shape (blocks, bins); the last two bins are the unseen and the missing values.
         """
         place = self.columns.index(column)
         if self.blocked:
             return self.blocked[place]
-        cells = self.base.columns[place]
-        together = np.bincount(cells.lookup, weights=self.counts[place], minlength=cells.coarse_size)
+        bins = self.binning.columns[place]
+        together = np.bincount(bins.lookup, weights=self.counts[place], minlength=bins.coarse_size)
         return together.astype(np.int64)[np.newaxis]
 
     def fine(self, column: str) -> Counts:
-        """Gives the rows in each cell of a column, without the missing ones.
+        """Returns the rows in each bin of a column, without missing values.
 
         Args:
             column: Its name.
 
         Returns:
-            Counts from the lowest cell to the highest, or of each category and hash cell.
+            Counts from the lowest bin to the highest, or of each category and hash bin.
         """
         return self.counts[self.columns.index(column)][:-1]
 
@@ -110,86 +113,86 @@ class Profile:
             column: Its name.
 
         Returns:
-            Rows.
+            The number of rows.
         """
         return int(self.counts[self.columns.index(column)][-1])
 
     def middles(self, column: str) -> Floats:
-        """Gives the mean value in each cell of a column of numbers.
+        """Returns the mean value in each bin of a column of numbers.
 
         Args:
             column: Its name.
 
         Returns:
-            One for each cell that `fine` counts, in the column's unit.
+            One mean for each bin of `fine`, in the column's unit.
         """
         place = self.columns.index(column)
-        cells = self.base.columns[place]
-        assert isinstance(cells, NumericBins)  # noqa: S101 - what a caller asks of a category is a mistake in the code
-        return cells.middles(self.counts[place], self.sums[place])
+        bins = self.binning.columns[place]
+        assert isinstance(bins, NumericBins)  # noqa: S101 - asking it of a category is a mistake in the code
+        return bins.middles(self.counts[place], self.sums[place])
 
     def sampled(self) -> tuple[Codes, Codes]:
-        """Gives some rows for a look at columns together.
+        """Returns a sample of rows for the domain classifier.
 
         Returns:
-            Coarse cells of shape (rows, columns), and the block of time of each row.
+            Coarse bins of shape (rows, columns), and the block of time of each row.
         """
         return self.sample.rows()
 
 
 def build_profile(
-    batches: Iterable[pa.RecordBatch | pa.Table], anchors: Binning, timestamp: str | None, threads: int = 1
+    batches: Iterable[pa.RecordBatch | pa.Table], binning: Binning, timestamp: str | None, threads: int = 1
 ) -> Profile:
     """Counts rows in one pass.
 
     Args:
-        batches: The rows in any order and any parts, some 100,000 at a time.
-        anchors: The cells to count them in; for a current window, those of the reference, `unblocked()`.
-        timestamp: The column of event times, which tells rows apart and gives the block of time.
-        threads: How many columns are counted at a time.
+        batches: The rows in any order and division, about 100,000 at a time.
+        binning: The bins to count them in; for a current window the reference's `current_binning()`.
+        timestamp: The column of event times, which identifies rows and gives the block of time; `None` without one.
+        threads: The number of columns that are counted at a time.
 
     Returns:
         The profile.
 
     Raises:
-        DataError: If a column of numbers holds something else.
+        DataError: If a column of numbers holds other values.
     """
-    tally = ProfileCounter(anchors, timestamp, threads)
+    tally = ProfileCounter(binning, timestamp, threads)
     for batch in batches:
         tally.add(batch)
-    return Profile(anchors, tally.rows, tuple(tally.counts), tuple(tally.sums), tuple(tally.blocked), tally.sample)
+    return Profile(binning, tally.rows, tuple(tally.counts), tuple(tally.sums), tuple(tally.blocked), tally.sample)
 
 
 def merge_profiles(parts: Sequence[Profile]) -> Profile:
-    """Adds up profiles of parts; the result is the same, bit for bit, in whatever parts and order the rows came.
+    """Merges profiles of parts; the result is the same, bit for bit, for every division and order of the rows.
 
     Args:
-        parts: Profiles in the same cells, one at least.
+        parts: Profiles in the same bins, at least one.
 
     Returns:
         The profile of the whole.
 
     Raises:
-        ValueError: If they were counted in different cells.
+        ValueError: If they were counted in different bins.
     """
     first = parts[0]
-    if any(part.base != first.base for part in parts):
-        raise ValueError("profiles that were counted in different cells cannot be merged")
+    if any(part.binning != first.binning for part in parts):
+        raise ValueError("profiles that were counted in different bins cannot be merged")
     return Profile(
-        first.base,
+        first.binning,
         sum(part.rows for part in parts),
-        _added([part.counts for part in parts]),
-        _added([part.sums for part in parts]),
-        _added([part.blocked for part in parts]),
+        _sum_columns([part.counts for part in parts]),
+        _sum_columns([part.sums for part in parts]),
+        _sum_columns([part.blocked for part in parts]),
         merge_samples([part.sample for part in parts]),
     )
 
 
-def _added(parts: Sequence[tuple[Counts, ...]]) -> tuple[Counts, ...]:
+def _sum_columns(parts: Sequence[tuple[Counts, ...]]) -> tuple[Counts, ...]:
     return tuple(np.sum(columns, axis=0) for columns in zip(*parts, strict=True))
 
 
-def _remembering(cells: Bins, counts: Counts) -> Bins:
-    if isinstance(cells, CategoricalBins) and cells.known is None:
-        return cells.known_from(counts)
-    return cells
+def _with_known(bins: Bins, counts: Counts) -> Bins:
+    if isinstance(bins, CategoricalBins) and bins.known is None:
+        return bins.known_from(counts)
+    return bins

@@ -1,4 +1,4 @@
-"""A sample of rows that does not depend on how they come: the rows whose hashes are smallest.
+"""Sample of the rows with the smallest hashes, which does not depend on the order or division of the rows.
 
 The smallest hashes of different rows (a bottom-k sketch: Cohen and Kaplan 2007, PODC) are a uniform sample of them,
 and that of the whole is found in those of the parts. Rows that are equal in all that tells them apart share a hash;
@@ -30,13 +30,13 @@ class Sample:
     weights: npt.NDArray[np.int64]
     """How many rows share it."""
     codes: Codes
-    """Block of time and coarse cell of every column, of shape (rows, 1 + columns)."""
+    """Block of time and coarse bin of every column, of shape (rows, 1 + columns)."""
 
     def rows(self) -> tuple[Codes, Codes]:
         """Gives the sample as plain rows, repeated as often as their weight asks for, 2,000 at most.
 
         Returns:
-            Coarse cells of shape (rows, columns), and the block of time of each row.
+            Coarse bins of shape (rows, columns), and the block of time of each row.
         """
         until = np.cumsum(self.weights)
         total = int(until[-1]) if len(until) else 0

@@ -1,8 +1,7 @@
-"""A profile as bytes, to be kept with a model: a header in JSON and the counts, compressed, with a digest.
+"""Serialization of profiles and references, which are stored with a model.
 
-Nothing in it is code. Equal profiles give equal bytes.
-
-A reference profile as bytes: what is kept with a model.
+A profile is a JSON header and the counts, compressed, with a digest. It contains no code, and equal profiles give equal
+bytes.
 """
 
 from __future__ import annotations
@@ -25,16 +24,18 @@ from refit.drift.profile import Profile
 from refit.drift.row_sample import Sample
 from refit.errors import ModelError
 
+Array = npt.NDArray[Any]
+
 _MAGIC = b"refit profile 1\n"
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
 _KINDS: dict[type[Bins], str] = {NumericBins: "NumberCells", CategoricalBins: "CategoryCells"}
 _SIZES = ("<u1", "<u2", "<u4", "<u8")
-
-Array = npt.NDArray[Any]
+_LENGTH = 8
+"""Bytes that tell how long the first profile is."""
 
 
 def profile_to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -> bytes:
-    """Packs a profile.
+    """Serializes a profile.
 
     Args:
         profile: Any profile.
@@ -45,11 +46,11 @@ def profile_to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -
     """
     sample = profile.sample
     groups = [profile.counts, profile.sums, profile.blocked, (sample.hashes, sample.weights, sample.codes)]
-    arrays = [_small(array) for group in groups for array in group]
+    arrays = [_shrink(array) for group in groups for array in group]
     header = {
-        "columns": [{"kind": _KINDS[type(cells)], **asdict(cells)} for cells in profile.base.columns],
-        "edges": profile.base.edges,
-        "identity": profile.base.identity,
+        "columns": [{"kind": _KINDS[type(cells)], **asdict(cells)} for cells in profile.binning.columns],
+        "edges": profile.binning.edges,
+        "identity": profile.binning.identity,
         "rows": profile.rows,
         "groups": [len(group) for group in groups],
         "arrays": [[array.dtype.str, array.shape] for array in arrays],
@@ -62,7 +63,7 @@ def profile_to_bytes(profile: Profile, extra: Mapping[str, Any] | None = None) -
 
 
 def profile_from_bytes(data: bytes) -> tuple[Profile, dict[str, Any]]:
-    """Unpacks what `profile_to_bytes` gave.
+    """Restores a profile.
 
     Args:
         data: The bytes.
@@ -86,8 +87,41 @@ def profile_from_bytes(data: bytes) -> tuple[Profile, dict[str, Any]]:
     return _profile(header, _arrays(content[end:], header["arrays"])), header["extra"]
 
 
-def _small(array: Array) -> Array:
-    """Takes as few bytes for each number as the largest needs; all are 0 at least."""
+def reference_to_bytes(reference: Reference) -> bytes:
+    """Serializes a reference: the profile of the features with the classifier's limits, then that of the scores.
+
+    Args:
+        reference: The reference.
+
+    Returns:
+        The same bytes for the same reference.
+    """
+    numbers = {"domain_mean": reference.domain_mean, "domain_limit": reference.domain_limit}
+    data = profile_to_bytes(reference.data, numbers)
+    return (
+        len(data).to_bytes(_LENGTH, "little") + data + (profile_to_bytes(reference.scores) if reference.scores else b"")
+    )
+
+
+def reference_from_bytes(stored: bytes) -> Reference:
+    """Restores a reference.
+
+    Args:
+        stored: The bytes.
+
+    Returns:
+        The reference.
+
+    Raises:
+        ModelError: If they are damaged.
+    """
+    end = _LENGTH + int.from_bytes(stored[:_LENGTH], "little")
+    data, numbers = profile_from_bytes(stored[_LENGTH:end])
+    return Reference(data, profile_from_bytes(stored[end:])[0] if stored[end:] else None, **numbers)
+
+
+def _shrink(array: Array) -> Array:
+    """Casts to the smallest unsigned type that holds the largest number; all are at least 0."""
     most = int(array.max()) if array.size else 0
     size = next(size for size in _SIZES if most <= np.iinfo(size).max)
     return np.ascontiguousarray(array.astype(size))
@@ -111,8 +145,8 @@ def _profile(header: dict[str, Any], arrays: list[Array]) -> Profile:
     hashes, weights, codes = arrays[ends[2] :]
     sample = Sample(hashes.astype(np.uint64), weights.astype(np.int64), codes.astype(np.uint8))
     columns = tuple(_cells(column) for column in header["columns"])
-    base = Binning(columns, tuple(header["edges"]), tuple(header["identity"]))
-    return Profile(base, header["rows"], counts, sums, blocked, sample)
+    binning = Binning(columns, tuple(header["edges"]), tuple(header["identity"]))
+    return Profile(binning, header["rows"], counts, sums, blocked, sample)
 
 
 def _cells(fields: dict[str, Any]) -> Bins:
@@ -121,40 +155,3 @@ def _cells(fields: dict[str, Any]) -> Bins:
     if kind == _KINDS[CategoricalBins]:
         return CategoricalBins(**{**fields, **lists})
     return NumericBins(**{**fields, **lists, "scale": Scale(**fields["scale"])})
-
-
-_LENGTH = 8
-"""Bytes that tell how long the first profile is."""
-
-
-def reference_to_bytes(reference: Reference) -> bytes:
-    """Writes a reference: the profile of the features, with its numbers, and that of the scores behind it.
-
-    Args:
-        reference: The reference.
-
-    Returns:
-        The same bytes for the same reference.
-    """
-    numbers = {"domain_mean": reference.domain_mean, "domain_limit": reference.domain_limit}
-    data = profile_to_bytes(reference.data, numbers)
-    return (
-        len(data).to_bytes(_LENGTH, "little") + data + (profile_to_bytes(reference.scores) if reference.scores else b"")
-    )
-
-
-def reference_from_bytes(stored: bytes) -> Reference:
-    """Reads what `reference_to_bytes` wrote.
-
-    Args:
-        stored: The bytes.
-
-    Returns:
-        The reference.
-
-    Raises:
-        ModelError: If they are damaged.
-    """
-    end = _LENGTH + int.from_bytes(stored[:_LENGTH], "little")
-    data, numbers = profile_from_bytes(stored[_LENGTH:end])
-    return Reference(data, profile_from_bytes(stored[end:])[0] if stored[end:] else None, **numbers)

@@ -83,8 +83,8 @@ def _profiled(
         *columns,
         *(features_seen_by(estimator, definition.features_of(columns)) if estimator else ()),
     ]
-    cells = reference.data.anchors.unblocked()
-    score_cells = reference.scores.anchors.unblocked() if reference.scores else None
+    cells = reference.data.current_binning()
+    score_cells = reference.scores.current_binning() if reference.scores else None
     data, scores = None, None
     for part in chunks(definition, rows, wanted):
         data = added(data, part, cells, definition.timestamp)

@@ -208,7 +208,7 @@ class ScoringBatch:
         if known is None or not set(known.data.columns) <= set(piece.column_names):
             return
         timestamp = self.definition.timestamp
-        self.data = added(self.data, piece, known.data.anchors.unblocked(), timestamp)
+        self.data = added(self.data, piece, known.data.current_binning(), timestamp)
         if known.scores:
             said = output_columns(answers).append_column(timestamp, piece[timestamp])
-            self.scores = added(self.scores, said, known.scores.anchors.unblocked(), timestamp)
+            self.scores = added(self.scores, said, known.scores.current_binning(), timestamp)

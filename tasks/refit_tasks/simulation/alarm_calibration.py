@@ -134,7 +134,7 @@ def _unchanged(definition: Project, part: _Part, policy: DriftPolicy) -> list[Dr
     columns = [name for name in part.rest.column_names if name != definition.timestamp]
     data = _profile(definition, part.rest, columns)
     reference = make_reference(data, None, 0)
-    cells = data.anchors.unblocked()
+    cells = data.current_binning()
     return [
         compare_with_reference(reference, build_profile([rows], cells, definition.timestamp), None, window, policy)
         for window, rows in part.windows
@@ -178,6 +178,6 @@ def _changed(
     for window, rows in part.windows:
         values = apply_change(rows.column(name), change, part.rest.column(name), rng)
         changed = rows.set_column(rows.column_names.index(name), name, values)
-        current = build_profile([changed], reference.data.anchors.unblocked(), definition.timestamp)
+        current = build_profile([changed], reference.data.current_binning(), definition.timestamp)
         found.append(compare_with_reference(reference, current, None, window, policy))
     return found

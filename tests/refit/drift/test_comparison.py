@@ -33,7 +33,7 @@ def normal(rows: int, seed: int, mean: float = 0.0, columns: int = 1) -> pa.Tabl
 def compared(old: pa.Table, new: pa.Table, policy: DriftPolicy | None = None) -> Drift:
     names = [name for name in old.column_names if name != "at"]
     data = build_profile([old], make_binning(old, names, old["at"].to_numpy(), count_blocks(old.num_rows)), "at")
-    current = build_profile([new], data.anchors.unblocked(), "at")
+    current = build_profile([new], data.current_binning(), "at")
     return compare_with_reference(make_reference(data, None, 0), current, None, WINDOW, policy or DriftPolicy())
 
 

@@ -48,7 +48,7 @@ def test_distances_are_those_of_scipy(kind, moved):
     assert found.distance == pytest.approx(
         stats.wasserstein_distance(old, new) / old.std(), rel=TOLERANCE.get(kind, 0.002), abs=1e-4
     )
-    old, new = (binned(side, gap, reference.cells("x")) for side, gap in zip((old, new), gaps, strict=True))
+    old, new = (binned(side, gap, reference.bins("x")) for side, gap in zip((old, new), gaps, strict=True))
     assert found.jensen_shannon == pytest.approx(distance.jensenshannon(old, new), rel=1e-3)
     old, new = (side + 0.5 * (0 in (*old, *new)) for side in (old, new))
     # A value may stand so near an edge that rounding puts it on the other side.

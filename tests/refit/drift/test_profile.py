@@ -74,7 +74,7 @@ def test_rows_that_repeat_merge_exactly_too(rows, data):
 @pytest.mark.parametrize("column", WHOLE.column_names)
 def test_every_row_is_counted_once(column):
     coarse = REFERENCE.coarse(column)
-    assert coarse.shape == (count_blocks(ROWS), len(REFERENCE.cell_names(column)))
+    assert coarse.shape == (count_blocks(ROWS), len(REFERENCE.bin_names(column)))
     assert coarse.sum() == REFERENCE.fine(column).sum() + REFERENCE.missing(column) == ROWS
     assert (coarse.sum(axis=1) == ROWS / count_blocks(ROWS)).all()
     assert coarse[:, -2].sum() == 0
@@ -92,7 +92,7 @@ def test_missing_values_and_infinities_have_their_places():
 
 
 def test_blocked_counts_and_later_ones_agree():
-    later = build_profile(WHOLE.to_batches(1_000), REFERENCE.anchors.unblocked(), "at")
+    later = build_profile(WHOLE.to_batches(1_000), REFERENCE.current_binning(), "at")
     for column in WHOLE.column_names:
         assert (later.coarse(column) == REFERENCE.coarse(column).sum(axis=0)).all()
         found = measure_distances(REFERENCE, later, column)
@@ -102,9 +102,9 @@ def test_blocked_counts_and_later_ones_agree():
 def test_a_category_that_the_sample_missed_is_not_unseen():
     reference = pa.table({"c": ["a"] * 5_000 + ["rare"] * 40})
     anchors = make_binning(reference.slice(0, 5_000), ["c"], None, 1)
-    cells = build_profile([reference], anchors, None).anchors.unblocked()
+    cells = build_profile([reference], anchors, None).current_binning()
     current = build_profile([pa.table({"c": ["a", "rare", "rare", "new", None]})], cells, None)
-    assert dict(zip(current.cell_names("c"), current.coarse("c")[0].tolist(), strict=True)) == {
+    assert dict(zip(current.bin_names("c"), current.coarse("c")[0].tolist(), strict=True)) == {
         "a": 1,
         "other": 2,
         "unseen": 1,
@@ -117,12 +117,12 @@ def test_where_new_categories_are_a_habit_they_are_no_news():
     reference = build_profile(
         [pa.table({"c": names})], make_binning(pa.table({"c": names[:500]}), ["c"], None, 1), None
     )
-    current = build_profile([pa.table({"c": ["order 3001", "order 3002"]})], reference.anchors.unblocked(), None)
+    current = build_profile([pa.table({"c": ["order 3001", "order 3002"]})], reference.current_binning(), None)
     assert current.coarse("c")[0, -2] == 0
 
 
 def test_a_constant_notices_any_other_value():
-    cells = REFERENCE.anchors.unblocked()
+    cells = REFERENCE.current_binning()
     changed = WHOLE.set_column(3, "constant", pa.array(np.where(np.arange(ROWS) % 2, 3.7, 3.8)))
     found = measure_distances(REFERENCE, build_profile([changed], cells, "at"), "constant")
     assert found.psi > 0.5
@@ -147,14 +147,14 @@ def test_a_row_that_repeats_is_sampled_as_often_as_it_stands():
 
 def test_other_cells_and_other_types_are_refused():
     other = make_binning(WHOLE.slice(0, 100), WHOLE.column_names, TIMES, 2)
-    with pytest.raises(ValueError, match="different cells"):
+    with pytest.raises(ValueError, match="different bins"):
         merge_profiles([REFERENCE, build_profile([WHOLE], other, "at")])
     with pytest.raises(DataError, match="'constant' is of type string"):
         build_profile([WHOLE.set_column(3, "constant", pa.array(["x"] * ROWS))], ANCHORS, "at")
 
 
 def test_no_rows_have_a_profile():
-    nothing = build_profile([WHOLE.slice(0, 0)], REFERENCE.anchors.unblocked(), "at")
+    nothing = build_profile([WHOLE.slice(0, 0)], REFERENCE.current_binning(), "at")
     assert nothing.rows == 0
     assert nothing.sampled()[0].shape == (0, len(WHOLE.column_names))
     assert all(measure_distances(REFERENCE, nothing, column).psi == 0 for column in WHOLE.column_names)
@@ -168,8 +168,8 @@ def test_stored_bytes_give_the_profile_back():
     again, extra = profile_from_bytes(data)
     assert extra == {"limit": 0.6}
     assert profile_to_bytes(again, extra) == data
-    assert again.anchors == REFERENCE.anchors
-    assert profile_to_bytes(build_profile([WHOLE], again.base, "at")) == profile_to_bytes(REFERENCE)
+    assert again.current_binning() == REFERENCE.current_binning()
+    assert profile_to_bytes(build_profile([WHOLE], again.binning, "at")) == profile_to_bytes(REFERENCE)
 
 
 def test_the_last_sampled_row_is_counted_in_every_part():
