@@ -3,7 +3,8 @@
 A storage cast would silently turn 30.9 into 30 in an integer column, and 8 into "8" in a text column. Here such a cell
 is a fault. Values count as equal if they are:
 
-- a number that the column's type represents exactly, 3 for 3.0 and 3.0 for 3; a decimal becomes the nearest double;
+- a number that the column's type represents exactly, 3 for 3.0 and 3.0 for 3; a decimal with decimal places becomes
+  the nearest double, one without is a whole number;
 - text that is exactly a number, true or false, or an ISO 8601 time, in a column of that family: one bad cell in a CSV
   file makes its whole column text, but the other cells are valid. A column of times with a zone requires an offset;
 - NaN and a missing value; a category and its text; bytes and the text that they encode in UTF-8;
@@ -13,6 +14,7 @@ is a fault. Values count as equal if they are:
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Literal
 
 import pyarrow as pa
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.types as is_
 
 from refit.data.contract import Fault
+from refit.errors import DataError
 
 TEXT_LIMIT = 1_000_000
 """The most bytes that one cell of text may have."""
@@ -61,7 +64,8 @@ def cast_table(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault
 
     Returns:
         The same number of rows with exactly that schema, and a fault for each cell that became null because it could
-        not be cast: `type`, `infinite`, or `too_long` for more than 1 MB of text.
+        not be cast: `type`, `infinite`, `too_large` for a whole number beyond 64 bits, or `too_long` for more than 1 MB
+        of text.
     """
     columns: list[pa.Array] = []
     faults: list[Fault] = []
@@ -83,6 +87,39 @@ def value_type(kind: pa.DataType) -> pa.DataType:
         The value type of a dictionary, else `kind`.
     """
     return kind.value_type if is_.is_dictionary(kind) else kind
+
+
+def is_whole(kind: pa.DataType) -> bool:
+    """Tells whether a type holds whole numbers alone.
+
+    Args:
+        kind: Any Arrow type.
+
+    Returns:
+        Whether it is an integer, or a decimal without decimal places.
+    """
+    kind = value_type(kind)
+    return bool(is_.is_integer(kind) or (is_.is_decimal(kind) and kind.scale <= 0))
+
+
+def stored_values(values: pa.Array) -> pa.Array:
+    """Returns values in one Arrow type for each family, so that equal cells compare and hash as equal.
+
+    Args:
+        values: A column of any type that a table can store: categories, large strings and bytes included.
+
+    Returns:
+        Categories as their values, texts as `string`; other values unchanged.
+
+    Raises:
+        DataError: If a table cannot store such values.
+    """
+    kind = value_type(values.type)
+    family = family_of(kind)
+    if family == "unknown":
+        raise DataError(f"values of the type {kind} cannot identify a row: convert them to numbers, texts or times")
+    plain = values.cast(kind) if is_.is_dictionary(values.type) else values
+    return plain.cast(pa.string()) if family == "text" and not is_.is_string(kind) else plain
 
 
 def family_of(kind: pa.DataType) -> Family:
@@ -161,7 +198,8 @@ def _cast_numbers(values: pa.Array, kind: pa.DataType) -> pa.Array:
 
 def _cast_exact(values: pa.Array, kind: pa.DataType) -> pa.Array:
     """Returns the numbers that are finite and equal in the other type."""
-    values = values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
+    if pa.types.is_decimal(values.type):
+        return _cast_decimals(values, kind)
     fitting = values.is_valid()
     if pa.types.is_floating(values.type):
         values = values.cast(pa.float64())
@@ -173,6 +211,17 @@ def _cast_exact(values: pa.Array, kind: pa.DataType) -> pa.Array:
     elif pa.types.is_uint64(values.type):
         fitting = pc.less(values, pa.scalar(2**63, pa.uint64()))
     return _keep_where(values, fitting).cast(kind)
+
+
+def _cast_decimals(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Casts decimals: exactly to integers, to the nearest double otherwise."""
+    if not pa.types.is_integer(kind):
+        return values.cast(kind)
+    whole = pc.equal(pc.floor(values), values) if values.type.scale > 0 else values.is_valid()
+    digits = _keep_where(values, whole).cast(pa.decimal256(76, max(values.type.scale, 0))).cast(pa.decimal256(76, 0))
+    first, last = (pa.scalar(Decimal(bound), digits.type) for bound in (-(2**63), 2**63 - 1))
+    fitting = pc.and_(pc.greater_equal(digits, first), pc.less_equal(digits, last))
+    return _keep_where(digits, fitting).cast(kind)
 
 
 def _cast_truth_values(values: pa.Array) -> pa.Array:
@@ -212,5 +261,13 @@ def _describe_fault(values: pa.Array, row: int, column: str) -> Fault:
         )
     else:
         shown = str(cell if family == "unknown" else cell.cast(pa.string()))[:_MAX_SHOWN]
-        rule = "infinite" if shown in ("inf", "-inf") else "type"
+        rule = "infinite" if shown in ("inf", "-inf") else "too_large" if _is_too_large(cell) else "type"
     return Fault(row=row, rule=rule, column=column, value=shown)
+
+
+def _is_too_large(cell: pa.Scalar) -> bool:
+    """Tells whether a cell is a whole number beyond 64 bits, sign included."""
+    kind = cell.type
+    if not (pa.types.is_uint64(kind) or (pa.types.is_decimal(kind) and kind.scale <= 0)):
+        return False
+    return not -(2**63) <= int(cell.as_py()) < 2**63

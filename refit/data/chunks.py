@@ -65,13 +65,18 @@ def to_arrow(cells: pd.Series) -> pa.Array:
     if cells.dtype == object and not _is_uniform(cells[cells.notna()]):
         return _texts(cells)
     try:
-        return pa.array(cells, from_pandas=True)
+        found = pa.array(cells, from_pandas=True)
+        return _texts(cells) if isinstance(found.type, pa.UuidType) else found
     except (pa.ArrowException, TypeError, ValueError, OverflowError):  # a dtype or cell without an Arrow type
         return _texts(cells)
 
 
 def _plain_table(frame: pa.Table | pa.RecordBatch) -> pa.Table:
     table = frame if isinstance(frame, pa.Table) else pa.Table.from_batches([frame])
+    for place, field in enumerate(table.schema):
+        if isinstance(field.type, pa.UuidType):
+            texts = pa.array([None if cell is None else str(cell) for cell in table[place].to_pylist()], pa.string())
+            table = table.set_column(place, field.name, texts)
     return table.replace_schema_metadata(None)
 
 

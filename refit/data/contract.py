@@ -144,6 +144,11 @@ class BatchCounts:
     """The number of faults of each rule and column."""
     warned: Mapping[str, int] = field(default_factory=Counter)
     """The number of rows that break each rule that is not critical."""
+    conflicting: int = 0
+    """The number of rows, not in `rows_in`, that a later row of the batch with the same key and another content
+    supersedes."""
+    key: tuple[str, ...] = ()
+    """The columns of the key."""
 
     @property
     def accepted(self) -> int:
@@ -167,6 +172,7 @@ def find_batch_problems(batch: BatchCounts, policy: ContractPolicy, empty: Colle
     return [
         *_find_retyped(batch, empty),
         *_check_quarantine_share(batch, policy),
+        *_check_conflicting_share(batch, policy),
         *_check_row_count(batch, policy),
         *_check_freshness(batch, policy),
     ]
@@ -200,7 +206,27 @@ def _check_quarantine_share(batch: BatchCounts, policy: ContractPolicy) -> list[
     causes = ", ".join(f"{rule} on {column!r} ({count:,} rows)" for (rule, column), count in often)
     return [
         f"{share:.1%} of the rows ({batch.quarantined:,} of {batch.rows_in:,}) would be quarantined, but "
-        f"contract.quarantine_limit is {policy.quarantine_limit:.1%}" + (f"; most often: {causes}" if often else "")
+        f"contract.quarantine_limit is {policy.quarantine_limit:.1%}"
+        + (f"; most often: {causes}" if often else "")
+        + "".join(f"; {fix}" for rule, fix in _WAYS_OUT.items() if any(rule == broken for broken, _ in batch.faults))
+    ]
+
+
+_WAYS_OUT = {
+    "too_large": "whole numbers beyond 64 bits keep their digits as text: read them as text",
+    "inexact_key": "ids beyond 2**53 in a float column have lost digits: read them as text or as integers",
+}
+"""What to do about a rule whose name does not say it."""
+
+
+def _check_conflicting_share(batch: BatchCounts, policy: ContractPolicy) -> list[str]:
+    rows = batch.rows_in + batch.conflicting
+    if batch.conflicting <= policy.quarantine_limit * rows:
+        return []
+    return [
+        f"{batch.conflicting / rows:.1%} of the rows ({batch.conflicting:,} of {rows:,}) have the key of a later row "
+        f"of the same load and another content, but contract.quarantine_limit is {policy.quarantine_limit:.1%}: the "
+        f"key {', '.join(batch.key)} does not tell rows apart; name more columns in key, or load one row for each key"
     ]
 
 

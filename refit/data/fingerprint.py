@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refit.data.casting import family_of, stored_values
 from refit.hashing import splitmix64
 
 Hashes = npt.NDArray[np.uint64]
@@ -188,6 +189,7 @@ def _fingerprint_part(rows: pa.Table, columns: tuple[str, ...]) -> Fingerprint:
 
 
 def _hash_column(values: pa.Array, name: str) -> Hashes:
+    values = stored_values(values)
     digest = blake2b(f"{name}\0{values.type}".encode(), digest_size=16).digest()
     seeds = np.frombuffer(digest, np.uint64).reshape(2, 1)
     hashed = splitmix64(_bits(values) + seeds)
@@ -198,7 +200,7 @@ def _hash_column(values: pa.Array, name: str) -> Hashes:
 
 def _bits(values: pa.Array) -> Hashes:
     """Returns one 64-bit word per cell, two for texts; missing cells get arbitrary words."""
-    if pa.types.is_string(values.type):
+    if family_of(values.type) in ("text", "nothing"):
         return _hash_texts(values)
     if pa.types.is_floating(values.type):
         numbers = values.fill_null(0).to_numpy(zero_copy_only=False) + 0.0  # makes -0.0 a plain zero

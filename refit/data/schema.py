@@ -13,7 +13,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from refit.data.casting import STORED_TYPES, Family, family_of, value_type
+from refit.data.casting import STORED_TYPES, Family, family_of, is_whole, value_type
 from refit.errors import ContractViolation
 from refit.project import Project
 
@@ -27,9 +27,9 @@ other."""
 def unify_schemas(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schema:
     """Derives the table's schema from all pieces of a first batch.
 
-    A column is `int64` only if it is an integer in every piece. Text next to another family yields to it, since one bad
-    cell turns a whole piece's column into text; `cast_table` then reports the cells that do not fit. A column without
-    any value becomes text. Times have microseconds.
+    A column is `int64` only if it holds whole numbers in every piece: integers, or decimals without decimal places.
+    Text next to another family yields to it, since one bad cell turns a whole piece's column into text; `cast_table`
+    then reports the cells that do not fit. A column without any value becomes text. Times have microseconds.
 
     Args:
         schemas: One schema per piece, in the order of the load. The first one determines the columns; the later ones
@@ -193,7 +193,7 @@ def _field(name: str, kinds: Sequence[pa.DataType], definition: Project) -> pa.F
     elif name == definition.target and definition.kind == "regression":
         family = "number"
     filled = [value_type(kind) for kind in kinds if family_of(kind) != "nothing"]
-    whole = family == "number" and filled and all(pa.types.is_integer(kind) for kind in filled)
+    whole = family == "number" and filled and all(is_whole(kind) for kind in filled)
     category = any(pa.types.is_dictionary(kind) for kind in kinds)
     return pa.field(name, pa.int64() if whole else STORED_TYPES[family], metadata=CATEGORY if category else None)
 

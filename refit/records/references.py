@@ -123,7 +123,7 @@ class BrokenRule:
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """The counts of one ingest: `rows_in = accepted + quarantined`, always."""
+    """The counts of one ingest: `rows_in = accepted + quarantined + superseded`, always."""
 
     project: str
     window: Window
@@ -135,7 +135,7 @@ class Ingestion:
     accepted: int
     """Rows that satisfy the contract, including those that the table already held."""
     quarantined: int
-    """Rows that broke a critical row rule or were superseded by a later row with the same key."""
+    """Rows that broke a critical row rule."""
     added: int
     """Accepted rows that the table did not hold before."""
     corrected: int
@@ -144,10 +144,19 @@ class Ingestion:
     """One sentence for each broken rule that is not critical."""
     broken: tuple[BrokenRule, ...] = ()
     """The rules that quarantined rows, the one with the most rows first; a row may break several."""
+    superseded: int = 0
+    """Rows that a later row of the same load with the same key replaced; they are kept in the quarantine as well.
+    Records of former releases count them as quarantined."""
+
+    @property
+    def left_out(self) -> str:
+        """The rows that were not accepted, for a sentence: `12 quarantined`, `12 quarantined, 3 superseded`."""
+        superseded = f", {self.superseded:,} superseded" if self.superseded else ""
+        return f"{self.quarantined:,} quarantined{superseded}"
 
     def __post_init__(self) -> None:
-        if self.rows_in != self.accepted + self.quarantined:
+        if self.rows_in != self.accepted + self.quarantined + self.superseded:
             raise ValueError(
-                f"{self.rows_in} loaded rows are not the sum of {self.accepted} accepted and "
-                f"{self.quarantined} quarantined ones"
+                f"{self.rows_in} loaded rows are not the sum of {self.accepted} accepted, "
+                f"{self.quarantined} quarantined and {self.superseded} superseded ones"
             )

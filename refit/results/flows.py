@@ -69,6 +69,7 @@ class RetrainOutcome:
                 "in": self.ingestion.rows_in,
                 "accepted": self.ingestion.accepted,
                 "quarantined": self.ingestion.quarantined,
+                "superseded": self.ingestion.superseded,
                 "added": self.ingestion.added,
                 "corrected": self.ingestion.corrected,
             },

@@ -94,7 +94,7 @@ def describe_retrain(outcome: RetrainOutcome) -> list[str]:
     return [
         f"{outcome.project} as of {format_time(outcome.as_of)} UTC: version {challenger.version} {did}",
         f"  rows      {outcome.ingestion.rows_in:,} in, {outcome.ingestion.accepted:,} accepted, "
-        f"{outcome.ingestion.quarantined:,} quarantined; {outcome.snapshot.rows:,} in the snapshot",
+        f"{outcome.ingestion.left_out}; {outcome.snapshot.rows:,} in the snapshot",
         f"  trained   on {trained_on.rows:,} rows, {format_window(trained_on.window)}",
         f"  judged    against {compared}",
         *(f"  {'passed' if r.passed else 'FAILED'}    {r.check}: {r.sentence}" for r in verdict.reasons),

@@ -64,12 +64,12 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
         sieve.fit(raw)
         done = _settle(sieve, definition, table, window, area)
     with_project(log, definition.name).info(
-        "%d rows in, %d accepted (%d added, %d corrected), %d quarantined",
+        "%d rows in, %d accepted (%d added, %d corrected), %s",
         done.rows_in,
         done.accepted,
         done.added,
         done.corrected,
-        done.quarantined,
+        done.left_out,
     )
     return done
 
@@ -94,7 +94,8 @@ def _settle(sieve: RowFilter, definition: Project, table: DeltaTable | None, win
         version=committed.version,
         rows_in=sieve.accepted_rows + sieve.rejected.rows,
         accepted=sieve.accepted_rows,
-        quarantined=sieve.rejected.rows,
+        quarantined=sieve.rejected.rows - sieve.superseded,
+        superseded=sieve.superseded,
         added=committed.added,
         corrected=committed.corrected,
         warnings=warnings,

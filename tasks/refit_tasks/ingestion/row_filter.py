@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -42,7 +42,9 @@ class RowFilter:
         self._keep: list[np.ndarray] = []
         self._faults: Counter[tuple[str, str]] = Counter()
         self._warned: Counter[str] = Counter()
-        self._superseded = 0
+        self.superseded = 0
+        """Rows that a later row of the batch with the same key replaces; they are among the rejected."""
+        self._conflicting = 0
 
     def fit(self, raw: SpilledTables) -> None:
         """Conforms all pieces to the schema, and rejects the rows that cannot be placed.
@@ -105,7 +107,7 @@ class RowFilter:
         """
         times = (pc.max(piece[self._definition.timestamp].cast(pa.int64())).as_py() for piece in self.accepted())
         newest = max(times, default=None)
-        broken = self.rejected.rows - self._superseded - known
+        broken = self.rejected.rows - self.superseded - known
         return BatchCounts(
             rows_in=self.accepted_rows + broken,
             quarantined=broken,
@@ -113,10 +115,13 @@ class RowFilter:
             newest=None if newest is None else from_microseconds(newest),
             faults=self._faults,
             warned=self._warned,
+            conflicting=self._conflicting,
+            key=self._definition.key,
         )
 
     def _fit_piece(self, raw: pa.Table) -> pa.Table:
         piece, faults = cast_table(raw, self.schema)
+        faults += find_inexact_keys(self._definition, raw)
         faulty = {fault.row for fault in faults}
         faults += [
             fault for fault in find_unplaceable_rows(self._definition, self._window, piece) if fault.row not in faulty
@@ -141,21 +146,45 @@ class RowFilter:
         return good
 
     def _supersede(self) -> None:
-        repeated = IdentityIndex(self._identities()).superseded()
+        repeated = IdentityIndex(self._identities(self._definition.key)).superseded()
+        if repeated.any():
+            contents = self._identities(self.schema.names)
+            self._conflicting = int(repeated.sum() - np.isin(contents[repeated], contents[~repeated]).sum())
         start = 0
         for number, piece in enumerate(self.fitting):
             here = np.flatnonzero(self._keep[number])
             rows = here[repeated[start : start + len(here)]]
             start += len(here)
-            self._superseded += len(rows)
+            self.superseded += len(rows)
             self._reject_faulty(number, piece, [self._superseding(piece, int(row)) for row in rows])
 
-    def _identities(self) -> Identities:
-        return np.concatenate([np.empty(0, "S16"), *(row_identities(p, self._definition.key) for p in self.accepted())])
+    def _identities(self, columns: Sequence[str]) -> Identities:
+        return np.concatenate([np.empty(0, "S16"), *(row_identities(piece, columns) for piece in self.accepted())])
 
     def _superseding(self, piece: pa.Table, row: int) -> Fault:
         key = self._definition.key
         return Fault(row, SUPERSEDED, ",".join(key), ", ".join(str(piece[name][row].as_py()) for name in key)[:200])
+
+
+MAX_EXACT = 2.0**53
+"""From here on a double does not tell a whole number from its neighbour."""
+
+
+def find_inexact_keys(definition: Project, raw: pa.Table) -> Iterator[Fault]:
+    """Finds rows whose key was read as a floating-point number too large to be exact.
+
+    Args:
+        definition: The project.
+        raw: Rows as they were loaded.
+
+    Yields:
+        A fault for each such cell of the key.
+    """
+    for column in (name for name in definition.key if name in raw.column_names):
+        values = raw[column].combine_chunks()
+        if pa.types.is_floating(values.type):
+            for row in _true(pc.greater_equal(pc.abs(values), MAX_EXACT)):
+                yield Fault(row, "inexact_key", column, str(values[row].as_py()))
 
 
 def find_unplaceable_rows(definition: Project, window: Window, piece: pa.Table) -> Iterator[Fault]:

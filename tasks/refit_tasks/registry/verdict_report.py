@@ -134,7 +134,7 @@ def window_cells(ref: SnapshotRef) -> tuple[str, ...]:
 def _render_ingestion(ingestion: Ingestion) -> list[str]:
     counts = (
         f"Ingested before: {ingestion.rows_in:,} rows in, {ingestion.accepted:,} accepted, "
-        f"{ingestion.quarantined:,} quarantined; {ingestion.added:,} added, {ingestion.corrected:,} corrected."
+        f"{ingestion.left_out}; {ingestion.added:,} added, {ingestion.corrected:,} corrected."
     )
     return [counts, *(f"- {plain(warning, MAX_SENTENCE)}" for warning in ingestion.warnings)]
 

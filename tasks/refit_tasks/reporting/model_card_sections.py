@@ -50,14 +50,13 @@ def data_part(judgement: Judgement) -> list[str]:
     if judgement.served:
         refs["version trained on"] = judgement.served.trained_on
     rows = [(name, *window_cells(ref)) for name, ref in refs.items()]
-    quarantined = judgement.ingestion.quarantined
     head = ("rows", "count", "from", "until", "table version", "fingerprint")
     return [
         "## Data",
         "",
         *table(head, rows, numeric=(1, 4)),
         "",
-        f"In the ingest before, {quarantined:,} of {judgement.ingestion.rows_in:,} rows went to the quarantine.",
+        f"In the ingest before, of {judgement.ingestion.rows_in:,} rows: {judgement.ingestion.left_out}.",
         *_erased(refs),
     ]
 

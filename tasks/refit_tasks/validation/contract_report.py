@@ -38,7 +38,7 @@ def contract_line(ingestion: Ingestion) -> str:
     """
     if not ingestion.rows_in:
         return "no new rows"
-    counts = f"{ingestion.accepted:,} of {ingestion.rows_in:,} rows accepted, {ingestion.quarantined:,} quarantined"
+    counts = f"{ingestion.accepted:,} of {ingestion.rows_in:,} rows accepted, {ingestion.left_out}"
     if ingestion.broken:
         worst = ingestion.broken[0]
         counts += f", most by {worst.rule} of {worst.column} ({worst.rows:,})"
@@ -65,7 +65,7 @@ def contract_page(ingestion: Ingestion) -> str:
         _broken(ingestion),
         [f"- {plain(warning, 600)}" for warning in ingestion.warnings],
         [f"`refit quarantine {ingestion.project} list` shows the rows with their reasons."]
-        if ingestion.quarantined
+        if ingestion.quarantined or ingestion.superseded
         else [],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)

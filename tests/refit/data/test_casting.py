@@ -58,7 +58,9 @@ def test_the_same_value_in_another_dress_is_taken(values, kind, fitted):
     [
         ([30.9, 1.0], pa.int64(), {0: "type"}),
         ([2.0**63, 1.0], pa.int64(), {0: "type"}),
-        (pa.array([2**63, 1], pa.uint64()), pa.int64(), {0: "type"}),
+        (pa.array([2**63, 1], pa.uint64()), pa.int64(), {0: "too_large"}),
+        (pa.array([Decimal(2**63), Decimal(7)], pa.decimal128(38, 0)), pa.int64(), {0: "too_large"}),
+        (pa.array([Decimal("7.5"), Decimal("7.0")], pa.decimal128(9, 1)), pa.int64(), {0: "type"}),
         ([2**53 + 1, 1], pa.float64(), {0: "type"}),
         (["abc", "1"], pa.float64(), {0: "type"}),
         (["", "0x10", "1_000"], pa.float64(), {0: "type", 1: "type", 2: "type"}),
@@ -148,3 +150,9 @@ def test_a_large_piece_is_fitted_column_by_column():
     numbers[::1000] += 0.5
     fitted, rules = fit(pa.array(numbers), pa.int64())
     assert len(rules) == fitted.count(None) == 200
+
+
+def test_decimals_without_places_keep_every_digit() -> None:
+    values = [2**53 + 1, -(2**63), 2**63 - 1, None]
+    column = pa.array([None if value is None else Decimal(value) for value in values], pa.decimal128(38, 0))
+    assert fit(column, pa.int64()) == (values, {})

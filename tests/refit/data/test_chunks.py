@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pandas as pd
 import pyarrow as pa
@@ -61,3 +62,13 @@ def test_pieces_of_different_columns_are_not_joined() -> None:
 def test_a_column_name_may_come_twice() -> None:
     frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
     assert next(split_frame(frame, 5)).column_names == ["a", "a"]
+
+
+def test_identifiers_become_their_text() -> None:
+    ids = [UUID(int=1), None, UUID(int=2**127)]
+    expected = [None if one is None else str(one) for one in ids]
+    table = pa.table({"id": pa.array([None if one is None else one.bytes for one in ids], pa.uuid())})
+    for frame in (table, pd.DataFrame({"id": ids})):
+        (piece,) = split_frame(frame, 10)
+        assert piece["id"].type == pa.string()
+        assert piece["id"].to_pylist() == expected

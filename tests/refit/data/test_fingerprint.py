@@ -18,6 +18,7 @@ from refit.data.fingerprint import (
     row_hashes,
     row_identities,
 )
+from refit.errors import DataError
 
 SCHEMA = pa.schema(
     [
@@ -116,3 +117,17 @@ def test_rows_beyond_the_known_ones_are_counted_as_often_as_they_are(new: list[i
     for k in set(new):  # of equal rows the first are the known ones
         fresh = [bool(found) for found, row in zip(mask, new, strict=True) if row == k]
         assert fresh == sorted(fresh)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_a_text_has_one_identity_whatever_arrow_calls_its_type(kind: pa.DataType) -> None:
+    plain = pa.table({"id": pa.array(["001490", "1490", None], pa.string())})
+    other = pa.table({"id": plain["id"].cast(kind)})
+    assert list(row_identities(other)) == list(row_identities(plain))
+
+
+def test_a_type_that_no_table_stores_is_refused() -> None:
+    with pytest.raises(DataError, match=r"values of the type list<item: int64> cannot identify a row: convert them"):
+        row_hashes(pa.table({"id": pa.array([[1], [2]])}))

@@ -105,8 +105,13 @@ def test_a_label_arrives_and_is_never_lost() -> None:
 
 
 def test_of_one_key_the_last_delivered_wins_across_pieces() -> None:
-    done = ingest.fn(project(rows(0, 10, x=1.0), rows(0, 10, x=2.0), rows(5, 12, x=3.0)), START + DAY)
-    assert (done.rows_in, done.accepted, done.quarantined) == (27, 12, 15)
+    deliveries = (rows(0, 10, x=1.0), rows(0, 10, x=2.0), rows(5, 12, x=3.0))
+    with pytest.raises(
+        ContractViolation, match=r"55\.6% of the rows \(15 of 27\) .*the key id does not tell rows apart"
+    ):
+        ingest.fn(project(*deliveries), START + DAY)
+    done = ingest.fn(project(*deliveries, contract={"quarantine_limit": 0.6}), START + DAY)
+    assert (done.rows_in, done.accepted, done.quarantined, done.superseded) == (27, 12, 0, 15)
     assert table()["x"].tolist() == [2.0] * 5 + [3.0] * 7
     assert {reason["rule"] for row in quarantined(project(), 99) for reason in row.reasons} == {"superseded"}
 

@@ -68,7 +68,12 @@ def test_all_that_was_measured_is_told(rentals: Project, judgement: Judgement) -
     # mean -1.5, standard deviation 0.5, five blocks: 1.5 -+ 2.7764 * 0.5 / sqrt(5)
     assert "| this model | -1.5 | -2.121 to -0.8792 |" in text
     assert "| champion, version 5 | -1.5 |" in text
-    for told in ("0.0123; the champion's is 0.0456", "| north | 700 | 0.5 | 0.75 |  |", "0.0625", "10 of 5,010 rows"):
+    for told in (
+        "0.0123; the champion's is 0.0456",
+        "| north | 700 | 0.5 | 0.75 |  |",
+        "0.0625",
+        "of 5,010 rows: 10 quarantined",
+    ):
         assert told in text
     for told in (
         "no worse",
