@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("ingestion", "retrain", "drift", "false_alarms", "scheduled", "serving", "year")
+NAMES = ("command_time", "ingestion", "retrain", "drift", "false_alarms", "scheduled", "serving", "year")
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from refit.data.casting import family_of, value_type
 from refit.data.contract import MASK, Fault
 from refit.windows import format_time
 
@@ -192,6 +191,8 @@ def describe_masked_error(pii: Collection[str], fault: BaseException) -> str:
 
 
 def _encode_column(column: pa.ChunkedArray) -> list[Any]:
+    from refit.data.casting import family_of, value_type
+
     kind = value_type(column.type)
     column = column.cast(kind)
     if pa.types.is_floating(kind):
