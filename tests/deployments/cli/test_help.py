@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refit_deployments.main import app
-from tests.deployments.cli.test_imports import COMMAND, ENGINES
+from tests.support.command_imports import COMMAND, ENGINES
 from tests.support.forked_commands import refit
 
 BIN = str(Path(sys.executable).parent)

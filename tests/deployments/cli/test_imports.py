@@ -14,18 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_imports import COMMAND, ENGINES
 from tests.support.recorded_hours import record_hours
-
-ENGINES = {"prefect", "mlflow", "sklearn", "scipy", "pandas", "great_expectations", "matplotlib", "onnxruntime"}
-COMMAND = """
-import sys
-sys.argv[0] = "refit"
-from refit_deployments.main import main
-try:
-    main()
-finally:
-    sys.stderr.write("\\n" + " ".join(sorted(sys.modules)))
-"""
 
 
 @pytest.fixture(scope="module")
