@@ -46,7 +46,7 @@ def make_reference(data: Profile, scores: Profile | None, seed: int) -> Referenc
     Returns:
         The reference.
     """
-    codes, blocks = data.sampled()
+    codes, blocks = data.sample_rows()
     mean, limit = estimate_auc_limit(codes, blocks, DOMAIN_SIGNIFICANCE, seed)
     return Reference(data, scores, mean, limit)
 
@@ -199,7 +199,7 @@ def _judge_column(
 
 
 def _domain_drift(reference: Reference, current: Profile, seed: int) -> DomainDrift | None:
-    old, new = reference.data.sampled()[0], current.sampled()[0]
+    old, new = reference.data.sample_rows()[0], current.sample_rows()[0]
     if min(len(old), len(new)) < MIN_ROWS or len(reference.data.columns) < 2:  # noqa: PLR2004 - a pair is two
         return None
     auc = classifier_auc(old, new, seed)

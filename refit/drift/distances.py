@@ -28,7 +28,7 @@ def shares(counts: Numbers) -> Floats:
 
 
 def _cumulative_shares(counts: Numbers) -> Floats:
-    """Gives the share of rows up to the end of each bin; exactly 1 from the last row on, where the bins are wide."""
+    """Returns the share of rows up to the end of each bin; exactly 1 from the last row on, where the bins are wide."""
     until = np.cumsum(counts, dtype=np.float64)
     reached: Floats = until / until[-1]
     return reached

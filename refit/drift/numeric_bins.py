@@ -122,7 +122,7 @@ class NumericBins:
         return np.bincount(sides, weights=inside, minlength=2 * TAIL).astype(np.int64)
 
     def middles(self, counts: Counts, sums: Counts) -> Floats:
-        """Gives the mean of the values in each bin, in the column's unit.
+        """Returns the mean of the values in each bin, in the column's unit.
 
         Args:
             counts: Values in each bin.
@@ -171,7 +171,7 @@ class Scale:
     """The distance from the middle within which a stretched scale is about even; `None` for the plain scale."""
 
     def apply(self, numbers: Floats, start: float) -> Floats:
-        """Gives the place of each number, counted from a start.
+        """Returns the place of each number, counted from a start.
 
         The stretched scale is s * log2(1 + |x - middle| / spread), s the sign, with straight lines between the powers
         of two: the bits of a floating point number, read as a whole number, are just that. So it is exact on every
@@ -197,7 +197,7 @@ class Scale:
         return np.subtract(places, start, out=places)
 
     def invert(self, places: Floats) -> Floats:
-        """Gives the numbers at some places.
+        """Returns the numbers at some places.
 
         Args:
             places: Places counted from zero.

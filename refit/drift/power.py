@@ -61,7 +61,7 @@ class CalibrationResult:
         return {change: sum(columns.values()) / len(columns) for change, columns in self.found.items()}
 
     def as_json(self) -> dict[str, Any]:
-        """Gives the keys of `refit calibrate --json`."""
+        """Returns the keys of `refit calibrate --json`."""
         return {
             "project": self.project,
             "window": {"seconds": self.length.total_seconds(), "rows": self.window_rows},

@@ -131,7 +131,7 @@ class Profile:
         assert isinstance(bins, NumericBins)  # noqa: S101 - asking it of a category is a mistake in the code
         return bins.middles(self.counts[place], self.sums[place])
 
-    def sampled(self) -> tuple[Codes, Codes]:
+    def sample_rows(self) -> tuple[Codes, Codes]:
         """Returns a sample of rows for the domain classifier.
 
         Returns:

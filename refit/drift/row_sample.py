@@ -33,7 +33,7 @@ class Sample:
     """Block of time and coarse bin of every column, of shape (rows, 1 + columns)."""
 
     def rows(self) -> tuple[Codes, Codes]:
-        """Gives the sample as plain rows, repeated as often as their weight asks for, 2,000 at most.
+        """Returns the sample as plain rows, repeated as often as their weight asks for, 2,000 at most.
 
         Returns:
             Coarse bins of shape (rows, columns), and the block of time of each row.
@@ -46,7 +46,7 @@ class Sample:
 
 
 def empty_sample(columns: int) -> Sample:
-    """Gives the sample of no rows.
+    """Returns the sample of no rows.
 
     Args:
         columns: How many columns are profiled.
@@ -79,7 +79,7 @@ def merge_samples(samples: Sequence[Sample]) -> Sample:
 
 
 def column_factor(place: int) -> np.uint64:
-    """Gives the factor by which a column's words enter a row's hash.
+    """Returns the factor by which a column's words enter a row's hash.
 
     Args:
         place: The place of the column among those that tell rows apart.

@@ -55,7 +55,7 @@ class History:
         """
         return self.now or evidence.as_of
 
-    def apart(self, evidence: Evidence) -> tuple[Drift, ...]:
+    def disjoint_windows(self, evidence: Evidence) -> tuple[Drift, ...]:
         """Selects former windows that overlap neither the current one nor each other.
 
         Args:
@@ -73,7 +73,7 @@ class History:
                 edge = found.window.start
         return tuple(reversed(picked))
 
-    def gaining(self, evidence: Evidence) -> AccruedGain:
+    def accrue_gain(self, evidence: Evidence) -> AccruedGain:
         """Adds the probe's gain to the accrued gain, unless its judged rows overlap those of an earlier probe.
 
         Args:
@@ -112,7 +112,7 @@ class History:
             attempts=keep_attempts((*self.attempts, *started), evidence, policy),
             windows=keep_windows(self.windows if evidence.generation == self.generation else (), evidence, policy),
             spent=keep_probes(self.spent, evidence, policy),
-            gained=self.gaining(evidence),
+            gained=self.accrue_gain(evidence),
             generation=evidence.generation,
             former=FormerDecision(number, evidence.as_of, evidence.length, decision.action, decision.trigger),
             now=self.now,

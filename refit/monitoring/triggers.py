@@ -81,7 +81,7 @@ def _drift(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Fi
     if policy.drift is None or evidence.drift is None:
         return _not_fired("drift", "drift is not monitored" if policy.drift is None else "drift could not be measured")
     found = evidence.drift
-    names = find_persistent((*history.apart(evidence), found), policy.drift)
+    names = find_persistent((*history.disjoint_windows(evidence), found), policy.drift)
     columns = (*found.columns, *found.scores)
     relevant = [column for column in columns if column.column in (names or found.drifted)] or columns
     largest = max((column.excess for column in relevant), default=0.0)
@@ -154,7 +154,7 @@ def _required_errors(certainty: float, blocks: int) -> float:
 
 def _rent_or_buy(evidence: Evidence, policy: ProbePolicy, price: float, history: History) -> Finding:
     """Fires when the gain missed since the last promotion has reached the price of a retrain (ski rental)."""
-    gained = history.gaining(evidence)
+    gained = history.accrue_gain(evidence)
     value = gained.loss if policy.price_per_error is None else gained.errors * policy.price_per_error
     sentence = f"a retrain would have gained {value:.4g} since the last promotion, and costs {price:.4g}"
     return Finding("probe", value >= price, value, price, sentence)

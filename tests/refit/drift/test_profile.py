@@ -130,7 +130,7 @@ def test_a_constant_notices_any_other_value():
 
 
 def test_the_sample_is_even_over_time_and_bounded():
-    codes, blocks = REFERENCE.sampled()
+    codes, blocks = REFERENCE.sample_rows()
     assert codes.shape == (2_000, len(WHOLE.column_names))
     expected = 2_000 / count_blocks(ROWS)
     assert np.abs(np.bincount(blocks) - expected).max() < 5 * np.sqrt(expected)
@@ -141,7 +141,7 @@ def test_the_sample_is_even_over_time_and_bounded():
 
 def test_a_row_that_repeats_is_sampled_as_often_as_it_stands():
     rows = pa.table({"c": ["a"] * 9_000 + ["b"] * 1_000})
-    codes, _ = build_profile([rows], make_binning(rows, ["c"], None, 1), None).sampled()
+    codes, _ = build_profile([rows], make_binning(rows, ["c"], None, 1), None).sample_rows()
     assert np.bincount(codes[:, 0]).tolist() == [1_800, 200]
 
 
@@ -156,7 +156,7 @@ def test_other_cells_and_other_types_are_refused():
 def test_no_rows_have_a_profile():
     nothing = build_profile([WHOLE.slice(0, 0)], REFERENCE.current_binning(), "at")
     assert nothing.rows == 0
-    assert nothing.sampled()[0].shape == (0, len(WHOLE.column_names))
+    assert nothing.sample_rows()[0].shape == (0, len(WHOLE.column_names))
     assert all(measure_distances(REFERENCE, nothing, column).psi == 0 for column in WHOLE.column_names)
     assert profile_to_bytes(merge_profiles([REFERENCE, build_profile([], ANCHORS, "at")])) == profile_to_bytes(
         REFERENCE
