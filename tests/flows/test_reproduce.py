@@ -70,10 +70,10 @@ def test_changed_code_is_replaced_by_what_was_recorded_unless_that_was_tampered_
 
     kept = artifacts_of(1) / "code" / "parcels.py"
     kept.write_text(kept.read_text() + "\nprint('hello')\n")
-    with pytest.raises(CannotReproduce, match="is not the one that the ledger names"):
+    with pytest.raises(CannotReproduce, match="does not have the hash in the ledger"):
         reproduced()
     shutil.rmtree(kept.parent)
-    with pytest.raises(CannotReproduce, match="has not kept what it was: check out commit"):
+    with pytest.raises(CannotReproduce, match="did not store it: check out commit"):
         reproduced()
 
 

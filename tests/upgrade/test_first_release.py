@@ -64,7 +64,7 @@ def test_versions_are_rebuilt_though_their_recipe_is_in_mlflow_alone(projects: P
         assert (found.reproduced, found.difference, found.used_code) == (True, 0.0, "today's")
     file = projects / "hours.py"
     file.write_text(file.read_text() + "\n# as it is now\n")
-    with pytest.raises(CannotReproduce, match="is from before runs kept theirs: check out the project file as it was"):
+    with pytest.raises(CannotReproduce, match="did not store it: check out the project file as it was"):
         reproduce("hours", 2)
 
 

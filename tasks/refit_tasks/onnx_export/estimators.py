@@ -1,7 +1,7 @@
-"""The last step of a pipeline in ONNX, in doubles: what it computes of the numbers that the steps before it give.
+"""Converters of final estimators to ONNX in double precision: linear models, decision trees, forests and boosting.
 
-A head is written for what scikit-learn documents of an estimator's fitted attributes, and tried on rows before it
-serves. Of classifiers it gives probabilities, of regressions the number.
+A converter uses the fitted attributes that scikit-learn documents, and its result is verified on rows before it serves.
+The output is probabilities for classifiers, and the predicted number for regressions.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from refit.modelling.predictions import BINARY
 from refit_tasks.onnx_export.graph import Graph, Tree, read_boosted_tree, read_tree
 
 EstimatorConverter = Callable[[Any, Graph, str], str]
-"""Adds an estimator to a graph: takes the name of its rows, and gives that of its answers."""
+"""Adds an estimator to a graph: takes the name of its input, and gives the name of its output."""
 
 
 def find_converter(estimator: Any) -> EstimatorConverter:  # noqa: ANN401 - any estimator
-    """Finds how an estimator is written in ONNX.
+    """Finds the converter of an estimator.
 
     Args:
-        estimator: The last step, fitted.
+        estimator: The last step of a pipeline, fitted.
 
     Returns:
-        What adds it to a graph.
+        The converter.
 
     Raises:
-        ModelError: If nobody has written that down.
+        ModelError: If there is no converter for its type.
     """
     if type(estimator) not in _CONVERTERS:
-        raise ModelError(f"{type(estimator).__name__} has no form in ONNX here")
+        raise ModelError(f"{type(estimator).__name__} cannot be converted to ONNX")
     return _CONVERTERS[type(estimator)]
 
 
 def _add_linear(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
-    """Rows times coefficients plus intercept: one column for each output."""
+    """Adds rows times coefficients plus intercept: one column for each output."""
     coefficients = np.atleast_2d(estimator.coef_).T.astype(float)
     product = graph.add("MatMul", rows, graph.constant(coefficients))
     return graph.add("Add", product, graph.constant(np.atleast_2d(estimator.intercept_).astype(float)))
@@ -53,7 +53,7 @@ def _add_logistic(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN4
 
 
 def _add_probabilities(classes: int, graph: Graph, scores: str) -> str:
-    """One score of two classes is the log-odds of the second."""
+    """Adds the probabilities of scores; for two classes the one score is the log-odds of the second."""
     if classes > BINARY:
         return graph.add("Softmax", scores, axis=1)
     positive = graph.add("Sigmoid", scores)
@@ -63,10 +63,10 @@ def _add_probabilities(classes: int, graph: Graph, scores: str) -> str:
 
 def _add_histogram_boosting(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
     if getattr(estimator, "_preprocessor", None) is not None:
-        raise ModelError(f"{type(estimator).__name__} takes categories as they are")
+        raise ModelError(f"{type(estimator).__name__} has categorical features of its own")
     each = [
         read_boosted_tree(one.nodes, target)
-        for together in estimator._predictors  # noqa: SLF001 - scikit-learn gives its trees no other name
+        for together in estimator._predictors  # noqa: SLF001 - scikit-learn has no public name for its trees
         for target, one in enumerate(together)
     ]
     start = np.asarray(estimator._baseline_prediction).reshape(1, -1).astype(float)  # noqa: SLF001
@@ -77,10 +77,10 @@ def _add_histogram_boosting(estimator: Any, graph: Graph, rows: str) -> str:  # 
 
 
 def _add_forest(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
-    """The mean of what the trees say: shares of classes, or numbers."""
+    """Adds the mean of the trees: shares of classes, or numbers."""
     trees = getattr(estimator, "estimators_", [estimator])
     if estimator.n_outputs_ > 1:
-        raise ModelError("it predicts several targets")
+        raise ModelError(f"{type(estimator).__name__} predicts several targets")
     targets = len(getattr(estimator, "classes_", [None]))
     each = [read_tree(one.tree_, one.tree_.value[:, 0, target], target) for one in trees for target in range(targets)]
     return graph.add(
@@ -90,22 +90,22 @@ def _add_forest(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
 
 def _add_gradient_boosting(estimator: Any, graph: Graph, rows: str) -> str:  # noqa: ANN401
     if getattr(estimator, "loss", "") == "exponential" or estimator.init not in (None, "zero"):
-        raise ModelError(f"{type(estimator).__name__} has a loss or a start of its own")
+        raise ModelError(f"{type(estimator).__name__} has an unsupported loss or initial estimator")
     targets, rate = estimator.estimators_.shape[1], estimator.learning_rate
     each = [
         read_tree(one.tree_, rate * one.tree_.value[:, 0, 0], target)
         for together in estimator.estimators_
         for target, one in enumerate(together)
     ]
-    start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_)))  # noqa: SLF001 - known by no other name
+    start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_)))  # noqa: SLF001 - no public name
     scores = graph.add("Add", _add_float_trees(each, targets, graph, rows), graph.constant(start.reshape(1, -1)))
     return _add_probabilities(len(estimator.classes_), graph, scores) if hasattr(estimator, "classes_") else scores
 
 
 def _add_float_trees(trees: list[Tree], targets: int, graph: Graph, rows: str) -> str:
-    """Asks trees that see single precision, as those of `sklearn.tree` do.
+    """Adds trees that compare in single precision, as those of `sklearn.tree` do.
 
-    A number beyond its range makes the answer no number, so that scikit-learn is asked and refuses it.
+    A number beyond that range makes the output NaN, so that scikit-learn predicts the row, and refuses it.
     """
     single = graph.cast(graph.cast(rows, "float32"), "float64")
     endless = graph.add("IsInf", single)

@@ -1,9 +1,7 @@
-"""An ONNX graph that is added to node by node, in doubles.
+"""Builder of ONNX graphs in double precision, with decision trees as one `TreeEnsemble` operator.
 
-Decision trees as one ONNX operator that compares, adds up and answers in doubles.
-
-skl2onnx writes trees in single precision, in which a value that lies on a threshold goes the other way now and then.
-Here thresholds and leaves are scikit-learn's own doubles, and missing values go where each node sends them.
+skl2onnx writes trees in single precision, where a value on a threshold sometimes takes the other branch. Here
+thresholds and leaves are scikit-learn's own doubles, and missing values take the branch that each node names.
 """
 
 from __future__ import annotations
@@ -18,18 +16,18 @@ import numpy.typing as npt
 from refit.errors import ModelError
 
 OPSETS = {"": 18, "ai.onnx.ml": 5}
-"""The versions of the operators: the fifth of the second brought trees in doubles. No other domain is ever used."""
+"""Operator set versions by domain; version 5 of `ai.onnx.ml` has trees in doubles. No other domain is used."""
 IR_VERSION = 9
 
 
 class Graph:
-    """What is added after a graph that skl2onnx has made, or to none."""
+    """A graph under construction, empty at first or the result of skl2onnx."""
 
     def __init__(self, start: Any = None) -> None:  # noqa: ANN401 - onnx has no types
-        """Begins.
+        """Starts a graph.
 
         Args:
-            start: The graph to go on from; a copy is changed.
+            start: An ONNX graph to extend, which is not changed; an empty one if `None`.
         """
         self._nodes: list[Any] = list(start.node) if start else []
         self._constants: list[Any] = list(start.initializer) if start else []
@@ -39,12 +37,12 @@ class Graph:
         """Adds a node.
 
         Args:
-            operator: Its name in ONNX.
-            sources: What it takes.
-            attributes: How it works.
+            operator: The name of the ONNX operator.
+            sources: The names of its inputs.
+            attributes: Its attributes.
 
         Returns:
-            The name of what it gives.
+            The name of its output.
         """
         from onnx import helper
 
@@ -53,27 +51,27 @@ class Graph:
         return name
 
     def cast(self, source: str, kind: str) -> str:
-        """Adds a change of type.
+        """Adds a cast.
 
         Args:
-            source: What to change.
-            kind: numpy's name for the type.
+            source: The name of the input.
+            kind: numpy's name of the new type.
 
         Returns:
-            The name of the result.
+            The name of the output.
         """
         from onnx import helper
 
         return self.add("Cast", source, to=helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
 
     def constant(self, values: npt.NDArray[Any]) -> str:
-        """Adds fixed numbers.
+        """Adds a constant.
 
         Args:
-            values: The numbers.
+            values: Its values.
 
         Returns:
-            Their name.
+            Its name.
         """
         from onnx import numpy_helper
 
@@ -82,29 +80,29 @@ class Graph:
         return name
 
     def trees(self, trees: Iterable[Tree], targets: int, source: str) -> str:
-        """Adds trees.
+        """Adds the sum of trees.
 
         Args:
             trees: The trees.
-            targets: How many outputs they add to.
-            source: The rows.
+            targets: The number of outputs.
+            source: The name of the rows, in doubles.
 
         Returns:
-            The name of the sums.
+            The name of the sums, one column for each output.
         """
         name = self._name()
         self._nodes.append(make_ensemble_node(trees, targets, source, name))
         return name
 
     def model(self, inputs: dict[str, str], output: str) -> Any:  # noqa: ANN401
-        """Closes the graph.
+        """Builds the ONNX model.
 
         Args:
-            inputs: From name to `float64` or `str`, each a column.
-            output: What it gives, a table of doubles.
+            inputs: From the name of an input, which is one column, to `float64` or `str`.
+            output: The name of the output, a matrix of doubles.
 
         Returns:
-            The ONNX model, checked.
+            The ONNX model, after ONNX's own check.
         """
         from onnx import TensorProto, checker, helper
 
@@ -124,28 +122,28 @@ class Graph:
 
 Array = npt.NDArray[Any]
 _SUM, _NONE, _AT_MOST = 1, 0, 0
-"""The operator's numbers for adding up, for leaving it at that, and for going left up to the threshold."""
+"""ONNX's codes for: aggregate by sum, no transform afterwards, branch on less or equal."""
 MAX_NODES = 1_000_000
-"""A form with more of them would take hundreds of megabytes."""
+"""More nodes would take hundreds of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One tree, which adds to one output; node 0 is its root."""
+    """A decision tree that adds to one output. Each array has one value for each node; node 0 is the root."""
 
     left: Array
-    """The child for values up to the threshold; of a leaf, anything."""
+    """The child for values up to the threshold; undefined for a leaf."""
     right: Array
     feature: Array
     threshold: Array
     gaps_left: Array
-    """Whether a missing value goes left."""
+    """Whether a missing value takes the left branch."""
     leaf: Array
-    """Whether a node is a leaf."""
+    """Whether the node is a leaf."""
     value: Array
-    """What a leaf adds."""
+    """What a leaf adds to the output."""
     target: int
-    """To which output."""
+    """The index of the output."""
 
 
 def read_tree(tree: Any, values: Array, target: int) -> Tree:  # noqa: ANN401 - scikit-learn's own structure
@@ -153,8 +151,8 @@ def read_tree(tree: Any, values: Array, target: int) -> Tree:  # noqa: ANN401 - 
 
     Args:
         tree: The fitted estimator's `tree_`.
-        values: What each node adds.
-        target: To which output.
+        values: What each node adds to the output.
+        target: The index of the output.
 
     Returns:
         The tree.
@@ -168,36 +166,36 @@ def read_boosted_tree(nodes: Array, target: int) -> Tree:
     """Reads a tree of histogram gradient boosting.
 
     Args:
-        nodes: The predictor's nodes.
-        target: To which output it adds.
+        nodes: The nodes of a `TreePredictor`.
+        target: The index of the output.
 
     Returns:
         The tree.
 
     Raises:
-        ModelError: If it splits by category.
+        ModelError: If it splits by category, which is not supported.
     """
     if nodes["is_categorical"].any():
-        raise ModelError("a tree splits by category")
+        raise ModelError("a tree splits by category, which is not supported in ONNX")
     names = ("left", "right", "feature_idx", "num_threshold", "missing_go_to_left", "is_leaf", "value")
     left, right, feature, threshold, gaps, leaf, value = (nodes[name] for name in names)
     return Tree(left, right, feature, threshold, gaps.astype(bool), leaf.astype(bool), value, target)
 
 
 def make_ensemble_node(trees: Iterable[Tree], targets: int, source: str, result: str) -> Any:  # noqa: ANN401 - onnx has no types
-    """Makes the operator that adds up what all trees say.
+    """Makes the `TreeEnsemble` node that sums trees.
 
     Args:
         trees: The trees.
-        targets: How many outputs there are.
-        source: The name of the rows, doubles.
+        targets: The number of outputs.
+        source: The name of the rows, in doubles.
         result: The name of the sums.
 
     Returns:
-        The node.
+        The ONNX node.
 
     Raises:
-        ModelError: If there are too many nodes.
+        ModelError: If the trees have more than `MAX_NODES` nodes.
     """
     from onnx import helper, numpy_helper
 
@@ -206,17 +204,17 @@ def make_ensemble_node(trees: Iterable[Tree], targets: int, source: str, result:
         parts.add(tree)
     arrays = {name: np.concatenate(columns) for name, columns in parts.columns.items()}
     kinds = {"nodes_splits": "float64", "leaf_weights": "float64", "nodes_modes": "uint8"}
-    given: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         name: numpy_helper.from_array(values.astype(kinds[name]), name) if name in kinds else values.tolist()
         for name, values in arrays.items()
     }
-    given |= {"n_targets": targets, "aggregate_function": _SUM, "post_transform": _NONE}
-    return helper.make_node("TreeEnsemble", [source], [result], domain="ai.onnx.ml", **given)
+    attributes |= {"n_targets": targets, "aggregate_function": _SUM, "post_transform": _NONE}
+    return helper.make_node("TreeEnsemble", [source], [result], domain="ai.onnx.ml", **attributes)
 
 
 @dataclass(slots=True)
 class _EnsembleAttributes:
-    """The operator's attributes, tree after tree: nodes and leaves are numbered apart, over all trees."""
+    """The attributes of a `TreeEnsemble`: inner nodes and leaves are numbered separately, across all trees."""
 
     columns: dict[str, list[Array]] = field(default_factory=dict)
     nodes: int = 0
@@ -243,7 +241,7 @@ class _EnsembleAttributes:
         )
         self.nodes, self.leaves = self.nodes + len(left), self.leaves + len(values)
         if self.nodes > MAX_NODES:
-            raise ModelError(f"its trees have more than {MAX_NODES:,} nodes")
+            raise ModelError(f"the trees have more than {MAX_NODES:,} nodes")
 
     def _extend(self, **columns: Array) -> None:
         for name, values in columns.items():
@@ -251,7 +249,7 @@ class _EnsembleAttributes:
 
 
 def _with_root_node(tree: Tree) -> Tree:
-    """Puts a node above a tree that is a leaf and nothing else: the operator begins every tree with a node."""
+    """Adds a root to a tree that is a single leaf, since the operator requires an inner node as root."""
     if not tree.leaf[0]:
         return tree
     yes = np.array([False, True])

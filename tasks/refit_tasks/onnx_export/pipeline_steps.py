@@ -1,7 +1,7 @@
-"""The steps of a pipeline before the last in ONNX, by skl2onnx: those that it computes exactly, and no others.
+"""Conversion of a pipeline's preprocessing steps to ONNX by skl2onnx, restricted to steps that it computes exactly.
 
-The list of steps is short on purpose: a step is on it if its ONNX form gives the same doubles for every row, by how it
-is computed, not only for the rows that it is tried on.
+The list of steps is short on purpose: a step is supported if its ONNX form gives the same doubles for every possible
+row, by the way it is computed, and not only for the rows that it was verified on.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _SCALERS = (
 
 
 def convert_steps(steps: Any, inputs: dict[str, str]) -> tuple[Graph, str]:  # noqa: ANN401 - a pipeline, or `None`
-    """Writes the steps in ONNX.
+    """Converts the preprocessing steps of a pipeline to ONNX.
 
     Args:
-        steps: All but the last one, fitted; `None` where there are none.
+        steps: All steps but the last, fitted; `None` if there are none.
         inputs: From feature, in order, to `float64` or `str`.
 
     Returns:
-        The graph, and the name of the doubles that it gives.
+        The graph, and the name of its output, a matrix of doubles.
 
     Raises:
-        ModelError: If a step has no exact form.
+        ModelError: If a step is not supported.
     """
     if steps is None:
         graph = Graph()
@@ -50,7 +50,7 @@ def convert_steps(steps: Any, inputs: dict[str, str]) -> tuple[Graph, str]:  # n
 
 
 def _require_supported(step: Any) -> None:  # noqa: ANN401
-    """Refuses steps that are not on the list, in whatever they are nested."""
+    """Raises an error for a step that is not supported, at any depth."""
     kind = type(step)
     if kind is pipeline.Pipeline:
         inner = [one for _, one in step.steps]
@@ -77,9 +77,9 @@ def _require_supported_step(step: Any) -> None:  # noqa: ANN401
     if type(step) is impute.SimpleImputer:
         numbers = step.statistics_.dtype.kind in "iuf" and not np.isnan(step.statistics_).any()
         if step.add_indicator or not numbers or not pd.isna(step.missing_values):
-            raise ModelError("SimpleImputer fills in something else than missing numbers")
+            raise ModelError("SimpleImputer fills in values other than missing numbers")
         return
-    raise ModelError(f"{type(step).__name__} has no exact form in ONNX")
+    raise ModelError(f"{type(step).__name__} cannot be converted to ONNX exactly")
 
 
 def _convert(steps: Any, inputs: dict[str, str]) -> Any:  # noqa: ANN401
@@ -99,7 +99,7 @@ def _convert(steps: Any, inputs: dict[str, str]) -> Any:  # noqa: ANN401
 
 
 def _convert_imputer(scope: Any, operator: Any, container: Any) -> None:  # noqa: ANN401 - called by skl2onnx
-    """Writes what fills in missing numbers: skl2onnx's own has no form in doubles."""
+    """Converts `SimpleImputer`, which skl2onnx itself does not convert in doubles."""
     from onnx import TensorProto
     from skl2onnx.operator_converters.common import concatenate_variables
 

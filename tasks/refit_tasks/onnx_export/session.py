@@ -1,9 +1,7 @@
-"""A model's ONNX form: made, written down with what it is proven on, read back and asked.
+"""A model's ONNX form: conversion, its file with the verified input domain, and inference with onnxruntime.
 
-The file comes back from the registry, and is data: it is held against the hash in the ledger before anything reads it,
-and a graph that names another file or operators of somebody else's is refused all the same.
-
-The form in which a version serves: what the ledger says of it, and the file that fits.
+The file comes from the registry and is untrusted: its hash is compared with the ledger before anything parses it, and a
+graph that refers to other files or foreign operators is refused all the same.
 """
 
 from __future__ import annotations
@@ -31,11 +29,11 @@ from refit_tasks.registry.challengers import find_verdict_of_version, read_judge
 from refit_tasks.registry.model_signature import FORM_DIRECTORY
 
 _DOMAIN_KEY = "refit.proven"
-"""Under this name the file holds what the form is proven on."""
+"""The key of the file's metadata that holds the verified input domain."""
 
 
 def convert_model(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noqa: ANN401 - onnx has no types
-    """Writes a model in ONNX: one input for each feature, one output of probabilities or numbers.
+    """Converts a model to ONNX, with one input for each feature and one output of probabilities or numbers.
 
     Args:
         model: The fitted model.
@@ -45,11 +43,11 @@ def convert_model(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noq
         The ONNX model.
 
     Raises:
-        ModelError: If a part of it, or the kind of a feature, has no form in ONNX.
+        ModelError: If a part of the model, or the kind of a feature, cannot be converted.
     """
     other = next((name for name, kind in kinds.items() if kind not in (*NUMBER_KINDS, *TEXT_KINDS)), None)
     if other is not None:
-        raise ModelError(f"the column {other!r} holds {kinds[other]}s")
+        raise ModelError(f"the column {other!r} holds {kinds[other]}s, which are not supported in ONNX")
     inputs = {name: "str" if kind in TEXT_KINDS else "float64" for name, kind in kinds.items()}
     steps, last = (model[:-1], model[-1]) if type(model) is Pipeline else (None, model)
     if steps is not None and not steps.steps:
@@ -59,30 +57,30 @@ def convert_model(model: BaseEstimator, kinds: Mapping[str, str]) -> Any:  # noq
     return graph.model(inputs, head(last, graph, rows))
 
 
-def serialize_model(onnx_model: Any, proven: VerifiedDomain) -> bytes:  # noqa: ANN401
-    """Puts what a form is proven on into its file.
+def serialize_model(onnx_model: Any, domain: VerifiedDomain) -> bytes:  # noqa: ANN401
+    """Serializes a model with its verified input domain.
 
     Args:
-        onnx_model: From `converted`.
-        proven: The rows.
+        onnx_model: From `convert_model`.
+        domain: The verified input domain.
 
     Returns:
-        The file.
+        The content of the file.
     """
     from onnx import helper
 
-    texts = {name: sorted(known, key=str) for name, known in proven.texts.items()}
-    told = json.dumps([list(proven.kinds.items()), texts, sorted(proven.gaps)])
-    helper.set_model_props(onnx_model, {_DOMAIN_KEY: told})
+    texts = {name: sorted(known, key=str) for name, known in domain.texts.items()}
+    metadata = json.dumps([list(domain.kinds.items()), texts, sorted(domain.gaps)])
+    helper.set_model_props(onnx_model, {_DOMAIN_KEY: metadata})
     content: bytes = onnx_model.SerializeToString()
     return content
 
 
 def hash_content(content: bytes) -> str:
-    """Hashes a file.
+    """Hashes the content of a file.
 
     Args:
-        content: The file.
+        content: The content.
 
     Returns:
         SHA-256, in hexadecimal.
@@ -91,50 +89,50 @@ def hash_content(content: bytes) -> str:
 
 
 class OnnxForm:
-    """Answers rows that it is proven on, on one thread."""
+    """Predicts rows of the verified input domain with onnxruntime, on one thread."""
 
     def __init__(self, content: bytes, labels: list[Any]) -> None:
-        """Reads a file.
+        """Loads the content of a file.
 
         Args:
-            content: From `packed`.
-            labels: The model's classes; none of a regression.
+            content: From `serialize_model`.
+            labels: The model's classes; empty for a regression.
 
         Raises:
-            UntrustedModel: If it names other files, or operators that are not ONNX's own.
-            ModelError: If it cannot be read here.
+            UntrustedModel: If it refers to other files, or to operators that are not ONNX's own.
+            ModelError: If onnxruntime cannot load it.
         """
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
-        self._faults = (Fail, InvalidArgument, RuntimeException)
+        self._run_errors = (Fail, InvalidArgument, RuntimeException)
         self._session = _open_session(content)
         kinds, texts, gaps = json.loads(self._session.get_modelmeta().custom_metadata_map[_DOMAIN_KEY])
         known = {name: frozenset(each) for name, each in texts.items()}
-        self.proven = VerifiedDomain(dict(kinds), known, frozenset(gaps))
+        self.domain = VerifiedDomain(dict(kinds), known, frozenset(gaps))
         self._labels = np.asarray(labels)
 
     def predict(self, columns: Columns) -> Prediction | None:
-        """Answers rows.
+        """Predicts rows.
 
         Args:
-            columns: Their cells.
+            columns: The rows' cells by feature.
 
         Returns:
-            The answers; `None` where a row is not one of those that it is proven on, or has no answer that is a number.
+            The predictions; `None` if a row is outside the verified domain, or an output is not a finite number.
         """
-        tensors = self.proven.tensors(columns)
-        return None if tensors is None else self._said(tensors)
+        tensors = self.domain.tensors(columns)
+        return None if tensors is None else self._run(tensors)
 
-    def _said(self, tensors: dict[str, npt.NDArray[Any]]) -> Prediction | None:
+    def _run(self, tensors: dict[str, npt.NDArray[Any]]) -> Prediction | None:
         try:
-            (answers,) = self._session.run(None, tensors)
-        except self._faults:  # such as an encoder that refuses a category: scikit-learn says it in words
+            (outputs,) = self._session.run(None, tensors)
+        except self._run_errors:  # such as an unknown category, for which scikit-learn has the better error
             return None
-        if not np.isfinite(answers).all():
+        if not np.isfinite(outputs).all():
             return None
         if not len(self._labels):
-            return Prediction(answers[:, 0], None)
-        return Prediction(self._labels[answers.argmax(axis=1)], answers)
+            return Prediction(outputs[:, 0], None)
+        return Prediction(self._labels[outputs.argmax(axis=1)], outputs)
 
 
 def _open_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no types
@@ -145,7 +143,7 @@ def _open_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no t
     _require_self_contained(content)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what it complains about, it raises
+    options.log_severity_level = 4  # errors are raised as well
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, Unknown) as fault:
@@ -153,7 +151,7 @@ def _open_session(content: bytes) -> Any:  # noqa: ANN401 - onnxruntime has no t
 
 
 def _require_self_contained(content: bytes) -> None:
-    """Refuses what could reach beyond the file: weights that lie elsewhere, and operators from libraries."""
+    """Refuses a graph that reaches beyond its file: external weights, and operators of libraries."""
     import onnx
     from google.protobuf.message import DecodeError
     from onnx.external_data_helper import uses_external_data
@@ -164,7 +162,7 @@ def _require_self_contained(content: bytes) -> None:
         raise ModelError("the ONNX form is damaged: retrain the project") from fault
     foreign = {one.domain for one in model.opset_import} - OPSETS.keys() or {f.name for f in model.functions}
     if foreign or any(uses_external_data(tensor) for tensor in _tensors(model.graph)):
-        raise UntrustedModel("the ONNX form names other files or foreign operators: retrain the project")
+        raise UntrustedModel("the ONNX form refers to other files or foreign operators: retrain the project")
 
 
 def _tensors(graph: Any) -> list[Any]:  # noqa: ANN401
@@ -174,14 +172,14 @@ def _tensors(graph: Any) -> list[Any]:  # noqa: ANN401
 
 
 def find_recorded_form(project: str, version: int) -> ServingForm | None:
-    """Finds the form of a version.
+    """Finds the serving form of a version in the ledger, which is tamper-evident.
 
     Args:
         project: The project's name.
         version: The version's number.
 
     Returns:
-        The choice, by the ledger, which nobody changes unseen; `None` where none is on record.
+        The choice of the form; `None` if none is on record.
     """
     challenger = find_verdict_of_version(project, version)
     judgement = read_judgement(challenger) if challenger else None
@@ -189,26 +187,28 @@ def find_recorded_form(project: str, version: int) -> ServingForm | None:
 
 
 def load_form(directory: Path, form: ServingForm | None, labels: list[Any]) -> OnnxForm | None:
-    """Reads the ONNX form that is to serve.
+    """Loads the ONNX form of a version, if it is to serve.
 
     Args:
-        directory: The model's files.
-        form: The choice, by the ledger.
-        labels: The model's classes; none of a regression.
+        directory: The directory of the model's files.
+        form: The choice of the form, from the ledger.
+        labels: The model's classes; empty for a regression.
 
     Returns:
-        The form; `None` where scikit-learn serves, by that choice or by the setting.
+        The form; `None` if scikit-learn serves, by that choice or by `REFIT_SERVING_FORM`.
 
     Raises:
-        UntrustedModel: If the file is not the one that was tried.
-        ModelError: If it is gone, or cannot be read.
+        UntrustedModel: If the file is not the one that was verified.
+        ModelError: If the file is missing or cannot be read.
     """
     if form is None or form.name != ONNX or Settings().serving_form != "measured":
         return None
     file = directory / FORM_DIRECTORY / f"{form.sha256}.onnx"
     if not file.is_file():
-        raise ModelError(f"its ONNX form {file.name} is gone: retrain the project")
+        raise ModelError(f"its ONNX form {file.name} is missing: retrain the project")
     content = file.read_bytes()
     if hash_content(content) != form.sha256:
-        raise UntrustedModel(f"its ONNX form {file.name} is not what the ledger says was tried: retrain the project")
+        raise UntrustedModel(
+            f"its ONNX form {file.name} does not have the hash that the ledger records: retrain the project"
+        )
     return OnnxForm(content, labels)

@@ -1,4 +1,4 @@
-"""The trial of a model's ONNX form, in a process of its own: made, held against scikit-learn, timed beside it."""
+"""Verification of a model's ONNX form in a process of its own: agreement with scikit-learn, input domain, speed."""
 
 from __future__ import annotations
 
@@ -23,72 +23,72 @@ from refit_tasks.onnx_export.pipeline_steps import ENCODERS
 from refit_tasks.onnx_export.session import OnnxForm, convert_model, hash_content, serialize_model
 
 FILE = "form.onnx"
-"""Where the trial leaves the file."""
+"""The name of the ONNX file in the results directory."""
 GAP_ROWS, SINGLE_ROWS = 50, 30
-"""So many rows have a value taken away, and are asked for one by one."""
+"""Numbers of rows: with a value removed, to verify gaps; and predicted one by one, to measure speed."""
 MAX_TEXTS = 5_000
-"""So many texts of an encoder are tried in each column; of others, those that the holdout has shown are enough."""
+"""The most encoder categories that are verified in each column, beside the texts of the holdout."""
 
 
 @dataclass(frozen=True, slots=True)
 class _BothForms:
-    """Both forms of one model, and the rows to try them on."""
+    """Both forms of one model, and the rows to verify them on."""
 
     model: Predictor
     onnx_model: Any
     kinds: Mapping[str, str]
     rows: pd.DataFrame
 
-    def form(self, proven: VerifiedDomain) -> tuple[bytes, OnnxForm]:
-        content = serialize_model(self.onnx_model, proven)
+    def form(self, domain: VerifiedDomain) -> tuple[bytes, OnnxForm]:
+        content = serialize_model(self.onnx_model, domain)
         return content, OnnxForm(content, self.model.labels)
 
 
 def verify_form(model: BaseEstimator, kinds: dict[str, str], rows: pd.DataFrame, results: Path) -> dict[str, Any]:
-    """Makes a model's ONNX form and tries it.
+    """Converts a model to ONNX and verifies the result.
 
     Args:
         model: The fitted model.
         kinds: Its features, from `refit.inference.feature_schema.feature_kinds`.
-        rows: The holdout's features.
-        results: Where to leave the file.
+        rows: The features of the holdout.
+        results: The directory to write the file to.
 
     Returns:
         The fields of a `ServingForm`.
 
     Raises:
-        ModelError: If there is no such form; a converter, which is foreign code, may raise anything.
+        ModelError: If the model cannot be converted. The converter, a library, may raise any other error.
     """
-    two = _BothForms(Predictor(model), convert_model(model, kinds), kinds, cast_features(kinds, rows))
-    expected = two.model.predict(two.rows)
-    proven = _find_domain(two)
-    content, form = two.form(proven)
+    both = _BothForms(Predictor(model), convert_model(model, kinds), kinds, cast_features(kinds, rows))
+    expected = both.model.predict(both.rows)
+    domain = _find_domain(both)
+    content, form = both.form(domain)
     (results / FILE).write_bytes(content)
-    apart = _measure_difference(two, form, proven, expected)
-    with threadpool_limits(1):  # as where it serves
-        faster = _measure_speedup(two, form)
-    return asdict(choose_runtime(len(rows), apart, faster, hash_content(content)))
+    difference = _measure_difference(both, form, domain, expected)
+    with threadpool_limits(1):  # as in the server
+        speedup = _measure_speedup(both, form)
+    return asdict(choose_runtime(len(rows), difference, speedup, hash_content(content)))
 
 
-def _measure_difference(two: _BothForms, form: OnnxForm, proven: VerifiedDomain, expected: Prediction) -> float:
-    """Compares the forms on all rows; those that ONNX leaves to scikit-learn would not be told apart by asking it."""
-    everything = VerifiedDomain(two.kinds, _texts_of(two.rows, two.kinds), frozenset(two.kinds))
-    said = form.predict(columns_of(two.rows, two.kinds)) if proven == everything else None
-    said = said or two.form(everything)[1].predict(columns_of(two.rows, two.kinds))
-    return float("inf") if said is None else runtime_difference(said, expected)
+def _measure_difference(both: _BothForms, form: OnnxForm, domain: VerifiedDomain, expected: Prediction) -> float:
+    """Compares the forms on all rows, including those that ONNX would leave to scikit-learn."""
+    everything = VerifiedDomain(both.kinds, _texts_of(both.rows, both.kinds), frozenset(both.kinds))
+    prediction = form.predict(columns_of(both.rows, both.kinds)) if domain == everything else None
+    prediction = prediction or both.form(everything)[1].predict(columns_of(both.rows, both.kinds))
+    return float("inf") if prediction is None else runtime_difference(prediction, expected)
 
 
-def _find_domain(two: _BothForms) -> VerifiedDomain:
-    """Finds the texts and the gaps that both forms treat alike."""
-    shown = _texts_of(two.rows, two.kinds)
+def _find_domain(both: _BothForms) -> VerifiedDomain:
+    """Finds the texts and gaps for which both forms agree."""
+    shown = _texts_of(both.rows, both.kinds)
     everything = VerifiedDomain(
-        two.kinds, {name: known | _encoder_texts(two) for name, known in shown.items()}, frozenset(two.kinds)
+        both.kinds, {name: known | _encoder_texts(both) for name, known in shown.items()}, frozenset(both.kinds)
     )
-    form = two.form(everything)[1]
-    texts = {name: _verify_texts(two, form, name, everything.texts[name], known) for name, known in shown.items()}
-    gaps = {name for name in two.kinds if _agree(two, form, two.rows.head(GAP_ROWS).assign(**{name: None}))}
+    form = both.form(everything)[1]
+    texts = {name: _verify_texts(both, form, name, everything.texts[name], known) for name, known in shown.items()}
+    gaps = {name for name in both.kinds if _agree(both, form, both.rows.head(GAP_ROWS).assign(**{name: None}))}
     texts = {name: known | {None} if name in gaps else known - {None} for name, known in texts.items()}
-    return VerifiedDomain(two.kinds, texts, frozenset(gaps - texts.keys()))
+    return VerifiedDomain(both.kinds, texts, frozenset(gaps - texts.keys()))
 
 
 def _texts_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, frozenset[str | None]]:
@@ -96,9 +96,9 @@ def _texts_of(rows: pd.DataFrame, kinds: Mapping[str, str]) -> dict[str, frozens
     return {name: frozenset({*cells, None} - {MISSING_TEXT}) for name, cells in columns.items()}
 
 
-def _encoder_texts(two: _BothForms) -> frozenset[str | None]:
-    """All texts that an encoder of the model knows, whichever column it is of."""
-    known = (text for encoder in _encoders(two.model.model) for each in encoder.categories_ for text in each)
+def _encoder_texts(both: _BothForms) -> frozenset[str | None]:
+    """Collects the text categories of all encoders of the model, whatever their column."""
+    known = (text for encoder in _encoders(both.model.model) for each in encoder.categories_ for text in each)
     return frozenset(islice((text for text in known if isinstance(text, str) and text != MISSING_TEXT), MAX_TEXTS))
 
 
@@ -113,32 +113,32 @@ def _encoders(model: BaseEstimator) -> Iterable[Any]:
 
 
 def _verify_texts(
-    two: _BothForms, form: OnnxForm, name: str, tried: frozenset[str | None], shown: frozenset[str | None]
+    both: _BothForms, form: OnnxForm, name: str, tried: frozenset[str | None], shown: frozenset[str | None]
 ) -> frozenset[str | None]:
-    """Tries each text in a row of its own; where one is treated otherwise, only those of the holdout are left."""
+    """Verifies each text in a row of its own; if the forms differ on one, only the texts of the holdout remain."""
     texts = sorted(text for text in tried if text is not None)
-    rows = two.rows.iloc[np.arange(len(texts)) % len(two.rows)].assign(**{name: pd.array(texts, dtype="str")})
-    return frozenset(texts) if not texts or _agree(two, form, rows) else shown
+    rows = both.rows.iloc[np.arange(len(texts)) % len(both.rows)].assign(**{name: pd.array(texts, dtype="str")})
+    return frozenset(texts) if not texts or _agree(both, form, rows) else shown
 
 
-def _agree(two: _BothForms, form: OnnxForm, rows: pd.DataFrame) -> bool:
-    rows = cast_features(two.kinds, rows)
+def _agree(both: _BothForms, form: OnnxForm, rows: pd.DataFrame) -> bool:
+    rows = cast_features(both.kinds, rows)
     try:
-        expected = two.model.predict(rows)
-    except ModelError:  # scikit-learn refuses such rows, and is to say so
+        expected = both.model.predict(rows)
+    except ModelError:  # scikit-learn refuses such rows, and must give the error
         return False
-    said = form.predict(columns_of(rows, two.kinds))
-    return said is not None and runtime_difference(said, expected) <= MAX_DIFFERENCE
+    prediction = form.predict(columns_of(rows, both.kinds))
+    return prediction is not None and runtime_difference(prediction, expected) <= MAX_DIFFERENCE
 
 
-def _measure_speedup(two: _BothForms, form: OnnxForm) -> float:
-    """Tells how many times as fast the form answers a row: by the medians of calls in turns."""
+def _measure_speedup(both: _BothForms, form: OnnxForm) -> float:
+    """Measures how many times as fast ONNX predicts one row, by the medians of alternating calls."""
     theirs, ours = list[float](), list[float]()
-    for place in range(min(SINGLE_ROWS, len(two.rows))):
-        row = two.rows.iloc[[place]]
-        cells = {name: list(cells) for name, cells in columns_of(row, two.kinds).items()}
+    for place in range(min(SINGLE_ROWS, len(both.rows))):
+        row = both.rows.iloc[[place]]
+        cells = {name: list(cells) for name, cells in columns_of(row, both.kinds).items()}
         start = perf_counter()
-        two.model.predict(row)
+        both.model.predict(row)
         between = perf_counter()
         form.predict(cells)
         theirs.append(between - start)

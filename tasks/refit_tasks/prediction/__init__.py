@@ -1,4 +1,4 @@
-"""Batch scoring, and the comparison of a challenger on logged predictions.
+"""Batch scoring, and the online comparison of a challenger with the champion on logged predictions.
 
 Does not belong here: HTTP (`refit_serving`).
 """

@@ -1,9 +1,4 @@
-"""How the challenger of a project does beside its champion: what both said, held against the labels that have come.
-
-How a challenger does beside the champion, as a page for Prefect's artifacts.
-
-The picture of a challenger beside the champion: the difference of their scores, with its interval.
-"""
+"""Online comparison of a challenger with the champion on logged predictions and labels, and its artifact in Prefect."""
 
 from __future__ import annotations
 
@@ -54,17 +49,17 @@ def compare_challenger(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> ComparisonReport | None:
-    """Compares the challenger that waits with the champion, on the rows that they have answered.
+    """Compares the challenger that waits for approval with the champion, on their logged predictions.
 
     Args:
         definition: The project.
         champion: The version that serves, if any.
-        as_of: The instant looked from, UTC: labels of rows that are not mature by then do not count.
-        start: The first answer that counts; by default all since the challenger was judged.
-        end: Just after the last one; by default `as_of`.
+        as_of: The time of the comparison, UTC; labels of rows that are not mature by then do not count.
+        start: The time of the first prediction that counts, UTC; by default the challenger's verdict.
+        end: The end of the window of predictions, exclusive, UTC; by default `as_of`.
 
     Returns:
-        What was found; `None` where no version waits, or the project's policy is off.
+        The comparison; `None` if no challenger waits, or the project's serving policy is off.
 
     Raises:
         ProjectError: If the project has no key.
@@ -103,7 +98,7 @@ def _judged_at(challenger: Challenger) -> datetime:
 def _compare_roles(
     definition: Project, champion: Champion, challenger: Challenger, answers: LoggedPredictions
 ) -> Iterator[RoleComparison]:
-    """Compares by each way in which the two have met."""
+    """Compares them in each role that the challenger has predicted in."""
     own = [pc.equal(answers.rows["version"], one.version) for one in (challenger, champion)]
     serving = pc.and_(own[1], pc.equal(answers.rows["role"], "champion"))
     shadow = answers.of(pc.and_(own[0], pc.equal(answers.rows["role"], "shadow")))
@@ -118,14 +113,14 @@ def _compare_roles(
 
 
 def _compare_role(definition: Project, role: Role, challenger: pa.Table, champion: pa.Table) -> RoleComparison:
-    # Of a shadow both sides are the same rows; a canary's requests are told apart by when they came.
+    # A shadow predicts the champion's rows, in blocks of event time; a canary other rows, in blocks of request time.
     by, rule = ("happened_at", compare_paired) if role == "shadow" else ("scored_at", compare_blocked)
     labelled = [_sort_by_time(rows.filter(rows["truth"].is_valid()), by) for rows in (challenger, champion)]
     met = partial(
         RoleComparison, role, challenger.num_rows, pc.sum(challenger["mature"]).as_py() or 0, labelled[0].num_rows
     )
     if not labelled[0].num_rows or not labelled[1].num_rows:
-        return met(None, None, "no row that both could be compared on is mature and has its label: wait for the labels")
+        return met(None, None, "no mature and labelled rows to compare on: wait for the labels")
     try:
         metric, sides = _build_arms(definition, labelled, by)
         gate = definition.gate
@@ -147,27 +142,27 @@ def _build_arms(definition: Project, labelled: list[pa.Table], by: str) -> tuple
 
 
 def _sort_by_time(rows: pa.Table, by: str) -> pa.Table:
-    """Sorts by time; rows of one time stay in the order of their keys, so that both sides of a shadow agree."""
+    """Sorts rows by time, stably, so that the rows of a shadow and its champion stay aligned by key."""
     return rows.take(pa.array(np.argsort(rows[by].cast(pa.int64()).to_numpy(), kind="stable")))
 
 
 CAVEAT = (
-    "An interval holds for one look: who looks every day and stops at the first that pleases is wrong more often. "
-    "Rows answered twice count by their newest answer; rows whose label delay has not passed do not count."
+    "The interval holds for a single look: stopping at the first favourable one of many looks errs more often. "
+    "Rows predicted twice count by their newest prediction; rows whose label delay has not passed do not count."
 )
 
 
 @define_retry_task("compare the challenger of {definition.name}")
 def publish_challenger(definition: Project, champion: Champion | None, as_of: datetime) -> ComparisonReport | None:
-    """Compares the challenger that waits with the champion, and shows it as an artifact of the flow run.
+    """Compares the challenger that waits for approval with the champion, and publishes it as an artifact of the run.
 
     Args:
         definition: The project.
         champion: The version that serves, if any.
-        as_of: The instant looked from, UTC.
+        as_of: The time of the comparison, UTC.
 
     Returns:
-        What was found; `None` where no version waits, or the project has no key by which labels find their answers.
+        The comparison; `None` if no challenger waits, or the project has no key to join labels by.
     """
     found = compare_challenger(definition, champion, as_of) if definition.key else None
     if found:
@@ -177,43 +172,43 @@ def publish_challenger(definition: Project, champion: Champion | None, as_of: da
 
 
 def render_comparison(found: ComparisonReport) -> str:
-    """Writes a comparison as markdown.
+    """Renders a comparison as markdown.
 
     Args:
-        found: What was found.
+        found: The comparison.
 
     Returns:
-        What came of it in words, the numbers, and a picture.
+        The result in a sentence, a table of the numbers, and a chart.
     """
     drawn = draw_comparison(found.met)
     start, end = found.window.start, found.window.end
     parts = (
         [f"## {plain(found.project)}: {plain(found.words, 600)}"],
-        [f"Answers of {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, beside version {found.champion}."],
+        [f"Predictions from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, beside version {found.champion}."],
         _render_table(found),
-        [image("the difference of the scores with its interval", drawn)] if drawn else [],
+        [image("difference of the scores, with its interval", drawn)] if drawn else [],
         sentences(
             (met.role, plain(met.contest.sentence if met.contest else met.withheld or "", 600)) for met in found.met
         ),
         [plain(CAVEAT, 600)],
-        [f"`refit approve {found.project} {found.challenger}` lets it serve; with `--refuse` it goes."],
+        [f"`refit approve {found.project} {found.challenger}` approves it, and `--refuse` refuses it."],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def point_to_comparison(project: str) -> str:
-    """Says where a person who is to approve a version finds how it does.
+    """Points a person who has to approve a version to its comparison with the champion.
 
     Args:
         project: The project's name.
 
     Returns:
-        Markdown to follow a page.
+        Markdown to append to a page.
     """
     key = artifact_key(project, "challenger")
     return (
-        f"\n\nHow it does beside the champion on rows in production: the artifact `{key}`, which every run of the "
-        f"monitor makes anew, or `refit compare {project}`."
+        f"\n\nComparison with the champion on production rows: see the artifact `{key}`, which every monitor run "
+        f"updates, or run `refit compare {project}`."
     )
 
 
@@ -237,14 +232,14 @@ COLOURS: dict[OnlineVerdict, str] = {"better": GOOD, "worse": BAD, "not yet know
 
 
 def draw_comparison(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes | None:
-    """Draws the differences of the scores; what lies right of the line is better than the champion.
+    """Draws the differences of the scores; a value right of the line is better than the champion.
 
     Args:
-        met: The ways in which both have met.
+        met: The comparisons by role.
         scale: Pixels of the file per pixel of the browser.
 
     Returns:
-        PNG, 480 pixels wide; `None` where no difference is known.
+        PNG, 480 pixels wide; `None` if no difference is known.
     """
     drawn = [one for one in met if one.contest and one.contest.interval]
     if not drawn:

@@ -1,7 +1,4 @@
-"""What a batch may be scored on: rows that keep the data contract, but for what it says of the target.
-
-Where the rows of a batch come from, the project's own load, a file or a Delta table, and which are asked for.
-"""
+"""The input rows of batch scoring: their source and window, and validation by the data contract without the target."""
 
 from __future__ import annotations
 
@@ -34,19 +31,19 @@ from refit_tasks.validation.contract import contract_of, judge_batch
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRows:
-    """The rows of a batch, sorted."""
+    """The accepted rows of a batch, sorted, with the warnings of their validation."""
 
     sieve: RowFilter
     warnings: tuple[str, ...]
 
     @property
     def rows_in(self) -> int:
-        """All rows that came."""
+        """How many rows were loaded, accepted or not."""
         return self.sieve.accepted_rows + self.sieve.rejected.rows
 
 
 def table_schema(definition: Project) -> pa.Schema:
-    """Gives the schema of a project's table, which every row is held to.
+    """Gives the schema of a project's table, which input rows have to match.
 
     Args:
         definition: The project.
@@ -55,56 +52,56 @@ def table_schema(definition: Project) -> pa.Schema:
         The schema.
 
     Raises:
-        NotEnoughData: If there is no table.
+        NotEnoughData: If the project has no table yet.
     """
     return schema_of(require_table(definition.name))
 
 
 def load_and_validate(
-    definition: Project, sought: ScoreRequest, features: Collection[str], schema: pa.Schema, area: Path
+    definition: Project, request: ScoreRequest, features: Collection[str], schema: pa.Schema, area: Path
 ) -> AcceptedRows | None:
-    """Loads and judges the rows of a batch; those that break the contract go to the quarantine.
+    """Loads and validates the rows of a batch; rows that break the contract are quarantined.
 
     Args:
         definition: The project.
-        sought: Which rows.
-        features: What the versions that answer want to see.
+        request: The source and window of the rows.
+        features: The features of the versions that predict.
         schema: The schema of the project's table.
         area: Scratch space.
 
     Returns:
-        The rows; `None` where none came.
+        The accepted rows; `None` if the source has no rows.
 
     Raises:
         LoadFailed: If the rows cannot be read.
-        ContractViolation: If a needed column is missing or of another type, or the rows as a whole break the contract;
-            nothing goes to the quarantine then.
+        ContractViolation: If a required column is missing or has another type, or the batch as a whole breaks the
+            contract. Nothing is quarantined then.
     """
-    raw, found = stage(definition, choose_load(definition, sought, schema), sought.window, area)
+    raw, found = stage(definition, choose_load(definition, request, schema), request.window, area)
     if not raw.rows:
         return None
     there = _shared_columns(definition, schema, found, {definition.timestamp, *definition.key, *features})
-    sieve = RowFilter(definition, there, sought.window, area)
+    sieve = RowFilter(definition, there, request.window, area)
     sieve.fit(raw)
     sieve.judge(_read_contract(definition, schema, there))
     known = count_known(definition, sieve.rejected, schema)
-    counted = sieve.count(sought.window.end, known)
-    if sought.kind != "load" and counted.newest:  # a file has no end that its rows could be fresh for
+    counted = sieve.count(request.window.end, known)
+    if request.kind != "load" and counted.newest:  # a file has no end to measure freshness from
         counted = replace(counted, until=counted.newest)
     contract = _read_contract(definition, schema, there)
     warnings = judge_batch(definition, contract, sieve.accepted, counted)
-    rejected = sieve.rejected if sought.kind == "load" else _mark_not_loaded(sieve.rejected, sought, area)
-    keep_rejected(definition, rejected, sought.as_of, schema)
+    rejected = sieve.rejected if request.kind == "load" else _mark_not_loaded(sieve.rejected, request, area)
+    keep_rejected(definition, rejected, request.as_of, schema)
     return AcceptedRows(sieve, warnings)
 
 
 def _shared_columns(
     definition: Project, schema: pa.Schema, found: list[pa.Schema], needed: Collection[str]
 ) -> pa.Schema:
-    """Gives the columns of the table that every piece has; the target is not looked at, and others do no harm.
+    """Gives the columns of the table that every piece has, without the target; additional columns are ignored.
 
     Raises:
-        ContractViolation: If a needed one is missing, or one is of another type.
+        ContractViolation: If a required column is missing, or a column has another type.
     """
     named = set.intersection(*(set(piece.names) for piece in found)) | set(needed)
     there = pa.schema([field for field in schema if field.name in named and field.name != definition.target])
@@ -125,9 +122,9 @@ def _read_contract(definition: Project, schema: pa.Schema, there: pa.Schema) -> 
     return contract.restrict_to(there.names, set(schema.names) - set(there.names))
 
 
-def _mark_not_loaded(rejected: SpilledTables, sought: ScoreRequest, area: Path) -> SpilledTables:
-    """Adds to the reasons where the rows came from: a replay must not let them into the project's table."""
-    marked, mark = SpilledTables(area / "not-loaded"), {"rule": NOT_LOADED, "column": "", "value": sought.source}
+def _mark_not_loaded(rejected: SpilledTables, request: ScoreRequest, area: Path) -> SpilledTables:
+    """Adds the source to the reasons: a replay must not insert rows into the table that the project did not load."""
+    marked, mark = SpilledTables(area / "not-loaded"), {"rule": NOT_LOADED, "column": "", "value": request.source}
     for piece in rejected:
         reasons = [json.dumps([*json.loads(text), mark], ensure_ascii=False) for text in piece[REASONS].to_pylist()]
         marked.add(piece.set_column(piece.column_names.index(REASONS), REASONS, pa.array(reasons)))
@@ -146,29 +143,27 @@ def select_rows(
     end: datetime | None = None,
     source: str | None = None,
 ) -> ScoreRequest:
-    """Says which rows are to be scored.
+    """Chooses the rows to score.
 
     Args:
         definition: The project.
         champion: The version that serves.
-        until: The instant that the run looks from, UTC.
-        start: The first event time wanted. If left out, what is new since the last scored one, and what may have come
-            late before that; the first time, what the champion was not trained on.
-        end: Just after the last event time wanted; all until `until`, if left out.
-        source: A CSV or Parquet file in place of the project's load, or a Delta table's directory or URI.
+        until: The time of the run, UTC.
+        start: The first event time. By default the end of the last scored batch, less the project's lateness; for the
+            first batch, the end of the champion's training window.
+        end: The end of the event times, exclusive; by default `until`.
+        source: A CSV or Parquet file, or the directory or URI of a Delta table, in place of the project's load.
 
     Returns:
         The source and the window.
 
     Raises:
-        ProjectError: If a window of a file or a table is asked for.
-        UnusableTime: If the window is empty, or a time has not come.
+        ProjectError: If a window is given for a file or a table.
+        UnusableTime: If the window is empty, or a time lies in the future.
     """
     if source:
         if start or end:
-            raise ProjectError(
-                "a window is of the project's own rows, and a file or table is scored whole: leave it out"
-            )
+            raise ProjectError("a file or table is scored as a whole: leave the window out")
         return ScoreRequest("file" if _is_file(source) else "table", source, EVERYTHING, until)
     last = min(until, require_past(end, until)) if end else until
     first = require_past(start, until) if start else min(_default_start(definition, champion), last)
@@ -177,52 +172,52 @@ def select_rows(
     return ScoreRequest("load", "", Window(first, last), until)
 
 
-def choose_load(definition: Project, sought: ScoreRequest, schema: pa.Schema) -> Callable[[Window], Rows]:
-    """Gives what reads the rows.
+def choose_load(definition: Project, request: ScoreRequest, schema: pa.Schema) -> Callable[[Window], Rows]:
+    """Chooses the load function for a source.
 
     Args:
         definition: The project.
-        sought: Where they lie.
-        schema: The schema of the project's table: what it has as text stays text, whatever a CSV file looks like.
+        request: The source.
+        schema: The schema of the project's table; its string columns are read as strings from a CSV file.
 
     Returns:
-        A load.
+        A load function.
 
     Raises:
-        LoadFailed: If there is no such file.
+        LoadFailed: If the file does not exist.
     """
-    if sought.kind == "load":
+    if request.kind == "load":
         return definition.load
-    if sought.kind == "table":
-        return sources.delta(sought.place, definition.timestamp, piece_rows=definition.ingestion.piece_rows)
-    file, rows = Path(sought.place), definition.ingestion.piece_rows
+    if request.kind == "table":
+        return sources.delta(request.place, definition.timestamp, piece_rows=definition.ingestion.piece_rows)
+    file, rows = Path(request.place), definition.ingestion.piece_rows
     if not file.is_file():
-        raise LoadFailed(f"there is no file {file}: correct the path")
+        raise LoadFailed(f"the file {file} does not exist: correct the path")
     if file.suffix.lower() in PARQUET:
         return sources.parquet(escape(str(file)), definition.timestamp, piece_rows=rows)
     texts = {field.name: "str" for field in schema if pa.types.is_string(field.type)}
     return sources.csv(escape(str(file)), definition.timestamp, piece_rows=rows, dtypes=texts)
 
 
-def scored_end(sought: ScoreRequest, definition: Project, newest: datetime) -> datetime | None:
-    """Says how far the project's own rows are scored once a batch is written.
+def scored_end(request: ScoreRequest, definition: Project, newest: datetime) -> datetime | None:
+    """Gives the event time up to which the project's own rows are scored once a batch is written.
 
     Args:
-        sought: The batch.
+        request: The source and window of the batch.
         definition: The project.
-        newest: Just after its newest event time.
+        newest: The end of its event times, exclusive.
 
     Returns:
-        That; `None` for other rows, and where some before the batch may never have been scored.
+        That time; `None` for a file or table, and if earlier rows may not have been scored.
     """
-    if sought.kind != "load":
+    if request.kind != "load":
         return None
     before = scored_until(definition.name)
-    return newest if before is None or sought.window.start <= before else None
+    return newest if before is None or request.window.start <= before else None
 
 
 def _is_file(source: str) -> bool:
-    """Tells a file from a Delta table, which is a directory; a file that is not there by its name."""
+    """Tells a file from a Delta table, which is a directory; a file that does not exist is told by its suffix."""
     path = Path(source)
     return path.is_file() or (path.suffix.lower() in (*PARQUET, CSV) and not path.is_dir())
 

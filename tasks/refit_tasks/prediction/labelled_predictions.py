@@ -1,7 +1,4 @@
-"""What two versions said of rows that their key tells, read from the table of predictions in bounded memory.
-
-The labels that have come for rows with given keys, from the project's table.
-"""
+"""Logged predictions of some versions, joined by key with the labels of the project's table, in bounded memory."""
 
 from __future__ import annotations
 
@@ -30,32 +27,32 @@ if TYPE_CHECKING:
 
 
 MAX_KEYS = 200_000
-"""Of more keys, those whose hashes are smallest stand for all: the same ones of either version, and twice as many
-answers at most."""
+"""Above this many keys, a sample with the smallest hashes is used, the same for all versions. Memory holds at most
+twice as many rows."""
 PREDICTION_COLUMNS = ("prediction", "score", "scores", "classes")
 CONTEXT_COLUMNS = ("version", "role", "source", "scored_at", "event_time")
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedPredictions:
-    """Answers to rows with a key."""
+    """Predictions of rows with a key."""
 
     keys: Identities
     rows: pa.Table
-    """What was said, by whom and when."""
+    """The columns `PREDICTION_COLUMNS` and `CONTEXT_COLUMNS`."""
     named: pa.Schema
-    """The columns of the key in the types in which the predictions' table holds them."""
+    """The key columns, in the types of the predictions table."""
     looked_at: float = 1.0
-    """The share of all keys that these are."""
+    """The share of all keys that were sampled, from 0 to 1."""
 
     def of(self, mask: pa.ChunkedArray) -> LoggedPredictions:
-        """Picks answers; of several to one key the newest.
+        """Selects predictions, the newest of each key.
 
         Args:
-            mask: Over the rows.
+            mask: A boolean for each row.
 
         Returns:
-            Those, each key once, sorted by it.
+            The selected predictions, each key once, sorted by key.
         """
         at = np.flatnonzero(np.asarray(mask))
         moments = self.rows["scored_at"].cast(pa.int64()).to_numpy()[at]
@@ -66,15 +63,15 @@ class LoggedPredictions:
 
 
 def read_logged_predictions(definition: Project, versions: Sequence[int], window: Window) -> LoggedPredictions | None:
-    """Reads what some versions said.
+    """Reads the logged predictions of some versions.
 
     Args:
         definition: The project; it has a key.
-        versions: Their numbers.
-        window: When they said it.
+        versions: The versions.
+        window: The time of the predictions.
 
     Returns:
-        Their answers to rows whose key was sent; `None` where there are none.
+        The predictions of rows with a key; `None` if there are none.
     """
     table = open_table(predictions_of(definition.name))
     names = [KEY_PREFIX + name for name in definition.key]
@@ -105,7 +102,7 @@ def _read_sample(definition: Project, table: DeltaTable, columns: list[str], whe
 
 
 def _thin(keys: list[Identities], parts: list[pa.Table], most: int) -> tuple[list[Identities], list[pa.Table]]:
-    """Keeps the keys whose first 64 bits are a smaller number."""
+    """Keeps the keys whose first 64 bits, as a number, are below `most`."""
     together = np.concatenate(keys)
     mask = together.view(np.uint64).reshape(-1, 2)[:, 0] <= np.uint64(most - 1)
     return [together[mask]], [pa.concat_tables(parts).filter(pa.array(mask))]
@@ -122,17 +119,17 @@ INSTANT = STORED_TYPES["time with a zone"]
 
 
 def join_labels(definition: Project, answers: LoggedPredictions, as_of: datetime) -> LoggedPredictions:
-    """Adds to answers what the project's table holds of their rows at its newest version.
+    """Joins predictions with the event times and labels of the project's table.
 
     Args:
         definition: The project; it has a key.
-        answers: What versions said.
-        as_of: The instant looked from, UTC.
+        answers: The predictions.
+        as_of: The time of the comparison, UTC.
 
     Returns:
-        The same answers. `happened_at` is the event time, missing where the table does not hold the row; `mature` says
-        whether its label delay has passed; `truth` is its label, missing where it has not come or the row is not
-        mature: a label that merely came early would tell its value.
+        The predictions with three more columns. `happened_at` is the event time, missing if the table does not hold the
+        row; `mature` tells whether its label delay has passed; `truth` is its label, missing if it has not arrived or
+        the row is not mature, since labels that arrive early are not a random sample.
     """
     known, back = np.unique(answers.keys, return_inverse=True)
     times, truth = _look_up(definition, IdentityIndex(known), len(known), answers)
@@ -150,7 +147,7 @@ def join_labels(definition: Project, answers: LoggedPredictions, as_of: datetime
 def _look_up(
     definition: Project, index: IdentityIndex, count: int, answers: LoggedPredictions
 ) -> tuple[pa.Array, pa.Array]:
-    """Streams the key, the event time and the label; memory holds those of the rows asked for, and a piece."""
+    """Finds event time and label of each key. Memory holds those of the wanted rows, and a piece of the table."""
     table, kind = open_table(definition.name), answers.rows["prediction"].type
     places, times, labels = [np.empty(0, np.intp)], [pa.nulls(0, INSTANT)], [pa.nulls(0, kind)]
     columns = list(dict.fromkeys([*definition.key, definition.timestamp, definition.target]))
@@ -167,14 +164,14 @@ def _look_up(
 
 
 def _invert(places: npt.NDArray[np.intp], count: int) -> pa.Array:
-    """Tells for each row that is asked for where it was found, null where it was not."""
+    """Gives the position where each wanted row was found, null where it was not."""
     found = np.full(count, -1)
     found[places] = np.arange(len(places))
     return pa.array(found, mask=found < 0)
 
 
 def _event_time_filter(definition: Project, rows: pa.Table) -> str | None:
-    """Narrows the search to the event times of the rows, where all of them are known."""
+    """Restricts the search to the event times of the rows, if all of them are known."""
     times = rows["event_time"]
     if times.null_count or not len(times):
         return None

@@ -1,7 +1,4 @@
-"""Scores a batch: every row that keeps the contract is answered by the champion, and by the version that shadows it.
-
-What is gathered while the rows of a batch are answered piece by piece: answers, their profile, event times.
-"""
+"""Batch scoring: the champion and its shadow predict every row that keeps the data contract, piece by piece."""
 
 from __future__ import annotations
 
@@ -42,47 +39,47 @@ NO_ROWS = VersionCounts(0, 0)
 @define_retry_task("score {definition.name} by version {champion.version}", delay_seconds=2)
 def score_rows(
     definition: Project,
-    sought: ScoreRequest,
+    request: ScoreRequest,
     champion: Champion,
     shadow: Challenger | None,
     at: datetime,
     run: str | None = None,
 ) -> ScoredRows:
-    """Loads rows, judges them by the contract, has the versions answer, and writes what they said in one commit.
+    """Loads and validates rows, predicts them, and writes the predictions in one commit.
 
-    Rows, answers and what is to be written lie on disk; memory holds a piece of them. The quarantine is written first,
-    then the predictions: a run that is killed at any moment and repeated finds what it has written.
+    Rows and predictions are staged on disk; memory holds a piece of them. The quarantine is written first, then the
+    predictions: a run that is killed at any moment and repeated writes nothing twice.
 
     Args:
         definition: The project.
-        sought: Which rows.
+        request: The source and window of the rows.
         champion: The version that serves.
-        shadow: The version that answers beside it, if any.
-        at: When, UTC.
-        run: The flow run, for the record.
+        shadow: The challenger that shadows it, if any.
+        at: The time of scoring, UTC.
+        run: The id of the flow run, which is stored with the predictions.
 
     Returns:
-        What became of the rows.
+        The counts of the rows, and how they differ from the training rows.
 
     Raises:
         LoadFailed: If the rows cannot be read.
-        ContractViolation: If the rows as a whole break the contract; nothing is written then.
-        ModelError: If the champion cannot be loaded, or cannot answer. A shadow that cannot is left out.
+        ContractViolation: If the batch as a whole breaks the contract. Nothing is written then.
+        ModelError: If the champion cannot be loaded or cannot predict. A shadow that cannot is left out.
     """
     schema = table_schema(definition)
     first = load_scorer(definition, champion.model, _make_context(champion.version, champion, "champion", at), schema)
-    second, silent = _load_shadow(definition, champion, shadow, at, schema)
+    second, shadow_warnings = _load_shadow(definition, champion, shadow, at, schema)
     with staging_area(definition.name) as area:
-        # What a shadow wants to see beyond that may be missing: it is silent then.
-        admitted = load_and_validate(definition, sought, first.kinds, schema, area)
-        if admitted is None:
-            with_project(log, definition.name).info("nothing to score in %s", sought.source)
+        # Further features of a shadow may be missing: it is left out then.
+        accepted = load_and_validate(definition, request, first.kinds, schema, area)
+        if accepted is None:
+            with_project(log, definition.name).info("nothing to score in %s", request.source)
             return ScoredRows(0, 0, NO_ROWS, None)
         batch = ScoringBatch(definition, area, load_reference(champion.model) if definition.monitoring.drift else None)
-        batch.score(admitted, first, second, run)
-        done = _write_batch(batch, sought, admitted)
-    done = replace(done, warnings=(*admitted.warnings, *silent, *batch.silent))
-    with_project(log, definition.name).info("%d rows in, %d scored, %d were there", done.rows_in, *_row_counts(done))
+        batch.score(accepted, first, second, run)
+        done = _write_batch(batch, request, accepted)
+    done = replace(done, warnings=(*accepted.warnings, *shadow_warnings, *batch.shadow_warnings))
+    with_project(log, definition.name).info("%d rows in, %d scored, %d scored before", done.rows_in, *_row_counts(done))
     return done
 
 
@@ -90,21 +87,21 @@ def _row_counts(done: ScoredRows) -> tuple[int, int]:
     return done.champion.scored, done.champion.already
 
 
-def _write_batch(batch: ScoringBatch, sought: ScoreRequest, admitted: AcceptedRows) -> ScoredRows:
-    """Writes what was said, and gathers what there is to tell."""
-    times, counts = batch.span, [NO_ROWS] * len(batch.said)
+def _write_batch(batch: ScoringBatch, request: ScoreRequest, accepted: AcceptedRows) -> ScoredRows:
+    """Writes the predictions, and summarizes the batch."""
+    times, counts = batch.span, [NO_ROWS] * len(batch.staged)
     if times:
-        until = scored_end(sought, batch.definition, times.end)
-        counts = commit_predictions(batch.definition.name, batch.said, times, until)
+        until = scored_end(request, batch.definition, times.end)
+        counts = commit_predictions(batch.definition.name, batch.staged, times, until)
     return ScoredRows(
-        rows_in=admitted.rows_in,
-        quarantined=admitted.sieve.rejected.rows,
+        rows_in=accepted.rows_in,
+        quarantined=accepted.sieve.rejected.rows,
         champion=counts[0],
         shadow=counts[1] if len(counts) > 1 else None,
         span=times,
         skew=batch.skew(),
         histograms=batch.spreads(),
-        broken=admitted.sieve.broken,
+        broken=accepted.sieve.broken,
     )
 
 
@@ -126,54 +123,54 @@ def _load_shadow(
 
 @dataclass(slots=True)
 class ScoringBatch:
-    """A batch while it is answered."""
+    """A batch while it is scored: staged predictions, profiles and event times."""
 
     definition: Project
     area: Path
     reference: Reference | None
-    """What the champion was trained on; `None` where that is not compared."""
-    said: list[StagedPredictions] = field(default_factory=list)
-    """What each version said, the champion first."""
+    """The profile of the champion's training rows; `None` if drift is not monitored or there is no profile."""
+    staged: list[StagedPredictions] = field(default_factory=list)
+    """The predictions of each version, the champion first."""
     data: Profile | None = None
     scores: Profile | None = None
     times: list[np.ndarray] = field(default_factory=list)
-    silent: tuple[str, ...] = ()
-    """Why a shadow has not answered."""
+    shadow_warnings: tuple[str, ...] = ()
+    """Why the shadow was left out."""
 
-    def score(self, admitted: AcceptedRows, first: Scorer, second: Scorer | None, run: str | None) -> None:
-        """Has all versions answer; a shadow that cannot takes no other's answers with it.
+    def score(self, accepted: AcceptedRows, first: Scorer, second: Scorer | None, run: str | None) -> None:
+        """Predicts the rows with all versions; a shadow that fails is left out.
 
         Args:
-            admitted: The rows.
+            accepted: The rows.
             first: The champion.
-            second: The version that shadows it, if any.
-            run: The flow run, for the record.
+            second: The shadow, if any.
+            run: The id of the flow run.
 
         Raises:
-            ModelError: If the champion cannot answer.
+            ModelError: If the champion cannot predict.
         """
         gauge, done = ProgressBar(self.definition.name, "scoring"), 0
-        self.said = [StagedPredictions.begun(one.asked, self.area) for one in (first, second) if one]
-        for piece in admitted.sieve.accepted():
-            answers = first.answer(piece)
-            self.said[0].add(first.recorded(self.definition, piece, answers, run))
+        self.staged = [StagedPredictions.create(one.context, self.area) for one in (first, second) if one]
+        for piece in accepted.sieve.accepted():
+            answers = first.predict(piece)
+            self.staged[0].add(first.to_rows(self.definition, piece, answers, run))
             self._profile(piece, answers)
             self.times.append(piece[self.definition.timestamp].cast(pa.int64()).to_numpy())
-            if second and len(self.said) > 1:
+            if second and len(self.staged) > 1:
                 self._shadow(second, piece, run)
             done += piece.num_rows
-            gauge.show(done, admitted.sieve.accepted_rows)
+            gauge.show(done, accepted.sieve.accepted_rows)
 
     @property
     def span(self) -> Window | None:
-        """The event times of all rows."""
+        """The window of the event times of all rows; `None` without rows."""
         return window_of(np.concatenate(self.times)) if self.times else None
 
     def skew(self) -> Drift | None:
-        """Holds the rows, and what the champion said of them, against those that it was trained on.
+        """Compares the rows, and the champion's predictions, with its training rows.
 
         Returns:
-            What was found; `None` where there is no reference, or there are too few rows.
+            The drift; `None` if there is no reference, or there are too few rows.
         """
         policy = self.definition.monitoring.drift
         if policy is None or self.reference is None or self.data is None or self.data.rows < policy.min_rows:
@@ -183,25 +180,25 @@ class ScoringBatch:
         )
 
     def spreads(self) -> tuple[tuple[str, PredictionHistogram], ...]:
-        """Counts what each version said, in the champion's cells.
+        """Counts the predictions of each version, in the bins of the champion.
 
         Returns:
-            The spreads by the versions' names.
+            Pairs of a version's name and its histogram.
         """
         ends, found = None, []
-        for one in self.said:
+        for one in self.staged:
             if spread := count_predictions(one.pieces, ends):
                 ends = spread.ends
-                found.append((f"{one.asked.role}, version {one.asked.version}", spread))
+                found.append((f"{one.context.role}, version {one.context.version}", spread))
         return tuple(found)
 
     def _shadow(self, second: Scorer, piece: pa.Table, run: str | None) -> None:
         try:
-            self.said[1].add(second.recorded(self.definition, piece, second.answer(piece), run))
+            self.staged[1].add(second.to_rows(self.definition, piece, second.predict(piece), run))
         except ModelError as fault:
-            self.silent = (f"the shadow, version {second.asked.version}, cannot answer: {fault}",)
-            with_project(log, self.definition.name).warning("%s", self.silent[0])
-            del self.said[1]
+            self.shadow_warnings = (f"the shadow, version {second.context.version}, cannot predict: {fault}",)
+            with_project(log, self.definition.name).warning("%s", self.shadow_warnings[0])
+            del self.staged[1]
 
     def _profile(self, piece: pa.Table, answers: Predictions) -> None:
         known = self.reference
@@ -210,5 +207,5 @@ class ScoringBatch:
         timestamp = self.definition.timestamp
         self.data = added(self.data, piece, known.data.current_binning(), timestamp)
         if known.scores:
-            said = output_columns(answers).append_column(timestamp, piece[timestamp])
-            self.scores = added(self.scores, said, known.scores.current_binning(), timestamp)
+            outputs = output_columns(answers).append_column(timestamp, piece[timestamp])
+            self.scores = added(self.scores, outputs, known.scores.current_binning(), timestamp)

@@ -1,7 +1,4 @@
-"""What a batch of predictions was and how it differs from the training rows, as a page for Prefect's artifacts.
-
-The picture of what versions said of a batch: how their predictions are spread, side by side.
-"""
+"""The artifact of a scored batch in Prefect: counts, histogram of the predictions, and differences from training."""
 
 from __future__ import annotations
 
@@ -24,15 +21,15 @@ if TYPE_CHECKING:
 
 
 MAX_RULES = 20
-"""The most broken rules in the table."""
+"""The most contract rules in the table."""
 
 
 def publish_score(definition: Project, outcome: ScoreOutcome) -> None:
-    """Shows a batch as an artifact of the flow run that this is called in.
+    """Publishes a scored batch as an artifact of the current flow run.
 
     Args:
         definition: The project.
-        outcome: What was done.
+        outcome: The result of scoring.
     """
     links = f"\n\nThe champion in {model_links(outcome.champion)}."
     create_markdown_artifact(
@@ -43,13 +40,13 @@ def publish_score(definition: Project, outcome: ScoreOutcome) -> None:
 
 
 def render_score(outcome: ScoreOutcome) -> str:
-    """Writes what was done as markdown.
+    """Renders a scored batch as markdown.
 
     Args:
-        outcome: What was done.
+        outcome: The result of scoring.
 
     Returns:
-        The counts, how the answers are spread, the rules that rows broke, and how far the rows are from the training.
+        The counts, a histogram of the predictions, the broken contract rules, and the drift from the training rows.
     """
     done = outcome.scored
     parts = (
@@ -70,7 +67,7 @@ def _describe_rows(outcome: ScoreOutcome) -> str:
     times = f", of {span.start:%Y-%m-%d %H:%M} until {span.end:%Y-%m-%d %H:%M} UTC" if span else ""
     return (
         f"{done.rows_in:,} rows from {plain(outcome.request.source, 200)}{times}. {done.quarantined:,} broke the data "
-        f"contract and are in the quarantine, not scored."
+        f"contract; they were quarantined and not scored."
     )
 
 
@@ -78,7 +75,7 @@ def _render_counts(outcome: ScoreOutcome) -> list[str]:
     rows = [_count_row("champion", outcome.champion.version, outcome.scored.champion)]
     if outcome.shadow and outcome.scored.shadow:
         rows.append(_count_row("shadow", outcome.shadow.version, outcome.scored.shadow))
-    return table(("role", "version", "written", "there already"), rows, numeric=(1, 2, 3))
+    return table(("role", "version", "written", "written before"), rows, numeric=(1, 2, 3))
 
 
 def _count_row(role: str, version: int, found: VersionCounts) -> tuple[str, ...]:
@@ -88,7 +85,7 @@ def _count_row(role: str, version: int, found: VersionCounts) -> tuple[str, ...]
 def _render_picture(outcome: ScoreOutcome) -> list[str]:
 
     drawn = outcome.scored.histograms
-    return [image("how the predictions are spread", draw_histograms(drawn))] if drawn else []
+    return [image("histogram of the predictions", draw_histograms(drawn))] if drawn else []
 
 
 def _render_broken_rules(outcome: ScoreOutcome) -> list[str]:
@@ -98,18 +95,18 @@ def _render_broken_rules(outcome: ScoreOutcome) -> list[str]:
 
 def _describe_skew(outcome: ScoreOutcome) -> str:
     if outcome.scored.skew is None:
-        return "Nothing was compared: drift is not watched, there are too few rows, or the version has no profile."
-    return "The rows that were scored, beside those that the champion was trained on."
+        return "Not compared: drift is not monitored, there are too few rows, or the version has no training profile."
+    return "The scored rows, compared with the training rows of the champion."
 
 
 COLOURS = (CURRENT, REFERENCE)
 
 
 def draw_histograms(spreads: Sequence[tuple[str, PredictionHistogram]], scale: float = 1.0) -> bytes:
-    """Draws how predictions are spread.
+    """Draws the histograms of predictions side by side.
 
     Args:
-        spreads: Of each version, by its name, in the same cells.
+        spreads: Pairs of a version's name and its histogram, all with the same bins.
         scale: Pixels of the file per pixel of the browser.
 
     Returns:

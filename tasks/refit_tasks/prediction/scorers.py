@@ -1,4 +1,4 @@
-"""The versions that answer in a batch: loaded as they would serve, and asked through the same door."""
+"""The models that predict in batch scoring: champion and shadow, loaded through the same allow-list as in serving."""
 
 from __future__ import annotations
 
@@ -26,49 +26,49 @@ from refit_tasks.storage.snapshot_rows import frame
 log = logging.getLogger(__name__)
 
 HASH_LENGTH = 32
-"""Hexadecimal characters of a row's hash."""
+"""Length of a row's hash, in hexadecimal digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A version that answers."""
+    """A loaded version that predicts batches."""
 
-    asked: PredictionContext
+    context: PredictionContext
     model: BaseEstimator
     kinds: dict[str, str]
     """Its features, from `refit.inference.feature_schema.feature_kinds`."""
 
-    def answer(self, rows: pa.Table) -> Predictions:
-        """Has the version answer.
+    def predict(self, rows: pa.Table) -> Predictions:
+        """Predicts rows.
 
         Args:
             rows: Rows in the types of the project's table.
 
         Returns:
-            Its answers, and the features as it saw them.
+            The predictions, with the features as the model saw them.
 
         Raises:
             ModelError: If it cannot predict these rows.
         """
         return predict_once(self.model, cast_features(self.kinds, frame(rows)))
 
-    def recorded(self, definition: Project, rows: pa.Table, answers: Predictions, run: str | None) -> pa.Table:
-        """Makes rows of the predictions' table.
+    def to_rows(self, definition: Project, rows: pa.Table, answers: Predictions, run: str | None) -> pa.Table:
+        """Builds rows of the predictions table.
 
         Args:
             definition: The project.
-            rows: The rows that were asked about.
-            answers: What the version says of them.
-            run: The flow run that asked.
+            rows: The input rows.
+            answers: Their predictions.
+            run: The id of the flow run.
 
         Returns:
-            One for each. Its hash is of the key, the event time and the features, so that a row that was corrected
-            since is another one.
+            One row for each input row. Its hash covers key, event time and features, so that a corrected row is a new
+            one.
         """
         identity = list(dict.fromkeys([*definition.key, definition.timestamp, *self.kinds]))
         digits = row_hashes(rows, identity).tobytes().hex()
         return prediction_rows(
-            self.asked,
+            self.context,
             prediction_columns(answers),
             answers.rows,
             keys=rows.select(list(definition.key)),
@@ -78,28 +78,28 @@ class Scorer:
         )
 
 
-def load_scorer(definition: Project, model: ModelRef, asked: PredictionContext, schema: pa.Schema) -> Scorer:
-    """Loads a version.
+def load_scorer(definition: Project, model: ModelRef, context: PredictionContext, schema: pa.Schema) -> Scorer:
+    """Loads a version for batch scoring.
 
     Args:
         definition: The project.
-        model: Which model.
-        asked: What its predictions are recorded as.
-        schema: The schema of the project's table, for a model that does not tell what it was fitted on.
+        model: The model.
+        context: Version, generation, role and time that its predictions are recorded with.
+        schema: The schema of the project's table, for a model without recorded feature types.
 
     Returns:
-        The version, ready to answer.
+        The version, ready to predict.
 
     Raises:
-        ModelError: If its artifact is gone, damaged or not to be trusted, or the table has lost one of its features.
+        ModelError: If its artifact is missing, damaged or untrusted, or the table no longer has one of its features.
     """
     with open_model(definition, model) as stored:
         kinds = stored.kinds or infer_feature_kinds(schema, definition, stored.estimator)
-    return Scorer(asked, stored.estimator, kinds)
+    return Scorer(context, stored.estimator, kinds)
 
 
 def require_champion(definition: Project) -> Champion:
-    """Finds the version that serves.
+    """Finds the champion.
 
     Args:
         definition: The project.
@@ -108,26 +108,26 @@ def require_champion(definition: Project) -> Champion:
         The champion.
 
     Raises:
-        NotEnoughData: If there is none.
+        NotEnoughData: If the project has no champion.
     """
     champion = find_champion(definition)
     if champion is None:
         raise NotEnoughData(
-            f"{definition.name} has no champion yet, so nothing can be scored: run `refit retrain {definition.name}`"
+            f"project {definition.name!r} has no champion yet to score with: run `refit retrain {definition.name}`"
         )
     return champion
 
 
 @define_retry_task("find the shadow of {definition.name}")
 def find_shadow(definition: Project, champion: Champion) -> Challenger | None:
-    """Finds the version that answers beside the champion.
+    """Finds the challenger that shadows the champion.
 
     Args:
         definition: The project.
         champion: The version that serves.
 
     Returns:
-        The newest one that waits for approval; `None` where none does, or the project's policy is off.
+        The newest challenger that waits for approval; `None` if none does, or the serving policy is off.
     """
     challenger = find_challenger(definition, champion)
     if challenger:

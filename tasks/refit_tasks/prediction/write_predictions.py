@@ -1,8 +1,8 @@
-"""How the predictions of a batch get into their table: in one commit, each row once for each version.
+"""Writes the predictions of a batch to the predictions table in one commit, each row once for each version.
 
-Every such commit carries one application transaction, `refit-score`, and so excludes any other that has begun from the
-same state: what a batch has read of the table still holds when it writes. Servers append beside it unhindered. The
-transaction's number is how far the project's own rows have been scored.
+Every commit carries the application transaction `refit-score` and so conflicts with any other that began from the same
+state: what a batch has read of the table still holds when it writes. Servers append beside it without conflicts. The
+number of the transaction is the event time up to which the project's own rows are scored.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StagedPredictions:
-    """What one version said, on disk."""
+    """The predictions of one version, staged on disk."""
 
-    asked: PredictionContext
+    context: PredictionContext
     pieces: SpilledTables
     schemas: dict[pa.Schema, None] = field(default_factory=dict)
     hashes: list[Identities] = field(default_factory=list)
 
     @classmethod
-    def begun(cls, asked: PredictionContext, area: Path) -> StagedPredictions:
-        """Makes an empty one.
+    def create(cls, context: PredictionContext, area: Path) -> StagedPredictions:
+        """Creates an empty one.
 
         Args:
-            asked: What the predictions are recorded as.
-            area: Scratch space.
+            context: Version, generation, role and time of the predictions.
+            area: The directory for the staged files.
 
         Returns:
-            To be added to.
+            Staged predictions to add rows to.
         """
-        return cls(asked, SpilledTables(area / f"said-{asked.role}"))
+        return cls(context, SpilledTables(area / f"said-{context.role}"))
 
     def add(self, rows: pa.Table) -> None:
         """Adds rows.
 
         Args:
-            rows: Rows of the predictions' table.
+            rows: Rows of the predictions table.
         """
         self.pieces.add(rows)
         self.schemas[rows.schema] = None
@@ -64,27 +64,27 @@ class StagedPredictions:
 
     @property
     def identities(self) -> Identities:
-        """The rows' hashes, in their order."""
+        """The hashes of the rows, in their order."""
         return np.concatenate([np.empty(0, "S16"), *self.hashes])
 
 
 def commit_predictions(
     project: str, staged: Sequence[StagedPredictions], span: Window, until: datetime | None
 ) -> list[VersionCounts]:
-    """Writes predictions that the table does not hold yet, or nothing if it holds all of them.
+    """Writes the predictions that the table does not hold yet.
 
     Args:
         project: The project's name.
-        staged: What each version said.
-        span: The event times of all rows.
-        until: How far the project's own rows have been scored with these; `None` where they are others, or some before
-            them may be missing. It never goes back.
+        staged: The predictions of each version.
+        span: The window of the event times of all rows.
+        until: The event time up to which the project's own rows are then scored, which never moves back; `None` for
+            rows of a file or table, and if earlier rows may be missing.
 
     Returns:
-        For each version how many were written, and how many were there.
+        For each version, how many rows were written now, and how many before.
 
     Raises:
-        StateError: If others keep writing such batches.
+        StateError: If other batches keep conflicting with the commit.
     """
     name = predictions_of(project)
 
@@ -92,7 +92,7 @@ def commit_predictions(
         table = open_table(name)
         known = _read_known_rows(table, staged, span) if table else {}
         nothing: Identities = np.empty(0, "S16")
-        fresh = [not_in(one.identities, known.get(_model_key(one.asked), nothing)) for one in staged]
+        fresh = [not_in(one.identities, known.get(_model_key(one.context), nothing)) for one in staged]
         if any(mask.any() for mask in fresh):
             schema = _merge_schemas(staged, schema_of(table) if table else pa.schema([]))
             tidy(name, write_rows(name, table, _new_rows(staged, fresh, schema), schema, _transaction(table, until)))
@@ -104,10 +104,10 @@ def commit_predictions(
 def _read_known_rows(
     table: DeltaTable, staged: Sequence[StagedPredictions], span: Window
 ) -> dict[tuple[int, str], Identities]:
-    """Reads which rows the versions have answered in batches before."""
-    versions = ", ".join(str(one.asked.version) for one in staged)
+    """Reads the hashes of the rows that earlier batches scored with these versions."""
+    versions = ", ".join(str(one.context.version) for one in staged)
     where = f"source = 'batch' AND version IN ({versions}) AND {within('event_time', span)}"
-    found: dict[tuple[int, str], list[Identities]] = {_model_key(one.asked): [] for one in staged}
+    found: dict[tuple[int, str], list[Identities]] = {_model_key(one.context): [] for one in staged}
     for part in read(table, ["row_hash", "version", "role"], where):
         for (version, role), hashes in found.items():
             mine = pc.and_(pc.equal(part["version"], version), pc.equal(part["role"], role))
@@ -115,12 +115,12 @@ def _read_known_rows(
     return {named: np.concatenate([np.empty(0, "S16"), *hashes]) for named, hashes in found.items()}
 
 
-def _model_key(asked: PredictionContext) -> tuple[int, str]:
-    return asked.version, asked.role
+def _model_key(context: PredictionContext) -> tuple[int, str]:
+    return context.version, context.role
 
 
 def _merge_schemas(staged: Sequence[StagedPredictions], held: pa.Schema) -> pa.Schema:
-    """Gives the columns of all rows, in the types in which the table holds them."""
+    """Gives the columns of all rows, in the types of the table where it has them."""
     schema = held
     for raw in (raw for one in staged for raw in one.schemas):
         found = cast_for_storage(raw.empty_table(), schema).schema
@@ -151,5 +151,5 @@ def _transaction(table: DeltaTable | None, until: datetime | None) -> Transactio
 
 
 def _decode_hashes(hashes: pa.ChunkedArray) -> Identities:
-    """Gives hashes of 32 hexadecimal characters as the 16 bytes that they spell."""
+    """Decodes hashes of 32 hexadecimal digits to 16 bytes each."""
     return np.frombuffer(bytes.fromhex("".join(hashes.to_pylist())), "S16")

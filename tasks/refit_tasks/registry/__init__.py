@@ -1,4 +1,4 @@
 """MLflow: runs, model files, versions, the alias, recipes and provenance.
 
-Does not belong here: who serves: that is the ledger's to say (`ledger`).
+Does not belong here: which version is champion; that is decided by the ledger (`ledger`).
 """

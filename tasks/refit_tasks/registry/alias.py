@@ -1,4 +1,4 @@
-"""MLflow's alias `champion`: it follows the ledger, and tells whether a person has moved it."""
+"""MLflow's alias `champion`: reconciliation with the ledger, and detection of moves by hand."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GENERATION = "refit.generation"
-"""The tag of a version that names the generation for which the alias has been set. An alias that points elsewhere
-although that tag is there was moved by hand; without the tag, a crash came before it."""
+"""The tag of a version with the generation for which the alias has been set. If the tag is there and the alias points
+elsewhere, it was moved by hand; without the tag, a crash came before it was set."""
 SETTLED = "refit.settled"
-"""The tag of a version that names the ledger entry of the newest move of the alias that was put right."""
+"""The tag of a version with the ledger entry of the newest move of the alias that was repaired."""
 
 
 @dataclass(frozen=True, slots=True)
 class AliasState:
-    """Where MLflow's alias `champion` points, beside the version that serves by the ledger."""
+    """The version that MLflow's alias `champion` points to, and the champion of the ledger."""
 
     expected: int
-    """The version that serves."""
+    """The champion of the ledger."""
     found: int
-    """The version that the alias points to; 0 where there is none."""
+    """The version that the alias points to; 0 if there is no alias."""
     noted: bool
-    """Whether the alias has been set for the generation that serves."""
+    """Whether the alias has been set for the champion's generation."""
     settled: int
-    """The ledger entry of the newest move of the alias that was put right; 0 if there was none."""
+    """The ledger entry of the newest repaired move of the alias; 0 if there was none."""
 
     @property
     def follows(self) -> bool:
-        """Whether the alias is where the ledger wants it."""
+        """Whether the alias agrees with the ledger."""
         return self.noted and self.found == self.expected
 
     @property
     def moved(self) -> bool:
-        """Whether a person has moved it."""
+        """Whether the alias was moved by hand."""
         return self.noted and self.found != self.expected
 
 
 def follow_ledger(project: str, serving: Champion | None = None) -> Champion | None:
-    """Points MLflow's alias `champion` to the ledger's newest generation, until no newer one came in between.
+    """Sets MLflow's alias `champion` to the ledger's newest generation, again if a newer one appears meanwhile.
 
     Args:
         project: The project's name.
-        serving: The champion, where it was read just before; read from the ledger if left out.
+        serving: The champion, if it was read just before; read from the ledger by default.
 
     Returns:
-        The champion that the alias points to, or `None` while there is none.
+        The champion that the alias points to; `None` if there is none.
 
     Raises:
-        StateError: If MLflow no longer has the champion's version.
+        StateError: If MLflow does not have the champion's version.
     """
     client, serving = open_mlflow(), serving or current_champion(project)
     while serving:
@@ -80,14 +80,14 @@ def follow_ledger(project: str, serving: Champion | None = None) -> Champion | N
 
 
 def read_alias(project: str, serving: Champion) -> AliasState:
-    """Looks where the alias points.
+    """Reads the state of the alias.
 
     Args:
         project: The project's name.
-        serving: The champion by the ledger.
+        serving: The champion of the ledger.
 
     Returns:
-        What was found.
+        The state.
     """
     client = open_mlflow()
     aliased = aliased_version(client, project)
@@ -98,7 +98,7 @@ def read_alias(project: str, serving: Champion) -> AliasState:
 
 
 def tag_repaired_move(project: str, champion: Champion, entry_id: int) -> None:
-    """Notes that a move is put right, so that the next one to the same place is told from it.
+    """Tags the champion's version with a repaired move, so that a later move to the same version is a new one.
 
     Args:
         project: The project's name.
@@ -109,11 +109,11 @@ def tag_repaired_move(project: str, champion: Champion, entry_id: int) -> None:
 
 
 def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> None:
-    """Points an alias of a registered model to a version.
+    """Sets an alias of a registered model to a version.
 
     Args:
         client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
-        project: The project's name, which is the registered model's too.
+        project: The project's name, which is also the registered model's.
         alias: `champion` or `challenger`.
         version: The version.
 
@@ -128,7 +128,7 @@ def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> N
         if not _is_missing(error):
             raise
         raise StateError(
-            f"the ledger names version {version} of {project} as its {alias}, but MLflow has no such version: "
+            f"version {version} of {project} is the {alias} in the ledger, but is missing in MLflow: "
             f"restore MLflow's database from the same backup as the ledger's"
         ) from error
 
@@ -142,7 +142,7 @@ def aliased_version(client: MlflowClient, project: str, alias: str = "champion")
         alias: `champion` or `challenger`.
 
     Returns:
-        The version, or `None` where there is no such alias.
+        The version; `None` if there is no such alias.
     """
     from mlflow.exceptions import MlflowException
 
@@ -155,7 +155,7 @@ def aliased_version(client: MlflowClient, project: str, alias: str = "champion")
 
 
 def tag_version(client: MlflowClient, project: str, version: int, tag: str, value: str | int) -> None:
-    """Tags a version, whoever else is writing the same tag.
+    """Tags a version, also while other processes write the same tag.
 
     Args:
         client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
@@ -168,9 +168,9 @@ def tag_version(client: MlflowClient, project: str, version: int, tag: str, valu
 
 
 def _retry_if_raced(write: Callable[[], object]) -> None:
-    """Writes once more where another process was first to insert the row: now it is there to be updated.
+    """Retries a write once, in case another process was first to insert the row.
 
-    A server words that as a bad request like any other, so every refusal but a missing version gets a second try.
+    A server reports that as a bad request like any other, so every error but a missing version is retried.
     """
     retry_registry_write(_is_race)(write)
 

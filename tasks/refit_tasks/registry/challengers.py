@@ -1,4 +1,4 @@
-"""The versions that want to serve, by the ledger: those that the gate found fit and that wait for a person."""
+"""Challengers in the ledger: those that passed the gate and wait for approval, and the verdicts they have."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import EVERY, entries, entry, entry_once
 
 SEARCHED_VERDICTS = 100
-"""Among so many verdicts the pending ones are looked for: an older one was compared with a champion long gone."""
+"""How many of the newest verdicts are searched: older ones were compared with champions long gone."""
 
 
 def find_challenger(definition: Project, champion: Champion | None = None) -> Challenger | None:
-    """Finds the version that answers beside the champion, as the project's `ServingPolicy` says.
+    """Finds the challenger that runs beside the champion, by the project's `ServingPolicy`.
 
     Args:
         definition: The project.
-        champion: The version that serves; read from the ledger if left out.
+        champion: The champion; read from the ledger by default.
 
     Returns:
-        The newest one that waits for approval; `None` where none does, or the policy is off.
+        The newest challenger that waits for approval; `None` if none does, or the policy is off.
     """
     if definition.serving.challenger == "off":
         return None
@@ -29,15 +29,15 @@ def find_challenger(definition: Project, champion: Champion | None = None) -> Ch
 
 
 def find_pending(project: str, champion: Champion | None = None) -> list[Challenger]:
-    """Finds the challengers that wait for a person.
+    """Finds the challengers that wait for approval.
 
     Args:
         project: The project's name.
-        champion: The version that serves; read from the ledger if left out.
+        champion: The champion; read from the ledger by default.
 
     Returns:
-        Those that the gate found fit, whose policy asks for approval, which nobody has approved or refused, and whose
-        champion still serves; the newest first.
+        The challengers that passed the gate, whose policy requires approval, that were neither approved nor refused,
+        and that were compared with the current champion; the newest first.
     """
     generation = generation_of(champion or current_champion(project))
     found = []
@@ -71,20 +71,20 @@ def find_verdict_of_version(project: str, version: int) -> Challenger | None:
         version: The version's number.
 
     Returns:
-        The challenger as it is on record, or `None` if the ledger has no verdict on it.
+        The recorded challenger; `None` if the ledger has no verdict on the version.
     """
     verdicts = entries(project, "verdict", newest=EVERY)
     return next((read_challenger(made) for made in verdicts if made.payload["version"] == version), None)
 
 
 def read_judgement(challenger: Challenger) -> Judgement | None:
-    """Reads what a verdict rests on.
+    """Reads the verdict of a challenger with its evidence.
 
     Args:
-        challenger: A challenger that is on record.
+        challenger: A recorded challenger.
 
     Returns:
-        The judgement; `None` where the ledger does not hold its entry.
+        The judgement; `None` if the ledger does not have its entry.
     """
     judged = entry(challenger.verdict_id)
     return from_payload(Judgement, judged.payload) if judged else None

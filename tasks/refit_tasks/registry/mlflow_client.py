@@ -1,10 +1,7 @@
-"""The MLflow database and its clients: created whole or not at all, and always named by an absolute URI.
+"""Access to MLflow: the client, the embedded database, the tags of runs and versions, and the administrator's account.
 
-The tags by which runs and versions are found in MLflow: short, exact values, the same names for every project.
-
-Nothing of Prefect is imported here: a rollback writes one of them and needs none.
-
-Who may open MLflow's pages where they ask for a name: the administrator, who lets others in there.
+The embedded database is created atomically and named by an absolute URI. Prefect is not imported here, since commands
+that need MLflow only, such as a rollback, should start fast.
 """
 
 from __future__ import annotations
@@ -37,24 +34,24 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _CREATION_TIMEOUT = 300
-"""How many seconds to wait for another process that creates the database; it takes about 2, on a busy machine 20."""
+"""Seconds to wait for another process that creates the database; that takes 2, or 20 on a busy machine."""
 
 _DRAFTS = "mlflow.draft*"
 
 _TRAINING = {"mlflow.experimentKind": "custom_model_development"}
-"""The tag by which MLflow's UI takes an experiment for the training of models instead of agents."""
+"""The tag that makes MLflow's UI show an experiment as training of models instead of agents."""
 
 
 def open_mlflow() -> MlflowClient:
-    """Gives a client for tracking and registry, and points MLflow's fluent functions to the same place.
+    """Opens a client for tracking and registry, and configures MLflow's fluent functions alike.
 
-    The embedded database is created at first use, by one process while the others wait.
+    The embedded database is created on first use, by one process while others wait.
 
     Returns:
         The client.
 
     Raises:
-        StateError: If the embedded database cannot be created, or is half restored.
+        StateError: If the embedded database cannot be created, or was restored only in part.
     """
     import mlflow
 
@@ -73,7 +70,7 @@ def require_experiment(client: MlflowClient, project: str) -> str:
 
     Args:
         client: From `open_mlflow`.
-        project: The project's name, which is the experiment's too.
+        project: The project's name, which is also the experiment's.
 
     Returns:
         The experiment's id.
@@ -88,10 +85,10 @@ def require_experiment(client: MlflowClient, project: str) -> str:
 
 
 def list_mlflow_projects() -> set[str]:
-    """Names the projects that MLflow knows.
+    """Lists the projects that have an experiment in MLflow.
 
     Returns:
-        The names of the experiments that were made for training; none where there is no database yet.
+        The names of the experiments for training; empty if there is no database yet.
     """
     database = Settings().mlflow_database
     if database and not database.exists():
@@ -102,10 +99,10 @@ def list_mlflow_projects() -> set[str]:
 
 @contextmanager
 def find_drafts() -> Iterator[list[Path]]:
-    """Finds what is left of databases whose creation was killed; none is created meanwhile.
+    """Finds files of killed database creations, and locks out new creations meanwhile.
 
     Yields:
-        The files; none while another process creates one.
+        The files; empty while another process is creating a database.
     """
     database = Settings().home / "mlflow.db"
     if not list(database.parent.glob(_DRAFTS)):
@@ -131,7 +128,7 @@ def _artifact_location(project: str) -> str | None:
 
 
 def _create_database(settings: Settings, database: Path) -> None:
-    """Creates the database beside its place and renames it: MLflow's own creation does not survive a kill or a race."""
+    """Creates the database in a temporary file and renames it: MLflow's own creation survives neither kill nor race."""
     open_home(settings)
     with (
         translate_store_errors(f"the MLflow database {database}", "REFIT_HOME"),
@@ -156,7 +153,7 @@ def _write_draft(draft: Path, artifacts: str) -> Path:
 
 @contextmanager
 def _keep_environment(*names: str) -> Iterator[None]:
-    """Undoes what MLflow exports: `Settings` would take the embedded database for a server that the user has set."""
+    """Restores variables that MLflow sets: `Settings` would take the embedded database for a server set by the user."""
     before = {name: os.environ.get(name) for name in names}
     yield
     for name, value in before.items():
@@ -167,13 +164,13 @@ def _keep_environment(*names: str) -> Iterator[None]:
 
 
 def read_pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
-    """Goes through all that a search of MLflow finds; it gives one page at a time.
+    """Reads all pages of a search in MLflow.
 
     Args:
-        search: Asks for the page that a token names, the first one for `None`.
+        search: Gives the page of a token; the first one for `None`.
 
     Yields:
-        What was found.
+        The results.
     """
     token: str | None = None
     while token is None or token:
@@ -183,26 +180,26 @@ def read_pages(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
 
 
 VERDICT = "refit.verdict"
-"""`rejected`, or `fit` to serve; a version that has been champion is `promoted`."""
+"""The tag with the verdict: `rejected` or `fit`; `promoted` for a version that has been champion."""
 REJECTED, FIT, PROMOTED = "rejected", "fit", "promoted"
 FAILED = "refit.failed"
-"""The names of the rules that failed, joined by commas; `none`."""
+"""The tag with the names of the failed rules, separated by commas; `none` without any."""
 ENTRY = "refit.entry"
-"""The ledger entry of the verdict: `refit why` tells more."""
+"""The tag with the ledger entry of the verdict, which `refit why` explains."""
 FORM = "refit.serving_form"
-"""In which form a version serves: `onnx` or `scikit-learn`."""
+"""The tag with the form in which a version serves: `onnx` or `scikit-learn`."""
 MAX_TAG_LENGTH = 200
-"""The most characters of a value: longer ones are cut off."""
+"""Characters of a tag's value; longer ones are truncated."""
 
 
 def verdict_tags(verdict: Verdict) -> dict[str, str]:
-    """Says what the gate concluded, on a run and on a version alike.
+    """Makes the tags of a verdict, for runs and versions.
 
     Args:
-        verdict: The outcome of all rules.
+        verdict: The verdict.
 
     Returns:
-        One word, and the rules that failed.
+        The verdict in one word, and the failed rules.
 
     Example:
         >>> from refit.records.verdicts import Reason
@@ -214,13 +211,13 @@ def verdict_tags(verdict: Verdict) -> dict[str, str]:
 
 
 def form_tags(form: ServingForm | None) -> dict[str, str]:
-    """Says in which form a version serves, and by which measurement.
+    """Makes the tags of a serving form.
 
     Args:
-        form: The choice; `None` where none was made.
+        form: The choice of the form; `None` if none was made.
 
     Returns:
-        The form and why; where both were compared the largest difference, and how many times as fast ONNX is.
+        The form and the reason; if both forms were measured, also their largest difference and the speed-up of ONNX.
 
     Example:
         >>> form_tags(ServingForm("scikit-learn", "there is no ONNX form: it is ours"))
@@ -241,13 +238,13 @@ ADMINISTRATOR = "admin"
 
 
 def configure_accounts(password: str) -> Path:
-    """Makes the administrator's password the one that is set now, also where MLflow knows another one.
+    """Creates MLflow's administrator account, or sets its password.
 
     Args:
-        password: The administrator's.
+        password: The administrator's password.
 
     Returns:
-        The configuration for MLflow's server, which holds no secret.
+        The configuration file for MLflow's server, which holds no secret.
     """
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
@@ -264,7 +261,7 @@ def configure_accounts(password: str) -> Path:
 
 def _write_configuration(file: Path, settings: dict[str, str]) -> Path:
     configuration = configparser.ConfigParser(interpolation=None)
-    # MLflow reads a percent sign as the beginning of a name.
+    # MLflow interpolates percent signs, so they are doubled.
     configuration["mlflow"] = {
         name: value.replace("%", "%%") for name, value in {**settings, "admin_username": ADMINISTRATOR}.items()
     }

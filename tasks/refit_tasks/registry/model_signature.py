@@ -1,7 +1,4 @@
-"""The files of a stored model, and what is read from them without loading it.
-
-What the rows that a version was trained on tell of it: its features, and some of them to warm up on.
-"""
+"""The files of a stored model, its feature types, and some of its training rows to warm it up on."""
 
 from __future__ import annotations
 
@@ -27,42 +24,42 @@ from refit_tasks.storage.delta import open_table, read, schema_of
 from refit_tasks.storage.snapshot_rows import frame, open_at_version, rows_of
 
 KINDS = "refit.kinds"
-"""Under this name the model's description holds what each feature was in training, as JSON pairs in order."""
+"""The key of the model's metadata with the type of each feature, as JSON pairs in order."""
 
 FORM_DIRECTORY = "onnx"
-"""In this directory of a model its ONNX form lies, under its own hash."""
+"""The directory of a model's files with its ONNX form, which is named by its hash."""
 
 _GONE = "RESOURCE_DOES_NOT_EXIST"
-"""MLflow's code for what it does not have."""
+"""MLflow's error code for something missing."""
 
 _STORED = "models:/"
-"""How the address of a model begins that MLflow keeps."""
+"""The scheme of the URI of a logged model."""
 
 
 def logged_model_id(model: ModelRef) -> str | None:
-    """Names a model as MLflow does.
+    """Gives the id of a model in MLflow.
 
     Args:
         model: The model.
 
     Returns:
-        The id of MLflow's logged model; `None` where its artifact lies elsewhere.
+        The id of the logged model; `None` if its artifact is stored elsewhere.
     """
     return model.uri.removeprefix(_STORED) if model.uri.startswith(_STORED) else None
 
 
 @contextmanager
 def fetch_files(model: ModelRef) -> Iterator[Path]:
-    """Brings the files of a model from the artifact store.
+    """Downloads the files of a model to a temporary directory.
 
     Args:
-        model: Which model.
+        model: The model.
 
     Yields:
-        The directory that holds them, for as long as it is needed.
+        The directory, which is removed afterwards.
 
     Raises:
-        ModelError: If the artifact is gone.
+        ModelError: If the artifact is missing.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -75,20 +72,20 @@ def fetch_files(model: ModelRef) -> Iterator[Path]:
             if not isinstance(error, FileNotFoundError) and getattr(error, "error_code", "") != _GONE:
                 raise
             raise ModelError(
-                f"the artifact {model.uri} of run {model.run_id} is gone: restore it from a backup, or let "
-                f"another version serve by `refit rollback {model.project}`"
+                f"the artifact {model.uri} of run {model.run_id} is missing: restore it from a backup, or return to "
+                f"another version by `refit rollback {model.project}`"
             ) from error
         yield Path(directory)
 
 
 def read_feature_kinds(directory: Path) -> dict[str, str]:
-    """Reads what each feature was in training, as it is kept with the model.
+    """Reads the feature types that are stored with a model.
 
     Args:
-        directory: The model's files.
+        directory: The directory of the model's files.
 
     Returns:
-        From feature to kind, in the model's order; empty where it is not kept.
+        From feature to kind, in the model's order; empty if they are not stored.
     """
     if not (directory / "MLmodel").is_file():
         return {}
@@ -99,17 +96,17 @@ def read_feature_kinds(directory: Path) -> dict[str, str]:
 
 
 WARM_UP_ROWS = 50
-"""So many rows."""
+"""How many training rows are read for the warm-up."""
 
 
 def identity_kinds(definition: Project) -> dict[str, str]:
-    """Names what a row is known by: the project's key and its timestamp.
+    """Gives the kinds of the columns that identify a row: the project's key and its timestamp.
 
     Args:
         definition: The project.
 
     Returns:
-        From column to kind, as the project's table has it; only the timestamp where there is no table.
+        From column to kind in the project's table; only the timestamp if there is no table.
     """
     table = open_table(definition.name)
     schema = schema_of(table) if table else pa.schema([])
@@ -118,10 +115,10 @@ def identity_kinds(definition: Project) -> dict[str, str]:
 
 
 def infer_feature_kinds(schema: pa.Schema, definition: Project, estimator: BaseEstimator) -> dict[str, str]:
-    """Says what the features of a model are that does not tell itself, as those of the first release.
+    """Infers the feature types of a model that has none stored, such as those of the first release.
 
     Args:
-        schema: That of the project's table.
+        schema: The schema of the project's table.
         definition: The project.
         estimator: The model.
 
@@ -129,22 +126,22 @@ def infer_feature_kinds(schema: pa.Schema, definition: Project, estimator: BaseE
         From feature to kind, in the model's order.
 
     Raises:
-        ModelError: If the table has lost one of them.
+        ModelError: If the table no longer has one of the features.
     """
     features = features_seen_by(estimator, definition.features_of(schema.names))
     return feature_kinds(select_features(frame(schema.empty_table()), features))
 
 
 def infer_kinds_in_training(definition: Project, trained_on: SnapshotRef, estimator: BaseEstimator) -> dict[str, str]:
-    """Says the same by the table as it was.
+    """Infers feature types from the version of the table that a model was trained on.
 
     Args:
         definition: The project.
-        trained_on: What the model was trained on.
+        trained_on: The training rows of the model.
         estimator: The model.
 
     Returns:
-        From feature to kind; none where that version of the table is gone.
+        From feature to kind; empty if that version of the table is gone.
     """
     from deltalake.exceptions import DeltaError
 
@@ -158,15 +155,15 @@ def infer_kinds_in_training(definition: Project, trained_on: SnapshotRef, estima
 def read_training_features(
     definition: Project, trained_on: SnapshotRef, kinds: Mapping[str, str]
 ) -> pd.DataFrame | None:
-    """Reads some rows that a model was trained on.
+    """Reads up to `WARM_UP_ROWS` of the rows that a model was trained on.
 
     Args:
         definition: The project.
-        trained_on: What the model was trained on.
+        trained_on: The training rows of the model.
         kinds: The model's features.
 
     Returns:
-        The features; `None` where the rows, or that version of the table, are gone.
+        The features; `None` if the rows, or that version of the table, are gone.
     """
     from deltalake.exceptions import DeltaError
 

@@ -1,9 +1,7 @@
-"""How a fitted model is kept: as a skops file, loaded through an allow-list of our own.
+"""Storage of fitted models as skops files, which are loaded through an allow-list of types.
 
 Nothing is ever unpickled, and the list of trusted types that MLflow stores beside a model is not read: whoever can
-change the model can change that list too.
-
-The allow-list: what a stored model may hold beside what skops itself trusts.
+change the model can change that list, too. The allow-list adds to what skops itself trusts.
 
 skops trusts public scikit-learn estimators, numpy's types and ufuncs, and plain values. A hostile file may call any
 name on the list with arguments of its choice, so only types and functions belong here that neither run code they are
@@ -50,7 +48,7 @@ _LOAD_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What skops raises on a file that is no whole model; it has no error of its own for that."""
+"""What skops raises for a file that is not a complete model; it has no error of its own for that."""
 
 
 def save_model(model: BaseEstimator, directory: Path) -> None:
@@ -58,10 +56,10 @@ def save_model(model: BaseEstimator, directory: Path) -> None:
 
     Args:
         model: The fitted estimator.
-        directory: Where to write it; made if it does not exist.
+        directory: The directory to write to; created if it does not exist.
 
     Raises:
-        ModelError: If the model holds something that skops cannot write.
+        ModelError: If the model has a part that skops cannot write.
     """
     from skops.io import dump
 
@@ -73,17 +71,17 @@ def save_model(model: BaseEstimator, directory: Path) -> None:
 
 
 def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator:
-    """Reads a model back, refusing every type outside the allow-list before anything of it is made.
+    """Loads a model, and refuses a type outside the allow-list before any object is created.
 
     Args:
-        directory: Where `save_model` or MLflow wrote it.
-        trusted_types: Full names of the project's own types, trusted beside ours.
+        directory: The directory that `save_model` or MLflow wrote to.
+        trusted_types: Full names of further types that the project trusts.
 
     Returns:
         The fitted estimator.
 
     Raises:
-        UntrustedModel: If the file holds a type outside the allow-list.
+        UntrustedModel: If the file has a type outside the allow-list.
         ModelError: If there is no skops file, or it is damaged.
     """
     from skops.io import get_untrusted_types, load
@@ -91,14 +89,14 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
 
     file = directory / FILE
     if not file.is_file():
-        raise ModelError(f"{directory} holds no {FILE}, and no other format is ever loaded: retrain the project")
+        raise ModelError(f"{directory} has no {FILE}, and no other format is loaded: retrain the project")
     trusted = [*TRUSTED, *trusted_types]
     try:
         return load(file, trusted=trusted)
     except UntrustedTypesFoundException as error:
         unknown = sorted(set(get_untrusted_types(file=file)) - set(trusted))
         raise UntrustedModel(
-            f"the model holds types outside the allow-list: {', '.join(unknown)}; if you know them to be harmless, "
+            f"the model has types outside the allow-list: {', '.join(unknown)}; if you know that they are harmless, "
             f"add trusted_types=({', '.join(map(repr, unknown))},) to the project file"
         ) from error
     except _LOAD_ERRORS as error:
@@ -119,8 +117,8 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
         The artifact's URI.
 
     Raises:
-        UntrustedModel: If the model holds a type outside the allow-list, so that it could never be loaded.
-        ModelError: If it holds something that cannot be stored.
+        UntrustedModel: If the model has a type outside the allow-list, so that it could never be loaded.
+        ModelError: If it has a part that cannot be stored.
     """
     import mlflow.sklearn
     from mlflow.exceptions import MlflowException
@@ -140,7 +138,7 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
                 metadata={KINDS: json.dumps(list(feature_kinds(sample).items()))},
             )
     except MlflowException:
-        # MLflow says only that something went wrong; our own door says what, if it was the model.
+        # MLflow does not say what went wrong; saving and loading the model here does, if the model is the cause.
         with tempfile.TemporaryDirectory() as scratch:
             save_model(model, Path(scratch))
             load_model(Path(scratch), definition.trusted_types)
@@ -150,7 +148,7 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
 
 @contextmanager
 def _silence_hints() -> Iterator[None]:
-    """Silences what nobody can act on: whole numbers that might miss values, MLflow's own type hints, a missing pip."""
+    """Silences hints that users cannot act on: integer columns with gaps, MLflow's own type hints, a missing pip."""
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column", UserWarning)
@@ -257,4 +255,4 @@ TRUSTED = (
     "xgboost.sklearn.XGBRFRegressor",
     "xgboost.sklearn.XGBRegressor",
 )
-"""Full names, found by storing the common pipelines."""
+"""Full names of types, collected by storing common pipelines."""

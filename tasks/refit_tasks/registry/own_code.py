@@ -24,7 +24,7 @@ from refit_tasks.project_code.imports import PREFIX, code_in_place_of, find_help
 from refit_tasks.registry.recipe import fetch_code, read_recipe
 
 SEARCHED_VERDICTS = 1_000
-"""Among so many of the newest verdicts a model's recipe is looked for."""
+"""How many of the newest verdicts are searched for a model's recipe."""
 
 
 def has_own_types(definition: Project) -> bool:
@@ -46,14 +46,14 @@ def has_own_types(definition: Project) -> bool:
 
 @contextmanager
 def use_model_code(definition: Project, model: ModelRef) -> Iterator[None]:
-    """Lets a stored model find the classes that it was made with.
+    """Makes the classes that a stored model was trained with importable.
 
     Args:
         definition: The project as it is now.
         model: The model.
 
     Yields:
-        Nothing; the model is to be loaded within the block, and keeps its classes afterwards.
+        Nothing; load the model within the block. It keeps its classes afterwards.
 
     Raises:
         ModelError: If the project's code has changed since, and the code that the model was made with is gone, or is
@@ -78,7 +78,7 @@ def use_model_code(definition: Project, model: ModelRef) -> Iterator[None]:
 
 
 def fetch_recorded_code(definition: Project, model: ModelRef, recipe: Recipe, scratch: Path) -> Path:
-    """Brings the code that a model was made with, once it is sure that it is what the ledger names.
+    """Downloads the code that a model was trained with, and checks it against the ledger.
 
     Args:
         definition: The project as it is now.
@@ -95,21 +95,21 @@ def fetch_recorded_code(definition: Project, model: ModelRef, recipe: Recipe, sc
     file = fetch_code(model, scratch)
     if file is None:
         raise CannotReproduce(
-            f"the code of {definition.name} has changed, and run {model.run_id} has not kept what it was: "
+            f"the code of {definition.name} has changed since run {model.run_id}, which did not store it: "
             f"check out commit {recipe.commit[:12]}"
         )
     found = {one for one in file.parent.rglob("*") if one.is_file()}
     uncovered = found - files_covered(file, recipe.file_hash)  # no hash covers them, and an import may find them
     if uncovered or not code_matches(file, recipe.file_hash):
         raise CannotReproduce(
-            f"the code that run {model.run_id} keeps in MLflow is not the one that the ledger names "
+            f"the code stored with run {model.run_id} in MLflow does not have the hash in the ledger "
             f"({recipe.file_hash[:12]}), so it is not run: restore MLflow's artifacts from a backup"
         )
     return file
 
 
 def _find_recipe(definition: Project, model: ModelRef) -> Recipe:
-    """What the ledger says a model was made with; its run's tags where no verdict names it yet."""
+    """Finds the recipe of a model in the ledger, or in the tags of its run if it has no verdict yet."""
     for made in entries(definition.name, "verdict", newest=SEARCHED_VERDICTS):
         judgement = from_payload(Judgement, made.payload)
         if judgement.recipe and model.run_id in (judgement.serving.run_id, judgement.model.run_id):

@@ -1,7 +1,4 @@
-"""What determines a model beside its rows: code, configuration, installed packages; and the key made of it.
-
-The machine that a model is made on.
-"""
+"""Provenance of a model: code, configuration, packages and machine, and the run key that is a hash of them."""
 
 from __future__ import annotations
 
@@ -27,12 +24,12 @@ from refit.records.references import Split
 from refit_tasks.project_code.files import code_hash
 
 _BASE_PACKAGES = {"numpy", "pandas", "scikit-learn", "scipy", "skops"}
-"""What every stored model needs."""
+"""Packages that every stored model needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeState:
-    """Where the project's code stands."""
+    """The state of a project's code in git and on disk."""
 
     commit: str
     """The git commit of the repository that holds the project file; `unknown` outside one."""
@@ -43,7 +40,7 @@ class CodeState:
 
 
 def read_code_state(definition: Project) -> CodeState:
-    """Says where the project's code stands.
+    """Reads the state of a project's code.
 
     Args:
         definition: The project.
@@ -53,7 +50,7 @@ def read_code_state(definition: Project) -> CodeState:
     """
     if definition.file is None:
         return CodeState(UNKNOWN, None, UNKNOWN)
-    # An environment often lies inside a repository that ignores it: that holds none of the files installed there.
+    # An environment often lies inside a repository that ignores it, whose commit says nothing about it.
     if _run_git(definition.file.parent, "check-ignore", "--quiet", str(definition.file)) is not None:
         return CodeState(UNKNOWN, None, _hash_code(definition))
     commit = _run_git(definition.file.parent, "rev-parse", "HEAD")
@@ -69,9 +66,9 @@ def _hash_code(definition: Project) -> str:
 
 
 def _run_git(folder: Path, *words: str) -> str | None:
-    """Asks git a question about a folder; `None` where git has no answer: no repository, no git, too slow a disk."""
+    """Runs git in a folder; `None` if it fails: no repository, no git, or too slow a disk."""
     try:
-        answer = subprocess.run(  # noqa: S603 - no shell, and every word is ours
+        answer = subprocess.run(  # noqa: S603 - no shell, and all words are constants or paths
             ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607 - git lies elsewhere on each system
             capture_output=True,
             text=True,
@@ -85,7 +82,7 @@ def _run_git(folder: Path, *words: str) -> str | None:
 
 @cache
 def read_lock() -> str:
-    """Names every package that is installed, or should be.
+    """Reads the locked packages, or lists the installed ones.
 
     Returns:
         The text of `uv.lock` in a checkout of Refit; where Refit is installed as a package, the installed packages
@@ -94,14 +91,14 @@ def read_lock() -> str:
     root = Path(refit.__file__).parents[1]
     if (root / "pyproject.toml").is_file() and (root / "uv.lock").is_file():
         return (root / "uv.lock").read_text(encoding="utf-8")
-    # What lies in the current directory is not installed, and would make the same environment another one elsewhere.
+    # Packages in the current directory are not installed, and would change the hash of the same environment elsewhere.
     path = [entry for entry in sys.path if entry and Path(entry) != Path.cwd()]
     found = {f"{_normalize_name(package.name)}=={package.version}" for package in distributions(path=path)}
     return "\n".join(sorted(found)) + "\n"
 
 
 def _normalize_name(name: str) -> str:
-    """A package's name as packaging tools compare it: `great_expectations` is `great-expectations`."""
+    """Normalizes a package's name as packaging tools do: `great_expectations` becomes `great-expectations`."""
     return re.sub(r"[-_.]+", "-", str(name)).lower()
 
 
@@ -115,7 +112,7 @@ def lock_hash() -> str:
 
 
 def pin_requirements(model: BaseEstimator) -> list[str]:
-    """Names the packages that a stored model needs, each with the version that is installed.
+    """Pins the packages that a stored model needs to their installed versions.
 
     Args:
         model: The fitted estimator.
@@ -136,7 +133,7 @@ def installed_versions(names: Iterable[str]) -> str:
     """Looks up which versions of packages are installed.
 
     Args:
-        names: The packages.
+        names: The names of the packages.
 
     Returns:
         One `name==version` a line, in the order of the names; `absent` is the version of what is not installed.
@@ -152,12 +149,12 @@ def _installed_version(name: str) -> str:
 
 
 def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
-    """Hashes all that determines a model and its verdict; the same key means the same run.
+    """Hashes everything that determines a model and its verdict; the same key means the same run.
 
     Args:
         definition: The project.
         parts: The rows to train and to judge on.
-        attempt: Tells apart runs that are to differ though nothing has changed.
+        attempt: Distinguishes runs that should differ although nothing has changed.
 
     Returns:
         The first 32 hexadecimal digits of a SHA-256.
@@ -177,7 +174,7 @@ def run_key(definition: Project, parts: Split, attempt: int = 0) -> str:
 
 @cache
 def describe_machine() -> dict[str, str]:
-    """Says what changes the last digits of a fit beside the code: processor, threads, BLAS library, interpreter.
+    """Describes what can change the last digits of a fit: processor, threads, BLAS library, interpreter.
 
     Returns:
         `cpu`, `threads`, `blas` and `python`.
@@ -195,7 +192,7 @@ def describe_machine() -> dict[str, str]:
 
 
 def _processor_name() -> str:
-    """Names the processor's type; `platform.processor` is empty on most Linux systems."""
+    """Gives the processor's model name; `platform.processor` is empty on most Linux systems."""
     described = Path("/proc/cpuinfo")
     lines = described.read_text(encoding="utf-8").splitlines() if described.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,9 +1,7 @@
-"""A model's recipe: what it was made with beside its rows, as its run in MLflow tells.
+"""A model's recipe (code, packages, seed, hyperparameters, machine), stored with and read from its run in MLflow.
 
-The recipe of a version from before the ledger kept recipes, as far as its run in MLflow tells.
-
-Anybody can change what a run says. So no code of its is run, only today's where that is the one it names; and whether
-the same model comes out is for its answers to say.
+Runs in MLflow can be changed by anybody. For a version from before the ledger recorded recipes, only today's code runs,
+if it has the hash that the run names; whether the same model results is shown by its predictions.
 """
 
 from __future__ import annotations
@@ -24,12 +22,12 @@ from refit_tasks.registry.provenance import describe_machine, installed_versions
 from refit_tasks.registry.tracking import TrackedRun
 
 PACKAGES = "refit.packages"
-"""The tag that names the packages a model needs, as they were installed: a lock file only says what should be."""
+"""The tag with the installed versions of the packages that a model needs; a lock file may not match them."""
 
 _TUNED = "tuned.json"
 _LOCK = "lock.txt"
 _CODE = PurePosixPath("code")
-"""The folder of a run that keeps the project file and what lies beside it."""
+"""The folder of a run's artifacts with the project file and the modules beside it."""
 
 
 def store_tuned(run: TrackedRun, tuned: Mapping[str, Any]) -> None:
@@ -59,13 +57,13 @@ def read_tuned(model: ModelRef) -> dict[str, Any]:
 
 
 def recipe_tags(definition: Project) -> dict[str, str]:
-    """Says what code and packages a model is made with now.
+    """Makes the tags of a training run for the current code and packages.
 
     Args:
         definition: The project.
 
     Returns:
-        The tags of a training's run that tell.
+        The tags.
     """
     return {"refit.file_hash": read_code_state(definition).file_hash, "refit.lock_hash": lock_hash()}
 
@@ -102,14 +100,14 @@ def store_code(run: TrackedRun, definition: Project) -> None:
 
 
 def fetch_code(model: ModelRef, directory: Path) -> Path | None:
-    """Brings the code that a model was made with; nobody has checked yet that it is what it was.
+    """Downloads the code that a run stored for a model. It is untrusted until its hash is checked.
 
     Args:
         model: The model.
-        directory: Where to put it.
+        directory: The directory to download to.
 
     Returns:
-        The project file; `None` where the run has kept none.
+        The project file; `None` if the run stored none.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -126,13 +124,13 @@ def fetch_code(model: ModelRef, directory: Path) -> Path | None:
 
 
 def fetch_lock(model: ModelRef) -> str:
-    """Reads the packages that a model was made with.
+    """Downloads the lock file that a run stored for a model.
 
     Args:
         model: The model.
 
     Returns:
-        The text of the lock; empty where the run has kept none.
+        The text of the lock file; empty if the run stored none.
     """
     from mlflow.artifacts import load_text
     from mlflow.exceptions import MlflowException
@@ -145,13 +143,13 @@ def fetch_lock(model: ModelRef) -> str:
 
 
 def read_recipe(model: ModelRef) -> Recipe:
-    """Reads what a model was made with from its run, right after it was made.
+    """Reads the recipe of a model from its run, right after the training.
 
     Args:
         model: The model.
 
     Returns:
-        The recipe, for the ledger: the run's tags can be changed by anybody, the ledger cannot.
+        The recipe, to be recorded in the ledger: unlike the tags of a run, the ledger cannot be changed.
     """
     tags = open_mlflow().get_run(model.run_id).data.tags
     names = {"file_hash": "file_hash", "lock_hash": "lock_hash", "commit": "code_commit", "dirty": "code_dirty"}
@@ -171,11 +169,11 @@ def _read_tuned_text(model: ModelRef) -> str:
 
 
 def current_recipe(definition: Project, former: Recipe | None = None) -> Recipe:
-    """Says what a model would be made with now.
+    """Describes the recipe that a model would be trained with now.
 
     Args:
         definition: The project.
-        former: A former recipe: its packages are looked up again, and code that has its hash gets the same one.
+        former: An earlier recipe: its packages are looked up again, and unchanged code keeps its hash.
 
     Returns:
         The recipe.
@@ -194,32 +192,32 @@ def current_recipe(definition: Project, former: Recipe | None = None) -> Recipe:
 
 
 _TUNED_PREFIX = "tuned."
-"""How a run names hyperparameters that were found; by their texts alone nobody can set them again."""
+"""The prefix of tuned hyperparameters in a run's parameters, whose texts are not enough to set them again."""
 
 
 def recover_recipe(definition: Project, model: ModelRef) -> Recipe:
-    """Reads what a model was made with.
+    """Recovers the recipe of a model that the ledger has none of.
 
     Args:
         definition: The project as it is now.
         model: The model.
 
     Returns:
-        The recipe; without tuned hyperparameters, since there were none.
+        The recipe, without tuned hyperparameters.
 
     Raises:
-        CannotReproduce: If the code is another one by now, or hyperparameters were tuned.
+        CannotReproduce: If the code has changed, or hyperparameters were tuned.
     """
     recipe = read_recipe(model)
     if definition.file is None or not code_matches(definition.file, recipe.file_hash):
         commit = "the project file as it was" if recipe.commit == UNKNOWN else f"commit {recipe.commit[:12]}"
         raise CannotReproduce(
-            f"{definition.name} has other code by now than run {model.run_id}, which is from before runs kept theirs: "
+            f"the code of {definition.name} has changed since run {model.run_id}, which did not store it: "
             f"check out {commit}, or retrain"
         )
     if any(name.startswith(_TUNED_PREFIX) for name in open_mlflow().get_run(model.run_id).data.params):
         raise CannotReproduce(
-            f"run {model.run_id} of {definition.name} is from before runs kept tuned hyperparameters so that they can "
-            f"be set again: retrain"
+            f"run {model.run_id} of {definition.name} did not store its tuned hyperparameters in a form that can be "
+            f"set again: retrain"
         )
     return replace(recipe, tuned="{}")

@@ -1,7 +1,4 @@
-"""Registration: every judged model becomes one version, and its verdict one ledger entry, however often it is tried.
-
-The registered model of a project in MLflow: what it says of itself, and its versions.
-"""
+"""Registration of a judged model: one version in MLflow and one verdict in the ledger, however often it is retried."""
 
 from __future__ import annotations
 
@@ -41,18 +38,18 @@ log = logging.getLogger(__name__)
 
 @define_retry_task("register a version of {definition.name}")
 def register(definition: Project, judgement: Judgement, at: datetime) -> Challenger:
-    """Makes a judged model a version of the registered model, and records its verdict with all the evidence.
+    """Registers a judged model as a version, and records its verdict with all evidence.
 
-    Each run key has one version and one verdict: what a killed run has left is found again and completed, and the
-    recorded verdict stands, whatever is passed the second time.
+    Each run key has one version and one verdict: what a killed run has left is completed, and a recorded verdict stays
+    as it is, whatever is passed the second time.
 
     Args:
         definition: The project.
-        judgement: The model, its verdict, and what the verdict rests on.
-        at: When this happens, UTC.
+        judgement: The model, its verdict, and the evidence.
+        at: The time of the verdict, UTC.
 
     Returns:
-        The challenger as it is on record.
+        The recorded challenger.
     """
     client = open_mlflow()
     version = find_version(client, definition, judgement.serving) or create_version(client, definition, judgement)
@@ -73,27 +70,27 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
 
 
 def find_verdict(definition: Project, run_key: str) -> Challenger | None:
-    """Finds the model of a run key that has been judged.
+    """Finds the verdict of a run key.
 
     Args:
         definition: The project.
-        run_key: The hash of all that determines the model.
+        run_key: The hash of everything that determines the model.
 
     Returns:
-        The challenger as it is on record, or `None` if that run key has no verdict.
+        The recorded challenger; `None` if the run key has no verdict.
     """
     judged = entry_once(definition.name, "verdict", run_key)
     return read_challenger(judged) if judged else None
 
 
 def is_settled(challenger: Challenger) -> bool:
-    """Tells whether a verdict has had its effect: nothing is left to do for it.
+    """Tells whether nothing is left to do for a verdict.
 
     Args:
         challenger: The judged model, from `find_verdict`.
 
     Returns:
-        Whether it was rejected, promoted, refused by a person, or compared with a champion that serves no more.
+        Whether the model was rejected, promoted or refused, or was compared with a champion that no longer serves.
     """
     if not challenger.verdict.promote or was_refused(challenger):
         return True
@@ -102,26 +99,26 @@ def is_settled(challenger: Challenger) -> bool:
 
 
 def was_refused(challenger: Challenger) -> bool:
-    """Tells whether a person has refused a model that the gate found fit to serve.
+    """Tells whether a person has refused a model that passed the gate.
 
     Args:
         challenger: The judged model.
 
     Returns:
-        Whether such an answer is on record.
+        Whether the ledger has a refusal.
     """
     answer = entry_once(challenger.model.project, "approval", str(challenger.verdict_id))
     return answer is not None and not answer.payload["approved"]
 
 
 def lost_promotion_race(challenger: Challenger) -> bool:
-    """Tells whether a model was fit to serve, and another became champion before it could.
+    """Tells whether a model passed the gate, and another became champion before it could be promoted.
 
     Args:
         challenger: The judged model, from `find_verdict`.
 
     Returns:
-        Whether its verdict, to promote, was never followed and cannot be any more.
+        Whether it was not promoted, and can no longer be.
     """
     if not challenger.verdict.promote or was_refused(challenger) or not is_settled(challenger):
         return False
@@ -129,7 +126,7 @@ def lost_promotion_race(challenger: Challenger) -> bool:
 
 
 def _verdict_key(connection: Connection, judgement: Judgement) -> str:
-    """Names the verdict: by its run key, and by the champion too where it lost a race and is compared once more."""
+    """Gives the unique key of a verdict: its run key, with the generation if it is judged again after a lost race."""
     key = judgement.model.run_key
     first = find_once(connection, judgement.model.project, "verdict", key)
     if first is None or from_payload(Judgement, first.payload).generation == judgement.generation:
@@ -138,14 +135,14 @@ def _verdict_key(connection: Connection, judgement: Judgement) -> str:
 
 
 DESCRIBED = "refit.described"
-"""The tag that holds a hash of the description that Refit wrote: one that a person has written instead is kept."""
+"""The tag with the hash of the description that Refit wrote; a description that a person has edited is kept."""
 
 _MAX_DESCRIPTION = 5_000
-"""How many characters MLflow's database takes as a description."""
+"""The most characters of a description in MLflow's database."""
 
 
 def update_registered_model(client: MlflowClient, definition: Project) -> None:
-    """Creates the registered model, or brings what it says up to date with the project file.
+    """Creates the registered model of a project, or updates its description and tags.
 
     Args:
         client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
@@ -171,14 +168,14 @@ def find_version(client: MlflowClient, definition: Project, model: ModelRef) -> 
         model: The model.
 
     Returns:
-        The number; `None` where it has none yet.
+        The number of the version; `None` if it is not registered.
     """
     found = client.search_model_versions(f"name = '{definition.name}' and run_id = '{model.run_id}'")
     return min((int(version.version) for version in found), default=None)
 
 
 def create_version(client: MlflowClient, definition: Project, judgement: Judgement) -> int:
-    """Makes a judged model a version, with its verdict as the description.
+    """Registers a judged model as a version, with its verdict as the description.
 
     Args:
         client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
@@ -186,14 +183,14 @@ def create_version(client: MlflowClient, definition: Project, judgement: Judgeme
         judgement: The model and its verdict.
 
     Returns:
-        The number.
+        The number of the version.
     """
     update_registered_model(client, definition)
     model, page = judgement.serving, render_verdict(judgement)[:_MAX_DESCRIPTION]
     tags, stored = (
         _make_version_tags(judgement),
         logged_model_id(model),
-    )  # a server refuses a source whose id it is not told
+    )  # a server requires the id of the source
     created = client.create_model_version(
         definition.name, model.uri, model.run_id, tags, description=page, model_id=stored
     )
@@ -213,7 +210,7 @@ def _update_registered_model(client: MlflowClient, name: str, text: str, tags: d
 
 
 def _make_version_tags(judgement: Judgement) -> dict[str, str]:
-    """Says what a version is; its ledger entry and what becomes of it are added when they are known."""
+    """Makes the tags of a version; its ledger entry and its promotion are added later."""
     rows, compared = judgement.serving.trained_on, judgement.comparison
     return {
         **verdict_tags(judgement.verdict),
@@ -235,7 +232,7 @@ def _write_description(definition: Project) -> str:
     file = f"the project file `{definition.file.name}`" if definition.file else "its project file"
     maintained = (
         f"Kind: {definition.kind}. Target: `{definition.target}`. Maintained by Refit from {file}: the alias "
-        f"`champion` is what serves, `challenger` is what was judged last."
+        f"`champion` is the version that serves, `challenger` the one that was judged last."
     )
     return "\n\n".join(part for part in (definition.description, maintained) if part)[:_MAX_DESCRIPTION]
 

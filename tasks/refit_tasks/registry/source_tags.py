@@ -1,4 +1,4 @@
-"""Where a training or a version comes from, as tags: the flow run that made it, and the code."""
+"""Tags for the source of a run or version: the Prefect flow run that made it, and the code."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from refit_tasks.runs.links import run_page
 
 
 def flow_run_tags() -> dict[str, str]:
-    """Names the Prefect flow run that this is called in.
+    """Makes the tags of the current Prefect flow run.
 
     Returns:
-        Its id, and its page where one is known; nothing outside of a run.
+        Its id, and the URL of its page if that is known; empty outside a run.
     """
     if flow_run.id is None:
         return {}
@@ -23,14 +23,14 @@ def flow_run_tags() -> dict[str, str]:
 
 
 def source_tags(definition: Project, code: CodeState) -> dict[str, str]:
-    """Fills the columns of MLflow's own table of runs that say what code made a model.
+    """Makes the tags of the source columns in MLflow's table of runs.
 
     Args:
         definition: The project.
-        code: Where its code stands.
+        code: The state of its code.
 
     Returns:
-        The project file's name and the commit, as far as they are known.
+        The name of the project file and the commit, as far as they are known.
     """
     file = {"mlflow.source.name": definition.file.name, "mlflow.source.type": "LOCAL"} if definition.file else {}
     return {**file, **({"mlflow.source.git.commit": code.commit} if code.commit != UNKNOWN else {})}

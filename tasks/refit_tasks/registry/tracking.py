@@ -1,4 +1,4 @@
-"""What a training leaves in MLflow: one run with its parameters, inputs, lineage and metrics."""
+"""Tracking of a training in MLflow: one run with its parameters, inputs, lineage and metrics."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModelOutput, Metric, Run
 
 RUN_KEY = "refit.run_key"
-"""The tag by which a run is found again."""
+"""The tag with the run key, by which a run is found again."""
 TRAINED_ON = "refit.trained_on"
-"""The tag that holds the training rows' reference as JSON."""
+"""The tag with the reference to the training rows, as JSON."""
 
 _MAX_PARAMETER = 250
-"""Parameters with a longer text are left out: nested estimators and lists, which the stored model shows."""
+"""Characters of a parameter's value; longer ones, of nested estimators and lists, are left out."""
 
 _INVALID_CHARACTERS = re.compile(r"[^\w.\- ]")
-"""What MLflow refuses in a parameter's name; the steps of a pipeline may be called anything."""
+"""Characters that MLflow refuses in a parameter's name, and that names of pipeline steps may have."""
 
 _reference = TypeAdapter(SnapshotRef)
 
@@ -48,7 +48,7 @@ class TrackedRun(NamedTuple):
 
 
 def find_trained_model(client: MlflowClient, experiment: str, project: str, key: str) -> ModelRef | None:
-    """Finds the model that a finished run trained, and closes the runs that a killed process left open.
+    """Finds the model that a finished run trained, and closes the runs of killed processes.
 
     Args:
         client: The MLflow client.
@@ -57,9 +57,9 @@ def find_trained_model(client: MlflowClient, experiment: str, project: str, key:
         key: The run key.
 
     Returns:
-        The model, or `None` if it has yet to be trained.
+        The model; `None` if it is not trained yet.
     """
-    for run in find_open_trainings(client, experiment):  # a training or a trial, whatever its rows
+    for run in find_open_trainings(client, experiment):  # trainings and trials of any rows
         close_training(client, run)
     runs = client.search_runs([experiment], f"tags.`{RUN_KEY}` = '{key}'", order_by=["attributes.start_time ASC"])
     finished = [run for run in runs if run.info.status == "FINISHED"]
@@ -77,13 +77,13 @@ def _read_model(run: Run, project: str, key: str) -> ModelRef:
 
 @contextmanager
 def open_run(client: MlflowClient, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
-    """Opens a run that ends `FINISHED`, or `FAILED` when an exception leaves it.
+    """Opens a run that ends as `FINISHED`, or as `FAILED` after an exception.
 
     Args:
         client: The MLflow client.
         experiment: The id of the project's experiment.
-        name: What people see.
-        tags: Written together with the run.
+        name: The name of the run.
+        tags: The tags of the run.
 
     Yields:
         The run.
@@ -107,9 +107,9 @@ def log_values(
 
     Args:
         run: The run.
-        params: By name; those with a long text are left out.
-        metrics: By name.
-        tags: By name.
+        params: Parameters by name; those with long values are left out.
+        metrics: Metrics by name.
+        tags: Tags by name.
     """
     from mlflow.entities import Param, RunTag
 
@@ -129,12 +129,12 @@ def _metric(name: str, value: float) -> Metric:
 
 
 def log_rows(run: TrackedRun, rows: SnapshotRef, use: str) -> None:
-    """Logs rows as an input of a run: by our own fingerprint, since MLflow's digest looks at the first 10,000 only.
+    """Logs rows as an input of a run, with Refit's fingerprint: MLflow's digest covers the first 10,000 rows only.
 
     Args:
         run: The run.
         rows: The rows.
-        use: What they are used for: `training` or `holdout`.
+        use: `training` or `holdout`.
     """
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -145,12 +145,12 @@ def log_rows(run: TrackedRun, rows: SnapshotRef, use: str) -> None:
 
 
 def log_evaluation(model: ModelRef, comparison: Comparison, verdict: Verdict) -> None:
-    """Adds to a training's run how its model did on the holdout.
+    """Adds the scores on the holdout and the verdict to a training run.
 
     Args:
         model: The model.
-        comparison: What it, the baseline and the champion scored.
-        verdict: What the gate concluded.
+        comparison: The scores of the model, the baseline and the champion.
+        verdict: The verdict of the gate.
     """
     client = open_mlflow()
     run = TrackedRun(client, client.get_run(model.run_id).info.experiment_id, model.run_id)
@@ -163,7 +163,7 @@ def log_evaluation(model: ModelRef, comparison: Comparison, verdict: Verdict) ->
 
 
 def _scores(model: ModelRef, comparison: Comparison) -> list[Metric]:
-    """Names the scores, the model's own tied to it and to the rows, so that MLflow shows them on the model's page."""
+    """Makes the metrics; the model's own score is linked to model and rows, so that MLflow shows it on both pages."""
     from mlflow.entities import Metric
 
     holdout, stored = comparison.holdout, logged_model_id(model)
@@ -176,7 +176,7 @@ def _scores(model: ModelRef, comparison: Comparison) -> list[Metric]:
 
 
 def reference_json(rows: SnapshotRef) -> str:
-    """Writes a reference as a tag holds it.
+    """Serializes a reference for a tag.
 
     Args:
         rows: The reference.

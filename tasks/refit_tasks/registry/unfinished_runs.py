@@ -1,4 +1,4 @@
-"""What a killed training leaves in MLflow: a run that counts as running, and a logged model that counts as pending."""
+"""Runs and logged models that killed trainings left unfinished in MLflow."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ if TYPE_CHECKING:
     from mlflow.entities import LoggedModel, Run
 
 TRAINING_TAGS = {"refit.run_key", "mlflow.parentRunId"}
-"""A training's run has the first tag, a trial's the second."""
+"""Tags of the runs of trainings (the first) and of trials (the second)."""
 
 
 def find_open_trainings(client: MlflowClient, experiment: str) -> list[Run]:
-    """Finds the runs of trainings and trials that have not ended.
+    """Finds the unfinished runs of trainings and trials.
 
     Args:
         client: The MLflow client.
         experiment: The id of the project's experiment.
 
     Returns:
-        The runs; those that somebody has started by hand are not among them.
+        The runs; those that people started themselves are left out.
     """
     running = client.search_runs([experiment], "attributes.status = 'RUNNING'")
     return [run for run in running if TRAINING_TAGS & set(run.data.tags)]
 
 
 def find_pending_models(client: MlflowClient, experiment: str, run_id: str | None = None) -> list[LoggedModel]:
-    """Finds logged models that were begun and not finished.
+    """Finds logged models that are not finished.
 
     Args:
         client: The MLflow client.
         experiment: The id of the project's experiment.
-        run_id: Only those of this run; of any run, if `None`.
+        run_id: The run that wrote them; any run if `None`.
 
     Returns:
         The models.
     """
     from mlflow.entities import LoggedModelStatus
 
-    # MLflow compares a status with a text and so finds none: it is compared here.
+    # MLflow's own filter compares the status with a string and finds none.
     chosen = f"source_run_id = '{run_id}'" if run_id else None
     found = read_pages(lambda token: client.search_logged_models([experiment], chosen, page_token=token))
     return [model for model in found if model.status == LoggedModelStatus.PENDING]
 
 
 def close_training(client: MlflowClient, run: Run) -> None:
-    """Ends the run of a dead training, and fails the model that it was writing.
+    """Marks the run of a dead training as killed, and its unfinished models as failed.
 
     Args:
         client: The MLflow client.
@@ -61,7 +61,7 @@ def close_training(client: MlflowClient, run: Run) -> None:
 
 
 def fail_model(client: MlflowClient, model: LoggedModel) -> None:
-    """Says of a logged model that it will never be finished.
+    """Marks a logged model as failed.
 
     Args:
         client: The MLflow client.
@@ -73,7 +73,7 @@ def fail_model(client: MlflowClient, model: LoggedModel) -> None:
 
 
 def read_start(run: Run) -> datetime:
-    """Tells when a run began.
+    """Gives the start time of a run.
 
     Args:
         run: The run.
@@ -85,10 +85,10 @@ def read_start(run: Run) -> datetime:
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    """Reads a time as MLflow keeps it.
+    """Converts a time of MLflow.
 
     Args:
-        milliseconds: Since 1970.
+        milliseconds: Milliseconds since 1970, UTC.
 
     Returns:
         The instant, UTC.

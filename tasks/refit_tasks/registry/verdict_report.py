@@ -1,4 +1,4 @@
-"""The verdict as one readable page, for Prefect's artifacts and the description of MLflow's version."""
+"""The verdict as a markdown page, for Prefect's artifacts and the description of the version in MLflow."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from refit_tasks.presentation.summaries import describe_succession
 from refit_tasks.runs.links import deciding_run, linked, model_links, publish_version_link, run_page
 
 MAX_SENTENCE = 600
-"""The most characters of a sentence."""
+"""Characters of a sentence; longer ones are truncated."""
 
 
 def render_verdict(judgement: Judgement) -> str:
-    """Writes a verdict as markdown.
+    """Renders a verdict as markdown.
 
     Args:
-        judgement: The verdict and what it rests on.
+        judgement: The verdict and its evidence.
 
     Returns:
-        A headline, the scores, every rule with its value and limit and in words, the rows and where they came from.
+        A headline, the scores, every rule with its value, limit and sentence, the rows and their ingestion.
     """
     parts = (
         [f"## {plain(judgement.model.project)}: {write_headline(judgement)}"],
@@ -44,13 +44,13 @@ def render_verdict(judgement: Judgement) -> str:
 
 
 def write_headline(judgement: Judgement) -> str:
-    """Says in words what the verdict is.
+    """Writes the headline of a verdict.
 
     Args:
-        judgement: The verdict and what it rests on.
+        judgement: The verdict and its evidence.
 
     Returns:
-        One line of markdown: what the challenger is to take the place of, or which rules reject it.
+        One line of markdown: the champion that the challenger replaces, or the rules that rejected it.
     """
     verdict = judgement.verdict
     if verdict.promote:
@@ -63,12 +63,12 @@ def write_headline(judgement: Judgement) -> str:
 def publish_verdict(
     definition: Project, judgement: Judgement, challenger: Challenger, decision: int | None = None
 ) -> None:
-    """Shows the verdict, with what belongs to it, as artifacts of the flow run that this is called in.
+    """Publishes the verdict, with links, as artifacts of the current flow run.
 
     Args:
         definition: The project.
-        judgement: The verdict and what it rests on.
-        challenger: The version that was judged.
+        judgement: The verdict and its evidence.
+        challenger: The judged version.
         decision: The ledger entry of the decision that started the retrain, if one did.
     """
     from prefect.artifacts import create_markdown_artifact
@@ -83,7 +83,7 @@ def publish_verdict(
 
 def _render_links(challenger: Challenger, decision: int | None) -> str:
     run = deciding_run(decision)
-    decided = [linked(f"decision {decision}, the run of the monitor", run_page(run))] if run else []
+    decided = [linked(f"decision {decision}, by a monitor run", run_page(run))] if run else []
     return ". ".join([model_links(challenger), *decided]) + "."
 
 
@@ -119,13 +119,13 @@ def _render_rows(judgement: Judgement) -> list[str]:
 
 
 def window_cells(ref: SnapshotRef) -> tuple[str, ...]:
-    """Writes a snapshot as cells of a table.
+    """Makes the table cells of a snapshot.
 
     Args:
         ref: The snapshot.
 
     Returns:
-        How many rows, from when until when, of which version of the table, and the beginning of their fingerprint.
+        Number of rows, start, end, version of the table, and the first characters of the fingerprint.
     """
     start, end = (f"{moment:%Y-%m-%d %H:%M}" for moment in (ref.window.start, ref.window.end))
     return f"{ref.rows:,}", start, end, str(ref.version), f"`{ref.fingerprint[:12]}`"

@@ -187,7 +187,7 @@ def test_the_judged_model_stands_in_for_a_champion_that_is_gone(store: Callable[
     assert comparison.stand_in
     assert comparison.champion.value < comparison.challenger.value
     with pytest.raises(
-        ModelError, match="is gone: restore it from a backup, or let another version serve by `refit ro"
+        ModelError, match="is missing: restore it from a backup, or return to another version by `refit ro"
     ):
         evaluate.fn(bikes(), challenger, as_champion(served), rows_in(HOLDOUT))
 

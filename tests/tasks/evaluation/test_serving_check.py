@@ -129,7 +129,7 @@ def test_a_model_that_cannot_be_loaded_or_takes_too_long_is_a_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "model").mkdir()
-    assert "holds no model.skops" in str(rehearse_directory(definition("count"), tmp_path / "model", ROWS).fault)
+    assert "has no model.skops" in str(rehearse_directory(definition("count"), tmp_path / "model", ROWS).fault)
     save_model(LogisticRegression().fit(ROWS[["count"]], TARGET), tmp_path / "good")
     monkeypatch.setattr(rehearse_module, "MOST_SECONDS", 0.0)
     assert "had not answered" in str(rehearse_directory(definition("count"), tmp_path / "good", ROWS).fault)

@@ -84,8 +84,8 @@ def test_both_forms_say_the_same(model: Any, target: Any, tmp_path: Path) -> Non
     assert form.difference is not None
     assert form.difference < 1e-12
     read = OnnxForm((tmp_path / FILE).read_bytes(), Predictor(model).labels)
-    assert read.proven.texts["town"] >= {"north", "süd", None}
-    assert "gaps" in read.proven.gaps
+    assert read.domain.texts["town"] >= {"north", "süd", None}
+    assert "gaps" in read.domain.gaps
     assert read.predict(columns_of(ROWS.assign(town="unseen"), KINDS)) is None
 
 
@@ -170,7 +170,7 @@ def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.M
     )
     form = ServingForm(ONNX, "", sha256=hash_content(content))
     file = tmp_path / FORM_DIRECTORY / f"{form.sha256}.onnx"
-    with pytest.raises(ModelError, match="is gone"):
+    with pytest.raises(ModelError, match="is missing"):
         load_form(tmp_path, form, [])
     file.parent.mkdir()
     file.write_bytes(content)
@@ -181,7 +181,7 @@ def test_a_file_is_held_against_the_ledger(tmp_path: Path, monkeypatch: pytest.M
     assert runtime_difference(said, Predictor(model).predict(pd.DataFrame({"weight": [5.0]}))) < 1e-12
     assert load_form(tmp_path, ServingForm(SKLEARN, ""), []) is None
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(UntrustedModel, match="not what the ledger says"):
+    with pytest.raises(UntrustedModel, match="does not have the hash that the ledger records"):
         load_form(tmp_path, form, [])
     monkeypatch.setenv("REFIT_SERVING_FORM", "scikit-learn")
     assert load_form(tmp_path, form, []) is None

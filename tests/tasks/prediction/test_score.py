@@ -160,7 +160,7 @@ def test_a_file_needs_no_label_and_its_bad_rows_are_never_replayed(ingested: Pat
 
 def test_what_cannot_be_scored_is_refused_and_nothing_is_written(ingested: Path, tmp_path: Path) -> None:
     lost = ScoreRequest("file", str(tmp_path / "nowhere.csv"), EVERYTHING, AT)
-    with pytest.raises(LoadFailed, match="there is no file"):
+    with pytest.raises(LoadFailed, match="does not exist"):
         score(ingested, lost)
     file = tmp_path / "rows.parquet"
     what = replace(lost, place=str(file))

@@ -115,5 +115,5 @@ def test_a_model_keeps_the_classes_that_it_was_made_with(file: Path, stored: Mod
 def test_code_that_was_exchanged_in_mlflow_does_not_run(file: Path, stored: ModelRef) -> None:
     kept = Path(open_mlflow().get_run(stored.run_id).info.artifact_uri.removeprefix("file://")) / "code"
     (kept / "scaling.py").write_text("raise SystemExit('this must not run')")
-    with pytest.raises(ModelError, match="is not the one that the ledger names"):
+    with pytest.raises(ModelError, match="does not have the hash in the ledger"):
         fetch_model(change(file), stored)

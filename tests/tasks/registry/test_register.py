@@ -89,7 +89,7 @@ def test_registering_again_gives_the_verdict_on_record(judge) -> None:
     assert len(entries()) == 1
 
 
-@pytest.mark.parametrize("step", ["version_of", "create_version", "append", "set_alias"])
+@pytest.mark.parametrize("step", ["find_version", "create_version", "append", "set_alias"])
 def test_a_kill_at_any_step_is_completed_by_the_next_run(judge, race, evidence, rentals: Project, step: str) -> None:
     race(REGISTER, 1, killed=True, evidence=[evidence()], killed_before=step)
     challenger = judge()

@@ -93,7 +93,7 @@ def test_files_that_no_hash_covers_are_not_run(directory: Path, kept: tuple[Mode
     run.parent.mkdir(exist_ok=True)
     run.write_text("raise SystemExit('this must not run')\n")
     with (
-        pytest.raises(CannotReproduce, match="is not the one that the ledger names"),
+        pytest.raises(CannotReproduce, match="does not have the hash in the ledger"),
         load_recorded_project(today, *kept),
     ):
         pass
