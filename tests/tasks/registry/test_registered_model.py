@@ -51,7 +51,7 @@ def test_versions_are_found_by_what_became_of_them(judge: Judge, rentals: Projec
 def test_the_registered_model_says_what_it_is_and_follows_the_project_file(mlflow_home: Path, rentals: Project) -> None:
     assert described(rentals) == (
         "Bikes | rented.\n\nKind: regression. Target: `rentals`. Maintained by Refit from its project file: the alias "
-        "`champion` is what serves, `challenger` is what was judged last."
+        "`champion` is the version that serves, `challenger` the one that was judged last."
     )
     elsewhere = described(rentals, description="Bikes returned.", file=Path("/anywhere/rentals.py"))
     assert elsewhere.startswith("Bikes returned.\n\nKind: regression.")
