@@ -18,6 +18,7 @@ TEXT, NUMBER, FLAG = str, (int, float), bool
 def depot(tmp_path: Path, prefect_server: None, mlflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> Depot:
     depot = Depot(tmp_path)
     monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
+    monkeypatch.setenv("REFIT_SERVING_FORM", "scikit-learn")
     return depot
 
 
