@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -13,10 +12,9 @@ from prefect.runtime import flow_run
 from refit.errors import StaleChampion
 from refit.gate.decide import decide
 from refit.gate.evaluations import Judgement
-from refit.gate.evidence import SandboxRun
 from refit.monitoring.evidence import RetrainRequest
 from refit.project import Project
-from refit.records.references import Challenger, Champion, Ingestion, ModelRef, Split
+from refit.records.references import Challenger, Champion, SnapshotRef
 from refit.results.flows import RetrainOutcome
 from refit.windows import require_past
 from refit_flows.parameters import EntryId, Instant, ProjectName, Words
@@ -83,24 +81,22 @@ def retrain(
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     with_project(log, project).info("retraining as of %s, %s", until.isoformat(timespec="minutes"), reason)
-    asked = RetrainRequest("manual", reason, force, asked_by())
-    with run_lock("retrain", project), retrain_slot(definition, asked, until, decision) as turn:
-        outcome = turn.outcome = _retrained(definition, turn.champion, until, now, _Asked(reason, force, decision))
+    request = RetrainRequest("manual", reason, force, asked_by())
+    with run_lock("retrain", project), retrain_slot(definition, request, until, decision) as turn:
+        outcome = turn.outcome = _retrain(definition, request, decision, turn.champion, until, now)
     tell_retrain(definition, outcome)
     return completed(outcome, retrained(outcome))
 
 
-class _Asked(NamedTuple):
-    """What the run was asked for."""
-
-    reason: str
-    force: bool
-    decision: int | None
-
-
-def _retrained(
-    definition: Project, serving: Champion | None, until: datetime, now: datetime, asked: _Asked
+def _retrain(
+    definition: Project,
+    request: RetrainRequest,
+    decision: int | None,
+    serving: Champion | None,
+    until: datetime,
+    now: datetime,
 ) -> RetrainOutcome:
+    """Trains, judges and promotes; a challenger that loses a race is judged once more, against the new champion."""
     started = time.monotonic()
     champion = find_champion(definition, serving)
     if champion:
@@ -109,74 +105,62 @@ def _retrained(
     join_waiting(definition, until)
     publish_contract(definition, ingestion)
     snapshot = take_snapshot(definition, until)
-    parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, asked.force))
-    key = open_run_key(definition, parts, asked.force)
-    model = train(definition, parts.train, key)
-    rehearsal = rehearse(definition, model, parts.holdout)
-    settled = _settled(definition, _Run(model, rehearsal, parts, ingestion, asked.reason, now), champion)
-    if settled.promotion:
-        renew_contract(definition, settled.promotion, now)
-    publish_verdict(definition, settled.judgement, settled.challenger, asked.decision)
+    parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, request.force))
+    model = train(definition, parts.train, open_run_key(definition, parts, request.force))
+    sandbox_run = rehearse(definition, model, parts.holdout)
+    for races_left in reversed(range(RACES)):
+        comparison = evaluate(definition, model, champion, parts.holdout, sandbox_run)
+        verdict = decide(comparison, definition.gate)
+        log_evaluation(model, comparison, verdict)
+        judged = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, request.reason)
+        judgement = choose_form(definition, final_fit(definition, judged, parts), parts.holdout)
+        challenger = _register(definition, judgement, parts.holdout, now)
+        try:
+            promotion = _promote(definition, challenger, champion)
+            break
+        except StaleChampion as lost:
+            champion = _find_winner(definition, parts.holdout, lost, races_left)
+    approval_run = ask_for_approval(challenger) if challenger.verdict.promote and not promotion else None
+    if promotion:
+        renew_contract(definition, promotion, now)
+    publish_verdict(definition, judgement, challenger, decision)
     return RetrainOutcome(
         project=definition.name,
         run_id=str(flow_run.id),
         as_of=until,
         snapshot=snapshot,
         ingestion=ingestion,
-        challenger=settled.challenger,
-        compared_with=settled.judgement.over,
-        promotion=settled.promotion,
+        challenger=challenger,
+        compared_with=judgement.over,
+        promotion=promotion,
         seconds=time.monotonic() - started,
-        judgement=settled.judgement,
-        approval_run=settled.approval_run,
+        judgement=judgement,
+        approval_run=approval_run,
     )
 
 
-class _Run(NamedTuple):
-    """What one retrain has made and knows before it is judged."""
-
-    model: ModelRef
-    rehearsal: SandboxRun
-    parts: Split
-    ingestion: Ingestion
-    reason: str
-    now: datetime
-
-
-class _Settled(NamedTuple):
-    """A verdict and what came of it."""
-
-    challenger: Challenger
-    judgement: Judgement
-    promotion: Champion | None
-    approval_run: str | None
-
-
-def _settled(definition: Project, run: _Run, champion: Champion | None) -> _Settled:
-    """Judges and promotes; whoever loses a race is judged once more, against the new champion."""
-    for races_left in reversed(range(RACES)):
-        challenger, judgement = _judged(definition, run, champion)
-        if not challenger.verdict.promote:
-            return _Settled(challenger, judgement, None, None)
-        if definition.gate.promotion == "approve":
-            return _Settled(challenger, judgement, None, ask_for_approval(challenger))
-        try:
-            return _Settled(challenger, judgement, promote(challenger, champion, datetime.now(UTC)), None)
-        except StaleChampion as lost:
-            champion = find_champion(definition)
-            if not races_left or not can_judge(champion, run.parts.holdout):
-                raise
-            with_project(log, definition.name).info("%s; judging once more", lost)
-    raise AssertionError("the last race is won or lost")
-
-
-def _judged(definition: Project, run: _Run, champion: Champion | None) -> tuple[Challenger, Judgement]:
-    comparison = evaluate(definition, run.model, champion, run.parts.holdout, run.rehearsal)
-    verdict = decide(comparison, definition.gate)
-    log_evaluation(run.model, comparison, verdict)
-    judged = Judgement(run.model, comparison, definition.gate, verdict, champion, run.ingestion, run.reason)
-    judgement = choose_form(definition, final_fit(definition, judged, run.parts), run.parts.holdout)
-    challenger = register(definition, judgement, run.now)
-    profile_reference(definition, challenger, run.parts.holdout)
+def _register(definition: Project, judgement: Judgement, holdout: SnapshotRef, now: datetime) -> Challenger:
+    challenger = register(definition, judgement, now)
+    profile_reference(definition, challenger, holdout)
     publish_card(definition, challenger)
-    return challenger, judgement
+    return challenger
+
+
+def _promote(definition: Project, challenger: Challenger, champion: Champion | None) -> Champion | None:
+    """Promotes a challenger, unless the gate rejected it or a person is to approve it first."""
+    if not challenger.verdict.promote or definition.gate.promotion == "approve":
+        return None
+    return promote(challenger, champion, datetime.now(UTC))
+
+
+def _find_winner(definition: Project, holdout: SnapshotRef, lost: StaleChampion, races_left: int) -> Champion | None:
+    """Finds the champion that a challenger is to be judged against once more.
+
+    Raises:
+        StaleChampion: If the race was the last one, or that champion has seen the holdout.
+    """
+    champion = find_champion(definition)
+    if not races_left or not can_judge(champion, holdout):
+        raise lost
+    with_project(log, definition.name).info("%s; judging once more", lost)
+    return champion

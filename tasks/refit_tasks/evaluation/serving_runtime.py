@@ -60,7 +60,9 @@ def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef)
         return replace(judgement, form=_none("REFIT_SERVING_FORM asks for scikit-learn"))
     rows = in_time(definition, holdout)
     with fetch_files(judgement.serving) as directory:
-        return replace(judgement, form=make_form(definition, judgement.serving, directory, rows))
+        form = make_form(definition, judgement.serving, directory, rows)
+    with_project(log, definition.name).info("%s serves: %s", form.name, form.why)
+    return replace(judgement, form=form)
 
 
 def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.DataFrame) -> ServingForm:
@@ -75,59 +77,41 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
     Returns:
         The choice; that there is no such form is one, too.
     """
-    stored = logged_model_id(model)
+    stored, kinds = logged_model_id(model), read_feature_kinds(directory)
     if stored is None:
         return _none("the model lies elsewhere than in MLflow")
-    with tempfile.TemporaryDirectory() as scratch:
-        form = form_of(Path(scratch), definition, directory, rows)
+    if not kinds:
+        return _none("the model does not say what its features are")
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        try:
+            write_frame(cast_features(kinds, rows), scratch / "rows.arrow")
+        except ModelError as fault:
+            return _none(str(fault))
+        job = SandboxJob(
+            directory=str(directory),
+            trusted_types=definition.trusted_types,
+            project_file=str(definition.file) if has_own_types(definition) else None,
+            rows=str(scratch / "rows.arrow"),
+            results=name,
+            kinds=kinds,
+            seconds=MOST_SECONDS,
+            work="form",
+        )
+        form = _read_form(ROOM.rehearse(job), scratch / "found.json")
         if form.name == ONNX:
-            kept = Path(scratch) / f"{form.sha256}.onnx"
-            (Path(scratch) / FILE).rename(kept)
+            kept = scratch / f"{form.sha256}.onnx"
+            (scratch / FILE).rename(kept)
             open_mlflow().log_model_artifact(stored, str(kept), FORM_DIRECTORY)
-    with_project(log, definition.name).info("%s serves: %s", form.name, form.why)
     return form
 
 
-def form_of(scratch: Path, definition: Project, directory: Path, rows: pd.DataFrame) -> ServingForm:
-    """Has a form made and tried in a process of the room.
-
-    Args:
-        scratch: Where the file is left.
-        definition: The project, for its trusted types.
-        directory: The model's files.
-        rows: The holdout's rows with all columns.
-
-    Returns:
-        The choice.
-    """
-    kinds = read_feature_kinds(directory)
-    if not kinds:
-        return _none("the model does not say what its features are")
-    try:
-        write_frame(cast_features(kinds, rows), scratch / "rows.arrow")
-    except ModelError as fault:
-        return _none(str(fault))
-    orders = SandboxJob(
-        directory=str(directory),
-        trusted_types=definition.trusted_types,
-        project_file=str(definition.file) if has_own_types(definition) else None,
-        rows=str(scratch / "rows.arrow"),
-        results=str(scratch),
-        kinds=kinds,
-        seconds=MOST_SECONDS,
-        work="form",
-    )
-    return _found(orders)
-
-
-def _found(orders: SandboxJob) -> ServingForm:
-    code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
+def _read_form(code: int | None, found: Path) -> ServingForm:
+    """Reads what came of the process that made a form: its exit code, and the file that it left."""
     if code == 0 and found.exists():
         told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        if "fault" not in told:
-            return ServingForm(**told)
-        return _none(told["fault"])
-    late = f"it was not made within {orders.seconds:g} s"
+        return _none(told["fault"]) if "fault" in told else ServingForm(**told)
+    late = f"it was not made within {MOST_SECONDS:g} s"
     return _none(late if code == TIME_OVER else "the process that made it died")
 
 
