@@ -13,8 +13,8 @@ import pytest
 from fastapi import FastAPI
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 
-from refit_deployments.actions.check import list_quarantine
 from refit_deployments.actions.maintenance import run_doctor
+from refit_deployments.actions.quarantine import list_quarantine
 from refit_deployments.actions.report import show_card
 from refit_tasks.runs.audit_log import current_user, deeds
 from tests.support.forked_commands import refit

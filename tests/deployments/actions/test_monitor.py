@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from refit_deployments.actions.status import status, why
+from refit_deployments.actions.status import show_status
+from refit_deployments.actions.why import explain_entry
 from tests.support.watched_project import START, Depot, recorded, refit, rows_of
 
 TEXT, NUMBER, FLAG = str, (int, float), bool
@@ -93,10 +94,10 @@ def test_keys_types_and_exit_codes(depot: Depot) -> None:
 
 
 def test_a_retrain_by_a_person_is_a_decision_and_no_monitor_run(depot: Depot) -> None:
-    before = status("parcels").facts["projects"]["parcels"]
+    before = show_status("parcels").facts["projects"]["parcels"]
     assert [before[key] for key in ("last_monitor", "last_decision", "cooldown_until", "budget_left")] == [None] * 4
     depot.retrain(40)
-    after = status("parcels").facts["projects"]["parcels"]
+    after = show_status("parcels").facts["projects"]["parcels"]
     assert (after["last_monitor"], after["last_decision"]["action"]) == (None, "retrain")
     assert datetime.fromisoformat(after["cooldown_until"]) == START + timedelta(days=45)
 
@@ -106,7 +107,7 @@ def test_every_entry_tells_its_story(depot: Depot) -> None:
     depot.deliver(rows_of(80, turned=40))
     depot.monitor(40)
     depot.monitor(46)
-    told = {kind: [" ".join(why(one["id"]).lines) for one in recorded(kind)] for kind in KINDS}
+    told = {kind: [" ".join(explain_entry(one["id"]).lines) for one in recorded(kind)] for kind in KINDS}
     assert all(told.values())
     for stories in told.values():
         assert all(story.startswith("Entry ") and story.endswith((".", "}")) for story in stories)
