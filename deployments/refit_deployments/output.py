@@ -197,7 +197,7 @@ def describe_failure(error: BaseException) -> str:
 
 def _describe_known(cause: BaseException) -> str | None:
     from refit.errors import RefitError
-    from refit_tasks.errors import fault_of
+    from refit_tasks.errors import describe_store_fault
 
     if isinstance(cause, RefitError):
         return str(cause)
@@ -209,7 +209,7 @@ def _describe_known(cause: BaseException) -> str | None:
         return f"the MLflow database is of another MLflow version: {_mlflow_upgrade()}"
     if any(words in str(cause) for words in _DISK_FULL):
         return "REFIT_HOME has no space left: free some on its disk and run again"
-    fault = fault_of(cause, "REFIT_HOME")
+    fault = describe_store_fault(cause, "REFIT_HOME")
     return f"{getattr(cause, 'filename', None) or 'REFIT_HOME'} {fault}" if fault else None
 
 

@@ -21,7 +21,7 @@ from refit_tasks.decision.decide import RecordedDecision, decide_and_record
 from refit_tasks.decision.lock import claim_killed_retrain
 from refit_tasks.decision.trigger import announce, parameters_of, start_remotely
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.label_inbox import join_waiting
+from refit_tasks.ingestion.label_inbox import join_waiting_labels
 from refit_tasks.maintenance.doctor import mark_killed
 from refit_tasks.monitoring.evidence import find_known, gather, look
 from refit_tasks.monitoring.monitor_report import publish_monitor
@@ -73,7 +73,7 @@ def _monitored(
     started = time.monotonic()
     champion = find_champion(definition)
     ingestion = ingest(definition, until)
-    join_waiting(definition, until)
+    join_waiting_labels(definition, until)
     if ingestion.rows_in:
         publish_contract(definition, ingestion)
     left = claim_killed_retrain(definition, until)

@@ -20,11 +20,11 @@ from refit.windows import require_past
 from refit_flows.parameters import EntryId, Instant, ProjectName, Words
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.admission import retrain_slot
-from refit_tasks.evaluation.evaluate import can_judge, evaluate
-from refit_tasks.evaluation.serving_check import rehearse
-from refit_tasks.evaluation.serving_runtime import choose_form
+from refit_tasks.evaluation.evaluate import evaluate, is_comparable_on
+from refit_tasks.evaluation.serving_check import check_serving_on_holdout
+from refit_tasks.evaluation.serving_runtime import choose_serving_form
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.label_inbox import join_waiting
+from refit_tasks.ingestion.label_inbox import join_waiting_labels
 from refit_tasks.monitoring.drift import profile_reference
 from refit_tasks.notifications.messages import tell_failure, tell_retrain
 from refit_tasks.presentation.summaries import retrained
@@ -41,7 +41,7 @@ from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_re
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.storage.snapshots import split, take_snapshot
 from refit_tasks.training.final_fit import final_fit
-from refit_tasks.training.train import may_repeat, open_run_key, train
+from refit_tasks.training.train import may_reuse_holdout, open_run_key, train
 from refit_tasks.validation.contract import renew_contract
 from refit_tasks.validation.contract_report import publish_contract
 
@@ -102,18 +102,18 @@ def _retrain(
     if champion:
         renew_contract(definition, champion, now)
     ingestion = ingest(definition, until)
-    join_waiting(definition, until)
+    join_waiting_labels(definition, until)
     publish_contract(definition, ingestion)
     snapshot = take_snapshot(definition, until)
-    parts = split(definition, snapshot, until, champion, again=may_repeat(definition, champion, request.force))
+    parts = split(definition, snapshot, until, champion, again=may_reuse_holdout(definition, champion, request.force))
     model = train(definition, parts.train, open_run_key(definition, parts, request.force))
-    sandbox_run = rehearse(definition, model, parts.holdout)
+    sandbox_run = check_serving_on_holdout(definition, model, parts.holdout)
     for races_left in reversed(range(RACES)):
         comparison = evaluate(definition, model, champion, parts.holdout, sandbox_run)
         verdict = decide(comparison, definition.gate)
         log_evaluation(model, comparison, verdict)
         judged = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, request.reason)
-        judgement = choose_form(definition, final_fit(definition, judged, parts), parts.holdout)
+        judgement = choose_serving_form(definition, final_fit(definition, judged, parts), parts.holdout)
         challenger = _register(definition, judgement, parts.holdout, now)
         try:
             promotion = _promote(definition, challenger, champion)
@@ -160,7 +160,7 @@ def _find_winner(definition: Project, holdout: SnapshotRef, lost: StaleChampion,
         StaleChampion: If the race was the last one, or that champion has seen the holdout.
     """
     champion = find_champion(definition)
-    if not races_left or not can_judge(champion, holdout):
+    if not races_left or not is_comparable_on(champion, holdout):
         raise lost
     with_project(log, definition.name).info("%s; judging once more", lost)
     return champion

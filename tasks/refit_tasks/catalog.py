@@ -53,7 +53,7 @@ def find_project(name: str, read: Reader | None = None) -> Project:
     names = {file: declared_name(file) for file in project_files(directory)}
     declaring = [file for file, declared in names.items() if declared == name]
     if len(declaring) > 1:
-        raise BrokenProject(_doubled(name, declaring))
+        raise BrokenProject(_describe_duplicate(name, declaring))
     likely = declaring or [file for file, declared in names.items() if declared is None or file.stem == name]
     return _search(name, likely, directory, read or read_project)
 
@@ -72,7 +72,7 @@ def _search(name: str, files: list[Path], directory: Path, read: Reader) -> Proj
     for file, sentence in broken.items():
         if name == file.stem or _mentions(file, name):
             raise BrokenProject(sentence)
-    raise UnknownProject(_unknown(name, directory, discover(directory, read)))
+    raise UnknownProject(_describe_unknown(name, directory, discover(directory, read)))
 
 
 def choose_projects(name: str | None, read: Reader | None = None) -> tuple[list[Project], dict[str, str]]:
@@ -118,7 +118,7 @@ def discover(directory: Path, read: Reader | None = None) -> Catalog:
     for project in found:
         if names.count(project.name) > 1:
             files = [_file(other) for other in found if other.name == project.name]
-            broken[_file(project)] = _doubled(project.name, files)
+            broken[_file(project)] = _describe_duplicate(project.name, files)
     return Catalog({project.name: project for project in found if _file(project) not in broken}, broken)
 
 
@@ -147,10 +147,10 @@ def read_project(file: Path) -> Project:
         raise BrokenProject(f"{file} defines no project: it needs a value `project = Project(...)`")
     first_line = (module.__doc__ or "").strip().partition("\n")[0]
     given = project.model_copy(update={"file": file, "description": project.description or first_line})
-    return bound(given if settings is None else _with_settings(given, settings))
+    return bind_to_installation(given if settings is None else _with_settings(given, settings))
 
 
-def defines(directory: Path, name: str) -> bool:
+def declares_project(directory: Path, name: str) -> bool:
     """Tells whether a file of a directory declares a project of some name; no file is run.
 
     Args:
@@ -167,10 +167,10 @@ def defines(directory: Path, name: str) -> bool:
 
 
 def _with_settings(project: Project, settings: LibrarySettings) -> Project:
-    from refit_tasks.project_code.library_settings import run_with
+    from refit_tasks.project_code.library_settings import with_settings
 
     own = {"load": project.load, "build": project.build, "expectations": project.expectations}
-    functions = {name: run_with(function, settings) for name, function in own.items() if isfunction(function)}
+    functions = {name: with_settings(function, settings) for name, function in own.items() if isfunction(function)}
     return project.model_copy(update=functions)
 
 
@@ -187,7 +187,7 @@ def read_declaration(file: Path) -> Project:
         BrokenProject: If the file had to be run and cannot be.
     """
     declared = declared_project(file, read_project)
-    return in_this_environment(declared) if declared else read_project(file)
+    return apply_environment_policy(declared) if declared else read_project(file)
 
 
 def project_files(directory: Path) -> list[Path]:
@@ -223,11 +223,11 @@ def _mentions(file: Path, name: str) -> bool:
     return f'"{name}"' in text or f"'{name}'" in text
 
 
-def _doubled(name: str, files: list[Path]) -> str:
+def _describe_duplicate(name: str, files: list[Path]) -> str:
     return f"{' and '.join(map(str, files))} define a project of the same name, {name!r}: rename one of them"
 
 
-def _unknown(name: str, directory: Path, catalog: Catalog) -> str:
+def _describe_unknown(name: str, directory: Path, catalog: Catalog) -> str:
     known = sorted(catalog.projects)
     likely = get_close_matches(name, known, n=1)
     hint = f"did you mean {likely[0]!r}? " if likely else ""
@@ -238,7 +238,7 @@ def _unknown(name: str, directory: Path, catalog: Catalog) -> str:
     return f"no file in {directory} (REFIT_PROJECTS) defines a project {name[:80]!r}: {hint}{holds}{broken}"
 
 
-def bound(definition: Project) -> Project:
+def bind_to_installation(definition: Project) -> Project:
     """Gives a project what only an installation knows.
 
     Args:
@@ -250,10 +250,10 @@ def bound(definition: Project) -> Project:
     """
     from refit_tasks.ingestion.load import with_requests
 
-    return with_requests(in_this_environment(definition))
+    return with_requests(apply_environment_policy(definition))
 
 
-def in_this_environment(definition: Project) -> Project:
+def apply_environment_policy(definition: Project) -> Project:
     """Gives a project the gate of `REFIT_ENVIRONMENT`.
 
     Args:

@@ -31,12 +31,12 @@ from refit.windows import BEGINNING, Window
 from refit_tasks.project_code.errors import describe_project_error
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
-from refit_tasks.storage.snapshot_rows import frame
+from refit_tasks.storage.snapshot_rows import to_frame
 from refit_tasks.storage.staging import staging_area
-from refit_tasks.training.fit import prepared
-from refit_tasks.validation.great_expectations import rules_of
+from refit_tasks.training.fit import select_training_features
+from refit_tasks.validation.great_expectations import read_rules
 
-_ROWS = 2_000
+_FIT_ROWS = 2_000
 """How many labelled rows, the newest, the estimator is fitted on."""
 
 
@@ -64,21 +64,21 @@ def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
         Every check in a fixed order; one that could not be tried since an earlier one failed has failed too.
         `notifications` is among them where the project names somebody to tell.
     """
-    trial = _Trial(definition, as_of)
+    trial = _CheckRun(definition, as_of)
     checks: dict[str, Check] = {}
-    steps = {**_STEPS, **({"notifications": ()} if definition.notifications.blocks else {})}
+    steps = {**_CHECKS, **({"notifications": ()} if definition.notifications.blocks else {})}
     for name, needs in steps.items():
         lacking = [need for need in needs if not checks[need].passed]
-        checks[name] = _skipped(name, lacking[0]) if lacking else _tried(trial, name)
+        checks[name] = _skip_check(name, lacking[0]) if lacking else _run_check(trial, name)
         with_project(log, definition.name).info("checked %s", name)
     return tuple(checks.values())
 
 
-def _skipped(name: str, lacking: str) -> Check:
+def _skip_check(name: str, lacking: str) -> Check:
     return Check(name, passed=False, sentence=f"not tried, since {lacking} failed")
 
 
-def _tried(trial: _Trial, name: str) -> Check:
+def _run_check(trial: _CheckRun, name: str) -> Check:
     try:
         return Check(name, passed=True, sentence=getattr(trial, name)())
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the door to foreign code, which may raise anything
@@ -87,7 +87,7 @@ def _tried(trial: _Trial, name: str) -> Check:
         )
 
 
-_STEPS: dict[str, tuple[str, ...]] = {
+_CHECKS: dict[str, tuple[str, ...]] = {
     "load": (),
     "columns": ("load",),
     "contract": ("columns",),
@@ -101,7 +101,7 @@ _STEPS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass(slots=True)
-class _Trial:
+class _CheckRun:
     """A project on the bench: one method for each check, which leaves behind what later ones need."""
 
     definition: Project
@@ -114,13 +114,13 @@ class _Trial:
     predictions: Predictions = field(init=False)
 
     def load(self) -> str:
-        self.pieces = load_sample(self.definition, self.as_of, _ROWS)
+        self.pieces = load_sample(self.definition, self.as_of, _FIT_ROWS)
         return f"{sum(piece.num_rows for piece in self.pieces):,} rows from before {self.as_of.isoformat()}"
 
     def columns(self) -> str:
         self.schema = unify_schemas([piece.schema for piece in self.pieces], self.definition)
-        rows = as_stored(self.definition, self.pieces, self.schema)
-        self.rows = rows.dropna(subset=[self.definition.target]).tail(_ROWS)
+        rows = cast_as_stored(self.definition, self.pieces, self.schema)
+        self.rows = rows.dropna(subset=[self.definition.target]).tail(_FIT_ROWS)
         if self.rows.empty:
             raise NotEnoughData(
                 f"none of {len(rows):,} rows has a label in {self.definition.target!r}: correct the load"
@@ -130,7 +130,7 @@ class _Trial:
     def contract(self) -> str:
         if self.definition.expectations is None:
             return "no expectations are given: the contract will be derived from the first rows"
-        rules = rules_of(self.definition, self.definition.expectations, self.schema)
+        rules = read_rules(self.definition, self.definition.expectations, self.schema)
         return f"expectations() gives {len(rules)} rules about columns that there are"
 
     def build(self) -> str:
@@ -143,7 +143,7 @@ class _Trial:
         return f"scikit-learn has the scorer {primary_metric(self.definition, ())}"
 
     def fit(self) -> str:
-        self.X = prepared(self.definition, self.rows)
+        self.X = select_training_features(self.definition, self.rows)
         target, seed = self.rows[self.definition.target], self.definition.training.seed
         model = fit_seeded(self.estimator, self.X, target, seed)
         self.predictions = predict_once(model, self.X)
@@ -181,9 +181,9 @@ class _Trial:
         return self.definition.features_of(self.rows.columns)
 
 
-_SPANS = (timedelta(days=30), timedelta(days=365), None)
+_LOOKBACKS = (timedelta(days=30), timedelta(days=365), None)
 """How far back to look for rows, one after the other; `None` is to the beginning."""
-_LOADED = 50_000
+_MAX_LOADED = 50_000
 """After so many rows no more is asked of a load: the newest come first only where a short span is enough."""
 
 
@@ -203,16 +203,16 @@ def load_sample(definition: Project, as_of: datetime, labelled: int) -> list[pa.
         LoadFailed: If the load gives something else than frames.
     """
     pieces: list[pa.Table] = []
-    for span in _SPANS:
-        pieces = _loaded(definition.load(Window(as_of - span if span else BEGINNING, as_of)))
-        if sum(_labels(piece, definition.target) for piece in pieces) >= labelled:
+    for span in _LOOKBACKS:
+        pieces = _load_at_most(definition.load(Window(as_of - span if span else BEGINNING, as_of)))
+        if sum(_count_labels(piece, definition.target) for piece in pieces) >= labelled:
             break
     if not pieces:
         raise NotEnoughData(f"the load gives no row from before {as_of.isoformat()}: correct it, or give a later time")
     return pieces
 
 
-def as_stored(definition: Project, pieces: list[pa.Table], schema: pa.Schema) -> pd.DataFrame:
+def cast_as_stored(definition: Project, pieces: list[pa.Table], schema: pa.Schema) -> pd.DataFrame:
     """Gives rows as they would be read back from the project's table, in the order of their times.
 
     Args:
@@ -223,22 +223,22 @@ def as_stored(definition: Project, pieces: list[pa.Table], schema: pa.Schema) ->
     Returns:
         The rows that have a time; cells that do not fit their column are missing.
     """
-    rows = frame(pa.concat_tables([cast_table(piece, schema)[0] for piece in pieces]))
+    rows = to_frame(pa.concat_tables([cast_table(piece, schema)[0] for piece in pieces]))
     return rows.dropna(subset=[definition.timestamp]).sort_values(definition.timestamp, ignore_index=True)
 
 
-def _loaded(rows: Rows) -> list[pa.Table]:
+def _load_at_most(rows: Rows) -> list[pa.Table]:
     pieces: list[pa.Table] = []
     for given in [rows] if isinstance(rows, FRAMES) or not isinstance(rows, Iterable) else rows:
         if not isinstance(given, FRAMES):
             raise LoadFailed(f"load() gives a {type(given).__name__}: give a frame, or an iterator of frames")
-        pieces += islice(split_frame(given, _LOADED), 1)
-        if sum(piece.num_rows for piece in pieces) >= _LOADED:
+        pieces += islice(split_frame(given, _MAX_LOADED), 1)
+        if sum(piece.num_rows for piece in pieces) >= _MAX_LOADED:
             break
     return pieces
 
 
-def _labels(piece: pa.Table, target: str) -> int:
+def _count_labels(piece: pa.Table, target: str) -> int:
     if target not in piece.column_names:
         return 0
     column = piece[target]

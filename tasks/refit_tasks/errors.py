@@ -64,7 +64,7 @@ def translate_store_errors(place: str, setting: str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error, DBAPIError) as error:
-        fault = fault_of(error, setting)
+        fault = describe_store_fault(error, setting)
         if fault is None:
             raise
         raise StateError(f"{place} {fault}") from error
@@ -83,7 +83,7 @@ def open_home(settings: Settings) -> None:
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def fault_of(error: BaseException, setting: str) -> str | None:
+def describe_store_fault(error: BaseException, setting: str) -> str | None:
     """Says what is wrong with local state, after its name.
 
     Args:
@@ -104,7 +104,7 @@ def fault_of(error: BaseException, setting: str) -> str | None:
     return fault.format(setting=setting) if fault else None
 
 
-def writable(file: Path, option: str) -> Path:
+def require_writable(file: Path, option: str) -> Path:
     """Finds out, before minutes of work, whether a file can be written.
 
     Args:
@@ -119,15 +119,15 @@ def writable(file: Path, option: str) -> Path:
     """
     file = file.expanduser().absolute()
     if file.is_dir():
-        raise StateError(_complaint(file, "it is a directory", option))
+        raise StateError(_describe_unwritable(file, "it is a directory", option))
     if not file.parent.is_dir():
-        raise StateError(_complaint(file, f"there is no directory {file.parent}", option))
+        raise StateError(_describe_unwritable(file, f"there is no directory {file.parent}", option))
     if not os.access(file.parent, os.W_OK | os.X_OK):
-        raise StateError(_complaint(file, "permission denied", option))
+        raise StateError(_describe_unwritable(file, "permission denied", option))
     return file
 
 
-def save(content: bytes, file: Path, option: str) -> int:
+def save_file(content: bytes, file: Path, option: str) -> int:
     """Writes a file in one step, so that no reader ever finds half of it.
 
     Args:
@@ -144,13 +144,13 @@ def save(content: bytes, file: Path, option: str) -> int:
     try:
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
             draft.write(content)
-        _put(Path(draft.name), file)
+        _replace_file(Path(draft.name), file)
     except OSError as error:
-        raise StateError(_complaint(file, error.strerror or str(error), option)) from error
+        raise StateError(_describe_unwritable(file, error.strerror or str(error), option)) from error
     return len(content)
 
 
-def _put(draft: Path, file: Path) -> None:
+def _replace_file(draft: Path, file: Path) -> None:
     try:
         draft.chmod(0o644)
         draft.replace(file)
@@ -159,5 +159,5 @@ def _put(draft: Path, file: Path) -> None:
         raise
 
 
-def _complaint(file: Path, reason: str, option: str) -> str:
+def _describe_unwritable(file: Path, reason: str, option: str) -> str:
     return f"{file} cannot be written ({reason}): give another place with `{option}`"

@@ -47,10 +47,10 @@ def killed(stack: Standing, words: str) -> None:
 def crowned() -> list[tuple[int, int]]:
     """Every generation and its version, the first one first."""
     from refit_tasks.ledger.database import reading
-    from refit_tasks.ledger.generations import successions
+    from refit_tasks.ledger.generations import generations_of
 
     with reading() as connection:
-        return sorted((one.generation, one.version) for _, one in successions(connection, "parcels"))
+        return sorted((one.generation, one.version) for _, one in generations_of(connection, "parcels"))
 
 
 def ids() -> list[int]:
@@ -104,7 +104,7 @@ def test_what_runs_flows_may_change_nothing_that_is_on_record(stack: Standing, s
 
 
 def test_it_answers_and_takes_labels_over_http(stack: Standing) -> None:
-    from refit_tasks.ingestion.label_inbox import labels_of
+    from refit_tasks.ingestion.label_inbox import inbox_of
     from tests.support.serving_home import logged
 
     row = {"parcel": 1_000_001, "weight": 2.0, "distance": 10.0}
@@ -117,7 +117,7 @@ def test_it_answers_and_takes_labels_over_http(stack: Standing) -> None:
         assert server.stop(signal.SIGTERM) == 0
     assert 1_000_001 in logged("parcels")["key__parcel"].to_list()
     joined = stack.answer("labels", "parcels")
-    assert (joined["rows"], joined["unknown"], labels_of("parcels")) == (1, 0, "parcels__labels")
+    assert (joined["rows"], joined["unknown"], inbox_of("parcels")) == (1, 0, "parcels__labels")
 
 
 def test_every_command_that_keeps_or_erases_works_on_the_object_store(stack: Standing) -> None:
@@ -143,12 +143,12 @@ def test_the_doctor_removes_what_no_version_names(stack: Standing, monkeypatch: 
 
     files = TableFiles("parcels")
     files.write("part-00000-loose.parquet", b"torn")
-    before = {one.path for one in files.there()}
+    before = {one.path for one in files.list_files()}
     assert stack.answer("doctor")["findings"] == []  # it is young, and may be of somebody who is writing
     monkeypatch.setattr(doctor_tables, "HOURS_ELSEWHERE", 0)
     found = list(doctor_tables.mend_tables("parcels", dry_run=False))
     assert [one.name for one in found] == ["parcels/part-00000-loose.parquet"]
-    assert before - {one.path for one in files.there()} == {"part-00000-loose.parquet"}
+    assert before - {one.path for one in files.list_files()} == {"part-00000-loose.parquet"}
 
 
 def test_two_machines_that_retrain_at_once_leave_one_history(stack: Standing, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refit.errors import BrokenProject, ProjectError, UnknownProject
-from refit_tasks.catalog import defines, discover, find_project
+from refit_tasks.catalog import declares_project, discover, find_project
 
 GOOD = '''"""Rents bikes.
 
@@ -170,11 +170,11 @@ def test_many_threads_see_whole_projects(directory: Path) -> None:
 
 
 def test_whether_a_directory_defines_a_project_is_asked_of_files_that_name_it_alone(directory: Path) -> None:
-    assert not defines(directory / "nowhere", "bikes")
+    assert not declares_project(directory / "nowhere", "bikes")
     (directory / "views.py").write_text("from pathlib import Path\nPath(__file__).with_name('was run').touch()\n")
     (directory / "notes.py").write_text('raise RuntimeError("bikes")\n')
     (directory / "other.py").write_text(GOOD.replace("bikes", "cars") + '\nrelated = "bikes"\n')
-    assert not defines(directory, "bikes")
+    assert not declares_project(directory, "bikes")
     assert not (directory / "was run").exists()
     (directory / "rental.py").write_text(GOOD)
-    assert defines(directory, "bikes")
+    assert declares_project(directory, "bikes")

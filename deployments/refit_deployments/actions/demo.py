@@ -14,7 +14,7 @@ from refit.results.flows import MonitorOutcome
 from refit_deployments.output import Result
 from refit_flows.monitor import monitor
 from refit_infra.settings import Settings
-from refit_tasks.catalog import defines
+from refit_tasks.catalog import declares_project
 from refit_tasks.storage.snapshots import last_ingested
 
 PROJECT = "late_delivery"
@@ -36,7 +36,7 @@ def run_demo() -> Result:
     Returns:
         The outcome of each run, and the commands that show more.
     """
-    shipped = not defines(Settings().projects, PROJECT)
+    shipped = not declares_project(Settings().projects, PROJECT)
     if shipped:
         os.environ[PROJECTS] = str(example_projects())
     drift = os.environ.setdefault(SWITCH, DRIFT)

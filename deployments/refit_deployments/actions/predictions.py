@@ -16,7 +16,7 @@ from refit_deployments.actions.monitor import SHOWN, describe_drift, without_hea
 from refit_deployments.output import Result
 from refit_flows.score import score
 from refit_tasks.catalog import find_project
-from refit_tasks.ingestion.label_inbox import join_waiting
+from refit_tasks.ingestion.label_inbox import join_waiting_labels
 from refit_tasks.ingestion.label_join import join_labels
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.prediction.compare import compare_challenger
@@ -109,7 +109,7 @@ def join_label_inbox(project: str) -> Result:
     Returns:
         The number of labels by outcome.
     """
-    done = join_waiting.fn(find_project(project), datetime.now(UTC))
+    done = join_waiting_labels.fn(find_project(project), datetime.now(UTC))
     if done is None:
         return Result({"project": project, **NOTHING.as_json()}, [f"{project}: the label inbox is empty"])
     return Result({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from refit.data.rejected_rows import mask_row
 from refit_deployments.output import Result
 from refit_tasks.catalog import find_project, read_declaration
-from refit_tasks.storage.quarantine_table import count_quarantined, quarantined
+from refit_tasks.storage.quarantine_table import count_quarantined, list_quarantined
 
 
 def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Result:
@@ -22,7 +22,7 @@ def list_quarantine(project: str, limit: int, *, show_pii: bool = False) -> Resu
         The rows, each with the rules that it broke and the values that broke them.
     """
     definition = find_project(project, read_declaration)
-    total, rows = count_quarantined(definition), quarantined(definition, limit)
+    total, rows = count_quarantined(definition), list_quarantined(definition, limit)
     if not show_pii:
         rows = [mask_row(definition.pii, row) for row in rows]
     facts = {"project": project, "quarantined": total, "rows": [row.as_json() for row in rows]}
@@ -38,8 +38,8 @@ def replay_quarantine(project: str) -> Result:
     Returns:
         How many rows were readmitted and how many remain.
     """
-    from refit_tasks.ingestion.quarantine import replay
+    from refit_tasks.ingestion.quarantine import replay_quarantine
 
-    done = replay(find_project(project), datetime.now(UTC))
+    done = replay_quarantine(find_project(project), datetime.now(UTC))
     facts = {"project": project, "readmitted": done.readmitted, "remaining": done.remaining}
     return Result(facts, [f"{project}: {done.readmitted:,} rows readmitted, {done.remaining:,} remain in quarantine"])

@@ -14,7 +14,7 @@ from refit.errors import NotEnoughData
 from refit_deployments.output import Result
 from refit_flows.backtest import backtest
 from refit_tasks.catalog import find_project
-from refit_tasks.errors import save, writable
+from refit_tasks.errors import require_writable, save_file
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.presentation.summaries import name_best_policy
 from refit_tasks.simulation.alarm_calibration import calibrate
@@ -50,7 +50,7 @@ def run_backtest(
         StateError: If the PNG file cannot be written.
     """
     choose_presets(find_project(project), policies)  # reports a misspelt name before Prefect starts
-    file = writable(picture, "--picture") if picture else None
+    file = require_writable(picture, "--picture") if picture else None
     result = backtest(project, policies, windows, as_of)
     if file is None:
         return Result(result.as_json(), describe_backtest(result))
@@ -99,7 +99,7 @@ def _list(words: Iterable[tuple[str, str]]) -> list[str]:
 def _draw(result: BacktestResult, file: Path) -> None:
     from refit_tasks.simulation.backtest_report import backtest_picture
 
-    save(backtest_picture(result, SHARP), file, "--picture")
+    save_file(backtest_picture(result, SHARP), file, "--picture")
 
 
 SEED = 0

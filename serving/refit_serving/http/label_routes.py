@@ -20,7 +20,7 @@ from refit_serving.rows.json_rows import JSON_ROWS, parse_key, parse_object
 from refit_serving.rows.request import BodyReader, Limits, choose_request_id, require_count
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
-from refit_tasks.ingestion.label_inbox import label_kinds, put_in
+from refit_tasks.ingestion.label_inbox import append_labels, label_column_kinds
 from refit_tasks.project_log import with_project
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def _parse_labels(project: str, content: dict[str, Any], limits: Limits) -> pa.T
     odd = next((place for place, label in enumerate(labels) if label.keys() != {"key", "label"}), None)
     if odd is not None:
         raise HTTPException(422, f"label {odd} does not have exactly the keys 'key' and 'label': send these two")
-    kinds = label_kinds(definition)
+    kinds = label_column_kinds(definition)
     keys = [parse_key(label["key"], definition.key) for label in labels]
     cells = {name: [key.get(name) for key in keys] for name in definition.key}
     return parse_labels(kinds, {**cells, definition.target: [label["label"] for label in labels]}, definition.pii)
@@ -114,7 +114,7 @@ def _parse_labels(project: str, content: dict[str, Any], limits: Limits) -> pa.T
 def _store(project: str, pending: list[PendingLabels]) -> HTTPException | None:
     """Stores labels in one commit; gives the error that their requests are answered with."""
     try:
-        put_in(project, [(labels, at) for labels, at, _ in pending])
+        append_labels(project, [(labels, at) for labels, at, _ in pending])
     except Exception as fault:  # noqa: BLE001 - any failure of the store may be temporary, and the clients are told
         with_project(log, project).warning("labels could not be stored: %s", fault)
         return HTTPException(503, "the labels could not be stored: send them again in a second", {"Retry-After": "1"})

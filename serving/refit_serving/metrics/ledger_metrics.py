@@ -17,7 +17,7 @@ from refit.errors import RefitError, StateError
 from refit.monitoring.decisions import Action, Ending
 from refit.results.ledger_summary import LedgerSummary
 from refit_serving.metrics.ledger_gauges import LEDGER_GAUGES, read_gauges
-from refit_tasks.ledger.summary import Tallies
+from refit_tasks.ledger.summary import LedgerSummaries
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class LedgerCollector(Collector):
             clock: Gives monotonic seconds.
         """
         self._clock = clock
-        self._summaries = Tallies()
+        self._summaries = LedgerSummaries()
         self._values: dict[str, dict[str, float | None]] = {}
         self._readable = False
         self._due = clock()
@@ -84,7 +84,7 @@ class LedgerCollector(Collector):
         if self._clock() < self._due:
             return
         try:
-            self._summaries.follow()
+            self._summaries.update()
             self._values = {project: read_gauges(summary) for project, summary in self._summaries.projects.items()}
         except RefitError as fault:
             log.warning("the ledger cannot be read, so its metrics keep their previous values: %s", fault)

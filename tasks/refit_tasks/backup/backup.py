@@ -28,7 +28,7 @@ from refit_tasks.backup.contents import copy_home, copy_tables, fill_home, put_b
 from refit_tasks.ledger.database import champions, ledger, reading, writing
 from refit_tasks.ledger.export import as_line
 from refit_tasks.ledger.record import verify_within
-from refit_tasks.ledger.restore_marker import restoring, unfinished_restore
+from refit_tasks.ledger.restore_marker import mark_restore, unfinished_restore
 from refit_tasks.ledger.transactions import as_entry
 from refit_tasks.maintenance.lock import nothing_removed
 from refit_tasks.storage.delta import tables_of
@@ -87,7 +87,7 @@ def restore(directory: Path, *, dry_run: bool = False) -> Manifest:
         _insist_empty(manifest)
     if dry_run:
         return manifest
-    with nothing_removed(), restoring(directory):
+    with nothing_removed(), mark_restore(directory):
         fill_home(directory, manifest)
         for name in manifest.tables:
             put_back(name, directory, manifest)
@@ -112,7 +112,9 @@ def _insist_empty(manifest: Manifest) -> None:
     settings = Settings()
     taken = [f"{settings.home}/{name}" for name in there(settings)]
     taken += [
-        f"{settings.tables}/{name}" for name in sorted({*manifest.tables, *tables_of()}) if TableFiles(name).there()
+        f"{settings.tables}/{name}"
+        for name in sorted({*manifest.tables, *tables_of()})
+        if TableFiles(name).list_files()
     ]
     if count := ledger_end().entries:
         taken.append(f"a ledger of {count:,} entries")

@@ -18,7 +18,7 @@ from refit_infra.settings import Settings
 from refit_tasks.backup.archive import PIECE, Copies, pieces_of, private_file
 from refit_tasks.errors import translate_store_errors
 from refit_tasks.maintenance.erase_table import paths_of
-from refit_tasks.storage.delta import APPENDED, open_table, tables_of
+from refit_tasks.storage.delta import APPENDED_SUFFIXES, open_table, tables_of
 from refit_tasks.storage.table_files import LOG, TableFiles
 
 MLFLOW = "mlflow.db"
@@ -188,15 +188,15 @@ def put_back(name: str, directory: Path, manifest: Manifest) -> None:
         manifest: What it says of itself.
     """
     files, folder = TableFiles(name), f"{TABLES}/{name}"
-    files.make()
+    files.create_directory()
     paths = [one.removeprefix(f"{folder}/") for one in manifest.under(folder)]
     for path in sorted(paths, key=lambda path: (path.startswith(LOG), path)):
-        files.put(path, pieces_of(directory / folder / path))
+        files.write_pieces(path, pieces_of(directory / folder / path))
 
 
 def _copy(name: str, version: int, copies: Copies) -> None:
     files = TableFiles(name)
-    log = [one.path for one in files.there() if _is_commit(one.path, version)]
+    log = [one.path for one in files.list_files() if _is_commit(one.path, version)]
     _copy_files(files, name, log, copies)
     _copy_files(files, name, _data(files), copies)
     _insist_whole(name, version, copies)
@@ -207,7 +207,7 @@ def _copy_files(files: TableFiles, name: str, paths: Iterable[str], copies: Copi
         try:
             stream = files.open(path)
         except FileNotFoundError:
-            if name.endswith(APPENDED):  # such a table puts small files together, and lets the former ones go
+            if name.endswith(APPENDED_SUFFIXES):  # such a table puts small files together, and lets the former ones go
                 continue
             raise StateError(f"{path} was removed from the table {name} meanwhile: make the backup again") from None
         copies.write(f"{TABLES}/{name}/{path}", _pieces(stream, f"the table {name}"))
@@ -225,7 +225,7 @@ def _is_commit(path: str, version: int) -> bool:
 
 
 def _data(files: TableFiles) -> list[str]:
-    return [one.path for one in files.there() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
+    return [one.path for one in files.list_files() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
 
 
 def _insist_whole(name: str, version: int, copies: Copies) -> None:

@@ -25,7 +25,7 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import open_versions, read_rows, sampled
+from refit_tasks.storage.snapshot_rows import open_versions, read_rows, read_sample
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -63,15 +63,15 @@ def evaluate(
     """
     rival = champion.model_to_compare(holdout.window) if champion else None
     if champion and rival:
-        _check_unseen(_named(champion), rival, holdout)
+        _require_unseen(_name_of(champion), rival, holdout)
     trained, tables = challenger.trained_on, open_versions(definition, holdout, challenger.trained_on)
     target = read_rows(definition, trained, [definition.target], tables[trained.version])[definition.target]
-    sample = _sample(definition, trained, tables[trained.version])
-    rows = in_time(definition, holdout, tables[holdout.version])
-    against = _rival(definition, champion, holdout) if champion else None
+    sample = _read_sample(definition, trained, tables[trained.version])
+    rows = read_rows_by_time(definition, holdout, tables[holdout.version])
+    against = _load_champion(definition, champion, holdout) if champion else None
     comparison = compare_on_holdout(
         definition,
-        contender(definition, "the challenger", challenger),
+        load_candidate(definition, "the challenger", challenger),
         against,
         HoldoutData(holdout, rows, target, sample, rehearsal),
     )
@@ -81,7 +81,7 @@ def evaluate(
     return replace(comparison, stand_in=stands_in)
 
 
-def can_judge(champion: Champion | None, holdout: SnapshotRef) -> bool:
+def is_comparable_on(champion: Champion | None, holdout: SnapshotRef) -> bool:
     """Tells whether a champion, or what stands in for it, has seen none of a holdout's rows.
 
     Args:
@@ -95,7 +95,7 @@ def can_judge(champion: Champion | None, holdout: SnapshotRef) -> bool:
     return rival is None or rival.trained_on.window.end <= holdout.window.start
 
 
-def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison, rows: pd.DataFrame) -> Evaluation:
+def evaluate_refitted(definition: Project, model: ModelRef, comparison: Comparison, rows: pd.DataFrame) -> Evaluation:
     """Scores a model on a holdout that it has seen: what is good then proves nothing, what is bad does.
 
     Args:
@@ -110,11 +110,11 @@ def evaluate_again(definition: Project, model: ModelRef, comparison: Comparison,
     Raises:
         ModelError: If the model cannot be loaded, or cannot predict the holdout's columns.
     """
-    again = contender(definition, "the model fitted on all rows", model)
-    return scored_on(definition, comparison.metric, again, rows)
+    again = load_candidate(definition, "the model fitted on all rows", model)
+    return score_on_rows(definition, comparison.metric, again, rows)
 
 
-def scored_on(definition: Project, metric: str, contender: Candidate, rows: pd.DataFrame) -> Evaluation:
+def score_on_rows(definition: Project, metric: str, contender: Candidate, rows: pd.DataFrame) -> Evaluation:
     """Scores a model on rows.
 
     Args:
@@ -132,7 +132,7 @@ def scored_on(definition: Project, metric: str, contender: Candidate, rows: pd.D
     return evaluate_predictions(definition, metric, contender.name, predict_holdout(definition, contender, rows), rows)
 
 
-def contender(definition: Project, name: str, model: ModelRef) -> Candidate:
+def load_candidate(definition: Project, name: str, model: ModelRef) -> Candidate:
     """Brings a model that is to be compared with others.
 
     Args:
@@ -152,7 +152,7 @@ def contender(definition: Project, name: str, model: ModelRef) -> Candidate:
         raise judging_error(definition, name, fault) from fault
 
 
-def in_time(definition: Project, ref: SnapshotRef, table: DeltaTable | None = None) -> pd.DataFrame:
+def read_rows_by_time(definition: Project, ref: SnapshotRef, table: DeltaTable | None = None) -> pd.DataFrame:
     """Reads the rows of a snapshot in the order of their event times.
 
     Args:
@@ -167,29 +167,29 @@ def in_time(definition: Project, ref: SnapshotRef, table: DeltaTable | None = No
     return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
-def _rival(definition: Project, champion: Champion, holdout: SnapshotRef) -> Candidate:
+def _load_champion(definition: Project, champion: Champion, holdout: SnapshotRef) -> Candidate:
     """Brings the champion, or the model that was judged in its place where the one that serves is lost."""
     rival, judged = champion.model_to_compare(holdout.window), champion.judged
     try:
-        return contender(definition, _named(champion), rival)
+        return load_candidate(definition, _name_of(champion), rival)
     except ModelError as fault:
         if judged is None or rival == judged or judged.trained_on.window.end > holdout.window.start:
             raise
         with_project(logger, definition.name).warning("the judged model stands in: %s", fault)
-        return contender(definition, _named(champion), judged)
+        return load_candidate(definition, _name_of(champion), judged)
 
 
-def _sample(definition: Project, trained_on: SnapshotRef, table: DeltaTable) -> pd.DataFrame:
+def _read_sample(definition: Project, trained_on: SnapshotRef, table: DeltaTable) -> pd.DataFrame:
     """Reads some thousand of the training rows."""
     names = schema_of(table).names
-    return sampled(definition, trained_on, names, list(definition.key or names), SAMPLE, table)
+    return read_sample(definition, trained_on, names, list(definition.key or names), SAMPLE, table)
 
 
-def _named(champion: Champion) -> str:
+def _name_of(champion: Champion) -> str:
     return f"champion version {champion.version}"
 
 
-def _check_unseen(name: str, model: ModelRef, holdout: SnapshotRef) -> None:
+def _require_unseen(name: str, model: ModelRef, holdout: SnapshotRef) -> None:
     trained_until = model.trained_on.window.end
     if holdout.window.start < trained_until:
         raise LeakyHoldout(

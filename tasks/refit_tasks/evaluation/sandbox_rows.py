@@ -17,11 +17,11 @@ from refit.modelling.predictions import max_abs_difference
 
 Array = npt.NDArray[Any]
 
-SINGLY = "single rows"
+SINGLE_ROWS = "single rows"
 """The name of asking for the first rows one by one."""
 
 
-def variants(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+def make_variants(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Writes the same rows down in other ways.
 
     Args:
@@ -34,7 +34,7 @@ def variants(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "as they are", rows
     yield "column order", rows[list(rows.columns[::-1])]
     yield "an extra column", rows.assign(refit_extra_column=1)
-    yield "types", _retyped(rows)
+    yield "types", _change_types(rows)
     yield "missing column", rows.drop(columns=rows.columns[0])
     texts = [name for name in rows.columns if isinstance(rows[name].dtype, (pd.StringDtype, pd.CategoricalDtype))]
     if texts:
@@ -70,7 +70,7 @@ def write_frame(rows: pd.DataFrame, file: Path) -> None:
         stream.write_table(table)
 
 
-def _retyped(rows: pd.DataFrame) -> pd.DataFrame:
+def _change_types(rows: pd.DataFrame) -> pd.DataFrame:
     """Whole numbers as floats, text as categories, categories as text: as JSON and CSV readers give them."""
     changed: dict[str, Any] = {}
     for name in rows.columns:
@@ -84,7 +84,7 @@ def _retyped(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**changed)
 
 
-def plain(answers: Array) -> Array:
+def without_objects(answers: Array) -> Array:
     """Gives answers in a form that is written without pickling.
 
     Args:
@@ -96,7 +96,7 @@ def plain(answers: Array) -> Array:
     return answers if answers.dtype.kind in "fiub" else answers.astype(str)
 
 
-def difference_of(results: Path, name: str, here: dict[str, Any]) -> float:
+def largest_difference(results: Path, name: str, here: dict[str, Any]) -> float:
     """Compares the answers of the fresh process with those of this one.
 
     Args:
@@ -110,6 +110,6 @@ def difference_of(results: Path, name: str, here: dict[str, Any]) -> float:
     worst = 0.0
     for method, said in here.items():
         there = np.load(results / f"{name}.{method}.npy", allow_pickle=False)
-        known = said[: len(there)] if name == SINGLY else said
+        known = said[: len(there)] if name == SINGLE_ROWS else said
         worst = max(worst, max_abs_difference(there, known) if len(there) else math.inf)
     return worst

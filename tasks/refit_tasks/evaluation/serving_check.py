@@ -30,9 +30,9 @@ from refit.inference.feature_schema import feature_kinds, predict_rows
 from refit.modelling.predictions import Predictions
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
-from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.evaluation.sandbox_rows import difference_of, plain, variants, write_frame
-from refit_tasks.evaluation.sandbox_worker import METHODS, TIME_OVER, SandboxJob
+from refit_tasks.evaluation.evaluate import read_rows_by_time
+from refit_tasks.evaluation.sandbox_rows import largest_difference, make_variants, without_objects, write_frame
+from refit_tasks.evaluation.sandbox_worker import METHODS, TIMED_OUT, SandboxJob
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetch_files, read_feature_kinds
@@ -41,15 +41,15 @@ from refit_tasks.registry.own_code import has_own_types
 
 log = logging.getLogger(__name__)
 
-MOST_SECONDS = 120.0
+MAX_SECONDS = 120.0
 """A model that takes longer to load and to answer some thousand rows would serve nobody."""
 
-_REFUSED = "missing column"
-_LIKE_HERE = "unseen category"
+_MISSING_COLUMN = "missing column"
+_UNSEEN_CATEGORY = "unseen category"
 
 
 @define_task("rehearse {definition.name}")
-def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> SandboxRun:
+def check_serving_on_holdout(definition: Project, model: ModelRef, holdout: SnapshotRef) -> SandboxRun:
     """Has a stored model answer to the holdout in a fresh process, and holds the answers against those given here.
 
     Args:
@@ -63,10 +63,10 @@ def rehearse(definition: Project, model: ModelRef, holdout: SnapshotRef) -> Sand
     Raises:
         ModelError: If the artifact is gone.
     """
-    return rehearse_on(definition, model, in_time(definition, holdout))
+    return check_serving_on_rows(definition, model, read_rows_by_time(definition, holdout))
 
 
-def rehearse_on(definition: Project, model: ModelRef, rows: pd.DataFrame) -> SandboxRun:
+def check_serving_on_rows(definition: Project, model: ModelRef, rows: pd.DataFrame) -> SandboxRun:
     """Does the same with rows that are at hand.
 
     Args:
@@ -81,13 +81,13 @@ def rehearse_on(definition: Project, model: ModelRef, rows: pd.DataFrame) -> San
         ModelError: If the artifact is gone.
     """
     with fetch_files(model) as directory:
-        found = rehearse_directory(definition, directory, rows)
+        found = check_serving_of_directory(definition, directory, rows)
     took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault
     with_project(log, definition.name).info("rehearsed in a fresh process: %s", took)
     return found
 
 
-def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame) -> SandboxRun:
+def check_serving_of_directory(definition: Project, directory: Path, rows: pd.DataFrame) -> SandboxRun:
     """Does the same with a model in a directory.
 
     Args:
@@ -101,38 +101,38 @@ def rehearse_directory(definition: Project, directory: Path, rows: pd.DataFrame)
     size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     try:
         model = load_model(directory, definition.trusted_types)
-        expected = predict_holdout(definition, Candidate("the challenger", model, _NOWHERE), rows)
+        expected = predict_holdout(definition, Candidate("the challenger", model, _NO_SNAPSHOT), rows)
     except ModelError as fault:
         return SandboxRun(len(rows), None, (), None, None, size, fault=str(fault))
     features = expected.rows
     kinds = read_feature_kinds(directory) or feature_kinds(features)
     with tempfile.TemporaryDirectory() as scratch:
         write_frame(features, Path(scratch) / "rows.arrow")
-        orders = SandboxJob(
+        job = SandboxJob(
             directory=str(directory),
             trusted_types=definition.trusted_types,
             project_file=str(definition.file) if has_own_types(definition) else None,
             rows=str(Path(scratch) / "rows.arrow"),
             results=scratch,
             kinds=dict(kinds),
-            seconds=MOST_SECONDS,
+            seconds=MAX_SECONDS,
         )
-        found = _rehearsed(orders)
+        found = _run_in_sandbox(job)
         if "fault" in found:
             return SandboxRun(len(rows), None, (), None, None, size, fault=found["fault"])
-        return _judged(expected, kinds, found, Path(scratch), size)
+        return _summarize(expected, kinds, found, Path(scratch), size)
 
 
-_NOWHERE: Any = None
+_NO_SNAPSHOT: Any = None
 """What a model was trained on does not matter here."""
 
 
-def _judged(
+def _summarize(
     expected: Predictions, kinds: Mapping[str, str], found: dict[str, Any], results: Path, size: int
 ) -> SandboxRun:
     refusals, methods = found["refusals"], found["methods"]
-    here = {method: plain(expected.compute_raw(method)) for method in methods}
-    difference = None if refusals["as they are"] else difference_of(results, "as they are", here)
+    here = {method: without_objects(expected.compute_raw(method)) for method in methods}
+    difference = None if refusals["as they are"] else largest_difference(results, "as they are", here)
     cases = tuple(
         _case(name, refusal, results, here, expected, kinds)
         for name, refusal in refusals.items()
@@ -147,11 +147,11 @@ def _judged(
         load_seconds=found["load_seconds"],
         latency_ms=found["latency_ms"],
         size_bytes=size,
-        fingerprint=fingerprint_of(expected),
+        fingerprint=fingerprint_predictions(expected),
     )
 
 
-def fingerprint_of(answers: Predictions) -> str:
+def fingerprint_predictions(answers: Predictions) -> str:
     """Hashes what a model says of rows.
 
     Args:
@@ -160,7 +160,7 @@ def fingerprint_of(answers: Predictions) -> str:
     Returns:
         SHA-256 of its probabilities, else of its predictions, in hexadecimal.
     """
-    said = plain(answers.compute_raw(answers.finest_method))
+    said = without_objects(answers.compute_raw(answers.finest_method))
     return hashlib.sha256(np.ascontiguousarray(said).tobytes()).hexdigest()
 
 
@@ -172,38 +172,40 @@ def _case(
     expected: Predictions,
     kinds: Mapping[str, str],
 ) -> Case:
-    if name == _REFUSED:
+    if name == _MISSING_COLUMN:
         return Case(name, refusal is not None, refusal or "it answers all the same, as if nothing were missing")
-    if name == _LIKE_HERE:
-        return _like_here(name, refusal, results, expected, kinds)
+    if name == _UNSEEN_CATEGORY:
+        return _compare_with_local(name, refusal, results, expected, kinds)
     if refusal:
         return Case(name, passed=False, sentence=f"it refuses: {refusal}")
-    difference = difference_of(results, name, here)
+    difference = largest_difference(results, name, here)
     passed = difference <= AGREEMENT
     return Case(name, passed, "the same answers" if passed else f"answers differ by up to {difference:.3g}")
 
 
-def _like_here(name: str, refusal: str | None, results: Path, expected: Predictions, kinds: Mapping[str, str]) -> Case:
+def _compare_with_local(
+    name: str, refusal: str | None, results: Path, expected: Predictions, kinds: Mapping[str, str]
+) -> Case:
     """Holds the case against what the judging process says to the same rows."""
-    asked = dict(variants(expected.rows))[name]
+    asked = dict(make_variants(expected.rows))[name]
     try:
         methods = [method for method in METHODS if hasattr(expected, method)]
-        here = {method: plain(predict_rows(expected.model, kinds, asked, method)) for method in methods}
+        here = {method: without_objects(predict_rows(expected.model, kinds, asked, method)) for method in methods}
     except ModelError as fault:
         return Case(name, refusal is not None, f"it refuses: {fault}" if refusal else "it answers, and not so here")
     if refusal:
         return Case(name, passed=False, sentence=f"it refuses, and not so here: {refusal}")
-    passed = difference_of(results, name, here) <= AGREEMENT
+    passed = largest_difference(results, name, here) <= AGREEMENT
     return Case(name, passed, "it answers, as it does here" if passed else "its answers are others than here")
 
 
-def _rehearsed(orders: SandboxJob) -> dict[str, Any]:
-    code, found = ROOM.rehearse(orders), Path(orders.results) / "found.json"
+def _run_in_sandbox(job: SandboxJob) -> dict[str, Any]:
+    code, found = SANDBOX.run(job), Path(job.results) / "found.json"
     if code == 0 and found.exists():
         told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
         return told
-    if code == TIME_OVER:
-        return {"fault": f"it had not answered after {orders.seconds:g} s"}
+    if code == TIMED_OUT:
+        return {"fault": f"it had not answered after {job.seconds:g} s"}
     return {"fault": "the process died" if code is None else f"the process ended with code {code}"}
 
 
@@ -223,18 +225,18 @@ class Sandbox:
         """The process, where it has been started."""
         return self._process.pid if self._process else None
 
-    def rehearse(self, orders: SandboxJob) -> int | None:
+    def run(self, job: SandboxJob) -> int | None:
         """Has a model rehearse in a fresh process of the room.
 
         Args:
-            orders: What to rehearse.
+            job: What to rehearse.
 
         Returns:
             The exit code of the fresh process; `None` where the room itself died. The next rehearsal starts another.
         """
         with self._lock:
             process = self._open()
-            line = _told(process, json.dumps(asdict(orders)) + "\n")
+            line = _exchange_lines(process, json.dumps(asdict(job)) + "\n")
             if not line:
                 self._process = None
                 process.kill()
@@ -257,7 +259,7 @@ class Sandbox:
         return self._process
 
 
-def _told(process: subprocess.Popen[str], line: str) -> str:
+def _exchange_lines(process: subprocess.Popen[str], line: str) -> str:
     """Sends one line and gives the one that comes back; nothing where the process is gone."""
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
@@ -269,6 +271,6 @@ def _told(process: subprocess.Popen[str], line: str) -> str:
     return process.stdout.readline()
 
 
-ROOM = Sandbox()
+SANDBOX = Sandbox()
 """The room of this process."""
-atexit.register(ROOM.close)
+atexit.register(SANDBOX.close)

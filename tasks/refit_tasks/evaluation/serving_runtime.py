@@ -18,10 +18,10 @@ from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_infra.settings import Settings
-from refit_tasks.evaluation.evaluate import in_time
+from refit_tasks.evaluation.evaluate import read_rows_by_time
 from refit_tasks.evaluation.sandbox_rows import write_frame
-from refit_tasks.evaluation.sandbox_worker import TIME_OVER, SandboxJob
-from refit_tasks.evaluation.serving_check import ROOM
+from refit_tasks.evaluation.sandbox_worker import TIMED_OUT, SandboxJob
+from refit_tasks.evaluation.serving_check import SANDBOX
 from refit_tasks.onnx_export.verify import FILE
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
@@ -31,14 +31,14 @@ from refit_tasks.registry.own_code import has_own_types
 
 log = logging.getLogger(__name__)
 
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 """A converter that takes longer is ended; scikit-learn serves."""
-_LONGEST = 200
+_MAX_REASON = 200
 """How much of what a converter complains about is told: some print the whole model."""
 
 
 @define_task("choose the form in which {definition.name} serves")
-def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef) -> Judgement:
+def choose_serving_form(definition: Project, judgement: Judgement, holdout: SnapshotRef) -> Judgement:
     """Chooses the form in which a model serves that may; of one that was rejected none is made.
 
     Where `REFIT_SERVING_FORM` asks for scikit-learn, no ONNX form is made, timed or kept.
@@ -57,8 +57,8 @@ def choose_form(definition: Project, judgement: Judgement, holdout: SnapshotRef)
     if not judgement.verdict.promote:
         return judgement
     if Settings().serving_form != "measured":
-        return replace(judgement, form=_none("REFIT_SERVING_FORM asks for scikit-learn"))
-    rows = in_time(definition, holdout)
+        return replace(judgement, form=_no_onnx_form("REFIT_SERVING_FORM asks for scikit-learn"))
+    rows = read_rows_by_time(definition, holdout)
     with fetch_files(judgement.serving) as directory:
         form = make_form(definition, judgement.serving, directory, rows)
     with_project(log, definition.name).info("%s serves: %s", form.name, form.why)
@@ -79,15 +79,15 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
     """
     stored, kinds = logged_model_id(model), read_feature_kinds(directory)
     if stored is None:
-        return _none("the model lies elsewhere than in MLflow")
+        return _no_onnx_form("the model lies elsewhere than in MLflow")
     if not kinds:
-        return _none("the model does not say what its features are")
+        return _no_onnx_form("the model does not say what its features are")
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         try:
             write_frame(cast_features(kinds, rows), scratch / "rows.arrow")
         except ModelError as fault:
-            return _none(str(fault))
+            return _no_onnx_form(str(fault))
         job = SandboxJob(
             directory=str(directory),
             trusted_types=definition.trusted_types,
@@ -95,10 +95,10 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
             rows=str(scratch / "rows.arrow"),
             results=name,
             kinds=kinds,
-            seconds=MOST_SECONDS,
-            work="form",
+            seconds=MAX_SECONDS,
+            task="onnx",
         )
-        form = _read_form(ROOM.rehearse(job), scratch / "found.json")
+        form = _read_form(SANDBOX.run(job), scratch / "found.json")
         if form.name == ONNX:
             kept = scratch / f"{form.sha256}.onnx"
             (scratch / FILE).rename(kept)
@@ -110,10 +110,10 @@ def _read_form(code: int | None, found: Path) -> ServingForm:
     """Reads what came of the process that made a form: its exit code, and the file that it left."""
     if code == 0 and found.exists():
         told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return _none(told["fault"]) if "fault" in told else ServingForm(**told)
-    late = f"it was not made within {MOST_SECONDS:g} s"
-    return _none(late if code == TIME_OVER else "the process that made it died")
+        return _no_onnx_form(told["fault"]) if "fault" in told else ServingForm(**told)
+    late = f"it was not made within {MAX_SECONDS:g} s"
+    return _no_onnx_form(late if code == TIMED_OUT else "the process that made it died")
 
 
-def _none(why: str) -> ServingForm:
-    return ServingForm(SKLEARN, f"there is no ONNX form: {' '.join(why.split())[:_LONGEST]}")
+def _no_onnx_form(why: str) -> ServingForm:
+    return ServingForm(SKLEARN, f"there is no ONNX form: {' '.join(why.split())[:_MAX_REASON]}")

@@ -16,16 +16,16 @@ from refit.errors import ContractViolation
 from refit.project import Project
 from refit.records.references import Ingestion
 from refit.windows import Window
-from refit_tasks.ingestion.load import stage
-from refit_tasks.ingestion.quarantine import count_known, keep_rejected
+from refit_tasks.ingestion.load import stage_load
+from refit_tasks.ingestion.quarantine import count_already_quarantined, quarantine_rows
 from refit_tasks.ingestion.row_filter import TIME, RowFilter
-from refit_tasks.ingestion.upsert import Committed, Delivery, commit, require_cover
+from refit_tasks.ingestion.upsert import CommitCounts, UpsertBatch, commit_batch, require_full_window
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.snapshots import load_window
 from refit_tasks.storage.staging import staging_area
-from refit_tasks.validation.contract import contract_of, judge_batch, record_contract
+from refit_tasks.validation.contract import find_contract, judge_batch, record_contract
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -56,13 +56,13 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
     table = open_table(definition.name)
     window = load_window(definition, table, until)
     with staging_area(definition.name) as area:
-        raw, schemas = stage(definition, definition.load, window, area)
+        raw, schemas = stage_load(definition, definition.load, window, area)
         if not raw.rows:
             with_project(log, definition.name).info("nothing new in %s", window)
             return Ingestion(definition.name, window, _version_of(table), 0, 0, 0, 0, 0)
-        sieve = RowFilter(definition, _schema(definition, table, schemas), window, area)
-        sieve.fit(raw)
-        done = _settle(sieve, definition, table, window, area)
+        row_filter = RowFilter(definition, _resolve_schema(definition, table, schemas), window, area)
+        row_filter.cast(raw)
+        done = _validate_and_commit(row_filter, definition, table, window, area)
     with_project(log, definition.name).info(
         "%d rows in, %d accepted (%d added, %d corrected), %s",
         done.rows_in,
@@ -74,32 +74,36 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
     return done
 
 
-def _settle(sieve: RowFilter, definition: Project, table: DeltaTable | None, window: Window, area: Path) -> Ingestion:
+def _validate_and_commit(
+    row_filter: RowFilter, definition: Project, table: DeltaTable | None, window: Window, area: Path
+) -> Ingestion:
     """Judges and commits what fits the schema."""
-    contract = contract_of(definition, sieve.schema, lambda: iter(sieve.fitting))
-    sieve.judge(contract)
-    known = count_known(definition, sieve.rejected, sieve.schema)
-    warnings = judge_batch(definition, contract, sieve.accepted, sieve.count(window.end, known))
-    batch = Delivery(definition, sieve.schema, sieve.accepted, lambda: _times(sieve, definition), window, area)
-    require_cover(batch, table)
-    keep_rejected(definition, sieve.rejected, window.end, sieve.schema)
-    if sieve.accepted_rows:
+    contract = find_contract(definition, row_filter.schema, lambda: iter(row_filter.cast_rows))
+    row_filter.validate(contract)
+    known = count_already_quarantined(definition, row_filter.rejected, row_filter.schema)
+    warnings = judge_batch(definition, contract, row_filter.accepted, row_filter.count(window.end, known))
+    batch = UpsertBatch(
+        definition, row_filter.schema, row_filter.accepted, lambda: _event_times(row_filter, definition), window, area
+    )
+    require_full_window(batch, table)
+    quarantine_rows(definition, row_filter.rejected, window.end, row_filter.schema)
+    if row_filter.accepted_rows:
         # Before the commit: a derived contract without its rows does no harm, while rows without it would leave the
         # next batch, perhaps of one day, to be the reference.
         record_contract(definition, contract, window.end)
-    committed = commit(batch) if sieve.accepted_rows else Committed(_version_of(table), 0, 0)
+    committed = commit_batch(batch) if row_filter.accepted_rows else CommitCounts(_version_of(table), 0, 0)
     return Ingestion(
         project=definition.name,
         window=window,
         version=committed.version,
-        rows_in=sieve.accepted_rows + sieve.rejected.rows,
-        accepted=sieve.accepted_rows,
-        quarantined=sieve.rejected.rows - sieve.superseded,
-        superseded=sieve.superseded,
+        rows_in=row_filter.accepted_rows + row_filter.rejected.rows,
+        accepted=row_filter.accepted_rows,
+        quarantined=row_filter.rejected.rows - row_filter.superseded,
+        superseded=row_filter.superseded,
         added=committed.added,
         corrected=committed.corrected,
         warnings=warnings,
-        broken=sieve.broken,
+        broken=row_filter.broken,
     )
 
 
@@ -107,7 +111,7 @@ def _version_of(table: DeltaTable | None) -> int:
     return table.version() if table else -1
 
 
-def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:
+def _resolve_schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:
     """Gives the table's schema, made of the batch's where there is no table and widened by it where that is allowed.
 
     Raises:
@@ -132,9 +136,9 @@ def _schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Sche
     return schema
 
 
-def _times(sieve: RowFilter, definition: Project) -> Times:
+def _event_times(row_filter: RowFilter, definition: Project) -> Times:
     """Reads the event times of all rows of the batch, rejected ones included."""
-    accepted = (piece[definition.timestamp] for piece in sieve.accepted())
-    rejected = (piece[TIME].drop_null() for piece in sieve.rejected)
+    accepted = (piece[definition.timestamp] for piece in row_filter.accepted())
+    rejected = (piece[TIME].drop_null() for piece in row_filter.rejected)
     columns = [column.cast(pa.int64()).to_numpy() for part in (accepted, rejected) for column in part]
     return np.concatenate([np.empty(0, np.int64), *columns])

@@ -27,13 +27,21 @@ from refit.data.rejected_rows import decode_rows, encode_rows, write_reasons
 from refit.inference.json_columns import kind_of
 from refit.labels import Labelling, Labels
 from refit.project import Project, require_key
-from refit_tasks.ingestion.label_join import KEY_PURPOSE, Joined, RefusedRows, judge_labels, write_labels
-from refit_tasks.ingestion.quarantine import keep_rejected
+from refit_tasks.ingestion.label_join import KEY_PURPOSE, JoinCounts, RefusedRows, judge_labels, write_labels
+from refit_tasks.ingestion.quarantine import quarantine_rows
 from refit_tasks.ingestion.row_filter import REASONS, TIME
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
-from refit_tasks.storage.delta import LABELS, open_table, read, require_table, retry_on_conflict, schema_of, uri_of
-from refit_tasks.storage.predictions_table import READERS_HOURS
+from refit_tasks.storage.delta import (
+    LABELS_SUFFIX,
+    open_table,
+    read,
+    require_table,
+    retry_on_conflict,
+    schema_of,
+    uri_of,
+)
+from refit_tasks.storage.predictions_table import FILE_RETENTION_HOURS
 from refit_tasks.storage.staging import SpilledTables, staging_area
 
 if TYPE_CHECKING:
@@ -41,13 +49,13 @@ if TYPE_CHECKING:
 
 
 SCHEMA = pa.schema([("arrived_at", pa.timestamp("us", tz="UTC")), ("row", pa.string())])
-_KEPT = {
+_RETENTION = {
     "delta.logRetentionDuration": "interval 2 days",
-    "delta.deletedFileRetentionDuration": f"interval {READERS_HOURS} hours",
+    "delta.deletedFileRetentionDuration": f"interval {FILE_RETENTION_HOURS} hours",
 }
 
 
-def labels_of(project: str) -> str:
+def inbox_of(project: str) -> str:
     """Names a project's inbox.
 
     Args:
@@ -56,10 +64,10 @@ def labels_of(project: str) -> str:
     Returns:
         A name beside the project's.
     """
-    return project + LABELS
+    return project + LABELS_SUFFIX
 
 
-def label_kinds(definition: Project) -> dict[str, str]:
+def label_column_kinds(definition: Project) -> dict[str, str]:
     """Names what a label consists of.
 
     Args:
@@ -77,7 +85,7 @@ def label_kinds(definition: Project) -> dict[str, str]:
     return {name: kind_of(schema.field(name)) for name in (*definition.key, definition.target)}
 
 
-def put_in(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> None:
+def append_labels(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> None:
     """Appends labels in one commit; when it returns they are on disk.
 
     Args:
@@ -86,7 +94,7 @@ def put_in(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> None:
     """
     from deltalake import write_deltalake
 
-    name = labels_of(project)
+    name = inbox_of(project)
     texts = [encode_rows(rows) for rows, _ in parts]
     moments = [at for (_, at), those in zip(parts, texts, strict=True) for _ in those]
     kept = pa.table([moments, [text for those in texts for text in those]], schema=SCHEMA)
@@ -94,7 +102,7 @@ def put_in(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> None:
     def step() -> None:
         table = open_table(name)
         if table is None:
-            write_deltalake(uri_of(name), kept, mode="error", configuration=_KEPT)
+            write_deltalake(uri_of(name), kept, mode="error", configuration=_RETENTION)
         else:
             write_deltalake(table, kept, mode="append")
 
@@ -147,14 +155,14 @@ def rewrite_inbox(table: DeltaTable, held: pa.Table) -> None:
     # Where another run has taken the same labels it has emptied the inbox, too; a label is there twice at worst.
     with suppress(CommitFailedError):
         write_deltalake(table, held, mode="overwrite")
-        table.vacuum(READERS_HOURS, dry_run=False, enforce_retention_duration=False)
+        table.vacuum(FILE_RETENTION_HOURS, dry_run=False, enforce_retention_duration=False)
 
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
+class _WaitingLabels:
     """What an inbox holds."""
 
     held: pa.Table
@@ -170,7 +178,7 @@ class _Waiting:
 
 
 @define_retry_task("join labels of {definition.name}", delay_seconds=2)
-def join_waiting(definition: Project, until: datetime) -> Labelling | None:
+def join_waiting_labels(definition: Project, until: datetime) -> Labelling | None:
     """Gives rows the labels that were sent for them over HTTP, the last one of each key.
 
     A label whose row is not ingested yet goes on waiting. One that breaks the contract goes to the quarantine with its
@@ -186,21 +194,23 @@ def join_waiting(definition: Project, until: datetime) -> Labelling | None:
     Raises:
         StateError: If others keep writing to the table.
     """
-    inbox = open_table(labels_of(definition.name))
+    inbox = open_table(inbox_of(definition.name))
     table = open_table(definition.name) if inbox else None
     if inbox is None or table is None:
         return None
-    waiting = _waiting(definition, inbox, table)
+    waiting = _read_waiting_labels(definition, inbox, table)
     if not waiting.held.num_rows:
         return None
     with staging_area(definition.name) as area:
-        labels, joined = retry_on_conflict(lambda: _settle(definition, waiting.labels, area, until), definition.name)
-    done = _take_out(inbox, waiting, labels, joined)
-    with_project(log, definition.name).info("%s", in_words(done))
+        labels, joined = retry_on_conflict(
+            lambda: _judge_and_write(definition, waiting.labels, area, until), definition.name
+        )
+    done = _remove_from_inbox(inbox, waiting, labels, joined)
+    with_project(log, definition.name).info("%s", describe_labelling(done))
     return done
 
 
-def in_words(done: Labelling) -> str:
+def describe_labelling(done: Labelling) -> str:
     """Says what came of labels.
 
     Args:
@@ -214,7 +224,7 @@ def in_words(done: Labelling) -> str:
     return told + waiting + (f", {done.refused:,} broke the contract: see the quarantine" if done.refused else "")
 
 
-def _waiting(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _Waiting:
+def _read_waiting_labels(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _WaitingLabels:
     schema = schema_of(table)
     held = read_inbox(inbox)
     columns = [*definition.key, definition.target]
@@ -223,19 +233,19 @@ def _waiting(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _Wait
     usable = rows.take(pa.array(places))
     last = ~IdentityIndex(row_identities(usable, definition.key)).superseded()
     labels = Labels(usable.filter(pa.array(last)), definition.key, definition.target)
-    return _Waiting(held, places, labels.find(usable), last, labels)
+    return _WaitingLabels(held, places, labels.find(usable), last, labels)
 
 
-def _settle(definition: Project, labels: Labels, area: Path, until: datetime) -> tuple[Labels, Joined]:
+def _judge_and_write(definition: Project, labels: Labels, area: Path, until: datetime) -> tuple[Labels, JoinCounts]:
     table = open_table(definition.name)
     assert table is not None  # noqa: S101 - it was there, and nothing removes one
     judged = judge_labels(definition, table, labels, area)
     if judged.refused:
-        _quarantine(definition, judged.refused, SpilledTables(area / f"refused-{table.version()}"), until)
+        _quarantine_refused(definition, judged.refused, SpilledTables(area / f"refused-{table.version()}"), until)
     return judged.accepted, write_labels(definition, table, judged)
 
 
-def _quarantine(
+def _quarantine_refused(
     definition: Project, refused: tuple[RefusedRows, ...], rejected: SpilledTables, until: datetime
 ) -> None:
     for one in refused:
@@ -244,10 +254,10 @@ def _quarantine(
         reasons = [write_reasons(fault for fault in one.faults if fault.row == row) for row in rows]
         times = bad[definition.timestamp]
         rejected.add(bad.append_column(TIME, times).append_column(REASONS, pa.array(reasons)))
-    keep_rejected(definition, rejected, until, refused[0].rows.schema)
+    quarantine_rows(definition, rejected, until, refused[0].rows.schema)
 
 
-def _take_out(inbox: DeltaTable, waiting: _Waiting, labels: Labels, joined: Joined) -> Labelling:
+def _remove_from_inbox(inbox: DeltaTable, waiting: _WaitingLabels, labels: Labels, joined: JoinCounts) -> Labelling:
     """Empties the inbox of labels that have found their rows, were refused, or were corrected by later ones."""
     at = labels.find(waiting.labels.rows)
     refused, unknown = at < 0, np.zeros(len(at), np.bool_)

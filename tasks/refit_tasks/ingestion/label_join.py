@@ -28,14 +28,14 @@ from refit.windows import Window
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import ROW_GROUP, read, require_table, retry_on_conflict, schema_of, within, write
 from refit_tasks.storage.staging import SpilledTables, staging_area
-from refit_tasks.validation.contract import contract_of, judge_rows
+from refit_tasks.validation.contract import find_contract, judge_rows
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinCounts:
     """What some labels have changed in a table."""
 
     found: npt.NDArray[np.bool_]
@@ -70,7 +70,7 @@ KEY_PURPOSE = "labels cannot be matched to rows"
 
 
 @dataclass(frozen=True, slots=True)
-class _Change:
+class _LabelChanges:
     """What the labels would change."""
 
     found: npt.NDArray[np.bool_]
@@ -85,7 +85,7 @@ class JudgedLabels:
     """Labels, split by whether their rows keep the contract with them."""
 
     accepted: Labels
-    change: _Change
+    change: _LabelChanges
     """What the accepted ones change."""
     staged: SpilledTables
     """The rows of the window in which they change something, with their labels."""
@@ -106,16 +106,16 @@ def judge_labels(definition: Project, table: DeltaTable, labels: Labels, area: P
     """
     refused = list[RefusedRows]()
     while True:
-        change = _compare(definition, table, labels)
-        staged = _stage(definition, table, labels, change, area)
-        broken = _find_broken(definition, table, labels, staged) if staged.rows else []
+        change = _find_changes(definition, table, labels)
+        staged = _stage_labelled_rows(definition, table, labels, change, area)
+        broken = _find_refused_rows(definition, table, labels, staged) if staged.rows else []
         if not broken:
             return JudgedLabels(labels, change, staged, tuple(refused))
         refused += broken
         labels = _without(labels, broken)  # a rule may look at several rows, so what is left is judged anew
 
 
-def write_labels(definition: Project, table: DeltaTable, judged: JudgedLabels) -> Joined:
+def write_labels(definition: Project, table: DeltaTable, judged: JudgedLabels) -> JoinCounts:
     """Gives rows of a table the labels that were accepted, in one commit; none if nothing changes.
 
     Args:
@@ -133,10 +133,12 @@ def write_labels(definition: Project, table: DeltaTable, judged: JudgedLabels) -
     if change.window is not None:
         inside = within(definition.timestamp, change.window)
         version = write(definition.name, table, judged.staged, schema_of(table), inside)
-    return Joined(change.found, change.arrived, change.corrected, version)
+    return JoinCounts(change.found, change.arrived, change.corrected, version)
 
 
-def _stage(definition: Project, table: DeltaTable, labels: Labels, change: _Change, area: Path) -> SpilledTables:
+def _stage_labelled_rows(
+    definition: Project, table: DeltaTable, labels: Labels, change: _LabelChanges, area: Path
+) -> SpilledTables:
     staged = SpilledTables(area / f"labelled-{table.version()}-{labels.rows.num_rows}")
     if change.window is not None:
         inside = within(definition.timestamp, change.window)
@@ -152,11 +154,11 @@ def _without(labels: Labels, broken: list[RefusedRows]) -> Labels:
     return Labels(labels.rows.filter(pa.array(keep)), labels.key, labels.target)
 
 
-def _compare(definition: Project, table: DeltaTable, labels: Labels) -> _Change:
+def _find_changes(definition: Project, table: DeltaTable, labels: Labels) -> _LabelChanges:
     columns = list(dict.fromkeys([*definition.key, definition.target, definition.timestamp]))
     arrived, corrected, times = 0, 0, [np.empty(0, np.int64)]
     found = np.zeros(labels.rows.num_rows, np.bool_)
-    for held in merge_tables(read(table, columns, _reach(definition, labels)), ROW_GROUP):
+    for held in merge_tables(read(table, columns, _search_condition(definition, labels)), ROW_GROUP):
         at = labels.find(held)
         mine, at = held.filter(pa.array(at >= 0)), at[at >= 0]
         differ, without = labels.find_changed(mine, at), np.asarray(mine[definition.target].is_null())
@@ -165,10 +167,10 @@ def _compare(definition: Project, table: DeltaTable, labels: Labels) -> _Change:
         corrected += int((differ & ~without).sum())
         times.append(mine[definition.timestamp].cast(pa.int64()).to_numpy()[differ])
     changing = np.concatenate(times)
-    return _Change(found, arrived, corrected, window_of(changing) if len(changing) else None)
+    return _LabelChanges(found, arrived, corrected, window_of(changing) if len(changing) else None)
 
 
-def _reach(definition: Project, labels: Labels) -> str | None:
+def _search_condition(definition: Project, labels: Labels) -> str | None:
     """Narrows the search where the key says when: to the event times of the labels."""
     if definition.timestamp not in definition.key or not labels.rows.num_rows:
         return None
@@ -176,9 +178,11 @@ def _reach(definition: Project, labels: Labels) -> str | None:
     return within(definition.timestamp, window_of(times))
 
 
-def _find_broken(definition: Project, table: DeltaTable, labels: Labels, staged: SpilledTables) -> list[RefusedRows]:
+def _find_refused_rows(
+    definition: Project, table: DeltaTable, labels: Labels, staged: SpilledTables
+) -> list[RefusedRows]:
     """Judges the labels as an ingest would: by the critical rules about the target alone."""
-    contract = contract_of(definition, schema_of(table), lambda: read(table))
+    contract = find_contract(definition, schema_of(table), lambda: read(table))
     found = list[RefusedRows]()
     for piece in staged:
         rows = piece.filter(pa.array(labels.find(piece) >= 0))
@@ -249,17 +253,17 @@ def join_labels(definition: Project, file: Path) -> Labelling:
     require_key(definition, KEY_PURPOSE)
     rows = read_label_file(file, definition.pii)
     with staging_area(definition.name) as area:
-        done = retry_on_conflict(lambda: _join(definition, str(file), rows, area), definition.name)
+        done = retry_on_conflict(lambda: _judge_and_write(definition, str(file), rows, area), definition.name)
     with_project(log, definition.name).info("%d labels arrived, %d corrected", done.arrived, done.corrected)
     return done
 
 
-def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelling:
+def _judge_and_write(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelling:
     table = require_table(definition.name)
     labels, ignored = parse_label_file(definition, file, rows, schema_of(table))
     judged = judge_labels(definition, table, labels, area)
     if judged.refused:
-        raise _refusal(definition, judged.refused)
+        raise _contract_error(definition, judged.refused)
     joined = write_labels(definition, table, judged)
     if labels.rows.num_rows and not joined.found.any():
         raise ContractViolation(
@@ -279,7 +283,7 @@ def _join(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelli
     )
 
 
-def _refusal(definition: Project, refused: tuple[RefusedRows, ...]) -> ContractViolation:
+def _contract_error(definition: Project, refused: tuple[RefusedRows, ...]) -> ContractViolation:
     first, count = refused[0].faults[0], sum(len(one.faults) for one in refused)
     value = mask_value(definition.pii, first.column, first.value)
     return ContractViolation(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PIECES_PER_LINE = 10
+PIECES_PER_LOG_LINE = 10
 
 _MISTAKES = (
     ArithmeticError,
@@ -55,7 +55,7 @@ _MISTAKES = (
 """What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
 
 
-def stage(
+def stage_load(
     definition: Project, load: Callable[[Window], Rows], window: Window, area: Path
 ) -> tuple[SpilledTables, list[pa.Schema]]:
     """Writes what a load gives to disk.
@@ -75,18 +75,18 @@ def stage(
     raw, schemas = SpilledTables(area / "raw"), dict[pa.Schema, None]()
     rows = definition.ingestion.piece_rows
     if window.start < window.end:
-        pieces = (piece for frame in _load(definition, load, window) for piece in split_frame(frame, rows))
+        pieces = (piece for frame in _load_frames(definition, load, window) for piece in split_frame(frame, rows))
         for number, piece in enumerate(merge_tables(pieces, rows), start=1):
             raw.add(piece)
             schemas[piece.schema] = None
-            if number % PIECES_PER_LINE == 0:
+            if number % PIECES_PER_LOG_LINE == 0:
                 with_project(log, definition.name).info("%d rows loaded", raw.rows)
     return raw, list(schemas)
 
 
-def _load(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
+def _load_frames(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
     try:
-        yield from _frames(definition, load, window)
+        yield from _call_load(definition, load, window)
     except (LoadFailed, *_MISTAKES) as error:
         if isinstance(error, LoadFailed) and not definition.pii:
             raise
@@ -95,7 +95,7 @@ def _load(definition: Project, load: Callable[[Window], Rows], window: Window) -
         raise LoadFailed(f"load fails in {told}: correct it, and try `refit check`") from cause
 
 
-def _frames(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
+def _call_load(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
     rows = load(window)
     frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
     for frame in frames:
@@ -125,12 +125,12 @@ def with_requests(definition: Project) -> Project:
             rows = asked.history(window)
             frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
             yield from frames
-        yield from requested(definition, window)
+        yield from read_requests(definition, window)
 
     return definition.model_copy(update={"load": load})
 
 
-def requested(definition: Project, window: Window) -> Iterator[pa.Table]:
+def read_requests(definition: Project, window: Window) -> Iterator[pa.Table]:
     """Reads what was asked about rows of a window.
 
     Args:
@@ -143,20 +143,20 @@ def requested(definition: Project, window: Window) -> Iterator[pa.Table]:
     table = open_table(predictions_of(definition.name))
     if table is None:
         return
-    where = f"source = 'http' AND role <> 'shadow' AND {_inside(window)}"
+    where = f"source = 'http' AND role <> 'shadow' AND {_request_condition(window)}"
     columns = [
         name for name in schema_of(table).names if name.startswith((FEATURE_PREFIX, KEY_PREFIX)) and ":" not in name
     ]
-    last, own = _Last(definition, table, where) if definition.key else None, open_table(definition.name)
+    latest, own = _LatestRequests(definition, table, where) if definition.key else None, open_table(definition.name)
     held = schema_of(own) if own else pa.schema([])
     for part in read(table, [*columns, "event_time", "scored_at"], where):
-        rows = _as_project(definition, part, columns, held)
-        rows = rows.filter(pa.array(last.of(rows, part["scored_at"]))) if last else rows
+        rows = _to_project_rows(definition, part, columns, held)
+        rows = rows.filter(pa.array(latest.select(rows, part["scored_at"]))) if latest else rows
         if rows.num_rows:
             yield rows
 
 
-class _Last:
+class _LatestRequests:
     """Picks the last request of each key; memory holds 24 bytes for each request."""
 
     def __init__(self, definition: Project, table: DeltaTable, where: str) -> None:
@@ -165,18 +165,18 @@ class _Last:
         # A server that was never told the key has no column of it.
         for part in read(table, [*names, "scored_at"], where) if set(names) <= set(schema_of(table).names) else ():
             found.append(row_identities(part.select(names).rename_columns(self._key), self._key))
-            moments.append(_micros(part["scored_at"]))
+            moments.append(_to_microseconds(part["scored_at"]))
         keys, at = np.concatenate(found), np.concatenate(moments)
         order = np.lexsort((at, keys))
         final = np.append(keys[order][1:] != keys[order][:-1], [True] * bool(len(keys)))
         self._index, self._at = IdentityIndex(keys[order][final]), at[order][final]
         self._given = np.zeros(len(self._at), np.bool_)
 
-    def of(self, rows: pa.Table, scored_at: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
+    def select(self, rows: pa.Table, scored_at: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
         if not set(self._key) <= set(rows.column_names):
             return np.zeros(rows.num_rows, np.bool_)
         place = self._index.find(row_identities(rows, self._key))
-        last = (place >= 0) & (self._at[place] == _micros(scored_at)) & ~self._given[place]
+        last = (place >= 0) & (self._at[place] == _to_microseconds(scored_at)) & ~self._given[place]
         for name in self._key:
             last &= np.asarray(rows[name].is_valid())
         # Two rows of one request have the same moment.
@@ -187,7 +187,7 @@ class _Last:
         return once
 
 
-def _as_project(definition: Project, part: pa.Table, columns: list[str], held: pa.Schema) -> pa.Table:
+def _to_project_rows(definition: Project, part: pa.Table, columns: list[str], held: pa.Schema) -> pa.Table:
     times = pc.coalesce(part["event_time"], part["scored_at"]).cast(TIME_TYPE)
     cells = {name.removeprefix(FEATURE_PREFIX).removeprefix(KEY_PREFIX): part[name] for name in columns}
     truths = [name for name in cells if name in held.names and pa.types.is_boolean(held.field(name).type)]
@@ -196,11 +196,11 @@ def _as_project(definition: Project, part: pa.Table, columns: list[str], held: p
     return pa.table({**cells, definition.timestamp: times, definition.target: pa.nulls(part.num_rows, kind)})
 
 
-def _inside(window: Window) -> str:
+def _request_condition(window: Window) -> str:
     given, answered = within("event_time", window), within("scored_at", window)
     return f"(({given}) OR (event_time IS NULL AND {answered}))"
 
 
-def _micros(moments: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def _to_microseconds(moments: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     found: npt.NDArray[np.int64] = moments.cast(pa.int64()).to_numpy()
     return found

@@ -24,18 +24,18 @@ from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schem
 from refit_tasks.storage.quarantine_table import (
     INSTANT,
     SCHEMA,
-    all_rejected,
     count_quarantined,
     quarantine_of,
+    read_quarantine,
 )
 from refit_tasks.storage.staging import SpilledTables, staging_area
-from refit_tasks.validation.contract import contract_of, judge_rows
+from refit_tasks.validation.contract import find_contract, judge_rows
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 
-def count_known(definition: Project, rejected: SpilledTables, schema: pa.Schema) -> int:
+def count_already_quarantined(definition: Project, rejected: SpilledTables, schema: pa.Schema) -> int:
     """Counts the rejected rows without an event time that the quarantine holds: every load delivers those again.
 
     Args:
@@ -49,12 +49,12 @@ def count_known(definition: Project, rejected: SpilledTables, schema: pa.Schema)
     if not rejected.rows:
         return 0
     untimed = (piece.filter(piece[TIME].is_null()) for piece in rejected)
-    naming, known = RowIds(), _ids(open_table(quarantine_of(definition)))
-    ids = [_named(piece.drop_columns([TIME, REASONS]), schema, naming) for piece in untimed if known]
+    naming, known = RowIds(), _read_ids(open_table(quarantine_of(definition)))
+    ids = [_assign_ids(piece.drop_columns([TIME, REASONS]), schema, naming) for piece in untimed if known]
     return sum(pc.sum(pc.is_in(part, value_set=known)).as_py() or 0 for part in ids)
 
 
-def keep_rejected(definition: Project, rejected: SpilledTables, at: datetime, schema: pa.Schema) -> None:
+def quarantine_rows(definition: Project, rejected: SpilledTables, at: datetime, schema: pa.Schema) -> None:
     """Puts the rejected rows of a batch into the quarantine; those that it already holds are not put in twice.
 
     Args:
@@ -68,36 +68,38 @@ def keep_rejected(definition: Project, rejected: SpilledTables, at: datetime, sc
     def step() -> int:
         table = open_table(name)
         # Written only if there is something: a commit without rows would make a version of nothing.
-        fresh = [part for part in _as_kept(rejected, at, _ids(table), schema) if part.num_rows]
+        fresh = [part for part in _to_quarantine_rows(rejected, at, _read_ids(table), schema) if part.num_rows]
         return write(name, table, fresh, SCHEMA) if fresh else -1
 
     if rejected.rows:
         retry_on_conflict(step, name)
 
 
-def _ids(table: DeltaTable | None) -> pa.Array:
+def _read_ids(table: DeltaTable | None) -> pa.Array:
     held = [part.column(0) for part in read(table, ["id"])] if table else []
     return pa.chunked_array(held, pa.string()).combine_chunks()
 
 
-def _as_kept(rejected: SpilledTables, at: datetime, known: pa.Array, schema: pa.Schema) -> Iterator[pa.Table]:
+def _to_quarantine_rows(
+    rejected: SpilledTables, at: datetime, known: pa.Array, schema: pa.Schema
+) -> Iterator[pa.Table]:
     naming = RowIds()
     for piece in rejected:
         raw = piece.drop_columns([TIME, REASONS])
-        rows, ids = encode_rows(raw), _named(raw, schema, naming)
+        rows, ids = encode_rows(raw), _assign_ids(raw, schema, naming)
         stamps = pa.repeat(pa.scalar(at, INSTANT), len(rows))
         kept = pa.table([ids, stamps, piece[TIME], piece[REASONS], pa.array(rows, pa.string())], schema=SCHEMA)
         yield kept.filter(pc.invert(pc.is_in(ids, value_set=known)))
 
 
-def _named(raw: pa.Table, schema: pa.Schema, naming: RowIds) -> pa.Array:
+def _assign_ids(raw: pa.Table, schema: pa.Schema, naming: RowIds) -> pa.Array:
     """Names rows by their cells as the table would hold them, since one bad cell makes text of its whole column."""
     fitted, _ = cast_table(raw, pa.schema([field for field in schema if field.name in raw.column_names]))
     pairs = zip(encode_rows(raw), encode_rows(fitted), strict=True)
     return pa.array([naming.assign(one, fitted=other) for one, other in pairs], pa.string())
 
 
-def forget(definition: Project, ids: pa.Array) -> None:
+def remove_from_quarantine(definition: Project, ids: pa.Array) -> None:
     """Takes rows out of the quarantine.
 
     Args:
@@ -125,7 +127,7 @@ def forget(definition: Project, ids: pa.Array) -> None:
 log = logging.getLogger(__name__)
 
 
-def replay(definition: Project, at: datetime) -> ReplayCounts:
+def replay_quarantine(definition: Project, at: datetime) -> ReplayCounts:
     """Judges the quarantined rows by today's contract, and lets those that pass into the project's table.
 
     A row whose key the table holds stays in the quarantine, since an older row never beats a newer one; one that the
@@ -142,10 +144,10 @@ def replay(definition: Project, at: datetime) -> ReplayCounts:
     """
     table, held = open_table(definition.name), open_table(quarantine_of(definition))
     if table and held:
-        ids, rows = _passing(definition, table, list(all_rejected(held)), Window(BEGINNING, at))
+        ids, rows = _select_passing(definition, table, list(read_quarantine(held)), Window(BEGINNING, at))
         with staging_area(definition.name):  # tells the doctor that the table is being written
-            new, same = retry_on_conflict(lambda: _admit(definition, rows), definition.name)
-        forget(definition, ids.filter(pa.array(new | same)))
+            new, same = retry_on_conflict(lambda: _append_new(definition, rows), definition.name)
+        remove_from_quarantine(definition, ids.filter(pa.array(new | same)))
         done = ReplayCounts(int(new.sum()), count_quarantined(definition))
     else:
         done = ReplayCounts(0, count_quarantined(definition))
@@ -155,25 +157,26 @@ def replay(definition: Project, at: datetime) -> ReplayCounts:
     return done
 
 
-def _passing(
+def _select_passing(
     definition: Project, table: DeltaTable, rejected: list[RejectedRow], window: Window
 ) -> tuple[pa.Array, pa.Table]:
     """Picks the rows that keep the contract now; gives their ids and the rows as the table would hold them."""
     schema = schema_of(table)
-    contract = contract_of(definition, schema, lambda: read(table))
+    contract = find_contract(definition, schema, lambda: read(table))
     known = [row for row in rejected if not {reason["rule"] for reason in row.reasons} & {SUPERSEDED, NOT_LOADED}]
     known.sort(key=lambda row: (row.quarantined_at, row.id))
     parts = [
-        _fitting(definition, piece, places, schema, window) for places, piece in decode_rows([r.row for r in known])
+        _cast_placeable(definition, piece, places, schema, window)
+        for places, piece in decode_rows([r.row for r in known])
     ]
     rows = pa.concat_tables([schema.empty_table(), *(piece for _, piece in parts)])
     places = np.concatenate([np.empty(0, np.intp), *(places for places, _ in parts)])
     order = np.argsort(places)
-    good = order[_keeping(definition, contract, rows.take(pa.array(order)))]
+    good = order[_mask_passing(definition, contract, rows.take(pa.array(order)))]
     return pa.array([known[place].id for place in places[good]], pa.string()), rows.take(pa.array(good))
 
 
-def _fitting(
+def _cast_placeable(
     definition: Project, raw: pa.Table, places: list[int], schema: pa.Schema, window: Window
 ) -> tuple[np.ndarray, pa.Table]:
     piece, faults = cast_table(raw, schema)
@@ -182,7 +185,7 @@ def _fitting(
     return np.array(places)[good], piece.filter(pa.array(good))
 
 
-def _keeping(definition: Project, contract: Contract, rows: pa.Table) -> np.ndarray:
+def _mask_passing(definition: Project, contract: Contract, rows: pa.Table) -> np.ndarray:
     """Gives the mask of the rows that keep the contract; of several with one key the last."""
     good = np.ones(rows.num_rows, np.bool_)
     size = definition.ingestion.piece_rows
@@ -195,12 +198,12 @@ def _keeping(definition: Project, contract: Contract, rows: pa.Table) -> np.ndar
     return good
 
 
-def _admit(definition: Project, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def _append_new(definition: Project, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Appends the rows that the table does not hold; gives the masks of those and of the ones it holds as they are."""
     table = open_table(definition.name)
     keys, contents = row_identities(rows, definition.key or None), row_identities(rows)
     held, same = np.zeros(rows.num_rows, np.bool_), np.zeros(rows.num_rows, np.bool_)
-    for part in _near(definition, table, rows) if table and rows.num_rows else ():
+    for part in _read_similar(definition, table, rows) if table and rows.num_rows else ():
         held |= np.isin(keys, row_identities(part, definition.key or None))
         same |= np.isin(contents, row_identities(part))
     if (~held).any():
@@ -208,7 +211,7 @@ def _admit(definition: Project, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]
     return ~held, same
 
 
-def _near(definition: Project, table: DeltaTable, rows: pa.Table) -> Iterator[pa.Table]:
+def _read_similar(definition: Project, table: DeltaTable, rows: pa.Table) -> Iterator[pa.Table]:
     """Reads the rows of the table that may have the same key, or content where there is no key."""
     times = rows[definition.timestamp].cast(pa.int64()).to_numpy()
     anywhere = definition.key and definition.timestamp not in definition.key

@@ -35,7 +35,7 @@ class RowFilter:
         self._definition = definition
         self._window = window
         self.schema = schema
-        self.fitting = SpilledTables(area / "fitting")
+        self.cast_rows = SpilledTables(area / "fitting")
         """Rows that fit the schema and have a key and an event time within the window."""
         self.rejected = SpilledTables(area / "rejected")
         """The other rows as they were delivered, each with its event time and reasons."""
@@ -46,30 +46,30 @@ class RowFilter:
         """Rows that a later row of the batch with the same key replaces; they are among the rejected."""
         self._conflicting = 0
 
-    def fit(self, raw: SpilledTables) -> None:
+    def cast(self, raw: SpilledTables) -> None:
         """Conforms all pieces to the schema, and rejects the rows that cannot be placed.
 
         Args:
             raw: The pieces as they were delivered.
         """
-        fitting = (self._fit_piece(piece) for piece in raw)
+        fitting = (self._cast_piece(piece) for piece in raw)
         for piece in merge_tables(
             (piece for piece in fitting if piece.num_rows), self._definition.ingestion.piece_rows
         ):
-            self.fitting.add(piece)
+            self.cast_rows.add(piece)
             self._keep.append(np.ones(piece.num_rows, np.bool_))
 
-    def judge(self, contract: Contract) -> None:
+    def validate(self, contract: Contract) -> None:
         """Judges all fitting rows by the contract, then lets the last row of each key win.
 
         Args:
             contract: The contract.
         """
-        gauge, done = ProgressBar(self._definition.name, "validation"), 0
-        for number, piece in enumerate(self.fitting):
+        progress, done = ProgressBar(self._definition.name, "validation"), 0
+        for number, piece in enumerate(self.cast_rows):
             findings = judge_rows(contract, piece)
             done += piece.num_rows
-            gauge.show(done, self.fitting.rows)
+            progress.show(done, self.cast_rows.rows)
             self._warned += findings.warned
             self._reject_faulty(number, piece, findings.faults)
         if self._definition.key:
@@ -81,7 +81,7 @@ class RowFilter:
         Yields:
             One piece at a time, of the table's schema, always in the same order.
         """
-        for piece, keep in zip(self.fitting, self._keep, strict=True):
+        for piece, keep in zip(self.cast_rows, self._keep, strict=True):
             if keep.any():
                 yield piece if keep.all() else piece.filter(pa.array(keep))
 
@@ -119,7 +119,7 @@ class RowFilter:
             key=self._definition.key,
         )
 
-    def _fit_piece(self, raw: pa.Table) -> pa.Table:
+    def _cast_piece(self, raw: pa.Table) -> pa.Table:
         piece, faults = cast_table(raw, self.schema)
         faults += find_inexact_keys(self._definition, raw)
         faulty = {fault.row for fault in faults}
@@ -151,17 +151,17 @@ class RowFilter:
             contents = self._identities(self.schema.names)
             self._conflicting = int(repeated.sum() - np.isin(contents[repeated], contents[~repeated]).sum())
         start = 0
-        for number, piece in enumerate(self.fitting):
+        for number, piece in enumerate(self.cast_rows):
             here = np.flatnonzero(self._keep[number])
             rows = here[repeated[start : start + len(here)]]
             start += len(here)
             self.superseded += len(rows)
-            self._reject_faulty(number, piece, [self._superseding(piece, int(row)) for row in rows])
+            self._reject_faulty(number, piece, [self._superseded_fault(piece, int(row)) for row in rows])
 
     def _identities(self, columns: Sequence[str]) -> Identities:
         return np.concatenate([np.empty(0, "S16"), *(row_identities(piece, columns) for piece in self.accepted())])
 
-    def _superseding(self, piece: pa.Table, row: int) -> Fault:
+    def _superseded_fault(self, piece: pa.Table, row: int) -> Fault:
         key = self._definition.key
         return Fault(row, SUPERSEDED, ",".join(key), ", ".join(str(piece[name][row].as_py()) for name in key)[:200])
 
@@ -183,7 +183,7 @@ def find_inexact_keys(definition: Project, raw: pa.Table) -> Iterator[Fault]:
     for column in (name for name in definition.key if name in raw.column_names):
         values = raw[column].combine_chunks()
         if pa.types.is_floating(values.type):
-            for row in _true(pc.greater_equal(pc.abs(values), MAX_EXACT)):
+            for row in _true_positions(pc.greater_equal(pc.abs(values), MAX_EXACT)):
                 yield Fault(row, "inexact_key", column, str(values[row].as_py()))
 
 
@@ -199,16 +199,16 @@ def find_unplaceable_rows(definition: Project, window: Window, piece: pa.Table) 
         A fault for each missing cell of the key, and for each event time that is missing or outside the window.
     """
     for column in definition.key:
-        for row in _true(piece[column].is_null()):
+        for row in _true_positions(piece[column].is_null()):
             yield Fault(row, "key_missing", column, "missing")
     times = piece[definition.timestamp]
-    for row in _true(times.is_null()):
+    for row in _true_positions(times.is_null()):
         yield Fault(row, "time_missing", definition.timestamp, "missing")
     start, end = (pa.scalar(bound, times.type) for bound in (window.start, window.end))
-    for row in _true(pc.or_(pc.less(times, start), pc.greater_equal(times, end))):
+    for row in _true_positions(pc.or_(pc.less(times, start), pc.greater_equal(times, end))):
         yield Fault(row, "outside_window", definition.timestamp, str(times[row].as_py()))
 
 
-def _true(mask: pa.ChunkedArray) -> list[int]:
+def _true_positions(mask: pa.ChunkedArray) -> list[int]:
     rows: list[int] = pc.indices_nonzero(mask).to_pylist()
     return rows

@@ -20,7 +20,7 @@ from refit.errors import ContractViolation, StateError
 from refit.project import Project
 from refit.windows import Window
 from refit_tasks.storage.delta import ROW_GROUP, open_table, read, retry_on_conflict, schema_of, within, write
-from refit_tasks.storage.snapshots import mark
+from refit_tasks.storage.snapshots import watermark_transaction
 from refit_tasks.storage.staging import SpilledTables
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class UpsertBatch:
     """A batch as far as its commit is concerned."""
 
     definition: Project
@@ -43,7 +43,7 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
+class CommitCounts:
     """What a commit changed."""
 
     version: int
@@ -51,7 +51,7 @@ class Committed:
     corrected: int
 
 
-def commit(batch: Delivery) -> Committed:
+def commit_batch(batch: UpsertBatch) -> CommitCounts:
     """Writes a batch, or nothing if the table holds all of its rows.
 
     With a key, new rows are added and changed ones replace the row of their key. Without one, the rows take the place
@@ -68,18 +68,18 @@ def commit(batch: Delivery) -> Committed:
         StateError: If others keep writing at the same time, or have changed the table's columns.
     """
 
-    def step() -> Committed:
+    def step() -> CommitCounts:
         table = open_table(batch.definition.name)
         if table is None:
             rows = sum(piece.num_rows for piece in batch.accepted())
-            return Committed(_write(batch, None, batch.accepted()), rows, 0)
+            return CommitCounts(_write(batch, None, batch.accepted()), rows, 0)
         _require_schema(batch, table)
-        return _revise(batch, table) if batch.definition.key else _replace(batch, table)
+        return _upsert_by_key(batch, table) if batch.definition.key else _replace_window(batch, table)
 
     return retry_on_conflict(step, batch.definition.name)
 
 
-def require_cover(batch: Delivery, table: DeltaTable | None) -> None:
+def require_full_window(batch: UpsertBatch, table: DeltaTable | None) -> None:
     """Makes sure that rows without a key lose none that the table holds.
 
     Args:
@@ -105,7 +105,7 @@ def require_cover(batch: Delivery, table: DeltaTable | None) -> None:
         )
 
 
-def find_changes(batch: Delivery, table: DeltaTable) -> Upsert:
+def find_changes(batch: UpsertBatch, table: DeltaTable) -> Upsert:
     """Compares accepted rows with a table by key.
 
     Args:
@@ -118,13 +118,13 @@ def find_changes(batch: Delivery, table: DeltaTable) -> Upsert:
     definition = batch.definition
     roles = Roles(definition.key, definition.target, definition.timestamp)
     upsert = Upsert(summarize_incoming(batch.accepted(), roles), roles)
-    reach = _reach(definition, table, upsert)
-    for held in _held(batch, table, reach) if reach else ():
+    reach = _find_window(definition, table, upsert)
+    for held in _read_window(batch, table, reach) if reach else ():
         upsert.compare(held)
     return upsert
 
 
-def _reach(definition: Project, table: DeltaTable, upsert: Upsert) -> Window | None:
+def _find_window(definition: Project, table: DeltaTable, upsert: Upsert) -> Window | None:
     """Finds the event times between which the table may hold rows with the keys of incoming ones."""
     if definition.timestamp in definition.key:
         return upsert.incoming_window
@@ -134,42 +134,42 @@ def _reach(definition: Project, table: DeltaTable, upsert: Upsert) -> Window | N
     return window_of(np.concatenate(times)) if times else None
 
 
-def _revise(batch: Delivery, table: DeltaTable) -> Committed:
+def _upsert_by_key(batch: UpsertBatch, table: DeltaTable) -> CommitCounts:
     upsert = find_changes(batch, table)
     if not upsert.added and not upsert.corrected:
-        return Committed(table.version(), 0, 0)
+        return CommitCounts(table.version(), 0, 0)
     rows, replacing = upsert.rows_to_write(batch.accepted()), None
     if upsert.corrected:
         kept = SpilledTables(batch.area / f"kept-{table.version()}")
-        for held in _held(batch, table, upsert.window):
+        for held in _read_window(batch, table, upsert.window):
             kept.add(held.filter(pa.array(~upsert.find_replaced(held))))
         rows, replacing = chain(kept, rows), within(batch.definition.timestamp, upsert.window)
-    return Committed(_write(batch, table, rows, replacing), upsert.added, upsert.corrected)
+    return CommitCounts(_write(batch, table, rows, replacing), upsert.added, upsert.corrected)
 
 
-def _replace(batch: Delivery, table: DeltaTable) -> Committed:
-    require_cover(batch, table)
-    held = _identities(_held(batch, table, batch.window))
+def _replace_window(batch: UpsertBatch, table: DeltaTable) -> CommitCounts:
+    require_full_window(batch, table)
+    held = _identities(_read_window(batch, table, batch.window))
     new = _identities(batch.accepted())
     added = len(new) - count_common(new, held)
     if not added and len(new) == len(held):
-        return Committed(table.version(), 0, 0)
+        return CommitCounts(table.version(), 0, 0)
     replacing = within(batch.definition.timestamp, batch.window)
-    return Committed(_write(batch, table, batch.accepted(), replacing), added, 0)
+    return CommitCounts(_write(batch, table, batch.accepted(), replacing), added, 0)
 
 
-def _write(batch: Delivery, table: DeltaTable | None, rows: Iterable[pa.Table], replacing: str | None = None) -> int:
-    marks = [mark(table, min(batch.window.end, window_of(batch.times()).end))]
+def _write(batch: UpsertBatch, table: DeltaTable | None, rows: Iterable[pa.Table], replacing: str | None = None) -> int:
+    marks = [watermark_transaction(table, min(batch.window.end, window_of(batch.times()).end))]
     return write(batch.definition.name, table, rows, batch.schema, replacing, marks)
 
 
-def _require_schema(batch: Delivery, table: DeltaTable) -> None:
+def _require_schema(batch: UpsertBatch, table: DeltaTable) -> None:
     expected = {field.name: field.type for field in batch.schema}
     if any(expected.get(field.name) != field.type for field in schema_of(table)):
         raise StateError(f"another ingest has changed the columns of {batch.definition.name!r} meanwhile: run again")
 
 
-def _held(batch: Delivery, table: DeltaTable, window: Window) -> Iterator[pa.Table]:
+def _read_window(batch: UpsertBatch, table: DeltaTable, window: Window) -> Iterator[pa.Table]:
     """Reads the table's rows of a window, with the columns that the batch adds."""
     widened = batch.schema.names != schema_of(table).names
     for part in merge_tables(read(table, where=within(batch.definition.timestamp, window)), ROW_GROUP):

@@ -38,7 +38,7 @@ from refit.data.databases import URL_FORM, parse_url
 from refit.errors import StateError
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
-from refit_tasks.ledger.restore_marker import insist_restored
+from refit_tasks.ledger.restore_marker import require_complete_restore
 
 _metadata = MetaData()
 
@@ -67,7 +67,7 @@ champions = Table(
 )
 """Who serves: each project's newest generation. The promotion itself is the ledger entry it points to."""
 
-_WAIT = "30"
+_WAIT_SECONDS = "30"
 """How many seconds an SQLite connection waits for another one's transaction."""
 
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
@@ -94,7 +94,7 @@ def reading() -> Iterator[Connection]:
     Raises:
         StateError: If the database cannot be used; the message says why and names the fix.
     """
-    with _ledger() as engine, engine.connect() as connection:
+    with _open_engine() as engine, engine.connect() as connection:
         connection.exec_driver_sql(_BEGIN_READING[engine.dialect.name])
         yield connection
 
@@ -109,33 +109,33 @@ def writing() -> Iterator[Connection]:
     Raises:
         StateError: If the database cannot be used; the message says why and names the fix.
     """
-    with _ledger() as engine, engine.begin() as connection:
+    with _open_engine() as engine, engine.begin() as connection:
         for statement in _BEGIN_WRITING[engine.dialect.name]:
             connection.exec_driver_sql(statement)
         yield connection
 
 
 @contextmanager
-def _ledger() -> Iterator[Engine]:
+def _open_engine() -> Iterator[Engine]:
     settings = Settings()
-    insist_restored()
+    require_complete_restore()
     if not settings.database_url:
         open_home(settings)
-    engine = _engine(settings.ledger)
+    engine = _make_engine(settings.ledger)
     setting = "REFIT_DATABASE_URL" if settings.database_url else "REFIT_HOME"
     place = engine.url.set(query={}).render_as_string(hide_password=True)
-    with translate_store_errors(f"the ledger {place}", setting), naming_the_role(place):
+    with translate_store_errors(f"the ledger {place}", setting), translate_permission_errors(place):
         _create_tables(engine)
         yield engine
 
 
-def _engine(address: str) -> Engine:
+def _make_engine(address: str) -> Engine:
     """Makes an engine that keeps no connection open: safe to fork, and nothing to close."""
     url = parse_url(address)
     if url is None:
         raise StateError(f"REFIT_DATABASE_URL is not a database URL: write sqlite:///PATH or {URL_FORM}")
     if url.drivername.startswith("sqlite"):
-        url = url.update_query_dict({"timeout": _WAIT} | dict(url.query))
+        url = url.update_query_dict({"timeout": _WAIT_SECONDS} | dict(url.query))
     try:
         engine = create_engine(url, poolclass=NullPool, hide_parameters=True)  # of entries, in what it raises
     except NoSuchModuleError as error:
@@ -147,11 +147,11 @@ def _engine(address: str) -> Engine:
     if engine.dialect.name not in _BEGIN_WRITING:
         raise StateError(f"REFIT_DATABASE_URL names {engine.dialect.name}: only sqlite and postgresql keep a ledger")
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _read_what_is_no_text)
+        event.listen(engine, "connect", _decode_invalid_text)
     return engine
 
 
-def _read_what_is_no_text(connection: Connection, _record: object) -> None:
+def _decode_invalid_text(connection: Connection, _record: object) -> None:
     """Lets bytes that are no UTF-8 be read, so that the entry they were written into can be named."""
     connection.text_factory = lambda text: text.decode(errors="surrogateescape")  # type: ignore[attr-defined]
 
@@ -193,7 +193,7 @@ APPEND_ONLY = {
 
 
 @contextmanager
-def unlocked(connection: Connection) -> Iterator[None]:
+def allow_deletion(connection: Connection) -> Iterator[None]:
     """Lets rows be removed within a transaction: for the archive alone, which keeps what it takes away.
 
     Args:
@@ -248,7 +248,7 @@ $$;
 
 
 @contextmanager
-def naming_the_role(place: str) -> Iterator[None]:
+def translate_permission_errors(place: str) -> Iterator[None]:
     """Turns what a role may not do into a `StateError`.
 
     Args:

@@ -9,11 +9,11 @@ from datetime import datetime
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import SnapshotRef
 from refit.results.erasures import Erasure
-from refit_tasks.ledger.record import EVERY, entries
+from refit_tasks.ledger.record import ALL_ENTRIES, entries
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class ErasedRows:
     """What erasures have taken from rows on record."""
 
     rows: int
@@ -24,7 +24,7 @@ class Missing:
     """The newest entry that says so."""
 
 
-def missing_from(ref: SnapshotRef, erasures: Sequence[Entry] | None = None) -> Missing | None:
+def find_erased_rows(ref: SnapshotRef, erasures: Sequence[Entry] | None = None) -> ErasedRows | None:
     """Finds out which rows on record are erased.
 
     Args:
@@ -36,14 +36,14 @@ def missing_from(ref: SnapshotRef, erasures: Sequence[Entry] | None = None) -> M
     """
     found = [
         (entry, shrunk)
-        for entry in reversed(entries(ref.project, "erasure", newest=EVERY) if erasures is None else erasures)
+        for entry in reversed(entries(ref.project, "erasure", newest=ALL_ENTRIES) if erasures is None else erasures)
         for shrunk in erasure_of(entry).snapshots
         if shrunk.rows == ref
     ]
     if not found:
         return None
     newest, last = found[-1]
-    return Missing(sum(shrunk.erased for _, shrunk in found), last.left, newest.at, newest.id)
+    return ErasedRows(sum(shrunk.erased for _, shrunk in found), last.left, newest.at, newest.id)
 
 
 def erasure_of(entry: Entry) -> Erasure:

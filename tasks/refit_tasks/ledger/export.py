@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from refit.errors import StateError
 from refit.records.ledger import Entry, canonical_json
-from refit_tasks.errors import writable
+from refit_tasks.errors import require_writable
 from refit_tasks.ledger.database import ledger, reading
 from refit_tasks.ledger.transactions import as_entry
 
@@ -29,7 +29,7 @@ def export_ledger(project: str | None, out: Path) -> tuple[Path, int]:
     Raises:
         StateError: If it cannot be written, or the ledger cannot be read.
     """
-    file, count = writable(out, "--out"), 0
+    file, count = require_writable(out, "--out"), 0
     try:
         with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:
             for line in export_lines(project):

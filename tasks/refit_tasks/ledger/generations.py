@@ -41,7 +41,7 @@ def newest_champion(connection: Connection, project: str) -> Champion | None:
     Returns:
         The champion, or `None` while there is none.
     """
-    row = connection.execute(_newest_first(project).limit(1)).first()
+    row = connection.execute(_select_newest_first(project).limit(1)).first()
     return champion_of(as_entry(row)) if row else None
 
 
@@ -59,10 +59,10 @@ def champion_at(project: str, moment: datetime) -> Champion | None:
         StateError: If the ledger cannot be read.
     """
     with reading() as connection:
-        return next((made for entry, made in successions(connection, project) if entry.at <= moment), None)
+        return next((made for entry, made in generations_of(connection, project) if entry.at <= moment), None)
 
 
-def successions(connection: Connection, project: str) -> Iterator[tuple[Entry, Champion]]:
+def generations_of(connection: Connection, project: str) -> Iterator[tuple[Entry, Champion]]:
     """Reads all generations of a project.
 
     Args:
@@ -72,7 +72,7 @@ def successions(connection: Connection, project: str) -> Iterator[tuple[Entry, C
     Yields:
         The entry that began a generation, a promotion or a rollback, and its champion; the newest first.
     """
-    for row in connection.execute(_newest_first(project)):
+    for row in connection.execute(_select_newest_first(project)):
         entry = as_entry(row)
         yield entry, champion_of(entry)
 
@@ -143,6 +143,6 @@ def generation_of(champion: Champion | None) -> int:
     return champion.generation if champion else 0
 
 
-def _newest_first(project: str) -> Any:  # noqa: ANN401 - a selection of whole rows
+def _select_newest_first(project: str) -> Any:  # noqa: ANN401 - a selection of whole rows
     mine = select(ledger).join(champions).where(champions.c.project == project)
     return mine.order_by(champions.c.generation.desc())

@@ -17,15 +17,15 @@ from refit_tasks.ledger.generations import newest_champion
 from refit_tasks.ledger.transactions import as_entry
 from refit_tasks.presentation.charts import Event, Mark, Point
 
-NEWEST = 40
+MAX_LISTED = 40
 """How many decisions, retrains and verdicts are told one by one."""
 
-SAMPLED = 400
+MAX_SAMPLED = 400
 """How many more decisions, spread evenly over the years, the scores over time are taken from."""
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ProjectHistory:
     """A project's past, the newest first."""
 
     champion: Champion | None
@@ -42,7 +42,7 @@ class Record:
     verdicts: tuple[Entry, ...]
 
 
-def read_record(project: str, sample: int = SAMPLED) -> Record:
+def read_history(project: str, sample: int = MAX_SAMPLED) -> ProjectHistory:
     """Reads what the page shows.
 
     Args:
@@ -58,20 +58,24 @@ def read_record(project: str, sample: int = SAMPLED) -> Record:
     with reading() as connection:
         decisions, retrains = _ids(connection, project, "decision"), _ids(connection, project, "retrain")
         ended = _entries(connection, retrains[-sample:])
-        wanted = {*decisions[-NEWEST:], *spread(decisions, sample), *(entry.payload["decision"] for entry in ended)}
+        wanted = {
+            *decisions[-MAX_LISTED:],
+            *pick_evenly(decisions, sample),
+            *(entry.payload["decision"] for entry in ended),
+        }
         sampled = _entries(connection, wanted.intersection(decisions))
-        return Record(
+        return ProjectHistory(
             champion=newest_champion(connection, project),
-            decisions=tuple(reversed(sampled[-NEWEST:])),
+            decisions=tuple(reversed(sampled[-MAX_LISTED:])),
             decided=len(decisions),
             sampled=tuple(sampled),
             retrains=tuple(reversed(ended)),
             retrains_since=ended[0].payload["decision"] if len(ended) < len(retrains) else 0,
-            verdicts=tuple(reversed(_entries(connection, _ids(connection, project, "verdict")[-NEWEST:]))),
+            verdicts=tuple(reversed(_entries(connection, _ids(connection, project, "verdict")[-MAX_LISTED:]))),
         )
 
 
-def spread(ids: list[int], count: int) -> list[int]:
+def pick_evenly(ids: list[int], count: int) -> list[int]:
     """Picks entries evenly.
 
     Args:
@@ -89,7 +93,7 @@ def spread(ids: list[int], count: int) -> list[int]:
     return ids[::-1][::step][::-1]
 
 
-def points(record: Record) -> tuple[str, list[Point]]:
+def score_points(record: ProjectHistory) -> tuple[str, list[Point]]:
     """Collects the realised scores.
 
     Args:
@@ -109,7 +113,7 @@ def points(record: Record) -> tuple[str, list[Point]]:
     ]
 
 
-def marks(record: Record) -> list[Mark]:
+def event_marks(record: ProjectHistory) -> list[Mark]:
     """Collects what is marked beside the scores.
 
     Args:
@@ -119,11 +123,11 @@ def marks(record: Record) -> list[Mark]:
         Alerts and retrains, each at the instant that its decision looked from, with what came of it.
     """
     ended = {entry.payload["decision"]: event for entry in record.retrains if (event := _event(entry))}
-    events = ((entry, ended.get(entry.id) or _asked(entry, record.retrains_since)) for entry in record.sampled)
-    return [Mark(seen_from(entry), event) for entry, event in events if event]
+    events = ((entry, ended.get(entry.id) or _open_event(entry, record.retrains_since)) for entry in record.sampled)
+    return [Mark(decision_time(entry), event) for entry, event in events if event]
 
 
-def seen_from(decision: Entry) -> datetime:
+def decision_time(decision: Entry) -> datetime:
     """Reads the instant that a decision looked from.
 
     Args:
@@ -140,7 +144,7 @@ def _performance(decision: Entry) -> Performance | None:
     return from_payload(Performance, found) if found else None
 
 
-def _asked(decision: Entry, since: int) -> Event | None:
+def _open_event(decision: Entry, since: int) -> Event | None:
     """Says what a decision asked for, where nothing is known to have come of it."""
     action = decision.payload["decision"]["action"]
     if action == "retrain" and decision.id >= since:

@@ -13,14 +13,14 @@ from refit_tasks.ledger.database import champions, ledger, reading, writing
 from refit_tasks.ledger.transactions import (
     append,
     as_entry,
-    as_recorded,
-    begins_after,
-    broken_at,
+    as_unaltered_entry,
+    chain_start,
     find_entry,
     find_once,
+    tampering_error,
 )
 
-EVERY = 1_000_000
+ALL_ENTRIES = 1_000_000
 """More entries than any ledger has: for who wants all of them."""
 
 
@@ -156,15 +156,15 @@ def verify_within(connection: Connection) -> int:
         LedgerBroken: As above.
     """
     rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=1_000))
-    broken = find_broken_entry(map(as_recorded, rows), begins_after(connection))
+    broken = find_broken_entry(map(as_unaltered_entry, rows), chain_start(connection))
     if broken is None:
-        broken = _first_odd_champion(connection)
+        broken = _find_unmatched_champion(connection)
     if broken is not None:
-        raise broken_at(broken)
+        raise tampering_error(broken)
     return connection.execute(select(func.count()).select_from(ledger)).scalar_one()
 
 
-def _first_odd_champion(connection: Connection) -> int | None:
+def _find_unmatched_champion(connection: Connection) -> int | None:
     """Compares the champions with the promotions: each has exactly one of the other."""
     standing = {tuple(row) for row in connection.execute(select(champions))}
     enthroning = select(ledger).where(ledger.c.kind.in_(("promotion", "rollback")))

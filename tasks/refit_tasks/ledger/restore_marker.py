@@ -11,12 +11,12 @@ from refit.errors import StateError
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
 
-_here: ContextVar[bool] = ContextVar("restoring", default=False)
+_is_restoring: ContextVar[bool] = ContextVar("restoring", default=False)
 """Whether this is the process that restores."""
 
 
 @contextmanager
-def restoring(directory: Path) -> Iterator[None]:
+def mark_restore(directory: Path) -> Iterator[None]:
     """Marks `REFIT_HOME` as half restored until the block has ended well.
 
     Args:
@@ -25,15 +25,15 @@ def restoring(directory: Path) -> Iterator[None]:
     Yields:
         Nothing; whoever is killed, or fails, leaves the mark.
     """
-    file = _mark()
+    file = _marker_file()
     with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         file.write_text(str(directory), encoding="utf-8")
-    token = _here.set(True)
+    token = _is_restoring.set(True)
     try:
         yield
     finally:
-        _here.reset(token)
+        _is_restoring.reset(token)
     with translate_store_errors(str(file), "REFIT_HOME"):
         file.unlink()
 
@@ -44,20 +44,20 @@ def unfinished_restore() -> Path | None:
     Returns:
         Its directory; `None` where no restore was left unfinished.
     """
-    return Path(_mark().read_text(encoding="utf-8")) if _mark().exists() else None
+    return Path(_marker_file().read_text(encoding="utf-8")) if _marker_file().exists() else None
 
 
-def insist_restored() -> None:
+def require_complete_restore() -> None:
     """Keeps everybody but the restore itself away from half a state.
 
     Raises:
         StateError: If a restore was left unfinished.
     """
-    if not _here.get() and (directory := unfinished_restore()):
+    if not _is_restoring.get() and (directory := unfinished_restore()):
         raise StateError(
             f"{Settings().home} is half restored: run `refit restore {directory}` again, which goes on, or delete it"
         )
 
 
-def _mark() -> Path:
+def _marker_file() -> Path:
     return Settings().home / "restoring"

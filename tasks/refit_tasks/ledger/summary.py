@@ -12,7 +12,7 @@ BATCH = 200
 """So many entries are in memory at a time; a decision's may be of a hundred kilobytes."""
 
 
-class Tallies:
+class LedgerSummaries:
     """What the ledger adds up to, by project."""
 
     def __init__(self) -> None:
@@ -20,19 +20,19 @@ class Tallies:
         self.newest = (0, "")
         """The id and the hash of the newest entry that is in it."""
 
-    def follow(self) -> None:
+    def update(self) -> None:
         """Adds what was recorded since the last time.
 
         Raises:
             StateError: If the ledger cannot be read; what was added up stays.
         """
         with reading() as connection:
-            if not self._goes_on(connection):
+            if not self._continues(connection):
                 # Another ledger than before, as after a backup was restored.
                 self.projects, self.newest = {}, (0, "")
             self._add(connection)
 
-    def _goes_on(self, connection: Connection) -> bool:
+    def _continues(self, connection: Connection) -> bool:
         number, digest = self.newest
         known = connection.execute(select(ledger.c.hash).where(ledger.c.id == number)).scalar()
         return number == 0 or known == digest

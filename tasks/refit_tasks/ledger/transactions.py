@@ -108,11 +108,11 @@ def as_entry(row: Row[Any]) -> Entry:
     try:
         at, payload = datetime.fromisoformat(row.at), json.loads(row.payload)
     except ValueError as error:
-        raise broken_at(row.id) from error
+        raise tampering_error(row.id) from error
     return Entry(row.id, row.project, row.kind, at, payload, row.previous, row.hash, row.once)
 
 
-def as_recorded(row: Row[Any]) -> Entry:
+def as_unaltered_entry(row: Row[Any]) -> Entry:
     """Reads a row that must stand there to the letter: other spaces in its JSON are an edit, too.
 
     Args:
@@ -128,9 +128,9 @@ def as_recorded(row: Row[Any]) -> Entry:
     try:
         written = entry.at.isoformat(), canonical_json(entry.payload)
     except ValueError as error:  # NaN is no JSON, though Python reads it
-        raise broken_at(row.id) from error
+        raise tampering_error(row.id) from error
     if written != (row.at, row.payload):
-        raise broken_at(row.id)
+        raise tampering_error(row.id)
     return entry
 
 
@@ -148,7 +148,7 @@ def only_entry(connection: Connection, query: Select[Any]) -> Entry | None:
     return as_entry(row) if row else None
 
 
-def broken_at(number: int) -> LedgerBroken:
+def tampering_error(number: int) -> LedgerBroken:
     """Words the error for a ledger whose chain does not hold.
 
     Args:
@@ -163,7 +163,7 @@ def broken_at(number: int) -> LedgerBroken:
     )
 
 
-def begins_after(connection: Connection) -> tuple[int, str]:
+def chain_start(connection: Connection) -> tuple[int, str]:
     """Finds what the chain of the entries that are still there begins after.
 
     Args:

@@ -17,7 +17,7 @@ from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
-from refit_tasks.ledger.record import EVERY, entries
+from refit_tasks.ledger.record import ALL_ENTRIES, entries
 from refit_tasks.maintenance.prune_models import OURS
 from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.alias import GENERATION, aliased_version, follow_ledger
@@ -99,7 +99,7 @@ def _fail_models(client: MlflowClient, models: list[LoggedModel], dry_run: bool)
 
 def _remove_orphans(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Finding]:
     """Deletes versions that were registered and never judged; a rerun of their training registers the model again."""
-    judged = {made.payload["version"] for made in entries(project, "verdict", newest=EVERY)}
+    judged = {made.payload["version"] for made in entries(project, "verdict", newest=ALL_ENTRIES)}
     for version in client.search_model_versions(f"name = '{project}'"):
         young = from_milliseconds(version.creation_timestamp) > _dead_before()
         if OURS not in version.tags or int(version.version) in judged or young:

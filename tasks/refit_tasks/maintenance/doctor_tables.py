@@ -12,9 +12,9 @@ from pathlib import Path
 from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import find_drafts
-from refit_tasks.storage.delta import APPENDED, open_table, tables_of
-from refit_tasks.storage.predictions_table import READERS_HOURS
-from refit_tasks.storage.staging import abandoned, no_ingest_running
+from refit_tasks.storage.delta import APPENDED_SUFFIXES, open_table, tables_of
+from refit_tasks.storage.predictions_table import FILE_RETENTION_HOURS
+from refit_tasks.storage.staging import abandoned_areas, no_ingest_running
 
 HOURS_ELSEWHERE = 1
 """On an object store others may be writing whose locks cannot be seen from here: a file is left alone for so long."""
@@ -48,7 +48,7 @@ def mend_staging(dry_run: bool) -> Iterator[Finding]:
     Yields:
         What was found.
     """
-    with abandoned() as left:
+    with abandoned_areas() as left:
         for directory in left:
             if not dry_run:
                 shutil.rmtree(directory)
@@ -78,8 +78,8 @@ def _vacuum(name: str, dry_run: bool) -> Iterator[Finding]:
         return
     hours, every = HOURS_ELSEWHERE if Settings().store_uri else 0, list(range(table.version() + 1))
     vacuum = partial(table.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=every)
-    if name.endswith(APPENDED):  # a server may be writing, and nobody needs a former version
-        vacuum = partial(table.vacuum, READERS_HOURS, enforce_retention_duration=False, full=True)
+    if name.endswith(APPENDED_SUFFIXES):  # a server may be writing, and nobody needs a former version
+        vacuum = partial(table.vacuum, FILE_RETENTION_HOURS, enforce_retention_duration=False, full=True)
     loose = vacuum(dry_run=True)
     if loose and not dry_run:
         vacuum(dry_run=False)
@@ -95,7 +95,7 @@ def _remove_unborn(name: str, dry_run: bool) -> Iterator[Finding]:
     """Removes the files of a table whose first commit was killed."""
     settings = Settings()
     directory = Path(settings.tables) / name
-    if settings.store_uri or not directory.is_dir() or (name.endswith(APPENDED) and not _old(directory)):
+    if settings.store_uri or not directory.is_dir() or (name.endswith(APPENDED_SUFFIXES) and not _old(directory)):
         return
     if not dry_run:
         shutil.rmtree(directory)
@@ -108,9 +108,9 @@ def _torn(name: str) -> list[Path]:
         return []
     root = Path(settings.tables) / name
     found = sorted(file for file in root.rglob("*") if _TORN.search(file.name))
-    return [file for file in found if _old(file)] if name.endswith(APPENDED) else found
+    return [file for file in found if _old(file)] if name.endswith(APPENDED_SUFFIXES) else found
 
 
 def _old(path: Path) -> bool:
     """Tells whether nobody can be writing there any more."""
-    return path.stat().st_mtime < time.time() - READERS_HOURS * 3_600
+    return path.stat().st_mtime < time.time() - FILE_RETENTION_HOURS * 3_600

@@ -25,15 +25,15 @@ from refit.results.erasures import Erasure, Keys, RowsAfterErasure
 from refit_tasks.decision.lock import holding
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.erasures import erasure_of
-from refit_tasks.ledger.generations import successions
-from refit_tasks.ledger.record import EVERY, entries
+from refit_tasks.ledger.generations import generations_of
+from refit_tasks.ledger.record import ALL_ENTRIES, entries
 from refit_tasks.maintenance.doctor_tables import mend_staging, mend_tables
 from refit_tasks.maintenance.erase_table import Held, erase_from_table, find_in_table, paths_of
 from refit_tasks.maintenance.erasure_records import Holder, Mask, begun, ended, hash_of, holders_of, was_begun
 from refit_tasks.maintenance.lock import removing
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of
-from refit_tasks.storage.snapshot_rows import open_at_version, rows_of
+from refit_tasks.storage.snapshot_rows import open_at_version, row_condition
 from refit_tasks.storage.staging import no_ingest_running
 from refit_tasks.storage.table_files import TableFiles
 
@@ -140,13 +140,13 @@ def plan_erasure(definition: Project, holders: list[Holder], key: str) -> Erasur
 def _on_record(project: str) -> dict[SnapshotRef, set[int]]:
     """Lists the rows that models were trained or judged on, each with the versions of these models."""
     found = defaultdict[SnapshotRef, set[int]](set)
-    for made in entries(project, "verdict", newest=EVERY):
+    for made in entries(project, "verdict", newest=ALL_ENTRIES):
         judgement = from_payload(Judgement, made.payload)
         for model in (judgement.model, judgement.served):
             _note(found, model, made.payload["version"])
         found[judgement.comparison.holdout].add(made.payload["version"])
     with reading() as connection:
-        for _, champion in successions(connection, project):
+        for _, champion in generations_of(connection, project):
             for model in (champion.model, champion.judged):
                 _note(found, model, champion.version)
     return dict(found)
@@ -159,7 +159,7 @@ def _note(found: Mapping[SnapshotRef, set[int]], model: ModelRef | None, version
 
 def _shrunk(definition: Project, own: Holder, held: Held, refs: list[SnapshotRef]) -> tuple[RowsAfterErasure, ...]:
     """Counts the rows that go from each of those on record, and hashes those that stay."""
-    there = {one.path for one in TableFiles(own.name).there()}
+    there = {one.path for one in TableFiles(own.name).list_files()}
     files = {version: _files_of(definition, version) for version in {ref.version for ref in refs}}
     # What retention has let go nobody can rebuild anyhow.
     alive = [ref for ref in refs if files[ref.version] & set(held.files) and files[ref.version] <= there]
@@ -180,7 +180,7 @@ def _without(definition: Project, own: Holder, ref: SnapshotRef) -> RowsAfterEra
 
     def left() -> Iterator[pa.Table]:
         nonlocal gone
-        for part in read(table, where=rows_of(definition, ref)):
+        for part in read(table, where=row_condition(definition, ref)):
             mask = own.matches_key(part)
             gone += int(mask.sum())
             yield part.filter(pa.array(~mask))

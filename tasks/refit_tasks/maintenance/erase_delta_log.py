@@ -56,7 +56,7 @@ def scrub_statistics(files: TableFiles) -> None:
     Args:
         files: The table's.
     """
-    there = {one.path for one in files.there()}
+    there = {one.path for one in files.list_files()}
     log = {path: _actions(files, path) for path in _log(files)}
     known = there | {_path(action) for actions, _ in log.values() for action in actions if action.get("add")}
     for path, (actions, schema) in log.items():
@@ -134,7 +134,7 @@ def _without_values(action: Action) -> Action:
 
 def _log(files: TableFiles) -> list[str]:
     """Names the files of the log: the commits first, since what none of them adds any more may be swept away."""
-    found = [one.path for one in files.there() if one.path.startswith(LOG)]
+    found = [one.path for one in files.list_files() if one.path.startswith(LOG)]
     return sorted(found, key=lambda path: (not path.endswith(".json"), path))
 
 

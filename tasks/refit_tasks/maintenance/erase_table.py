@@ -22,7 +22,15 @@ from refit.errors import StateError
 from refit_tasks.maintenance.erase_delta_log import Other, named_in_log, rewrite_log, scrub_statistics
 from refit_tasks.maintenance.erasure_records import Holder
 from refit_tasks.retries import CONFLICT_TRIES
-from refit_tasks.storage.delta import APPENDED, ROW_GROUP, open_table, quoted, read, retry_on_conflict, schema_of
+from refit_tasks.storage.delta import (
+    APPENDED_SUFFIXES,
+    ROW_GROUP,
+    open_table,
+    quoted,
+    read,
+    retry_on_conflict,
+    schema_of,
+)
 from refit_tasks.storage.table_files import LOG, TableFiles
 
 if TYPE_CHECKING:
@@ -88,7 +96,7 @@ def erase_from_table(holder: Holder, secret: str) -> None:
     named = named_in_log(files) if held.files else set()
     others = {path: _without(files, path, holder, secret) for path in held.files if path in named}
     rewrite_log(files, others)
-    moments = {one.path: one.changed_at for one in files.there()}
+    moments = {one.path: one.changed_at for one in files.list_files()}
     for path in held.files:
         if path in named or _is_nobodys(holder.name, moments.get(path)):
             files.remove(path)
@@ -129,7 +137,7 @@ def _delete(holder: Holder) -> None:
 
 
 def _data(files: TableFiles) -> list[str]:
-    return [one.path for one in files.there() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
+    return [one.path for one in files.list_files() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
 
 
 def _count(files: TableFiles, path: str, holder: Holder) -> int:
@@ -171,6 +179,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_nobodys(name: str, changed_at: datetime | None) -> bool:
-    if changed_at is None or not name.endswith(APPENDED):  # nobody else is writing: the caller has seen to that
+    if changed_at is None or not name.endswith(
+        APPENDED_SUFFIXES
+    ):  # nobody else is writing: the caller has seen to that
         return True
     return changed_at < datetime.now(UTC) - UNDER_WAY

@@ -30,7 +30,7 @@ from refit.results.erasures import Erasure, Keys, cast_values, matches_key
 from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
-from refit_tasks.ingestion.label_inbox import labels_of
+from refit_tasks.ingestion.label_inbox import inbox_of
 from refit_tasks.ledger.record import record
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.predictions_table import predictions_of
@@ -180,7 +180,7 @@ def holders_of(definition: Project, keys: Keys) -> list[Holder]:
     own = Holder(
         definition.name, lambda _: list(keys), lambda rows: matches_key(rows, keys, {name: [name] for name in keys})
     )
-    texts = (quarantine_of(definition), labels_of(definition.name))
+    texts = (quarantine_of(definition), inbox_of(definition.name))
     inside = [Holder(name, lambda _: ["row"], lambda rows: _meant_inside(rows, keys, fields)) for name in texts]
     asked = Holder(
         predictions_of(definition.name),

@@ -27,9 +27,9 @@ from refit_infra.settings import Settings
 from refit_tasks.catalog import discover
 from refit_tasks.decision.lock import holding
 from refit_tasks.errors import translate_store_errors
-from refit_tasks.ledger.database import champions, ledger, reading, unlocked, writing
+from refit_tasks.ledger.database import allow_deletion, champions, ledger, reading, writing
 from refit_tasks.ledger.export import as_line
-from refit_tasks.ledger.generations import successions
+from refit_tasks.ledger.generations import generations_of
 from refit_tasks.ledger.record import known_projects
 from refit_tasks.ledger.transactions import append, as_entry
 from refit_tasks.maintenance.lock import removing
@@ -178,7 +178,7 @@ def _needed(project: str, newest: int) -> Iterator[int]:
     """Names the entries of a project that must stay."""
     kept = find_kept(open_mlflow(), project, newest).versions
     with reading() as connection:
-        for place, (entry, champion) in enumerate(successions(connection, project)):
+        for place, (entry, champion) in enumerate(generations_of(connection, project)):
             if place < max(1, newest) or champion.version in kept:
                 yield entry.id
         latest = dict[str, int]()
@@ -219,6 +219,6 @@ def _move(connection: Connection, old: list[Entry], file: Path, at: datetime) ->
     digest = hashlib.sha256(text.encode()).hexdigest()
     facts = {"until": last.id, "hash": last.hash, "file": file.name, "sha256": digest, "entries": len(old)}
     append(connection, last.project, "archive", facts, at)
-    with unlocked(connection):
+    with allow_deletion(connection):
         connection.execute(delete(champions).where(champions.c.ledger_id <= last.id))
         connection.execute(delete(ledger).where(ledger.c.id <= last.id))

@@ -18,8 +18,8 @@ from refit.records.references import ModelRef, SnapshotRef
 from refit.results.maintenance import Finding, select_kept_versions
 from refit_infra.settings import Settings
 from refit_tasks.ledger.database import reading
-from refit_tasks.ledger.generations import successions
-from refit_tasks.ledger.record import EVERY, entries
+from refit_tasks.ledger.generations import generations_of
+from refit_tasks.ledger.record import ALL_ENTRIES, entries
 from refit_tasks.registry.challengers import find_pending, read_challenger
 from refit_tasks.registry.mlflow_client import read_pages
 from refit_tasks.registry.register import is_settled
@@ -161,11 +161,11 @@ def find_kept(client: MlflowClient, project: str, newest: int) -> Kept:
         StateError: If the ledger cannot be read.
     """
     found = {int(one.version): one for one in client.search_model_versions(f"name = '{project}'")}
-    verdicts = {made.payload["version"]: made for made in entries(project, "verdict", newest=EVERY)}
+    verdicts = {made.payload["version"]: made for made in entries(project, "verdict", newest=ALL_ENTRIES)}
     foreign = {number for number, one in found.items() if number not in verdicts or OURS not in one.tags}
     bound = foreign | _aliased(client, project, bool(found)) | {one.version for one in find_pending(project)}
     with reading() as connection:
-        champions = [champion for _, champion in successions(connection, project)]
+        champions = [champion for _, champion in generations_of(connection, project)]
     kept = select_kept_versions(found, (one.version for one in champions), bound, newest)
     kept |= {number for number in set(found) - kept if not is_settled(read_challenger(verdicts[number]))}
     judgements = [from_payload(Judgement, verdicts[number].payload) for number in kept if number in verdicts]

@@ -31,7 +31,7 @@ from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import chunks, open_versions, said_of
+from refit_tasks.storage.snapshot_rows import open_versions, predict_outputs, read_chunks
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -86,10 +86,10 @@ def _profiled(
     cells = reference.data.current_binning()
     score_cells = reference.scores.current_binning() if reference.scores else None
     data, scores = None, None
-    for part in chunks(definition, rows, wanted):
+    for part in read_chunks(definition, rows, wanted):
         data = added(data, part, cells, definition.timestamp)
         if estimator is not None and score_cells is not None:
-            scores = added(scores, said_of(estimator, definition, part), score_cells, definition.timestamp)
+            scores = added(scores, predict_outputs(estimator, definition, part), score_cells, definition.timestamp)
     return data, scores
 
 
@@ -171,16 +171,16 @@ def _data(definition: Project, ref: SnapshotRef, table: DeltaTable) -> Profile:
     names = schema_of(table).names
     features, identity = definition.features_of(names), list(definition.key or names)
     columns = [definition.timestamp, *features]
-    sample = bottom_k_sample(chunks(definition, ref, [*columns, *identity], table), identity, SAMPLE)
-    return _anchored(definition, sample, features, ref.rows, chunks(definition, ref, columns, table))
+    sample = bottom_k_sample(read_chunks(definition, ref, [*columns, *identity], table), identity, SAMPLE)
+    return _anchored(definition, sample, features, ref.rows, read_chunks(definition, ref, columns, table))
 
 
 def _scores(definition: Project, judged: ModelRef, holdout: SnapshotRef, table: DeltaTable) -> Profile:
     estimator = fetch_model(definition, judged)
     names = schema_of(table).names
     columns = [definition.timestamp, *features_seen_by(estimator, definition.features_of(names))]
-    parts = chunks(definition, holdout, columns, table)
-    said = pa.concat_tables(said_of(estimator, definition, rows) for rows in parts)
+    parts = read_chunks(definition, holdout, columns, table)
+    said = pa.concat_tables(predict_outputs(estimator, definition, rows) for rows in parts)
     names = [name for name in said.column_names if name != definition.timestamp]
     return _anchored(definition, said, names, holdout.rows, [said])
 

@@ -9,7 +9,7 @@ from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from refit.records.drift_findings import ColumnDrift, Drift
 from refit.records.references import Champion
-from refit_tasks.ledger.history import Record, marks, points, read_record
+from refit_tasks.ledger.history import ProjectHistory, event_marks, read_history, score_points
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
 from refit_tasks.presentation.measurements import (
     COLUMN_WORDS,
@@ -46,7 +46,7 @@ def publish_monitor(
     """
     from prefect.artifacts import create_markdown_artifact
 
-    past = read_record(definition.name, SAMPLED)
+    past = read_history(definition.name, SAMPLED)
     links = f"\n\nThe champion in {model_links(champion)}." if champion else ""
     create_markdown_artifact(
         monitor_markdown(evidence, recorded.id, recorded.decision, past) + links,
@@ -55,7 +55,7 @@ def publish_monitor(
     )
 
 
-def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, past: Record | None = None) -> str:
+def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, past: ProjectHistory | None = None) -> str:
     """Writes a decision and what it rests on as markdown.
 
     Args:
@@ -111,13 +111,13 @@ def _findings(decision: Decision) -> list[str]:
     return [*table(("check", "outcome", "value", "limit"), rows, numeric=(2, 3)), "", *said]
 
 
-def _scores(past: Record) -> list[str]:
+def _scores(past: ProjectHistory) -> list[str]:
     from refit_tasks.presentation.charts import performance_picture
 
-    metric, scored = points(past)
+    metric, scored = score_points(past)
     if not scored:
         return []
-    drawn = performance_picture(metric, scored, marks(past))
+    drawn = performance_picture(metric, scored, event_marks(past))
     return ["### Performance over time", "", image(f"{metric} over time, its interval and what was decided", drawn)]
 
 

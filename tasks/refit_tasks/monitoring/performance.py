@@ -37,15 +37,15 @@ from refit.project import Project
 from refit.records.ledger import from_payload
 from refit.records.references import Champion, SnapshotRef
 from refit.windows import BEGINNING, Window
-from refit_tasks.evaluation.evaluate import contender, in_time, scored_on
+from refit_tasks.evaluation.evaluate import load_candidate, read_rows_by_time, score_on_rows
 from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, entries_of, latest
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import open_table, read, schema_of, within
-from refit_tasks.storage.snapshot_rows import sampled
-from refit_tasks.training.fit import foreign_code
+from refit_tasks.storage.snapshot_rows import read_sample
+from refit_tasks.training.fit import translate_estimator_errors
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -123,7 +123,7 @@ def _measured(
 def _predicted(
     definition: Project, model: BaseEstimator, table: DeltaTable, window: Window
 ) -> tuple[pd.DataFrame, Predictions]:
-    rows = in_time(definition, SnapshotRef(definition.name, table.version(), window, 0, ""), table)
+    rows = read_rows_by_time(definition, SnapshotRef(definition.name, table.version(), window, 0, ""), table)
     return rows, predict_once(
         model, select_features(rows, features_seen_by(model, definition.features_of(rows.columns)))
     )
@@ -181,7 +181,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
     newest = history[definition.timestamp].max().to_pydatetime() + TICK if len(history) else trained.end
     if newest <= trained.end:
         return None
-    with foreign_code(definition):
+    with translate_estimator_errors(definition):
         found = probe_benefit(definition, history, trained, Window(newest - length, newest), policy)
     if found is None:
         return None
@@ -193,7 +193,7 @@ def _history(definition: Project, known: SnapshotRef, table: DeltaTable) -> pd.D
     names = schema_of(table).names
     identity = list(definition.key or names)
     columns = [definition.timestamp, definition.target, *definition.features_of(names)]
-    rows = sampled(definition, known, columns, identity, MOST_ROWS, table)
+    rows = read_sample(definition, known, columns, identity, MOST_ROWS, table)
     return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True) if len(rows) else rows
 
 
@@ -253,13 +253,15 @@ def _watched(
     table = open_table(definition.name)
     if table is None:
         return None
-    rows = in_time(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True), table)
+    rows = read_rows_by_time(
+        definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True), table
+    )
     if not len(rows):
         return None
-    serving = contender(definition, f"champion version {champion.version}", champion.model)
-    before = contender(definition, f"former champion version {former.version}", former.model)
+    serving = load_candidate(definition, f"champion version {champion.version}", champion.model)
+    before = load_candidate(definition, f"former champion version {former.version}", former.model)
     metric = primary_metric(definition, list(getattr(serving.model, "classes_", [])))
-    scores = [scored_on(definition, metric, one, rows) for one in (serving, before)]
+    scores = [score_on_rows(definition, metric, one, rows) for one in (serving, before)]
     with_project(log, definition.name).info(
         "%s is %.4g, the former champion's %.4g", metric, *(one.value for one in scores)
     )

@@ -20,13 +20,13 @@ from refit.project import Project, Rows
 from refit.records.references import Champion
 from refit.results.score import EVERYTHING, ScoreRequest
 from refit.windows import Window, require_past
-from refit_tasks.ingestion.load import stage
-from refit_tasks.ingestion.quarantine import count_known, keep_rejected
+from refit_tasks.ingestion.load import stage_load
+from refit_tasks.ingestion.quarantine import count_already_quarantined, quarantine_rows
 from refit_tasks.ingestion.row_filter import REASONS, RowFilter
 from refit_tasks.storage.delta import open_table, read, require_table, schema_of
 from refit_tasks.storage.predictions_table import scored_until
 from refit_tasks.storage.staging import SpilledTables
-from refit_tasks.validation.contract import contract_of, judge_batch
+from refit_tasks.validation.contract import find_contract, judge_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +77,21 @@ def load_and_validate(
         ContractViolation: If a required column is missing or has another type, or the batch as a whole breaks the
             contract. Nothing is quarantined then.
     """
-    raw, found = stage(definition, choose_load(definition, request, schema), request.window, area)
+    raw, found = stage_load(definition, choose_load(definition, request, schema), request.window, area)
     if not raw.rows:
         return None
     there = _shared_columns(definition, schema, found, {definition.timestamp, *definition.key, *features})
     sieve = RowFilter(definition, there, request.window, area)
-    sieve.fit(raw)
-    sieve.judge(_read_contract(definition, schema, there))
-    known = count_known(definition, sieve.rejected, schema)
+    sieve.cast(raw)
+    sieve.validate(_read_contract(definition, schema, there))
+    known = count_already_quarantined(definition, sieve.rejected, schema)
     counted = sieve.count(request.window.end, known)
     if request.kind != "load" and counted.newest:  # a file has no end to measure freshness from
         counted = replace(counted, until=counted.newest)
     contract = _read_contract(definition, schema, there)
     warnings = judge_batch(definition, contract, sieve.accepted, counted)
     rejected = sieve.rejected if request.kind == "load" else _mark_not_loaded(sieve.rejected, request, area)
-    keep_rejected(definition, rejected, request.as_of, schema)
+    quarantine_rows(definition, rejected, request.as_of, schema)
     return AcceptedRows(sieve, warnings)
 
 
@@ -118,7 +118,7 @@ def _shared_columns(
 
 def _read_contract(definition: Project, schema: pa.Schema, there: pa.Schema) -> Contract:
     table = open_table(definition.name)
-    contract = contract_of(definition, schema, lambda: read(table) if table else iter(()))
+    contract = find_contract(definition, schema, lambda: read(table) if table else iter(()))
     return contract.restrict_to(there.names, set(schema.names) - set(there.names))
 
 

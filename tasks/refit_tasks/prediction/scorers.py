@@ -21,7 +21,7 @@ from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
 from refit_tasks.registry.model_signature import infer_feature_kinds
 from refit_tasks.registry.stored_model import open_model
-from refit_tasks.storage.snapshot_rows import frame
+from refit_tasks.storage.snapshot_rows import to_frame
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Scorer:
         Raises:
             ModelError: If it cannot predict these rows.
         """
-        return predict_once(self.model, cast_features(self.kinds, frame(rows)))
+        return predict_once(self.model, cast_features(self.kinds, to_frame(rows)))
 
     def to_rows(self, definition: Project, rows: pa.Table, answers: Predictions, run: str | None) -> pa.Table:
         """Builds rows of the predictions table.

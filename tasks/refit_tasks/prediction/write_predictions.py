@@ -23,7 +23,13 @@ from refit.inference.prediction_rows import PredictionContext, cast_for_storage
 from refit.results.score import VersionCounts
 from refit.windows import Window
 from refit_tasks.storage.delta import open_table, read, retry_on_conflict, schema_of, within
-from refit_tasks.storage.predictions_table import SCORE, mark_of, predictions_of, tidy, write_rows
+from refit_tasks.storage.predictions_table import (
+    SCORE,
+    compact_small_files,
+    predictions_of,
+    read_scored_until,
+    write_rows,
+)
 from refit_tasks.storage.staging import SpilledTables
 
 if TYPE_CHECKING:
@@ -95,7 +101,9 @@ def commit_predictions(
         fresh = [not_in(one.identities, known.get(_model_key(one.context), nothing)) for one in staged]
         if any(mask.any() for mask in fresh):
             schema = _merge_schemas(staged, schema_of(table) if table else pa.schema([]))
-            tidy(name, write_rows(name, table, _new_rows(staged, fresh, schema), schema, _transaction(table, until)))
+            compact_small_files(
+                name, write_rows(name, table, _new_rows(staged, fresh, schema), schema, _transaction(table, until))
+            )
         return [VersionCounts(int(mask.sum()), int((~mask).sum())) for mask in fresh]
 
     return retry_on_conflict(step, name)
@@ -146,7 +154,7 @@ def _column_or_nulls(rows: pa.Table, wanted: pa.Field) -> pa.ChunkedArray | pa.A
 def _transaction(table: DeltaTable | None, until: datetime | None) -> Transaction:
     from deltalake import Transaction
 
-    marks = [mark for mark in (mark_of(table) if table else None, until) if mark]
+    marks = [mark for mark in (read_scored_until(table) if table else None, until) if mark]
     return Transaction(SCORE, to_microseconds(max(marks)) if marks else 0)
 
 

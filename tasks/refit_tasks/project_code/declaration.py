@@ -121,7 +121,7 @@ class _Module(ast.NodeVisitor):
                 raise _NotPlain
             given = not (isinstance(keyword.value, ast.Constant) and keyword.value.value is None)
             later = keyword.arg in CALLED and given
-            yield keyword.arg, _later(keyword.arg, file, run) if later else self.visit(keyword.value)
+            yield keyword.arg, _make_lazy(keyword.arg, file, run) if later else self.visit(keyword.value)
 
     def _assigned(self, name: str) -> ast.expr:
         statement = self._statements.get(name)
@@ -196,7 +196,7 @@ class _Module(ast.NodeVisitor):
         return made(*(self.visit(argument) for argument in node.args), **arguments)
 
 
-def _later(name: str, file: Path, run: Callable[[Path], Project]) -> Callable[..., Any]:
+def _make_lazy(name: str, file: Path, run: Callable[[Path], Project]) -> Callable[..., Any]:
     """Stands for a function of a project until it is called."""
 
     def call(*arguments: object) -> Plain:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from refit_tasks.project_code.files import code_files, code_hash, require_importable_helpers
-from refit_tasks.project_code.library_settings import LibrarySettings, read_settings, settings_put_back
+from refit_tasks.project_code.library_settings import LibrarySettings, read_settings, restore_settings
 
 PREFIX = "refit_project_"
 """Begins the module names of project files: the same in every process, as a stored model may refer to them."""
@@ -104,7 +104,7 @@ def find_helpers_in(directory: Path) -> None:
 
 
 @contextmanager
-def code_in_place_of(today: Path, recorded: Path) -> Iterator[None]:
+def substitute_code(today: Path, recorded: Path) -> Iterator[None]:
     """Lets imports find recorded files where they would find today's, which may have been imported already.
 
     Args:
@@ -138,7 +138,7 @@ def _import(name: str, file: Path, state: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before its code runs: dataclasses and stored models look their module up there
     try:
-        with settings_put_back():
+        with restore_settings():
             before = read_settings()
             spec.loader.exec_module(module)  # type: ignore[union-attr]  # `_spec` gives one
             after = read_settings()

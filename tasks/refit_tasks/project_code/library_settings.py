@@ -48,7 +48,7 @@ def read_settings() -> LibrarySettings:
 
 
 @contextmanager
-def settings_put_back() -> Iterator[None]:
+def restore_settings() -> Iterator[None]:
     """Puts the settings back when the block ends, however it ends."""
     before = read_settings()
     try:
@@ -78,7 +78,7 @@ def apply_settings(wanted: LibrarySettings) -> None:
         os.chdir(wanted.directory)
 
 
-def run_with(function: Callable[..., Any], settings: LibrarySettings) -> Callable[..., Any]:
+def with_settings(function: Callable[..., Any], settings: LibrarySettings) -> Callable[..., Any]:
     """Has a function of a project run under the project's settings.
 
     Args:
@@ -91,7 +91,7 @@ def run_with(function: Callable[..., Any], settings: LibrarySettings) -> Callabl
 
     @wraps(function)
     def run(*args: Any, **words: Any) -> Any:  # noqa: ANN401 - whatever the function takes and returns
-        with settings_put_back():
+        with restore_settings():
             apply_settings(settings)
             result = function(*args, **words)
         output = settings.sklearn["transform_output"]

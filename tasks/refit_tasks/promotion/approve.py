@@ -18,7 +18,7 @@ from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.records.ledger import from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of
-from refit_tasks.ledger.record import EVERY, entries, entry, record
+from refit_tasks.ledger.record import ALL_ENTRIES, entries, entry, record
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import promote
@@ -101,7 +101,7 @@ def who_asked(challenger: Challenger) -> str:
         Their name; nothing where nobody in person did, or that is not on record.
     """
     project = challenger.model.project
-    retrains = (from_payload(RetrainRecord, made.payload) for made in entries(project, "retrain", newest=EVERY))
+    retrains = (from_payload(RetrainRecord, made.payload) for made in entries(project, "retrain", newest=ALL_ENTRIES))
     decision = next((one.decision for one in retrains if one.verdict == challenger.verdict_id), None)
     made = entry(decision) if decision is not None else None
     request = from_payload(DecisionRecord, made.payload).evidence.request if made else None

@@ -15,9 +15,9 @@ from refit_tasks.ledger.generations import (
     champion_of,
     current_champion,
     generation_start,
+    generations_of,
     insert_generation,
     newest_champion,
-    successions,
 )
 from refit_tasks.ledger.transactions import find_once
 from refit_tasks.project_log import with_project
@@ -96,7 +96,7 @@ def _checked(project: str, serving: Champion | None, over: int | None) -> Champi
 
 def _target(connection: Connection, serving: Champion, to: int | None) -> Champion:
     """Finds whom to return to: by default the one whose place the serving version took when it first did."""
-    project, seen = serving.model.project, list(successions(connection, serving.model.project))
+    project, seen = serving.model.project, list(generations_of(connection, serving.model.project))
     if to == serving.version:
         raise PromotionError(f"version {to} of {project} serves already: name another one with --to")
     if to is not None:

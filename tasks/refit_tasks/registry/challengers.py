@@ -7,7 +7,7 @@ from refit.project import Project
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Challenger, Champion
 from refit_tasks.ledger.generations import current_champion, generation_of
-from refit_tasks.ledger.record import EVERY, entries, entry, entry_once
+from refit_tasks.ledger.record import ALL_ENTRIES, entries, entry, entry_once
 
 SEARCHED_VERDICTS = 100
 """How many of the newest verdicts are searched: older ones were compared with champions long gone."""
@@ -73,7 +73,7 @@ def find_verdict_of_version(project: str, version: int) -> Challenger | None:
     Returns:
         The recorded challenger; `None` if the ledger has no verdict on the version.
     """
-    verdicts = entries(project, "verdict", newest=EVERY)
+    verdicts = entries(project, "verdict", newest=ALL_ENTRIES)
     return next((read_challenger(made) for made in verdicts if made.payload["version"] == version), None)
 
 

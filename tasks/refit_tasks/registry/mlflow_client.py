@@ -21,7 +21,7 @@ from refit.inference.onnx_choice import SKLEARN, ServingForm
 from refit.records.verdicts import Verdict
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
-from refit_tasks.ledger.restore_marker import insist_restored
+from refit_tasks.ledger.restore_marker import require_complete_restore
 from refit_tasks.locks import try_lock
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def open_mlflow() -> MlflowClient:
     import mlflow
 
     settings = Settings()
-    insist_restored()
+    require_complete_restore()
     if settings.mlflow_database and not settings.mlflow_database.exists():
         _create_database(settings, settings.mlflow_database)
     with _keep_environment("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):

@@ -21,7 +21,7 @@ from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.storage.delta import open_table, read, schema_of
-from refit_tasks.storage.snapshot_rows import frame, open_at_version, rows_of
+from refit_tasks.storage.snapshot_rows import open_at_version, row_condition, to_frame
 
 KINDS = "refit.kinds"
 """The key of the model's metadata with the type of each feature, as JSON pairs in order."""
@@ -129,7 +129,7 @@ def infer_feature_kinds(schema: pa.Schema, definition: Project, estimator: BaseE
         ModelError: If the table no longer has one of the features.
     """
     features = features_seen_by(estimator, definition.features_of(schema.names))
-    return feature_kinds(select_features(frame(schema.empty_table()), features))
+    return feature_kinds(select_features(to_frame(schema.empty_table()), features))
 
 
 def infer_kinds_in_training(definition: Project, trained_on: SnapshotRef, estimator: BaseEstimator) -> dict[str, str]:
@@ -169,7 +169,7 @@ def read_training_features(
 
     try:
         table = open_at_version(definition, trained_on.version)
-        parts = list(islice(read(table, where=rows_of(definition, trained_on)), 1))
+        parts = list(islice(read(table, where=row_condition(definition, trained_on)), 1))
     except (DataError, DeltaError, OSError):
         return None
-    return cast_features(kinds, frame(parts[0].slice(0, WARM_UP_ROWS))) if parts and parts[0].num_rows else None
+    return cast_features(kinds, to_frame(parts[0].slice(0, WARM_UP_ROWS))) if parts and parts[0].num_rows else None

@@ -20,7 +20,7 @@ from refit.records.recipes import Recipe
 from refit.records.references import ModelRef
 from refit_tasks.ledger.record import entries
 from refit_tasks.project_code.files import code_matches, files_covered
-from refit_tasks.project_code.imports import PREFIX, code_in_place_of, find_helpers_in, import_project
+from refit_tasks.project_code.imports import PREFIX, find_helpers_in, import_project, substitute_code
 from refit_tasks.registry.recipe import fetch_code, read_recipe
 
 SEARCHED_VERDICTS = 1_000
@@ -72,7 +72,7 @@ def use_model_code(definition: Project, model: ModelRef) -> Iterator[None]:
             file = fetch_recorded_code(definition, model, recipe, Path(scratch))
         except CannotReproduce as gone:
             raise ModelError(f"{gone}, or retrain the project") from gone
-        with code_in_place_of(definition.file, file):
+        with substitute_code(definition.file, file):
             import_project(file)
             yield
 

@@ -15,8 +15,8 @@ from refit.gate.evidence import Evidence, SandboxRun
 from refit.gate.student_t import t_quantile
 from refit.project import Project
 from refit.records.references import Challenger, SnapshotRef
-from refit_tasks.ledger.erasures import missing_from
-from refit_tasks.ledger.record import EVERY, entries
+from refit_tasks.ledger.erasures import find_erased_rows
+from refit_tasks.ledger.record import ALL_ENTRIES, entries
 from refit_tasks.presentation.markdown import number, plain, sentences, table
 from refit_tasks.registry.verdict_report import window_cells
 
@@ -63,8 +63,8 @@ def data_part(judgement: Judgement) -> list[str]:
 
 def _erased(refs: dict[str, SnapshotRef]) -> list[str]:
     projects = {ref.project for ref in refs.values()}
-    erasures = {project: entries(project, "erasure", newest=EVERY) for project in projects}
-    missing = {name: missing_from(ref, erasures[ref.project]) for name, ref in refs.items()}
+    erasures = {project: entries(project, "erasure", newest=ALL_ENTRIES) for project in projects}
+    missing = {name: find_erased_rows(ref, erasures[ref.project]) for name, ref in refs.items()}
     told = (
         f"- {name}: {one.rows:,} rows were erased by {one.last:%Y-%m-%d} (`refit why {one.entry}`)"
         for name, one in missing.items()

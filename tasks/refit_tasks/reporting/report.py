@@ -12,8 +12,8 @@ from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from refit.records.drift_findings import ColumnDrift
 from refit.records.ledger import from_payload
-from refit_tasks.errors import save
-from refit_tasks.ledger.history import Record, read_record
+from refit_tasks.errors import save_file
+from refit_tasks.ledger.history import ProjectHistory, read_history
 from refit_tasks.monitoring.monitor_report import MOST_COLUMNS
 from refit_tasks.presentation.markdown import data_uri, shortened
 from refit_tasks.presentation.measurements import COLUMN_WORDS, columns_by_size, drift_words
@@ -42,10 +42,10 @@ def report_page(definition: Project, at: datetime) -> str:
     Raises:
         StateError: If the ledger cannot be read.
     """
-    return page_of(definition, read_record(definition.name), at)
+    return page_of(definition, read_history(definition.name), at)
 
 
-def page_of(definition: Project, record: Record, at: datetime) -> str:
+def page_of(definition: Project, record: ProjectHistory, at: datetime) -> str:
     """Lays out what was read.
 
     Args:
@@ -93,14 +93,14 @@ def save_page(page: str, file: Path) -> int:
     Raises:
         StateError: If it cannot be written there.
     """
-    return save(page.encode(), file, "--out")
+    return save_file(page.encode(), file, "--out")
 
 
 MOST_PICTURES = 24
 """The most columns of which the page has a picture."""
 
 
-def drift_part(record: Record) -> Part | None:
+def drift_part(record: ProjectHistory) -> Part | None:
     """Shows the columns at the newest decision that compared any.
 
     Args:

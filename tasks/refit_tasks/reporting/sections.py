@@ -10,7 +10,7 @@ from refit.monitoring.decisions import Decision, Finding
 from refit.monitoring.evidence import Evidence
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Champion
-from refit_tasks.ledger.history import NEWEST, Record, marks, points, seen_from
+from refit_tasks.ledger.history import MAX_LISTED, ProjectHistory, decision_time, event_marks, score_points
 from refit_tasks.presentation.charts import performance_picture
 from refit_tasks.presentation.markdown import data_uri, number, shortened
 from refit_tasks.presentation.measurements import performance_words, probe_words
@@ -46,7 +46,7 @@ def champion_part(champion: Champion | None) -> Part | None:
     }
 
 
-def newest_part(record: Record) -> Part | None:
+def newest_part(record: ProjectHistory) -> Part | None:
     """Tells the newest decision with every reason.
 
     Args:
@@ -70,7 +70,7 @@ def newest_part(record: Record) -> Part | None:
     }
 
 
-def performance_part(record: Record) -> Part | None:
+def performance_part(record: ProjectHistory) -> Part | None:
     """Draws the realised scores over time.
 
     Args:
@@ -79,10 +79,10 @@ def performance_part(record: Record) -> Part | None:
     Returns:
         The picture and what it shows; `None` where no window was scored yet.
     """
-    metric, scored = points(record)
+    metric, scored = score_points(record)
     if not scored:
         return None
-    drawn = performance_picture(metric, scored, marks(record), SHARP)
+    drawn = performance_picture(metric, scored, event_marks(record), SHARP)
     return {
         "metric": shortened(metric, 60),
         "count": len(scored),
@@ -96,7 +96,7 @@ def performance_part(record: Record) -> Part | None:
     }
 
 
-def decisions_part(record: Record) -> list[Part]:
+def decisions_part(record: ProjectHistory) -> list[Part]:
     """Lists the newest decisions.
 
     Args:
@@ -108,7 +108,7 @@ def decisions_part(record: Record) -> list[Part]:
     return [_decision(entry, from_payload(Decision, entry.payload["decision"])) for entry in record.decisions]
 
 
-def retrains_part(record: Record) -> list[Part]:
+def retrains_part(record: ProjectHistory) -> list[Part]:
     """Lists how the newest retrains ended.
 
     Args:
@@ -117,10 +117,10 @@ def retrains_part(record: Record) -> list[Part]:
     Returns:
         One part each, the newest first.
     """
-    return [_retrain(entry) for entry in record.retrains[:NEWEST]]
+    return [_retrain(entry) for entry in record.retrains[:MAX_LISTED]]
 
 
-def verdicts_part(record: Record) -> list[Part]:
+def verdicts_part(record: ProjectHistory) -> list[Part]:
     """Lists the newest verdicts.
 
     Args:
@@ -136,7 +136,7 @@ def _decision(entry: Entry, decision: Decision) -> Part:
     fired = [shortened(sentence, 200) for sentence in decision.reasons]
     return {
         "id": entry.id,
-        "seen_from": f"{seen_from(entry):%Y-%m-%d %H:%M}",
+        "seen_from": f"{decision_time(entry):%Y-%m-%d %H:%M}",
         "action": decision.action,
         "trigger": decision.trigger or "",
         "fired": fired[:MOST_FIRED] or ["nothing fired"],

@@ -22,7 +22,7 @@ from refit.errors import StateError
 from refit.records.ledger import Entry
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
-from refit_tasks.ledger.record import EVERY, entries
+from refit_tasks.ledger.record import ALL_ENTRIES, entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def deeds(project: str | None = None, since: datetime | None = None) -> list[Aud
     Raises:
         StateError: If the file or the ledger cannot be read.
     """
-    made = [*_noted(), *(deed for entry in entries(project, newest=EVERY) if (deed := _of(entry)))]
+    made = [*_noted(), *(deed for entry in entries(project, newest=ALL_ENTRIES) if (deed := _of(entry)))]
     first = since.isoformat() if since else ""
     mine = [one for one in made if project in (None, one.project) and one.at >= first]
     return sorted(mine, key=lambda one: one.at)

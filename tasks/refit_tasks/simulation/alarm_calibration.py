@@ -25,7 +25,7 @@ from refit.records.references import Champion
 from refit.windows import Window
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import chunks, open_at_version
+from refit_tasks.storage.snapshot_rows import open_at_version, read_chunks
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _rows(definition: Project, champion: Champion) -> pa.Table:
     names = schema_of(table).names
     identity = list(definition.key or names)
     columns = [definition.timestamp, *definition.features_of(names)]
-    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity], table), identity, ROWS)
+    rows = bottom_k_sample(read_chunks(definition, ref, [*columns, *identity], table), identity, ROWS)
     if rows is None:
         raise NotEnoughData(f"the rows that {definition.name}'s champion was trained on are gone: retrain it")
     return rows.select(dict.fromkeys(columns))

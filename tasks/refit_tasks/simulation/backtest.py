@@ -32,8 +32,8 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.delta import open_table
-from refit_tasks.storage.snapshot_rows import frame, read_rows
-from refit_tasks.training.fit import foreign_code
+from refit_tasks.storage.snapshot_rows import read_rows, to_frame
+from refit_tasks.training.fit import translate_estimator_errors
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Pre
         max_workers=cpu_count(), env=_ONE_THREAD, initializer=find_project, initargs=(definition.name,)
     )
     try:
-        with foreign_code(definition):
+        with translate_estimator_errors(definition):
             return replay_history(definition, rows, presets, windows, executor, _telling(definition, len(presets)))
     finally:
         executor.shutdown()
@@ -165,7 +165,7 @@ def past_rows(definition: Project, until: datetime) -> pd.DataFrame:
     window, table = Window(min(BEGINNING, until), until), open_table(definition.name)
     if table is not None:
         return read_rows(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True))
-    with foreign_code(definition):
+    with translate_estimator_errors(definition):
         given = definition.load(window)
         frames: Iterable[Frame] = (given,) if isinstance(given, FRAMES) else given
         pieces = [piece for each in frames for piece in split_frame(each, definition.ingestion.piece_rows)]
@@ -173,6 +173,6 @@ def past_rows(definition: Project, until: datetime) -> pd.DataFrame:
         raise NotEnoughData(
             f"the load of {definition.name} gives no rows before {until.isoformat()}: give a later time"
         )
-    rows = frame(pa.concat_tables(pieces, promote_options="permissive"))
+    rows = to_frame(pa.concat_tables(pieces, promote_options="permissive"))
     times = pd.to_datetime(rows[definition.timestamp], utc=True).dt.as_unit("us")
     return rows.assign(**{definition.timestamp: times})[times.notna()]

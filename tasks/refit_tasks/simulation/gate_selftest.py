@@ -18,14 +18,14 @@ from refit.gate.comparison import Candidate, HoldoutData, compare_on_holdout
 from refit.gate.decide import decide
 from refit.project import Project
 from refit.records.verdicts import Verdict
-from refit_tasks.evaluation.serving_check import rehearse_directory
+from refit_tasks.evaluation.serving_check import check_serving_of_directory
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
 from refit_tasks.simulation.backtest import past_rows
 from refit_tasks.simulation.faulty_challengers import BAD, FaultyChallenger, SelfTestData
 from refit_tasks.simulation.faulty_models import TYPES
 from refit_tasks.storage.staging import staging_area
-from refit_tasks.training.fit import fit, foreign_code
+from refit_tasks.training.fit import fit, translate_estimator_errors
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[Self
     """
     trusting = definition.model_copy(update={"trusted_types": (*definition.trusted_types, *TYPES)})
     rows = _labelled(definition, as_of)
-    with foreign_code(definition):
+    with translate_estimator_errors(definition):
         newest = _bench(trusting, rows, 0, rounds)
         for name, (make, expected) in BAD.items():
             plant = make(newest)
@@ -117,7 +117,7 @@ def _judged(plant: FaultyChallenger, honest: SelfTestData) -> Verdict:
         save_model(plant.model, directory)
         _pad(directory, plant.padding)
         challenger = Candidate("the challenger", load_model(directory, definition.trusted_types), plant.trained_on)
-        rehearsal = rehearse_directory(definition, directory, bench.holdout)
+        rehearsal = check_serving_of_directory(definition, directory, bench.holdout)
     champion = Candidate("the champion", honest.champion, honest.ref(honest.old))
     ground = HoldoutData(
         bench.ref(bench.holdout), bench.holdout, bench.train[definition.target], bench.train, rehearsal

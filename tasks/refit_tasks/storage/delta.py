@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
 
 
-KEPT = {
+RETENTION = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
@@ -152,7 +152,7 @@ def write(
         "commit_properties": CommitProperties(max_commit_retries=0, app_transactions=list(marks)),
     }
     if table is None:
-        write_deltalake(uri_of(name), stream, mode="error", configuration=KEPT, **how)
+        write_deltalake(uri_of(name), stream, mode="error", configuration=RETENTION, **how)
     elif replacing:
         write_deltalake(table, stream, mode="overwrite", predicate=replacing, **how)
     else:
@@ -230,12 +230,12 @@ def _literal(moment: datetime) -> str:
     return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
 
-PREDICTIONS = "__predictions"
+PREDICTIONS_SUFFIX = "__predictions"
 """What follows the project's name in that of its predictions' table, which other processes append to at any time."""
-LABELS = "__labels"
+LABELS_SUFFIX = "__labels"
 """What follows it in that of the inbox of labels, which servers append to at any time as well."""
-APPENDED = (PREDICTIONS, LABELS)
-BESIDE = ("", "__quarantine", *APPENDED)
+APPENDED_SUFFIXES = (PREDICTIONS_SUFFIX, LABELS_SUFFIX)
+TABLE_SUFFIXES = ("", "__quarantine", *APPENDED_SUFFIXES)
 """What follows the project's name; on an object store, whose directories are not listed."""
 
 
@@ -251,7 +251,7 @@ def tables_of(project: str | None = None) -> list[str]:
     settings = Settings()
     if settings.store_uri:
         projects = [project] if project else sorted(known_projects())
-        return [f"{name}{suffix}" for name in projects for suffix in BESIDE]
+        return [f"{name}{suffix}" for name in projects for suffix in TABLE_SUFFIXES]
     root = Path(settings.tables)
     names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     return [name for name in names if project is None or name.partition("__")[0] == project]

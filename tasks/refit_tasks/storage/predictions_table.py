@@ -22,7 +22,7 @@ import pyarrow as pa
 from refit.data.split import from_microseconds
 from refit_tasks.storage.delta import (
     FILE_BYTES,
-    PREDICTIONS,
+    PREDICTIONS_SUFFIX,
     ROW_GROUP,
     open_table,
     retry_on_conflict,
@@ -39,16 +39,16 @@ APPLICATION = "refit-predictions/"
 """What stands before a batch's name in the table's record of transactions."""
 PARTITION = "scored_on"
 
-EVERY = 64
+COMPACTION_INTERVAL = 64
 """After so many commits the small files are put together."""
 SMALL_BYTES = 8 << 20
 """Up to here a file is small. Larger ones are left to `refit prune`: they would be written again too often."""
-READERS_HOURS = 24
+FILE_RETENTION_HOURS = 24
 """So long files stay that were put together: somebody may be reading them."""
 
-_KEPT = {
+_RETENTION = {
     "delta.logRetentionDuration": "interval 2 days",
-    "delta.deletedFileRetentionDuration": f"interval {READERS_HOURS} hours",
+    "delta.deletedFileRetentionDuration": f"interval {FILE_RETENTION_HOURS} hours",
     "delta.setTransactionRetentionDuration": "interval 30 days",
     # Of the features nobody asks for a range, and their statistics would be most of the log.
     "delta.dataSkippingStatsColumns": "event_time,scored_at,version,role,source",
@@ -65,7 +65,7 @@ def predictions_of(project: str) -> str:
     Returns:
         A name beside the project's.
     """
-    return project + PREDICTIONS
+    return project + PREDICTIONS_SUFFIX
 
 
 def append(project: str, rows: pa.Table, batch: str) -> int:
@@ -89,13 +89,13 @@ def append(project: str, rows: pa.Table, batch: str) -> int:
     name = predictions_of(project)
 
     def step() -> int:
-        table, (application, number) = open_table(name), _named(batch)
+        table, (application, number) = open_table(name), _to_transaction_id(batch)
         if table is not None and (table.transaction_version(application) or 0) >= number:
             return 0
         from refit.inference.prediction_rows import cast_for_storage
 
         fitting = cast_for_storage(rows, schema_of(table) if table is not None else pa.schema([]))
-        tidy(name, write_rows(name, table, [fitting], fitting.schema, _transaction(application, number)))
+        compact_small_files(name, write_rows(name, table, [fitting], fitting.schema, _transaction(application, number)))
         count: int = rows.num_rows
         return count
 
@@ -131,7 +131,7 @@ def write_rows(
         "commit_properties": CommitProperties(app_transactions=[transaction]),
     }
     if table is None:
-        write_deltalake(uri_of(name), stream, mode="error", configuration=_KEPT, **how)
+        write_deltalake(uri_of(name), stream, mode="error", configuration=_RETENTION, **how)
         return 0
     # Columns that these rows do not have are null in them, too.
     write_deltalake(table, stream, mode="append", schema_mode="merge", **how)
@@ -139,7 +139,7 @@ def write_rows(
     return version
 
 
-def tidy(name: str, version: int) -> None:
+def compact_small_files(name: str, version: int) -> None:
     """Puts small files together once in so many commits, and removes those that were put together long ago.
 
     Whoever comes in between wins: it is tried again so many commits later.
@@ -150,15 +150,15 @@ def tidy(name: str, version: int) -> None:
     """
     from deltalake.exceptions import DeltaError
 
-    table = open_table(name) if version % EVERY == EVERY - 1 else None
+    table = open_table(name) if version % COMPACTION_INTERVAL == COMPACTION_INTERVAL - 1 else None
     if table is None:
         return
     with suppress(DeltaError):
         table.optimize.compact(target_size=SMALL_BYTES, max_concurrent_tasks=1)
-        table.vacuum(READERS_HOURS, dry_run=False, enforce_retention_duration=False)
+        table.vacuum(FILE_RETENTION_HOURS, dry_run=False, enforce_retention_duration=False)
 
 
-def _named(batch: str) -> tuple[str, int]:
+def _to_transaction_id(batch: str) -> tuple[str, int]:
     numbered = _NUMBERED.fullmatch(batch)
     name, number = (numbered["name"], int(numbered["number"])) if numbered else (batch, 0)
     return APPLICATION + name, number + 1
@@ -184,10 +184,10 @@ def scored_until(project: str) -> datetime | None:
         Just after the newest event time, UTC; `None` before the first batch.
     """
     table = open_table(predictions_of(project))
-    return mark_of(table) if table else None
+    return read_scored_until(table) if table else None
 
 
-def mark_of(table: DeltaTable) -> datetime | None:
+def read_scored_until(table: DeltaTable) -> datetime | None:
     """Reads how far a project's own rows have been scored.
 
     Args:

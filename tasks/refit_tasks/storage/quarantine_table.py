@@ -49,7 +49,7 @@ def quarantine_of(definition: Project) -> str:
     return f"{definition.name}__quarantine"
 
 
-def all_rejected(table: DeltaTable) -> Iterator[RejectedRow]:
+def read_quarantine(table: DeltaTable) -> Iterator[RejectedRow]:
     """Reads a quarantine.
 
     Args:
@@ -81,7 +81,7 @@ def count_quarantined(definition: Project) -> int:
     return table.count() if table else 0
 
 
-def quarantined(definition: Project, limit: int) -> list[RejectedRow]:
+def list_quarantined(definition: Project, limit: int) -> list[RejectedRow]:
     """Lists a project's quarantined rows.
 
     Args:
@@ -92,5 +92,5 @@ def quarantined(definition: Project, limit: int) -> list[RejectedRow]:
         The newest ones first.
     """
     table = open_table(quarantine_of(definition))
-    rows = all_rejected(table) if table else iter(())
+    rows = read_quarantine(table) if table else iter(())
     return nlargest(limit, rows, key=lambda row: (row.quarantined_at, row.id))

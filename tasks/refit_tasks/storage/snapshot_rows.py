@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 
-def rows_of(definition: Project, ref: SnapshotRef) -> str:
+def row_condition(definition: Project, ref: SnapshotRef) -> str:
     """Writes the SQL condition for the rows of a snapshot.
 
     Args:
@@ -39,7 +39,7 @@ def rows_of(definition: Project, ref: SnapshotRef) -> str:
     return within(definition.timestamp, ref.window) + labelled
 
 
-def scan(definition: Project, ref: SnapshotRef) -> Iterator[pa.RecordBatch]:
+def scan_rows(definition: Project, ref: SnapshotRef) -> Iterator[pa.RecordBatch]:
     """Streams the rows of a snapshot, in any order.
 
     Args:
@@ -49,7 +49,7 @@ def scan(definition: Project, ref: SnapshotRef) -> Iterator[pa.RecordBatch]:
     Yields:
         Some thousand rows at a time.
     """
-    for part in read(open_at_version(definition, ref.version), where=rows_of(definition, ref)):
+    for part in read(open_at_version(definition, ref.version), where=row_condition(definition, ref)):
         yield from part.to_batches()
 
 
@@ -73,12 +73,12 @@ def read_rows(
     wanted = columns or schema.names
     order = list(definition.key) or [definition.timestamp, *(n for n in schema.names if n != definition.timestamp)]
     needed = [name for name in schema.names if name in {*wanted, *order}]
-    parts = read(table, needed, rows_of(definition, ref))
+    parts = read(table, needed, row_condition(definition, ref))
     rows = pa.Table.from_batches([batch for part in parts for batch in part.to_batches()], _only(schema, needed))
-    return frame(rows.sort_by([(name, "ascending") for name in order]).select(wanted))
+    return to_frame(rows.sort_by([(name, "ascending") for name in order]).select(wanted))
 
 
-def frame(rows: pa.Table) -> pd.DataFrame:
+def to_frame(rows: pa.Table) -> pd.DataFrame:
     """Turns rows of a table into the frame that projects and models see.
 
     Args:
@@ -138,11 +138,11 @@ def _only(schema: pa.Schema, names: list[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
 
 
-CHUNK = 100_000
+CHUNK_ROWS = 100_000
 """So many rows are held at a time."""
 
 
-def chunks(
+def read_chunks(
     definition: Project, ref: SnapshotRef, columns: list[str], table: DeltaTable | None = None
 ) -> Iterator[pa.Table]:
     """Streams some columns of a snapshot's rows.
@@ -158,16 +158,16 @@ def chunks(
     """
     waiting: list[pa.Table] = []
     table = table or open_at_version(definition, ref.version)
-    for part in read(table, list(dict.fromkeys(columns)), rows_of(definition, ref)):
+    for part in read(table, list(dict.fromkeys(columns)), row_condition(definition, ref)):
         waiting.append(part)
-        if sum(held.num_rows for held in waiting) >= CHUNK:
+        if sum(held.num_rows for held in waiting) >= CHUNK_ROWS:
             yield pa.concat_tables(waiting)
             waiting = []
     if waiting:
         yield pa.concat_tables(waiting)
 
 
-def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa.Table:
+def predict_outputs(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa.Table:
     """Gives a model's answers for rows of the table.
 
     Args:
@@ -182,11 +182,11 @@ def said_of(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa
         ModelError: If it cannot predict these rows.
     """
     columns = features_seen_by(estimator, definition.features_of(rows.column_names))
-    answers = output_columns(predict_once(estimator, select_features(frame(rows), columns)))
+    answers = output_columns(predict_once(estimator, select_features(to_frame(rows), columns)))
     return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
 
 
-def sampled(
+def read_sample(
     definition: Project,
     ref: SnapshotRef,
     columns: list[str],
@@ -207,5 +207,5 @@ def sampled(
     Returns:
         The rows, in any order; no columns where there are none.
     """
-    rows = bottom_k_sample(chunks(definition, ref, [*columns, *identity], table), identity, most)
-    return pd.DataFrame() if rows is None else frame(rows)
+    rows = bottom_k_sample(read_chunks(definition, ref, [*columns, *identity], table), identity, most)
+    return pd.DataFrame() if rows is None else to_frame(rows)

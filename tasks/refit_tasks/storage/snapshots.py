@@ -31,7 +31,7 @@ from refit.windows import BEGINNING, Window
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of, within
-from refit_tasks.storage.snapshot_rows import open_at_version, rows_of
+from refit_tasks.storage.snapshot_rows import open_at_version, row_condition
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, Transaction
@@ -97,14 +97,14 @@ def split(
     known = min(snapshot.window.end, max(snapshot.window.start, as_of - definition.label_delay + TICK))
     mature = Window(snapshot.window.start, known)
     table = open_at_version(definition, snapshot.version)
-    times = _times(definition, table, mature)
+    times = _read_event_times(definition, table, mature)
     if not len(times):
         raise NotEnoughData(
             f"{definition.name} has no row with a known {definition.target} before {known.isoformat()}: wait for labels"
         )
     if champion:
-        _check_not_behind(champion, as_of)
-    cut = _cut(definition, times, champion, again=again)
+        _require_later_than_champion(champion, as_of)
+    cut = _find_holdout_start(definition, times, champion, again=again)
     window = training_window(snapshot.window.start, cut, definition.label_delay, definition.training)
     parts = Split(
         train=restrict(definition, snapshot, window, labelled=True, table=table),
@@ -120,7 +120,7 @@ def split(
     return parts
 
 
-def _check_not_behind(champion: Champion, as_of: datetime) -> None:
+def _require_later_than_champion(champion: Champion, as_of: datetime) -> None:
     seen_until = champion.model.trained_on.window.end
     if as_of + TICK < seen_until:
         raise LeakyHoldout(
@@ -129,7 +129,7 @@ def _check_not_behind(champion: Champion, as_of: datetime) -> None:
         )
 
 
-def _cut(definition: Project, times: Times, champion: Champion | None, *, again: bool) -> datetime:
+def _find_holdout_start(definition: Project, times: Times, champion: Champion | None, *, again: bool) -> datetime:
     """Finds where the holdout begins, so that the champion, or what stands in for it, has seen none of it."""
     if champion is None:
         return holdout_start(times, definition.training)
@@ -183,14 +183,14 @@ def last_ingested(project: str) -> datetime | None:
 
 def _pin(definition: Project, table: DeltaTable, window: Window, *, labelled: bool) -> SnapshotRef:
     ref = SnapshotRef(definition.name, table.version(), window, 0, "", labelled)
-    content = fingerprint(read(table, where=rows_of(definition, ref)), schema_of(table))
+    content = fingerprint(read(table, where=row_condition(definition, ref)), schema_of(table))
     return replace(ref, rows=content.rows, fingerprint=str(content))
 
 
-def _times(definition: Project, table: DeltaTable, window: Window) -> Times:
+def _read_event_times(definition: Project, table: DeltaTable, window: Window) -> Times:
     """Reads the event times of the labelled rows of a window, sorted."""
     ref = SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True)
-    parts = read(table, [definition.timestamp], rows_of(definition, ref))
+    parts = read(table, [definition.timestamp], row_condition(definition, ref))
     times = [part.column(0).cast(pa.int64()).to_numpy() for part in parts]
     return np.sort(np.concatenate(times)) if times else np.empty(0, np.int64)
 
@@ -224,7 +224,7 @@ def watermark(table: DeltaTable) -> datetime | None:
     return None if version is None else from_microseconds(version)
 
 
-def mark(table: DeltaTable | None, until: datetime) -> Transaction:
+def watermark_transaction(table: DeltaTable | None, until: datetime) -> Transaction:
     """Makes the mark that a commit of data carries.
 
     Args:

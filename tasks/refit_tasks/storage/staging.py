@@ -79,13 +79,13 @@ def staging_area(name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def abandoned() -> Iterator[list[Path]]:
+def abandoned_areas() -> Iterator[list[Path]]:
     """Finds directories that were left by processes that died; none is made or removed by others meanwhile.
 
     Yields:
         The directories.
     """
-    with _looking() as root:
+    with _locked_root() as root:
         yield [path for path in _areas(root) if not is_held(path / "lock")]
 
 
@@ -96,12 +96,12 @@ def no_ingest_running() -> Iterator[bool]:
     Yields:
         Whether none is under way either.
     """
-    with _looking() as root:
+    with _locked_root() as root:
         yield not any(is_held(path / "lock") for path in _areas(root))
 
 
 @contextmanager
-def _looking() -> Iterator[Path]:
+def _locked_root() -> Iterator[Path]:
     root = Settings().staging
     with translate_store_errors(str(root), "REFIT_HOME"):
         root.mkdir(parents=True, exist_ok=True)

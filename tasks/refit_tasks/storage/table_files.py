@@ -20,7 +20,7 @@ LOG = "_delta_log/"
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFile:
     """A file that is there."""
 
     path: str
@@ -36,7 +36,7 @@ class TableFiles:
     def __init__(self, name: str) -> None:
         self._uri = uri_of(name)
 
-    def there(self) -> list[Stored]:
+    def list_files(self) -> list[StoredFile]:
         """Lists all files.
 
         Returns:
@@ -50,7 +50,7 @@ class TableFiles:
             found = DeltaStorageHandler(self._uri).get_file_info_selector(FileSelector("", recursive=True))
         except TableNotFoundError:
             return []
-        files = [Stored(one.path, one.size, one.mtime) for one in found if one.type == FileType.File]
+        files = [StoredFile(one.path, one.size, one.mtime) for one in found if one.type == FileType.File]
         return sorted(files, key=lambda one: one.path)
 
     def open(self, path: str) -> pa.PythonFile:
@@ -86,14 +86,14 @@ class TableFiles:
             path: From the table's directory.
             content: All of it.
         """
-        self.put(path, [content])
+        self.write_pieces(path, [content])
 
-    def make(self) -> None:
+    def create_directory(self) -> None:
         """Makes the table's directory, where there are any: an object store has none."""
         if "://" not in self._uri:
             Path(self._uri).mkdir(parents=True, exist_ok=True)
 
-    def put(self, path: str, pieces: Iterable[bytes]) -> None:
+    def write_pieces(self, path: str, pieces: Iterable[bytes]) -> None:
         """Writes a file that need not fit into memory.
 
         Args:

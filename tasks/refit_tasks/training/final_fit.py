@@ -16,15 +16,15 @@ from refit.project import Project
 from refit.records.references import ModelRef, Split
 from refit.records.verdicts import Reason
 from refit.windows import Window
-from refit_tasks.evaluation.evaluate import evaluate_again, in_time
-from refit_tasks.evaluation.serving_check import rehearse_on
+from refit_tasks.evaluation.evaluate import evaluate_refitted, read_rows_by_time
+from refit_tasks.evaluation.serving_check import check_serving_on_rows
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.recipe import read_tuned
 from refit_tasks.registry.tracking import TrackedRun, log_values
 from refit_tasks.storage.snapshots import restrict
-from refit_tasks.training.train import choose_and_fit, run_name, train_once
+from refit_tasks.training.train import run_name, select_window_and_fit, train_once
 
 log = logging.getLogger(__name__)
 
@@ -48,23 +48,23 @@ def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgem
     if not (judgement.verdict.promote and definition.training.refit):
         return judgement
     try:
-        served = _fitted_again(definition, judgement, parts)
-        rows = in_time(definition, parts.holdout)
-        rehearsal = rehearse_on(definition, served, rows)
-        bound = _bound(definition, served, rehearsal, judgement, rows)
+        served = _fit_all_rows(definition, judgement, parts)
+        rows = read_rows_by_time(definition, parts.holdout)
+        rehearsal = check_serving_on_rows(definition, served, rows)
+        bound = _check_final_fit(definition, served, rehearsal, judgement, rows)
     except ModelError as fault:  # the judged model is fit to serve, whatever became of the other one
-        return replace(judgement, bound=_failed(fault))
-    _record(served, bound)
+        return replace(judgement, bound=_failed_fit(fault))
+    _tag_run(served, bound)
     with_project(log, definition.name).info("%s", bound.sentence)
     return replace(judgement, served=served if bound.passed else None, bound=bound, rehearsal=rehearsal)
 
 
-def _bound(
+def _check_final_fit(
     definition: Project, served: ModelRef, rehearsal: SandboxRun, judgement: Judgement, rows: pd.DataFrame
 ) -> Reason:
     """Holds the model against the judged one, and its stored form against the rules on serving."""
     compared = judgement.comparison
-    bound = check_refit(evaluate_again(definition, served, compared, rows), compared, judgement.policy)
+    bound = check_refit(evaluate_refitted(definition, served, compared, rows), compared, judgement.policy)
     failed = [reason for reason in check_serving(rehearsal, judgement.policy) if not reason.passed]
     if not failed:
         return bound
@@ -72,24 +72,24 @@ def _bound(
     return replace(bound, passed=False, value=failed[0].value, limit=failed[0].limit, sentence=sentence)
 
 
-def _fitted_again(definition: Project, judgement: Judgement, parts: Split) -> ModelRef:
+def _fit_all_rows(definition: Project, judgement: Judgement, parts: Split) -> ModelRef:
     judged, window = judgement.model, Window(parts.train.window.start, parts.holdout.window.end)
     key = f"{judged.run_key}-served"
 
     def fit_all(run: TrackedRun) -> ModelRef:
         log_values(run, tags={"refit.judged_run": judged.run_id})
         rows = restrict(definition, parts.holdout, window, labelled=True)
-        return choose_and_fit(definition, rows, key, run, read_tuned(judged))
+        return select_window_and_fit(definition, rows, key, run, read_tuned(judged))
 
     return train_once(definition, key, f"{run_name(definition, window)} served", fit_all)
 
 
-def _record(served: ModelRef, bound: Reason) -> None:
+def _tag_run(served: ModelRef, bound: Reason) -> None:
     client = open_mlflow()
     run = TrackedRun(client, client.get_run(served.run_id).info.experiment_id, served.run_id)
     log_values(run, tags={"refit.bound": bound.sentence})
 
 
-def _failed(fault: ModelError) -> Reason:
+def _failed_fit(fault: ModelError) -> Reason:
     sentence = f"the fit on all rows came to nothing ({fault})"
     return Reason("refit_not_worse", passed=False, value=None, limit=None, sentence=sentence)

@@ -16,7 +16,7 @@ from refit_tasks.project_code.errors import describe_project_error
 
 
 @contextmanager
-def foreign_code(definition: Project) -> Iterator[None]:
+def translate_estimator_errors(definition: Project) -> Iterator[None]:
     """Turns whatever the project's code raises into a `TrainingFailed`, except what Refit raises itself.
 
     Args:
@@ -39,7 +39,7 @@ def foreign_code(definition: Project) -> Iterator[None]:
         ) from error
 
 
-def prepared(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
+def select_training_features(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
     """Picks the features of training rows, once it is sure that the rows can teach anything.
 
     Args:
@@ -78,7 +78,7 @@ def fit(definition: Project, rows: pd.DataFrame, params: Mapping[str, Any]) -> B
         NotEnoughData: If the target has one value.
         TrainingFailed: If the estimator cannot be built or fitted.
     """
-    features = prepared(definition, rows)
-    with foreign_code(definition):
+    features = select_training_features(definition, rows)
+    with translate_estimator_errors(definition):
         estimator = definition.build().set_params(**params)
         return fit_seeded(estimator, features, rows[definition.target], definition.training.seed)

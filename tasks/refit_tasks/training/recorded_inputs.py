@@ -17,10 +17,10 @@ from refit.project import Project
 from refit.records.recipes import Recipe, RecipeChange
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
-from refit_tasks.evaluation.evaluate import in_time
-from refit_tasks.ledger.erasures import missing_from
+from refit_tasks.evaluation.evaluate import read_rows_by_time
+from refit_tasks.ledger.erasures import find_erased_rows
 from refit_tasks.project_code.files import code_matches
-from refit_tasks.project_code.imports import code_in_place_of
+from refit_tasks.project_code.imports import substitute_code
 from refit_tasks.registry.own_code import fetch_recorded_code
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import restrict
@@ -47,11 +47,11 @@ def load_recorded_project(definition: Project, model: ModelRef, recipe: Recipe) 
         return
     with tempfile.TemporaryDirectory() as scratch:
         file = fetch_recorded_code(definition, model, recipe, Path(scratch))
-        with code_in_place_of(definition.file or file, file):
+        with substitute_code(definition.file or file, file):
             yield read_project(file), "recorded"
 
 
-def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[RecipeChange, ...]]:
+def read_recorded_holdout(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[RecipeChange, ...]]:
     """Reads the rows that a version was judged on.
 
     Args:
@@ -65,16 +65,18 @@ def held_out(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple
         CannotReproduce: If they cannot be read any more.
     """
     try:
-        rows, now = in_time(definition, ref), _fingerprint(definition, ref)
+        rows, now = read_rows_by_time(definition, ref), _fingerprint(definition, ref)
     except Exception as fault:  # the table's engine raises bare exceptions where a file is gone
         raise CannotReproduce(
-            f"data: the rows of version {ref.version} of the table {ref.project} cannot be read ({_said(fault)}): "
+            f"data: the rows of version {ref.version} of the table {ref.project} cannot be read ({_one_line(fault)}): "
             f"restore the table's files from a backup"
         ) from fault
-    return rows, () if now == ref.fingerprint else (_changed(ref, now, "the rows that it was judged on"),)
+    return rows, () if now == ref.fingerprint else (_describe_change(ref, now, "the rows that it was judged on"),)
 
 
-def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame | None, tuple[RecipeChange, ...]]:
+def read_recorded_training_rows(
+    definition: Project, ref: SnapshotRef
+) -> tuple[pd.DataFrame | None, tuple[RecipeChange, ...]]:
     """Reads the rows that a version was trained on, or what an erasure has left of them; no other ones.
 
     Args:
@@ -86,25 +88,25 @@ def rows_on_record(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame 
     """
     try:
         now = _fingerprint(definition, ref)
-        missing = missing_from(ref)
+        missing = find_erased_rows(ref)
         same = now == ref.fingerprint or (missing is not None and now == missing.left)
         rows = read_rows(definition, ref) if same else None
     except Exception as fault:  # noqa: BLE001 - as above
-        return None, (RecipeChange("data", f"table version {ref.version}", f"cannot be read: {_said(fault)}"),)
-    return rows, () if now == ref.fingerprint else (_changed(ref, now, "its training data"),)
+        return None, (RecipeChange("data", f"table version {ref.version}", f"cannot be read: {_one_line(fault)}"),)
+    return rows, () if now == ref.fingerprint else (_describe_change(ref, now, "its training data"),)
 
 
 def _fingerprint(definition: Project, ref: SnapshotRef) -> str:
     return restrict(definition, ref, ref.window, labelled=ref.labelled).fingerprint
 
 
-def _changed(ref: SnapshotRef, now: str, what: str) -> RecipeChange:
-    missing = missing_from(ref)
+def _describe_change(ref: SnapshotRef, now: str, what: str) -> RecipeChange:
+    missing = find_erased_rows(ref)
     if missing and now == missing.left:
         said = f"{missing.rows:,} rows of {what} were erased on {missing.last:%Y-%m-%d} (refit why {missing.entry})"
         return RecipeChange("data", f"{ref.rows:,} rows", said)
     return RecipeChange("data", f"fingerprint {ref.fingerprint}", f"fingerprint {now}")
 
 
-def _said(fault: Exception) -> str:
+def _one_line(fault: Exception) -> str:
     return " ".join(str(fault).split())[:200]

@@ -19,7 +19,7 @@ from refit.modelling.predictions import Predictions, prediction_distance
 from refit.project import Project
 from refit.records.recipes import Recipe, RecipeChange, Reproduction, find_changes
 from refit.records.references import ModelRef, SnapshotRef
-from refit_tasks.evaluation.serving_check import fingerprint_of
+from refit_tasks.evaluation.serving_check import fingerprint_predictions
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 from refit_tasks.project_log import with_project
@@ -28,12 +28,16 @@ from refit_tasks.registry.provenance import read_lock
 from refit_tasks.registry.recipe import current_recipe, fetch_lock, read_tuned, recover_recipe
 from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.training.fit import fit
-from refit_tasks.training.recorded_inputs import held_out, load_recorded_project, rows_on_record
+from refit_tasks.training.recorded_inputs import (
+    load_recorded_project,
+    read_recorded_holdout,
+    read_recorded_training_rows,
+)
 
 log = logging.getLogger(__name__)
 
 
-class _Made(NamedTuple):
+class _RebuiltModel(NamedTuple):
     """The model made once more, beside the stored one."""
 
     difference: float | None
@@ -61,8 +65,8 @@ def reproduce_version(definition: Project, version: int) -> Reproduction:
         CannotReproduce: If the ledger has no such version, or what the record needs is gone or was tampered with.
         ModelError: If the stored model cannot be loaded, or the estimator cannot be fitted.
     """
-    started, judgement = perf_counter(), _judgement_of(definition, version)
-    made = _made(definition, judgement, judgement.recipe or recover_recipe(definition, judgement.serving))
+    started, judgement = perf_counter(), _find_judgement(definition, version)
+    made = _rebuild(definition, judgement, judgement.recipe or recover_recipe(definition, judgement.serving))
     same = made.difference is not None and made.difference <= AGREEMENT
     with_project(log, definition.name).info("version %d %s", version, "is reproduced" if same else "differs")
     return Reproduction(
@@ -91,7 +95,7 @@ def publish_reproduction(found: Reproduction) -> None:
     create_markdown_artifact("\n".join(lines), key=key, description=plain(head))
 
 
-def _judgement_of(definition: Project, version: int) -> Judgement:
+def _find_judgement(definition: Project, version: int) -> Judgement:
     challenger = find_verdict_of_version(definition.name, version)
     judgement = read_judgement(challenger) if challenger else None
     if judgement is None:
@@ -99,37 +103,39 @@ def _judgement_of(definition: Project, version: int) -> Judgement:
     return judgement
 
 
-def _made(definition: Project, judgement: Judgement, recipe: Recipe) -> _Made:
+def _rebuild(definition: Project, judgement: Judgement, recipe: Recipe) -> _RebuiltModel:
     model, ref = judgement.serving, judgement.comparison.holdout
     with load_recorded_project(definition, model, recipe) as (then, code):
-        holdout, replaced = held_out(then, ref)
-        stored = _asked(then, fetch_model(then, model), model.trained_on, holdout)
+        holdout, replaced = read_recorded_holdout(then, ref)
+        stored = _predict(then, fetch_model(then, model), model.trained_on, holdout)
         surroundings = find_changes(recipe, current_recipe(definition, recipe), (fetch_lock(model), read_lock()))
-        other = () if replaced else _model(judgement, stored, surroundings)
-        rows, data = rows_on_record(then, model.trained_on)
+        other = () if replaced else _find_model_change(judgement, stored, surroundings)
+        rows, data = read_recorded_training_rows(then, model.trained_on)
         differs = (*replaced, *data, *other, *surroundings)
         if rows is None:
-            return _Made(None, len(holdout), code, differs)
-        again = _asked(then, fit(then, rows, _tuned(recipe, model)), model.trained_on, holdout)
-        return _Made(prediction_distance(again, stored), len(holdout), code, differs)
+            return _RebuiltModel(None, len(holdout), code, differs)
+        again = _predict(then, fit(then, rows, _read_hyperparameters(recipe, model)), model.trained_on, holdout)
+        return _RebuiltModel(prediction_distance(again, stored), len(holdout), code, differs)
 
 
-def _tuned(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
+def _read_hyperparameters(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
     """Takes the hyperparameters from the ledger, since anybody can change those in MLflow."""
     tuned: dict[str, Any] = json.loads(recipe.tuned) if recipe.tuned else read_tuned(model)
     return tuned
 
 
-def _model(judgement: Judgement, stored: Predictions, differs: tuple[RecipeChange, ...]) -> tuple[RecipeChange, ...]:
+def _find_model_change(
+    judgement: Judgement, stored: Predictions, differs: tuple[RecipeChange, ...]
+) -> tuple[RecipeChange, ...]:
     """Tells whether the stored model still says what it said; on another machine the last digits may differ."""
     rehearsal = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
     if rehearsal is None or not rehearsal.fingerprint or any(one.what in ("machine", "lock") for one in differs):
         return ()
-    now = fingerprint_of(stored)
+    now = fingerprint_predictions(stored)
     if now == rehearsal.fingerprint:
         return ()
     return (RecipeChange("model", f"answers {rehearsal.fingerprint[:12]}", f"answers {now[:12]}"),)
 
 
-def _asked(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:
+def _predict(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:
     return predict_holdout(definition, Candidate("the model", model, trained_on), rows)

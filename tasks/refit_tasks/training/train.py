@@ -41,7 +41,7 @@ from refit_tasks.registry.tracking import (
 )
 from refit_tasks.storage.snapshot_rows import open_at_version, read_rows
 from refit_tasks.storage.snapshots import restrict
-from refit_tasks.training.fit import fit, foreign_code
+from refit_tasks.training.fit import fit, translate_estimator_errors
 from refit_tasks.training.tuning import tune
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 100
+SIGNATURE_ROWS = 100
 """How many rows the model's signature is taken from."""
 
 
@@ -71,7 +71,7 @@ def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
         UntrustedModel: If the fitted model holds a type outside the allow-list.
     """
     name = run_name(definition, rows.window)
-    return train_once(definition, key, name, lambda run: choose_and_fit(definition, rows, key, run))
+    return train_once(definition, key, name, lambda run: select_window_and_fit(definition, rows, key, run))
 
 
 def run_name(definition: Project, window: Window) -> str:
@@ -105,11 +105,11 @@ def train_once(definition: Project, key: str, name: str, training: Callable[[Tra
     if trained:
         with_project(log, definition.name).info("run %s has trained this model already", trained.run_id)
         return trained
-    with open_run(client, experiment, name, _lineage(definition, key)) as run:
+    with open_run(client, experiment, name, _lineage_tags(definition, key)) as run:
         return training(run)
 
 
-def choose_and_fit(
+def select_window_and_fit(
     definition: Project, rows: SnapshotRef, key: str, run: TrackedRun, tuned: Mapping[str, Any] | None = None
 ) -> ModelRef:
     """Chooses the training window and the hyperparameters by the project's policy, fits and keeps the model.
@@ -131,17 +131,17 @@ def choose_and_fit(
     """
     table = open_at_version(definition, rows.version)
     frame = read_rows(definition, rows, table=table)
-    with foreign_code(definition):
+    with translate_estimator_errors(definition):
         choice = choose_window(definition, frame)
     run.client.log_dict(run.id, asdict(choice), "window.json")
-    chosen, frame = _narrowed(definition, rows, frame, choice, table)
+    chosen, frame = _apply_choice(definition, rows, frame, choice, table)
     tuning = definition.training.tuning
     if tuned is None:
         tuned = tune(definition, tuning, frame, run, key) if tuning else {}
-    return _fit_and_keep(definition, _Training(chosen, frame, tuned, key), run)
+    return _fit_and_log(definition, _FitInput(chosen, frame, tuned, key), run)
 
 
-class _Training(NamedTuple):
+class _FitInput(NamedTuple):
     """What one fit takes."""
 
     rows: SnapshotRef
@@ -153,23 +153,23 @@ class _Training(NamedTuple):
     """The run key."""
 
 
-def _fit_and_keep(definition: Project, training: _Training, run: TrackedRun) -> ModelRef:
+def _fit_and_log(definition: Project, training: _FitInput, run: TrackedRun) -> ModelRef:
     rows, frame, tuned, key = training
     start = perf_counter()
     model = fit(definition, frame, tuned)
     seconds = perf_counter() - start
     with_project(log, definition.name).info("fitted on %d rows of %s in %.2f s", rows.rows, rows.window, seconds)
-    tags = {**_trained_on(rows), PACKAGES: "\n".join(pin_requirements(model))}
+    tags = {**_snapshot_tags(rows), PACKAGES: "\n".join(pin_requirements(model))}
     log_values(run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, tags)
     log_rows(run, rows, "training")
     store_tuned(run, tuned)
     store_code(run, definition)
     run.client.log_text(run.id, read_lock(), "lock.txt")
-    sample = fill_empty_columns(frame, definition.features_of(frame.columns)).head(SAMPLE)
+    sample = fill_empty_columns(frame, definition.features_of(frame.columns)).head(SIGNATURE_ROWS)
     return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)
 
 
-def _narrowed(
+def _apply_choice(
     definition: Project, rows: SnapshotRef, frame: pd.DataFrame, choice: WindowChoice, table: DeltaTable
 ) -> tuple[SnapshotRef, pd.DataFrame]:
     window = Window(choice.window.start, rows.window.end)
@@ -179,7 +179,7 @@ def _narrowed(
     return restrict(definition, rows, window, rows.labelled, table), frame[inside]
 
 
-def _lineage(definition: Project, key: str) -> dict[str, str]:
+def _lineage_tags(definition: Project, key: str) -> dict[str, str]:
     code = read_code_state(definition)
     return {
         RUN_KEY: key,
@@ -194,11 +194,11 @@ def _lineage(definition: Project, key: str) -> dict[str, str]:
     }
 
 
-def _trained_on(chosen: SnapshotRef) -> dict[str, str]:
+def _snapshot_tags(chosen: SnapshotRef) -> dict[str, str]:
     return {TRAINED_ON: reference_json(chosen), "refit.fingerprint": chosen.fingerprint}
 
 
-def _params(definition: Project, training: _Training, model: BaseEstimator) -> dict[str, Any]:
+def _params(definition: Project, training: _FitInput, model: BaseEstimator) -> dict[str, Any]:
     window = training.rows.window
     return {
         "window_start": window.start.isoformat(),
@@ -210,7 +210,7 @@ def _params(definition: Project, training: _Training, model: BaseEstimator) -> d
     }
 
 
-def may_repeat(definition: Project, champion: Champion | None, force: bool) -> bool:
+def may_reuse_holdout(definition: Project, champion: Champion | None, force: bool) -> bool:
     """Tells whether it makes sense to judge on rows that the champion has been judged on before.
 
     Args:

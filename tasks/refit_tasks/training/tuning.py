@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STUDY = "refit.study"
+_STUDY_TAG = "refit.study"
 """The tag of a trial's run that names its study."""
 
 
-class Fold(NamedTuple):
+class TrialRows(NamedTuple):
     """Training rows in two parts, a label delay apart."""
 
     fit: pd.DataFrame
-    judge: pd.DataFrame
+    score: pd.DataFrame
     """The newest of them."""
 
 
@@ -69,17 +69,17 @@ def tune(definition: Project, space: Tuning, frame: pd.DataFrame, run: TrackedRu
         ProjectError: If the space does not suit the estimator, or Optuna is not installed.
         TrainingFailed: If no trial could be scored.
     """
-    parts, defaults = fold(definition, frame), _defaults(definition, space)
+    parts, defaults = split_trial_rows(definition, frame), _default_params(definition, space)
     with open_study(f"{definition.name}-{key}", defaults) as study:
-        _adopt(run, study.study_name)
-        gauge = ProgressBar(definition.name, "tuning")
-        for trial in trials(study, space, definition.training.seed):
-            _judge(definition, parts, study, trial, run)
-            gauge.show(min(trial.number + 1, space.trials), space.trials)  # killed ones have a number, too
-        return _best(definition, study)
+        _reparent_trials(run, study.study_name)
+        progress = ProgressBar(definition.name, "tuning")
+        for trial in ask_trials(study, space, definition.training.seed):
+            _run_trial(definition, parts, study, trial, run)
+            progress.show(min(trial.number + 1, space.trials), space.trials)  # killed ones have a number, too
+        return _best_params(definition, study)
 
 
-def fold(definition: Project, frame: pd.DataFrame) -> Fold:
+def split_trial_rows(definition: Project, frame: pd.DataFrame) -> TrialRows:
     """Sets the newest training rows apart, as many of them as the policy would give the holdout.
 
     Args:
@@ -95,7 +95,7 @@ def fold(definition: Project, frame: pd.DataFrame) -> Fold:
     policy, times = definition.training, frame[definition.timestamp]
     judged = max(1, min(int(len(frame) * policy.holdout_share), policy.holdout_rows))
     boundary = times.sort_values().iloc[-judged]
-    parts = Fold(frame[times < boundary - definition.label_delay], frame[times >= boundary])
+    parts = TrialRows(frame[times < boundary - definition.label_delay], frame[times >= boundary])
     if len(parts.fit) < policy.min_rows:
         raise NotEnoughData(
             f"{definition.name} has {len(parts.fit)} rows to fit trials on, a label delay before {boundary}, and "
@@ -104,7 +104,7 @@ def fold(definition: Project, frame: pd.DataFrame) -> Fold:
     return parts
 
 
-def _defaults(definition: Project, space: Tuning) -> dict[str, Any]:
+def _default_params(definition: Project, space: Tuning) -> dict[str, Any]:
     """Gives the estimator's own hyperparameters where they lie in the space: the first trial."""
     params = definition.build().get_params(deep=True)
     unknown = sorted(set(space.space) - set(params))
@@ -124,18 +124,18 @@ def _lies_in(value: object, dimension: Dimension) -> bool:
     return dimension.low <= value <= dimension.high
 
 
-def _adopt(run: TrackedRun, study: str) -> None:
+def _reparent_trials(run: TrackedRun, study: str) -> None:
     """Moves the trials of a killed training under the one that goes on."""
-    for trial in run.client.search_runs([run.experiment], f"tags.`{_STUDY}` = '{study}'"):
+    for trial in run.client.search_runs([run.experiment], f"tags.`{_STUDY_TAG}` = '{study}'"):
         run.client.set_tag(trial.info.run_id, "mlflow.parentRunId", run.id)
         if trial.info.status == "RUNNING":
             run.client.set_terminated(trial.info.run_id, "KILLED")
 
 
-def _judge(definition: Project, parts: Fold, study: Study, trial: Trial, run: TrackedRun) -> None:
+def _run_trial(definition: Project, parts: TrialRows, study: Study, trial: Trial, run: TrackedRun) -> None:
     from optuna.trial import TrialState
 
-    tags = {_STUDY: study.study_name, "mlflow.parentRunId": run.id}
+    tags = {_STUDY_TAG: study.study_name, "mlflow.parentRunId": run.id}
     try:
         with open_run(run.client, run.experiment, f"trial {trial.number}", tags) as tracked:
             log_values(tracked, params={f"tuned.{name}": value for name, value in trial.params.items()})
@@ -149,17 +149,17 @@ def _judge(definition: Project, parts: Fold, study: Study, trial: Trial, run: Tr
         study.tell(trial, value)
 
 
-def _score(definition: Project, parts: Fold, params: dict[str, Any]) -> tuple[str, float]:
+def _score(definition: Project, parts: TrialRows, params: dict[str, Any]) -> tuple[str, float]:
     model = fit(definition, parts.fit, params)
-    truth, features = parts.judge[definition.target], definition.features_of(parts.judge.columns)
+    truth, features = parts.score[definition.target], definition.features_of(parts.score.columns)
     metric = primary_metric(definition, parts.fit[definition.target].unique())
-    value = score(metric, predict_once(model, select_features(parts.judge, features)), truth)
+    value = score(metric, predict_once(model, select_features(parts.score, features)), truth)
     if math.isnan(value):
         raise ModelError(f"the newest training rows allow no {metric}: they hold one class")
     return metric, value
 
 
-def _best(definition: Project, study: Study) -> dict[str, Any]:
+def _best_params(definition: Project, study: Study) -> dict[str, Any]:
     from optuna.trial import TrialState
 
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
@@ -202,7 +202,7 @@ def open_study(name: str, defaults: dict[str, Any]) -> Iterator[Study]:
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    if not _judged(study) and not study.get_trials(states=(optuna.trial.TrialState.WAITING,)):
+    if not _count_finished(study) and not study.get_trials(states=(optuna.trial.TrialState.WAITING,)):
         study.enqueue_trial(defaults)
     try:
         yield study
@@ -210,7 +210,7 @@ def open_study(name: str, defaults: dict[str, Any]) -> Iterator[Study]:
         storage.engine.dispose()
 
 
-def _judged(study: Study) -> int:
+def _count_finished(study: Study) -> int:
     """Counts the trials that came to an end, a score or a fault of their own."""
     from optuna.trial import TrialState
 
@@ -218,7 +218,7 @@ def _judged(study: Study) -> int:
     return sum(trial.state == TrialState.COMPLETE or REASON in trial.user_attrs for trial in ended)
 
 
-def trials(study: Study, space: Tuning, seed: int) -> Iterator[Trial]:
+def ask_trials(study: Study, space: Tuning, seed: int) -> Iterator[Trial]:
     """Gives trials until as many as wanted have come to an end; whoever takes one tells the study how it went.
 
     Args:
@@ -232,7 +232,7 @@ def trials(study: Study, space: Tuning, seed: int) -> Iterator[Trial]:
     from optuna.samplers import TPESampler
 
     distributions = {name: _distribution(dimension) for name, dimension in space.space.items()}
-    while (judged := _judged(study)) < space.trials:
+    while (judged := _count_finished(study)) < space.trials:
         study.sampler = TPESampler(seed=int(np.random.SeedSequence([seed, judged]).generate_state(1)[0]))
         yield study.ask(distributions)
         log.info("trial %d of %d of %s is judged", judged + 1, space.trials, study.study_name)

@@ -19,7 +19,7 @@ from refit.project import Project
 from refit.records.references import Champion
 from refit_tasks.ledger.record import entry_once, latest, record
 from refit_tasks.project_log import with_project
-from refit_tasks.validation.great_expectations import Outcome, is_row_rule, rules_of, validate
+from refit_tasks.validation.great_expectations import RuleOutcome, is_row_rule, read_rules, validate
 
 Pieces = Callable[[], Iterator[pa.Table]]
 """Gives the rows of a batch, piece by piece, as often as it is called."""
@@ -27,7 +27,7 @@ Pieces = Callable[[], Iterator[pa.Table]]
 log = logging.getLogger(__name__)
 
 
-def contract_of(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contract:
+def find_contract(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contract:
     """Finds the contract that a batch must keep.
 
     Args:
@@ -43,7 +43,7 @@ def contract_of(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contr
         BrokenProject: If the project's expectations cannot be made, or name columns that the table does not have.
     """
     if definition.expectations is not None:
-        contract = Contract(rules_of(definition, definition.expectations, schema), origin="project")
+        contract = Contract(read_rules(definition, definition.expectations, schema), origin="project")
     else:
         entry = latest(definition.name, "contract")
         contract = Contract.from_json(entry.payload) if entry else derive_contract(definition, pieces())
@@ -74,11 +74,11 @@ def renew_contract(definition: Project, champion: Champion, at: datetime) -> Non
         champion: The champion.
         at: When, UTC.
     """
-    from refit_tasks.storage.snapshot_rows import scan
+    from refit_tasks.storage.snapshot_rows import scan_rows
 
     once = f"generation {champion.generation}"
     if definition.expectations is None and entry_once(definition.name, "contract", once) is None:
-        pieces = (pa.Table.from_batches([batch]) for batch in scan(definition, champion.model.trained_on))
+        pieces = (pa.Table.from_batches([batch]) for batch in scan_rows(definition, champion.model.trained_on))
         record_contract(definition, derive_contract(definition, pieces), at, once)
 
 
@@ -97,10 +97,10 @@ def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
     Raises:
         BrokenProject: If an expectation cannot be judged on such columns.
     """
-    rules = [rule for rule in contract.rules if is_row_rule(rule) and not _surely_kept(rule, piece)]
+    rules = [rule for rule in contract.rules if is_row_rule(rule) and not _is_trivially_kept(rule, piece)]
     if not rules or not piece.num_rows:
         return RowFindings([])
-    frame = piece.select(_needed(rules, piece.column_names)).to_pandas()
+    frame = piece.select(_needed_columns(rules, piece.column_names)).to_pandas()
     broken = [outcome for outcome in validate(rules, frame, listing=True) if not outcome.success]
     for outcome in broken:
         if outcome.error:
@@ -127,10 +127,10 @@ def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: 
         ContractViolation: If a critical rule about the whole batch is broken; it names each with value and limit.
     """
     rules = [rule for rule in contract.rules if not is_row_rule(rule)]
-    broken = [outcome for outcome in _judge_whole(rules, pieces) if not outcome.success]
+    broken = [outcome for outcome in _judge_batch_rules(rules, pieces) if not outcome.success]
     told = [(one.rule, f"{one.rule}: {contract.mask_observed(one.rule, one.observed)}") for one in broken]
     critical = [words for rule, words in told if rule.severity == "critical"]
-    critical = [*find_batch_problems(batch, definition.contract, _empty(batch, pieces)), *critical]
+    critical = [*find_batch_problems(batch, definition.contract, _find_empty_columns(batch, pieces)), *critical]
     if critical:
         raise ContractViolation(
             f"the rows of {definition.name!r} up to {batch.until.isoformat()} break the data contract: "
@@ -140,12 +140,12 @@ def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: 
     return (*(f"{rule}: {count:,} rows" for rule, count in batch.warned.items()), *others)
 
 
-def _surely_kept(rule: Rule, piece: pa.Table) -> bool:
+def _is_trivially_kept(rule: Rule, piece: pa.Table) -> bool:
     """Tells whether a rule asks for no nulls of columns that have none: Arrow knows that for nothing."""
     return rule.type == "expect_column_values_to_not_be_null" and not any(piece[c].null_count for c in rule.columns)
 
 
-def _needed(rules: Sequence[Rule], columns: Sequence[str]) -> list[str]:
+def _needed_columns(rules: Sequence[Rule], columns: Sequence[str]) -> list[str]:
     """Names the columns whose values must be at hand: a row condition or a rule of one's own may ask for any."""
     if any(rule.kwargs.get("row_condition") or not (rule.columns or _about_table(rule)) for rule in rules):
         return list(columns)
@@ -157,25 +157,27 @@ def _about_table(rule: Rule) -> bool:
     return rule.type.startswith("expect_table_")
 
 
-def _faults(outcome: Outcome, frame: pd.DataFrame) -> Iterator[Fault]:
+def _faults(outcome: RuleOutcome, frame: pd.DataFrame) -> Iterator[Fault]:
     columns = list(outcome.rule.columns)
     for row, values in zip(outcome.rows, frame.loc[list(outcome.rows), columns].itertuples(index=False), strict=True):
         shown = ["missing" if pd.isna(value) else str(value) for value in values]
         yield Fault(row, outcome.rule.type, ",".join(columns), ", ".join(shown)[:200])
 
 
-def _judge_whole(rules: Sequence[Rule], pieces: Pieces) -> list[Outcome]:
-    parts = [_thin(piece, _needed(rules, piece.column_names)) for piece in pieces()] if rules else []
+def _judge_batch_rules(rules: Sequence[Rule], pieces: Pieces) -> list[RuleOutcome]:
+    parts = (
+        [_blank_other_columns(piece, _needed_columns(rules, piece.column_names)) for piece in pieces()] if rules else []
+    )
     return validate(rules, pa.concat_tables(parts).to_pandas(), listing=False) if parts else []
 
 
-def _thin(piece: pa.Table, needed: Collection[str]) -> pa.Table:
+def _blank_other_columns(piece: pa.Table, needed: Collection[str]) -> pa.Table:
     """Empties the columns whose values no rule asks for; their names and the number of rows remain."""
     nothing = pa.array(np.zeros(piece.num_rows, dtype=bool))
     return pa.table({name: piece[name] if name in needed else nothing for name in piece.column_names})
 
 
-def _empty(batch: BatchCounts, pieces: Pieces) -> set[str]:
+def _find_empty_columns(batch: BatchCounts, pieces: Pieces) -> set[str]:
     """Finds the columns with misfits in which no accepted row has a value."""
     suspects = {column for rule, column in batch.faults if rule == "type"}
     for piece in pieces() if suspects else ():

@@ -9,7 +9,7 @@ from refit.records.references import Ingestion
 from refit.windows import BEGINNING
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 
-MOST_RULES = 50
+MAX_RULES = 50
 """The most broken rules in the table; those that most rows broke come first."""
 
 
@@ -21,13 +21,13 @@ def publish_contract(definition: Project, ingestion: Ingestion) -> None:
         ingestion: What the ingest did.
     """
     create_markdown_artifact(
-        contract_page(ingestion),
+        render_contract_page(ingestion),
         key=artifact_key(definition.name, "contract"),
-        description=plain(contract_line(ingestion)),
+        description=plain(summarize_ingestion(ingestion)),
     )
 
 
-def contract_line(ingestion: Ingestion) -> str:
+def summarize_ingestion(ingestion: Ingestion) -> str:
     """Says in one line how the rows did.
 
     Args:
@@ -46,7 +46,7 @@ def contract_line(ingestion: Ingestion) -> str:
     return f"{counts}, {warnings} warning{'' if warnings == 1 else 's'}" if warnings else counts
 
 
-def contract_page(ingestion: Ingestion) -> str:
+def render_contract_page(ingestion: Ingestion) -> str:
     """Writes the result as markdown.
 
     Args:
@@ -60,9 +60,9 @@ def contract_page(ingestion: Ingestion) -> str:
     loaded = f"{since} until {end:%Y-%m-%d %H:%M} UTC"
     counts = f"{ingestion.added:,} rows are new in the table, {ingestion.corrected:,} took the place of an older one."
     parts = (
-        [f"## {plain(ingestion.project)}: {plain(contract_line(ingestion))}"],
+        [f"## {plain(ingestion.project)}: {plain(summarize_ingestion(ingestion))}"],
         [f"{loaded}: {counts}" if ingestion.rows_in else f"{loaded}: nothing new."],
-        _broken(ingestion),
+        _rules_table(ingestion),
         [f"- {plain(warning, 600)}" for warning in ingestion.warnings],
         [f"`refit quarantine {ingestion.project} list` shows the rows with their reasons."]
         if ingestion.quarantined or ingestion.superseded
@@ -71,9 +71,9 @@ def contract_page(ingestion: Ingestion) -> str:
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def _broken(ingestion: Ingestion) -> list[str]:
+def _rules_table(ingestion: Ingestion) -> list[str]:
     if not ingestion.broken:
         return []
-    rows = [(plain(one.rule), plain(one.column), f"{one.rows:,}") for one in ingestion.broken[:MOST_RULES]]
-    rest = [f"And {len(ingestion.broken) - MOST_RULES} more rules."] if len(ingestion.broken) > MOST_RULES else []
+    rows = [(plain(one.rule), plain(one.column), f"{one.rows:,}") for one in ingestion.broken[:MAX_RULES]]
+    rest = [f"And {len(ingestion.broken) - MAX_RULES} more rules."] if len(ingestion.broken) > MAX_RULES else []
     return [*table(("rule", "column", "rows"), rows, numeric=(2,)), *rest]

@@ -45,7 +45,7 @@ _NEED_ALL_ROWS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RuleOutcome:
     """How one rule came out."""
 
     rule: Rule
@@ -80,7 +80,7 @@ def is_row_rule(rule: Rule) -> bool:
     return rule.type not in _NEED_ALL_ROWS and issubclass(get_expectation_impl(rule.type), kinds)
 
 
-def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> list[Outcome]:
+def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> list[RuleOutcome]:
     """Judges rules on a frame, in a context that nothing else uses.
 
     Args:
@@ -131,7 +131,7 @@ def _suite(rules: Sequence[Rule]) -> ExpectationSuite:
     return ExpectationSuite(name="contract", expectations=expectations)
 
 
-def _outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> Outcome:
+def _outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> RuleOutcome:
     rule = rules[cast("ExpectationConfiguration", result.expectation_config).meta["rule"]]
     measured = result.result
     if {"unexpected_count", "element_count"} <= measured.keys():  # one about all distinct values has no second one
@@ -140,7 +140,7 @@ def _outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> Outc
         observed = str(measured.get("observed_value"))
     error = _error(result.exception_info or {})
     rows = tuple(measured.get("unexpected_index_list") or ())
-    return Outcome(rule, bool(result.success), error or observed, bool(error), rows)
+    return RuleOutcome(rule, bool(result.success), error or observed, bool(error), rows)
 
 
 def _error(info: dict[str, Any]) -> str:
@@ -164,7 +164,7 @@ _MISTAKES = (
 """What a mistake in a project's own function raises; a full disk or a lost connection is no mistake."""
 
 
-def rules_of(definition: Project, expectations: Callable[[], list[Any]], schema: pa.Schema) -> tuple[Rule, ...]:
+def read_rules(definition: Project, expectations: Callable[[], list[Any]], schema: pa.Schema) -> tuple[Rule, ...]:
     """Reads a project's own expectations.
 
     Args:

@@ -13,7 +13,7 @@ import pytest
 
 from refit_deployments.actions.predictions import join_label_inbox
 from refit_tasks.catalog import find_project
-from refit_tasks.ingestion.label_inbox import join_waiting, labels_of, read_inbox
+from refit_tasks.ingestion.label_inbox import inbox_of, join_waiting_labels, read_inbox
 from refit_tasks.storage.delta import open_table, read
 from tests.support.serving_home import Depot, Server, serving
 
@@ -35,7 +35,7 @@ def post(server: Server, body: Any, **headers: str) -> httpx.Response:
 
 
 def held() -> list[dict[str, Any]]:
-    inbox = open_table(labels_of("parcels"))
+    inbox = open_table(inbox_of("parcels"))
     return [json.loads(row) for row in read_inbox(inbox)["row"].to_pylist()] if inbox else []
 
 
@@ -52,7 +52,7 @@ def test_the_next_run_that_ingests_joins_them(server: Server, depot: Depot) -> N
     keys, late = depot.rows["parcel"].iloc[:3].tolist(), 1 - depot.rows["late"].iloc[:3].astype(int)
     labels = [{"key": {"parcel": key}, "label": int(label)} for key, label in zip(keys, late, strict=True)]
     assert post(server, {"labels": labels}).status_code == 202
-    join_waiting.fn(find_project("parcels"), datetime.now(UTC))
+    join_waiting_labels.fn(find_project("parcels"), datetime.now(UTC))
     table = open_table("parcels")
     assert table is not None
     found = {row["parcel"]: row["late"] for part in read(table, ["parcel", "late"]) for row in part.to_pylist()}
@@ -76,7 +76,7 @@ def test_many_senders_at_once_lose_no_label(server: Server, depot: Depot) -> Non
         answers = list(threads.map(lambda key: post(server, {"labels": [{"key": key, "label": 0}]}), keys))
     assert {answer.status_code for answer in answers} == {202}
     assert sorted(row["parcel"] for row in held()[before:]) == sorted(keys)
-    inbox = open_table(labels_of("parcels"))
+    inbox = open_table(inbox_of("parcels"))
     assert inbox is not None
     assert inbox.version() < len(keys), "those that wait share a commit"
 

@@ -117,7 +117,7 @@ def test_a_converter_that_hangs_is_ended_and_scikit_learn_serves(
     definition, model = find_project("parcels"), champion.model
     kept = open_mlflow().list_logged_model_artifacts(logged_model_id(model), "onnx")
     with fetch_files(model) as directory:
-        monkeypatch.setattr(onnx_making, "MOST_SECONDS", 0.0)
+        monkeypatch.setattr(onnx_making, "MAX_SECONDS", 0.0)
         late = make_form(definition, model, directory, depot.rows)
         strange = make_form(definition, model, directory, depot.rows.assign(weight=pd.Timestamp(0)))
     assert (late.name, strange.name) == (SKLEARN, SKLEARN)

@@ -17,7 +17,7 @@ from refit.project import Rows
 from refit.records.references import Ingestion
 from refit.sources import csv, parquet
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.storage.quarantine_table import quarantined
+from refit_tasks.storage.quarantine_table import list_quarantined
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import take_snapshot
 from tests.support import corruptions
@@ -77,14 +77,14 @@ def attempt(definition: Project) -> Ingestion | str:
 
 def outcome_of(definition: Project, delivered: int | None) -> str:
     """Ingests a spoilt batch and checks what must hold however it ends."""
-    before, rejected_before = table(), len(quarantined(definition, 10_000))
+    before, rejected_before = table(), len(list_quarantined(definition, 10_000))
     done = attempt(definition)
     if isinstance(done, str):
         assert "\n" not in done.strip()
         pd.testing.assert_frame_equal(table(), before)
-        assert len(quarantined(definition, 10_000)) == rejected_before
+        assert len(list_quarantined(definition, 10_000)) == rejected_before
         return "refused"
-    after, rejected = table(), len(quarantined(definition, 10_000))
+    after, rejected = table(), len(list_quarantined(definition, 10_000))
     assert done.rows_in == done.accepted + done.quarantined + done.superseded
     assert delivered is None or done.rows_in == delivered
     assert len(after) == len(before) + done.added
@@ -93,7 +93,7 @@ def outcome_of(definition: Project, delivered: int | None) -> str:
     again = ingest.fn(definition, BAD_UNTIL)
     assert again.added == 0
     assert len(table()) == len(after)
-    assert len(quarantined(definition, 10_000)) == rejected
+    assert len(list_quarantined(definition, 10_000)) == rejected
     return "nothing" if done.rows_in == 0 else "quarantined" if done.quarantined or done.superseded else "accepted"
 
 

@@ -16,9 +16,9 @@ from refit import Project, Window
 from refit.errors import ContractViolation, LoadFailed
 from refit_infra.settings import Settings
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.upsert import Delivery, commit
+from refit_tasks.ingestion.upsert import UpsertBatch, commit_batch
 from refit_tasks.storage.delta import open_table, schema_of
-from refit_tasks.storage.quarantine_table import count_quarantined, quarantined
+from refit_tasks.storage.quarantine_table import count_quarantined, list_quarantined
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import last_ingested, take_snapshot
 
@@ -113,7 +113,7 @@ def test_of_one_key_the_last_delivered_wins_across_pieces() -> None:
     done = ingest.fn(project(*deliveries, contract={"quarantine_limit": 0.6}), START + DAY)
     assert (done.rows_in, done.accepted, done.quarantined, done.superseded) == (27, 12, 0, 15)
     assert table()["x"].tolist() == [2.0] * 5 + [3.0] * 7
-    assert {reason["rule"] for row in quarantined(project(), 99) for reason in row.reasons} == {"superseded"}
+    assert {reason["rule"] for row in list_quarantined(project(), 99) for reason in row.reasons} == {"superseded"}
 
 
 def test_rows_that_cannot_be_placed_are_quarantined() -> None:
@@ -124,7 +124,7 @@ def test_rows_that_cannot_be_placed_are_quarantined() -> None:
     definition = Project(**{**dict(project(contract={"quarantine_limit": 0.5})), "load": lambda _: frame})
     done = ingest.fn(definition, START + DAY * 2)
     assert (done.accepted, done.quarantined) == (45, 3)
-    rules = sorted(reason["rule"] for row in quarantined(definition, 9) for reason in row.reasons)
+    rules = sorted(reason["rule"] for row in list_quarantined(definition, 9) for reason in row.reasons)
     assert rules == ["key_missing", "outside_window", "time_missing"]
 
 
@@ -241,7 +241,7 @@ def test_two_at_once_leave_each_row_once(key) -> None:
     assert count_quarantined(project()) == 1
 
 
-def interrupted(definition: Project, accepted: pd.DataFrame, meanwhile: Project, tmp_path: Path) -> Delivery:
+def interrupted(definition: Project, accepted: pd.DataFrame, meanwhile: Project, tmp_path: Path) -> UpsertBatch:
     """A batch that another ingest overtakes after it was compared with the table, before it is written."""
     schema = pa.Schema.from_pandas(rows(0, 1)).remove_metadata()
     schema = schema.set(1, pa.field("at", pa.timestamp("us", tz="UTC")))
@@ -254,7 +254,7 @@ def interrupted(definition: Project, accepted: pd.DataFrame, meanwhile: Project,
         return [pa.Table.from_pandas(accepted, schema=schema)]
 
     times = accepted["at"].dt.as_unit("us").astype("int64").to_numpy()
-    return Delivery(definition, schema, pieces, lambda: times, Window(START, START + DAY * 3), tmp_path)
+    return UpsertBatch(definition, schema, pieces, lambda: times, Window(START, START + DAY * 3), tmp_path)
 
 
 @pytest.mark.parametrize("held", [0, 24], ids=["no table yet", "a table"])
@@ -262,7 +262,7 @@ def interrupted(definition: Project, accepted: pd.DataFrame, meanwhile: Project,
 def test_an_ingest_that_is_overtaken_decides_again(key, held: int, tmp_path) -> None:
     if held:
         ingest.fn(project(rows(0, held), key=key), START + DAY)
-    done = commit(interrupted(project(key=key), rows(0, 72), project(rows(0, 48), key=key), tmp_path))
+    done = commit_batch(interrupted(project(key=key), rows(0, 72), project(rows(0, 48), key=key), tmp_path))
     assert done.added == 24
     pd.testing.assert_frame_equal(table(), rows(0, 72), check_dtype=False)
 
@@ -271,7 +271,7 @@ def test_an_overtaken_ingest_without_a_key_loses_no_rows(tmp_path) -> None:
     ingest.fn(project(rows(0, 24), key=()), START + DAY)
     overtaken = interrupted(project(key=()), rows(0, 30), project(rows(0, 60), key=()), tmp_path)
     with pytest.raises(ContractViolation, match="gives 30 rows where the table holds 60"):
-        commit(overtaken)
+        commit_batch(overtaken)
     assert len(table()) == 60
 
 

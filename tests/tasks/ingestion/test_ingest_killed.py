@@ -10,7 +10,7 @@ import pytest
 
 from refit_infra.settings import Settings
 from refit_tasks.storage.delta import open_table, read
-from refit_tasks.storage.quarantine_table import all_rejected
+from refit_tasks.storage.quarantine_table import read_quarantine
 
 PROGRAM = """
 import random, signal, sys, time
@@ -67,6 +67,6 @@ def test_killed_at_any_moment_then_run_again(key: str) -> None:
     assert (last, int(deaths)) == ("10000 9900 100", 10)
     ids = [k for part in read(open_table("killed"), ["id"]) for k in part["id"].to_pylist()]
     assert sorted(ids) == [k for k in range(10_000) if k % 100 != 7]
-    rejected = [row.as_json()["row"]["id"] for row in all_rejected(open_table("killed__quarantine"))]
+    rejected = [row.as_json()["row"]["id"] for row in read_quarantine(open_table("killed__quarantine"))]
     assert sorted(rejected) == [k for k in range(10_000) if k % 100 == 7]
     assert [path.name for path in Settings().staging.iterdir()] == ["lock"]

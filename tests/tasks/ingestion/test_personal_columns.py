@@ -20,7 +20,7 @@ from refit.errors import ContractViolation, DataError, LoadFailed
 from refit.inference.request_rows import FeatureSpec, parse_columns
 from refit.labels import Labels, parse_label_file, parse_labels
 from refit_tasks.ingestion.label_join import join_labels, read_label_file
-from refit_tasks.ingestion.load import stage
+from refit_tasks.ingestion.load import stage_load
 
 EMAIL = "planted@example.org"
 YEAR = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
@@ -65,13 +65,13 @@ def from_a_file(_window: Window) -> pd.DataFrame:
 @pytest.mark.parametrize("load", [fails, from_a_file])
 def test_a_load_that_fails_says_no_more_than_its_type(tmp_path: Path, load: Callable) -> None:
     with pytest.raises(LoadFailed) as failed:
-        stage(visits(load), load, YEAR, tmp_path)
+        stage_load(visits(load), load, YEAR, tmp_path)
     told = "".join(traceback.format_exception(failed.value))
     assert "message hidden: it may contain a value of email" in told
     assert EMAIL not in told
     (tmp_path / "again").mkdir()
     with pytest.raises(LoadFailed, match=EMAIL):
-        stage(visits(load, pii=()), load, YEAR, tmp_path / "again")
+        stage_load(visits(load, pii=()), load, YEAR, tmp_path / "again")
 
 
 def test_labels_and_requests_are_refused_without_the_value(home: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from sklearn.dummy import DummyRegressor
 
 from refit import Project
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.quarantine import replay
+from refit_tasks.ingestion.quarantine import replay_quarantine
 from refit_tasks.storage.delta import open_table, read, schema_of, write
-from refit_tasks.storage.quarantine_table import count_quarantined, quarantined
+from refit_tasks.storage.quarantine_table import count_quarantined, list_quarantined
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import take_snapshot
 
@@ -60,12 +60,12 @@ def spoilt() -> list[pd.DataFrame]:
 def test_rejected_rows_say_why_and_are_listed_newest_first() -> None:
     done = ingest.fn(project(*spoilt()), UNTIL)
     assert (done.rows_in, done.accepted, done.quarantined) == (48, 44, 4)
-    found = {row.as_json()["row"]["id"]: row for row in quarantined(project(), 10)}
+    found = {row.as_json()["row"]["id"]: row for row in list_quarantined(project(), 10)}
     assert found[30].reasons == ({"rule": "type", "column": "x", "value": "?"},)
     assert found[5].reasons == ({"rule": "expect_column_values_to_be_between", "column": "x", "value": "99.5"},)
     assert found[5].event_time == START + timedelta(hours=5)
     assert "expect_column_values_to_be_between on x: 99.5" in str(found[5])
-    assert len(quarantined(project(), 2)) == 2
+    assert len(list_quarantined(project(), 2)) == 2
     ingest.fn(project(*spoilt()), UNTIL)
     assert count_quarantined(project()) == 4
 
@@ -73,11 +73,11 @@ def test_rejected_rows_say_why_and_are_listed_newest_first() -> None:
 @KEYS
 def test_replay_lets_in_what_passes_once(key) -> None:
     ingest.fn(project(*spoilt(), key=key), UNTIL)
-    unchanged = replay(project(key=key), UNTIL)
+    unchanged = replay_quarantine(project(key=key), UNTIL)
     assert (unchanged.readmitted, unchanged.remaining) == (0, 4)
-    widened = replay(project(most=100, key=key), UNTIL)
+    widened = replay_quarantine(project(most=100, key=key), UNTIL)
     assert (widened.readmitted, widened.remaining) == (3, 1)
-    again = replay(project(most=100, key=key), UNTIL)
+    again = replay_quarantine(project(most=100, key=key), UNTIL)
     assert (again.readmitted, again.remaining) == (0, 1)
     found = table().set_index("id")["x"]
     assert (len(found), found[5], found[25]) == (47, 99.5, 99.5)
@@ -90,16 +90,16 @@ def test_a_crash_between_table_and_quarantine_is_mended_by_the_next_replay(key) 
     ingest.fn(project(*spoilt(), key=key), UNTIL)
     held = open_table("limited__quarantine")
     before = list(read(held))
-    replay(project(most=100, key=key), UNTIL)
+    replay_quarantine(project(most=100, key=key), UNTIL)
     write("limited__quarantine", open_table("limited__quarantine"), before, schema_of(held), replacing="true")
-    mended = replay(project(most=100, key=key), UNTIL)
+    mended = replay_quarantine(project(most=100, key=key), UNTIL)
     assert (mended.readmitted, mended.remaining, len(table())) == (0, 1, 47)
 
 
 def test_an_older_row_never_beats_a_newer_one() -> None:
     ingest.fn(project(*spoilt()), UNTIL)
     ingest.fn(project(rows(x=3.0)), UNTIL)
-    done = replay(project(most=100), UNTIL)
+    done = replay_quarantine(project(most=100), UNTIL)
     assert (done.readmitted, done.remaining) == (1, 3)
     assert table().set_index("id")["x"][[5, 25, 26]].tolist() == [99.5, 3.0, 3.0]
 
@@ -110,7 +110,7 @@ def test_of_one_key_the_last_rejected_is_let_in_and_the_other_stays() -> None:
         frame.loc[30, "x"] = value
         frame.loc[30, "at"] = START + timedelta(hours=23)
         ingest.fn(project(frame), START + timedelta(hours=hours))
-    done = replay(project(most=100), UNTIL)
+    done = replay_quarantine(project(most=100), UNTIL)
     assert (done.readmitted, done.remaining) == (1, 1)
     assert table().set_index("id")["x"][30] == 60.0
 
@@ -118,11 +118,11 @@ def test_of_one_key_the_last_rejected_is_let_in_and_the_other_stays() -> None:
 def test_superseded_rows_are_not_replayed() -> None:
     ingest.fn(project(rows(), rows(x=2.0)), UNTIL)
     assert count_quarantined(project()) == 48
-    done = replay(project(most=100), UNTIL)
+    done = replay_quarantine(project(most=100), UNTIL)
     assert (done.readmitted, done.remaining) == (0, 48)
     assert set(table()["x"]) == {2.0}
     open_table("limited").delete('"id" >= 0')
-    assert replay(project(most=100), UNTIL).readmitted == 0
+    assert replay_quarantine(project(most=100), UNTIL).readmitted == 0
 
 
 def test_rows_of_the_future_wait() -> None:
@@ -130,21 +130,21 @@ def test_rows_of_the_future_wait() -> None:
     frame.loc[3, "at"] = UNTIL + timedelta(days=30)
     definition = Project(**{**dict(project()), "load": lambda _: frame})
     ingest.fn(definition, UNTIL)
-    assert replay(project(), UNTIL).readmitted == 0
-    assert replay(project(), UNTIL + timedelta(days=31)).readmitted == 1
+    assert replay_quarantine(project(), UNTIL).readmitted == 0
+    assert replay_quarantine(project(), UNTIL + timedelta(days=31)).readmitted == 1
 
 
 def test_nothing_to_replay() -> None:
-    assert (replay(project(), UNTIL).readmitted, count_quarantined(project())) == (0, 0)
+    assert (replay_quarantine(project(), UNTIL).readmitted, count_quarantined(project())) == (0, 0)
     ingest.fn(project(rows()), UNTIL)
-    assert (replay(project(), UNTIL).remaining, quarantined(project(), 5)) == (0, [])
+    assert (replay_quarantine(project(), UNTIL).remaining, list_quarantined(project(), 5)) == (0, [])
 
 
 def test_duplicates_without_a_key_are_rows_of_their_own() -> None:
     ingest.fn(project(*spoilt(), *spoilt(), key=()), UNTIL)
     assert count_quarantined(project()) == 8
-    assert replay(project(most=100, key=()), UNTIL).readmitted == 6
-    assert replay(project(most=100, key=()), UNTIL).readmitted == 0
+    assert replay_quarantine(project(most=100, key=()), UNTIL).readmitted == 6
+    assert replay_quarantine(project(most=100, key=()), UNTIL).readmitted == 0
     assert len(table()) == 94
 
 
@@ -159,7 +159,7 @@ def test_a_row_rejected_again_beside_other_neighbours_is_kept_once(key: tuple[st
         whole = project(key=key).model_copy(update={"load": lambda _, frame=frame: frame, "ingestion": policy})
         ingest.fn(whole, START + timedelta(hours=hours))
     assert count_quarantined(project()) == 9
-    assert replay(project(key=key), UNTIL).readmitted == 8
+    assert replay_quarantine(project(key=key), UNTIL).readmitted == 8
     assert table()["id"].is_unique
 
 

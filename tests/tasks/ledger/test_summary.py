@@ -18,7 +18,7 @@ from refit_serving.metrics.ledger_metrics import REFRESH_SECONDS, LedgerCollecto
 from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.decision.history import read_history
 from refit_tasks.ledger.record import record
-from refit_tasks.ledger.summary import Tallies
+from refit_tasks.ledger.summary import LedgerSummaries
 from refit_tasks.promotion.approve import record_approval
 from refit_tasks.promotion.promote import promote
 from refit_tasks.promotion.rollback import roll_back
@@ -133,18 +133,18 @@ def test_the_ledger_is_asked_no_more_often_than_every_ten_seconds(home: Path) ->
 
 
 def test_read_bit_by_bit_it_adds_up_to_the_same(lived: Project) -> None:
-    bitwise = Tallies()
+    bitwise = LedgerSummaries()
     for number in range(5):
-        bitwise.follow()
+        bitwise.update()
         record("rentals", "alias", {}, AT)
         record(f"other{number % 2}", "alias", {}, AT)
-    bitwise.follow()
-    whole = Tallies()
-    whole.follow()
+    bitwise.update()
+    whole = LedgerSummaries()
+    whole.update()
     assert bitwise.projects == whole.projects
     assert whole.projects["rentals"].counts["alias", ""] == 5
     before = whole.projects["rentals"]
-    whole.follow()
+    whole.update()
     assert whole.projects["rentals"] is before
 
 

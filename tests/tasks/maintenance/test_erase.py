@@ -22,8 +22,8 @@ from refit.modelling.predictions import predict_once
 from refit.records.ledger import as_payload
 from refit.results.erasures import parse_keys
 from refit_tasks.decision.lock import holding
-from refit_tasks.ingestion.label_inbox import put_in
-from refit_tasks.ledger.erasures import missing_from
+from refit_tasks.ingestion.label_inbox import append_labels
+from refit_tasks.ledger.erasures import find_erased_rows
 from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.maintenance.doctor import mend
 from refit_tasks.maintenance.erase import find_rows, forget_rows
@@ -35,7 +35,7 @@ from refit_tasks.storage.quarantine_table import SCHEMA
 from refit_tasks.storage.snapshots import restrict, take_snapshot
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.storage.table_files import TableFiles
-from refit_tasks.training.recorded_inputs import held_out, rows_on_record
+from refit_tasks.training.recorded_inputs import read_recorded_holdout, read_recorded_training_rows
 from tests.support.text_search import traces
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -74,8 +74,8 @@ def filled(home: Path) -> Project:
     write("visits__quarantine", None, [pa.table({**cells, "row": [json.dumps(one) for one in raw]}, SCHEMA)], SCHEMA)
     for batch in range(2):
         append("visits", _predictions(visits(batch * 20, batch * 20 + 20)), f"batch {batch}")
-    put_in("visits", [(visits(0, 5).select(["customer", "at", "spent"]), AT)])
-    put_in("visits", [(visits(5, 9).select(["customer", "at", "spent"]), AT)])
+    append_labels("visits", [(visits(0, 5).select(["customer", "at", "spent"]), AT)])
+    append_labels("visits", [(visits(5, 9).select(["customer", "at", "spent"]), AT)])
     return VISITS
 
 
@@ -175,18 +175,20 @@ def test_rows_on_record_are_named_as_erased_and_are_what_is_left(filled: Project
     made = replace(model, trained_on=train), replace(comparison, holdout=holdout), filled.gate, verdict, None, ingestion
     record("visits", "verdict", {"version": 1, **as_payload(Judgement(*made))}, AT)
     for count, person in ((1, PERSON), (2, OTHER)):
-        assert missing_from(train) is None or count > 1
+        assert find_erased_rows(train) is None or count > 1
         erasure, _ = forget_rows(filled, {"customer": (person,)}, "ada", "", AT)
         assert [(one.rows, one.erased) for one in erasure.snapshots] == [(train, 5), (holdout, 4)]
         assert erasure.versions == (1,)
-        rows, (cause,) = rows_on_record(filled, train)
+        rows, (cause,) = read_recorded_training_rows(filled, train)
         assert (len(rows), set(rows["customer"]) & {person}) == (50 - 5 * count, set())
         said = f"{5 * count} rows of its training data were erased on 2026-03-01"
         assert (cause.recorded, cause.now) == ("50 rows", f"{said} (refit why {1 + count})")
-    assert held_out(filled, holdout)[1][0].now.startswith("8 rows of the rows that it was judged on were erased")
+    assert read_recorded_holdout(filled, holdout)[1][0].now.startswith(
+        "8 rows of the rows that it was judged on were erased"
+    )
     other = replace(erasure.snapshots[0], left="0" * 32)
     record("visits", "erasure", {**as_payload(replace(erasure, snapshots=(other,))), "who": "eve", "why": ""}, AT)
-    assert rows_on_record(filled, train)[0] is None
+    assert read_recorded_training_rows(filled, train)[0] is None
 
 
 def test_a_key_that_cannot_be_is_refused_without_being_shown(filled: Project) -> None:

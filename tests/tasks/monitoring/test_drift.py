@@ -91,7 +91,7 @@ def test_the_profile_is_small_and_cached_and_made_once(champion: Champion, monke
 
 def test_the_parts_do_not_matter(champion: Champion, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = measured(champion)
-    monkeypatch.setattr(streaming, "CHUNK", 300)
+    monkeypatch.setattr(streaming, "CHUNK_ROWS", 300)
     assert measured(champion) == whole
 
 

@@ -10,7 +10,7 @@ from refit.monitoring.decide import DecisionRecord
 from refit.monitoring.evidence import Evidence
 from refit.monitoring.history import History
 from refit.records.ledger import as_payload
-from refit_tasks.ledger.history import read_record
+from refit_tasks.ledger.history import read_history
 from refit_tasks.ledger.record import record
 from refit_tasks.monitoring.monitor_report import MOST_COLUMNS, MOST_PICTURES, monitor_markdown
 from refit_tasks.simulation.backtest_report import backtest_markdown
@@ -50,10 +50,10 @@ def test_the_scores_so_far_are_drawn_with_the_decisions(rentals: Project, home: 
     for known in entries:
         decided = DecisionRecord(known, rentals.monitoring, History(), decision("alert"))
         record("rentals", "decision", as_payload(decided), known.as_of)
-    page = monitor_markdown(entries[-1], 12, decision("alert"), read_record("rentals"))
+    page = monitor_markdown(entries[-1], 12, decision("alert"), read_history("rentals"))
     assert page.count("](data:image/png;base64,") == 1
     assert "![roc\\_auc over time, its interval and what was decided]" in page
-    alone = monitor_markdown(entries[-1], 12, decision("alert"), read_record("bikes"))
+    alone = monitor_markdown(entries[-1], 12, decision("alert"), read_history("bikes"))
     assert "over time" not in alone
 
 

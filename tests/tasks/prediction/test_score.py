@@ -17,13 +17,13 @@ from sklearn.linear_model import LinearRegression
 from refit.errors import ContractViolation, LoadFailed, NotEnoughData
 from refit.results.score import EVERYTHING, ScoreRequest
 from refit_tasks.ingestion.ingest import ingest
-from refit_tasks.ingestion.quarantine import replay
+from refit_tasks.ingestion.quarantine import replay_quarantine
 from refit_tasks.prediction import write_predictions as scored_commit
 from refit_tasks.prediction.score import score_rows
 from refit_tasks.registry.model_store import save_model
 from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.predictions_table import append, scored_until
-from refit_tasks.storage.quarantine_table import quarantined
+from refit_tasks.storage.quarantine_table import list_quarantined
 from tests.support.prediction_batches import held, some
 from tests.support.scored_parcels import AT, ROWS, START, definition, loading, rows_of, score, serving, sought
 
@@ -79,7 +79,7 @@ def test_killed_at_any_moment_then_run_again(ingested: Path, key: str) -> None:
         mine = rows[rows["role"] == role].sort_values("event_time")
         np.testing.assert_allclose(mine["prediction"], mine["feature__x"] * factor, atol=1e-6)
         assert list(mine["feature__x"]) == [number * 0.5 for number in range(ROWS) if number % 100 != 7]
-    assert len(quarantined(definition(), 1000)) == 100
+    assert len(list_quarantined(definition(), 1000)) == 100
     assert scored_until("parcels") == START + timedelta(seconds=ROWS - 1, microseconds=1)
 
 
@@ -152,9 +152,9 @@ def test_a_file_needs_no_label_and_its_bad_rows_are_never_replayed(ingested: Pat
     done = score(ingested, what)
     assert (done.rows_in, done.quarantined, done.champion.scored, done.shadow.scored) == (500, 1, 499, 499)
     assert score(ingested, what).champion.already == 499
-    bad = [row for row in quarantined(definition(), 100) if str(place) in str(row)]
+    bad = [row for row in list_quarantined(definition(), 100) if str(place) in str(row)]
     assert [[reason["rule"] for reason in row.reasons] for row in bad] == [["infinite", "not_loaded"]]
-    assert replay(definition(), AT).readmitted == 0
+    assert replay_quarantine(definition(), AT).readmitted == 0
     assert scored_until("parcels") is None
 
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_scored_is_refused_and_nothing_is_written(ingested: Path,
     with pytest.raises(ContractViolation, match="quarantine_limit"):
         score(ingested, what)
     assert open_table("parcels__predictions") is None
-    assert not [row for row in quarantined(definition(), 1000) if str(file) in str(row)]
+    assert not [row for row in list_quarantined(definition(), 1000) if str(file) in str(row)]
 
 
 def test_without_a_table_nothing_can_be_scored(mlflow_home: Path) -> None:

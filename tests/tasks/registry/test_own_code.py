@@ -12,7 +12,7 @@ from refit import Project, Window
 from refit.errors import ModelError
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.catalog import read_project
-from refit_tasks.evaluation.serving_check import rehearse_directory
+from refit_tasks.evaluation.serving_check import check_serving_of_directory
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import log_model, save_model
 from refit_tasks.registry.own_code import has_own_types
@@ -100,7 +100,7 @@ def test_the_serving_check_finds_the_classes_in_a_fresh_process(file: Path, tmp_
     definition = read_project(file)
     save_model(fitted(definition), tmp_path / "model")
     rows = X.assign(at=pd.Timestamp(AT), height=1.0)
-    found = rehearse_directory(definition, tmp_path / "model", rows)
+    found = check_serving_of_directory(definition, tmp_path / "model", rows)
     assert found.fault is None
     assert found.difference == 0.0
 

@@ -14,7 +14,7 @@ from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.monitoring.history import History
 from refit.records.ledger import as_payload
 from refit.records.references import Champion
-from refit_tasks.ledger.history import NEWEST, SAMPLED, marks, points, read_record, spread
+from refit_tasks.ledger.history import MAX_LISTED, MAX_SAMPLED, event_marks, pick_evenly, read_history, score_points
 from refit_tasks.ledger.record import record
 from refit_tasks.reporting.report import MOST_PICTURES, page_of, report_page, save_page
 from tests.support.monitored_champion import HOSTILE, START, WEEK, column, decision, evidence
@@ -73,7 +73,7 @@ def test_the_page_tells_decisions_retrains_and_verdicts_and_links_them(
     judged = record("rentals", "verdict", {**as_payload(judgement), "version": 4}, NOW)
     record("rentals", "retrain", as_payload(RetrainRecord(number, "promoted", 1.5, 4, judged.id)), NOW)
     later = decide(11, "alert", "the score has dropped", score=0.7)
-    page = read(page_of(rentals, replace(read_record("rentals"), champion=Champion(model, 4, 2, NOW)), NOW))
+    page = read(page_of(rentals, replace(read_history("rentals"), champion=Champion(model, 4, 2, NOW)), NOW))
     words = " ".join(" ".join(page.words).split())
     assert "Version 4 , generation 2" in words
     assert "the score has dropped" in words
@@ -110,7 +110,7 @@ def test_what_comes_from_outside_is_text_and_nothing_else(rentals: Project, deci
 
 def _page_with(definition: Project, decide, name: str) -> str:
     decide(10, "alert", name, columns=(column(name, drifted=True, kind="category"),))
-    newest = read_record("rentals")
+    newest = read_history("rentals")
     return page_of(
         definition, replace(newest, decisions=newest.decisions[:1], sampled=newest.sampled[-1:], decided=1), NOW
     )
@@ -122,24 +122,24 @@ def test_years_of_decisions_stay_under_a_megabyte(rentals: Project, decide) -> N
     for week in range(2, 60):
         decide(week, "retrain", HOSTILE * 20)
     decide(60, "alert", HOSTILE * 20, columns=wild)
-    record_of = read_record("rentals")
-    assert len(record_of.decisions) == NEWEST
+    record_of = read_history("rentals")
+    assert len(record_of.decisions) == MAX_LISTED
     assert (record_of.decided, len(record_of.sampled)) == (59, 59)
-    many = replace(record_of, sampled=tuple(record_of.sampled[place % 59] for place in range(SAMPLED + NEWEST)))
+    many = replace(record_of, sampled=tuple(record_of.sampled[place % 59] for place in range(MAX_SAMPLED + MAX_LISTED)))
     assert len(page_of(rentals, many, NOW).encode()) < 1_000_000
 
 
 def test_a_long_past_is_sampled_evenly_with_the_newest_in_full() -> None:
-    assert spread(list(range(1, 11)), 5) == [2, 4, 6, 8, 10]
-    assert spread([3], 5) == [3]
-    assert spread([], 5) == []
-    assert len(spread(list(range(9_999)), SAMPLED)) <= SAMPLED
+    assert pick_evenly(list(range(1, 11)), 5) == [2, 4, 6, 8, 10]
+    assert pick_evenly([3], 5) == [3]
+    assert pick_evenly([], 5) == []
+    assert len(pick_evenly(list(range(9_999)), MAX_SAMPLED)) <= MAX_SAMPLED
 
 
 def test_scores_are_one_per_window_and_withheld_ones_leave_a_gap(decide) -> None:
     for week, score in ((10, 0.8), (11, None), (12, 0.7), (12, 0.75)):
         decide(week, score=score)
-    metric, scored = points(read_record("rentals"))
+    metric, scored = score_points(read_history("rentals"))
     assert metric == "roc_auc"
     assert [(point.at, point.score) for point in scored] == [(START + 9 * WEEK, 0.8), (START + 11 * WEEK, 0.75)]
 
@@ -149,7 +149,7 @@ def test_retrains_and_alerts_are_marked_when_the_decision_looked(decide) -> None
         outcome = RetrainRecord(decide(week, "retrain"), ending, 1.0)
         record("rentals", "retrain", as_payload(outcome), NOW + timedelta(days=week))
     decide(13, "alert")
-    found = {(mark.at, mark.event) for mark in marks(read_record("rentals"))}
+    found = {(mark.at, mark.event) for mark in event_marks(read_history("rentals"))}
     assert found == {
         (START + 10 * WEEK, "promoted"),
         (START + 11 * WEEK, "rejected"),
@@ -162,7 +162,7 @@ def test_a_retrain_whose_end_is_too_long_ago_to_be_read_is_not_called_unanswered
     for week in range(2, 12):
         record("rentals", "retrain", as_payload(RetrainRecord(decide(week, "retrain"), "rejected", 1.0)), NOW)
     decide(12, "retrain")
-    found = marks(read_record("rentals", sample=5))
+    found = event_marks(read_history("rentals", sample=5))
     assert {mark.event for mark in found} == {"rejected", "asked"}
     assert [mark.at for mark in found if mark.event == "asked"] == [START + 12 * WEEK]
 
@@ -170,7 +170,7 @@ def test_a_retrain_whose_end_is_too_long_ago_to_be_read_is_not_called_unanswered
 def test_no_link_leads_nowhere_when_the_past_is_longer_than_the_page(rentals: Project, decide) -> None:
     first = decide(2, "retrain", columns=(column(drifted=True),))
     record("rentals", "retrain", as_payload(RetrainRecord(first, "promoted", 1.0, 1, 999)), NOW)
-    for week in range(3, NEWEST + 5):
+    for week in range(3, MAX_LISTED + 5):
         decide(week)
     tags = read(report_page(rentals, NOW)).tags
     targets = {attributes["id"] for _, attributes in tags if attributes.get("id")}
@@ -191,7 +191,7 @@ def test_a_column_that_drifted_comes_before_one_that_moved_farther_by_nature(ren
 
 def test_another_projects_record_is_not_shown(decide, home: Path) -> None:
     decide(10)
-    assert read_record("bikes").decisions == ()
+    assert read_history("bikes").decisions == ()
 
 
 def test_a_page_replaces_the_one_before_and_leaves_nothing_else(tmp_path: Path) -> None:

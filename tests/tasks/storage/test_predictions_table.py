@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from refit.inference.prediction_rows import PredictionContext, prediction_columns, prediction_rows
 from refit.modelling.predictions import predict_once
 from refit_tasks.storage.delta import open_table, schema_of
-from refit_tasks.storage.predictions_table import EVERY, append, predictions_of
+from refit_tasks.storage.predictions_table import COMPACTION_INTERVAL, append, predictions_of
 from tests.support.prediction_batches import ASKED, AT, X, held, some
 
 
@@ -107,11 +107,11 @@ def test_features_come_and_go_with_versions() -> None:
 
 @pytest.mark.slow
 def test_many_small_batches_lie_in_few_files_and_few_log_entries() -> None:
-    for number in range(2 * EVERY):
+    for number in range(2 * COMPACTION_INTERVAL):
         append("parcels", some(first=4 * number), f"server/{number}")
     table = open_table(predictions_of("parcels"))
-    assert len(table.file_uris()) <= EVERY
-    assert sorted(held()["request_id"]) == sorted(f"request {row}" for row in range(8 * EVERY))
+    assert len(table.file_uris()) <= COMPACTION_INTERVAL
+    assert sorted(held()["request_id"]) == sorted(f"request {row}" for row in range(8 * COMPACTION_INTERVAL))
 
 
 def test_only_what_is_asked_for_has_statistics() -> None:

@@ -13,7 +13,7 @@ from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.project import Project as Definition
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_tasks.storage.delta import open_table, schema_of, write
-from refit_tasks.storage.snapshot_rows import read_rows, scan
+from refit_tasks.storage.snapshot_rows import read_rows, scan_rows
 from refit_tasks.storage.snapshots import restrict, split, take_snapshot
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -145,7 +145,7 @@ def test_narrow_counts_and_fingerprints_its_part() -> None:
     fill(range(100), labelled=50)
     whole = take_snapshot.fn(project(), START + DAY * 100)
     part = restrict(project(), whole, Window(START + DAY * 40, START + DAY * 60), labelled=True)
-    assert part.rows == 10 == sum(batch.num_rows for batch in scan(project(), part))
+    assert part.rows == 10 == sum(batch.num_rows for batch in scan_rows(project(), part))
     assert read_rows(project(), part, ["y", "id"]).columns.tolist() == ["y", "id"]
 
 

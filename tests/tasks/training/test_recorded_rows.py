@@ -17,7 +17,7 @@ from refit.records.recipes import RecipeChange
 from refit.records.references import SnapshotRef
 from refit_tasks.storage.delta import open_table, write
 from refit_tasks.storage.snapshots import take_snapshot
-from refit_tasks.training.recorded_inputs import held_out, rows_on_record
+from refit_tasks.training.recorded_inputs import read_recorded_holdout, read_recorded_training_rows
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TIDES = Project(
@@ -39,8 +39,8 @@ def ref(home: Path) -> SnapshotRef:
 
 
 def test_the_same_rows_are_read_whatever_came_later(ref: SnapshotRef) -> None:
-    rows, causes = held_out(TIDES, ref)
-    trained, others = rows_on_record(TIDES, ref)
+    rows, causes = read_recorded_holdout(TIDES, ref)
+    trained, others = read_recorded_training_rows(TIDES, ref)
     assert (causes, others) == ((), ())
     assert list(rows["y"]) == sorted(trained["y"]) == [float(day) for day in range(20)]
 
@@ -48,16 +48,16 @@ def test_the_same_rows_are_read_whatever_came_later(ref: SnapshotRef) -> None:
 def test_rows_that_were_exchanged_are_named(ref: SnapshotRef) -> None:
     recorded = replace(ref, fingerprint="0" * 32)
     cause = RecipeChange("data", f"fingerprint {'0' * 32}", f"fingerprint {ref.fingerprint}")
-    assert rows_on_record(TIDES, recorded) == (None, (cause,))
-    rows, causes = held_out(TIDES, recorded)
+    assert read_recorded_training_rows(TIDES, recorded) == (None, (cause,))
+    rows, causes = read_recorded_holdout(TIDES, recorded)
     assert (len(rows), causes) == (20, (cause,))
 
 
 def test_rows_that_are_gone_are_named(ref: SnapshotRef, home: Path) -> None:
     for file in (home / "tables" / "tides").rglob("*.parquet"):
         file.unlink()
-    rows, (cause,) = rows_on_record(TIDES, ref)
+    rows, (cause,) = read_recorded_training_rows(TIDES, ref)
     assert (rows, cause.what, cause.recorded) == (None, "data", "table version 0")
     assert cause.now.startswith("cannot be read: ")
     with pytest.raises(CannotReproduce, match="restore the table's files from a backup"):
-        held_out(TIDES, ref)
+        read_recorded_holdout(TIDES, ref)

@@ -23,7 +23,7 @@ from refit import Choice, FloatRange, IntRange, Project, TrainingPolicy, Tuning
 from refit.errors import BrokenProject, NotEnoughData, ProjectError, TrainingFailed
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.tracking import open_run
-from refit_tasks.training.tuning import fold, tune
+from refit_tasks.training.tuning import split_trial_rows, tune
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPACE = Tuning(space={"max_depth": IntRange(low=1, high=12), "criterion": Choice(options=("squared_error",))}, trials=6)
@@ -187,12 +187,12 @@ def test_every_kind_of_dimension_is_searched() -> None:
 def test_trials_are_judged_a_label_delay_after_their_rows() -> None:
     definition = hills(label_delay=timedelta(hours=5), training=TrainingPolicy(holdout_share=0.1))
     rows = landscape().sample(frac=1, random_state=0)
-    parts = fold(definition, rows)
-    assert len(parts.judge) == 60
-    assert parts.judge["at"].min() - parts.fit["at"].max() == timedelta(hours=6)
+    parts = split_trial_rows(definition, rows)
+    assert len(parts.score) == 60
+    assert parts.score["at"].min() - parts.fit["at"].max() == timedelta(hours=6)
     assert len(parts.fit) == 535
 
 
 def test_too_few_rows_for_trials_are_counted() -> None:
     with pytest.raises(NotEnoughData, match="has 0 rows to fit trials on"):
-        fold(hills(label_delay=timedelta(days=90)), landscape())
+        split_trial_rows(hills(label_delay=timedelta(days=90)), landscape())

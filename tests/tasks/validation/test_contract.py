@@ -17,7 +17,7 @@ from refit.data.derived_contract import derive_contract
 from refit.errors import BrokenProject, ContractViolation
 from refit.records.references import Champion, ModelRef
 from refit_tasks.ledger.record import entries
-from refit_tasks.validation.contract import contract_of, judge_batch, judge_rows, record_contract, renew_contract
+from refit_tasks.validation.contract import find_contract, judge_batch, judge_rows, record_contract, renew_contract
 from refit_tasks.validation.great_expectations import is_row_rule, validate
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -138,7 +138,7 @@ def conditional():
 
 def test_a_condition_may_ask_for_any_column():
     piece = pa.table({"x": [-1, -1], "kind": ["a", "b"]})
-    contract = contract_of(project(expectations=conditional), piece.schema, lambda: iter([]))
+    contract = find_contract(project(expectations=conditional), piece.schema, lambda: iter([]))
     assert [fault.row for fault in judge_rows(contract, piece).faults] == [1]
 
 
@@ -211,10 +211,10 @@ def test_the_policy_and_the_findings_of_rows_count_too():
 
 def test_a_derived_contract_is_recorded_once_and_found_again(home):
     definition = project(contract=ContractPolicy(range_slack=0.5))
-    derived = contract_of(definition, parcels().schema, lambda: iter([parcels()]))
+    derived = find_contract(definition, parcels().schema, lambda: iter([parcels()]))
     assert derived.origin == "derived"
     record_contract(definition, derived, AT)
-    recorded = contract_of(definition, parcels().schema, lambda: iter([parcels(seed=3)]))
+    recorded = find_contract(definition, parcels().schema, lambda: iter([parcels(seed=3)]))
     assert recorded == Contract(derived.rules, "recorded")
     record_contract(definition, recorded, AT)
     assert len(entries("parcels", "contract")) == 1
@@ -246,7 +246,7 @@ def own():
 
 
 def test_the_projects_own_expectations_are_the_contract():
-    contract = contract_of(project(expectations=own), parcels().schema, lambda: iter([]))
+    contract = find_contract(project(expectations=own), parcels().schema, lambda: iter([]))
     assert [(rule.type, rule.severity) for rule in contract.rules] == [
         (BETWEEN, "warning"),
         (BETWEEN, "critical"),
@@ -274,7 +274,7 @@ def misspelt():
 )
 def test_broken_expectations_are_a_broken_project(expectations, said):
     with pytest.raises(BrokenProject) as broken:
-        contract_of(project(expectations=expectations), parcels().schema, lambda: iter([]))
+        find_contract(project(expectations=expectations), parcels().schema, lambda: iter([]))
     assert said in str(broken.value)
 
 

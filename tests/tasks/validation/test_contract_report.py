@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from refit.records.references import BrokenRule, Ingestion
 from refit.windows import BEGINNING, Window
-from refit_tasks.validation.contract_report import MOST_RULES, contract_line, contract_page
+from refit_tasks.validation.contract_report import MAX_RULES, render_contract_page, summarize_ingestion
 from tests.support.monitored_champion import HOSTILE
 
 WINDOW = Window(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
@@ -24,9 +24,9 @@ INGESTION = Ingestion(
 
 
 def test_the_page_says_which_rules_were_broken_how_often() -> None:
-    page = contract_page(INGESTION)
+    page = render_contract_page(INGESTION)
     said = "1,000 of 1,010 rows accepted, 10 quarantined, most by between of rentals (8), 1 warning"
-    assert contract_line(INGESTION) == said
+    assert summarize_ingestion(INGESTION) == said
     assert page.splitlines()[0] == f"## rentals: {said}"
     assert "900 rows are new in the table, 5 took the place of an older one." in page
     assert "| between | rentals | 8 |\n| key\\_missing | station\\_id | 3 |" in page
@@ -36,19 +36,19 @@ def test_the_page_says_which_rules_were_broken_how_often() -> None:
 
 def test_rows_without_a_fault_are_one_line() -> None:
     clean = replace(INGESTION, rows_in=1_000, quarantined=0, warnings=(), broken=())
-    assert contract_line(clean) == "1,000 of 1,000 rows accepted, 0 quarantined"
-    assert "quarantine rentals" not in contract_page(clean)
+    assert summarize_ingestion(clean) == "1,000 of 1,000 rows accepted, 0 quarantined"
+    assert "quarantine rentals" not in render_contract_page(clean)
     first = replace(clean, window=Window(BEGINNING, WINDOW.end))
-    assert contract_page(first).splitlines()[2].startswith("Loaded until 2026-03-02 00:00 UTC:")
+    assert render_contract_page(first).splitlines()[2].startswith("Loaded until 2026-03-02 00:00 UTC:")
     nothing = replace(clean, rows_in=0, accepted=0)
-    assert contract_line(nothing) == "no new rows"
-    assert "nothing new" in contract_page(nothing)
+    assert summarize_ingestion(nothing) == "no new rows"
+    assert "nothing new" in render_contract_page(nothing)
 
 
 def test_what_comes_from_outside_is_no_markup_and_the_page_stays_small() -> None:
     broken = tuple(BrokenRule(HOSTILE, f"{HOSTILE} {place}", 1) for place in range(300))
-    page = contract_page(replace(INGESTION, broken=broken, warnings=(HOSTILE,)))
+    page = render_contract_page(replace(INGESTION, broken=broken, warnings=(HOSTILE,)))
     assert "<script" not in page
     assert "\n# c" not in page
-    assert f"And {300 - MOST_RULES} more rules." in page
+    assert f"And {300 - MAX_RULES} more rules." in page
     assert len(page) < 60_000
