@@ -78,7 +78,7 @@ def test_features_without_any_value_pass(projects: Path) -> None:
         ('frame["x"] * 2.0', "np.nan", "columns", "none of 2,881 rows has a label in 'y'"),
         ('features=("x",)', 'features=("w",)', "columns", "'w'.* is missing"),
         ("load=load", "load=load, expectations=lambda: [3]", "contract", "sums.py.* 3 is not a Great Expectations"),
-        ('frame["x"] * 2.0', "7.0", "fit", "target 'y' of sums has no value but .*7.0.* in the 2000"),
+        ('frame["x"] * 2.0', "7.0", "fit", "target 'y' of sums has the single value .*7.0.* in all 2,000"),
         ("return Ridge()", "return Ridge", "build", "build\\(\\) gives <class .*Ridge'>: it must give an unfitted"),
         ("return Ridge()", "return 1 / 0", "build", "line 25: ZeroDivisionError"),
         ("Ridge()", "Ridge(alpha=-1)", "fit", "sums.py: InvalidParameterError: .*alpha"),

@@ -1,4 +1,4 @@
-"""What challenger, champion and the trivial baseline score on the same rows, which none of them was trained on."""
+"""Evaluation of challenger, champion and the trivial baseline on one holdout, which none of them was trained on."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import SandboxRun
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
+from refit.windows import format_time
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.stored_model import fetch_model
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SAMPLE = 5_000
-"""So many training rows are looked at for a feature that gives the label away."""
+"""The most training rows that are searched for a feature that leaks the label."""
 
 
 @define_task("evaluate {definition.name} on {holdout.rows} unseen rows")
@@ -48,18 +49,19 @@ def evaluate(
 
     Args:
         definition: The project.
-        challenger: The model that wants to serve.
-        champion: The one that serves, if any. If it has seen the holdout, the model that was judged when it was
-            promoted stands in for it.
-        holdout: Labelled rows that are newer than the training rows of both.
-        rehearsal: How the challenger served in a fresh process.
+        challenger: The candidate for promotion.
+        champion: The serving model, if any. If it was trained on the holdout, the model that was evaluated before its
+            promotion is used in its place.
+        holdout: Labelled rows that are newer than the training rows of both models.
+        rehearsal: The result of the challenger's serving check.
 
     Returns:
-        The scores and all other evidence, all on the same rows.
+        The scores and all other evidence, on the same rows.
 
     Raises:
-        LeakyHoldout: If the champion was trained on rows of the holdout's time; of a challenger that is a verdict.
-        ModelError: If a model cannot be loaded, or cannot predict the holdout's columns.
+        LeakyHoldout: If the champion was trained on rows from the time of the holdout. A challenger that was is
+            rejected by the gate.
+        ModelError: If a model cannot be loaded or cannot predict the holdout.
     """
     rival = champion.model_to_compare(holdout.window) if champion else None
     if champion and rival:
@@ -82,69 +84,69 @@ def evaluate(
 
 
 def is_comparable_on(champion: Champion | None, holdout: SnapshotRef) -> bool:
-    """Tells whether a champion, or what stands in for it, has seen none of a holdout's rows.
+    """Tells whether a champion, or its stand-in, was trained on none of a holdout's rows.
 
     Args:
-        champion: The one that serves, if any.
-        holdout: The rows.
+        champion: The serving model, if any.
+        holdout: The rows of the comparison.
 
     Returns:
-        Whether a challenger can be compared with it on them.
+        Whether a challenger can be compared with the champion on these rows; true without a champion.
     """
     rival = champion.model_to_compare(holdout.window) if champion else None
     return rival is None or rival.trained_on.window.end <= holdout.window.start
 
 
 def evaluate_refitted(definition: Project, model: ModelRef, comparison: Comparison, rows: pd.DataFrame) -> Evaluation:
-    """Scores a model on a holdout that it has seen: what is good then proves nothing, what is bad does.
+    """Scores the final fit on the holdout, which is part of its training rows: only a bad score is informative.
 
     Args:
         definition: The project.
-        model: The judged recipe, fitted again on all rows.
-        comparison: What the judged model scored, on which rows and by which metric.
-        rows: Those rows, from `in_time`.
+        model: The final fit.
+        comparison: The comparison of the judged model, with its metric.
+        rows: The holdout, from `read_rows_by_time`.
 
     Returns:
-        The scores, in the same blocks.
+        The scores, in the same blocks of time.
 
     Raises:
-        ModelError: If the model cannot be loaded, or cannot predict the holdout's columns.
+        ModelError: If the model cannot be loaded or cannot predict the holdout.
     """
     again = load_candidate(definition, "the model fitted on all rows", model)
     return score_on_rows(definition, comparison.metric, again, rows)
 
 
-def score_on_rows(definition: Project, metric: str, contender: Candidate, rows: pd.DataFrame) -> Evaluation:
-    """Scores a model on rows.
+def score_on_rows(definition: Project, metric: str, candidate: Candidate, rows: pd.DataFrame) -> Evaluation:
+    """Scores a loaded model on labelled rows.
 
     Args:
         definition: The project.
-        metric: The scorer's name.
-        contender: The model.
-        rows: Labelled rows, in the order of their event times.
+        metric: The name of a scikit-learn scorer.
+        candidate: The model.
+        rows: Labelled rows, sorted by event time.
 
     Returns:
-        The scores, over all of them and in blocks of time.
+        The scores over all rows and in blocks of time.
 
     Raises:
         ModelError: If the model cannot predict these rows.
     """
-    return evaluate_predictions(definition, metric, contender.name, predict_holdout(definition, contender, rows), rows)
+    return evaluate_predictions(definition, metric, candidate.name, predict_holdout(definition, candidate, rows), rows)
 
 
 def load_candidate(definition: Project, name: str, model: ModelRef) -> Candidate:
-    """Brings a model that is to be compared with others.
+    """Loads a model for a comparison.
 
     Args:
         definition: The project.
-        name: What messages call it.
+        name: The model's name in messages, such as `champion version 3`.
         model: The model.
 
     Returns:
-        The model, loaded.
+        The loaded model with its name and training rows.
 
     Raises:
-        ModelError: If it cannot be loaded.
+        ModelError: If the model cannot be loaded.
     """
     try:
         return Candidate(name, fetch_model(definition, model), model.trained_on)
@@ -153,7 +155,7 @@ def load_candidate(definition: Project, name: str, model: ModelRef) -> Candidate
 
 
 def read_rows_by_time(definition: Project, ref: SnapshotRef, table: DeltaTable | None = None) -> pd.DataFrame:
-    """Reads the rows of a snapshot in the order of their event times.
+    """Reads the rows of a snapshot, sorted by event time.
 
     Args:
         definition: The project.
@@ -161,26 +163,26 @@ def read_rows_by_time(definition: Project, ref: SnapshotRef, table: DeltaTable |
         table: The project's table at the snapshot's version, where it is open already.
 
     Returns:
-        The rows with all columns; those of one event time in the order of the key.
+        The rows with all columns; rows with equal event times are sorted by key.
     """
     rows = read_rows(definition, ref, table=table)
     return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
 def _load_champion(definition: Project, champion: Champion, holdout: SnapshotRef) -> Candidate:
-    """Brings the champion, or the model that was judged in its place where the one that serves is lost."""
+    """Loads the champion, or the model that was judged before its promotion if the champion's files are lost."""
     rival, judged = champion.model_to_compare(holdout.window), champion.judged
     try:
         return load_candidate(definition, _name_of(champion), rival)
     except ModelError as fault:
         if judged is None or rival == judged or judged.trained_on.window.end > holdout.window.start:
             raise
-        with_project(logger, definition.name).warning("the judged model stands in: %s", fault)
+        with_project(logger, definition.name).warning("the judged model is compared in the champion's place: %s", fault)
         return load_candidate(definition, _name_of(champion), judged)
 
 
 def _read_sample(definition: Project, trained_on: SnapshotRef, table: DeltaTable) -> pd.DataFrame:
-    """Reads some thousand of the training rows."""
+    """Reads a sample of the training rows with all columns."""
     names = schema_of(table).names
     return read_sample(definition, trained_on, names, list(definition.key or names), SAMPLE, table)
 
@@ -193,6 +195,6 @@ def _require_unseen(name: str, model: ModelRef, holdout: SnapshotRef) -> None:
     trained_until = model.trained_on.window.end
     if holdout.window.start < trained_until:
         raise LeakyHoldout(
-            f"{name} of {model.project} was trained on rows until {trained_until.isoformat()}, and the holdout starts "
-            f"before that, at {holdout.window.start.isoformat()}: retrain at a later --as-of"
+            f"{name} of {model.project} was trained on rows until {format_time(trained_until)}, but the holdout begins "
+            f"earlier, at {format_time(holdout.window.start)}: retrain with a later --as-of"
         )

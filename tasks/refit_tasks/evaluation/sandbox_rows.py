@@ -1,4 +1,4 @@
-"""The rows of a serving check in other forms, the Arrow files that pass them on, and the comparison of predictions."""
+"""Input variants of a serving check, the Arrow files for the sandbox, and the comparison of predictions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from refit.modelling.predictions import max_abs_difference
 Array = npt.NDArray[Any]
 
 SINGLE_ROWS = "single rows"
-"""The name of asking for the first rows one by one."""
+"""The name of the variant that predicts the first rows one at a time."""
 
 
 def make_variants(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Writes the same rows down in other ways.
+    """Makes the variants of the input that a serving model must handle.
 
     Args:
         rows: The features.
 
     Yields:
-        A name, and the rows so written; `missing column` lacks one, and `unseen category` has one that no training row
-        had.
+        The name of a variant and its rows. `missing column` lacks a feature, which a model must reject; `unseen
+        category` holds a category that no training row had.
     """
     yield "as they are", rows
     yield "column order", rows[list(rows.columns[::-1])]
@@ -63,7 +63,7 @@ def write_frame(rows: pd.DataFrame, file: Path) -> None:
 
     Args:
         rows: The rows.
-        file: Where to.
+        file: The Arrow file to create.
     """
     table = pa.Table.from_pandas(rows, preserve_index=False)
     with pa.ipc.new_file(str(file), table.schema) as stream:
@@ -71,7 +71,7 @@ def write_frame(rows: pd.DataFrame, file: Path) -> None:
 
 
 def _change_types(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whole numbers as floats, text as categories, categories as text: as JSON and CSV readers give them."""
+    """Turns integers into floats, text into categories and categories into text, as JSON and CSV readers may."""
     changed: dict[str, Any] = {}
     for name in rows.columns:
         dtype = rows[name].dtype
@@ -84,32 +84,32 @@ def _change_types(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**changed)
 
 
-def without_objects(answers: Array) -> Array:
-    """Gives answers in a form that is written without pickling.
+def without_objects(predictions: Array) -> Array:
+    """Converts predictions to a type that NumPy stores without pickle.
 
     Args:
-        answers: Numbers, or classes of any kind.
+        predictions: Numbers, or classes of any type.
 
     Returns:
-        Numbers as they are, all else as text.
+        Numbers unchanged, everything else as text.
     """
-    return answers if answers.dtype.kind in "fiub" else answers.astype(str)
+    return predictions if predictions.dtype.kind in "fiub" else predictions.astype(str)
 
 
 def largest_difference(results: Path, name: str, here: dict[str, Any]) -> float:
-    """Compares the answers of the fresh process with those of this one.
+    """Compares the sandbox's predictions with those of this process.
 
     Args:
-        results: Where the fresh process wrote its answers.
-        name: How it was asked.
-        here: This process's answers to all rows, by method.
+        results: The directory of the sandbox's predictions.
+        name: The variant of the input.
+        here: This process's predictions for all rows, by method.
 
     Returns:
-        The largest difference of an answer; infinite where classes or the number of answers differ.
+        The largest absolute difference; infinite where classes or the number of predictions differ.
     """
-    worst = 0.0
-    for method, said in here.items():
-        there = np.load(results / f"{name}.{method}.npy", allow_pickle=False)
-        known = said[: len(there)] if name == SINGLE_ROWS else said
-        worst = max(worst, max_abs_difference(there, known) if len(there) else math.inf)
-    return worst
+    largest = 0.0
+    for method, local in here.items():
+        remote = np.load(results / f"{name}.{method}.npy", allow_pickle=False)
+        expected = local[: len(remote)] if name == SINGLE_ROWS else local
+        largest = max(largest, max_abs_difference(remote, expected) if len(remote) else math.inf)
+    return largest

@@ -1,7 +1,7 @@
-"""The room in which models rehearse: a process of its own that forks a fresh one for each model.
+"""The sandbox process of serving checks and ONNX exports, which forks a child for each model.
 
-It is started once and has imported what models need, and nothing else of the process that judges. Only plain values and
-files come in and go out. It ends when the process that started it does.
+It starts once, preloads the libraries that models need and shares nothing else with the process that started it: jobs
+and results are JSON lines and files. It ends together with its owner.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from refit_tasks.project_code.imports import import_project
 from refit_tasks.registry.model_store import load_model
 
 LATENCY_CALLS, LATENCY_SECONDS = 20, 3.0
-"""How many single rows the latency is the median of, and after how much time no further one is asked."""
+"""The most single-row predictions that the median latency is taken from, and the seconds after which they stop."""
 SINGLE_ROW_COUNT = 3
-"""How many rows are asked for one by one, to hold their answers against those of the whole."""
+"""The rows that are predicted one at a time, to be compared with their predictions in the batch."""
 METHODS = ("predict", "predict_proba")
 TIMED_OUT = 1_000
-"""What stands for the exit code of a process that took too long."""
+"""The exit code reported for a child that was killed at its deadline."""
 PRELOADED_MODULES = (
     "skops.io",
     "sklearn.compose",
@@ -45,35 +45,33 @@ PRELOADED_MODULES = (
     "onnxruntime",
     "skl2onnx",
 )
-"""What most models need, imported once and not in each fresh process; loading a model that needs more takes longer."""
+"""The modules that most models need, imported once instead of in each child."""
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxJob:
-    """What to rehearse; paths and plain values."""
+    """One model and what to do with it, in paths and plain values."""
 
     directory: str
-    """Of the stored model."""
+    """The directory of the stored model."""
     trusted_types: tuple[str, ...]
+    """The type names that may be loaded beside those skops trusts."""
     rows: str
-    """An Arrow file of the features' rows, as the judging process saw them."""
+    """The Arrow file of the features."""
     results: str
-    """Where to write answers: one `.npy` file for each way of asking, and `found.json`."""
+    """The directory for predictions, one `.npy` file per variant and method, and for `found.json`."""
     kinds: dict[str, str]
-    """The features, as `refit.inference.feature_schema` names them."""
+    """The kind of each feature, as in `refit.inference.feature_schema`."""
     seconds: float
-    """How long the whole may take."""
+    """The time limit of the job."""
     project_file: str | None = None
-    """The project file, where the model holds types of its own; it is imported before the model is loaded."""
+    """The project file of a model with project-defined types; it is imported before the model is loaded."""
     task: str = "check"
-    """What to do: `rehearse`, or make the `form` in which it may serve."""
+    """`check` for a serving check, `onnx` to export and verify an ONNX file."""
 
 
 def serve() -> None:
-    """Rehearses one model after the other as job come in on standard input, one JSON object a line.
-
-    Answers with one line each: how the fresh process ended, `0` where all went well.
-    """
+    """Runs jobs from standard input, one JSON object per line, and writes the exit code of each child as a line."""
     for name in PRELOADED_MODULES:
         importlib.import_module(name)
     while line := sys.stdin.readline():
@@ -86,11 +84,11 @@ def serve() -> None:
 
 
 def _run_and_exit(job: SandboxJob) -> None:
-    """Does the work of a fresh process and ends it, whatever happens."""
+    """Runs a job in the child and ends the child, whatever happens."""
     _detach_stdio(job.seconds)
     try:
         found = _TASKS[job.task](job)
-    except Exception as fault:  # noqa: BLE001 - whatever a stored model does is told, in words
+    except Exception as fault:  # noqa: BLE001 - a stored model may raise anything, and its error is the result
         found = {"fault": describe_error(fault)}
     try:
         (Path(job.results) / "found.json").write_text(json.dumps(found), encoding="utf-8")
@@ -99,7 +97,7 @@ def _run_and_exit(job: SandboxJob) -> None:
 
 
 def _detach_stdio(seconds: float) -> None:
-    """Keeps what the model prints out of the room's answers, and ends this process in time even if the room is gone."""
+    """Keeps the model's output out of the protocol, and lets an alarm end the child if the sandbox is gone."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -107,15 +105,15 @@ def _detach_stdio(seconds: float) -> None:
 
 
 def _wait_for_exit(child: int, deadline: float) -> int:
-    """Waits for a process; ends it when its time is over, or when nobody waits for the answer any more."""
+    """Waits for a child; kills it at its deadline, or when the owner has closed standard input."""
     watched = select.poll()
     watched.register(sys.stdin, select.POLLHUP)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status)
-        deserted = any(event & select.POLLHUP for _, event in watched.poll(10))
-        if deserted or time.monotonic() > deadline:
+        abandoned = any(event & select.POLLHUP for _, event in watched.poll(10))
+        if abandoned or time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return TIMED_OUT
@@ -128,13 +126,13 @@ def _load(job: SandboxJob) -> BaseEstimator:
 
 
 def measure_serving(job: SandboxJob) -> dict[str, Any]:
-    """Loads the model and asks it in every way.
+    """Loads a stored model, saves its predictions for every variant of the input, and measures its latency.
 
     Args:
-        job: What to do.
+        job: The model and its rows.
 
     Returns:
-        Seconds and milliseconds measured, for each way of asking the refusal in words or `None`, and the methods.
+        `load_seconds`, `latency_ms`, the `refusals` (from variant to the model's error, or `None`) and the `methods`.
     """
     start = time.perf_counter()
     model = _load(job)
@@ -142,8 +140,8 @@ def measure_serving(job: SandboxJob) -> dict[str, Any]:
     kinds = job.kinds
     methods = [method for method in METHODS if hasattr(model, method)]
     refusals = dict[str, str | None]()
-    for name, asked in make_variants(rows):
-        refusals[name] = _predict_and_save(model, kinds, asked, methods, Path(job.results) / name)
+    for name, variant in make_variants(rows):
+        refusals[name] = _predict_and_save(model, kinds, variant, methods, Path(job.results) / name)
     singles = [rows.iloc[[place]] for place in range(min(SINGLE_ROW_COUNT, len(rows)))]
     refusals[SINGLE_ROWS] = _predict_singly_and_save(model, kinds, singles, methods, Path(job.results) / SINGLE_ROWS)
     return {
@@ -172,11 +170,11 @@ def _predict_and_save(
     stem: Path,
 ) -> str | None:
     try:
-        said = {method: predict_rows(model, kinds, rows, method) for method in methods}
-    except RefitError as refused:
-        return str(refused)
-    for method, answers in said.items():
-        np.save(f"{stem}.{method}.npy", without_objects(answers), allow_pickle=False)
+        predictions = {method: predict_rows(model, kinds, rows, method) for method in methods}
+    except RefitError as refusal:
+        return str(refusal)
+    for method, values in predictions.items():
+        np.save(f"{stem}.{method}.npy", without_objects(values), allow_pickle=False)
     return None
 
 
@@ -191,18 +189,18 @@ def _predict_singly_and_save(
         for method in methods:
             parts = [without_objects(predict_rows(model, kinds, one, method)) for one in singles]
             np.save(f"{stem}.{method}.npy", np.concatenate(parts), allow_pickle=False)
-    except RefitError as refused:
-        return str(refused)
+    except RefitError as refusal:
+        return str(refusal)
     return None
 
 
 def _median_latency(model: Any, kinds: dict[str, str], rows: pd.DataFrame) -> float:  # noqa: ANN401
-    """Gives the median time of a prediction of one row, in milliseconds; the first one, which warms up, is left out."""
-    taken, begun = list[float](), time.perf_counter()
+    """Measures the median time of a single-row prediction in milliseconds, without the first one, which warms up."""
+    durations, begun = list[float](), time.perf_counter()
     for place in range(LATENCY_CALLS + 1):
         one, start = rows.iloc[[place % len(rows)]], time.perf_counter()
         predict_rows(model, kinds, one, "predict")
-        taken.append((time.perf_counter() - start) * 1_000)
+        durations.append((time.perf_counter() - start) * 1_000)
         if time.perf_counter() - begun > LATENCY_SECONDS:
             break
-    return float(np.median(taken[1:] or taken))
+    return float(np.median(durations[1:] or durations))

@@ -1,6 +1,6 @@
-"""The rehearsal: a stored model answers in a fresh process, as it would when it serves, before it may.
+"""Serving check: a stored model must give the same predictions in a fresh process before it may serve.
 
-The process of the room in which models rehearse: started when it is first needed, ended with its owner.
+The sandbox that runs it is one process per owner, started at the first check and ended with its owner.
 """
 
 from __future__ import annotations
@@ -42,61 +42,66 @@ from refit_tasks.registry.own_code import has_own_types
 log = logging.getLogger(__name__)
 
 MAX_SECONDS = 120.0
-"""A model that takes longer to load and to answer some thousand rows would serve nobody."""
+"""The time limit of one serving check."""
 
 _MISSING_COLUMN = "missing column"
+"""The variant that a model must reject."""
 _UNSEEN_CATEGORY = "unseen category"
+"""The variant that a model may reject, if it does so in this process, too."""
+_NO_SNAPSHOT: Any = None
+"""The training rows of a candidate whose predictions alone matter."""
+_START = "from refit_tasks.evaluation.sandbox_worker import serve; serve()"
 
 
-@define_task("rehearse {definition.name}")
+@define_task("check how {definition.name} serves")
 def check_serving_on_holdout(definition: Project, model: ModelRef, holdout: SnapshotRef) -> SandboxRun:
-    """Has a stored model answer to the holdout in a fresh process, and holds the answers against those given here.
+    """Compares a stored model's predictions in the sandbox with those of this process.
 
     Args:
         definition: The project.
         model: The model, in MLflow.
-        holdout: The rows.
+        holdout: The rows to predict.
 
     Returns:
-        What came of it; a model that does not serve there is an outcome, too.
+        The result; a model that cannot serve is a result, too, with its fault.
 
     Raises:
-        ModelError: If the artifact is gone.
+        ModelError: If the model's files are missing from MLflow.
     """
     return check_serving_on_rows(definition, model, read_rows_by_time(definition, holdout))
 
 
 def check_serving_on_rows(definition: Project, model: ModelRef, rows: pd.DataFrame) -> SandboxRun:
-    """Does the same with rows that are at hand.
+    """Runs the serving check of a model in MLflow on rows that are loaded already.
 
     Args:
         definition: The project.
         model: The model, in MLflow.
-        rows: The holdout's rows with all columns.
+        rows: The rows of the holdout, with all columns.
 
     Returns:
-        What came of it.
+        The result.
 
     Raises:
-        ModelError: If the artifact is gone.
+        ModelError: If the model's files are missing from MLflow.
     """
     with fetch_files(model) as directory:
         found = check_serving_of_directory(definition, directory, rows)
-    took = f"{found.latency_ms:.1f} ms a row" if found.latency_ms is not None else found.fault
-    with_project(log, definition.name).info("rehearsed in a fresh process: %s", took)
+    result = f"{found.latency_ms:.1f} ms per row" if found.latency_ms is not None else found.fault
+    with_project(log, definition.name).info("serving check in a fresh process: %s", result)
     return found
 
 
 def check_serving_of_directory(definition: Project, directory: Path, rows: pd.DataFrame) -> SandboxRun:
-    """Does the same with a model in a directory.
+    """Runs the serving check of a model in a directory.
 
     Args:
         definition: The project, for its trusted types.
-        directory: Where the model was stored.
-        rows: The holdout's rows with all columns.
+        directory: The directory of the stored model.
+        rows: The rows of the holdout, with all columns.
 
     Returns:
-        What came of it.
+        The result.
     """
     size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
     try:
@@ -123,10 +128,6 @@ def check_serving_of_directory(definition: Project, directory: Path, rows: pd.Da
         return _summarize(expected, kinds, found, Path(scratch), size)
 
 
-_NO_SNAPSHOT: Any = None
-"""What a model was trained on does not matter here."""
-
-
 def _summarize(
     expected: Predictions, kinds: Mapping[str, str], found: dict[str, Any], results: Path, size: int
 ) -> SandboxRun:
@@ -151,17 +152,17 @@ def _summarize(
     )
 
 
-def fingerprint_predictions(answers: Predictions) -> str:
-    """Hashes what a model says of rows.
+def fingerprint_predictions(predictions: Predictions) -> str:
+    """Hashes a model's predictions for some rows.
 
     Args:
-        answers: Its answers.
+        predictions: The predictions.
 
     Returns:
-        SHA-256 of its probabilities, else of its predictions, in hexadecimal.
+        The SHA-256 of the probabilities, or of the predicted values where there are none, in hexadecimal.
     """
-    said = without_objects(answers.compute_raw(answers.finest_method))
-    return hashlib.sha256(np.ascontiguousarray(said).tobytes()).hexdigest()
+    values = without_objects(predictions.compute_raw(predictions.finest_method))
+    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
 
 
 def _case(
@@ -173,47 +174,45 @@ def _case(
     kinds: Mapping[str, str],
 ) -> Case:
     if name == _MISSING_COLUMN:
-        return Case(name, refusal is not None, refusal or "it answers all the same, as if nothing were missing")
+        return Case(name, refusal is not None, refusal or "the model predicts although a feature is missing")
     if name == _UNSEEN_CATEGORY:
         return _compare_with_local(name, refusal, results, expected, kinds)
     if refusal:
-        return Case(name, passed=False, sentence=f"it refuses: {refusal}")
+        return Case(name, passed=False, sentence=f"the model fails: {refusal}")
     difference = largest_difference(results, name, here)
     passed = difference <= AGREEMENT
-    return Case(name, passed, "the same answers" if passed else f"answers differ by up to {difference:.3g}")
+    return Case(name, passed, "the same predictions" if passed else f"predictions differ by up to {difference:.3g}")
 
 
 def _compare_with_local(
     name: str, refusal: str | None, results: Path, expected: Predictions, kinds: Mapping[str, str]
 ) -> Case:
-    """Holds the case against what the judging process says to the same rows."""
-    asked = dict(make_variants(expected.rows))[name]
+    """Compares the sandbox's result for a variant with this process's result for the same rows."""
+    variant = dict(make_variants(expected.rows))[name]
     try:
         methods = [method for method in METHODS if hasattr(expected, method)]
-        here = {method: without_objects(predict_rows(expected.model, kinds, asked, method)) for method in methods}
+        here = {method: without_objects(predict_rows(expected.model, kinds, variant, method)) for method in methods}
     except ModelError as fault:
-        return Case(name, refusal is not None, f"it refuses: {fault}" if refusal else "it answers, and not so here")
+        both, one = f"the model fails in both processes: {fault}", f"the model fails in the training process: {fault}"
+        return Case(name, refusal is not None, both if refusal else one)
     if refusal:
-        return Case(name, passed=False, sentence=f"it refuses, and not so here: {refusal}")
+        return Case(name, passed=False, sentence=f"the model fails in the fresh process alone: {refusal}")
     passed = largest_difference(results, name, here) <= AGREEMENT
-    return Case(name, passed, "it answers, as it does here" if passed else "its answers are others than here")
+    return Case(name, passed, "the same predictions" if passed else "predictions differ between the two processes")
 
 
 def _run_in_sandbox(job: SandboxJob) -> dict[str, Any]:
     code, found = SANDBOX.run(job), Path(job.results) / "found.json"
     if code == 0 and found.exists():
-        told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return told
+        result: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        return result
     if code == TIMED_OUT:
-        return {"fault": f"it had not answered after {job.seconds:g} s"}
+        return {"fault": f"the model did not finish within {job.seconds:g} s"}
     return {"fault": "the process died" if code is None else f"the process ended with code {code}"}
 
 
-_START = "from refit_tasks.evaluation.sandbox_worker import serve; serve()"
-
-
 class Sandbox:
-    """One process for all rehearsals of this one, which take turns."""
+    """The sandbox process of this process; it runs one job at a time."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -222,17 +221,17 @@ class Sandbox:
 
     @property
     def pid(self) -> int | None:
-        """The process, where it has been started."""
+        """The process id, or `None` before the first job."""
         return self._process.pid if self._process else None
 
     def run(self, job: SandboxJob) -> int | None:
-        """Has a model rehearse in a fresh process of the room.
+        """Runs a job in a child of the sandbox process.
 
         Args:
-            job: What to rehearse.
+            job: The job.
 
         Returns:
-            The exit code of the fresh process; `None` where the room itself died. The next rehearsal starts another.
+            The exit code of the child; `None` if the sandbox process died. The next job starts another one.
         """
         with self._lock:
             process = self._open()
@@ -244,15 +243,15 @@ class Sandbox:
             return int(line) if line else None
 
     def close(self) -> None:
-        """Ends the process by closing what it reads from."""
+        """Ends the sandbox process by closing its standard input."""
         if self._process and self._owner == os.getpid():
             self._process.communicate()
             self._process = None
 
     def _open(self) -> subprocess.Popen[str]:
-        # A process that was forked from one with a room shares its pipes, and must not use them.
+        # A process forked from the owner shares the pipes and must not use them.
         if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
-            self._process = subprocess.Popen(  # noqa: S603 - this very interpreter, and words of ours
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter with constant arguments
                 [sys.executable, "-P", "-c", _START], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
             self._owner = os.getpid()
@@ -260,7 +259,7 @@ class Sandbox:
 
 
 def _exchange_lines(process: subprocess.Popen[str], line: str) -> str:
-    """Sends one line and gives the one that comes back; nothing where the process is gone."""
+    """Sends a line and returns the line that comes back; empty if the process is gone."""
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     try:
@@ -272,5 +271,5 @@ def _exchange_lines(process: subprocess.Popen[str], line: str) -> str:
 
 
 SANDBOX = Sandbox()
-"""The room of this process."""
+"""The sandbox of this process."""
 atexit.register(SANDBOX.close)

@@ -1,4 +1,4 @@
-"""Has an ONNX form made of a stored model, where a crash or a hang of the converter harms nothing, and keeps it."""
+"""Choice of the serving runtime: the ONNX file is exported and timed in the sandbox, and stored if it is chosen."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ from refit_tasks.registry.own_code import has_own_types
 log = logging.getLogger(__name__)
 
 MAX_SECONDS = 60.0
-"""A converter that takes longer is ended; scikit-learn serves."""
+"""The time limit of the ONNX export; after it scikit-learn serves."""
 _MAX_REASON = 200
-"""How much of what a converter complains about is told: some print the whole model."""
+"""The most characters of a converter's message that are kept: some messages print the whole model."""
 
 
-@define_task("choose the form in which {definition.name} serves")
+@define_task("choose the serving runtime of {definition.name}")
 def choose_serving_form(definition: Project, judgement: Judgement, holdout: SnapshotRef) -> Judgement:
-    """Chooses the form in which a model serves that may; of one that was rejected none is made.
+    """Chooses the serving runtime of a model that passed the gate.
 
-    Where `REFIT_SERVING_FORM` asks for scikit-learn, no ONNX form is made, timed or kept.
+    With `REFIT_SERVING_FORM=scikit-learn` no ONNX file is made.
 
     Args:
         definition: The project.
-        judgement: The verdict, and the model that is to serve.
-        holdout: The rows to try the form on.
+        judgement: The verdict and the model to promote.
+        holdout: The rows on which both runtimes are compared.
 
     Returns:
-        The judgement with the form.
+        The judgement with the chosen form; unchanged if the verdict rejects the model.
 
     Raises:
-        ModelError: If the artifact is gone.
+        ModelError: If the model's files are missing from MLflow.
     """
     if not judgement.verdict.promote:
         return judgement
@@ -61,27 +61,27 @@ def choose_serving_form(definition: Project, judgement: Judgement, holdout: Snap
     rows = read_rows_by_time(definition, holdout)
     with fetch_files(judgement.serving) as directory:
         form = make_form(definition, judgement.serving, directory, rows)
-    with_project(log, definition.name).info("%s serves: %s", form.name, form.why)
+    with_project(log, definition.name).info("serving runtime %s: %s", form.name, form.why)
     return replace(judgement, form=form)
 
 
 def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.DataFrame) -> ServingForm:
-    """Has a form made and tried, and keeps it beside the model where it is to serve.
+    """Exports and verifies an ONNX file, and stores it beside the model if it is chosen.
 
     Args:
         definition: The project, for its trusted types.
         model: The model, in MLflow.
-        directory: Its files.
-        rows: The holdout's rows with all columns.
+        directory: The model's files.
+        rows: The rows of the holdout, with all columns.
 
     Returns:
-        The choice; that there is no such form is one, too.
+        The choice: ONNX, or scikit-learn with the reason.
     """
     stored, kinds = logged_model_id(model), read_feature_kinds(directory)
     if stored is None:
-        return _no_onnx_form("the model lies elsewhere than in MLflow")
+        return _no_onnx_form("the model is not stored as a logged model in MLflow")
     if not kinds:
-        return _no_onnx_form("the model does not say what its features are")
+        return _no_onnx_form("the stored model has no feature schema")
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         try:
@@ -107,12 +107,12 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
 
 
 def _read_form(code: int | None, found: Path) -> ServingForm:
-    """Reads what came of the process that made a form: its exit code, and the file that it left."""
+    """Reads the result of the export from the exit code of its process and the file that it wrote."""
     if code == 0 and found.exists():
-        told: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
-        return _no_onnx_form(told["fault"]) if "fault" in told else ServingForm(**told)
-    late = f"it was not made within {MAX_SECONDS:g} s"
-    return _no_onnx_form(late if code == TIMED_OUT else "the process that made it died")
+        result: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+        return _no_onnx_form(result["fault"]) if "fault" in result else ServingForm(**result)
+    late = f"the export did not finish within {MAX_SECONDS:g} s"
+    return _no_onnx_form(late if code == TIMED_OUT else "the export process died")
 
 
 def _no_onnx_form(why: str) -> ServingForm:

@@ -1,4 +1,4 @@
-"""The fit after the gate: the recipe that passed is fitted again on all mature rows, and bound to what was judged."""
+"""The final fit: the pipeline that passed the gate is refitted on all mature rows and compared with the judged one."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ from refit_tasks.training.train import run_name, select_window_and_fit, train_on
 log = logging.getLogger(__name__)
 
 
-@define_task("fit {definition.name} again")
+@define_task("fit {definition.name} on all rows")
 def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgement:
-    """Fits a recipe that passed the gate again, on all mature rows, unless the policy says to serve what was judged.
+    """Refits a pipeline that passed the gate on all mature rows, unless `training.refit` is off.
 
-    Hyperparameters and seed are those of the judged model. The window is chosen anew by the same rule: the holdout has
-    the newest rows, and they may show that the world has changed, which the older ones could not. What comes of it
-    serves if the gate's paired test does not find it worse on the holdout, which it has seen.
+    Hyperparameters and seed are those of the judged model. The training window is chosen again by the same rule, since
+    the newest rows, which were held out, may show a change. The refitted model serves unless the gate's paired test
+    finds it significantly worse on the holdout, which is now part of its training rows.
 
     Args:
         definition: The project.
-        judgement: The verdict.
-        parts: What was trained and judged on: together all mature rows.
+        judgement: The verdict and its evidence.
+        parts: The training rows and the holdout, together all mature rows.
 
     Returns:
-        The judgement with the model that serves and, in `bound`, why; as it was where nothing is to be fitted.
+        The judgement with the model to serve and, in `bound`, the reason; unchanged if the gate rejected the model or
+        the policy serves the judged one.
     """
     if not (judgement.verdict.promote and definition.training.refit):
         return judgement
@@ -52,7 +53,7 @@ def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgem
         rows = read_rows_by_time(definition, parts.holdout)
         rehearsal = check_serving_on_rows(definition, served, rows)
         bound = _check_final_fit(definition, served, rehearsal, judgement, rows)
-    except ModelError as fault:  # the judged model is fit to serve, whatever became of the other one
+    except ModelError as fault:  # the judged model can serve without the final fit
         return replace(judgement, bound=_failed_fit(fault))
     _tag_run(served, bound)
     with_project(log, definition.name).info("%s", bound.sentence)
@@ -62,13 +63,13 @@ def final_fit(definition: Project, judgement: Judgement, parts: Split) -> Judgem
 def _check_final_fit(
     definition: Project, served: ModelRef, rehearsal: SandboxRun, judgement: Judgement, rows: pd.DataFrame
 ) -> Reason:
-    """Holds the model against the judged one, and its stored form against the rules on serving."""
+    """Compares the final fit with the judged model, and its serving check with the gate's limits."""
     compared = judgement.comparison
     bound = check_refit(evaluate_refitted(definition, served, compared, rows), compared, judgement.policy)
     failed = [reason for reason in check_serving(rehearsal, judgement.policy) if not reason.passed]
     if not failed:
         return bound
-    sentence = f"fitted again on all rows, it may not serve: {failed[0].sentence}"
+    sentence = f"the model refitted on all rows fails the serving check: {failed[0].sentence}"
     return replace(bound, passed=False, value=failed[0].value, limit=failed[0].limit, sentence=sentence)
 
 
@@ -91,5 +92,5 @@ def _tag_run(served: ModelRef, bound: Reason) -> None:
 
 
 def _failed_fit(fault: ModelError) -> Reason:
-    sentence = f"the fit on all rows came to nothing ({fault})"
+    sentence = f"the fit on all rows failed ({fault})"
     return Reason("refit_not_worse", passed=False, value=None, limit=None, sentence=sentence)

@@ -1,4 +1,4 @@
-"""The fit itself: the door to the project's estimator, which is foreign code."""
+"""Fitting of the project's estimator, whose errors become a `TrainingFailed`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from refit_tasks.project_code.errors import describe_project_error
 
 @contextmanager
 def translate_estimator_errors(definition: Project) -> Iterator[None]:
-    """Turns whatever the project's code raises into a `TrainingFailed`, except what Refit raises itself.
+    """Turns errors of the project's estimator into a `TrainingFailed`; Refit's own errors pass unchanged.
 
     Args:
         definition: The project.
@@ -26,7 +26,7 @@ def translate_estimator_errors(definition: Project) -> Iterator[None]:
         Nothing.
 
     Raises:
-        TrainingFailed: If the code within raises; the original is its cause.
+        TrainingFailed: If the code in the block raises; the original error is its cause.
     """
     try:
         yield
@@ -40,42 +40,42 @@ def translate_estimator_errors(definition: Project) -> Iterator[None]:
 
 
 def select_training_features(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
-    """Picks the features of training rows, once it is sure that the rows can teach anything.
+    """Selects the features of labelled training rows.
 
     Args:
         definition: The project.
-        rows: The training rows, labelled.
+        rows: The labelled training rows.
 
     Returns:
-        What an estimator is fitted on.
+        The features, with columns that hold no value filled, so that an estimator accepts them.
 
     Raises:
-        NotEnoughData: If the target has one value in all of them.
+        NotEnoughData: If the target has a single value in all rows.
         ModelError: If a feature is not among the columns.
     """
     values, times = rows[definition.target].unique(), rows[definition.timestamp]
     if len(values) == 1:
         raise NotEnoughData(
-            f"the target {definition.target!r} of {definition.name} has no value but {values.tolist()[0]!r} in the "
-            f"{len(rows)} training rows from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}: set "
-            f"training.window='all', or wait for rows with another one"
+            f"the target {definition.target!r} of {definition.name} has the single value {values.tolist()[0]!r} in all "
+            f"{len(rows):,} training rows from {times.min():%Y-%m-%d} to {times.max():%Y-%m-%d}: set "
+            f"training.window='all', or wait for rows with another value"
         )
     return fill_empty_columns(rows, definition.features_of(rows.columns))
 
 
 def fit(definition: Project, rows: pd.DataFrame, params: Mapping[str, Any]) -> BaseEstimator:
-    """Fits the project's estimator, seeded.
+    """Fits the project's estimator with the seed of its training policy.
 
     Args:
         definition: The project.
-        rows: The training rows, labelled.
-        params: Hyperparameters to set on it.
+        rows: The labelled training rows.
+        params: The hyperparameters to set on the estimator.
 
     Returns:
         The fitted estimator.
 
     Raises:
-        NotEnoughData: If the target has one value.
+        NotEnoughData: If the target has a single value.
         TrainingFailed: If the estimator cannot be built or fitted.
     """
     features = select_training_features(definition, rows)

@@ -1,7 +1,4 @@
-"""The code that a version was made with, run in place of today's once it is sure that it is what the ledger names.
-
-The rows that the record of a version names, as they are now: the same ones, other ones, or none.
-"""
+"""The recorded inputs of a version: its project code, its holdout and its training rows, checked against the ledger."""
 
 from __future__ import annotations
 
@@ -28,19 +25,19 @@ from refit_tasks.storage.snapshots import restrict
 
 @contextmanager
 def load_recorded_project(definition: Project, model: ModelRef, recipe: Recipe) -> Iterator[tuple[Project, str]]:
-    """Gives the project as it was when a model was made: today's file if it is the same, else the recorded one.
+    """Loads the project as it was when a model was trained: from today's file if unchanged, else from the stored copy.
 
     Args:
         definition: The project as it is now.
-        model: The model, whose run keeps the code.
-        recipe: What the ledger says the code was.
+        model: The model, whose MLflow run holds the copy.
+        recipe: The recipe in the ledger, with the hash of the code.
 
     Yields:
-        The project; and `today's` or `recorded`.
+        The project, and `today's` or `recorded` for the code that was used.
 
     Raises:
-        CannotReproduce: If the code is gone, or not what the ledger names; nothing of it has run then.
-        BrokenProject: If it cannot be imported any more.
+        CannotReproduce: If the copy is missing or its hash is not the recorded one. None of its code has run then.
+        BrokenProject: If the recorded code can no longer be imported.
     """
     if definition.file is not None and code_matches(definition.file, recipe.file_hash):
         yield definition, "today's"
@@ -52,39 +49,39 @@ def load_recorded_project(definition: Project, model: ModelRef, recipe: Recipe) 
 
 
 def read_recorded_holdout(definition: Project, ref: SnapshotRef) -> tuple[pd.DataFrame, tuple[RecipeChange, ...]]:
-    """Reads the rows that a version was judged on.
+    """Reads the holdout that a version was judged on.
 
     Args:
         definition: The project.
-        ref: The rows.
+        ref: The holdout as recorded.
 
     Returns:
-        The rows in the order of their event times; and what is to be said if they are not what they were.
+        The rows, sorted by event time, and the change if they differ from the recorded ones.
 
     Raises:
-        CannotReproduce: If they cannot be read any more.
+        CannotReproduce: If the rows can no longer be read.
     """
     try:
         rows, now = read_rows_by_time(definition, ref), _fingerprint(definition, ref)
     except Exception as fault:  # the table's engine raises bare exceptions where a file is gone
         raise CannotReproduce(
-            f"data: the rows of version {ref.version} of the table {ref.project} cannot be read ({_one_line(fault)}): "
+            f"data: version {ref.version} of the table {ref.project} cannot be read ({_one_line(fault)}): "
             f"restore the table's files from a backup"
         ) from fault
-    return rows, () if now == ref.fingerprint else (_describe_change(ref, now, "the rows that it was judged on"),)
+    return rows, () if now == ref.fingerprint else (_describe_change(ref, now, "its holdout"),)
 
 
 def read_recorded_training_rows(
     definition: Project, ref: SnapshotRef
 ) -> tuple[pd.DataFrame | None, tuple[RecipeChange, ...]]:
-    """Reads the rows that a version was trained on, or what an erasure has left of them; no other ones.
+    """Reads the rows that a version was trained on, or those that an erasure left of them.
 
     Args:
         definition: The project.
-        ref: The rows.
+        ref: The training rows as recorded.
 
     Returns:
-        The rows, and what is to be said if some were erased; or `None`, and why.
+        The rows, and the change if some were erased; `None` and the reason if the rows are missing or others.
     """
     try:
         now = _fingerprint(definition, ref)
@@ -103,8 +100,8 @@ def _fingerprint(definition: Project, ref: SnapshotRef) -> str:
 def _describe_change(ref: SnapshotRef, now: str, what: str) -> RecipeChange:
     missing = find_erased_rows(ref)
     if missing and now == missing.left:
-        said = f"{missing.rows:,} rows of {what} were erased on {missing.last:%Y-%m-%d} (refit why {missing.entry})"
-        return RecipeChange("data", f"{ref.rows:,} rows", said)
+        now = f"{missing.rows:,} rows of {what} were erased on {missing.last:%Y-%m-%d} (refit why {missing.entry})"
+        return RecipeChange("data", f"{ref.rows:,} rows", now)
     return RecipeChange("data", f"fingerprint {ref.fingerprint}", f"fingerprint {now}")
 
 

@@ -1,4 +1,4 @@
-"""A registered version made once more from what is on record, and held against the stored one."""
+"""Reproduction: a registered version is trained again from its recorded inputs and compared with the stored model."""
 
 from __future__ import annotations
 
@@ -38,32 +38,34 @@ log = logging.getLogger(__name__)
 
 
 class _RebuiltModel(NamedTuple):
-    """The model made once more, beside the stored one."""
+    """The comparison of the retrained model with the stored one."""
 
     difference: float | None
-    """`None` where the rows are not what they were, so that nothing was fitted."""
+    """The largest difference of their predictions; `None` if the training rows have changed and none was fitted."""
     rows: int
-    """How many rows both were asked about."""
+    """The number of rows that both predicted."""
     code: str
+    """`today's` or `recorded`: the project code that was used."""
     differs: tuple[RecipeChange, ...]
+    """The inputs that are not the recorded ones."""
 
 
 @define_task("reproduce version {version} of {definition.name}")
 def reproduce_version(definition: Project, version: int) -> Reproduction:
-    """Fits a version again as it was fitted, and compares what both say of the rows it was judged on.
+    """Trains a version again from its recorded inputs, and compares both models' predictions on its holdout.
 
     Nothing is registered or recorded.
 
     Args:
         definition: The project as it is now.
-        version: The version's number.
+        version: The number of the version.
 
     Returns:
-        Whether they agree, and what is different from the record.
+        Whether the predictions agree, and which inputs differ from the recorded ones.
 
     Raises:
-        CannotReproduce: If the ledger has no such version, or what the record needs is gone or was tampered with.
-        ModelError: If the stored model cannot be loaded, or the estimator cannot be fitted.
+        CannotReproduce: If the ledger has no verdict on the version, or a recorded input is missing or was changed.
+        ModelError: If the stored model cannot be loaded or the estimator cannot be fitted.
     """
     started, judgement = perf_counter(), _find_judgement(definition, version)
     made = _rebuild(definition, judgement, judgement.recipe or recover_recipe(definition, judgement.serving))
@@ -82,14 +84,15 @@ def reproduce_version(definition: Project, version: int) -> Reproduction:
 
 
 def publish_reproduction(found: Reproduction) -> None:
-    """Shows the outcome as an artifact of the flow run that this is called in.
+    """Publishes the result as a Markdown artifact of the current flow run.
 
     Args:
-        found: What came of it.
+        found: The result.
     """
     rows = [(plain(one.what), plain(one.recorded, 600), plain(one.now, 600)) for one in found.differs]
-    said = "is reproduced" if found.reproduced else "differs"
-    head = f"version {found.version} of {found.project} {said}: largest difference {found.difference} on {found.rows:,}"
+    result = "is reproduced" if found.reproduced else "differs"
+    version = f"version {found.version} of {found.project}"
+    head = f"{version} {result}: largest difference {found.difference} on {found.rows:,}"
     lines = [f"## {plain(head)} rows", "", *table(("what", "recorded", "now"), rows)]
     key = artifact_key(found.project, "reproduction")
     create_markdown_artifact("\n".join(lines), key=key, description=plain(head))
@@ -99,7 +102,10 @@ def _find_judgement(definition: Project, version: int) -> Judgement:
     challenger = find_verdict_of_version(definition.name, version)
     judgement = read_judgement(challenger) if challenger else None
     if judgement is None:
-        raise CannotReproduce(f"the ledger has no verdict on version {version} of {definition.name}: name another one")
+        raise CannotReproduce(
+            f"the ledger has no verdict on version {version} of {definition.name}: choose a version that "
+            f"`refit log {definition.name}` lists"
+        )
     return judgement
 
 
@@ -119,7 +125,7 @@ def _rebuild(definition: Project, judgement: Judgement, recipe: Recipe) -> _Rebu
 
 
 def _read_hyperparameters(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
-    """Takes the hyperparameters from the ledger, since anybody can change those in MLflow."""
+    """Reads the hyperparameters from the ledger if it has them: unlike MLflow's, they cannot be edited."""
     tuned: dict[str, Any] = json.loads(recipe.tuned) if recipe.tuned else read_tuned(model)
     return tuned
 
@@ -127,14 +133,14 @@ def _read_hyperparameters(recipe: Recipe, model: ModelRef) -> dict[str, Any]:
 def _find_model_change(
     judgement: Judgement, stored: Predictions, differs: tuple[RecipeChange, ...]
 ) -> tuple[RecipeChange, ...]:
-    """Tells whether the stored model still says what it said; on another machine the last digits may differ."""
+    """Compares the stored model's predictions with its serving check; on another machine the last digits may differ."""
     rehearsal = judgement.rehearsal if judgement.served else judgement.comparison.evidence.rehearsal
     if rehearsal is None or not rehearsal.fingerprint or any(one.what in ("machine", "lock") for one in differs):
         return ()
     now = fingerprint_predictions(stored)
     if now == rehearsal.fingerprint:
         return ()
-    return (RecipeChange("model", f"answers {rehearsal.fingerprint[:12]}", f"answers {now[:12]}"),)
+    return (RecipeChange("model", f"predictions {rehearsal.fingerprint[:12]}", f"predictions {now[:12]}"),)
 
 
 def _predict(definition: Project, model: BaseEstimator, trained_on: SnapshotRef, rows: pd.DataFrame) -> Predictions:

@@ -1,6 +1,6 @@
-"""Training: one fit on one window of rows, kept as one MLflow run, once per run key.
+"""Training: one fit per run key, logged as one MLflow run.
 
-Whether there is anything to retrain: the same rows, code and settings are judged once.
+A run key stands for rows, code and settings; what was judged with the same key is not trained again unless forced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from refit.modelling.preparation import fill_empty_columns
 from refit.modelling.training_window import WindowChoice, choose_window
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef, Split
-from refit.windows import Window
+from refit.windows import Window, format_window
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
@@ -50,23 +50,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SIGNATURE_ROWS = 100
-"""How many rows the model's signature is taken from."""
+"""The number of rows that the model's signature is inferred from."""
 
 
 @define_task("train {definition.name} on {rows.rows} rows at most")
 def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
-    """Fits the project's estimator on the window that its policy says, unless a run with this key already did.
+    """Trains the project's estimator on the window of its training policy, unless a run with this key already has.
 
     Args:
         definition: The project.
-        rows: The rows it may be trained on, all labelled.
+        rows: The labelled rows that it may be trained on.
         key: The run key.
 
     Returns:
         The model, in MLflow.
 
     Raises:
-        NotEnoughData: If the target has one value, or tuning leaves too few rows to fit on.
+        NotEnoughData: If the target has a single value, or tuning leaves too few rows to fit on.
         TrainingFailed: If the estimator cannot be built or fitted.
         UntrustedModel: If the fitted model holds a type outside the allow-list.
     """
@@ -75,26 +75,26 @@ def train(definition: Project, rows: SnapshotRef, key: str) -> ModelRef:
 
 
 def run_name(definition: Project, window: Window) -> str:
-    """Names a training for people: by its project and by how far its rows reach.
+    """Names an MLflow run by its project and the end of its rows.
 
     Args:
         definition: The project.
-        window: The event times of the rows that it may be trained on.
+        window: The event times of the rows that may be trained on.
 
     Returns:
-        Such as `bike_demand 2026-03-01 14:00`.
+        The name, such as `bike_demand 2026-03-01 14:00`.
     """
     return f"{definition.name} {window.end:%Y-%m-%d %H:%M}"
 
 
 def train_once(definition: Project, key: str, name: str, training: Callable[[TrackedRun], ModelRef]) -> ModelRef:
-    """Trains a model in a run of its own, unless a finished run with this key has done it.
+    """Trains a model in an MLflow run of its own, unless a finished run has this key.
 
     Args:
         definition: The project.
         key: The run key.
-        name: What people see of the run.
-        training: Fits a model and keeps it in the run that it is given.
+        name: The name of the run.
+        training: Fits a model and logs it in the given run.
 
     Returns:
         The model, in MLflow.
@@ -103,7 +103,7 @@ def train_once(definition: Project, key: str, name: str, training: Callable[[Tra
     experiment = require_experiment(client, definition.name)
     trained = find_trained_model(client, experiment, definition.name, key)
     if trained:
-        with_project(log, definition.name).info("run %s has trained this model already", trained.run_id)
+        with_project(log, definition.name).info("run %s already trained this model", trained.run_id)
         return trained
     with open_run(client, experiment, name, _lineage_tags(definition, key)) as run:
         return training(run)
@@ -112,20 +112,20 @@ def train_once(definition: Project, key: str, name: str, training: Callable[[Tra
 def select_window_and_fit(
     definition: Project, rows: SnapshotRef, key: str, run: TrackedRun, tuned: Mapping[str, Any] | None = None
 ) -> ModelRef:
-    """Chooses the training window and the hyperparameters by the project's policy, fits and keeps the model.
+    """Chooses training window and hyperparameters by the training policy, fits the estimator and logs the model.
 
     Args:
         definition: The project.
-        rows: The rows it may be trained on, all labelled.
+        rows: The labelled rows that it may be trained on.
         key: The run key.
-        run: The run, open.
-        tuned: Hyperparameters that were found before; without them they are searched for, where the policy says so.
+        run: The open MLflow run.
+        tuned: Known hyperparameters; without them they are tuned if the policy says so.
 
     Returns:
         The model, in MLflow.
 
     Raises:
-        NotEnoughData: If the target has one value, or tuning leaves too few rows to fit on.
+        NotEnoughData: If the target has a single value, or tuning leaves too few rows to fit on.
         TrainingFailed: If the estimator cannot be built or fitted.
         UntrustedModel: If the fitted model holds a type outside the allow-list.
     """
@@ -142,13 +142,14 @@ def select_window_and_fit(
 
 
 class _FitInput(NamedTuple):
-    """What one fit takes."""
+    """The input of one fit."""
 
     rows: SnapshotRef
+    """The reference to the training rows."""
     frame: pd.DataFrame
-    """Those rows."""
+    """The training rows."""
     tuned: Mapping[str, Any]
-    """Hyperparameters to set on the estimator."""
+    """The hyperparameters to set on the estimator."""
     key: str
     """The run key."""
 
@@ -158,7 +159,9 @@ def _fit_and_log(definition: Project, training: _FitInput, run: TrackedRun) -> M
     start = perf_counter()
     model = fit(definition, frame, tuned)
     seconds = perf_counter() - start
-    with_project(log, definition.name).info("fitted on %d rows of %s in %.2f s", rows.rows, rows.window, seconds)
+    with_project(log, definition.name).info(
+        "fitted on %s rows from %s in %.2f s", f"{rows.rows:,}", format_window(rows.window), seconds
+    )
     tags = {**_snapshot_tags(rows), PACKAGES: "\n".join(pin_requirements(model))}
     log_values(run, _params(definition, training, model), {"rows": rows.rows, "fit_seconds": seconds}, tags)
     log_rows(run, rows, "training")
@@ -211,32 +214,32 @@ def _params(definition: Project, training: _FitInput, model: BaseEstimator) -> d
 
 
 def may_reuse_holdout(definition: Project, champion: Champion | None, force: bool) -> bool:
-    """Tells whether it makes sense to judge on rows that the champion has been judged on before.
+    """Tells whether a challenger may be judged on rows that the champion was judged on before.
 
     Args:
         definition: The project.
-        champion: The one that serves, if any.
-        force: Whether a person asks for it.
+        champion: The serving model, if any.
+        force: Whether `--force` was given.
 
     Returns:
-        Whether a person does, or the project's code or packages have changed since the champion was trained.
+        Whether it was, or the project's code or packages have changed since the champion was trained.
     """
     return force or (champion is not None and recipe_changed(definition, champion.model))
 
 
 def open_run_key(definition: Project, parts: Split, force: bool) -> str:
-    """Finds the key of the run to do: a new one, or one that a crash left before its promotion.
+    """Finds a run key without a final verdict: a new one, or that of a run that was killed before its promotion.
 
     Args:
         definition: The project.
-        parts: The rows to train and to judge on.
-        force: Whether to train again where the verdict on these rows stands.
+        parts: The training rows and the holdout.
+        force: Whether to train again if these rows have a final verdict.
 
     Returns:
-        A run key whose verdict is not settled yet; a new one where another champion came before the last promotion.
+        The run key; a new one if the last challenger lost the promotion to another one.
 
     Raises:
-        NoNewData: If rows, code and settings are those of a settled verdict, and `force` is not set.
+        NoNewData: If rows, code and settings have a final verdict and `force` is not set.
     """
     for attempt in count():
         key = run_key(definition, parts, attempt)
@@ -246,6 +249,6 @@ def open_run_key(definition: Project, parts: Split, force: bool) -> str:
         if not force and not lost_promotion_race(verdict):
             raise NoNewData(
                 f"{definition.name} has no new data since version {verdict.version} was judged: wait for rows, "
-                f"give a later --as-of, or add --force to train again on the same ones"
+                f"give a later --as-of, or add --force to train again on the same rows"
             )
-    raise AssertionError("count() ends never")
+    raise AssertionError("count() is infinite")

@@ -1,6 +1,6 @@
-"""The search over hyperparameters: seeded, resumable, every trial a run in MLflow, judged without the holdout.
+"""Hyperparameter tuning with Optuna: seeded, resumable, each trial a nested MLflow run, scored without the holdout.
 
-The memory of a search over hyperparameters: an Optuna study in `REFIT_HOME/tuning.db` that survives its process.
+The study is stored in `REFIT_HOME/tuning.db`, so that a killed search continues where it stopped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from refit.modelling.preparation import select_features
 from refit.modelling.scoring import primary_metric, score
 from refit.policies.training import Choice, Dimension, IntRange, Tuning
 from refit.project import Project
+from refit.windows import format_time
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home
 from refit_tasks.project_log import with_project
@@ -41,28 +42,29 @@ _STUDY_TAG = "refit.study"
 
 
 class TrialRows(NamedTuple):
-    """Training rows in two parts, a label delay apart."""
+    """The training rows of a search in two parts, a label delay apart."""
 
     fit: pd.DataFrame
+    """The rows that trials are fitted on."""
     score: pd.DataFrame
-    """The newest of them."""
+    """The newest rows, which trials are scored on."""
 
 
 def tune(definition: Project, space: Tuning, frame: pd.DataFrame, run: TrackedRun, key: str) -> dict[str, Any]:
-    """Searches the space for the hyperparameters that score best on the newest part of the training rows.
+    """Searches for the hyperparameters that score best on the newest part of the training rows.
 
-    A search that was killed goes on where it stopped when the same run is tried again, and ends as if it had not been
-    interrupted: its study is kept under `REFIT_HOME`, and each trial's seed follows from its place in the search.
+    A search that was killed continues when the run is tried again, and gives the result of an uninterrupted one: the
+    seed of each trial follows from its number.
 
     Args:
         definition: The project.
-        space: What to search, and for how long.
-        frame: The training rows, labelled.
-        run: The training's run, the parent of the trials' runs.
+        space: The search space and the number of trials.
+        frame: The labelled training rows.
+        run: The MLflow run of the training, the parent of the trials' runs.
         key: The run key, which names the study.
 
     Returns:
-        The best hyperparameters, as `set_params` takes them.
+        The best hyperparameters, for `set_params`.
 
     Raises:
         NotEnoughData: If too few rows remain to fit on.
@@ -80,14 +82,14 @@ def tune(definition: Project, space: Tuning, frame: pd.DataFrame, run: TrackedRu
 
 
 def split_trial_rows(definition: Project, frame: pd.DataFrame) -> TrialRows:
-    """Sets the newest training rows apart, as many of them as the policy would give the holdout.
+    """Sets the newest training rows apart for scoring, as many as the policy gives the holdout.
 
     Args:
         definition: The project.
-        frame: The training rows, labelled.
+        frame: The labelled training rows.
 
     Returns:
-        The rows to fit trials on and the rows to judge them on.
+        The rows to fit trials on and the rows to score them on.
 
     Raises:
         NotEnoughData: If fewer rows than the policy's `min_rows` remain to fit on.
@@ -98,20 +100,21 @@ def split_trial_rows(definition: Project, frame: pd.DataFrame) -> TrialRows:
     parts = TrialRows(frame[times < boundary - definition.label_delay], frame[times >= boundary])
     if len(parts.fit) < policy.min_rows:
         raise NotEnoughData(
-            f"{definition.name} has {len(parts.fit)} rows to fit trials on, a label delay before {boundary}, and "
-            f"training.min_rows asks for {policy.min_rows}: bring more history, or leave training.tuning out"
+            f"{definition.name} has {len(parts.fit):,} rows to fit trials on, which end a label delay before "
+            f"{format_time(boundary)}, but training.min_rows is {policy.min_rows:,}: load more history, or remove "
+            f"training.tuning"
         )
     return parts
 
 
 def _default_params(definition: Project, space: Tuning) -> dict[str, Any]:
-    """Gives the estimator's own hyperparameters where they lie in the space: the first trial."""
+    """Reads the estimator's default hyperparameters that lie in the search space; they are the first trial."""
     params = definition.build().get_params(deep=True)
     unknown = sorted(set(space.space) - set(params))
     if unknown:
         raise BrokenProject(
-            f"training.tuning of {definition.name} names {', '.join(map(repr, unknown))}, which the estimator does not "
-            f"have: use names that build().get_params() gives"
+            f"training.tuning of {definition.name} names the unknown parameters {', '.join(map(repr, unknown))}: use "
+            f"names from build().get_params()"
         )
     return {name: params[name] for name, dimension in space.space.items() if _lies_in(params[name], dimension)}
 
@@ -125,7 +128,7 @@ def _lies_in(value: object, dimension: Dimension) -> bool:
 
 
 def _reparent_trials(run: TrackedRun, study: str) -> None:
-    """Moves the trials of a killed training under the one that goes on."""
+    """Makes a killed training's trials children of the current run."""
     for trial in run.client.search_runs([run.experiment], f"tags.`{_STUDY_TAG}` = '{study}'"):
         run.client.set_tag(trial.info.run_id, "mlflow.parentRunId", run.id)
         if trial.info.status == "RUNNING":
@@ -141,7 +144,7 @@ def _run_trial(definition: Project, parts: TrialRows, study: Study, trial: Trial
             log_values(tracked, params={f"tuned.{name}": value for name, value in trial.params.items()})
             metric, value = _score(definition, parts, trial.params)
             log_values(tracked, metrics={f"tuning_{metric}": value})
-    except ModelError as fault:  # hyperparameters that do not go together
+    except ModelError as fault:  # such as an invalid combination of hyperparameters
         trial.set_user_attr(REASON, str(fault))
         study.tell(trial, state=TrialState.FAIL)
         log.warning("trial %d with %s failed: %s", trial.number, trial.params, fault)
@@ -155,7 +158,7 @@ def _score(definition: Project, parts: TrialRows, params: dict[str, Any]) -> tup
     metric = primary_metric(definition, parts.fit[definition.target].unique())
     value = score(metric, predict_once(model, select_features(parts.score, features)), truth)
     if math.isnan(value):
-        raise ModelError(f"the newest training rows allow no {metric}: they hold one class")
+        raise ModelError(f"{metric} is undefined on the newest training rows: they hold a single class")
     return metric, value
 
 
@@ -164,7 +167,7 @@ def _best_params(definition: Project, study: Study) -> dict[str, Any]:
 
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         with_project(log, definition.name).info(
-            "the best of its trials scored %.6g with %s", study.best_value, study.best_params
+            "the best trial scored %.6g with %s", study.best_value, study.best_params
         )
         return study.best_params
     reason = study.get_trials(deepcopy=False)[-1].user_attrs[REASON]
@@ -172,19 +175,19 @@ def _best_params(definition: Project, study: Study) -> dict[str, Any]:
 
 
 REASON = "reason"
-"""The attribute of a trial that failed by itself; one that was killed has none, and is tried again."""
+"""The attribute of a trial that failed with an error; a trial that was killed has none and is repeated."""
 
 
 @contextmanager
 def open_study(name: str, defaults: dict[str, Any]) -> Iterator[Study]:
-    """Opens a study, new or left by a process that was killed: the trials it was at count as failed.
+    """Opens or creates a study, and marks trials that a killed process left running as failed.
 
     Args:
-        name: The study's name.
-        defaults: The hyperparameters that a new study tries first; those that are not named are drawn.
+        name: The name of the study.
+        defaults: The hyperparameters of a new study's first trial; parameters left out are sampled.
 
     Yields:
-        The study, ready to ask.
+        The study.
 
     Raises:
         ProjectError: If Optuna is not installed.
@@ -193,11 +196,13 @@ def open_study(name: str, defaults: dict[str, Any]) -> Iterator[Study]:
     try:
         import optuna
     except ImportError as error:
-        raise ProjectError("training.tuning needs Optuna: run pip install 'refit-ml[tune]', or leave it out") from error
+        raise ProjectError(
+            "training.tuning needs Optuna: run `pip install 'refit-ml[tune]'`, or remove training.tuning"
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     database = Settings().home / "tuning.db"
     open_home(Settings())
-    with FileLock(f"{database}.lock"):  # several processes that create it at once would collide
+    with FileLock(f"{database}.lock"):  # two processes that create the database at once would collide
         storage = optuna.storages.RDBStorage(f"sqlite:///{database}", {"connect_args": {"timeout": 60}})
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
@@ -211,7 +216,7 @@ def open_study(name: str, defaults: dict[str, Any]) -> Iterator[Study]:
 
 
 def _count_finished(study: Study) -> int:
-    """Counts the trials that came to an end, a score or a fault of their own."""
+    """Counts the trials that ended with a score or an error."""
     from optuna.trial import TrialState
 
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
@@ -219,15 +224,15 @@ def _count_finished(study: Study) -> int:
 
 
 def ask_trials(study: Study, space: Tuning, seed: int) -> Iterator[Trial]:
-    """Gives trials until as many as wanted have come to an end; whoever takes one tells the study how it went.
+    """Asks for trials until the study has its number of finished ones; the caller reports each result to the study.
 
     Args:
         study: The study.
-        space: What to draw from, and how many trials the whole study has.
-        seed: With the count of trials so far it seeds what is drawn next, so that an interruption changes nothing.
+        space: The search space and the number of trials.
+        seed: The seed of the search; with the number of finished trials it seeds the next one.
 
     Yields:
-        A trial with its hyperparameters drawn.
+        A trial with sampled hyperparameters.
     """
     from optuna.samplers import TPESampler
 
@@ -235,7 +240,7 @@ def ask_trials(study: Study, space: Tuning, seed: int) -> Iterator[Trial]:
     while (judged := _count_finished(study)) < space.trials:
         study.sampler = TPESampler(seed=int(np.random.SeedSequence([seed, judged]).generate_state(1)[0]))
         yield study.ask(distributions)
-        log.info("trial %d of %d of %s is judged", judged + 1, space.trials, study.study_name)
+        log.info("trial %d of %d of %s has finished", judged + 1, space.trials, study.study_name)
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:

@@ -121,6 +121,6 @@ def test_a_converter_that_hangs_is_ended_and_scikit_learn_serves(
         late = make_form(definition, model, directory, depot.rows)
         strange = make_form(definition, model, directory, depot.rows.assign(weight=pd.Timestamp(0)))
     assert (late.name, strange.name) == (SKLEARN, SKLEARN)
-    assert "not made within 0 s" in late.why
+    assert "did not finish within 0 s" in late.why
     assert "'weight' holds" in strange.why
     assert open_mlflow().list_logged_model_artifacts(logged_model_id(model), "onnx") == kept

@@ -142,7 +142,7 @@ def test_a_class_that_appears_in_the_holdout_changes_the_metric(store: Callable[
 def test_rows_that_the_champion_was_trained_on_judge_nobody() -> None:
     fair = ModelRef("bikes", "run", "models:/none", rows_in(TRAIN), "key")
     late = replace(fair, trained_on=rows_in(Window(START, HOLDOUT.start + timedelta(hours=1))))
-    told = "champion version 3 of bikes .*2026-01-13T13.*2026-01-13T12.*later --as-of"
+    told = "champion version 3 of bikes .*2026-01-13 13:00.*2026-01-13 12:00.*later --as-of"
     with pytest.raises(LeakyHoldout, match=told):
         evaluate.fn(bikes(), fair, as_champion(late), rows_in(HOLDOUT))
 

@@ -1,4 +1,4 @@
-"""The rehearsal: a stored model is loaded and asked in a fresh process, however the rows are written down."""
+"""The serving check: a stored model predicts in a fresh process, for every variant of its input."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_model_that_looks_at_places_instead_of_names_is_given_them_by_name(tmp
 
 @pytest.mark.parametrize(
     ("kind", "told"),
-    [(Crashing, "code 3"), (Moody, "answers differ by up to"), (Terse, "answers differ by up to inf")],
+    [(Crashing, "code 3"), (Moody, "predictions differ by up to"), (Terse, "predictions differ by up to inf")],
 )
 def test_what_goes_wrong_there_is_a_verdict(kind: type, told: str, tmp_path: Path) -> None:
     features = ROWS[["count", "weight"]]
@@ -120,8 +120,8 @@ def test_times_of_another_zone_and_categories_that_a_model_refuses(tmp_path: Pat
     found = check_serving_of_directory(asked, tmp_path / "model", ROWS)
     assert check_parity(found).passed, found
     told = {case.name: case.sentence for case in found.cases}
-    assert told["time zone"] == "the same answers"
-    assert told["unseen category"].startswith("it refuses: the model cannot predict these rows")
+    assert told["time zone"] == "the same predictions"
+    assert told["unseen category"].startswith("the model fails in both processes: the model cannot predict these rows")
 
 
 def test_a_model_that_cannot_be_loaded_or_takes_too_long_is_a_verdict(
@@ -131,7 +131,7 @@ def test_a_model_that_cannot_be_loaded_or_takes_too_long_is_a_verdict(
     assert "has no model.skops" in str(check_serving_of_directory(definition("count"), tmp_path / "model", ROWS).fault)
     save_model(LogisticRegression().fit(ROWS[["count"]], TARGET), tmp_path / "good")
     monkeypatch.setattr(serving_check, "MAX_SECONDS", 0.0)
-    assert "had not answered" in str(check_serving_of_directory(definition("count"), tmp_path / "good", ROWS).fault)
+    assert "did not finish" in str(check_serving_of_directory(definition("count"), tmp_path / "good", ROWS).fault)
     monkeypatch.undo()
     assert check_parity(check_serving_of_directory(definition("count"), tmp_path / "good", ROWS)).passed
 

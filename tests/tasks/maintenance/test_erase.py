@@ -183,9 +183,7 @@ def test_rows_on_record_are_named_as_erased_and_are_what_is_left(filled: Project
         assert (len(rows), set(rows["customer"]) & {person}) == (50 - 5 * count, set())
         said = f"{5 * count} rows of its training data were erased on 2026-03-01"
         assert (cause.recorded, cause.now) == ("50 rows", f"{said} (refit why {1 + count})")
-    assert read_recorded_holdout(filled, holdout)[1][0].now.startswith(
-        "8 rows of the rows that it was judged on were erased"
-    )
+    assert read_recorded_holdout(filled, holdout)[1][0].now.startswith("8 rows of its holdout were erased")
     other = replace(erasure.snapshots[0], left="0" * 32)
     record("visits", "erasure", {**as_payload(replace(erasure, snapshots=(other,))), "who": "eve", "why": ""}, AT)
     assert read_recorded_training_rows(filled, train)[0] is None

@@ -153,7 +153,7 @@ def test_a_search_without_a_score_says_why() -> None:
 
 
 def test_a_parameter_that_the_estimator_lacks_is_named(mlflow_home: Path) -> None:
-    with pytest.raises(BrokenProject, match=r"names 'depth', which the estimator does not have"):
+    with pytest.raises(BrokenProject, match=r"names the unknown parameters 'depth'"):
         search(hills(), Tuning(space={"depth": IntRange(low=1, high=2)}))
 
 
