@@ -1,4 +1,4 @@
-"""Ingestion: what is new since the last time goes into the project's table, or into its quarantine."""
+"""Ingestion: new rows are loaded, checked against the data contract, and written to the table or the quarantine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refit.data.split import Times
 from refit.errors import ContractViolation
 from refit.project import Project
 from refit.records.references import Ingestion
-from refit.windows import Window
+from refit.windows import Window, format_window
 from refit_tasks.ingestion.load import stage_load
 from refit_tasks.ingestion.quarantine import count_already_quarantined, quarantine_rows
 from refit_tasks.ingestion.row_filter import TIME, RowFilter
@@ -35,30 +35,30 @@ log = logging.getLogger(__name__)
 
 @define_retry_task("ingest {definition.name}", delay_seconds=2)
 def ingest(definition: Project, until: datetime) -> Ingestion:
-    """Loads what is new and what may have changed, judges it, and commits it.
+    """Loads new and possibly corrected rows, validates them, and commits them.
 
-    The first load is asked for everything before `until`, a later one for what is new since the newest
-    ingested event time, and for the project's lookback before that. Rows are staged on disk, so memory holds only a few
-    pieces. The quarantine is written first, then the data with the watermark in one commit: whenever the process dies,
-    the next ingest begins with the same rows and finds those it has already written.
+    The first ingest loads everything before `until`; a later one begins at the newest ingested event time minus the
+    project's lookback. Rows are staged on disk, so memory holds only a few pieces. The quarantine is written first,
+    then the rows and the watermark in one commit: after a crash the next ingest loads the same rows and finds those
+    that are written already.
 
     Args:
         definition: The project.
-        until: The end of the load, UTC; later event times are not let in.
+        until: The end of the load, UTC; rows with a later event time are quarantined.
 
     Returns:
-        The count of rows; all zero, with nothing written, where the load gives none.
+        The row counts; all zero, with nothing written, if the load returns no rows.
 
     Raises:
-        LoadFailed: If the project's load makes a mistake.
-        ContractViolation: If the rows as a whole break the contract; both tables are then as they were.
+        LoadFailed: If the project's load fails.
+        ContractViolation: If the batch as a whole breaks the contract; neither table is changed then.
     """
     table = open_table(definition.name)
     window = load_window(definition, table, until)
     with staging_area(definition.name) as area:
         raw, schemas = stage_load(definition, definition.load, window, area)
         if not raw.rows:
-            with_project(log, definition.name).info("nothing new in %s", window)
+            with_project(log, definition.name).info("no new rows from %s", format_window(window))
             return Ingestion(definition.name, window, _version_of(table), 0, 0, 0, 0, 0)
         row_filter = RowFilter(definition, _resolve_schema(definition, table, schemas), window, area)
         row_filter.cast(raw)
@@ -77,7 +77,7 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
 def _validate_and_commit(
     row_filter: RowFilter, definition: Project, table: DeltaTable | None, window: Window, area: Path
 ) -> Ingestion:
-    """Judges and commits what fits the schema."""
+    """Validates the rows that were cast to the schema, and commits the accepted ones."""
     contract = find_contract(definition, row_filter.schema, lambda: iter(row_filter.cast_rows))
     row_filter.validate(contract)
     known = count_already_quarantined(definition, row_filter.rejected, row_filter.schema)
@@ -88,8 +88,8 @@ def _validate_and_commit(
     require_full_window(batch, table)
     quarantine_rows(definition, row_filter.rejected, window.end, row_filter.schema)
     if row_filter.accepted_rows:
-        # Before the commit: a derived contract without its rows does no harm, while rows without it would leave the
-        # next batch, perhaps of one day, to be the reference.
+        # Before the commit: a derived contract without its rows does no harm, but rows without a contract would let
+        # the next batch, perhaps a single day, define it.
         record_contract(definition, contract, window.end)
     committed = commit_batch(batch) if row_filter.accepted_rows else CommitCounts(_version_of(table), 0, 0)
     return Ingestion(
@@ -112,10 +112,10 @@ def _version_of(table: DeltaTable | None) -> int:
 
 
 def _resolve_schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:
-    """Gives the table's schema, made of the batch's where there is no table and widened by it where that is allowed.
+    """Resolves the schema of a batch: the table's, extended by new columns where the contract policy allows it.
 
     Raises:
-        ContractViolation: If the batch's columns are not the table's.
+        ContractViolation: If the batch's columns do not match the table's.
     """
     if problems := dict.fromkeys(problem for schema in schemas for problem in find_invalid_names(schema)):
         raise ContractViolation("; ".join(problems))

@@ -1,10 +1,8 @@
-"""The inbox of a project's labels, `NAME__labels`: what was sent over HTTP and has not found its row yet.
+"""The label inbox of a project, the table `NAME__labels`: labels sent over HTTP that are not joined to rows yet.
 
-A label may come before the row it belongs to is ingested, and a server must not rewrite a project's table for each one.
-So labels are only appended here, and the next run that ingests gives them to their rows, all of them in one commit.
-A label is kept as text, since the columns of the project's table may have other types by then.
-
-Labels that wait in a project's inbox find their rows.
+A label may arrive before its row is ingested, and a server must not rewrite the project's table for each label. Labels
+are therefore appended here, as text, since column types may change until then; the next run that ingests joins all of
+them in one commit.
 """
 
 from __future__ import annotations
@@ -47,6 +45,7 @@ from refit_tasks.storage.staging import SpilledTables, staging_area
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+log = logging.getLogger(__name__)
 
 SCHEMA = pa.schema([("arrived_at", pa.timestamp("us", tz="UTC")), ("row", pa.string())])
 _RETENTION = {
@@ -56,29 +55,29 @@ _RETENTION = {
 
 
 def inbox_of(project: str) -> str:
-    """Names a project's inbox.
+    """Names the table of a project's label inbox.
 
     Args:
         project: The project's name.
 
     Returns:
-        A name beside the project's.
+        The table's name, `NAME__labels`.
     """
     return project + LABELS_SUFFIX
 
 
 def label_column_kinds(definition: Project) -> dict[str, str]:
-    """Names what a label consists of.
+    """Reads the columns of a label and their kinds.
 
     Args:
         definition: The project.
 
     Returns:
-        From each column of the key, and then the target, to its kind in the project's table.
+        The kind of each key column and of the target, which is last, as in the project's table.
 
     Raises:
         ProjectError: If the project has no key.
-        NotEnoughData: If it has no table.
+        NotEnoughData: If the project has no table.
     """
     require_key(definition, KEY_PURPOSE)
     schema = schema_of(require_table(definition.name))
@@ -86,11 +85,12 @@ def label_column_kinds(definition: Project) -> dict[str, str]:
 
 
 def append_labels(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> None:
-    """Appends labels in one commit; when it returns they are on disk.
+    """Appends labels to the inbox in one commit; they are durable when this returns.
 
     Args:
         project: The project's name.
-        parts: Some rows of key and target, and when they arrived, UTC; a later one of a key corrects an earlier one.
+        parts: Tables of key and target columns, each with its time of arrival, UTC. A later label of a key corrects an
+            earlier one.
     """
     from deltalake import write_deltalake
 
@@ -110,26 +110,26 @@ def append_labels(project: str, parts: Sequence[tuple[pa.Table, datetime]]) -> N
 
 
 def read_inbox(table: DeltaTable) -> pa.Table:
-    """Reads an inbox.
+    """Reads all labels of an inbox.
 
     Args:
         table: The inbox.
 
     Returns:
-        Its rows in the order in which they arrived.
+        The labels, sorted by time of arrival.
     """
     return pa.concat_tables([SCHEMA.empty_table(), *read(table)]).sort_by("arrived_at").combine_chunks()
 
 
 def cast_labels(held: pa.Table, schema: pa.Schema) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-    """Makes cells of an inbox's texts.
+    """Casts the labels of an inbox from text to the types of the project's table.
 
     Args:
         held: Rows of an inbox.
-        schema: The columns of the key and the target, as the project's table has them.
+        schema: The key columns and the target, as in the project's table.
 
     Returns:
-        As many rows of these columns, and which of them have a value in every one.
+        One row per label, and the mask of the rows in which every cell was cast.
     """
     fitting, places = [schema.empty_table()], list[int]()
     for those, rows in decode_rows(held["row"].to_pylist()):
@@ -143,56 +143,53 @@ def cast_labels(held: pa.Table, schema: pa.Schema) -> tuple[pa.Table, npt.NDArra
 
 
 def rewrite_inbox(table: DeltaTable, held: pa.Table) -> None:
-    """Empties an inbox of all but some rows. What has arrived since it was read stays.
+    """Replaces the contents of an inbox, unless it has changed since it was read.
 
     Args:
-        table: The inbox, as it was read.
-        held: The rows that stay.
+        table: The inbox as it was read.
+        held: The rows to keep.
     """
     from deltalake import write_deltalake
     from deltalake.exceptions import CommitFailedError
 
-    # Where another run has taken the same labels it has emptied the inbox, too; a label is there twice at worst.
+    # Another run may have joined the same labels and emptied the inbox; at worst a label is joined twice.
     with suppress(CommitFailedError):
         write_deltalake(table, held, mode="overwrite")
         table.vacuum(FILE_RETENTION_HOURS, dry_run=False, enforce_retention_duration=False)
 
 
-log = logging.getLogger(__name__)
-
-
 @dataclass(frozen=True, slots=True)
 class _WaitingLabels:
-    """What an inbox holds."""
+    """The contents of an inbox."""
 
     held: pa.Table
-    """As it is stored."""
+    """The rows as stored."""
     whole: npt.NDArray[np.intp]
-    """The places of rows whose cells are still of the table's types; others go on waiting."""
+    """The positions of rows that could be cast to the table's types; the other rows stay in the inbox."""
     of: npt.NDArray[np.intp]
-    """Which label each of those is, or was corrected by."""
+    """For each of those rows, the position in `labels` of its key's last label."""
     last: npt.NDArray[np.bool_]
-    """Which of those no later one has corrected."""
+    """The mask of those rows that no later label of the same key corrects."""
     labels: Labels
     """The last label of each key."""
 
 
 @define_retry_task("join labels of {definition.name}", delay_seconds=2)
 def join_waiting_labels(definition: Project, until: datetime) -> Labelling | None:
-    """Gives rows the labels that were sent for them over HTTP, the last one of each key.
+    """Joins the labels of the inbox to the project's rows, the last label of each key.
 
-    A label whose row is not ingested yet goes on waiting. One that breaks the contract goes to the quarantine with its
-    row. Killed at any moment, the next run finds the labels where they were.
+    A label whose row is not ingested yet stays in the inbox. A label that breaks the data contract is quarantined with
+    its row. After a crash the next run finds the labels in the inbox.
 
     Args:
         definition: The project.
-        until: The end of the ingest that went before, UTC.
+        until: The end of the preceding ingest, UTC.
 
     Returns:
-        What came of the labels; `None` where none waits, or the project has no table.
+        The counts of joined, waiting and refused labels; `None` if the inbox is empty or the project has no table.
 
     Raises:
-        StateError: If others keep writing to the table.
+        StateError: If concurrent writers win every time.
     """
     inbox = open_table(inbox_of(definition.name))
     table = open_table(definition.name) if inbox else None
@@ -211,17 +208,17 @@ def join_waiting_labels(definition: Project, until: datetime) -> Labelling | Non
 
 
 def describe_labelling(done: Labelling) -> str:
-    """Says what came of labels.
+    """Describes the result of a label join in one line.
 
     Args:
-        done: What came of them.
+        done: The counts of labels.
 
     Returns:
-        A line of words.
+        The sentence, without a full stop.
     """
-    told = f"{done.arrived:,} labels arrived, {done.corrected:,} corrected, {done.unchanged:,} were there already"
-    waiting = f", {done.unknown:,} wait for their rows" if done.unknown else ""
-    return told + waiting + (f", {done.refused:,} broke the contract: see the quarantine" if done.refused else "")
+    joined = f"{done.arrived:,} labels added, {done.corrected:,} corrected, {done.unchanged:,} unchanged"
+    waiting = f", {done.unknown:,} without a row yet" if done.unknown else ""
+    return joined + waiting + (f", {done.refused:,} quarantined for breaking the contract" if done.refused else "")
 
 
 def _read_waiting_labels(definition: Project, inbox: DeltaTable, table: DeltaTable) -> _WaitingLabels:
@@ -238,7 +235,7 @@ def _read_waiting_labels(definition: Project, inbox: DeltaTable, table: DeltaTab
 
 def _judge_and_write(definition: Project, labels: Labels, area: Path, until: datetime) -> tuple[Labels, JoinCounts]:
     table = open_table(definition.name)
-    assert table is not None  # noqa: S101 - it was there, and nothing removes one
+    assert table is not None  # noqa: S101 - it existed before, and tables are not removed
     judged = judge_labels(definition, table, labels, area)
     if judged.refused:
         _quarantine_refused(definition, judged.refused, SpilledTables(area / f"refused-{table.version()}"), until)
@@ -258,12 +255,12 @@ def _quarantine_refused(
 
 
 def _remove_from_inbox(inbox: DeltaTable, waiting: _WaitingLabels, labels: Labels, joined: JoinCounts) -> Labelling:
-    """Empties the inbox of labels that have found their rows, were refused, or were corrected by later ones."""
+    """Removes the labels that were joined, refused or corrected by a later one, and counts all of them."""
     at = labels.find(waiting.labels.rows)
     refused, unknown = at < 0, np.zeros(len(at), np.bool_)
     unknown[~refused] = ~joined.found[at[~refused]]
     stays = np.ones(waiting.held.num_rows, np.bool_)
-    # What a refused label was to correct is tried once more by itself.
+    # A label that a refused one was to correct stays and is joined by the next run.
     stays[waiting.whole] = np.where(waiting.last, unknown[waiting.of], refused[waiting.of])
     if not stays.all():
         rewrite_inbox(inbox, waiting.held.filter(pa.array(stays)))

@@ -1,8 +1,6 @@
-"""Labels that have arrived are put into a project's table, by key, in one commit.
+"""The label join: labels are matched to the rows of a project's table by key and written in one commit.
 
-Files of labels, read whole: a label is a key and a value.
-
-How labels that have arrived get into a project's table: all of a file or nothing, in one commit.
+Labels of a file are joined all or none; those of the inbox (`label_inbox`) without the ones that break the contract.
 """
 
 from __future__ import annotations
@@ -33,76 +31,81 @@ from refit_tasks.validation.contract import find_contract, judge_rows
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+log = logging.getLogger(__name__)
+
+KEY_PURPOSE = "labels cannot be matched to rows"
+"""The consequence of a missing key, for the error."""
+
 
 @dataclass(frozen=True, slots=True)
 class JoinCounts:
-    """What some labels have changed in a table."""
+    """The result of a join."""
 
     found: npt.NDArray[np.bool_]
-    """Over the labels: whether the table holds their row."""
+    """For each label, whether the table holds its row."""
     arrived: int
+    """The labels of rows that had none."""
     corrected: int
+    """The labels that differ from the row's former label."""
     version: int
-    """The version of the table afterwards."""
+    """The version of the table after the join."""
 
     @property
     def unchanged(self) -> int:
-        """How many labels were there already."""
+        """The number of labels that the rows had already."""
         return int(self.found.sum()) - self.arrived - self.corrected
 
     @property
     def unknown(self) -> int:
-        """How many labels are of rows that the table does not hold."""
+        """The number of labels without a row in the table."""
         return int((~self.found).sum())
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedRows:
-    """Rows that would break the contract with their new labels."""
+    """Rows that break the contract with their new labels."""
 
     rows: pa.Table
-    """Rows of the table, labelled."""
+    """The rows of the table with their new labels."""
     faults: list[Fault]
-
-
-KEY_PURPOSE = "labels cannot be matched to rows"
-"""The consequence of a missing key."""
+    """The broken rules, by position in `rows`."""
 
 
 @dataclass(frozen=True, slots=True)
 class _LabelChanges:
-    """What the labels would change."""
+    """The changes that labels make to a table, with counts as in `JoinCounts`."""
 
     found: npt.NDArray[np.bool_]
     arrived: int
     corrected: int
     window: Window | None
-    """The event times of the rows that change; `None` where none does."""
+    """The event times of the rows that change; `None` if none does."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedLabels:
-    """Labels, split by whether their rows keep the contract with them."""
+    """Labels, split into those whose rows keep the contract and those whose rows break it."""
 
     accepted: Labels
     change: _LabelChanges
-    """What the accepted ones change."""
+    """The changes that the accepted labels make."""
     staged: SpilledTables
-    """The rows of the window in which they change something, with their labels."""
+    """All rows of the changed window, with the accepted labels."""
     refused: tuple[RefusedRows, ...]
+    """The rows that break the contract."""
 
 
 def judge_labels(definition: Project, table: DeltaTable, labels: Labels, area: Path) -> JudgedLabels:
-    """Splits labels into those whose rows keep the contract with them, and the others; nothing is written.
+    """Splits labels into those whose rows keep the contract and the others; nothing is written.
 
     Args:
         definition: The project.
-        table: Its table, just opened.
+        table: The project's table at its newest version.
         labels: The labels.
-        area: Scratch space.
+        area: The staging directory.
 
     Returns:
-        Both parts, and what the accepted ones change.
+        Both parts, and the changes that the accepted labels make.
     """
     refused = list[RefusedRows]()
     while True:
@@ -112,22 +115,22 @@ def judge_labels(definition: Project, table: DeltaTable, labels: Labels, area: P
         if not broken:
             return JudgedLabels(labels, change, staged, tuple(refused))
         refused += broken
-        labels = _without(labels, broken)  # a rule may look at several rows, so what is left is judged anew
+        labels = _without(labels, broken)  # a rule may look at several rows, so the rest is judged again
 
 
 def write_labels(definition: Project, table: DeltaTable, judged: JudgedLabels) -> JoinCounts:
-    """Gives rows of a table the labels that were accepted, in one commit; none if nothing changes.
+    """Writes the accepted labels to their rows in one commit; writes nothing if no label changes.
 
     Args:
         definition: The project.
-        table: Its table, as it was when they were judged.
+        table: The project's table at the version on which the labels were judged.
         judged: The labels.
 
     Returns:
-        What came of them.
+        The counts and the version of the table.
 
     Raises:
-        deltalake.exceptions.CommitFailedError: If somebody else has written since the table was opened.
+        deltalake.exceptions.CommitFailedError: If another process has written since the table was opened.
     """
     change, version = judged.change, table.version()
     if change.window is not None:
@@ -171,7 +174,7 @@ def _find_changes(definition: Project, table: DeltaTable, labels: Labels) -> _La
 
 
 def _search_condition(definition: Project, labels: Labels) -> str | None:
-    """Narrows the search where the key says when: to the event times of the labels."""
+    """Restricts the search to the event times of the labels, if the key contains the event time."""
     if definition.timestamp not in definition.key or not labels.rows.num_rows:
         return None
     times = labels.rows[definition.timestamp].cast(pa.int64()).to_numpy()
@@ -181,7 +184,7 @@ def _search_condition(definition: Project, labels: Labels) -> str | None:
 def _find_refused_rows(
     definition: Project, table: DeltaTable, labels: Labels, staged: SpilledTables
 ) -> list[RefusedRows]:
-    """Judges the labels as an ingest would: by the critical rules about the target alone."""
+    """Finds labelled rows that break a critical rule about the target, as an ingest would."""
     contract = find_contract(definition, schema_of(table), lambda: read(table))
     found = list[RefusedRows]()
     for piece in staged:
@@ -193,17 +196,17 @@ def _find_refused_rows(
 
 
 def read_label_file(file: Path, pii: Collection[str] = ()) -> pa.Table:
-    """Reads all rows of a file; the cells of a CSV file stay text, so that only the table says what they are.
+    """Reads a label file; the cells of a CSV file stay text until they are cast to the table's types.
 
     Args:
         file: A CSV or Parquet file.
-        pii: The columns that identify a person: where there are any, no row of the file is shown.
+        pii: The columns that identify a person; if there are any, errors quote no cell of the file.
 
     Returns:
-        Its rows.
+        All rows of the file.
 
     Raises:
-        LoadFailed: If it cannot be read.
+        LoadFailed: If the file cannot be read.
     """
     from pyarrow import parquet
 
@@ -212,9 +215,9 @@ def read_label_file(file: Path, pii: Collection[str] = ()) -> pa.Table:
             return parquet.ParquetFile(file).read()
         return _read_csv(file)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        told = describe_masked_error(pii, error) if pii else str(error).splitlines()[0]
-        cause = None if pii else error  # it would be printed, with its message
-        raise LoadFailed(f"{file} cannot be read ({told}): give a CSV or Parquet file with a header") from cause
+        reason = describe_masked_error(pii, error) if pii else str(error).splitlines()[0]
+        cause = None if pii else error  # a traceback would show the message, which may quote a cell
+        raise LoadFailed(f"{file} cannot be read ({reason}): give a CSV or Parquet file with a header") from cause
 
 
 def _read_csv(file: Path) -> pa.Table:
@@ -226,35 +229,32 @@ def _read_csv(file: Path) -> pa.Table:
     return csv.read_csv(file, convert_options=texts)
 
 
-log = logging.getLogger(__name__)
-
-
 def join_labels(definition: Project, file: Path) -> Labelling:
-    """Gives rows of a project's table the labels of a file, by key.
+    """Joins the labels of a file to the rows of a project's table by key.
 
-    It is a compare-and-set, so it may run beside an ingest. The ingest's watermark stays where it is. A source that
-    delivers such a row again without its label does not erase it; one that delivers it with another label corrects it.
-    Older versions of the table stay as they were.
+    The write is a compare-and-set, so an ingest may run at the same time; its watermark does not move. If the source
+    delivers a row again without its label, the label stays; with another label, the label is corrected. Older versions
+    of the table do not change.
 
     Args:
         definition: The project.
-        file: A CSV or Parquet file with the key columns and the target; other columns are left out.
+        file: A CSV or Parquet file with the key columns and the target; other columns are ignored.
 
     Returns:
-        What came of each row of the file. The same file once more changes nothing.
+        The counts of labels. The same file joined again changes nothing.
 
     Raises:
         ProjectError: If the project has no key.
-        NotEnoughData: If it has no table.
+        NotEnoughData: If the project has no table.
         LoadFailed: If the file cannot be read.
-        ContractViolation: If the file is not fit; nothing was changed then.
-        StateError: If others keep writing to the table.
+        ContractViolation: If the file or one of its labels breaks the contract; nothing is changed then.
+        StateError: If concurrent writers win every time.
     """
     require_key(definition, KEY_PURPOSE)
     rows = read_label_file(file, definition.pii)
     with staging_area(definition.name) as area:
         done = retry_on_conflict(lambda: _judge_and_write(definition, str(file), rows, area), definition.name)
-    with_project(log, definition.name).info("%d labels arrived, %d corrected", done.arrived, done.corrected)
+    with_project(log, definition.name).info("%d labels added, %d corrected", done.arrived, done.corrected)
     return done
 
 
@@ -267,8 +267,8 @@ def _judge_and_write(definition: Project, file: str, rows: pa.Table, area: Path)
     joined = write_labels(definition, table, judged)
     if labels.rows.num_rows and not joined.found.any():
         raise ContractViolation(
-            f"none of the {labels.rows.num_rows:,} keys in {file} is in the table of {definition.name}: nothing was "
-            f"changed; check the columns {', '.join(definition.key)}, and the time zone where one is a time"
+            f"none of the {labels.rows.num_rows:,} keys in {file} is in the table of {definition.name}, so nothing was "
+            f"changed: check the columns {', '.join(definition.key)}, and the time zone of a time column"
         )
     return Labelling(
         rows=rows.num_rows,
@@ -288,5 +288,5 @@ def _contract_error(definition: Project, refused: tuple[RefusedRows, ...]) -> Co
     value = mask_value(definition.pii, first.column, first.value)
     return ContractViolation(
         f"the label {value!r} breaks the data contract of {definition.name} ({first.rule} on "
-        f"{first.column}, {count:,} rows): nothing was changed; correct the file or the contract"
+        f"{first.column}, {count:,} rows), so nothing was changed: correct the file or the contract"
     )

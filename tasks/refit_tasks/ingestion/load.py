@@ -1,7 +1,4 @@
-"""Runs a load, and puts what it gives on disk as it comes, whatever its size.
-
-What a server was asked, read from the predictions' table as the rows of a project.
-"""
+"""Loading: rows of a project's load, staged on disk piece by piece, and logged HTTP requests as a source of rows."""
 
 from __future__ import annotations
 
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PIECES_PER_LOG_LINE = 10
+"""The number of staged pieces after which progress is logged."""
 
 _MISTAKES = (
     ArithmeticError,
@@ -52,25 +50,25 @@ _MISTAKES = (
     PermissionError,
     SystemExit,
 )
-"""What trying again does not mend in a load; other errors are the disk's, the network's or the database's."""
+"""Errors of a load that a retry does not cure; others come from the disk, the network or a database."""
 
 
 def stage_load(
     definition: Project, load: Callable[[Window], Rows], window: Window, area: Path
 ) -> tuple[SpilledTables, list[pa.Schema]]:
-    """Writes what a load gives to disk.
+    """Calls a load and writes its rows to the staging directory.
 
     Args:
         definition: The project.
-        load: Its own load, or another one of rows like its.
-        window: The event times to ask for.
-        area: Scratch space.
+        load: The project's load, or a replacement that returns rows with the same columns.
+        window: The event times to load.
+        area: The staging directory.
 
     Returns:
-        The pieces, and their different schemas.
+        The staged pieces, and their distinct schemas.
 
     Raises:
-        LoadFailed: If the load makes a mistake.
+        LoadFailed: If the load fails or returns something other than frames.
     """
     raw, schemas = SpilledTables(area / "raw"), dict[pa.Schema, None]()
     rows = definition.ingestion.piece_rows
@@ -90,9 +88,9 @@ def _load_frames(definition: Project, load: Callable[[Window], Rows], window: Wi
     except (LoadFailed, *_MISTAKES) as error:
         if isinstance(error, LoadFailed) and not definition.pii:
             raise
-        told = describe_project_error(error, definition.file, definition.pii)
-        cause = None if definition.pii else error  # it would be printed, with its message
-        raise LoadFailed(f"load fails in {told}: correct it, and try `refit check`") from cause
+        reason = describe_project_error(error, definition.file, definition.pii)
+        cause = None if definition.pii else error  # a traceback would show the message, which may quote a cell
+        raise LoadFailed(f"load fails in {reason}: correct it, and try `refit check`") from cause
 
 
 def _call_load(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
@@ -101,28 +99,29 @@ def _call_load(definition: Project, load: Callable[[Window], Rows], window: Wind
     for frame in frames:
         if not isinstance(frame, FRAMES):
             raise LoadFailed(
-                f"load of {definition.file or definition.name} gives a {type(frame).__name__}: give a frame, an "
+                f"load of {definition.file or definition.name} returns a {type(frame).__name__}: return a frame, an "
                 f"Arrow table, or an iterator of them"
             )
         yield frame
 
 
 def with_requests(definition: Project) -> Project:
-    """Gives a project that takes requests for its rows a load that knows where they lie.
+    """Replaces a `Requests` load by a function that reads the project's prediction log.
 
     Args:
-        definition: The project, as its file has it.
+        definition: The project as declared in its file.
 
     Returns:
-        The project; its load gives the history's rows, and then those that were asked about. Another one as it is.
+        The project with a load that returns the rows of the history and then those of the logged requests; unchanged
+        if its load is not a `Requests`.
     """
-    asked = definition.load
-    if not isinstance(asked, Requests):
+    source = definition.load
+    if not isinstance(source, Requests):
         return definition
 
     def load(window: Window) -> Iterator[Frame]:
-        if asked.history is not None:
-            rows = asked.history(window)
+        if source.history is not None:
+            rows = source.history(window)
             frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
             yield from frames
         yield from read_requests(definition, window)
@@ -131,14 +130,14 @@ def with_requests(definition: Project) -> Project:
 
 
 def read_requests(definition: Project, window: Window) -> Iterator[pa.Table]:
-    """Reads what was asked about rows of a window.
+    """Reads the rows of logged HTTP requests whose event time lies in a window.
 
     Args:
         definition: The project.
         window: The event times.
 
     Yields:
-        Rows with the project's columns, the target missing; of each key the last one.
+        Rows with the project's columns and a missing target; only the last request of each key.
     """
     table = open_table(predictions_of(definition.name))
     if table is None:
@@ -157,12 +156,12 @@ def read_requests(definition: Project, window: Window) -> Iterator[pa.Table]:
 
 
 class _LatestRequests:
-    """Picks the last request of each key; memory holds 24 bytes for each request."""
+    """The last request of each key; needs 24 bytes of memory per request."""
 
     def __init__(self, definition: Project, table: DeltaTable, where: str) -> None:
         self._key, names = list(definition.key), [KEY_PREFIX + name for name in definition.key]
         found, moments = [np.empty(0, "S16")], [np.empty(0, np.int64)]
-        # A server that was never told the key has no column of it.
+        # The log has no column for a key that no request has carried.
         for part in read(table, [*names, "scored_at"], where) if set(names) <= set(schema_of(table).names) else ():
             found.append(row_identities(part.select(names).rename_columns(self._key), self._key))
             moments.append(_to_microseconds(part["scored_at"]))
@@ -179,7 +178,7 @@ class _LatestRequests:
         last = (place >= 0) & (self._at[place] == _to_microseconds(scored_at)) & ~self._given[place]
         for name in self._key:
             last &= np.asarray(rows[name].is_valid())
-        # Two rows of one request have the same moment.
+        # Two rows of one request have the same time.
         _, first = np.unique(place[last], return_index=True)
         once = np.zeros(len(place), np.bool_)
         once[np.flatnonzero(last)[first]] = True

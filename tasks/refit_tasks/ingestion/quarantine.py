@@ -1,4 +1,4 @@
-"""The quarantine: rows that broke the contract are added to it, and those that pass by now leave it again."""
+"""The quarantine: adding rows that break the data contract, and re-admitting those that keep the current one."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ from refit_tasks.validation.contract import find_contract, judge_rows
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+log = logging.getLogger(__name__)
+
 
 def count_already_quarantined(definition: Project, rejected: SpilledTables, schema: pa.Schema) -> int:
-    """Counts the rejected rows without an event time that the quarantine holds: every load delivers those again.
+    """Counts the rejected rows without an event time that are quarantined already, since every load returns them again.
 
     Args:
         definition: The project.
@@ -44,7 +46,7 @@ def count_already_quarantined(definition: Project, rejected: SpilledTables, sche
         schema: The schema of the project's table.
 
     Returns:
-        How many there are.
+        The number of such rows.
     """
     if not rejected.rows:
         return 0
@@ -55,11 +57,11 @@ def count_already_quarantined(definition: Project, rejected: SpilledTables, sche
 
 
 def quarantine_rows(definition: Project, rejected: SpilledTables, at: datetime, schema: pa.Schema) -> None:
-    """Puts the rejected rows of a batch into the quarantine; those that it already holds are not put in twice.
+    """Adds the rejected rows of a batch to the quarantine, except those that it holds already.
 
     Args:
         definition: The project.
-        rejected: The rows with event time and reasons.
+        rejected: The rows with their event times and reasons.
         at: The end of the ingest, UTC.
         schema: The schema of the project's table.
     """
@@ -67,7 +69,7 @@ def quarantine_rows(definition: Project, rejected: SpilledTables, at: datetime, 
 
     def step() -> int:
         table = open_table(name)
-        # Written only if there is something: a commit without rows would make a version of nothing.
+        # A commit without rows would still make a version.
         fresh = [part for part in _to_quarantine_rows(rejected, at, _read_ids(table), schema) if part.num_rows]
         return write(name, table, fresh, SCHEMA) if fresh else -1
 
@@ -93,18 +95,18 @@ def _to_quarantine_rows(
 
 
 def _assign_ids(raw: pa.Table, schema: pa.Schema, naming: RowIds) -> pa.Array:
-    """Names rows by their cells as the table would hold them, since one bad cell makes text of its whole column."""
+    """Derives the ids of rows from their cells as cast to the table: one bad cell turns its whole column into text."""
     fitted, _ = cast_table(raw, pa.schema([field for field in schema if field.name in raw.column_names]))
     pairs = zip(encode_rows(raw), encode_rows(fitted), strict=True)
     return pa.array([naming.assign(one, fitted=other) for one, other in pairs], pa.string())
 
 
 def remove_from_quarantine(definition: Project, ids: pa.Array) -> None:
-    """Takes rows out of the quarantine.
+    """Removes rows from the quarantine.
 
     Args:
         definition: The project.
-        ids: Their ids; one that is not there is no fault.
+        ids: The ids of the rows; unknown ids are ignored.
     """
     from deltalake import CommitProperties
 
@@ -124,28 +126,25 @@ def remove_from_quarantine(definition: Project, ids: pa.Array) -> None:
         retry_on_conflict(step, name)
 
 
-log = logging.getLogger(__name__)
-
-
 def replay_quarantine(definition: Project, at: datetime) -> ReplayCounts:
-    """Judges the quarantined rows by today's contract, and lets those that pass into the project's table.
+    """Validates the quarantined rows by the current contract, and writes those that pass to the project's table.
 
-    A row whose key the table holds stays in the quarantine, since an older row never beats a newer one; one that the
-    table holds already, cell by cell, leaves it. Of several with one key the one quarantined last is let in. The data
-    is written before the quarantine, so a row is never in neither; after a crash between the two, the next replay
-    finds the rows in the table and takes them out of the quarantine.
+    A row whose key is in the table stays in the quarantine, since an older row never replaces a newer one; a row that
+    is in the table with identical cells is removed. Of several rows with one key, the one quarantined last is written.
+    The table is written before the quarantine, so no row is lost; after a crash between the two, the next replay finds
+    the rows in the table and removes them from the quarantine.
 
     Args:
         definition: The project.
-        at: When, UTC; rows from after that stay.
+        at: The time of the replay, UTC; rows with a later event time stay.
 
     Returns:
-        How many rows were let in, and how many are left.
+        The numbers of re-admitted and of remaining rows.
     """
     table, held = open_table(definition.name), open_table(quarantine_of(definition))
     if table and held:
         ids, rows = _select_passing(definition, table, list(read_quarantine(held)), Window(BEGINNING, at))
-        with staging_area(definition.name):  # tells the doctor that the table is being written
+        with staging_area(definition.name):  # shows `refit doctor` that the table is being written
             new, same = retry_on_conflict(lambda: _append_new(definition, rows), definition.name)
         remove_from_quarantine(definition, ids.filter(pa.array(new | same)))
         done = ReplayCounts(int(new.sum()), count_quarantined(definition))
@@ -160,7 +159,7 @@ def replay_quarantine(definition: Project, at: datetime) -> ReplayCounts:
 def _select_passing(
     definition: Project, table: DeltaTable, rejected: list[RejectedRow], window: Window
 ) -> tuple[pa.Array, pa.Table]:
-    """Picks the rows that keep the contract now; gives their ids and the rows as the table would hold them."""
+    """Selects the rows that keep the current contract; returns their ids and the rows, cast to the table's schema."""
     schema = schema_of(table)
     contract = find_contract(definition, schema, lambda: read(table))
     known = [row for row in rejected if not {reason["rule"] for reason in row.reasons} & {SUPERSEDED, NOT_LOADED}]
@@ -186,7 +185,7 @@ def _cast_placeable(
 
 
 def _mask_passing(definition: Project, contract: Contract, rows: pa.Table) -> np.ndarray:
-    """Gives the mask of the rows that keep the contract; of several with one key the last."""
+    """Masks the rows that keep the contract, only the last one of each key."""
     good = np.ones(rows.num_rows, np.bool_)
     size = definition.ingestion.piece_rows
     for start in range(0, rows.num_rows, size):
@@ -199,7 +198,7 @@ def _mask_passing(definition: Project, contract: Contract, rows: pa.Table) -> np
 
 
 def _append_new(definition: Project, rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-    """Appends the rows that the table does not hold; gives the masks of those and of the ones it holds as they are."""
+    """Appends the rows whose key is new; returns the masks of those and of the rows that the table holds unchanged."""
     table = open_table(definition.name)
     keys, contents = row_identities(rows, definition.key or None), row_identities(rows)
     held, same = np.zeros(rows.num_rows, np.bool_), np.zeros(rows.num_rows, np.bool_)
@@ -212,7 +211,7 @@ def _append_new(definition: Project, rows: pa.Table) -> tuple[np.ndarray, np.nda
 
 
 def _read_similar(definition: Project, table: DeltaTable, rows: pa.Table) -> Iterator[pa.Table]:
-    """Reads the rows of the table that may have the same key, or content where there is no key."""
+    """Reads the rows of the table that may have the same key or, without a key, the same contents."""
     times = rows[definition.timestamp].cast(pa.int64()).to_numpy()
     anywhere = definition.key and definition.timestamp not in definition.key
     return read(table, where=None if anywhere else within(definition.timestamp, window_of(times)))

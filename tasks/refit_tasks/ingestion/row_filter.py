@@ -1,4 +1,4 @@
-"""The rows of one batch, sorted into those that keep the contract and those that do not, on disk."""
+"""The row filter: the rows of one batch, split on disk into accepted and rejected ones."""
 
 from __future__ import annotations
 
@@ -25,45 +25,46 @@ from refit_tasks.storage.staging import SpilledTables
 from refit_tasks.validation.contract import judge_rows
 
 TIME, REASONS = "_refit_time", "_refit_reasons"
-"""Columns that a staged rejected row has beside its own."""
+"""The extra columns of a staged rejected row: its event time and the reasons as JSON."""
+
+MAX_EXACT = 2.0**53
+"""From here on a double does not tell a whole number from its neighbour."""
 
 
 class RowFilter:
-    """Takes the raw pieces of a batch and ends with `accepted()` and `rejected`; every row is in one of them."""
+    """Splits the staged pieces of a batch into `accepted()` and `rejected`: `cast` comes first, then `validate`."""
 
     def __init__(self, definition: Project, schema: pa.Schema, window: Window, area: Path) -> None:
         self._definition = definition
         self._window = window
         self.schema = schema
         self.cast_rows = SpilledTables(area / "fitting")
-        """Rows that fit the schema and have a key and an event time within the window."""
+        """The rows that were cast to the schema and have a key and an event time in the window."""
         self.rejected = SpilledTables(area / "rejected")
-        """The other rows as they were delivered, each with its event time and reasons."""
+        """The rejected rows as loaded, each with its event time and reasons."""
         self._keep: list[np.ndarray] = []
         self._faults: Counter[tuple[str, str]] = Counter()
         self._warned: Counter[str] = Counter()
         self.superseded = 0
-        """Rows that a later row of the batch with the same key replaces; they are among the rejected."""
+        """The number of rows that a later row of the batch with the same key replaces; they are rejected, too."""
         self._conflicting = 0
 
     def cast(self, raw: SpilledTables) -> None:
-        """Conforms all pieces to the schema, and rejects the rows that cannot be placed.
+        """Casts all pieces to the schema, and rejects rows that cannot be cast, identified or placed in the window.
 
         Args:
-            raw: The pieces as they were delivered.
+            raw: The pieces as loaded.
         """
-        fitting = (self._cast_piece(piece) for piece in raw)
-        for piece in merge_tables(
-            (piece for piece in fitting if piece.num_rows), self._definition.ingestion.piece_rows
-        ):
+        pieces = (self._cast_piece(piece) for piece in raw)
+        for piece in merge_tables((piece for piece in pieces if piece.num_rows), self._definition.ingestion.piece_rows):
             self.cast_rows.add(piece)
             self._keep.append(np.ones(piece.num_rows, np.bool_))
 
     def validate(self, contract: Contract) -> None:
-        """Judges all fitting rows by the contract, then lets the last row of each key win.
+        """Rejects the cast rows that break the contract, then all but the last row of each key.
 
         Args:
-            contract: The contract.
+            contract: The data contract.
         """
         progress, done = ProgressBar(self._definition.name, "validation"), 0
         for number, piece in enumerate(self.cast_rows):
@@ -79,7 +80,7 @@ class RowFilter:
         """Reads the accepted rows.
 
         Yields:
-            One piece at a time, of the table's schema, always in the same order.
+            One piece at a time, in the table's schema and always in the same order.
         """
         for piece, keep in zip(self.cast_rows, self._keep, strict=True):
             if keep.any():
@@ -87,23 +88,23 @@ class RowFilter:
 
     @property
     def accepted_rows(self) -> int:
-        """How many rows are accepted."""
+        """The number of accepted rows."""
         return int(sum(keep.sum() for keep in self._keep))
 
     @property
     def broken(self) -> tuple[BrokenRule, ...]:
-        """The rules that rows broke, the one with most rows first."""
+        """The rules that rows broke, sorted by the number of rows, largest first."""
         return tuple(BrokenRule(rule, column, rows) for (rule, column), rows in self._faults.most_common())
 
     def count(self, until: datetime, known: int = 0) -> BatchCounts:
-        """Counts what `judge_batch` judges: superseded rows, which broke no rule, are left out, and known ones.
+        """Counts rows and broken rules for `judge_batch`, without superseded rows, which break no rule.
 
         Args:
-            until: The end of the load.
-            known: How many rejected rows a batch before brought, too.
+            until: The end of the load, UTC.
+            known: The number of rejected rows that were quarantined before; they are not counted again.
 
         Returns:
-            The count.
+            The counts.
         """
         times = (pc.max(piece[self._definition.timestamp].cast(pa.int64())).as_py() for piece in self.accepted())
         newest = max(times, default=None)
@@ -132,7 +133,7 @@ class RowFilter:
         self._keep[number] &= self._reject(piece, piece[self._definition.timestamp], faults)
 
     def _reject(self, rows: pa.Table, times: pa.ChunkedArray, faults: list[Fault]) -> np.ndarray:
-        """Stages the faulty rows; gives the mask of the others."""
+        """Stages the faulty rows; returns the mask of the other rows."""
         good = np.ones(rows.num_rows, np.bool_)
         found: dict[int, list[Fault]] = {}
         for fault in faults:
@@ -166,10 +167,6 @@ class RowFilter:
         return Fault(row, SUPERSEDED, ",".join(key), ", ".join(str(piece[name][row].as_py()) for name in key)[:200])
 
 
-MAX_EXACT = 2.0**53
-"""From here on a double does not tell a whole number from its neighbour."""
-
-
 def find_inexact_keys(definition: Project, raw: pa.Table) -> Iterator[Fault]:
     """Finds rows whose key was read as a floating-point number too large to be exact.
 
@@ -188,15 +185,15 @@ def find_inexact_keys(definition: Project, raw: pa.Table) -> Iterator[Fault]:
 
 
 def find_unplaceable_rows(definition: Project, window: Window, piece: pa.Table) -> Iterator[Fault]:
-    """Finds the rows that cannot be placed: without a key or an event time, or with one that was not asked for.
+    """Finds rows with a missing key, a missing event time or an event time outside the window.
 
     Args:
         definition: The project.
-        window: The event times asked for.
-        piece: Rows of the table's schema.
+        window: The event times of the load.
+        piece: Rows in the table's schema.
 
     Yields:
-        A fault for each missing cell of the key, and for each event time that is missing or outside the window.
+        A fault for each missing key cell, and for each event time that is missing or outside the window.
     """
     for column in definition.key:
         for row in _true_positions(piece[column].is_null()):

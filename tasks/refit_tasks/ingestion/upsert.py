@@ -1,4 +1,4 @@
-"""How accepted rows get into a project's table: in one commit, each row once, whoever else writes at the same time."""
+"""The upsert: accepted rows of a batch are written to the project's table in one commit, safe beside other writers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from refit.data.split import Times, window_of
 from refit.data.upsert import Roles, Upsert, summarize_incoming
 from refit.errors import ContractViolation, StateError
 from refit.project import Project
-from refit.windows import Window
+from refit.windows import Window, format_window
 from refit_tasks.storage.delta import ROW_GROUP, open_table, read, retry_on_conflict, schema_of, within, write
 from refit_tasks.storage.snapshots import watermark_transaction
 from refit_tasks.storage.staging import SpilledTables
@@ -29,43 +29,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UpsertBatch:
-    """A batch as far as its commit is concerned."""
+    """The rows of one batch to be written."""
 
     definition: Project
     schema: pa.Schema
+    """The schema of the table after the commit."""
     accepted: Callable[[], Iterable[pa.Table]]
-    """The accepted rows, always in the same order."""
+    """Reads the accepted rows, always in the same order."""
     times: Callable[[], Times]
-    """The event times of all rows that the load gave, as far as they can be read."""
+    """Reads the event times of all loaded rows, rejected ones included."""
     window: Window
+    """The event times that were loaded."""
     area: Path
-    """Scratch space."""
+    """The staging directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommitCounts:
-    """What a commit changed."""
+    """The result of a commit."""
 
     version: int
+    """The version of the table."""
     added: int
+    """The number of new rows."""
     corrected: int
+    """The number of rows that replaced the row of their key."""
 
 
 def commit_batch(batch: UpsertBatch) -> CommitCounts:
-    """Writes a batch, or nothing if the table holds all of its rows.
+    """Writes a batch in one commit with the watermark; writes nothing if the table holds all of its rows.
 
-    With a key, new rows are added and changed ones replace the row of their key. Without one, the rows take the place
-    of all rows in the load window.
+    With a key, new rows are added and changed rows replace the row of their key. Without a key, the rows replace all
+    rows of the load window.
 
     Args:
         batch: The accepted rows.
 
     Returns:
-        What was changed; the watermark moves with it.
+        The counts of changed rows.
 
     Raises:
-        ContractViolation: If rows without a key would take the place of more rows than they are.
-        StateError: If others keep writing at the same time, or have changed the table's columns.
+        ContractViolation: If a batch without a key would replace more rows than it holds.
+        StateError: If concurrent writers win every time, or have changed the table's columns.
     """
 
     def step() -> CommitCounts:
@@ -80,14 +85,14 @@ def commit_batch(batch: UpsertBatch) -> CommitCounts:
 
 
 def require_full_window(batch: UpsertBatch, table: DeltaTable | None) -> None:
-    """Makes sure that rows without a key lose none that the table holds.
+    """Ensures that a batch without a key, which replaces its window, does not drop rows of the table.
 
     Args:
-        batch: The rows.
+        batch: The batch.
         table: The project's table; `None` before the first ingest.
 
     Raises:
-        ContractViolation: If the load gave fewer rows than the table holds in the part of the window that it covers.
+        ContractViolation: If the load returned fewer rows than the table holds in the window up to its newest row.
     """
     if table is None or batch.definition.key:
         return
@@ -99,21 +104,21 @@ def require_full_window(batch: UpsertBatch, table: DeltaTable | None) -> None:
     found, least = int((batch.times() <= newest).sum()), sum(len(times) for times in held)
     if found < least:
         raise ContractViolation(
-            f"the load of {batch.definition.name!r} gives {found:,} rows where the table holds {least:,} in "
-            f"{batch.window}, and without a key it is unknown which ones they are: give the project a key, or set "
-            f"ingestion.lateness to the span that the load delivers again in full"
+            f"the load of {batch.definition.name!r} returns {found:,} rows from {format_window(batch.window)}, but the "
+            f"table holds {least:,}, and without a key the missing rows cannot be identified: give the project a key, "
+            f"or set ingestion.lateness to the span that the load returns again in full"
         )
 
 
 def find_changes(batch: UpsertBatch, table: DeltaTable) -> Upsert:
-    """Compares accepted rows with a table by key.
+    """Compares the accepted rows with the table by key.
 
     Args:
-        batch: The rows.
+        batch: The batch.
         table: The project's table.
 
     Returns:
-        What is new, the same, or corrected.
+        The new, unchanged and corrected rows.
     """
     definition = batch.definition
     roles = Roles(definition.key, definition.target, definition.timestamp)
@@ -125,7 +130,7 @@ def find_changes(batch: UpsertBatch, table: DeltaTable) -> Upsert:
 
 
 def _find_window(definition: Project, table: DeltaTable, upsert: Upsert) -> Window | None:
-    """Finds the event times between which the table may hold rows with the keys of incoming ones."""
+    """Finds the event times of the table's rows that may share a key with incoming rows."""
     if definition.timestamp in definition.key:
         return upsert.incoming_window
     columns = list(dict.fromkeys([*definition.key, definition.timestamp]))
@@ -166,11 +171,11 @@ def _write(batch: UpsertBatch, table: DeltaTable | None, rows: Iterable[pa.Table
 def _require_schema(batch: UpsertBatch, table: DeltaTable) -> None:
     expected = {field.name: field.type for field in batch.schema}
     if any(expected.get(field.name) != field.type for field in schema_of(table)):
-        raise StateError(f"another ingest has changed the columns of {batch.definition.name!r} meanwhile: run again")
+        raise StateError(f"another ingest changed the columns of {batch.definition.name!r} at the same time: run again")
 
 
 def _read_window(batch: UpsertBatch, table: DeltaTable, window: Window) -> Iterator[pa.Table]:
-    """Reads the table's rows of a window, with the columns that the batch adds."""
+    """Reads the table's rows of a window, cast to the schema of the batch."""
     widened = batch.schema.names != schema_of(table).names
     for part in merge_tables(read(table, where=within(batch.definition.timestamp, window)), ROW_GROUP):
         yield cast_table(part, batch.schema)[0] if widened else part
