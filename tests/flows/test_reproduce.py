@@ -82,7 +82,7 @@ def test_rows_that_are_gone_are_named(depot: Depot) -> None:
 
     for file in Path(Settings().tables, "parcels").glob("*.parquet"):
         file.unlink()
-    with pytest.raises(CannotReproduce, match="data: the rows of version 0 of the table parcels cannot be read"):
+    with pytest.raises(CannotReproduce, match="data: version 0 of the table parcels cannot be read"):
         reproduced()
 
 

@@ -1,4 +1,4 @@
-"""A project's data contract: where it comes from, and what it says about rows and batches."""
+"""The data contract of a project: finding or deriving it, and judging rows and batches by it."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from refit.data.derived_contract import derive_contract
 from refit.errors import BrokenProject, ContractViolation
 from refit.project import Project
 from refit.records.references import Champion
+from refit.windows import format_time
 from refit_tasks.ledger.record import entry_once, latest, record
 from refit_tasks.project_log import with_project
 from refit_tasks.validation.great_expectations import RuleOutcome, is_row_rule, read_rules, validate
 
 Pieces = Callable[[], Iterator[pa.Table]]
-"""Gives the rows of a batch, piece by piece, as often as it is called."""
+"""Returns an iterator over the pieces of a batch; may be called repeatedly."""
 
 log = logging.getLogger(__name__)
 
 
 def find_contract(definition: Project, schema: pa.Schema, pieces: Pieces) -> Contract:
-    """Finds the contract that a batch must keep.
+    """Finds the contract for a batch.
 
     Args:
         definition: The project.
         schema: The table's schema.
-        pieces: The batch, conformed to the schema; it is the reference where there is no contract yet.
+        pieces: The batch, cast to the schema; the contract is derived from it if there is none yet.
 
     Returns:
-        The project's own contract, else the newest in the ledger, else one derived from the batch: give that to
-        `record_contract` once the batch is committed.
+        The project's own contract, else the newest one in the ledger, else one derived from the batch, which the
+        caller records with `record_contract`.
 
     Raises:
-        BrokenProject: If the project's expectations cannot be made, or name columns that the table does not have.
+        BrokenProject: If the project's expectations fail or name columns that the table does not have.
     """
     if definition.expectations is not None:
         contract = Contract(read_rules(definition, definition.expectations, schema), origin="project")
@@ -51,13 +52,13 @@ def find_contract(definition: Project, schema: pa.Schema, pieces: Pieces) -> Con
 
 
 def record_contract(definition: Project, contract: Contract, at: datetime, once: str | None = None) -> None:
-    """Records a derived contract in the ledger, from where later batches take it.
+    """Records a derived contract in the ledger, where later batches find it.
 
     Args:
         definition: The project.
-        contract: What `contract_of` gave; one that is already elsewhere is not recorded.
-        at: When, UTC.
-        once: Names what must not be recorded twice.
+        contract: The contract from `find_contract`; it is recorded only if it was derived.
+        at: The time of the entry, UTC.
+        once: The name under which it is recorded once.
     """
     if contract.origin == "derived":
         record(definition.name, "contract", contract.to_json(), at, once)
@@ -65,14 +66,14 @@ def record_contract(definition: Project, contract: Contract, at: datetime, once:
 
 
 def renew_contract(definition: Project, champion: Champion, at: datetime) -> None:
-    """Derives the contract again from a champion's training rows, so that ranges and categories follow them.
+    """Derives the contract again from a champion's training rows, so that ranges and categories stay current.
 
-    It is done once for each champion: a run that was killed after its promotion leaves it to the next one.
+    This happens once per champion; if a run is killed after its promotion, the next run does it.
 
     Args:
-        definition: The project; one with expectations of its own keeps them.
+        definition: The project; its own expectations, if any, are kept.
         champion: The champion.
-        at: When, UTC.
+        at: The time of the entry, UTC.
     """
     from refit_tasks.storage.snapshot_rows import scan_rows
 
@@ -83,19 +84,19 @@ def renew_contract(definition: Project, champion: Champion, at: datetime) -> Non
 
 
 def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
-    """Judges the rows of one piece by the rules that look at one row at a time.
+    """Judges the rows of one piece by the rules about single rows.
 
-    A critical rule with `mostly` is broken, and its rows are faults, only where too many rows of the piece break it.
+    The rows that break a critical rule with `mostly` are faults only if more rows of the piece break it than allowed.
 
     Args:
         contract: The contract.
-        piece: The rows, conformed to the table's schema.
+        piece: The rows, cast to the table's schema.
 
     Returns:
-        The faults of critical rules, and how many rows break each of the others.
+        The faults under critical rules, and the number of rows that break each other rule.
 
     Raises:
-        BrokenProject: If an expectation cannot be judged on such columns.
+        BrokenProject: If an expectation cannot be evaluated on these columns.
     """
     rules = [rule for rule in contract.rules if is_row_rule(rule) and not _is_trivially_kept(rule, piece)]
     if not rules or not piece.num_rows:
@@ -104,49 +105,49 @@ def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
     broken = [outcome for outcome in validate(rules, frame, listing=True) if not outcome.success]
     for outcome in broken:
         if outcome.error:
-            told = contract.mask_observed(outcome.rule, outcome.observed)
-            raise BrokenProject(f"the expectation {outcome.rule} cannot be judged ({told}): correct it")
+            reason = contract.mask_observed(outcome.rule, outcome.observed)
+            raise BrokenProject(f"the expectation {outcome.rule} cannot be evaluated ({reason}): correct it")
     critical = [outcome for outcome in broken if outcome.rule.severity == "critical"]
     warned = Counter({str(outcome.rule): len(outcome.rows) for outcome in broken if outcome not in critical})
     return RowFindings([fault for outcome in critical for fault in _faults(outcome, frame)], warned)
 
 
 def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: BatchCounts) -> tuple[str, ...]:
-    """Judges the accepted rows of a whole batch, once all of its rows are judged.
+    """Judges the accepted rows of a batch by the rules about the whole batch.
 
     Args:
         definition: The project, for its contract policy.
         contract: The contract.
-        pieces: The accepted rows; only the columns that a rule about the whole batch names are held at once.
-        batch: The count of rows and findings.
+        pieces: The accepted rows; memory holds only the columns that these rules name.
+        batch: The counts of rows and of faults.
 
     Returns:
         One sentence for each broken rule that is not critical, those about rows included.
 
     Raises:
-        ContractViolation: If a critical rule about the whole batch is broken; it names each with value and limit.
+        ContractViolation: If a critical rule about the batch is broken; the message has each rule, value and limit.
     """
     rules = [rule for rule in contract.rules if not is_row_rule(rule)]
     broken = [outcome for outcome in _judge_batch_rules(rules, pieces) if not outcome.success]
-    told = [(one.rule, f"{one.rule}: {contract.mask_observed(one.rule, one.observed)}") for one in broken]
-    critical = [words for rule, words in told if rule.severity == "critical"]
+    problems = [(one.rule, f"{one.rule}: {contract.mask_observed(one.rule, one.observed)}") for one in broken]
+    critical = [sentence for rule, sentence in problems if rule.severity == "critical"]
     critical = [*find_batch_problems(batch, definition.contract, _find_empty_columns(batch, pieces)), *critical]
     if critical:
         raise ContractViolation(
-            f"the rows of {definition.name!r} up to {batch.until.isoformat()} break the data contract: "
+            f"the rows of {definition.name!r} until {format_time(batch.until)} break the data contract: "
             f"{'; '.join(critical)}: correct the source or the load, or change the contract in the project file"
         )
-    others = [words for rule, words in told if rule.severity != "critical"]
+    others = [sentence for rule, sentence in problems if rule.severity != "critical"]
     return (*(f"{rule}: {count:,} rows" for rule, count in batch.warned.items()), *others)
 
 
 def _is_trivially_kept(rule: Rule, piece: pa.Table) -> bool:
-    """Tells whether a rule asks for no nulls of columns that have none: Arrow knows that for nothing."""
+    """Tells whether a rule forbids nulls in columns whose null count, which Arrow keeps, is zero."""
     return rule.type == "expect_column_values_to_not_be_null" and not any(piece[c].null_count for c in rule.columns)
 
 
 def _needed_columns(rules: Sequence[Rule], columns: Sequence[str]) -> list[str]:
-    """Names the columns whose values must be at hand: a row condition or a rule of one's own may ask for any."""
+    """Lists the columns that the rules read; a row condition or a custom rule may read any column."""
     if any(rule.kwargs.get("row_condition") or not (rule.columns or _about_table(rule)) for rule in rules):
         return list(columns)
     named = {column for rule in rules for column in rule.columns}
@@ -172,13 +173,13 @@ def _judge_batch_rules(rules: Sequence[Rule], pieces: Pieces) -> list[RuleOutcom
 
 
 def _blank_other_columns(piece: pa.Table, needed: Collection[str]) -> pa.Table:
-    """Empties the columns whose values no rule asks for; their names and the number of rows remain."""
+    """Blanks the columns that no rule reads, keeping their names and the number of rows."""
     nothing = pa.array(np.zeros(piece.num_rows, dtype=bool))
     return pa.table({name: piece[name] if name in needed else nothing for name in piece.column_names})
 
 
 def _find_empty_columns(batch: BatchCounts, pieces: Pieces) -> set[str]:
-    """Finds the columns with misfits in which no accepted row has a value."""
+    """Finds the columns that had cells of a wrong type and hold no value in any accepted row."""
     suspects = {column for rule, column in batch.faults if rule == "type"}
     for piece in pieces() if suspects else ():
         suspects -= {column for column in suspects if piece[column].null_count < piece.num_rows}

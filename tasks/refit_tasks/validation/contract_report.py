@@ -1,4 +1,4 @@
-"""What the data contract said of the rows of one ingest, as a readable page for Prefect's artifacts."""
+"""The report on one ingest, row counts and broken rules of the data contract, as a Prefect artifact."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from refit.windows import BEGINNING
 from refit_tasks.presentation.markdown import artifact_key, plain, table
 
 MAX_RULES = 50
-"""The most broken rules in the table; those that most rows broke come first."""
+"""The most broken rules in the report's table, those with the most rows."""
 
 
 def publish_contract(definition: Project, ingestion: Ingestion) -> None:
-    """Shows the result as an artifact of the flow run that this is called in.
+    """Publishes the report as a Markdown artifact of the current flow run.
 
     Args:
         definition: The project.
-        ingestion: What the ingest did.
+        ingestion: The result of the ingest.
     """
     create_markdown_artifact(
         render_contract_page(ingestion),
@@ -28,13 +28,13 @@ def publish_contract(definition: Project, ingestion: Ingestion) -> None:
 
 
 def summarize_ingestion(ingestion: Ingestion) -> str:
-    """Says in one line how the rows did.
+    """Summarizes an ingest in one line.
 
     Args:
-        ingestion: What the ingest did.
+        ingestion: The result of the ingest.
 
     Returns:
-        The counts, and the rule that most rows broke.
+        The row counts, and the rule that the most rows broke.
     """
     if not ingestion.rows_in:
         return "no new rows"
@@ -47,18 +47,18 @@ def summarize_ingestion(ingestion: Ingestion) -> str:
 
 
 def render_contract_page(ingestion: Ingestion) -> str:
-    """Writes the result as markdown.
+    """Writes the report in Markdown.
 
     Args:
-        ingestion: What the ingest did.
+        ingestion: The result of the ingest.
 
     Returns:
-        The counts, every row rule that was broken and how often, and the warnings.
+        The row counts, the broken rules with their numbers of rows, and the warnings.
     """
     start, end = ingestion.window.start, ingestion.window.end
     since = "Loaded" if start == BEGINNING else f"Loaded from {start:%Y-%m-%d %H:%M}"
     loaded = f"{since} until {end:%Y-%m-%d %H:%M} UTC"
-    counts = f"{ingestion.added:,} rows are new in the table, {ingestion.corrected:,} took the place of an older one."
+    counts = f"{ingestion.added:,} rows added to the table, {ingestion.corrected:,} replaced an older row."
     parts = (
         [f"## {plain(ingestion.project)}: {plain(summarize_ingestion(ingestion))}"],
         [f"{loaded}: {counts}" if ingestion.rows_in else f"{loaded}: nothing new."],

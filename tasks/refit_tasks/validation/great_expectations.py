@@ -1,7 +1,4 @@
-"""Great Expectations at work: rules judged on a frame, one validation at a time.
-
-The expectations that a project file gives, read as rules.
-"""
+"""Great Expectations: rules evaluated on a frame, one validation at a time, and a project's expectations as rules."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _ONE_AT_A_TIME = threading.Lock()
-"""Great Expectations keeps the current context in the process; validations that share one get each other's data."""
+"""Great Expectations has one context per process, so concurrent validations would see each other's data."""
 
 _NEED_ALL_ROWS = {
     "expect_column_values_to_be_unique",
@@ -41,32 +38,45 @@ _NEED_ALL_ROWS = {
     "expect_column_values_to_not_be_outliers",
     "expect_column_value_z_scores_to_be_less_than",
 }
-"""Expectations that list rows but judge each by the others: on a piece they would say something else."""
+"""Expectations that list rows but compare them with all other rows, so that a piece would give another result."""
+
+_MISTAKES = (
+    ArithmeticError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    SystemExit,
+    TypeError,
+    ValueError,
+)
+"""Errors that mean a mistake in a project's `expectations()`, unlike a full disk or a lost connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
-    """How one rule came out."""
+    """The result of one rule."""
 
     rule: Rule
     success: bool
-    """Whether it is kept, its `mostly` considered."""
+    """Whether the rule is kept, taking `mostly` into account."""
     observed: str
-    """What was measured, or why nothing could be."""
+    """The measured value, or the error."""
     error: bool = False
-    """Whether it could not be judged at all."""
+    """Whether the rule could not be evaluated."""
     rows: tuple[int, ...] = ()
-    """The positions of the rows that break it, where they were asked for; a kept rule may have some."""
+    """The positions of the rows that break the rule, if they were requested; a rule with `mostly` may still be kept."""
 
 
 def is_row_rule(rule: Rule) -> bool:
-    """Tells whether a rule judges each row by itself.
+    """Tells whether a rule evaluates each row by itself.
 
     Args:
-        rule: The rule; its type is known to Great Expectations.
+        rule: The rule, of a type that Great Expectations knows.
 
     Returns:
-        True for a rule whose broken rows can go to the quarantine, False for one about the whole batch.
+        True if the rows that break the rule can be quarantined, False for a rule about the whole batch.
     """
     _prepare()
     from great_expectations.expectations import expectation
@@ -81,18 +91,18 @@ def is_row_rule(rule: Rule) -> bool:
 
 
 def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> list[RuleOutcome]:
-    """Judges rules on a frame, in a context that nothing else uses.
+    """Evaluates rules on a frame, in a context of their own.
 
     Args:
-        rules: What to judge, at least one rule.
-        frame: The rows, with a plain range for its index.
-        listing: Whether the positions of broken rows are wanted.
+        rules: At least one rule.
+        frame: The rows, with a range index.
+        listing: Whether the positions of the rows that break a rule are listed.
 
     Returns:
-        One outcome for each rule.
+        One outcome per rule.
 
     Raises:
-        BrokenProject: If Great Expectations cannot judge at all, as where a parameter has no value.
+        BrokenProject: If Great Expectations cannot evaluate the rules, such as for a parameter without a value.
     """
     _prepare()
     import great_expectations as gx
@@ -108,18 +118,18 @@ def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> li
         try:
             result: ExpectationSuiteValidationResult = batch.validate(_suite(rules), result_format=level)
         except GreatExpectationsError as error:
-            raise BrokenProject(f"the contract cannot be judged ({error}): correct the expectations") from error
+            raise BrokenProject(f"the contract cannot be evaluated ({error}): correct the expectations") from error
     return [_outcome(rules, single) for single in result.results]
 
 
 def _prepare() -> None:
-    """Keeps Great Expectations from phoning home, for which it looks when imported, and from telling every step."""
+    """Turns off the analytics of Great Expectations, which it reads at import, and its log of every step."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", QUIET["GX_ANALYTICS_ENABLED"])
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
 
 def _suite(rules: Sequence[Rule]) -> ExpectationSuite:
-    """Builds the expectations, each marked with its rule's position, since results come in an order of their own."""
+    """Builds the expectations, each with its rule's position, since the order of the results is arbitrary."""
     from great_expectations import ExpectationSuite
     from great_expectations.expectations.metadata_types import FailureSeverity
     from great_expectations.expectations.registry import get_expectation_impl
@@ -144,39 +154,25 @@ def _outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> Rule
 
 
 def _error(info: dict[str, Any]) -> str:
-    """Finds the message of what was raised; Great Expectations nests it by metric where several were."""
+    """Finds the message of an error; if several were raised, Great Expectations nests them by metric."""
     if "raised_exception" in info:
         return str(info.get("exception_message") or "") if info["raised_exception"] else ""
     return next((str(single["exception_message"]) for single in info.values() if single["raised_exception"]), "")
 
 
-_MISTAKES = (
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    NameError,
-    RuntimeError,
-    SystemExit,
-    TypeError,
-    ValueError,
-)
-"""What a mistake in a project's own function raises; a full disk or a lost connection is no mistake."""
-
-
 def read_rules(definition: Project, expectations: Callable[[], list[Any]], schema: pa.Schema) -> tuple[Rule, ...]:
-    """Reads a project's own expectations.
+    """Reads a project's expectations as rules.
 
     Args:
         definition: The project, for the message.
-        expectations: Its function of that name.
+        expectations: The project's function `expectations()`.
         schema: The table's schema.
 
     Returns:
-        One rule for each expectation, with its severity.
+        One rule per expectation, with its severity.
 
     Raises:
-        BrokenProject: If the function fails, gives something else, or names a column that the table does not have.
+        BrokenProject: If the function fails, returns something else, or names a column that the table does not have.
     """
     from great_expectations.exceptions.exceptions import GreatExpectationsError
 

@@ -131,7 +131,7 @@ def test_rows_that_cannot_be_placed_are_quarantined() -> None:
 def test_without_a_key_a_smaller_load_is_refused() -> None:
     ingest.fn(project(rows(0, 48), key=()), START + DAY * 2)
     fewer = rows(44, 60, x=lambda frame: np.where(frame["id"] == 50, np.inf, 1.0))
-    with pytest.raises(ContractViolation, match="returns 4 rows from .*, but the table holds 24"):
+    with pytest.raises(ContractViolation, match=r"returns 4 rows from .*, but the table holds 24"):
         ingest.fn(project(fewer, key=(), contract={"quarantine_limit": 0.5}), START + DAY * 3)
     assert (len(table()), count_quarantined(project())) == (48, 0)
 
@@ -270,7 +270,7 @@ def test_an_ingest_that_is_overtaken_decides_again(key, held: int, tmp_path) -> 
 def test_an_overtaken_ingest_without_a_key_loses_no_rows(tmp_path) -> None:
     ingest.fn(project(rows(0, 24), key=()), START + DAY)
     overtaken = interrupted(project(key=()), rows(0, 30), project(rows(0, 60), key=()), tmp_path)
-    with pytest.raises(ContractViolation, match="returns 30 rows from .*, but the table holds 60"):
+    with pytest.raises(ContractViolation, match=r"returns 30 rows from .*, but the table holds 60"):
         commit_batch(overtaken)
     assert len(table()) == 60
 

@@ -159,7 +159,7 @@ def test_a_parameter_that_the_estimator_lacks_is_named(mlflow_home: Path) -> Non
 
 def test_without_optuna_the_extra_is_named(mlflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ProjectError, match=r"pip install 'refit\[tune\]'"):
+    with pytest.raises(ProjectError, match=r"pip install 'refit-ml\[tune\]'"):
         search(hills())
 
 

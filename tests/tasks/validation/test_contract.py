@@ -279,5 +279,5 @@ def test_broken_expectations_are_a_broken_project(expectations, said):
 
 
 def test_an_expectation_that_cannot_be_judged_is_a_broken_project():
-    with pytest.raises(BrokenProject, match=r"be_between on city \(min_value=0\) cannot be judged"):
+    with pytest.raises(BrokenProject, match=r"be_between on city \(min_value=0\) cannot be evaluated"):
         judged(parcels(), Rule(BETWEEN, {"column": "city", "min_value": 0}))

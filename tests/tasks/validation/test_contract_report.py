@@ -28,7 +28,7 @@ def test_the_page_says_which_rules_were_broken_how_often() -> None:
     said = "1,000 of 1,010 rows accepted, 10 quarantined, most by between of rentals (8), 1 warning"
     assert summarize_ingestion(INGESTION) == said
     assert page.splitlines()[0] == f"## rentals: {said}"
-    assert "900 rows are new in the table, 5 took the place of an older one." in page
+    assert "900 rows added to the table, 5 replaced an older row." in page
     assert "| between | rentals | 8 |\n| key\\_missing | station\\_id | 3 |" in page
     assert "- the share of missing towns is 4 %" in page
     assert "`refit quarantine rentals list`" in page
