@@ -12,12 +12,12 @@ from pydantic import Field
 
 from refit.records.references import Champion
 from refit_flows.parameters import ProjectName, VersionNumber
-from refit_tasks.notifications.messages import tell_approved
+from refit_tasks.notifications.messages import notify_approval
 from refit_tasks.prediction.compare import point_to_comparison
 from refit_tasks.presentation.summaries import summarize_approval
-from refit_tasks.promotion.approve import judgement_behind, record_approval, waiting
+from refit_tasks.promotion.approve import find_pending_version, record_approval, require_judgement
 from refit_tasks.registry.verdict_report import render_verdict
-from refit_tasks.runs.flow_runs import completed, fail_with_message, suspended_heartbeat
+from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, suspended_heartbeat
 from refit_tasks.runs.liveness import run_lock
 
 WAITS_SECONDS = 30 * 24 * 3_600
@@ -50,11 +50,11 @@ def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
         RefitError: If that version waits for nobody, or another champion serves by now.
     """
     with run_lock("approve", project):
-        page = render_verdict(judgement_behind(waiting(project, version)))
+        page = render_verdict(require_judgement(find_pending_version(project, version)))
         form = Approval.with_initial_data(description=page + point_to_comparison(project))
         with suspended_heartbeat():
             answer = suspend_flow_run(wait_for_input=form, timeout=WAITS_SECONDS)
         approved, now = answer.decision == "approve", datetime.now(UTC)
         champion = record_approval(project, version, approved, answer.who, answer.why, now)
-    tell_approved(project, champion)
-    return completed(champion, summarize_approval(version, champion, answer.who))
+    notify_approval(project, champion)
+    return complete_with_message(champion, summarize_approval(version, champion, answer.who))

@@ -11,9 +11,9 @@ from refit.backtest.results import BacktestResult
 from refit.windows import require_past
 from refit_flows.parameters import Instant, ProjectName, Windows
 from refit_tasks.catalog import find_project
-from refit_tasks.presentation.summaries import backtested
+from refit_tasks.presentation.summaries import summarize_backtest
 from refit_tasks.project_log import with_project
-from refit_tasks.runs.flow_runs import completed, fail_with_message
+from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.simulation.backtest import run_backtest
 from refit_tasks.simulation.backtest_report import publish_backtest
@@ -47,4 +47,4 @@ def backtest(
     with run_lock("backtest", project):
         result = run_backtest(definition, policies or [], windows, until)
         publish_backtest(definition, result)
-    return completed(result, backtested(result))
+    return complete_with_message(result, summarize_backtest(result))

@@ -19,18 +19,18 @@ from refit_flows.retrain import retrain
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.decide import RecordedDecision, decide_and_record
 from refit_tasks.decision.lock import claim_killed_retrain
-from refit_tasks.decision.trigger import announce, parameters_of, start_remotely
+from refit_tasks.decision.trigger import build_parameters, emit_decision_event, start_deployment
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting_labels
-from refit_tasks.maintenance.doctor import mark_killed
-from refit_tasks.monitoring.evidence import find_known, gather, look
+from refit_tasks.maintenance.doctor import mark_killed_runs
+from refit_tasks.monitoring.evidence import find_unchanged_decision, measure_evidence, read_current_state
 from refit_tasks.monitoring.monitor_report import publish_monitor
-from refit_tasks.notifications.messages import tell_failure, tell_monitor
+from refit_tasks.notifications.messages import notify_failure, notify_monitor
 from refit_tasks.prediction.compare import publish_challenger
-from refit_tasks.presentation.summaries import monitored
+from refit_tasks.presentation.summaries import summarize_monitor
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.champion import find_champion, rollback_if_worse
-from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_event, skip_superseded_runs
+from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, name_by_event, skip_superseded_runs
 from refit_tasks.runs.links import publish_run_link
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.validation.contract_report import publish_contract
@@ -38,7 +38,7 @@ from refit_tasks.validation.contract_report import publish_contract
 log = logging.getLogger(__name__)
 
 
-@flow(name="monitor", flow_run_name=named_by_event, on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="monitor", flow_run_name=name_by_event, on_failure=[notify_failure], on_crashed=[notify_failure])
 @skip_superseded_runs
 @fail_with_message
 def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = None) -> MonitorOutcome:
@@ -63,8 +63,8 @@ def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = N
     with_project(log, project).info("monitoring as of %s", until.isoformat(timespec="minutes"))
     with run_lock("monitor", project) as run:
         outcome = _monitored(definition, until, now, event, run)
-    tell_monitor(definition, outcome)
-    return completed(outcome, monitored(outcome))
+    notify_monitor(definition, outcome)
+    return complete_with_message(outcome, summarize_monitor(outcome))
 
 
 def _monitored(
@@ -78,7 +78,7 @@ def _monitored(
         publish_contract(definition, ingestion)
     left = claim_killed_retrain(definition, until)
     if left:
-        mark_killed()  # the slot that the killed run holds in Prefect would have the next one cancelled
+        mark_killed_runs()  # the slot that the killed run holds in Prefect would have the next one cancelled
     evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
     publish_challenger(definition, champion, until)
     rolled_back = (
@@ -86,7 +86,7 @@ def _monitored(
     )
     run_id, outcome = None, None
     if recorded.decision.action == "retrain":
-        run_id, outcome = _retrained(evidence, parameters_of(evidence, recorded, gone_on=left is not None))
+        run_id, outcome = _retrained(evidence, build_parameters(evidence, recorded, gone_on=left is not None))
     return MonitorOutcome(
         evidence=evidence,
         ingestion=ingestion,
@@ -104,19 +104,19 @@ def _monitored(
 def _judged(
     definition: Project, champion: Champion | None, until: datetime, now: datetime, event: str | None, run: str | None
 ) -> tuple[Evidence, RecordedDecision, bool]:
-    current = look(definition, champion, until, event)
-    known = find_known(definition, current)
-    evidence = known[0] if known else gather(definition, champion, current)
+    current = read_current_state(definition, champion, until, event)
+    known = find_unchanged_decision(definition, current)
+    evidence = known[0] if known else measure_evidence(definition, champion, current)
     recorded = decide_and_record(definition, evidence, now, turn=run, unless=known[1] if known else None)
     nothing_new = known is not None and recorded == known[1]
     if not nothing_new:
         publish_monitor(definition, evidence, recorded, champion)
-        announce(evidence, recorded)
+        emit_decision_event(evidence, recorded)
     return evidence, recorded, nothing_new
 
 
 def _retrained(evidence: Evidence, parameters: dict[str, Any]) -> tuple[str, RetrainOutcome | None]:
-    run_id, outcome = start_remotely(evidence, parameters), None
+    run_id, outcome = start_deployment(evidence, parameters), None
     if run_id is None:
         with tags(evidence.project):
             outcome = retrain(**parameters)

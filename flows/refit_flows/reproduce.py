@@ -7,8 +7,8 @@ from prefect import flow
 from refit.records.recipes import Reproduction
 from refit_flows.parameters import ProjectName, VersionNumber
 from refit_tasks.catalog import find_project
-from refit_tasks.presentation.summaries import reproduced
-from refit_tasks.runs.flow_runs import completed, fail_with_message
+from refit_tasks.presentation.summaries import summarize_reproduction
+from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.training.reproduce import publish_reproduction, reproduce_version
 
@@ -31,4 +31,4 @@ def reproduce(project: ProjectName, version: VersionNumber) -> Reproduction:
     with run_lock("reproduce", project):
         found = reproduce_version(find_project(project), version)
         publish_reproduction(found)
-    return completed(found, reproduced(found))
+    return complete_with_message(found, summarize_reproduction(found))

@@ -26,8 +26,8 @@ from refit_tasks.evaluation.serving_runtime import choose_serving_form
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting_labels
 from refit_tasks.monitoring.drift import profile_reference
-from refit_tasks.notifications.messages import tell_failure, tell_retrain
-from refit_tasks.presentation.summaries import retrained
+from refit_tasks.notifications.messages import notify_failure, notify_retrain
+from refit_tasks.presentation.summaries import summarize_retrain
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.approve import ask_for_approval
 from refit_tasks.promotion.champion import find_champion
@@ -36,8 +36,8 @@ from refit_tasks.registry.register import register
 from refit_tasks.registry.tracking import log_evaluation
 from refit_tasks.registry.verdict_report import publish_verdict
 from refit_tasks.reporting.model_card import publish_card
-from refit_tasks.runs.audit_log import asked_by
-from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_reason, skip_superseded_runs
+from refit_tasks.runs.audit_log import find_run_requester
+from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, name_by_reason, skip_superseded_runs
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.storage.snapshots import split, take_snapshot
 from refit_tasks.training.final_fit import final_fit
@@ -51,7 +51,7 @@ RACES = 3
 """After so many lost races the retrain ends with `StaleChampion`: others are promoting all the time."""
 
 
-@flow(name="retrain", flow_run_name=named_by_reason, on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="retrain", flow_run_name=name_by_reason, on_failure=[notify_failure], on_crashed=[notify_failure])
 @skip_superseded_runs
 @fail_with_message
 def retrain(
@@ -81,11 +81,11 @@ def retrain(
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     with_project(log, project).info("retraining as of %s, %s", until.isoformat(timespec="minutes"), reason)
-    request = RetrainRequest("manual", reason, force, asked_by())
+    request = RetrainRequest("manual", reason, force, find_run_requester())
     with run_lock("retrain", project), retrain_slot(definition, request, until, decision) as turn:
         outcome = turn.outcome = _retrain(definition, request, decision, turn.champion, until, now)
-    tell_retrain(definition, outcome)
-    return completed(outcome, retrained(outcome))
+    notify_retrain(definition, outcome)
+    return complete_with_message(outcome, summarize_retrain(outcome))
 
 
 def _retrain(

@@ -13,20 +13,20 @@ from refit.results.score import ScoreOutcome
 from refit.windows import require_past
 from refit_flows.parameters import Instant, Place, ProjectName
 from refit_tasks.catalog import find_project
-from refit_tasks.notifications.messages import tell_failure
+from refit_tasks.notifications.messages import notify_failure
 from refit_tasks.prediction.input_rows import select_rows
 from refit_tasks.prediction.score import score_rows
 from refit_tasks.prediction.score_report import publish_score
 from refit_tasks.prediction.scorers import find_shadow, require_champion
 from refit_tasks.presentation.summaries import summarize_score
 from refit_tasks.project_log import with_project
-from refit_tasks.runs.flow_runs import completed, fail_with_message, named_by_source, skip_superseded_runs
+from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, name_by_source, skip_superseded_runs
 from refit_tasks.runs.liveness import run_lock
 
 log = logging.getLogger(__name__)
 
 
-@flow(name="score", flow_run_name=named_by_source, on_failure=[tell_failure], on_crashed=[tell_failure])
+@flow(name="score", flow_run_name=name_by_source, on_failure=[notify_failure], on_crashed=[notify_failure])
 @skip_superseded_runs
 @fail_with_message
 def score(
@@ -64,4 +64,4 @@ def score(
         done = score_rows(definition, request, champion, shadow, now, run)
         outcome = ScoreOutcome(project, str(flow_run.id), request, champion, shadow, done, time.monotonic() - started)
         publish_score(definition, outcome)
-    return completed(outcome, summarize_score(outcome))
+    return complete_with_message(outcome, summarize_score(outcome))

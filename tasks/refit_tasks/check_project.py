@@ -166,12 +166,12 @@ class _CheckRun:
     def notifications(self) -> str:
         from prefect.settings import PREFECT_API_URL
 
-        from refit_tasks.notifications.notify import block_fault
+        from refit_tasks.notifications.notify import check_block
 
         blocks = self.definition.notifications.blocks
         if not PREFECT_API_URL.value():
             return f"{', '.join(blocks)} not looked up: PREFECT_API_URL names no Prefect server"
-        faults = [f"{block}: {fault}" for block in blocks if (fault := block_fault(block))]
+        faults = [f"{block}: {fault}" for block in blocks if (fault := check_block(block))]
         if faults:
             raise ProjectError(f"{'; '.join(faults)}: make the block, or take it out of notifications")
         return f"{', '.join(blocks)} can be loaded from the Prefect server"

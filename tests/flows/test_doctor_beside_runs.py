@@ -11,11 +11,11 @@ from tests.support.watched_project import Depot, begin, recorded
 LOOP = """
 import sys, time
 from pathlib import Path
-from refit_tasks.maintenance.doctor import mend
+from refit_tasks.maintenance.doctor import repair_state
 
 found, rounds = [], 0
 while not Path(sys.argv[1]).exists():
-    found += mend()
+    found += repair_state()
     rounds += 1
     time.sleep(0.1)  # or it would keep a whole core from those it is beside
 print([finding.sentence for finding in found], rounds > 5)
@@ -27,7 +27,7 @@ def test_a_doctor_beside_living_runs_does_no_harm(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, prefect_server: None
 ) -> None:
     from refit_tasks.ledger.record import verify_ledger
-    from refit_tasks.maintenance.doctor import mend
+    from refit_tasks.maintenance.doctor import repair_state
 
     depot = Depot(tmp_path)
     monkeypatch.setenv("REFIT_PROJECTS", str(depot.projects))
@@ -40,5 +40,5 @@ def test_a_doctor_beside_living_runs_does_no_harm(
         found, complaint = doctor.communicate(timeout=120)
     assert found.strip() == "[] True", complaint
     assert [one["ending"] for one in recorded("retrain")] == ["promoted", "promoted"]
-    assert mend() == []
+    assert repair_state() == []
     verify_ledger()

@@ -64,7 +64,7 @@ def test_people_hear_of_promotions_a_rollback_an_alert_and_a_failure_once_each(
     assert "Reason: customers <\u200b!channel> complained" in hook.bodies[2]["body"]
 
     # The command line needs no Prefect for a rollback, so that the next monitor tells of it.
-    monkeypatch.setattr(telling, "LATE", (timedelta(0), timedelta(days=1)))
+    monkeypatch.setattr(telling, "MISSED_BETWEEN", (timedelta(0), timedelta(days=1)))
     roll_back("parcels", "a mistake", "Ada", datetime.now(UTC), to=2)
     rows = rows_of(80)
     depot.deliver(

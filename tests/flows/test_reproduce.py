@@ -112,9 +112,9 @@ def test_every_version_has_a_card(depot: Depot) -> None:
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     from refit_tasks.catalog import find_project
-    from refit_tasks.reporting.model_card import card_of_version
+    from refit_tasks.reporting.model_card import render_version_card
 
-    version, card = card_of_version(find_project("parcels"), None)
+    version, card = render_version_card(find_project("parcels"), None)
     assert version == 1
     assert (artifacts_of(1) / "card.md").read_text() == card
     with get_client(sync_client=True) as client:

@@ -94,8 +94,8 @@ def test_skew_between_training_and_serving_is_found(trained: Depot, tmp_path: Pa
 def test_a_challenger_that_is_fit_and_waits_is_heard_beside_the_champion(depot: Depot) -> None:
     from refit_deployments.actions.predictions import compare_versions
     from refit_deployments.actions.status import show_status
+    from refit_tasks.promotion.approve import find_pending_version as waiting_for
     from refit_tasks.promotion.approve import record_approval
-    from refit_tasks.promotion.approve import waiting as waiting_for
 
     depot.retrain(30)
     text = (depot.projects / "parcels.py").read_text()

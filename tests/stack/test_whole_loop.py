@@ -145,8 +145,8 @@ def test_the_doctor_removes_what_no_version_names(stack: Standing, monkeypatch: 
     files.write("part-00000-loose.parquet", b"torn")
     before = {one.path for one in files.list_files()}
     assert stack.answer("doctor")["findings"] == []  # it is young, and may be of somebody who is writing
-    monkeypatch.setattr(doctor_tables, "HOURS_ELSEWHERE", 0)
-    found = list(doctor_tables.mend_tables("parcels", dry_run=False))
+    monkeypatch.setattr(doctor_tables, "REMOTE_GRACE_HOURS", 0)
+    found = list(doctor_tables.repair_tables("parcels", dry_run=False))
     assert [one.name for one in found] == ["parcels/part-00000-loose.parquet"]
     assert before - {one.path for one in files.list_files()} == {"part-00000-loose.parquet"}
 

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 from refit_infra.settings import Settings
-from refit_tasks.backup.contents import relocate
+from refit_tasks.backup.contents import relocate_artifacts
 
 FORMER = "file:///srv/refit/.refit/mlartifacts"
 
@@ -21,5 +21,5 @@ def unpack(home: Path, directory: Path) -> Path:
     with tarfile.open(Path(__file__).with_name("first_release.tar.xz")) as packed:
         packed.extractall(directory, filter="data")
     (directory / ".refit").rename(home)
-    relocate(home / "mlflow.db", FORMER, Settings().mlflow_artifacts)
+    relocate_artifacts(home / "mlflow.db", FORMER, Settings().mlflow_artifacts)
     return directory / "projects"

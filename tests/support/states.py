@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from refit_infra.settings import Settings
-from refit_tasks.backup.contents import relocate
+from refit_tasks.backup.contents import relocate_artifacts
 
 MLFLOW = "mlflow.db"
 
@@ -34,7 +34,7 @@ class States:
             return
         shutil.rmtree(settings.home, ignore_errors=True)
         shutil.copytree(kept, settings.home)
-        relocate(settings.home / MLFLOW, self._artifacts[state], settings.mlflow_artifacts)
+        relocate_artifacts(settings.home / MLFLOW, self._artifacts[state], settings.mlflow_artifacts)
 
 
 def emptied(directory: Path) -> Path:

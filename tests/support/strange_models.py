@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from refit_tasks.simulation.faulty_models import Planted
+from refit_tasks.simulation.faulty_models import FaultyModel
 
 
 def judging() -> bool:
@@ -14,7 +14,7 @@ def judging() -> bool:
     return "refit_tasks.evaluation.serving_check" in sys.modules
 
 
-class Crashing(Planted):
+class Crashing(FaultyModel):
     """Ends the process it is asked in, where that is not the one that judges it."""
 
     def _rows(self, X):  # noqa: N803
@@ -23,14 +23,14 @@ class Crashing(Planted):
         return X
 
 
-class Moody(Planted):
+class Moody(FaultyModel):
     """Gives other answers in another process."""
 
     def _answers(self, answers, X):  # noqa: ARG002, N803
         return answers if judging() else answers[::-1]
 
 
-class Chatty(Planted):
+class Chatty(FaultyModel):
     """Prints numbers while it answers."""
 
     def _rows(self, X):  # noqa: N803
@@ -39,7 +39,7 @@ class Chatty(Planted):
         return X
 
 
-class Sleepy(Planted):
+class Sleepy(FaultyModel):
     """Never comes to an end, where it is not asked by the process that judges it."""
 
     def _rows(self, X):  # noqa: N803
@@ -48,7 +48,7 @@ class Sleepy(Planted):
         return X
 
 
-class Terse(Planted):
+class Terse(FaultyModel):
     """Leaves out the last answer, where it is not asked by the process that judges it."""
 
     def _answers(self, answers, X):  # noqa: ARG002, N803

@@ -10,7 +10,7 @@ from refit.project import Project
 from refit.results.erasures import Erasure, parse_keys
 from refit_deployments.output import Result
 from refit_tasks.catalog import find_project
-from refit_tasks.maintenance.erase import find_rows, forget_rows
+from refit_tasks.maintenance.erase import erase_keys, find_erasure
 from refit_tasks.runs.audit_log import current_user
 
 
@@ -29,9 +29,9 @@ def erase_rows(project: str, keys: list[str], why: str, *, dry_run: bool) -> Res
     definition = find_project(project)
     wanted = parse_keys(definition, keys)
     if dry_run:
-        erasure, entry = find_rows(definition, wanted), None
+        erasure, entry = find_erasure(definition, wanted), None
     else:
-        erasure, entry = forget_rows(definition, wanted, current_user(), why, datetime.now(UTC))
+        erasure, entry = erase_keys(definition, wanted, current_user(), why, datetime.now(UTC))
     facts = {
         "project": project,
         "key_hash": erasure.key,

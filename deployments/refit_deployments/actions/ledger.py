@@ -13,7 +13,7 @@ from refit_deployments.output import Result
 from refit_tasks.ledger.database import ROLES
 from refit_tasks.ledger.export import export_ledger, export_lines
 from refit_tasks.ledger.record import verify_ledger
-from refit_tasks.runs.audit_log import AuditEntry, deeds
+from refit_tasks.runs.audit_log import AuditEntry, list_audit_entries
 
 
 def verify() -> Result:
@@ -82,7 +82,7 @@ def show_audit_log(project: str | None, since: datetime | None) -> Result:
     Returns:
         The commands, the oldest first.
     """
-    found = deeds(project, since)
+    found = list_audit_entries(project, since)
     facts = {"project": project, "deeds": [asdict(one) for one in found]}
     return Result(facts, [_describe(one) for one in found] or ["the audit log has no entries"])
 

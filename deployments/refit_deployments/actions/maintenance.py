@@ -11,7 +11,7 @@ from refit.results.maintenance import Finding, Manifest
 from refit.windows import format_time
 from refit_deployments.output import Result
 from refit_tasks.backup.backup import back_up, restore
-from refit_tasks.maintenance.doctor import mend
+from refit_tasks.maintenance.doctor import repair_state
 from refit_tasks.maintenance.prune import prune
 
 
@@ -27,7 +27,10 @@ def run_doctor(project: str | None, *, dry_run: bool) -> Result:
     """
     of_project = f" of {project}" if project else ""
     return _list_findings(
-        mend(project, dry_run=dry_run), project, dry_run, f"the store{of_project} is healthy: no repair is needed"
+        repair_state(project, dry_run=dry_run),
+        project,
+        dry_run,
+        f"the store{of_project} is healthy: no repair is needed",
     )
 
 

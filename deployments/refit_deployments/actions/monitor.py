@@ -15,7 +15,12 @@ from refit_deployments.actions.retrain import describe_retrain
 from refit_deployments.output import Result
 from refit_flows.monitor import monitor
 from refit_tasks.catalog import find_project
-from refit_tasks.presentation.measurements import columns_by_size, drift_words, performance_words, probe_words
+from refit_tasks.presentation.measurements import (
+    describe_performance,
+    describe_probe,
+    sort_columns_by_drift,
+    summarize_drift,
+)
 
 SHOWN = 5
 """The number of drifted columns that are listed."""
@@ -67,8 +72,8 @@ def describe_monitor(outcome: MonitorOutcome) -> list[str]:
         f"  judged    {serving} on {found.rows:,} rows, {format_window(found.window)}",
         *(f"  because   {sentence}" for sentence in decision.reasons or ["no trigger fired"]),
         *(f"  drift     {line}" for line in describe_drift(found.drift)),
-        *(f"  score     {line}" for line in performance_words(found.performance)),
-        *(f"  probe     {line}" for line in probe_words(found.probe)),
+        *(f"  score     {line}" for line in describe_performance(found.performance)),
+        *(f"  probe     {line}" for line in describe_probe(found.probe)),
         *(f"  withheld  {line}" for line in found.withheld),
         f"  details   refit why {outcome.decision_id}   ({outcome.seconds:.1f} s)",
         *(describe_retrain(outcome.retrain) if outcome.retrain else ()),
@@ -86,8 +91,8 @@ def describe_drift(drift: Drift | None) -> list[str]:
     """
     if drift is None:
         return []
-    drifted = [column for column in columns_by_size(drift) if column.drifted]
+    drifted = [column for column in sort_columns_by_drift(drift) if column.drifted]
     return [
-        drift_words(drift),
+        summarize_drift(drift),
         *(f"{found.column}: PSI {found.psi:.3f}, excess {found.excess:.3f}" for found in drifted[:SHOWN]),
     ]

@@ -40,7 +40,7 @@ def show_card(project: str, version: int | None) -> Result:
     Returns:
         The card as markdown.
     """
-    from refit_tasks.reporting.model_card import card_of_version
+    from refit_tasks.reporting.model_card import render_version_card
 
-    number, text = card_of_version(find_project(project, read_declaration), version)
+    number, text = render_version_card(find_project(project, read_declaration), version)
     return Result({"project": project, "version": number, "card": text}, [text])

@@ -19,10 +19,10 @@ from refit_deployments.output import Result
 from refit_flows.retrain import retrain
 from refit_infra.settings import public_url
 from refit_tasks.catalog import find_project
-from refit_tasks.notifications.messages import tell_approved
+from refit_tasks.notifications.messages import notify_approval
 from refit_tasks.promotion.approve import record_approval
-from refit_tasks.runs.audit_log import ASKED_BY, current_user
-from refit_tasks.runs.links import run_page
+from refit_tasks.runs.audit_log import REQUESTER_TAG, current_user
+from refit_tasks.runs.links import flow_run_url
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -67,11 +67,11 @@ def start_deployment(project: str, as_of: datetime | None, reason: str, force: b
         raise StateError("there is no Prefect server: start one with `refit up`, or set PREFECT_API_URL")
     parameters = {"project": project, "as_of": as_of, "reason": reason, "force": force}
     try:
-        who = [f"{ASKED_BY}{current_user()}"]
+        who = [f"{REQUESTER_TAG}{current_user()}"]
         run = cast("FlowRun", run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, tags=who))
     except ObjectNotFound as error:
         raise StateError(f"the server at {public_url(server)} has no deployment {name}: run `refit deploy`") from error
-    address = run_page(str(run.id))
+    address = flow_run_url(str(run.id))
     facts = {"project": project, "run_id": str(run.id), "url": address}
     return Result(facts, [f"{name} started as run {run.id}", f"  page  {address}"])
 
@@ -119,7 +119,7 @@ def approve_version(project: str, version: int, *, approved: bool, who: str | No
     person = who or current_user()
     champion = record_approval.fn(project, version, approved, person, why, datetime.now(UTC), current_user())
     if os.environ.get("PREFECT_API_URL"):  # else the next monitor run notifies, where there is a server
-        tell_approved(project, champion)
+        notify_approval(project, champion)
     facts = {
         "project": project,
         "version": version,

@@ -17,9 +17,15 @@ from refit_tasks.catalog import find_project
 from refit_tasks.errors import require_writable, save_file
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.presentation.summaries import name_best_policy
-from refit_tasks.simulation.alarm_calibration import calibrate
+from refit_tasks.simulation.alarm_calibration import calibrate_alarms
 from refit_tasks.simulation.backtest import choose_presets
-from refit_tasks.simulation.backtest_report import NUMBERS, history_words, meanings, numbers_of, policy_words
+from refit_tasks.simulation.backtest_report import (
+    NUMBERS,
+    describe_history,
+    explain_numbers,
+    explain_policies,
+    format_numbers,
+)
 
 if TYPE_CHECKING:
     from refit_tasks.simulation.gate_selftest import SelfTestResult
@@ -67,15 +73,15 @@ def describe_backtest(result: BacktestResult) -> list[str]:
     Returns:
         Lines for people: a table with one line per policy, and what its numbers mean.
     """
-    body = [(name, *numbers_of(policy)) for name, policy in result.policies.items()]
+    body = [(name, *format_numbers(policy)) for name, policy in result.policies.items()]
     return [
-        f"{result.project}: {history_words(result)}",
+        f"{result.project}: {describe_history(result)}",
         "",
         *_table([("policy", *NUMBERS), *body]),
         "",
-        *_list(meanings(result)),
+        *_list(explain_numbers(result)),
         "",
-        *_list(policy_words(result)),
+        *_list(explain_policies(result)),
         "",
         f"  {name_best_policy(result)} ({result.fits} fits, {result.seconds:.0f} s)",
     ]
@@ -97,9 +103,9 @@ def _list(words: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _draw(result: BacktestResult, file: Path) -> None:
-    from refit_tasks.simulation.backtest_report import backtest_picture
+    from refit_tasks.simulation.backtest_report import draw_backtest
 
-    save_file(backtest_picture(result, SHARP), file, "--picture")
+    save_file(draw_backtest(result, SHARP), file, "--picture")
 
 
 SEED = 0
@@ -124,7 +130,7 @@ def run_calibration(project: str) -> Result:
         raise NotEnoughData(
             f"project {project!r} has no champion to calibrate drift alarms with: run `refit retrain {project}`"
         )
-    result = calibrate(definition, champion, SEED)
+    result = calibrate_alarms(definition, champion, SEED)
     return Result(result.as_json(), describe_calibration(result))
 
 
@@ -181,7 +187,7 @@ def run_selftest(project: str, as_of: datetime | None, rounds: int) -> Result:
     Returns:
         The verdict on each challenger; exit code 1 if a faulty one passed or too many sound ones were rejected.
     """
-    from refit_tasks.simulation.gate_selftest import selftest as run
+    from refit_tasks.simulation.gate_selftest import run_selftest as run
 
     tried = list(run(find_project(project), as_of or datetime.now(UTC), rounds))
     bad = [one for one in tried if not one.good]

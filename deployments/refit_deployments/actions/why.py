@@ -8,7 +8,7 @@ from refit.errors import StateError
 from refit.records.ledger import Entry
 from refit_deployments.output import Result
 from refit_tasks.ledger.record import entry
-from refit_tasks.reporting.entry_story import story
+from refit_tasks.reporting.entry_story import describe_entry
 
 
 def explain_entry(identifier: int) -> Result:
@@ -26,7 +26,7 @@ def explain_entry(identifier: int) -> Result:
     found = entry(identifier)
     if found is None:
         raise StateError(f"the ledger has no entry {identifier}: `refit status` shows the newest entries")
-    return Result(_entry_facts(found), story(found))
+    return Result(_entry_facts(found), describe_entry(found))
 
 
 def _entry_facts(found: Entry) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import psutil
 from refit.errors import StateError
 from refit_deployments.local.services import WORKER, Service
 from refit_deployments.local_instance import RunningInstance, write_instance
-from refit_tasks.maintenance.doctor import mark_killed
+from refit_tasks.maintenance.doctor import mark_killed_runs
 
 log = logging.getLogger("refit_deployments.local.up")
 
@@ -130,7 +130,7 @@ class Supervisor:
     def _mark_killed(self) -> None:
         """Marks killed runs in Prefect, whose server may not respond during its start or end."""
         try:
-            marked = mark_killed(self._marked)
+            marked = mark_killed_runs(self._marked)
         except httpx.HTTPError as fault:
             log.warning("a killed run is not marked in Prefect yet: %s", str(fault).partition("\n")[0])
             return

@@ -17,13 +17,13 @@ from refit.results.maintenance import FORMAT, FileStamp, Manifest
 from refit_tasks.errors import translate_store_errors
 
 MANIFEST = "manifest.json"
-PIECE = 8 << 20
+CHUNK_BYTES = 8 << 20
 """How many bytes are read at a time."""
 PLACE = "the backup's directory"
 """What a person names to have it somewhere else."""
 
 
-class Copies:
+class BackupFiles:
     """The files of a backup that is being made."""
 
     def __init__(self, root: Path) -> None:
@@ -57,7 +57,7 @@ class Copies:
         Args:
             name: From the backup's directory.
         """
-        self.stamps[name] = stamp_of(self.root / name)
+        self.stamps[name] = stamp_file(self.root / name)
 
     def made(self, name: str) -> Path:
         """Makes an empty file, and the directories above it.
@@ -69,11 +69,11 @@ class Copies:
             The file.
         """
         with translate_store_errors(str(self.root / name), PLACE):
-            return private_file(self.root / name)
+            return create_private_file(self.root / name)
 
 
 @contextmanager
-def drafted(directory: Path) -> Iterator[Copies]:
+def new_backup(directory: Path) -> Iterator[BackupFiles]:
     """Makes a backup's directory: whole at the end of the block, or not at all.
 
     Args:
@@ -92,21 +92,21 @@ def drafted(directory: Path) -> Iterator[Copies]:
     with translate_store_errors(str(directory), PLACE):
         draft.mkdir(mode=0o700, parents=True)
     try:
-        yield Copies(draft)
+        yield BackupFiles(draft)
         with translate_store_errors(str(directory), PLACE):
             draft.rename(directory)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def write_manifest(copies: Copies, manifest: Manifest) -> None:
+def write_manifest(copies: BackupFiles, manifest: Manifest) -> None:
     """Makes a directory a backup.
 
     Args:
         copies: Its files.
         manifest: What they are.
     """
-    Copies(copies.root).write(MANIFEST, [manifest.model_dump_json(indent=1).encode()])
+    BackupFiles(copies.root).write(MANIFEST, [manifest.model_dump_json(indent=1).encode()])
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -137,7 +137,7 @@ def read_manifest(directory: Path) -> Manifest:
         raise StateError(f"{file} is damaged: restore another backup") from fault
 
 
-def insist_undamaged(directory: Path, manifest: Manifest) -> None:
+def verify_checksums(directory: Path, manifest: Manifest) -> None:
     """Holds every file of a backup against its checksum.
 
     Args:
@@ -152,12 +152,12 @@ def insist_undamaged(directory: Path, manifest: Manifest) -> None:
         if not file.is_file():
             raise StateError(f"the backup {directory} is incomplete, {name} is gone: restore another one")
         with translate_store_errors(str(file), PLACE):
-            found = stamp_of(file)
+            found = stamp_file(file)
         if found != stamp:
             raise StateError(f"the backup {directory} is damaged, {name} is not what it was: restore another one")
 
 
-def pieces_of(file: Path) -> Iterator[bytes]:
+def read_chunks(file: Path) -> Iterator[bytes]:
     """Reads a file a piece at a time.
 
     Args:
@@ -167,11 +167,11 @@ def pieces_of(file: Path) -> Iterator[bytes]:
         Its bytes, in order.
     """
     with translate_store_errors(str(file), "REFIT_HOME"), file.open("rb") as stream:
-        while piece := stream.read(PIECE):
+        while piece := stream.read(CHUNK_BYTES):
             yield piece
 
 
-def stamp_of(file: Path) -> FileStamp:
+def stamp_file(file: Path) -> FileStamp:
     """Reads by what a file is known.
 
     Args:
@@ -185,7 +185,7 @@ def stamp_of(file: Path) -> FileStamp:
     return FileStamp(size=file.stat().st_size, sha256=digest)
 
 
-def private_file(file: Path) -> Path:
+def create_private_file(file: Path) -> Path:
     """Makes an empty file for its owner's eyes only, and the directories above it.
 
     Args:

@@ -23,14 +23,14 @@ from refit.errors import StateError
 from refit.records.ledger import Entry, canonical_json
 from refit.results.maintenance import Ledger, Manifest
 from refit_infra.settings import Settings
-from refit_tasks.backup.archive import Copies, drafted, insist_undamaged, read_manifest, write_manifest
-from refit_tasks.backup.contents import copy_home, copy_tables, fill_home, put_back, there
+from refit_tasks.backup.archive import BackupFiles, new_backup, read_manifest, verify_checksums, write_manifest
+from refit_tasks.backup.contents import copy_home, copy_tables, list_existing, restore_home, restore_table
 from refit_tasks.ledger.database import champions, ledger, reading, writing
 from refit_tasks.ledger.export import as_line
 from refit_tasks.ledger.record import verify_within
 from refit_tasks.ledger.restore_marker import mark_restore, unfinished_restore
 from refit_tasks.ledger.transactions import as_entry
-from refit_tasks.maintenance.lock import nothing_removed
+from refit_tasks.maintenance.lock import backup_lock
 from refit_tasks.storage.delta import tables_of
 from refit_tasks.storage.table_files import TableFiles
 
@@ -50,7 +50,7 @@ def back_up(directory: Path, at: datetime) -> Manifest:
     Raises:
         StateError: If there is something already, or some state cannot be read; no directory is left then.
     """
-    with nothing_removed(), drafted(directory) as copies:
+    with backup_lock(), new_backup(directory) as copies:
         ledger = copy_ledger(copies)
         log.info("copied %d entries of the ledger", ledger.entries)
         artifacts, tables = copy_home(copies), copy_tables(copies)
@@ -81,23 +81,23 @@ def restore(directory: Path, *, dry_run: bool = False) -> Manifest:
         StateError: If the backup is damaged or incomplete, or there is state already; nothing is changed then.
     """
     manifest = read_manifest(directory)
-    _insist_same_services(directory, manifest)
-    insist_undamaged(directory, manifest)
+    _require_same_services(directory, manifest)
+    verify_checksums(directory, manifest)
     if unfinished_restore() != directory:
-        _insist_empty(manifest)
+        _require_empty(manifest)
     if dry_run:
         return manifest
-    with nothing_removed(), mark_restore(directory):
-        fill_home(directory, manifest)
+    with backup_lock(), mark_restore(directory):
+        restore_home(directory, manifest)
         for name in manifest.tables:
-            put_back(name, directory, manifest)
+            restore_table(name, directory, manifest)
         # Last: without it there is no champion, and whoever was killed has left nothing that looks whole.
-        fill_ledger(directory / LEDGER, manifest.ledger)
+        restore_ledger(directory / LEDGER, manifest.ledger)
     log.info("restored %d entries of the ledger and %d tables", manifest.ledger.entries, len(manifest.tables))
     return manifest
 
 
-def _insist_same_services(directory: Path, manifest: Manifest) -> None:
+def _require_same_services(directory: Path, manifest: Manifest) -> None:
     server = Settings().tracking_uri
     if manifest.artifacts and server:
         raise StateError(f"{directory} holds MLflow's own state, and MLFLOW_TRACKING_URI names a server: unset it")
@@ -108,15 +108,15 @@ def _insist_same_services(directory: Path, manifest: Manifest) -> None:
         )
 
 
-def _insist_empty(manifest: Manifest) -> None:
+def _require_empty(manifest: Manifest) -> None:
     settings = Settings()
-    taken = [f"{settings.home}/{name}" for name in there(settings)]
+    taken = [f"{settings.home}/{name}" for name in list_existing(settings)]
     taken += [
         f"{settings.tables}/{name}"
         for name in sorted({*manifest.tables, *tables_of()})
         if TableFiles(name).list_files()
     ]
-    if count := ledger_end().entries:
+    if count := read_ledger_end().entries:
         taken.append(f"a ledger of {count:,} entries")
     if taken:
         raise StateError(
@@ -130,7 +130,7 @@ MANY = 500
 """How many entries are written to the database at once."""
 
 
-def copy_ledger(copies: Copies) -> Ledger:
+def copy_ledger(copies: BackupFiles) -> Ledger:
     """Copies the ledger as it is at one moment, if it is intact.
 
     Args:
@@ -146,20 +146,20 @@ def copy_ledger(copies: Copies) -> Ledger:
         verify_within(connection)
         rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=MANY))
         copies.write(LEDGER, (f"{as_line(as_entry(row))}\n".encode() for row in rows))
-        return _end(connection)
+        return _read_end(connection)
 
 
-def ledger_end() -> Ledger:
+def read_ledger_end() -> Ledger:
     """Reads where the ledger ends.
 
     Returns:
         Its newest entry.
     """
     with reading() as connection:
-        return _end(connection)
+        return _read_end(connection)
 
 
-def fill_ledger(file: Path, end: Ledger) -> None:
+def restore_ledger(file: Path, end: Ledger) -> None:
     """Puts entries back, all of them or none; done twice, it changes nothing.
 
     Args:
@@ -171,26 +171,26 @@ def fill_ledger(file: Path, end: Ledger) -> None:
         LedgerBroken: If they do not follow from each other.
     """
     with writing() as connection:
-        there = _end(connection)
+        there = _read_end(connection)
         if there == end:
             return
         if there.entries:
             raise StateError(f"the ledger holds {there.entries:,} entries already: restore into an empty one")
-        lines = _entries(file)
+        lines = _read_entries(file)
         while entries := list(islice(lines, MANY)):
             connection.execute(insert(ledger), [_row(entry) for entry in entries])
-            if standing := [_champion(entry) for entry in entries if entry.kind in ("promotion", "rollback")]:
+            if standing := [_champion_row(entry) for entry in entries if entry.kind in ("promotion", "rollback")]:
                 connection.execute(insert(champions), standing)
         verify_within(connection)
 
 
-def _end(connection: Connection) -> Ledger:
+def _read_end(connection: Connection) -> Ledger:
     newest = connection.execute(select(ledger.c.hash).order_by(ledger.c.id.desc()).limit(1)).scalar_one_or_none()
     count = connection.execute(select(func.count()).select_from(ledger)).scalar_one()
     return Ledger(entries=count, head=newest or "")
 
 
-def _entries(file: Path) -> Iterator[Entry]:
+def _read_entries(file: Path) -> Iterator[Entry]:
     with file.open(encoding="utf-8") as lines:
         for line in lines:
             said = json.loads(line)
@@ -202,7 +202,7 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {**said, "at": entry.at.isoformat(), "payload": canonical_json(entry.payload)}
 
 
-def _champion(entry: Entry) -> dict[str, Any]:
+def _champion_row(entry: Entry) -> dict[str, Any]:
     standing = entry.payload["champion"]
     facts = {name: standing[name] for name in ("generation", "version")}
     return {"project": entry.project, "ledger_id": entry.id, **facts}

@@ -15,9 +15,9 @@ from pathlib import Path
 from refit.errors import StateError
 from refit.results.maintenance import Manifest
 from refit_infra.settings import Settings
-from refit_tasks.backup.archive import PIECE, Copies, pieces_of, private_file
+from refit_tasks.backup.archive import CHUNK_BYTES, BackupFiles, create_private_file, read_chunks
 from refit_tasks.errors import translate_store_errors
-from refit_tasks.maintenance.erase_table import paths_of
+from refit_tasks.maintenance.erase_table import list_paths
 from refit_tasks.storage.delta import APPENDED_SUFFIXES, open_table, tables_of
 from refit_tasks.storage.table_files import LOG, TableFiles
 
@@ -36,7 +36,7 @@ _PLACES = {
 """Where MLflow's database says where artifacts lie; all of them absolute."""
 
 
-def copy_home(copies: Copies) -> str | None:
+def copy_home(copies: BackupFiles) -> str | None:
     """Copies what lies in `REFIT_HOME` beside the ledger and the tables.
 
     MLflow's database goes before the artifacts that it names, and both after the ledger that names them.
@@ -56,14 +56,14 @@ def copy_home(copies: Copies) -> str | None:
         if (settings.home / name).exists():
             _copy_database(settings.home / name, name, copies)
     for folder in (*FOLDERS, *((ARTIFACTS,) if embedded else ())):
-        for name in _files(settings.home, folder):
-            copies.write(name, pieces_of(settings.home / name))
+        for name in _list_files(settings.home, folder):
+            copies.write(name, read_chunks(settings.home / name))
     if (settings.home / ACCESS).exists():
-        copies.write(ACCESS, pieces_of(settings.home / ACCESS))
+        copies.write(ACCESS, read_chunks(settings.home / ACCESS))
     return settings.mlflow_artifacts if embedded else None
 
 
-def there(settings: Settings) -> list[str]:
+def list_existing(settings: Settings) -> list[str]:
     """Names what of this lies in a place already.
 
     Args:
@@ -76,7 +76,7 @@ def there(settings: Settings) -> list[str]:
     return [*found, *(folder for folder in (ARTIFACTS, *FOLDERS) if any((settings.home / folder).glob("*")))]
 
 
-def fill_home(directory: Path, manifest: Manifest) -> None:
+def restore_home(directory: Path, manifest: Manifest) -> None:
     """Puts it back, and tells MLflow's database where the artifacts lie now.
 
     Args:
@@ -86,14 +86,14 @@ def fill_home(directory: Path, manifest: Manifest) -> None:
     settings = Settings()
     names = [name for name in DATABASES if name in manifest.files]
     for name in [*(one for folder in (ARTIFACTS, *FOLDERS) for one in manifest.under(folder)), *names]:
-        _put(settings.home / name, directory / name)
+        _write_file(settings.home / name, directory / name)
     if manifest.artifacts not in (None, settings.mlflow_artifacts) and MLFLOW in names:
-        relocate(settings.home / MLFLOW, str(manifest.artifacts), settings.mlflow_artifacts)
+        relocate_artifacts(settings.home / MLFLOW, str(manifest.artifacts), settings.mlflow_artifacts)
     if ACCESS in manifest.files:
-        _put_before(settings.home / ACCESS, (directory / ACCESS).read_bytes())
+        _prepend(settings.home / ACCESS, (directory / ACCESS).read_bytes())
 
 
-def relocate(database: Path, former: str, now: str) -> None:
+def relocate_artifacts(database: Path, former: str, now: str) -> None:
     """Tells MLflow's database that its artifacts lie somewhere else now: it knows them by absolute addresses.
 
     Args:
@@ -116,13 +116,13 @@ def relocate(database: Path, former: str, now: str) -> None:
                 connection.execute(moved, (now, len(former) + 1, len(former) + 1, f"{former}/"))
 
 
-def _files(home: Path, folder: str) -> Iterator[str]:
+def _list_files(home: Path, folder: str) -> Iterator[str]:
     for file in sorted((home / folder).rglob("*")):
         if file.is_file() and not file.name.endswith(".draft"):
             yield file.relative_to(home).as_posix()
 
 
-def _copy_database(database: Path, name: str, copies: Copies) -> None:
+def _copy_database(database: Path, name: str, copies: BackupFiles) -> None:
     """Copies a database as it is at one moment, while others write to it."""
     copy = copies.made(name)
     with (
@@ -137,20 +137,20 @@ def _copy_database(database: Path, name: str, copies: Copies) -> None:
     copies.stamp(name)
 
 
-def _put(file: Path, copy: Path) -> None:
-    with translate_store_errors(str(file), "REFIT_HOME"), private_file(file).open("wb") as stream:
-        for piece in pieces_of(copy):
+def _write_file(file: Path, copy: Path) -> None:
+    with translate_store_errors(str(file), "REFIT_HOME"), create_private_file(file).open("wb") as stream:
+        for piece in read_chunks(copy):
             stream.write(piece)
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def _put_before(file: Path, former: bytes) -> None:
+def _prepend(file: Path, former: bytes) -> None:
     """Puts the former access log before what was noted since; done twice, it is there once."""
     since = file.read_bytes() if file.exists() else b""
     if not since.startswith(former):
         with translate_store_errors(str(file), "REFIT_HOME"):
-            private_file(file).write_bytes(former + since)
+            create_private_file(file).write_bytes(former + since)
 
 
 TABLES = "tables"
@@ -158,7 +158,7 @@ _COMMIT = re.compile(r"_delta_log/(\d{20})\.")
 """How the names of the log's files begin, by the version that they end with."""
 
 
-def copy_tables(copies: Copies) -> dict[str, int]:
+def copy_tables(copies: BackupFiles) -> dict[str, int]:
     """Copies all tables, each as far as its newest version now; others may go on writing.
 
     First the log, then the files that it may name: those are there before any commit names them.
@@ -175,11 +175,11 @@ def copy_tables(copies: Copies) -> dict[str, int]:
     found = {name: open_table(name) for name in tables_of()}
     versions = {name: table.version() for name, table in found.items() if table}
     for name, version in versions.items():
-        _copy(name, version, copies)
+        _copy_table(name, version, copies)
     return versions
 
 
-def put_back(name: str, directory: Path, manifest: Manifest) -> None:
+def restore_table(name: str, directory: Path, manifest: Manifest) -> None:
     """Copies a table to where the settings want it: the log last, so that no table is seen without its rows.
 
     Args:
@@ -191,18 +191,18 @@ def put_back(name: str, directory: Path, manifest: Manifest) -> None:
     files.create_directory()
     paths = [one.removeprefix(f"{folder}/") for one in manifest.under(folder)]
     for path in sorted(paths, key=lambda path: (path.startswith(LOG), path)):
-        files.write_pieces(path, pieces_of(directory / folder / path))
+        files.write_pieces(path, read_chunks(directory / folder / path))
 
 
-def _copy(name: str, version: int, copies: Copies) -> None:
+def _copy_table(name: str, version: int, copies: BackupFiles) -> None:
     files = TableFiles(name)
     log = [one.path for one in files.list_files() if _is_commit(one.path, version)]
     _copy_files(files, name, log, copies)
-    _copy_files(files, name, _data(files), copies)
-    _insist_whole(name, version, copies)
+    _copy_files(files, name, _list_data_files(files), copies)
+    _require_complete(name, version, copies)
 
 
-def _copy_files(files: TableFiles, name: str, paths: Iterable[str], copies: Copies) -> None:
+def _copy_files(files: TableFiles, name: str, paths: Iterable[str], copies: BackupFiles) -> None:
     for path in paths:
         try:
             stream = files.open(path)
@@ -210,12 +210,12 @@ def _copy_files(files: TableFiles, name: str, paths: Iterable[str], copies: Copi
             if name.endswith(APPENDED_SUFFIXES):  # such a table puts small files together, and lets the former ones go
                 continue
             raise StateError(f"{path} was removed from the table {name} meanwhile: make the backup again") from None
-        copies.write(f"{TABLES}/{name}/{path}", _pieces(stream, f"the table {name}"))
+        copies.write(f"{TABLES}/{name}/{path}", _read_stream(stream, f"the table {name}"))
 
 
-def _pieces(stream: object, place: str) -> Iterator[bytes]:
+def _read_stream(stream: object, place: str) -> Iterator[bytes]:
     with translate_store_errors(place, "REFIT_STORE_URI"):
-        while piece := stream.read(PIECE):  # type: ignore[attr-defined]  # pyarrow has no type hints
+        while piece := stream.read(CHUNK_BYTES):  # type: ignore[attr-defined]  # pyarrow has no type hints
             yield piece
 
 
@@ -224,18 +224,18 @@ def _is_commit(path: str, version: int) -> bool:
     return found is not None and int(found[1]) <= version
 
 
-def _data(files: TableFiles) -> list[str]:
+def _list_data_files(files: TableFiles) -> list[str]:
     return [one.path for one in files.list_files() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
 
 
-def _insist_whole(name: str, version: int, copies: Copies) -> None:
+def _require_complete(name: str, version: int, copies: BackupFiles) -> None:
     """Reads the copy as a table: whatever happened to its files meanwhile, it must have what its version names."""
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
         copy = DeltaTable(str(copies.root / TABLES / name), version=version)
-        lost = {path for path in paths_of(copy) if f"{TABLES}/{name}/{path}" not in copies.stamps}
+        lost = {path for path in list_paths(copy) if f"{TABLES}/{name}/{path}" not in copies.stamps}
     except DeltaError as fault:
         raise StateError(f"the copy of the table {name} cannot be read ({fault}): make the backup again") from fault
     if lost:

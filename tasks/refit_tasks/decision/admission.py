@@ -28,7 +28,7 @@ from refit.results.flows import RetrainOutcome
 from refit.windows import Window
 from refit_tasks.decision.decide import RecordedDecision, decide_and_record, record_outcome
 from refit_tasks.decision.history import read_history
-from refit_tasks.decision.lock import close_killed_retrain, holding, turn_file
+from refit_tasks.decision.lock import close_killed_retrain, lock_owner_file, project_lock
 from refit_tasks.ledger.generations import current_champion, generation_of
 
 
@@ -84,44 +84,50 @@ def admit_request(
         RetrainRefused: If the arbiter says to wait.
     """
     recorded: RecordedDecision = decide_and_record.fn(
-        definition, _bare_evidence(definition, request, as_of, champion), datetime.now(UTC), token
+        definition, _build_request_evidence(definition, request, as_of, champion), datetime.now(UTC), token
     )
     if recorded.decision.action != "retrain":
-        if (left := _left_to_us(definition, recorded, champion)) is not None:
+        if (left := _find_postponed_decision(definition, recorded, champion)) is not None:
             return left
         held = [one.sentence for one in recorded.decision.findings[-4:] if one.fired]
         raise RetrainRefused(
             f"a retrain of {definition.name} is held back, since {'; '.join(held)} (decision {recorded.id}): "
-            f"{_way_out(recorded.decision)}"
+            f"{_suggest_fix(recorded.decision)}"
         )
     return recorded.id
 
 
-def _left_to_us(definition: Project, recorded: RecordedDecision, champion: Champion | None) -> int | None:
+def _find_postponed_decision(definition: Project, recorded: RecordedDecision, champion: Champion | None) -> int | None:
     """Finds the decided retrain that this run has kept from starting, and so has to carry out in its place.
 
     A deployment that refuses when it is busy runs one retrain at a time: while this one runs no other can, and the one
     that was decided on meanwhile has been cancelled. Should it run all the same, it finds that its decision was carried
     out.
     """
-    if not deployment.id or definition.deployment.when_busy != "refuse" or not _fired(recorded.decision, "under_way"):
+    if (
+        not deployment.id
+        or definition.deployment.when_busy != "refuse"
+        or not _has_fired(recorded.decision, "under_way")
+    ):
         return None
     waiting = [one for one in read_history(definition.name, datetime.now(UTC)).attempts if one.ending is None]
     return require_open_decision(definition.name, waiting[-1].decision, champion) if waiting else None
 
 
-def _fired(decision: Decision, check: str) -> bool:
+def _has_fired(decision: Decision, check: str) -> bool:
     return any(one.check == check and one.fired for one in decision.findings)
 
 
-def _way_out(decision: Decision) -> str:
+def _suggest_fix(decision: Decision) -> str:
     """Names what helps a person: force passes the budget, and nothing passes a retrain that is under way."""
     return (
-        "wait until it has ended" if _fired(decision, "under_way") else "wait, or add --force to pass over the budget"
+        "wait until it has ended"
+        if _has_fired(decision, "under_way")
+        else "wait, or add --force to pass over the budget"
     )
 
 
-def _bare_evidence(
+def _build_request_evidence(
     definition: Project, request: RetrainRequest, as_of: datetime, champion: Champion | None
 ) -> Evidence:
     """What is known where nothing was measured: somebody asks."""
@@ -141,14 +147,14 @@ def _bare_evidence(
     )
 
 
-A_LOOK_SECONDS = 1.0
+REQUEST_WAIT_SECONDS = 1.0
 """A lock that is only looked at is free again sooner."""
-A_REFUSAL_SECONDS = 60.0
+DECISION_WAIT_SECONDS = 60.0
 """So long a decided retrain waits for the turn: others may hold it until the arbiter has refused them."""
 
 
 @dataclass(slots=True)
-class Turn:
+class RetrainSlot:
     """A retrain that may run now; its outcome is recorded when the turn ends."""
 
     project: str
@@ -164,7 +170,7 @@ class Turn:
 @contextmanager
 def retrain_slot(
     definition: Project, request: RetrainRequest, as_of: datetime, decision: int | None = None
-) -> Iterator[Turn]:
+) -> Iterator[RetrainSlot]:
     """Lets a retrain run if the arbiter allows it, and records how it ended, also when it fails.
 
     Args:
@@ -180,7 +186,7 @@ def retrain_slot(
         RetrainRefused: If another retrain is under way, the budget is used up, or the decision is not open.
         StateError: If the ledger or the lock cannot be used.
     """
-    with acquire_slot(definition.name, A_LOOK_SECONDS if decision is None else A_REFUSAL_SECONDS) as token:
+    with acquire_slot(definition.name, REQUEST_WAIT_SECONDS if decision is None else DECISION_WAIT_SECONDS) as token:
         if token is None:
             raise RetrainRefused(
                 f"a retrain of {definition.name} is under way on this machine: wait until it has ended"
@@ -191,14 +197,14 @@ def retrain_slot(
             if decision
             else admit_request(definition, request, as_of, token, champion)
         )
-        turn_file(definition.name).write_text(f"{token} {number}")
-        turn = Turn(definition.name, number, champion)
+        lock_owner_file(definition.name).write_text(f"{token} {number}")
+        turn = RetrainSlot(definition.name, number, champion)
         try:
             yield turn
         except BaseException as error:
-            _end(turn, _failed(turn, error))
+            _record_end(turn, _build_failure_record(turn, error))
             raise
-        _end(turn, _ended(turn))
+        _record_end(turn, _build_outcome_record(turn))
 
 
 @contextmanager
@@ -217,11 +223,11 @@ def acquire_slot(project: str, seconds: float) -> Iterator[str | None]:
     Raises:
         StateError: If the lock cannot be used.
     """
-    with holding(project, seconds) as free:
+    with project_lock(project, seconds) as free:
         if not free:
             yield None
             return
-        file, token = turn_file(project), uuid.uuid4().hex
+        file, token = lock_owner_file(project), uuid.uuid4().hex
         close_killed_retrain(project)
         file.write_text(token)
         try:
@@ -232,27 +238,27 @@ def acquire_slot(project: str, seconds: float) -> Iterator[str | None]:
         file.unlink(missing_ok=True)
 
 
-def _end(turn: Turn, ended: RetrainRecord) -> None:
+def _record_end(turn: RetrainSlot, ended: RetrainRecord) -> None:
     """Records how a retrain ended. Where the ledger cannot be written, the turn's file stays, as after a kill.
 
     Whoever comes next finds it and records the end; without it the decision would count as under way for hours.
     """
     record_outcome(turn.project, ended, datetime.now(UTC))
-    turn_file(turn.project).unlink(missing_ok=True)
+    lock_owner_file(turn.project).unlink(missing_ok=True)
 
 
-def _ended(turn: Turn) -> RetrainRecord:
+def _build_outcome_record(turn: RetrainSlot) -> RetrainRecord:
     done = turn.outcome
     if done is None:
-        return _failed(turn, RuntimeError("it ended without an outcome"))
+        return _build_failure_record(turn, RuntimeError("it ended without an outcome"))
     challenger = done.challenger
-    return RetrainRecord(turn.decision, done.ending, _minutes(turn), challenger.version, challenger.verdict_id)
+    return RetrainRecord(turn.decision, done.ending, _elapsed_minutes(turn), challenger.version, challenger.verdict_id)
 
 
-def _failed(turn: Turn, error: BaseException) -> RetrainRecord:
+def _build_failure_record(turn: RetrainSlot, error: BaseException) -> RetrainRecord:
     ending: Ending = "refused" if isinstance(error, DataError) else "failed"
-    return RetrainRecord(turn.decision, ending, _minutes(turn), error=describe_error(error))
+    return RetrainRecord(turn.decision, ending, _elapsed_minutes(turn), error=describe_error(error))
 
 
-def _minutes(turn: Turn) -> float:
+def _elapsed_minutes(turn: RetrainSlot) -> float:
     return (time.monotonic() - turn.begun) / 60

@@ -11,7 +11,7 @@ from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from refit.records.ledger import Entry, as_payload
-from refit_tasks.decision.history import history_in
+from refit_tasks.decision.history import query_history
 from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import generation_of, newest_champion
 from refit_tasks.ledger.record import record
@@ -56,9 +56,9 @@ def decide_and_record(
     """
     with writing() as connection:
         serving = generation_of(newest_champion(connection, definition.name))
-        history = replace(history_in(connection, definition.name, at), serving=serving)
+        history = replace(query_history(connection, definition.name, at), serving=serving)
         decision = decide(evidence, definition.monitoring, history)
-        if unless and decision.action != "retrain" and _same(decision, unless.decision):
+        if unless and decision.action != "retrain" and _is_same(decision, unless.decision):
             return unless
         decided = DecisionRecord(evidence, definition.monitoring, history, decision, turn)
         entry = append(connection, definition.name, "decision", as_payload(decided), at)
@@ -66,7 +66,7 @@ def decide_and_record(
     return RecordedDecision(entry.id, decision)
 
 
-def _same(one: Decision, other: Decision) -> bool:
+def _is_same(one: Decision, other: Decision) -> bool:
     return (one.action, one.trigger) == (other.action, other.trigger)
 
 

@@ -26,10 +26,10 @@ def read_history(project: str, at: datetime) -> History:
         StateError: If the ledger cannot be read.
     """
     with reading() as connection:
-        return history_in(connection, project, at)
+        return query_history(connection, project, at)
 
 
-def history_in(connection: Connection, project: str, at: datetime) -> History:
+def query_history(connection: Connection, project: str, at: datetime) -> History:
     """Reads the newest decision and the retrains that ended after it: a few entries, however long the ledger is.
 
     Args:

@@ -25,11 +25,11 @@ from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import entry
 from refit_tasks.locks import is_held, try_lock
 from refit_tasks.project_log import with_project
-from refit_tasks.runs.liveness import claim, dead_runs
+from refit_tasks.runs.liveness import claim_dead_runs, dead_runs
 
 
 @contextmanager
-def holding(project: str, seconds: float) -> Iterator[bool]:
+def project_lock(project: str, seconds: float) -> Iterator[bool]:
     """Takes the project's lock on this machine.
 
     Args:
@@ -42,7 +42,7 @@ def holding(project: str, seconds: float) -> Iterator[bool]:
     Raises:
         StateError: If the lock cannot be used.
     """
-    file = turn_file(project)
+    file = lock_owner_file(project)
     with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
         file.parent.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def holding(project: str, seconds: float) -> Iterator[bool]:
         yield free
 
 
-def is_taken(project: str) -> bool:
+def is_retrain_running(project: str) -> bool:
     """Tells whether a retrain of the project is running on this machine.
 
     Args:
@@ -71,11 +71,11 @@ def read_lock_owner(project: str) -> list[str]:
     Returns:
         The turn's name and the number of the decision, as far as the holder got.
     """
-    file = turn_file(project)
+    file = lock_owner_file(project)
     return file.read_text().split() if file.exists() else []
 
 
-def turn_file(project: str) -> Path:
+def lock_owner_file(project: str) -> Path:
     """Names the file in which the holder of the turn writes.
 
     Args:
@@ -87,18 +87,18 @@ def turn_file(project: str) -> Path:
     return Settings().home / "turns" / project
 
 
-def projects_with_turns() -> set[str]:
+def projects_with_locks() -> set[str]:
     """Names the projects whose turn somebody holds, or has left.
 
     Returns:
         Their names.
     """
-    directory = turn_file("any").parent
+    directory = lock_owner_file("any").parent
     return {file.name for file in directory.glob("*") if file.suffix != ".lock"}
 
 
 def _lock_file(project: str) -> Path:
-    return turn_file(project).with_suffix(".lock")
+    return lock_owner_file(project).with_suffix(".lock")
 
 
 log = logging.getLogger(__name__)
@@ -123,8 +123,8 @@ def claim_killed_retrain(definition: Project, as_of: datetime) -> tuple[Evidence
     """
     if not read_lock_owner(definition.name) and not dead_runs(definition.name):
         return None
-    with holding(definition.name, seconds=0) as free:
-        left = (close_killed_retrain(definition.name) or _never_begun(definition.name)) if free else []
+    with project_lock(definition.name, seconds=0) as free:
+        left = (close_killed_retrain(definition.name) or _claim_unstarted(definition.name)) if free else []
     found = entry(left[-1].decision) if left else None
     if found is None:
         return None
@@ -133,16 +133,16 @@ def claim_killed_retrain(definition: Project, as_of: datetime) -> tuple[Evidence
     return replace(decided.evidence, as_of=as_of), RecordedDecision(found.id, decided.decision)
 
 
-def _never_begun(project: str) -> list[Attempt]:
+def _claim_unstarted(project: str) -> list[Attempt]:
     """Claims the retrains that a monitor had decided on when it was killed; the retrain itself leaves a turn."""
     generation = generation_of(current_champion(project))
     attempts = read_history(project, datetime.now(UTC)).attempts
     waiting = [one for one in attempts if one.ending is None and one.generation == generation and one.turn]
-    claimed = claim(project, {str(one.turn) for one in waiting})
+    claimed = claim_dead_runs(project, {str(one.turn) for one in waiting})
     return [one for one in waiting if one.turn in claimed]
 
 
-def left_open(project: str) -> list[Attempt]:
+def find_open_retrains(project: str) -> list[Attempt]:
     """Finds the retrains without an end that nobody alive is at; only who holds the project's turn may ask.
 
     Args:
@@ -154,7 +154,7 @@ def left_open(project: str) -> list[Attempt]:
     Raises:
         StateError: If the ledger cannot be read.
     """
-    died = _died_with(project, read_lock_owner(project))
+    died = _find_retrains_of_owner(project, read_lock_owner(project))
     monitors = {run.id for run in dead_runs(project)}
     attempts = read_history(project, datetime.now(UTC)).attempts if monitors else ()
     return [*died, *(one for one in attempts if one.ending is None and one.turn in monitors and one not in died)]
@@ -172,7 +172,7 @@ def close_killed_retrain(project: str) -> list[Attempt]:
     Raises:
         StateError: If the ledger cannot be read or written.
     """
-    dead = _died_with(project, read_lock_owner(project))
+    dead = _find_retrains_of_owner(project, read_lock_owner(project))
     generation = generation_of(current_champion(project)) if dead else 0
     failed = [one for one in dead if one.generation == generation]
     for one in dead:
@@ -181,11 +181,11 @@ def close_killed_retrain(project: str) -> list[Attempt]:
         )
         record_outcome(project, ended, datetime.now(UTC))
         with_project(log, project).info("the retrain of decision %d was killed", one.decision)
-    turn_file(project).unlink(missing_ok=True)
+    lock_owner_file(project).unlink(missing_ok=True)
     return failed
 
 
-def _died_with(project: str, left: list[str]) -> list[Attempt]:
+def _find_retrains_of_owner(project: str, left: list[str]) -> list[Attempt]:
     """Picks the retrains without an end that the dead holder of a turn was at."""
     attempts = read_history(project, datetime.now(UTC)).attempts if left else ()
     return [one for one in attempts if one.ending is None and (one.turn == left[0] or str(one.decision) in left[1:])]

@@ -26,7 +26,7 @@ EVENT = "refit.drift.detected"
 """The event that automations may listen to; it starts nothing by itself."""
 
 
-def parameters_of(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bool) -> dict[str, Any]:
+def build_parameters(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bool) -> dict[str, Any]:
     """Gives the parameters of the retrain that was decided on, the same wherever it runs.
 
     Args:
@@ -48,14 +48,14 @@ def parameters_of(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bo
 
 
 @define_task("start a retrain of {evidence.project}")
-def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None:
+def start_deployment(evidence: Evidence, parameters: dict[str, Any]) -> str | None:
     """Starts the project's deployment `retrain/<project>`, once for each champion and window.
 
     A repeated monitor run, or one that is retried after a crash, finds the run that it has started before.
 
     Args:
         evidence: What the decision rests on.
-        parameters: From `parameters_of`.
+        parameters: From `build_parameters`.
 
     Returns:
         The id of the flow run; `None` where the monitor does not run as a deployment, or there is none for the retrain:
@@ -64,7 +64,7 @@ def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None
     if not deployment.id:
         return None
     name = f"retrain/{evidence.project}"
-    key = idempotency_key(name, evidence, _ended(evidence))
+    key = build_idempotency_key(name, evidence, _count_ended(evidence))
     try:
         run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
     except ObjectNotFound:
@@ -75,7 +75,7 @@ def start_remotely(evidence: Evidence, parameters: dict[str, Any]) -> str | None
     return str(started)
 
 
-def announce(evidence: Evidence, recorded: RecordedDecision) -> None:
+def emit_decision_event(evidence: Evidence, recorded: RecordedDecision) -> None:
     """Tells automations of a decision that is more than to wait.
 
     Args:
@@ -97,7 +97,7 @@ def announce(evidence: Evidence, recorded: RecordedDecision) -> None:
     )
 
 
-def idempotency_key(name: str, evidence: Evidence, ended: int = 0) -> str:
+def build_idempotency_key(name: str, evidence: Evidence, ended: int = 0) -> str:
     """Names a retrain such that a server starts it once: its keys hold for all deployments of a flow, and for ever.
 
     Args:
@@ -113,7 +113,7 @@ def idempotency_key(name: str, evidence: Evidence, ended: int = 0) -> str:
     return f"{name}:{evidence.project}:{window}:{ended}"
 
 
-def _ended(evidence: Evidence) -> int:
+def _count_ended(evidence: Evidence) -> int:
     history = read_history(evidence.project, datetime.now(UTC))
     same = [
         one

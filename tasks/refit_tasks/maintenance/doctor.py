@@ -19,19 +19,19 @@ from refit_tasks.decision.decide import record_outcome
 from refit_tasks.decision.history import read_history
 from refit_tasks.decision.lock import (
     close_killed_retrain,
-    holding,
-    left_open,
-    projects_with_turns,
+    find_open_retrains,
+    lock_owner_file,
+    project_lock,
+    projects_with_locks,
     read_lock_owner,
-    turn_file,
 )
 from refit_tasks.ledger.record import known_projects
-from refit_tasks.maintenance.doctor_models import mend_models
-from refit_tasks.maintenance.doctor_tables import mend_drafts, mend_staging, mend_tables
-from refit_tasks.maintenance.erasure_records import unfinished
-from refit_tasks.maintenance.lock import removing
+from refit_tasks.maintenance.doctor_models import repair_models
+from refit_tasks.maintenance.doctor_tables import repair_drafts, repair_staging, repair_tables
+from refit_tasks.maintenance.erasure_records import find_unfinished
+from refit_tasks.maintenance.lock import removal_lock
 from refit_tasks.registry.mlflow_client import list_mlflow_projects
-from refit_tasks.runs.liveness import DeadRun, dead_runs, forget
+from refit_tasks.runs.liveness import DeadRun, dead_runs, remove_dead_run
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@removing()
-def mend(project: str | None = None, *, dry_run: bool = False) -> list[Finding]:
+@removal_lock()
+def repair_state(project: str | None = None, *, dry_run: bool = False) -> list[Finding]:
     """Looks through all of Refit's state for what a crash has left, and repairs it; a second time finds nothing.
 
     Args:
@@ -55,33 +55,33 @@ def mend(project: str | None = None, *, dry_run: bool = False) -> list[Finding]:
         StateError: If some state cannot be read or written, or a backup is under way.
     """
     found = []
-    for finding in _mended(project, dry_run):
+    for finding in _repair_all(project, dry_run):
         log.info("%s", finding.sentence)
         found.append(finding)
     return found
 
 
-def _mended(project: str | None, dry_run: bool) -> Iterator[Finding]:
-    yield from mend_drafts(dry_run)
-    yield from mend_staging(dry_run)
+def _repair_all(project: str | None, dry_run: bool) -> Iterator[Finding]:
+    yield from repair_drafts(dry_run)
+    yield from repair_staging(dry_run)
     quiet: set[str] = set()
-    for name in [project] if project else sorted(known_projects() | list_mlflow_projects() | projects_with_turns()):
+    for name in [project] if project else sorted(known_projects() | list_mlflow_projects() | projects_with_locks()):
         # The project's turn is held meanwhile: no training begins here, and one that lives is left alone.
-        with holding(name, seconds=0) as free:
+        with project_lock(name, seconds=0) as free:
             if free:
                 quiet.add(name)
-                yield from mend_turn(name, dry_run)
-                yield from mend_models(name, dry_run)
-    yield from mend_tables(project, dry_run)
-    yield from unfinished(project)
+                yield from repair_retrain_lock(name, dry_run)
+                yield from repair_models(name, dry_run)
+    yield from repair_tables(project, dry_run)
+    yield from find_unfinished(project)
     # Last, since the lock files of dead runs tell the other repairs who is dead.
-    yield from mend_runs(project, quiet, dry_run)
+    yield from repair_runs(project, quiet, dry_run)
 
 
 KILLED = "its process was killed on the machine where it ran"
 
 
-def mend_turn(project: str, dry_run: bool) -> Iterator[Finding]:
+def repair_retrain_lock(project: str, dry_run: bool) -> Iterator[Finding]:
     """Buries what died with a turn, and decisions whose monitor died; only who holds the project's turn may.
 
     Args:
@@ -94,7 +94,7 @@ def mend_turn(project: str, dry_run: bool) -> Iterator[Finding]:
     Raises:
         StateError: If the ledger cannot be read or written.
     """
-    dead, file = left_open(project), turn_file(project)
+    dead, file = find_open_retrains(project), lock_owner_file(project)
     for attempt in dead:
         sentence = f"decision {attempt.decision} of {project} was left open by a killed process: recorded as ended"
         yield Finding("decision", f"{project} {attempt.decision}", "recorded", sentence)
@@ -102,17 +102,17 @@ def mend_turn(project: str, dry_run: bool) -> Iterator[Finding]:
         yield Finding("turn", project, "removed", f"a killed retrain of {project} left its turn in {file}: removed")
     if not dry_run:
         close_killed_retrain(project)
-        for attempt in _never_begun(project, dead):
+        for attempt in _find_still_open(project, dead):
             ended = RetrainRecord(attempt.decision, "failed", 0.0, error="the monitor that decided on it was killed")
             record_outcome(project, ended, datetime.now(UTC))
 
 
-def _never_begun(project: str, dead: list[Attempt]) -> list[Attempt]:
+def _find_still_open(project: str, dead: list[Attempt]) -> list[Attempt]:
     still_open = {one.decision for one in read_history(project, datetime.now(UTC)).attempts if one.ending is None}
     return [one for one in dead if one.decision in still_open]
 
 
-def mend_runs(project: str | None, quiet: set[str], dry_run: bool) -> Iterator[Finding]:
+def repair_runs(project: str | None, quiet: set[str], dry_run: bool) -> Iterator[Finding]:
     """Says of killed runs in Prefect that they crashed, which frees their concurrency slots.
 
     Prefect is asked only where a lock file was left, since without a server one has to be started for it.
@@ -134,15 +134,15 @@ def mend_runs(project: str | None, quiet: set[str], dry_run: bool) -> Iterator[F
         dead = [run for run in dead_runs(project) if run.project in {*quiet, ""}]
         client = stack.enter_context(get_client(sync_client=True)) if dead else None
         for run in dead:
-            crashed = client is not None and _crash(client, run, dry_run)
+            crashed = client is not None and _mark_crashed(client, run, dry_run)
             if not dry_run:
-                forget(run)
+                remove_dead_run(run)
             what = f"the run {run.id} ({run.flow or 'a flow'} of {run.project or 'some project'})"
             told = "marked Crashed in Prefect, and its" if crashed else "its"
             yield Finding("run", run.id, "crashed" if crashed else "removed", f"{what} was killed: {told} lock removed")
 
 
-def mark_killed(marked: set[str] | None = None) -> list[DeadRun]:
+def mark_killed_runs(marked: set[str] | None = None) -> list[DeadRun]:
     """Says in Prefect of runs that were killed on this machine that they crashed; all else is left to who comes next.
 
     Args:
@@ -159,12 +159,12 @@ def mark_killed(marked: set[str] | None = None) -> list[DeadRun]:
     if not dead:
         return []
     with get_client(sync_client=True) as client:
-        told = [run for run in dead if _crash(client, run, dry_run=False)]
+        told = [run for run in dead if _mark_crashed(client, run, dry_run=False)]
     marked.update(run.id for run in dead)
     return told
 
 
-def _crash(client: SyncPrefectClient, run: DeadRun, dry_run: bool) -> bool:
+def _mark_crashed(client: SyncPrefectClient, run: DeadRun, dry_run: bool) -> bool:
     from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
 
@@ -175,12 +175,12 @@ def _crash(client: SyncPrefectClient, run: DeadRun, dry_run: bool) -> bool:
     if known.state is None or known.state.is_final() or known.state.is_scheduled():
         return False
     if not dry_run:
-        _crash_tasks(client, known.id)
+        _mark_tasks_crashed(client, known.id)
         client.set_flow_run_state(known.id, Crashed(message=KILLED), force=True)
     return True
 
 
-def _crash_tasks(client: SyncPrefectClient, run_id: UUID) -> None:
+def _mark_tasks_crashed(client: SyncPrefectClient, run_id: UUID) -> None:
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
     from prefect.states import Crashed
 

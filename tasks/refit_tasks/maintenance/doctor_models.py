@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-ELSEWHERE = timedelta(days=1)
+REMOTE_GRACE = timedelta(days=1)
 """On a server that others train on, too, a run counts as dead after so long: their locks cannot be seen from here."""
 
 
-def mend_models(project: str, dry_run: bool) -> Iterator[Finding]:
+def repair_models(project: str, dry_run: bool) -> Iterator[Finding]:
     """Puts right what dead trainings of a project left; only who holds the project's turn may.
 
     Args:
@@ -62,19 +62,19 @@ def mend_models(project: str, dry_run: bool) -> Iterator[Finding]:
     if experiment:
         yield from _end_trainings(client, experiment.experiment_id, dry_run)
     yield from _remove_orphans(client, project, dry_run)
-    yield from mend_alias(client, project, dry_run)
+    yield from repair_alias(client, project, dry_run)
     if experiment and database:
         yield from _remove_files(client, project, experiment.experiment_id, dry_run)
 
 
 def _end_trainings(client: MlflowClient, experiment: str, dry_run: bool) -> Iterator[Finding]:
     """Ends dead trainings with the models that they were writing, and models whose training was ended before."""
-    runs = [run for run in find_open_trainings(client, experiment) if read_start(run) <= _dead_before()]
+    runs = [run for run in find_open_trainings(client, experiment) if read_start(run) <= _find_cutoff()]
     closed = {run.info.run_id for run in runs}
     models = [
         model
         for model in find_pending_models(client, experiment)
-        if from_milliseconds(model.creation_timestamp) <= _dead_before() and model.source_run_id not in closed
+        if from_milliseconds(model.creation_timestamp) <= _find_cutoff() and model.source_run_id not in closed
     ]
     yield from _close_trainings(client, runs, dry_run)
     yield from _fail_models(client, models, dry_run)
@@ -101,7 +101,7 @@ def _remove_orphans(client: MlflowClient, project: str, dry_run: bool) -> Iterat
     """Deletes versions that were registered and never judged; a rerun of their training registers the model again."""
     judged = {made.payload["version"] for made in entries(project, "verdict", newest=ALL_ENTRIES)}
     for version in client.search_model_versions(f"name = '{project}'"):
-        young = from_milliseconds(version.creation_timestamp) > _dead_before()
+        young = from_milliseconds(version.creation_timestamp) > _find_cutoff()
         if OURS not in version.tags or int(version.version) in judged or young:
             continue
         if not dry_run:
@@ -110,15 +110,15 @@ def _remove_orphans(client: MlflowClient, project: str, dry_run: bool) -> Iterat
         yield Finding("version", f"{project} {version.version}", "removed", sentence)
 
 
-def _dead_before() -> datetime:
+def _find_cutoff() -> datetime:
     """With the embedded store every training is on this machine, and whoever holds the turn knows that none lives."""
     now = datetime.now(UTC)
-    return now if Settings().mlflow_database else now - ELSEWHERE
+    return now if Settings().mlflow_database else now - REMOTE_GRACE
 
 
 def _remove_files(client: MlflowClient, project: str, experiment: str, dry_run: bool) -> Iterator[Finding]:
     root = Settings().home / "mlartifacts" / project
-    owned = _owned(client, experiment)
+    owned = _list_known_ids(client, experiment)
     for directory in [*_directories(root), *_directories(root / "models")]:
         if directory.name in owned or directory == root / "models":
             continue
@@ -132,7 +132,7 @@ def _directories(place: Path) -> list[Path]:
     return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
 
-def _owned(client: MlflowClient, experiment: str) -> set[str]:
+def _list_known_ids(client: MlflowClient, experiment: str) -> set[str]:
     """Lists the ids of all runs and logged models of an experiment, those that a person has put in the bin included."""
     from mlflow.entities import ViewType
 
@@ -141,7 +141,7 @@ def _owned(client: MlflowClient, experiment: str) -> set[str]:
     return {run.info.run_id for run in runs} | {model.model_id for model in models}
 
 
-def mend_alias(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Finding]:
+def repair_alias(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Finding]:
     """Brings the alias back to the champion that the ledger names.
 
     Where a person has moved it, the project's own policy settles that, as at the beginning of every flow.
@@ -158,18 +158,20 @@ def mend_alias(client: MlflowClient, project: str, dry_run: bool) -> Iterator[Fi
         StateError: If MLflow no longer has the champion's version.
     """
     serving, aliased = current_champion(project), aliased_version(client, project)
-    if serving is None or (aliased and _agree(serving.version, serving.generation, aliased.version, aliased.tags)):
+    if serving is None or (
+        aliased and _is_champion(serving.version, serving.generation, aliased.version, aliased.tags)
+    ):
         return
     if not dry_run:
-        _follow(project)
-    yield Finding("alias", project, "moved", _sentence(project, serving, aliased))
+        _settle_alias(project)
+    yield Finding("alias", project, "moved", _describe_alias(project, serving, aliased))
 
 
-def _agree(version: int, generation: int, aliased: str, tags: dict[str, str]) -> bool:
+def _is_champion(version: int, generation: int, aliased: str, tags: dict[str, str]) -> bool:
     return int(aliased) == version and tags.get(GENERATION) == str(generation)
 
 
-def _sentence(project: str, serving: Champion, aliased: ModelVersion | None) -> str:
+def _describe_alias(project: str, serving: Champion, aliased: ModelVersion | None) -> str:
     champion = f"version {serving.version}, generation {serving.generation}"
     if aliased and int(aliased.version) == serving.version:  # a crash came before the tag, or the first release did
         return f"MLflow's alias champion of {project} points to {champion}, without a note of that: noted"
@@ -180,7 +182,7 @@ def _sentence(project: str, serving: Champion, aliased: ModelVersion | None) -> 
     )
 
 
-def _follow(project: str) -> None:
+def _settle_alias(project: str) -> None:
     try:
         definition = find_project(project)
     except ProjectError:  # a project whose file is gone has no policy, and the ledger is the authority

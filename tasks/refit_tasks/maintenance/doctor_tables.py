@@ -16,14 +16,14 @@ from refit_tasks.storage.delta import APPENDED_SUFFIXES, open_table, tables_of
 from refit_tasks.storage.predictions_table import FILE_RETENTION_HOURS
 from refit_tasks.storage.staging import abandoned_areas, no_ingest_running
 
-HOURS_ELSEWHERE = 1
+REMOTE_GRACE_HOURS = 1
 """On an object store others may be writing whose locks cannot be seen from here: a file is left alone for so long."""
 
 _TORN = re.compile(r"\.parquet#\d+$|^_commit_.*\.json\.tmp$")
 """How the writer names a file that it has not finished; its own vacuum does not look at those."""
 
 
-def mend_drafts(dry_run: bool) -> Iterator[Finding]:
+def repair_drafts(dry_run: bool) -> Iterator[Finding]:
     """Removes databases that were never finished.
 
     Args:
@@ -39,7 +39,7 @@ def mend_drafts(dry_run: bool) -> Iterator[Finding]:
             yield Finding("draft", str(file), "removed", f"{file} is a database whose creation was killed: removed")
 
 
-def mend_staging(dry_run: bool) -> Iterator[Finding]:
+def repair_staging(dry_run: bool) -> Iterator[Finding]:
     """Removes scratch space of dead processes.
 
     Args:
@@ -56,7 +56,7 @@ def mend_staging(dry_run: bool) -> Iterator[Finding]:
             yield Finding("staging", str(directory), "removed", sentence)
 
 
-def mend_tables(project: str | None, dry_run: bool) -> Iterator[Finding]:
+def repair_tables(project: str | None, dry_run: bool) -> Iterator[Finding]:
     """Removes files that no version of a table names, while nobody here is writing to one.
 
     Args:
@@ -74,16 +74,16 @@ def mend_tables(project: str | None, dry_run: bool) -> Iterator[Finding]:
 def _vacuum(name: str, dry_run: bool) -> Iterator[Finding]:
     table = open_table(name)
     if table is None:
-        yield from _remove_unborn(name, dry_run)
+        yield from _remove_uncommitted(name, dry_run)
         return
-    hours, every = HOURS_ELSEWHERE if Settings().store_uri else 0, list(range(table.version() + 1))
+    hours, every = REMOTE_GRACE_HOURS if Settings().store_uri else 0, list(range(table.version() + 1))
     vacuum = partial(table.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=every)
     if name.endswith(APPENDED_SUFFIXES):  # a server may be writing, and nobody needs a former version
         vacuum = partial(table.vacuum, FILE_RETENTION_HOURS, enforce_retention_duration=False, full=True)
     loose = vacuum(dry_run=True)
     if loose and not dry_run:
         vacuum(dry_run=False)
-    torn = _torn(name)
+    torn = _find_unfinished_files(name)
     for file in torn if not dry_run else ():
         file.unlink()
     for path in [*loose, *map(str, torn)]:
@@ -91,26 +91,30 @@ def _vacuum(name: str, dry_run: bool) -> Iterator[Finding]:
         yield Finding("table", f"{name}/{path}", "removed", sentence)
 
 
-def _remove_unborn(name: str, dry_run: bool) -> Iterator[Finding]:
+def _remove_uncommitted(name: str, dry_run: bool) -> Iterator[Finding]:
     """Removes the files of a table whose first commit was killed."""
     settings = Settings()
     directory = Path(settings.tables) / name
-    if settings.store_uri or not directory.is_dir() or (name.endswith(APPENDED_SUFFIXES) and not _old(directory)):
+    if (
+        settings.store_uri
+        or not directory.is_dir()
+        or (name.endswith(APPENDED_SUFFIXES) and not _is_abandoned(directory))
+    ):
         return
     if not dry_run:
         shutil.rmtree(directory)
     yield Finding("table", name, "removed", f"{directory} is a table whose first commit was killed: removed")
 
 
-def _torn(name: str) -> list[Path]:
+def _find_unfinished_files(name: str) -> list[Path]:
     settings = Settings()
     if settings.store_uri:
         return []
     root = Path(settings.tables) / name
     found = sorted(file for file in root.rglob("*") if _TORN.search(file.name))
-    return [file for file in found if _old(file)] if name.endswith(APPENDED_SUFFIXES) else found
+    return [file for file in found if _is_abandoned(file)] if name.endswith(APPENDED_SUFFIXES) else found
 
 
-def _old(path: Path) -> bool:
+def _is_abandoned(path: Path) -> bool:
     """Tells whether nobody can be writing there any more."""
     return path.stat().st_mtime < time.time() - FILE_RETENTION_HOURS * 3_600

@@ -22,15 +22,23 @@ from refit.project import Project
 from refit.records.ledger import from_payload
 from refit.records.references import ModelRef, SnapshotRef
 from refit.results.erasures import Erasure, Keys, RowsAfterErasure
-from refit_tasks.decision.lock import holding
+from refit_tasks.decision.lock import project_lock
 from refit_tasks.ledger.database import reading
 from refit_tasks.ledger.erasures import erasure_of
 from refit_tasks.ledger.generations import generations_of
 from refit_tasks.ledger.record import ALL_ENTRIES, entries
-from refit_tasks.maintenance.doctor_tables import mend_staging, mend_tables
-from refit_tasks.maintenance.erase_table import Held, erase_from_table, find_in_table, paths_of
-from refit_tasks.maintenance.erasure_records import Holder, Mask, begun, ended, hash_of, holders_of, was_begun
-from refit_tasks.maintenance.lock import removing
+from refit_tasks.maintenance.doctor_tables import repair_staging, repair_tables
+from refit_tasks.maintenance.erase_table import MatchedRows, erase_from_table, find_in_table, list_paths
+from refit_tasks.maintenance.erasure_records import (
+    KeyedTable,
+    Mask,
+    begin_erasure,
+    end_erasure,
+    hash_keys,
+    is_begun,
+    list_tables,
+)
+from refit_tasks.maintenance.lock import removal_lock
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of
 from refit_tasks.storage.snapshot_rows import open_at_version, row_condition
@@ -44,7 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def find_rows(definition: Project, keys: Keys) -> Erasure:
+def find_erasure(definition: Project, keys: Keys) -> Erasure:
     """Finds what an erasure would take, and changes nothing.
 
     Args:
@@ -57,11 +65,11 @@ def find_rows(definition: Project, keys: Keys) -> Erasure:
     Raises:
         ProjectError: If a value is none that a column of the key can hold.
     """
-    return plan_erasure(definition, holders_of(definition, keys), hash_of(definition.name, keys))
+    return plan_erasure(definition, list_tables(definition, keys), hash_keys(definition.name, keys))
 
 
-@removing()
-def forget_rows(definition: Project, keys: Keys, who: str, why: str, at: datetime) -> tuple[Erasure, int | None]:
+@removal_lock()
+def erase_keys(definition: Project, keys: Keys, who: str, why: str, at: datetime) -> tuple[Erasure, int | None]:
     """Erases rows. Killed at any moment and done again, it ends the same, with one entry in the ledger.
 
     What a crash has left beside the tables goes first: scratch space and files that no version names hold rows, too.
@@ -80,26 +88,26 @@ def forget_rows(definition: Project, keys: Keys, who: str, why: str, at: datetim
         ProjectError: If a value is none that a column of the key can hold.
         StateError: If a retrain, an ingest or a backup is under way, or the tables cannot be written.
     """
-    with _alone(definition.name):
-        holders, key = holders_of(definition, keys), hash_of(definition.name, keys)
+    with _exclusive_access(definition.name):
+        holders, key = list_tables(definition, keys), hash_keys(definition.name, keys)
         erasure = plan_erasure(definition, holders, key)
-        if not erasure.files and not was_begun(definition.name, key):
+        if not erasure.files and not is_begun(definition.name, key):
             return erasure, None
-        entry = begun(erasure, definition.name, {"who": who, "why": why}, at)
+        entry = begin_erasure(erasure, definition.name, {"who": who, "why": why}, at)
         for holder in holders:
             erase_from_table(holder, key)
-        ended(definition.name, key)
+        end_erasure(definition.name, key)
     erased = erasure_of(entry)
     with_project(log, definition.name).info("%d rows were erased from %d tables", erased.rows, len(erased.tables))
     return erased, entry.id
 
 
 @contextmanager
-def _alone(project: str) -> Iterator[None]:
+def _exclusive_access(project: str) -> Iterator[None]:
     """Keeps retrains and ingests of this machine away."""
-    with holding(project, seconds=0) as free:
+    with project_lock(project, seconds=0) as free:
         if free:
-            for _ in (*mend_staging(dry_run=False), *mend_tables(project, dry_run=False)):
+            for _ in (*repair_staging(dry_run=False), *repair_tables(project, dry_run=False)):
                 pass
             with no_ingest_running() as quiet:
                 if quiet:
@@ -108,7 +116,7 @@ def _alone(project: str) -> Iterator[None]:
     raise StateError(f"a retrain or an ingest of {project} is under way: run again when it has ended")
 
 
-def plan_erasure(definition: Project, holders: list[Holder], key: str) -> Erasure:
+def plan_erasure(definition: Project, holders: list[KeyedTable], key: str) -> Erasure:
     """Looks through all tables of a project for somebody's rows, and changes nothing.
 
     Args:
@@ -124,8 +132,8 @@ def plan_erasure(definition: Project, holders: list[Holder], key: str) -> Erasur
     shrunk, versions = tuple[RowsAfterErasure, ...](), set[int]()
     own = next((one for one in holders if one.name == definition.name), None)
     if own and held[own.name].files:
-        on_record = _on_record(definition.name)
-        shrunk = _shrunk(definition, own, held[own.name], list(on_record))
+        on_record = _find_snapshots(definition.name)
+        shrunk = _count_affected(definition, own, held[own.name], list(on_record))
         versions = {version for one in shrunk for version in on_record[one.rows]}
     return Erasure(
         key=key,
@@ -133,49 +141,51 @@ def plan_erasure(definition: Project, holders: list[Holder], key: str) -> Erasur
         files=sum(len(one.files) for one in held.values()),
         snapshots=shrunk,
         versions=tuple(sorted(versions)),
-        unique=_unique(definition, own) if own else {},
+        unique=_count_unique(definition, own) if own else {},
     )
 
 
-def _on_record(project: str) -> dict[SnapshotRef, set[int]]:
+def _find_snapshots(project: str) -> dict[SnapshotRef, set[int]]:
     """Lists the rows that models were trained or judged on, each with the versions of these models."""
     found = defaultdict[SnapshotRef, set[int]](set)
     for made in entries(project, "verdict", newest=ALL_ENTRIES):
         judgement = from_payload(Judgement, made.payload)
         for model in (judgement.model, judgement.served):
-            _note(found, model, made.payload["version"])
+            _add_version(found, model, made.payload["version"])
         found[judgement.comparison.holdout].add(made.payload["version"])
     with reading() as connection:
         for _, champion in generations_of(connection, project):
             for model in (champion.model, champion.judged):
-                _note(found, model, champion.version)
+                _add_version(found, model, champion.version)
     return dict(found)
 
 
-def _note(found: Mapping[SnapshotRef, set[int]], model: ModelRef | None, version: int) -> None:
+def _add_version(found: Mapping[SnapshotRef, set[int]], model: ModelRef | None, version: int) -> None:
     if model:
         found[model.trained_on].add(version)
 
 
-def _shrunk(definition: Project, own: Holder, held: Held, refs: list[SnapshotRef]) -> tuple[RowsAfterErasure, ...]:
+def _count_affected(
+    definition: Project, own: KeyedTable, held: MatchedRows, refs: list[SnapshotRef]
+) -> tuple[RowsAfterErasure, ...]:
     """Counts the rows that go from each of those on record, and hashes those that stay."""
     there = {one.path for one in TableFiles(own.name).list_files()}
     files = {version: _files_of(definition, version) for version in {ref.version for ref in refs}}
     # What retention has let go nobody can rebuild anyhow.
     alive = [ref for ref in refs if files[ref.version] & set(held.files) and files[ref.version] <= there]
-    return tuple(one for one in (_without(definition, own, ref) for ref in alive) if one.erased)
+    return tuple(one for one in (_fingerprint_without(definition, own, ref) for ref in alive) if one.erased)
 
 
 def _files_of(definition: Project, version: int) -> set[str]:
     from deltalake.exceptions import DeltaError
 
     try:
-        return paths_of(open_at_version(definition, version))
+        return list_paths(open_at_version(definition, version))
     except DeltaError:  # its log is gone
         return set()
 
 
-def _without(definition: Project, own: Holder, ref: SnapshotRef) -> RowsAfterErasure:
+def _fingerprint_without(definition: Project, own: KeyedTable, ref: SnapshotRef) -> RowsAfterErasure:
     table, gone = open_at_version(definition, ref.version), 0
 
     def left() -> Iterator[pa.Table]:
@@ -189,13 +199,13 @@ def _without(definition: Project, own: Holder, ref: SnapshotRef) -> RowsAfterEra
     return RowsAfterErasure(ref, gone, str(content))
 
 
-def _masked(table: DeltaTable, own: Holder, texts: list[str]) -> Iterator[tuple[pa.Table, Mask]]:
+def _read_with_mask(table: DeltaTable, own: KeyedTable, texts: list[str]) -> Iterator[tuple[pa.Table, Mask]]:
     names = list(dict.fromkeys([*own.needed(schema_of(table).names), *texts]))
     for part in read(table, names) if texts else ():
         yield part, own.matches_key(part)
 
 
-def _unique(definition: Project, own: Holder) -> dict[str, int]:
+def _count_unique(definition: Project, own: KeyedTable) -> dict[str, int]:
     """Counts, for each feature of text, the values that nobody else has: a model may know them by name."""
     table = open_table(own.name)
     if table is None:
@@ -203,11 +213,11 @@ def _unique(definition: Project, own: Holder) -> dict[str, int]:
     schema = schema_of(table)
     texts = [name for name in definition.features_of(schema.names) if pa.types.is_string(schema.field(name).type)]
     theirs: dict[str, set[str]] = {name: set() for name in texts}
-    for part, mask in _masked(table, own, texts):
+    for part, mask in _read_with_mask(table, own, texts):
         for name in texts:
             theirs[name] |= set(pc.unique(part[name].filter(pa.array(mask))).drop_null().to_pylist())
     theirs = {name: values for name, values in theirs.items() if values}
-    for part, mask in _masked(table, own, texts) if theirs else ():
+    for part, mask in _read_with_mask(table, own, texts) if theirs else ():
         others = part.filter(pa.array(~mask))
         for name, values in theirs.items():
             values -= set(pc.unique(others[name]).drop_null().to_pylist())

@@ -26,7 +26,7 @@ Action: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class Replacement:
     """The file that takes another one's place."""
 
     path: str
@@ -35,7 +35,7 @@ class Other:
     rows: int
 
 
-def rewrite_log(files: TableFiles, others: Mapping[str, Other | None]) -> None:
+def rewrite_log(files: TableFiles, others: Mapping[str, Replacement | None]) -> None:
     """Lets a table's whole log name other files in the place of some. Done twice, it changes nothing.
 
     Args:
@@ -43,8 +43,8 @@ def rewrite_log(files: TableFiles, others: Mapping[str, Other | None]) -> None:
         others: From the path of a file that no longer may be named as part of the table to what takes its place, by now
             written; `None` where nothing does.
     """
-    for step in (_taken_away, _added):
-        for path in _log(files):
+    for step in (_replace_remove, _replace_add):
+        for path in _list_log_files(files):
             _rewrite(files, path, others, step)
 
 
@@ -57,16 +57,16 @@ def scrub_statistics(files: TableFiles) -> None:
         files: The table's.
     """
     there = {one.path for one in files.list_files()}
-    log = {path: _actions(files, path) for path in _log(files)}
+    log = {path: _actions(files, path) for path in _list_log_files(files)}
     known = there | {_path(action) for actions, _ in log.values() for action in actions if action.get("add")}
     for path, (actions, schema) in log.items():
         kept = [one for one in actions if not one.get("remove") or _path(one) in known]
-        kept = [one if _path(one) in there or not one.get("add") else _counted(one) for one in kept]
+        kept = [one if _path(one) in there or not one.get("add") else _keep_row_count(one) for one in kept]
         if kept != actions:
-            files.write(path, _written(kept, schema))
+            files.write(path, _serialize(kept, schema))
 
 
-def named_in_log(files: TableFiles) -> set[str]:
+def list_named_files(files: TableFiles) -> set[str]:
     """Names the files of data that some line of the log names.
 
     Args:
@@ -76,27 +76,27 @@ def named_in_log(files: TableFiles) -> set[str]:
         Their paths.
     """
     found = set[str]()
-    for path in _log(files):
+    for path in _list_log_files(files):
         for action in _actions(files, path)[0]:
             found |= {unquote(said["path"]) for said in (action.get("add"), action.get("remove")) if said}
     return found
 
 
-Step: TypeAlias = Callable[[Action, Mapping[str, Other | None], set[str]], list[Action]]
+Step: TypeAlias = Callable[[Action, Mapping[str, Replacement | None], set[str]], list[Action]]
 
 
-def _rewrite(files: TableFiles, path: str, others: Mapping[str, Other | None], step: Step) -> None:
+def _rewrite(files: TableFiles, path: str, others: Mapping[str, Replacement | None], step: Step) -> None:
     actions, schema = _actions(files, path)
     touched = {_path(action) for action in actions} & set(others)
     if not touched:
         return
     gone = {_path(action) for action in actions if action.get("remove")}
-    changed = [new for action in actions for new in step(_without_values(action), others, gone)]
+    changed = [new for action in actions for new in step(_drop_values(action), others, gone)]
     if changed != actions:
-        files.write(path, _written(changed, schema))
+        files.write(path, _serialize(changed, schema))
 
 
-def _taken_away(action: Action, others: Mapping[str, Other | None], gone: set[str]) -> list[Action]:
+def _replace_remove(action: Action, others: Mapping[str, Replacement | None], gone: set[str]) -> list[Action]:
     other = others.get(_path(action)) if action.get("remove") else None
     if other is None or other.path in gone:
         return [action]
@@ -104,24 +104,24 @@ def _taken_away(action: Action, others: Mapping[str, Other | None], gone: set[st
     return [action, {**action, "remove": remove}]
 
 
-def _added(action: Action, others: Mapping[str, Other | None], _gone: set[str]) -> list[Action]:
+def _replace_add(action: Action, others: Mapping[str, Replacement | None], _gone: set[str]) -> list[Action]:
     if not action.get("add") or _path(action) not in others:
         return [action]
     other = others[_path(action)]
     if other is None:
         return []
     moved = {**action["add"], "path": quote(other.path, safe="/="), "size": other.size}
-    return [_counted({**action, "add": {**moved, "stats": json.dumps({"numRecords": other.rows})}})]
+    return [_keep_row_count({**action, "add": {**moved, "stats": json.dumps({"numRecords": other.rows})}})]
 
 
-def _counted(action: Action) -> Action:
+def _keep_row_count(action: Action) -> Action:
     """Leaves out all statistics of a file that was added but for its number of rows."""
     rows = json.loads(action["add"].get("stats") or "{}").get("numRecords")
     parsed = {key: None for key in action["add"] if key == "stats_parsed"}
     return {**action, "add": {**action["add"], **parsed, "stats": json.dumps({"numRecords": rows})}}
 
 
-def _without_values(action: Action) -> Action:
+def _drop_values(action: Action) -> Action:
     """Leaves out by which condition rows were written over, and the statistics of a file that was taken away."""
     if action.get("remove") and action["remove"].get("stats"):
         return {**action, "remove": {**action["remove"], "stats": None}}
@@ -132,7 +132,7 @@ def _without_values(action: Action) -> Action:
     return {**action, "commitInfo": {**action["commitInfo"], "operationParameters": kept}} if kept != told else action
 
 
-def _log(files: TableFiles) -> list[str]:
+def _list_log_files(files: TableFiles) -> list[str]:
     """Names the files of the log: the commits first, since what none of them adds any more may be swept away."""
     found = [one.path for one in files.list_files() if one.path.startswith(LOG)]
     return sorted(found, key=lambda path: (not path.endswith(".json"), path))
@@ -153,7 +153,7 @@ def _actions(files: TableFiles, path: str) -> tuple[list[Action], pa.Schema | No
     return table.to_pylist(), table.schema
 
 
-def _written(actions: list[Action], schema: pa.Schema | None) -> bytes:
+def _serialize(actions: list[Action], schema: pa.Schema | None) -> bytes:
     if schema is None:
         return "".join(json.dumps(action, separators=(",", ":")) + "\n" for action in actions).encode()
     sink = io.BytesIO()

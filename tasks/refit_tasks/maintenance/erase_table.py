@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refit.errors import StateError
-from refit_tasks.maintenance.erase_delta_log import Other, named_in_log, rewrite_log, scrub_statistics
-from refit_tasks.maintenance.erasure_records import Holder
+from refit_tasks.maintenance.erase_delta_log import Replacement, list_named_files, rewrite_log, scrub_statistics
+from refit_tasks.maintenance.erasure_records import KeyedTable
 from refit_tasks.retries import CONFLICT_TRIES
 from refit_tasks.storage.delta import (
     APPENDED_SUFFIXES,
@@ -41,7 +41,7 @@ UNDER_WAY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class MatchedRows:
     """What a table holds of somebody."""
 
     files: Mapping[str, int]
@@ -55,7 +55,7 @@ class Held:
         return sum(rows for path, rows in self.files.items() if path in self.newest)
 
 
-def find_in_table(holder: Holder) -> Held:
+def find_in_table(holder: KeyedTable) -> MatchedRows:
     """Looks for rows in every file of a table, those of former versions and those that no version names included.
 
     Args:
@@ -65,12 +65,12 @@ def find_in_table(holder: Holder) -> Held:
         What it holds of them.
     """
     files, table = TableFiles(holder.name), open_table(holder.name)
-    counts = {path: _count(files, path, holder) for path in _data(files)}
-    newest = frozenset(paths_of(table)) if table else frozenset()
-    return Held({path: rows for path, rows in counts.items() if rows}, newest)
+    counts = {path: _count_matches(files, path, holder) for path in _list_data_files(files)}
+    newest = frozenset(list_paths(table)) if table else frozenset()
+    return MatchedRows({path: rows for path, rows in counts.items() if rows}, newest)
 
 
-def paths_of(table: DeltaTable) -> set[str]:
+def list_paths(table: DeltaTable) -> set[str]:
     """Names the files of a version.
 
     Args:
@@ -82,7 +82,7 @@ def paths_of(table: DeltaTable) -> set[str]:
     return {unquote(path) for path in pa.table(table.get_add_actions(flatten=True))["path"].to_pylist()}
 
 
-def erase_from_table(holder: Holder, secret: str) -> None:
+def erase_from_table(holder: KeyedTable, secret: str) -> None:
     """Takes rows out of a table and of its whole history. Killed at any moment and done again, it ends the same.
 
     Args:
@@ -92,18 +92,18 @@ def erase_from_table(holder: Holder, secret: str) -> None:
     Raises:
         StateError: If others keep adding such rows.
     """
-    files, held = TableFiles(holder.name), _only_former(holder)
-    named = named_in_log(files) if held.files else set()
-    others = {path: _without(files, path, holder, secret) for path in held.files if path in named}
+    files, held = TableFiles(holder.name), _delete_from_newest(holder)
+    named = list_named_files(files) if held.files else set()
+    others = {path: _write_without(files, path, holder, secret) for path in held.files if path in named}
     rewrite_log(files, others)
     moments = {one.path: one.changed_at for one in files.list_files()}
     for path in held.files:
-        if path in named or _is_nobodys(holder.name, moments.get(path)):
+        if path in named or _is_unclaimed(holder.name, moments.get(path)):
             files.remove(path)
     scrub_statistics(files)
 
 
-def _only_former(holder: Holder) -> Held:
+def _delete_from_newest(holder: KeyedTable) -> MatchedRows:
     """Deletes the rows from the newest version, until only files of former ones hold any."""
     for _ in range(CONFLICT_TRIES):
         retry_on_conflict(lambda: _delete(holder), holder.name)
@@ -113,7 +113,7 @@ def _only_former(holder: Holder) -> Held:
     raise StateError(f"rows of that key keep coming into the table {holder.name}: stop what writes them, and run again")
 
 
-def _delete(holder: Holder) -> None:
+def _delete(holder: KeyedTable) -> None:
     """Deletes by a join with the rows themselves: a condition would stand in the log with the key in it."""
     from deltalake import CommitProperties, WriterProperties
 
@@ -136,11 +136,11 @@ def _delete(holder: Holder) -> None:
     ).when_matched_delete().execute()
 
 
-def _data(files: TableFiles) -> list[str]:
+def _list_data_files(files: TableFiles) -> list[str]:
     return [one.path for one in files.list_files() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
 
 
-def _count(files: TableFiles, path: str, holder: Holder) -> int:
+def _count_matches(files: TableFiles, path: str, holder: KeyedTable) -> int:
     try:
         file = pq.ParquetFile(files.open(path))
     except FileNotFoundError:  # a server has just put small files together
@@ -152,12 +152,12 @@ def _count(files: TableFiles, path: str, holder: Holder) -> int:
     return sum(int(holder.matches_key(pa.Table.from_batches([part])).sum()) for part in parts)
 
 
-def _without(files: TableFiles, path: str, holder: Holder, secret: str) -> Other | None:
+def _write_without(files: TableFiles, path: str, holder: KeyedTable, secret: str) -> Replacement | None:
     """Writes what a file holds beside such rows to another one, whose name a second try finds again."""
     name = f"part-00000-{uuid5(NAMESPACE_URL, secret + path)}-c000.zstd.parquet"
     place = str(PurePosixPath(path).parent / name)
     old, sink = pq.ParquetFile(files.open(path)), io.BytesIO()
-    schema, rows = pa.schema([field.with_type(_plain(field.type)) for field in old.schema_arrow]), 0
+    schema, rows = pa.schema([field.with_type(_make_filterable(field.type)) for field in old.schema_arrow]), 0
     with pq.ParquetWriter(sink, schema, compression="zstd") as writer:
         for batch in old.iter_batches(ROW_GROUP):
             part = pa.Table.from_batches([batch]).cast(schema)
@@ -168,17 +168,17 @@ def _without(files: TableFiles, path: str, holder: Holder, secret: str) -> Other
     if not rows:
         return None
     files.write(place, sink.getvalue())
-    return Other(place, len(sink.getvalue()), rows)
+    return Replacement(place, len(sink.getvalue()), rows)
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
+def _make_filterable(kind: pa.DataType) -> pa.DataType:
     """Gives a type that can be filtered: what a merge has written calls its texts views."""
     if pa.types.is_list(kind):
-        return pa.list_(_plain(kind.value_type))
+        return pa.list_(_make_filterable(kind.value_type))
     return pa.string() if pa.types.is_string_view(kind) else kind
 
 
-def _is_nobodys(name: str, changed_at: datetime | None) -> bool:
+def _is_unclaimed(name: str, changed_at: datetime | None) -> bool:
     if changed_at is None or not name.endswith(
         APPENDED_SUFFIXES
     ):  # nobody else is writing: the caller has seen to that

@@ -37,7 +37,7 @@ from refit_tasks.storage.predictions_table import predictions_of
 from refit_tasks.storage.quarantine_table import quarantine_of
 
 
-def hash_of(project: str, keys: Keys) -> str:
+def hash_keys(project: str, keys: Keys) -> str:
     """Hashes keys so that nobody can try out which ones they are without a file that stays in `REFIT_HOME`.
 
     Args:
@@ -54,7 +54,7 @@ def hash_of(project: str, keys: Keys) -> str:
     return hmac.new(_salt(), said.encode(), hashlib.sha256).hexdigest()
 
 
-def begun(erasure: Erasure, project: str, facts: dict[str, Any], at: datetime) -> Entry:
+def begin_erasure(erasure: Erasure, project: str, facts: dict[str, Any], at: datetime) -> Entry:
     """Records an erasure before anything is erased, so that no row is ever missing without an entry that says why.
 
     One of the same keys that was killed is gone on with: its entry stands, and no second one is made.
@@ -71,12 +71,12 @@ def begun(erasure: Erasure, project: str, facts: dict[str, Any], at: datetime) -
     file = _file(project, erasure.key)
     if not file.exists():
         plan = {"once": secrets.token_hex(16), "at": at.isoformat(), "payload": {**as_payload(erasure), **facts}}
-        _put(file, json.dumps(plan))
+        _write_once(file, json.dumps(plan))
     plan = json.loads(file.read_text())
     return record(project, "erasure", plan["payload"], datetime.fromisoformat(plan["at"]), once=plan["once"])
 
 
-def was_begun(project: str, key: str) -> bool:
+def is_begun(project: str, key: str) -> bool:
     """Tells whether an erasure was begun and never ended.
 
     Args:
@@ -89,7 +89,7 @@ def was_begun(project: str, key: str) -> bool:
     return _file(project, key).exists()
 
 
-def ended(project: str, key: str) -> None:
+def end_erasure(project: str, key: str) -> None:
     """Forgets that an erasure is under way.
 
     Args:
@@ -99,7 +99,7 @@ def ended(project: str, key: str) -> None:
     _file(project, key).unlink()
 
 
-def unfinished(project: str | None) -> Iterator[Finding]:
+def find_unfinished(project: str | None) -> Iterator[Finding]:
     """Finds erasures that were killed; only who knows the key can go on with one.
 
     Args:
@@ -118,12 +118,12 @@ def unfinished(project: str | None) -> Iterator[Finding]:
 def _salt() -> bytes:
     file = Settings().home / "erasures" / "salt"
     if not file.exists():
-        _put(file, secrets.token_hex(32))
+        _write_once(file, secrets.token_hex(32))
     with translate_store_errors(str(file), "REFIT_HOME"):
         return file.read_bytes()
 
 
-def _put(file: Path, text: str) -> None:
+def _write_once(file: Path, text: str) -> None:
     """Writes a file for its owner's eyes only, whole or not at all; the first one of two stands."""
     with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())
@@ -153,7 +153,7 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class KeyedTable:
     """A table that may hold rows of somebody."""
 
     name: str
@@ -163,7 +163,7 @@ class Holder:
     """Which rows are meant; needs those columns alone."""
 
 
-def holders_of(definition: Project, keys: Keys) -> list[Holder]:
+def list_tables(definition: Project, keys: Keys) -> list[KeyedTable]:
     """Names the tables that may hold rows of somebody.
 
     Args:
@@ -176,21 +176,21 @@ def holders_of(definition: Project, keys: Keys) -> list[Holder]:
     Raises:
         ProjectError: If a value is none that a column of the key can hold.
     """
-    fields = _fields(definition, keys)
-    own = Holder(
+    fields = _read_key_schema(definition, keys)
+    own = KeyedTable(
         definition.name, lambda _: list(keys), lambda rows: matches_key(rows, keys, {name: [name] for name in keys})
     )
     texts = (quarantine_of(definition), inbox_of(definition.name))
-    inside = [Holder(name, lambda _: ["row"], lambda rows: _meant_inside(rows, keys, fields)) for name in texts]
-    asked = Holder(
+    inside = [KeyedTable(name, lambda _: ["row"], lambda rows: _match_text_rows(rows, keys, fields)) for name in texts]
+    asked = KeyedTable(
         predictions_of(definition.name),
-        lambda names: [name for key in keys for name in _columns(key, names)],
-        lambda rows: matches_key(rows, keys, {key: _columns(key, rows.column_names) for key in keys}),
+        lambda names: [name for key in keys for name in _find_key_columns(key, names)],
+        lambda rows: matches_key(rows, keys, {key: _find_key_columns(key, rows.column_names) for key in keys}),
     )
     return [one for one in (own, inside[0], asked, inside[1]) if open_table(one.name)]
 
 
-def _fields(definition: Project, keys: Keys) -> pa.Schema:
+def _read_key_schema(definition: Project, keys: Keys) -> pa.Schema:
     """Gives the columns of the key as the project's table has them."""
     table = open_table(definition.name)
     if table is None:
@@ -205,12 +205,12 @@ def _fields(definition: Project, keys: Keys) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _columns(key: str, names: list[str]) -> list[str]:
+def _find_key_columns(key: str, names: list[str]) -> list[str]:
     """Names the columns of a table of predictions that hold a column of the key; there are more where types differ."""
     return [name for name in names if name == KEY_PREFIX + key or name.startswith(f"{KEY_PREFIX}{key}:")]
 
 
-def _meant_inside(rows: pa.Table, keys: Keys, fields: pa.Schema) -> Mask:
+def _match_text_rows(rows: pa.Table, keys: Keys, fields: pa.Schema) -> Mask:
     """Looks into rows that are kept as text: at their cells as they came, and as the table would have them."""
     mask = np.zeros(rows.num_rows, np.bool_)
     for places, raw in decode_rows(rows["row"].to_pylist()):

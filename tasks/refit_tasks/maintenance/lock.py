@@ -13,11 +13,11 @@ from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.locks import lock_open_file
 
-PATIENCE_SECONDS = 600.0
+WAIT_SECONDS = 600.0
 
 
 @contextmanager
-def removing() -> Iterator[None]:
+def removal_lock() -> Iterator[None]:
     """Keeps a backup from beginning while something is removed; several may remove at once.
 
     Yields:
@@ -26,14 +26,14 @@ def removing() -> Iterator[None]:
     Raises:
         StateError: If a backup is under way.
     """
-    with _held(shared=True, seconds=0) as free:
+    with _hold(shared=True, seconds=0) as free:
         if not free:
             raise StateError("a backup is under way, and nothing may be removed meanwhile: run again when it has ended")
         yield
 
 
 @contextmanager
-def nothing_removed(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
+def backup_lock(seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Keeps `refit prune`, `doctor` and `forget` from beginning.
 
     Args:
@@ -45,7 +45,7 @@ def nothing_removed(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
     Raises:
         StateError: If one is still under way then.
     """
-    with _held(shared=False, seconds=seconds) as free:
+    with _hold(shared=False, seconds=seconds) as free:
         if not free:
             raise StateError(
                 f"a prune, a doctor, a forget or another backup has been under way for {seconds:.0f} s: run again when "
@@ -55,7 +55,7 @@ def nothing_removed(seconds: float = PATIENCE_SECONDS) -> Iterator[None]:
 
 
 @contextmanager
-def _held(*, shared: bool, seconds: float) -> Iterator[bool]:
+def _hold(*, shared: bool, seconds: float) -> Iterator[bool]:
     file = Settings().home / "upkeep.lock"
     with translate_store_errors(str(file), "REFIT_HOME"):
         open_home(Settings())

@@ -25,16 +25,16 @@ from refit.results.maintenance import Finding
 from refit.windows import BEGINNING, Window
 from refit_infra.settings import Settings
 from refit_tasks.catalog import discover
-from refit_tasks.decision.lock import holding
+from refit_tasks.decision.lock import project_lock
 from refit_tasks.errors import translate_store_errors
 from refit_tasks.ledger.database import allow_deletion, champions, ledger, reading, writing
 from refit_tasks.ledger.export import as_line
 from refit_tasks.ledger.generations import generations_of
 from refit_tasks.ledger.record import known_projects
 from refit_tasks.ledger.transactions import append, as_entry
-from refit_tasks.maintenance.lock import removing
+from refit_tasks.maintenance.lock import removal_lock
 from refit_tasks.maintenance.prune_models import find_kept, prune_runs, prune_versions
-from refit_tasks.maintenance.prune_tables import compact, prune_predictions, prune_table, vacuumed
+from refit_tasks.maintenance.prune_tables import compact, prune_predictions, prune_table, vacuum_table
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.storage.delta import open_table, read, retry_on_conflict, tables_of, within
 from refit_tasks.storage.quarantine_table import quarantine_of
@@ -43,7 +43,7 @@ from refit_tasks.storage.staging import no_ingest_running
 log = logging.getLogger(__name__)
 
 
-@removing()
+@removal_lock()
 def prune(
     project: str | None = None, *, keep: int | None = None, hours: float | None = None, dry_run: bool = False
 ) -> list[Finding]:
@@ -66,23 +66,23 @@ def prune(
     newest = settings.keep_versions if keep is None else keep
     grace = settings.keep_hours if hours is None else hours
     found = []
-    for finding in _all_pruned(project, newest, grace, dry_run):
+    for finding in _prune_all(project, newest, grace, dry_run):
         log.info("%s", finding.sentence)
         found.append(finding)
     return found
 
 
-def _all_pruned(project: str | None, newest: int, hours: float, dry_run: bool) -> Iterator[Finding]:
+def _prune_all(project: str | None, newest: int, hours: float, dry_run: bool) -> Iterator[Finding]:
     for name in [project] if project else sorted(known_projects()):
-        yield from _pruned(name, newest, hours, dry_run)
+        yield from _prune_project(name, newest, hours, dry_run)
     days = Settings().ledger_days
     if days is not None and project is None:  # the ledger is of all projects
         yield from archive_ledger(days, newest, datetime.now(UTC), dry_run=dry_run)
 
 
-def _pruned(project: str, newest: int, hours: float, dry_run: bool) -> Iterator[Finding]:
+def _prune_project(project: str, newest: int, hours: float, dry_run: bool) -> Iterator[Finding]:
     """Holds the project's turn meanwhile: a retrain that runs has pinned rows that no verdict names yet."""
-    with holding(project, seconds=0) as free:
+    with project_lock(project, seconds=0) as free:
         if not free:
             yield Finding("turn", project, "left", f"a retrain of {project} is under way: left for another time")
             return
@@ -121,12 +121,12 @@ def prune_rows(project: str, hours: float, dry_run: bool) -> Iterator[Finding]:
     if definition is None or definition.ingestion.keep is None:
         return
     end = datetime.now(UTC) - definition.ingestion.keep
-    yield from _let_go(project, definition.timestamp, end, dry_run)
-    yield from _let_go(quarantine_of(definition), "quarantined_at", end, dry_run)
-    yield from vacuumed(quarantine_of(definition), hours, dry_run)
+    yield from _remove_old_rows(project, definition.timestamp, end, dry_run)
+    yield from _remove_old_rows(quarantine_of(definition), "quarantined_at", end, dry_run)
+    yield from vacuum_table(quarantine_of(definition), hours, dry_run)
 
 
-def _let_go(name: str, column: str, end: datetime, dry_run: bool) -> Iterator[Finding]:
+def _remove_old_rows(name: str, column: str, end: datetime, dry_run: bool) -> Iterator[Finding]:
     old = within(column, Window(BEGINNING, end))
     table = open_table(name)
     rows = sum(part.num_rows for part in read(table, [column], old)) if table else 0
@@ -162,19 +162,21 @@ def archive_ledger(days: float, newest: int, at: datetime, *, dry_run: bool) -> 
     Raises:
         StateError: If the file or the ledger cannot be written.
     """
-    needed = min((number for project in known_projects() for number in _needed(project, newest)), default=0)
+    needed = min(
+        (number for project in known_projects() for number in _find_needed_entries(project, newest)), default=0
+    )
     with reading() if dry_run else writing() as connection:
-        old = list(_old(connection, needed, at - timedelta(days=days)))
+        old = list(_read_old_entries(connection, needed, at - timedelta(days=days)))
         if not old:
             return
         file = Settings().home / "archive" / f"ledger-{old[0].id:09}-{old[-1].id:09}.jsonl"
         sentence = f"{len(old):,} entries of the ledger until {old[-1].at:%Y-%m-%d} go to {file}"
         if not dry_run:
-            _move(connection, old, file, at)
+            _archive_entries(connection, old, file, at)
         yield Finding("ledger", f"entries {old[0].id} to {old[-1].id}", "archived", sentence)
 
 
-def _needed(project: str, newest: int) -> Iterator[int]:
+def _find_needed_entries(project: str, newest: int) -> Iterator[int]:
     """Names the entries of a project that must stay."""
     kept = find_kept(open_mlflow(), project, newest).versions
     with reading() as connection:
@@ -184,19 +186,19 @@ def _needed(project: str, newest: int) -> Iterator[int]:
         latest = dict[str, int]()
         for row in connection.execute(select(ledger).where(ledger.c.project == project).order_by(ledger.c.id)):
             latest[row.kind] = row.id
-            if _is_about(as_entry(row), kept):
+            if _explains_kept_version(as_entry(row), kept):
                 yield row.id
     yield from latest.values()
 
 
-def _is_about(entry: Entry, kept: frozenset[int]) -> bool:
+def _explains_kept_version(entry: Entry, kept: frozenset[int]) -> bool:
     """Tells whether a kept version cannot be explained without an entry: its verdict, or what its rows have lost."""
     if entry.kind == "erasure":
         return not kept.isdisjoint(entry.payload["versions"])
     return entry.kind == "verdict" and entry.payload["version"] in kept
 
 
-def _old(connection: Connection, needed: int, before: datetime) -> Iterator[Entry]:
+def _read_old_entries(connection: Connection, needed: int, before: datetime) -> Iterator[Entry]:
     rows = connection.execute(select(ledger).where(ledger.c.id < needed).order_by(ledger.c.id))
     for entry in map(as_entry, rows):
         if entry.at >= before:
@@ -204,7 +206,7 @@ def _old(connection: Connection, needed: int, before: datetime) -> Iterator[Entr
         yield entry
 
 
-def _move(connection: Connection, old: list[Entry], file: Path, at: datetime) -> None:
+def _archive_entries(connection: Connection, old: list[Entry], file: Path, at: datetime) -> None:
     """Writes the file, then takes the entries out of the database; both or, after a crash, the file alone."""
     text = "".join(as_line(entry) + "\n" for entry in old)
     with translate_store_errors(str(file), "REFIT_HOME"):

@@ -34,7 +34,7 @@ PRUNED = "refit.pruned"
 """The tag of a run that was let go: MLflow keeps its parameters and metrics in its bin, its files are removed."""
 
 
-def prune_versions(client: MlflowClient, project: str, kept: Kept, dry_run: bool) -> Iterator[Finding]:
+def prune_versions(client: MlflowClient, project: str, kept: KeptState, dry_run: bool) -> Iterator[Finding]:
     """Takes versions out of the registry; their verdicts stay in the ledger.
 
     Args:
@@ -53,7 +53,7 @@ def prune_versions(client: MlflowClient, project: str, kept: Kept, dry_run: bool
         yield Finding("version", f"{project} {number}", "removed", sentence)
 
 
-def prune_runs(client: MlflowClient, project: str, kept: Kept, dry_run: bool) -> Iterator[Finding]:
+def prune_runs(client: MlflowClient, project: str, kept: KeptState, dry_run: bool) -> Iterator[Finding]:
     """Lets the runs of trainings and trials go that no kept version needs.
 
     Args:
@@ -68,18 +68,21 @@ def prune_runs(client: MlflowClient, project: str, kept: Kept, dry_run: bool) ->
     experiment = client.get_experiment_by_name(project)
     if experiment is None:
         return
-    for run in [*_unneeded(client, experiment.experiment_id, kept), *_interrupted(client, experiment.experiment_id)]:
+    for run in [
+        *_find_unneeded_runs(client, experiment.experiment_id, kept),
+        *_find_interrupted_runs(client, experiment.experiment_id),
+    ]:
         if not dry_run:
-            _let_go(client, project, run)
+            _delete_run(client, project, run)
         name = f"{run.info.run_name} ({run.info.run_id})"
         sentence = f"MLflow's run {name} of {project} led to nothing that is kept: put into MLflow's bin"
         yield Finding("training", run.info.run_id, "removed", sentence)
 
 
-def _unneeded(client: MlflowClient, experiment: str, kept: Kept) -> list[Run]:
+def _find_unneeded_runs(client: MlflowClient, experiment: str, kept: KeptState) -> list[Run]:
     return [
         run
-        for run in _runs(client, experiment, deleted=False)
+        for run in _search_runs(client, experiment, deleted=False)
         if kept.since
         and read_start(run) < kept.since
         and run.info.status != "RUNNING"
@@ -88,25 +91,25 @@ def _unneeded(client: MlflowClient, experiment: str, kept: Kept) -> list[Run]:
     ]
 
 
-def _interrupted(client: MlflowClient, experiment: str) -> list[Run]:
+def _find_interrupted_runs(client: MlflowClient, experiment: str) -> list[Run]:
     """Finds the runs whose files a killed prune has left."""
-    binned = _runs(client, experiment, deleted=True)
-    return [run for run in binned if PRUNED in run.data.tags and any(map(Path.exists, _files(run)))]
+    binned = _search_runs(client, experiment, deleted=True)
+    return [run for run in binned if PRUNED in run.data.tags and any(map(Path.exists, _list_local_files(run)))]
 
 
-def _let_go(client: MlflowClient, project: str, run: Run) -> None:
+def _delete_run(client: MlflowClient, project: str, run: Run) -> None:
     if run.info.lifecycle_stage == "active":
         client.set_tag(run.info.run_id, PRUNED, "true")
         client.delete_run(run.info.run_id)
     models = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
     for model in models:
         client.delete_logged_model(model.model_id)
-        _remove(project, f"models/{model.model_id}")
-    for place in _files(run):
+        _remove_artifacts(project, f"models/{model.model_id}")
+    for place in _list_local_files(run):
         shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
 
 
-def _files(run: Run) -> list[Path]:
+def _list_local_files(run: Run) -> list[Path]:
     """Names what lies on this machine of a run: its artifacts where MLflow is embedded, and its profile as cached."""
     settings = Settings()
     cached = settings.home / "references" / f"{run.info.run_id}.bin"
@@ -114,13 +117,13 @@ def _files(run: Run) -> list[Path]:
     return [directory, cached] if settings.mlflow_database else [cached]
 
 
-def _remove(project: str, name: str) -> None:
+def _remove_artifacts(project: str, name: str) -> None:
     settings = Settings()
     if settings.mlflow_database:
         shutil.rmtree(settings.home / "mlartifacts" / project / name, ignore_errors=True)
 
 
-def _runs(client: MlflowClient, experiment: str, *, deleted: bool) -> list[Run]:
+def _search_runs(client: MlflowClient, experiment: str, *, deleted: bool) -> list[Run]:
     from mlflow.entities import ViewType
 
     view = ViewType.DELETED_ONLY if deleted else ViewType.ACTIVE_ONLY
@@ -132,7 +135,7 @@ OURS = "refit.run_key"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptState:
     """What retention must not touch."""
 
     versions: frozenset[int]
@@ -146,7 +149,7 @@ class Kept:
     """When the oldest of the newest kept versions was judged: what is younger stays; `None` where nothing goes."""
 
 
-def find_kept(client: MlflowClient, project: str, newest: int) -> Kept:
+def find_kept(client: MlflowClient, project: str, newest: int) -> KeptState:
     """Finds what a project keeps.
 
     Args:
@@ -163,7 +166,9 @@ def find_kept(client: MlflowClient, project: str, newest: int) -> Kept:
     found = {int(one.version): one for one in client.search_model_versions(f"name = '{project}'")}
     verdicts = {made.payload["version"]: made for made in entries(project, "verdict", newest=ALL_ENTRIES)}
     foreign = {number for number, one in found.items() if number not in verdicts or OURS not in one.tags}
-    bound = foreign | _aliased(client, project, bool(found)) | {one.version for one in find_pending(project)}
+    bound = (
+        foreign | _find_aliased_versions(client, project, bool(found)) | {one.version for one in find_pending(project)}
+    )
     with reading() as connection:
         champions = [champion for _, champion in generations_of(connection, project)]
     kept = select_kept_versions(found, (one.version for one in champions), bound, newest)
@@ -171,26 +176,26 @@ def find_kept(client: MlflowClient, project: str, newest: int) -> Kept:
     judgements = [from_payload(Judgement, verdicts[number].payload) for number in kept if number in verdicts]
     models = [model for one in judgements for model in (one.model, one.served) if model]
     models += [m for one in champions if one.version in kept for m in (one.model, one.judged) if m]
-    return Kept(
+    return KeptState(
         versions=kept,
         dropped=tuple(sorted(set(found) - kept)),
         runs=frozenset({*(one.run_id for one in models), *(found[number].run_id or "" for number in kept)}),
-        rows=_rows(models, judgements),
-        since=_since(sorted(verdicts.values(), key=lambda made: made.id), newest),
+        rows=_list_snapshots(models, judgements),
+        since=_find_cutoff(sorted(verdicts.values(), key=lambda made: made.id), newest),
     )
 
 
-def _aliased(client: MlflowClient, project: str, registered: bool) -> set[int]:
+def _find_aliased_versions(client: MlflowClient, project: str, registered: bool) -> set[int]:
     if not registered:
         return set()
     return {int(version) for version in client.get_registered_model(project).aliases.values()}
 
 
-def _rows(models: list[ModelRef], judgements: list[Judgement]) -> tuple[SnapshotRef, ...]:
+def _list_snapshots(models: list[ModelRef], judgements: list[Judgement]) -> tuple[SnapshotRef, ...]:
     rows = [*(one.trained_on for one in models), *(one.comparison.holdout for one in judgements)]
     return tuple(dict.fromkeys(rows))
 
 
-def _since(verdicts: list[Entry], newest: int) -> datetime | None:
+def _find_cutoff(verdicts: list[Entry], newest: int) -> datetime | None:
     """Something older than so many verdicts is needed by no retrain that a crash has interrupted."""
     return verdicts[-max(newest, 1)].at if len(verdicts) > newest else None

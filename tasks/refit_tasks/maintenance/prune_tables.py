@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from refit.errors import StateError
 from refit.results.maintenance import Finding
-from refit_tasks.maintenance.prune_models import Kept
+from refit_tasks.maintenance.prune_models import KeptState
 from refit_tasks.storage.delta import FILE_BYTES, open_table, retry_on_conflict, uri_of
 from refit_tasks.storage.predictions_table import PARTITION, predictions_of
 
@@ -31,7 +31,7 @@ def compact(name: str, dry_run: bool) -> Iterator[Finding]:
         What was done.
     """
     table = open_table(name)
-    sizes = _sizes(table) if table else {}
+    sizes = _read_sizes(table) if table else {}
     small = sum(size < SMALL_BYTES for size in sizes.values())
     if table is None or small < MANY:
         return
@@ -40,7 +40,7 @@ def compact(name: str, dry_run: bool) -> Iterator[Finding]:
     yield Finding("table", name, "compacted", f"the table {name} lay in {small} small files: put together")
 
 
-def prune_table(name: str, kept: Kept, hours: float, dry_run: bool) -> Iterator[Finding]:
+def prune_table(name: str, kept: KeptState, hours: float, dry_run: bool) -> Iterator[Finding]:
     """Removes the files of table versions that no kept model was trained or judged on.
 
     Args:
@@ -59,14 +59,14 @@ def prune_table(name: str, kept: Kept, hours: float, dry_run: bool) -> Iterator[
     if table is None:
         return
     versions = sorted({*(ref.version for ref in kept.rows if ref.project == name), table.version()})
-    needed = {path for version in versions for path in _needed(name, version)}
+    needed = {path for version in versions for path in _list_needed_files(name, version)}
     doomed = table.vacuum(round(hours), dry_run=True, enforce_retention_duration=False, keep_versions=versions)
     if lost := needed & set(doomed):
         raise StateError(
             f"the table {name} would lose {len(lost)} files that kept versions need, such as {min(lost)}: nothing was "
             f"removed; report this"
         )
-    there = _there(table, doomed)
+    there = _find_existing(table, doomed)
     if not there:
         return
     if not dry_run:
@@ -93,16 +93,16 @@ def prune_predictions(project: str, keep_days: float | None, hours: float, dry_r
         return
     if keep_days is not None:
         first = (datetime.now(UTC) - timedelta(days=keep_days)).date()
-        old = _older(table, first)
+        old = _count_older(table, first)
         if old and not dry_run:
             retry_on_conflict(partial(_delete_before, name, first), name)
             table.update_incremental()
         if old:
             yield Finding("table", name, "removed", f"{old:,} predictions of before {first} in {name}: removed")
-    yield from vacuumed(name, hours, dry_run)
+    yield from vacuum_table(name, hours, dry_run)
 
 
-def vacuumed(name: str, hours: float, dry_run: bool) -> Iterator[Finding]:
+def vacuum_table(name: str, hours: float, dry_run: bool) -> Iterator[Finding]:
     """Removes the files of former versions of a table of which nobody needs one.
 
     Args:
@@ -114,14 +114,18 @@ def vacuumed(name: str, hours: float, dry_run: bool) -> Iterator[Finding]:
         What was let go.
     """
     table = open_table(name)
-    there = _there(table, table.vacuum(round(hours), dry_run=True, enforce_retention_duration=False)) if table else []
+    there = (
+        _find_existing(table, table.vacuum(round(hours), dry_run=True, enforce_retention_duration=False))
+        if table
+        else []
+    )
     if table and there and not dry_run:
         table.vacuum(round(hours), dry_run=False, enforce_retention_duration=False)
     if there:
         yield Finding("table", name, "removed", f"{len(there)} files of former versions of {name}: removed")
 
 
-def _older(table: DeltaTable, first: date) -> int:
+def _count_older(table: DeltaTable, first: date) -> int:
     import pyarrow as pa
 
     files = pa.table(table.get_add_actions(flatten=True)).select([f"partition.{PARTITION}", "num_records"]).to_pylist()
@@ -133,7 +137,7 @@ def _delete_before(name: str, first: date) -> None:
         table.delete(f"{PARTITION} < DATE '{first}'")
 
 
-def _there(table: DeltaTable, paths: list[str]) -> list[str]:
+def _find_existing(table: DeltaTable, paths: list[str]) -> list[str]:
     """Leaves out the files that were removed before: the table's log names them for ever."""
     from deltalake.fs import DeltaStorageHandler
     from pyarrow.fs import FileType
@@ -142,12 +146,12 @@ def _there(table: DeltaTable, paths: list[str]) -> list[str]:
     return [info.path for info in found if info.type == FileType.File]
 
 
-def _needed(name: str, version: int) -> set[str]:
+def _list_needed_files(name: str, version: int) -> set[str]:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
     try:
-        return set(_sizes(DeltaTable(uri_of(name), version=version)))
+        return set(_read_sizes(DeltaTable(uri_of(name), version=version)))
     except DeltaError as error:
         raise StateError(
             f"version {version} of the table {name}, which a kept model needs, cannot be read ({error}): nothing was "
@@ -155,7 +159,7 @@ def _needed(name: str, version: int) -> set[str]:
         ) from error
 
 
-def _sizes(table: DeltaTable) -> dict[str, int]:
+def _read_sizes(table: DeltaTable) -> dict[str, int]:
     import pyarrow as pa
 
     actions = pa.table(table.get_add_actions(flatten=True))

@@ -63,7 +63,7 @@ def measure_drift(definition: Project, champion: Champion, window: Window, versi
     if policy is None or reference is None:
         return None
     rows = SnapshotRef(definition.name, version, window, 0, "")
-    data, scores = _profiled(definition, champion, reference, rows)
+    data, scores = _profile_window(definition, champion, reference, rows)
     if data is None or data.rows < policy.min_rows:
         return None
     found = compare_with_reference(reference, data, scores, window, policy)
@@ -73,7 +73,7 @@ def measure_drift(definition: Project, champion: Champion, window: Window, versi
     return found
 
 
-def _profiled(
+def _profile_window(
     definition: Project, champion: Champion, reference: Reference, rows: SnapshotRef
 ) -> tuple[Profile | None, Profile | None]:
     estimator = fetch_model(definition, champion.model) if reference.scores else None
@@ -87,13 +87,15 @@ def _profiled(
     score_cells = reference.scores.current_binning() if reference.scores else None
     data, scores = None, None
     for part in read_chunks(definition, rows, wanted):
-        data = added(data, part, cells, definition.timestamp)
+        data = extend_profile(data, part, cells, definition.timestamp)
         if estimator is not None and score_cells is not None:
-            scores = added(scores, predict_outputs(estimator, definition, part), score_cells, definition.timestamp)
+            scores = extend_profile(
+                scores, predict_outputs(estimator, definition, part), score_cells, definition.timestamp
+            )
     return data, scores
 
 
-def added(former: Profile | None, rows: pa.Table, cells: Binning, timestamp: str) -> Profile:
+def extend_profile(former: Profile | None, rows: pa.Table, cells: Binning, timestamp: str) -> Profile:
     """Adds rows to a profile.
 
     Args:
@@ -130,11 +132,11 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
         ModelError: If the judged model cannot be loaded or cannot predict.
     """
     model, judged = challenger.model, challenger.judged or challenger.model
-    if _stored(model):
+    if _has_profile(model):
         return
     trained, tables = model.trained_on, open_versions(definition, model.trained_on, holdout)
-    data = _data(definition, trained, tables[trained.version])
-    reference = make_reference(data, _scores(definition, judged, holdout, tables[holdout.version]), 0)
+    data = _profile_data(definition, trained, tables[trained.version])
+    reference = make_reference(data, _profile_scores(definition, judged, holdout, tables[holdout.version]), 0)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / FILE
         file.write_bytes(reference_to_bytes(reference))
@@ -158,7 +160,7 @@ def load_reference(model: ModelRef) -> Reference | None:
 
     cached = Settings().home / "references" / f"{model.run_id}.bin"
     if not cached.exists():
-        if not _stored(model):
+        if not _has_profile(model):
             return None
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
@@ -167,25 +169,25 @@ def load_reference(model: ModelRef) -> Reference | None:
     return reference_from_bytes(cached.read_bytes())
 
 
-def _data(definition: Project, ref: SnapshotRef, table: DeltaTable) -> Profile:
+def _profile_data(definition: Project, ref: SnapshotRef, table: DeltaTable) -> Profile:
     names = schema_of(table).names
     features, identity = definition.features_of(names), list(definition.key or names)
     columns = [definition.timestamp, *features]
     sample = bottom_k_sample(read_chunks(definition, ref, [*columns, *identity], table), identity, SAMPLE)
-    return _anchored(definition, sample, features, ref.rows, read_chunks(definition, ref, columns, table))
+    return _profile_with_bins(definition, sample, features, ref.rows, read_chunks(definition, ref, columns, table))
 
 
-def _scores(definition: Project, judged: ModelRef, holdout: SnapshotRef, table: DeltaTable) -> Profile:
+def _profile_scores(definition: Project, judged: ModelRef, holdout: SnapshotRef, table: DeltaTable) -> Profile:
     estimator = fetch_model(definition, judged)
     names = schema_of(table).names
     columns = [definition.timestamp, *features_seen_by(estimator, definition.features_of(names))]
     parts = read_chunks(definition, holdout, columns, table)
     said = pa.concat_tables(predict_outputs(estimator, definition, rows) for rows in parts)
     names = [name for name in said.column_names if name != definition.timestamp]
-    return _anchored(definition, said, names, holdout.rows, [said])
+    return _profile_with_bins(definition, said, names, holdout.rows, [said])
 
 
-def _anchored(
+def _profile_with_bins(
     definition: Project, sample: pa.Table | None, columns: list[str], rows: int, batches: Iterable[pa.Table]
 ) -> Profile:
     """Counts rows in cells that a sample of them fixes."""
@@ -196,5 +198,5 @@ def _anchored(
     return build_profile(batches, anchors, definition.timestamp, threads=os.cpu_count() or 1)
 
 
-def _stored(model: ModelRef) -> bool:
+def _has_profile(model: ModelRef) -> bool:
     return any(found.path == f"{FOLDER}/{FILE}" for found in open_mlflow().list_artifacts(model.run_id, FOLDER))

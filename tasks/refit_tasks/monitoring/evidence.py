@@ -21,7 +21,7 @@ from refit.records.ledger import from_payload
 from refit.records.references import Champion
 from refit.windows import Window
 from refit_tasks.decision.decide import RecordedDecision
-from refit_tasks.decision.lock import is_taken
+from refit_tasks.decision.lock import is_retrain_running
 from refit_tasks.ledger.generations import generation_of
 from refit_tasks.ledger.record import latest
 from refit_tasks.monitoring.drift import measure_drift
@@ -40,7 +40,9 @@ T = TypeVar("T")
 
 
 @define_task("look at {definition.name}")
-def look(definition: Project, champion: Champion | None, as_of: datetime, event: str | None = None) -> Evidence:
+def read_current_state(
+    definition: Project, champion: Champion | None, as_of: datetime, event: str | None = None
+) -> Evidence:
     """Counts what there is to judge, without judging it.
 
     Args:
@@ -58,7 +60,7 @@ def look(definition: Project, champion: Champion | None, as_of: datetime, event:
     newest = min(as_of, (watermark(table) if table else None) or as_of)
     window = current_window(newest, as_of, length, trained.end if trained else None)
     since = min(window.start, trained.end) if trained else window.start
-    times = _times(definition, table, Window(min(since, window.end), window.end))
+    times = _read_times(definition, table, Window(min(since, window.end), window.end))
     return Evidence(
         project=definition.name,
         as_of=as_of,
@@ -71,17 +73,17 @@ def look(definition: Project, champion: Champion | None, as_of: datetime, event:
         new_rows=int((times >= to_microseconds(trained.end)).sum()) if trained else len(times),
         mature_until=min(newest, mature_until(as_of, definition.label_delay)) if table else None,
         request=RetrainRequest("event", event) if event else None,
-        under_way=is_taken(definition.name),
+        under_way=is_retrain_running(definition.name),
     )
 
 
-def gather(definition: Project, champion: Champion | None, current: Evidence) -> Evidence:
+def measure_evidence(definition: Project, champion: Champion | None, current: Evidence) -> Evidence:
     """Measures drift, performance and the benefit of a retrain.
 
     Args:
         definition: The project.
         champion: The version that serves; without one there is nothing to measure.
-        current: From `look`.
+        current: From `read_current_state`.
 
     Returns:
         The whole evidence. A part that the champion's model does not allow is left out, and said to be.
@@ -108,12 +110,12 @@ def gather(definition: Project, champion: Champion | None, current: Evidence) ->
     )
 
 
-def find_known(definition: Project, current: Evidence) -> tuple[Evidence, RecordedDecision] | None:
+def find_unchanged_decision(definition: Project, current: Evidence) -> tuple[Evidence, RecordedDecision] | None:
     """Finds the newest decision, if what it rests on is still all there is to know.
 
     Args:
         definition: The project.
-        current: From `look`.
+        current: From `read_current_state`.
 
     Returns:
         Its evidence seen from now, and the decision; `None` where rows, labels, champion or policy are others, or
@@ -139,7 +141,9 @@ def find_known(definition: Project, current: Evidence) -> tuple[Evidence, Record
     return replace(measured_now, probe=probed), RecordedDecision(entry.id, former.decision)
 
 
-def _times(definition: Project, table: DeltaTable | None, window: Window) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _read_times(
+    definition: Project, table: DeltaTable | None, window: Window
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Reads the event times of a window, in microseconds since 1970."""
     if table is None:
         return np.empty(0, np.int64)

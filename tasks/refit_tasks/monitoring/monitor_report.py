@@ -10,15 +10,15 @@ from refit.project import Project
 from refit.records.drift_findings import ColumnDrift, Drift
 from refit.records.references import Champion
 from refit_tasks.ledger.history import ProjectHistory, event_marks, read_history, score_points
-from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
+from refit_tasks.presentation.markdown import artifact_key, format_list, image, number, plain, table
 from refit_tasks.presentation.measurements import (
-    COLUMN_WORDS,
-    columns_by_size,
-    drift_words,
-    performance_words,
-    probe_words,
+    COLUMN_LEGEND,
+    describe_performance,
+    describe_probe,
+    sort_columns_by_drift,
+    summarize_drift,
 )
-from refit_tasks.runs.links import model_links
+from refit_tasks.runs.links import format_model_links
 
 if TYPE_CHECKING:
     from refit_tasks.decision.decide import RecordedDecision
@@ -47,11 +47,11 @@ def publish_monitor(
     from prefect.artifacts import create_markdown_artifact
 
     past = read_history(definition.name, SAMPLED)
-    links = f"\n\nThe champion in {model_links(champion)}." if champion else ""
+    links = f"\n\nThe champion in {format_model_links(champion)}." if champion else ""
     create_markdown_artifact(
         monitor_markdown(evidence, recorded.id, recorded.decision, past) + links,
         key=artifact_key(definition.name, "drift"),
-        description=headline(recorded.id, recorded.decision),
+        description=format_headline(recorded.id, recorded.decision),
     )
 
 
@@ -68,20 +68,20 @@ def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, pas
         A headline, every trigger and guard, the realised score now and over time, the probe, the columns and their
         pictures.
     """
-    measured = (*performance_words(evidence.performance), *probe_words(evidence.probe), *evidence.withheld)
+    measured = (*describe_performance(evidence.performance), *describe_probe(evidence.probe), *evidence.withheld)
     parts = (
-        [f"## {plain(evidence.project)}: {headline(number_of, decision)}"],
-        [_window(evidence)],
-        _findings(decision),
+        [f"## {plain(evidence.project)}: {format_headline(number_of, decision)}"],
+        [_describe_window(evidence)],
+        _list_findings(decision),
         ["### Measured", "", *(f"- {plain(sentence, 600)}" for sentence in measured)] if measured else [],
-        _scores(past) if past else [],
-        *(drift_parts(evidence.drift) if evidence.drift else ()),
+        _chart_scores(past) if past else [],
+        *(describe_drift_columns(evidence.drift) if evidence.drift else ()),
         [f"`refit why {number_of}` tells the story of this decision."],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def headline(number_of: int, decision: Decision) -> str:
+def format_headline(number_of: int, decision: Decision) -> str:
     """Says in one line what was decided and why.
 
     Args:
@@ -94,7 +94,7 @@ def headline(number_of: int, decision: Decision) -> str:
     return f"{plain(str(decision), 400)} (decision {number_of})"
 
 
-def _window(evidence: Evidence) -> str:
+def _describe_window(evidence: Evidence) -> str:
     start, end = evidence.window.start, evidence.window.end
     return (
         f"{evidence.rows:,} rows from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, table version "
@@ -102,26 +102,26 @@ def _window(evidence: Evidence) -> str:
     )
 
 
-def _findings(decision: Decision) -> list[str]:
+def _list_findings(decision: Decision) -> list[str]:
     rows = [
         (plain(found.check), "**fired**" if found.fired else "quiet", number(found.value), number(found.limit))
         for found in decision.findings
     ]
-    said = sentences((plain(found.check), plain(found.sentence)) for found in decision.findings)
+    said = format_list((plain(found.check), plain(found.sentence)) for found in decision.findings)
     return [*table(("check", "outcome", "value", "limit"), rows, numeric=(2, 3)), "", *said]
 
 
-def _scores(past: ProjectHistory) -> list[str]:
-    from refit_tasks.presentation.charts import performance_picture
+def _chart_scores(past: ProjectHistory) -> list[str]:
+    from refit_tasks.presentation.charts import draw_performance
 
     metric, scored = score_points(past)
     if not scored:
         return []
-    drawn = performance_picture(metric, scored, event_marks(past))
+    drawn = draw_performance(metric, scored, event_marks(past))
     return ["### Performance over time", "", image(f"{metric} over time, its interval and what was decided", drawn)]
 
 
-def drift_parts(drift: Drift) -> tuple[list[str], ...]:
+def describe_drift_columns(drift: Drift) -> tuple[list[str], ...]:
     """Writes what a comparison with the champion's reference found.
 
     Args:
@@ -130,15 +130,15 @@ def drift_parts(drift: Drift) -> tuple[list[str], ...]:
     Returns:
         Paragraphs of markdown: in words, every column, what the numbers mean, and pictures of those that drifted.
     """
-    found = columns_by_size(drift)
+    found = sort_columns_by_drift(drift)
     rest = [f"And {len(found) - MOST_COLUMNS} columns that changed less."] if len(found) > MOST_COLUMNS else []
     head = ("column", "drifted", "excess PSI", "PSI", "distance", "missing", "unseen", "p")
-    rows = table(head, (_column(column) for column in found[:MOST_COLUMNS]), numeric=range(2, 8))
-    words = ["### Drift", "", plain(drift_words(drift), 900)]
-    return words, rows, rest, [plain(COLUMN_WORDS, 900)], _pictures(found)
+    rows = table(head, (_format_column(column) for column in found[:MOST_COLUMNS]), numeric=range(2, 8))
+    words = ["### Drift", "", plain(summarize_drift(drift), 900)]
+    return words, rows, rest, [plain(COLUMN_LEGEND, 900)], _chart_columns(found)
 
 
-def _column(found: ColumnDrift) -> tuple[str, ...]:
+def _format_column(found: ColumnDrift) -> tuple[str, ...]:
     return (
         plain(found.column, 60),
         "**huge**" if found.huge else "**yes**" if found.drifted else "no",
@@ -151,11 +151,11 @@ def _column(found: ColumnDrift) -> tuple[str, ...]:
     )
 
 
-def _pictures(found: list[ColumnDrift]) -> list[str]:
-    from refit_tasks.presentation.charts import column_picture
+def _chart_columns(found: list[ColumnDrift]) -> list[str]:
+    from refit_tasks.presentation.charts import draw_column
 
     drifted = [column for column in found if column.drifted]
-    drawn = ((column.column, column_picture(column)) for column in drifted[:MOST_PICTURES])
+    drawn = ((column.column, draw_column(column)) for column in drifted[:MOST_PICTURES])
     rest = [f"The first {MOST_PICTURES} of {len(drifted)} columns that drifted have a picture."]
     return [
         *(image(f"{name}: reference and current shares", png) + "\n" for name, png in drawn if png),

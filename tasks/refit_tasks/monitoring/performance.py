@@ -83,16 +83,18 @@ def measure_performance(
     if table is None or start >= end:
         return None
     policy = definition.monitoring.performance or PerformancePolicy()
-    mature = find_mature_window(*_labels(definition, table, Window(start, end)), length, policy)
+    mature = find_mature_window(*_read_labels(definition, table, Window(start, end)), length, policy)
     if mature is None:
         return None
     model = fetch_model(definition, champion.model)
-    found = _measured(definition, model, table, mature, Window(max(start, as_of - length), max(start, as_of)))
-    with_project(log, definition.name).info("%s on %d mature rows of %s", _said(found), found.rows_mature, found.window)
+    found = _measure_window(definition, model, table, mature, Window(max(start, as_of - length), max(start, as_of)))
+    with_project(log, definition.name).info(
+        "%s on %d mature rows of %s", _describe_score(found), found.rows_mature, found.window
+    )
     return found
 
 
-def promoted_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
+def read_promotion_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
     """Reads from the ledger what each champion of a project was promoted with.
 
     Args:
@@ -109,18 +111,18 @@ def promoted_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
             yield comparison.metric, comparison.challenger
 
 
-def _measured(
+def _measure_window(
     definition: Project, model: BaseEstimator, table: DeltaTable, mature: MatureWindow, current: Window
 ) -> Performance:
-    rows, predictions = _predicted(definition, model, table, mature.window)
+    rows, predictions = _predict_window(definition, model, table, mature.window)
     metric = primary_metric(definition, predictions.labels)
     truth = rows[definition.target]
-    expected = _estimate(metric, _predicted(definition, model, table, current)[1], predictions, truth)
-    against = best_baseline(metric, promoted_scores(definition.name))
+    expected = _estimate_score(metric, _predict_window(definition, model, table, current)[1], predictions, truth)
+    against = best_baseline(metric, read_promotion_scores(definition.name))
     return measure_score(definition, mature, predictions, truth, rows[definition.timestamp], against, expected)
 
 
-def _predicted(
+def _predict_window(
     definition: Project, model: BaseEstimator, table: DeltaTable, window: Window
 ) -> tuple[pd.DataFrame, Predictions]:
     rows = read_rows_by_time(definition, SnapshotRef(definition.name, table.version(), window, 0, ""), table)
@@ -129,7 +131,7 @@ def _predicted(
     )
 
 
-def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.Series[Any]) -> Estimate | None:
+def _estimate_score(metric: str, current: Predictions, known: Predictions, truth: pd.Series[Any]) -> Estimate | None:
     """Estimates the score of the current window by probabilities that are calibrated on the mature one."""
     if not len(current):
         return None
@@ -141,7 +143,7 @@ def _estimate(metric: str, current: Predictions, known: Predictions, truth: pd.S
     return estimate_score(metric, current, calibrate_probabilities(wanted, said, realised, current.labels))
 
 
-def _labels(definition: Project, table: DeltaTable, window: Window) -> tuple[Times, npt.NDArray[np.bool_]]:
+def _read_labels(definition: Project, table: DeltaTable, window: Window) -> tuple[Times, npt.NDArray[np.bool_]]:
     """Reads which rows of a window have a label: their event times, sorted, and a mask."""
     columns = [definition.timestamp, definition.target]
     parts = list(read(table, columns, within(definition.timestamp, window)))
@@ -151,7 +153,7 @@ def _labels(definition: Project, table: DeltaTable, window: Window) -> tuple[Tim
     return times[order], there[order]
 
 
-def _said(found: Performance) -> str:
+def _describe_score(found: Performance) -> str:
     return f"{found.metric} is withheld" if found.current is None else f"{found.metric} = {found.current:.4g}"
 
 
@@ -177,7 +179,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
     if policy is None or table is None or until <= trained.end:
         return None
     known = SnapshotRef(definition.name, table.version(), Window(BEGINNING, until), 0, "", labelled=True)
-    history = _history(definition, known, table)
+    history = _read_history(definition, known, table)
     newest = history[definition.timestamp].max().to_pydatetime() + TICK if len(history) else trained.end
     if newest <= trained.end:
         return None
@@ -189,7 +191,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
     return replace(found, seconds=perf_counter() - start)
 
 
-def _history(definition: Project, known: SnapshotRef, table: DeltaTable) -> pd.DataFrame:
+def _read_history(definition: Project, known: SnapshotRef, table: DeltaTable) -> pd.DataFrame:
     names = schema_of(table).names
     identity = list(definition.key or names)
     columns = [definition.timestamp, definition.target, *definition.features_of(names)]
@@ -215,18 +217,18 @@ def run_watch(definition: Project, champion: Champion, as_of: datetime, length: 
     Raises:
         ModelError: If one of the two cannot be loaded, or cannot predict these rows.
     """
-    policy, former = definition.monitoring.watch, former_champion(champion)
+    policy, former = definition.monitoring.watch, find_former_champion(champion)
     if policy is None or former is None:
         return None
     start = max(champion.model.trained_on.window.end, former.model.trained_on.window.end)
     due = find_due_look(start, min(as_of, mature_until(as_of, definition.label_delay)), length, policy.looks)
-    known = _known(definition.name, champion.generation)
+    known = _find_last_comparison(definition.name, champion.generation)
     if due is None or (known and known.look == due[0]):
         return known if due else None
-    return _watched(definition, champion, former, *due)
+    return _compare_with_former(definition, champion, former, *due)
 
 
-def former_champion(champion: Champion) -> Champion | None:
+def find_former_champion(champion: Champion) -> Champion | None:
     """Finds the champion whose place another one took by a verdict.
 
     Args:
@@ -241,13 +243,13 @@ def former_champion(champion: Champion) -> Champion | None:
     return from_payload(Champion, promotion.payload["former"]) if champion_of(promotion) == champion else None
 
 
-def _known(project: str, generation: int) -> FormerComparison | None:
+def _find_last_comparison(project: str, generation: int) -> FormerComparison | None:
     newest = latest(project, "decision")
     evidence = from_payload(DecisionRecord, newest.payload).evidence if newest else None
     return evidence.watched if evidence and evidence.generation == generation else None
 
 
-def _watched(
+def _compare_with_former(
     definition: Project, champion: Champion, former: Champion, look: int, window: Window
 ) -> FormerComparison | None:
     table = open_table(definition.name)

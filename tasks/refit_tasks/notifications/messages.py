@@ -24,12 +24,12 @@ from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, latest
 from refit_tasks.notifications.notify import Notice, notify
-from refit_tasks.presentation.markdown import number, shortened
-from refit_tasks.presentation.measurements import performance_words
+from refit_tasks.presentation.markdown import number, shorten
+from refit_tasks.presentation.measurements import describe_performance
 from refit_tasks.presentation.summaries import describe_succession
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
-from refit_tasks.runs.links import run_page
+from refit_tasks.runs.links import flow_run_url
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LATE = timedelta(minutes=5), timedelta(days=1)
+MISSED_BETWEEN = timedelta(minutes=5), timedelta(days=1)
 """What happened between so long ago, and was not told, is told by the monitor: a run was killed, a service was away, or
 a person used the command line, where a rollback needs no Prefect."""
-SUCCESSIONS = 20
+NEWEST_ROLLBACKS = 20
 """Among so many rollbacks the one that has just been made is looked for."""
 
 
-def tell_retrain(definition: Project, outcome: RetrainOutcome) -> None:
+def notify_retrain(definition: Project, outcome: RetrainOutcome) -> None:
     """Tells of a promotion, a rejection, or a challenger that waits for a person.
 
     Args:
@@ -53,11 +53,11 @@ def tell_retrain(definition: Project, outcome: RetrainOutcome) -> None:
         outcome: What the retrain did.
     """
     if definition.notifications.blocks and outcome.judgement:
-        with _unharmed(definition.name):
-            _tell_verdict(definition, outcome.challenger, outcome.judgement, outcome.promotion, outcome.approval_run)
+        with _suppress_errors(definition.name):
+            _notify_verdict(definition, outcome.challenger, outcome.judgement, outcome.promotion, outcome.approval_run)
 
 
-def tell_approved(project: str, champion: Champion | None) -> None:
+def notify_approval(project: str, champion: Champion | None) -> None:
     """Tells of a promotion that a person has approved.
 
     Args:
@@ -66,14 +66,14 @@ def tell_approved(project: str, champion: Champion | None) -> None:
     """
     if champion is None:
         return
-    with _unharmed(project):
+    with _suppress_errors(project):
         definition, challenger = find_project(project), find_verdict_of_version(project, champion.version)
         judgement = read_judgement(challenger) if challenger else None
         if definition.notifications.blocks and challenger and judgement:
-            _tell_verdict(definition, challenger, judgement, champion)
+            _notify_verdict(definition, challenger, judgement, champion)
 
 
-def tell_monitor(definition: Project, outcome: MonitorOutcome) -> None:
+def notify_monitor(definition: Project, outcome: MonitorOutcome) -> None:
     """Tells of an alert, or of the champion that the watch has taken back; and of what nobody could be told before.
 
     Args:
@@ -83,17 +83,21 @@ def tell_monitor(definition: Project, outcome: MonitorOutcome) -> None:
     decision, policy, project = outcome.decision, definition.notifications, definition.name
     if not policy.blocks:
         return
-    _tell_late(definition)
+    _notify_missed(definition)
     if outcome.rolled_back and policy.notifies("rollback"):
-        tell_rollback(project, outcome.rolled_back, "; ".join(decision.reasons))
+        notify_rollback(project, outcome.rolled_back, "; ".join(decision.reasons))
     elif decision.action == "alert" and policy.notifies("alert"):
-        with _unharmed(project):
-            body = (*decision.reasons, *performance_words(outcome.evidence.performance), look_up(outcome.decision_id))
+        with _suppress_errors(project):
+            body = (
+                *decision.reasons,
+                *describe_performance(outcome.evidence.performance),
+                format_why_hint(outcome.decision_id),
+            )
             subject = f"{project}: alert by the monitor ({decision.trigger})"
-            notify(definition, Notice("alert", subject, body_of(body, running.id)))
+            notify(definition, Notice("alert", subject, format_body(body, running.id)))
 
 
-def tell_rollback(project: str, champion: Champion, reason: str) -> None:
+def notify_rollback(project: str, champion: Champion, reason: str) -> None:
     """Tells that a former champion serves again.
 
     Args:
@@ -101,22 +105,26 @@ def tell_rollback(project: str, champion: Champion, reason: str) -> None:
         champion: The one that came back.
         reason: Why.
     """
-    with _unharmed(project):
+    with _suppress_errors(project):
         definition = find_project(project)
         if not definition.notifications.notifies("rollback"):
             return
         made = [
             one
-            for one in entries(project, "rollback", newest=SUCCESSIONS)
+            for one in entries(project, "rollback", newest=NEWEST_ROLLBACKS)
             if one.payload["champion"]["generation"] == champion.generation
         ]
         former = f" in place of version {made[0].payload['former']['version']}" if made else ""
         subject = f"{project}: rolled back, version {champion.version} serves again{former}"
-        body = (f"Reason: {reason}", f"Generation {champion.generation}.", *(look_up(one.id) for one in made[:1]))
-        notify(definition, Notice("rollback", subject, body_of(body, running.id), made[0].id if made else None))
+        body = (
+            f"Reason: {reason}",
+            f"Generation {champion.generation}.",
+            *(format_why_hint(one.id) for one in made[:1]),
+        )
+        notify(definition, Notice("rollback", subject, format_body(body, running.id), made[0].id if made else None))
 
 
-def tell_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
+def notify_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
     """Tells of a run that failed or crashed: a hook of the flows. A refused retrain, or one without new rows, is none.
 
     A run inside another one is left to that one, which fails with it.
@@ -130,44 +138,44 @@ def tell_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object
     error = getattr(state.data, "result", state.data)  # not there where another process found the run dead
     if flow_run.parent_task_run_id or isinstance(error, RetrainRefused | NoNewData):
         return
-    with _unharmed(project, run_id):
+    with _suppress_errors(project, run_id):
         kind = f" ({type(error).__name__})" if isinstance(error, BaseException) else ""
         subject = f"{project}: {flow.name} {(state.name or 'Failed').lower()}{kind}"
         said = str(error) if isinstance(error, RefitError) else state.message or ""
-        notify(find_project(project), Notice("failure", subject, body_of((said,), run_id)), run_id)
+        notify(find_project(project), Notice("failure", subject, format_body((said,), run_id)), run_id)
 
 
-def _tell_late(definition: Project) -> None:
-    now, (least, most) = datetime.now(UTC), LATE
-    with _unharmed(definition.name):
+def _notify_missed(definition: Project) -> None:
+    now, (least, most) = datetime.now(UTC), MISSED_BETWEEN
+    with _suppress_errors(definition.name):
         for made in (latest(definition.name, "promotion"), latest(definition.name, "rollback")):
             if made is None or not least < now - made.at < most:
                 continue
             if made.kind == "rollback":
-                tell_rollback(made.project, champion_of(made), made.payload["reason"])
+                notify_rollback(made.project, champion_of(made), made.payload["reason"])
             else:
-                tell_approved(made.project, champion_of(made))
+                notify_approval(made.project, champion_of(made))
 
 
-def _tell_verdict(
+def _notify_verdict(
     definition: Project,
     challenger: Challenger,
     judgement: Judgement,
     promotion: Champion | None,
     approval_run: str | None = None,
 ) -> None:
-    occasion, said = _what_came(challenger, judgement, promotion)
-    asked = [f"To answer: refit approve {definition.name} {challenger.version}", *link("form", approval_run)]
+    occasion, said = _describe_outcome(challenger, judgement, promotion)
+    asked = [f"To answer: refit approve {definition.name} {challenger.version}", *format_link("form", approval_run)]
     lines = (
-        *verdict_lines(challenger, judgement),
+        *describe_verdict(challenger, judgement),
         *(asked if occasion == "approval" else ()),
-        look_up(challenger.verdict_id),
+        format_why_hint(challenger.verdict_id),
     )
     subject, about = f"{definition.name}: version {challenger.version} {said}", challenger.verdict_id
-    notify(definition, Notice(occasion, subject, body_of(lines, running.id), about))
+    notify(definition, Notice(occasion, subject, format_body(lines, running.id), about))
 
 
-def _what_came(
+def _describe_outcome(
     challenger: Challenger, judgement: Judgement, promotion: Champion | None
 ) -> tuple[NotificationEvent, str]:
     if promotion:
@@ -176,7 +184,7 @@ def _what_came(
 
 
 @contextmanager
-def _unharmed(project: str, run_id: str | None = None) -> Iterator[None]:
+def _suppress_errors(project: str, run_id: str | None = None) -> Iterator[None]:
     """Keeps a run as it is whatever telling of it meets: a project file that broke meanwhile, a ledger that is away."""
     try:
         yield
@@ -196,7 +204,7 @@ _LOGIN = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 """Who logs in where, in the address of a service."""
 
 
-def body_of(lines: Iterable[str], run_id: str | None) -> str:
+def format_body(lines: Iterable[str], run_id: str | None) -> str:
     """Writes the body of a message.
 
     Args:
@@ -210,11 +218,11 @@ def body_of(lines: Iterable[str], run_id: str | None) -> str:
         >>> body_of(["no rows from postgresql://me:pw@depot/rows", ""], None)
         'no rows from postgresql://***@depot/rows'
     """
-    written = [_LOGIN.sub("***", _CALLS.sub("\\g<0>\u200b", shortened(line, LONGEST_LINE))) for line in lines if line]
-    return "\n".join((*written, *link("run", run_id)))
+    written = [_LOGIN.sub("***", _CALLS.sub("\\g<0>\u200b", shorten(line, LONGEST_LINE))) for line in lines if line]
+    return "\n".join((*written, *format_link("run", run_id)))
 
 
-def link(what: str, run_id: str | None) -> list[str]:
+def format_link(what: str, run_id: str | None) -> list[str]:
     """Points to a flow run in the Prefect UI.
 
     Args:
@@ -224,11 +232,11 @@ def link(what: str, run_id: str | None) -> list[str]:
     Returns:
         One line; none where there is no run, or nobody knows where the UI is.
     """
-    address = run_page(run_id) if run_id else ""
+    address = flow_run_url(run_id) if run_id else ""
     return [f"The {what}: {address}"] if address else []
 
 
-def look_up(entry_id: int) -> str:
+def format_why_hint(entry_id: int) -> str:
     """Names the command that tells more.
 
     Args:
@@ -240,7 +248,7 @@ def look_up(entry_id: int) -> str:
     return f"To look it up: refit why {entry_id}"
 
 
-def verdict_lines(challenger: Challenger, judgement: Judgement) -> list[str]:
+def describe_verdict(challenger: Challenger, judgement: Judgement) -> list[str]:
     """Says how a challenger was judged.
 
     Args:
@@ -251,16 +259,16 @@ def verdict_lines(challenger: Challenger, judgement: Judgement) -> list[str]:
         What the gate said, the scores, the fit on all rows if there was one, and why it was trained.
     """
     bound = [judgement.bound.sentence] if judgement.bound else []
-    return [_rules(challenger), _scores(judgement), *bound, f"Started as: {judgement.reason}"]
+    return [_describe_rules(challenger), _describe_scores(judgement), *bound, f"Started as: {judgement.reason}"]
 
 
-def _rules(challenger: Challenger) -> str:
+def _describe_rules(challenger: Challenger) -> str:
     reasons = challenger.verdict.reasons
     failed = [reason.sentence for reason in reasons if not reason.passed]
     return "Failed: " + "; ".join(failed) if failed else f"It passed all {len(reasons)} rules of the gate."
 
 
-def _scores(judgement: Judgement) -> str:
+def _describe_scores(judgement: Judgement) -> str:
     compared = judgement.comparison
     champion = f"champion {number(compared.champion.value)}, " if compared.champion else ""
     window = compared.holdout.window

@@ -33,14 +33,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 """So long a run waits for one block; its message may still arrive afterwards."""
-QUIET_FOR = timedelta(days=1)
+REPEAT_AFTER = timedelta(days=1)
 """An alert that stands, or a run that fails each time, is told once in so long."""
-NEWEST = 100
+NEWEST_NOTICES = 100
 """Among so many notices those of a day are looked for."""
 
-_TALKATIVE = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "urllib3.connectionpool", "apprise")
+_ADDRESS_LOGGERS = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "urllib3.connectionpool",
+    "apprise",
+)
 """Loggers of libraries that write the addresses they send to."""
 
 
@@ -72,9 +79,9 @@ def notify(definition: Project, notice: Notice, run_id: str | None = None) -> No
         run_id: The flow run that a warning belongs to; the one that this is called in, if `None`.
     """
     policy = definition.notifications
-    if not policy.notifies(notice.occasion) or _is_told(definition.name, notice):
+    if not policy.notifies(notice.occasion) or _is_sent(definition.name, notice):
         return
-    faults = {block: fault for block in policy.blocks if (fault := _within_patience(block, notice))}
+    faults = {block: fault for block in policy.blocks if (fault := _send_in_thread(block, notice))}
     told = [block for block in policy.blocks if block not in faults]
     for block, fault in faults.items():
         _warn(definition, f"{block} was not told of the {notice.occasion}: {fault}", run_id)
@@ -84,7 +91,7 @@ def notify(definition: Project, notice: Notice, run_id: str | None = None) -> No
         with_project(log, definition.name).info("told %s of the %s", ", ".join(told), notice.occasion)
 
 
-def block_fault(name: str) -> str | None:
+def check_block(name: str) -> str | None:
     """Looks a block up on the Prefect server, without telling anybody anything.
 
     Args:
@@ -93,14 +100,18 @@ def block_fault(name: str) -> str | None:
     Returns:
         What is wrong with it, in words; `None` if messages can be sent through it.
     """
-    return _within_patience(name, None)
+    return _send_in_thread(name, None)
 
 
-def _is_told(project: str, notice: Notice) -> bool:
+def _is_sent(project: str, notice: Notice) -> bool:
     try:
         if notice.once:
             return entry_once(project, "notice", notice.once) is not None
-        recent = [one for one in entries(project, "notice", newest=NEWEST) if datetime.now(UTC) - one.at < QUIET_FOR]
+        recent = [
+            one
+            for one in entries(project, "notice", newest=NEWEST_NOTICES)
+            if datetime.now(UTC) - one.at < REPEAT_AFTER
+        ]
         return any(one.payload["subject"] == notice.subject for one in recent)
     except (RefitError, SQLAlchemyError):  # that is what people have to hear of
         return False
@@ -113,26 +124,28 @@ def _warn(definition: Project, sentence: str, run_id: str | None) -> None:
         create_markdown_artifact(plain(sentence, 1_000), key=key, description="somebody was not told")
 
 
-def _within_patience(name: str, notice: Notice | None) -> str | None:
+def _send_in_thread(name: str, notice: Notice | None) -> str | None:
     """Sends in a thread that can be left behind: no timeout of a client bounds an answer that comes byte by byte."""
     faults: list[str | None] = []
     context = copy_context()
-    thread = Thread(target=lambda: faults.append(context.run(_fault, name, notice)), daemon=True, name=f"tell {name}")
+    thread = Thread(
+        target=lambda: faults.append(context.run(_send_to_block, name, notice)), daemon=True, name=f"tell {name}"
+    )
     thread.start()
-    thread.join(PATIENCE_SECONDS)
-    return faults[0] if faults else f"no answer within {PATIENCE_SECONDS:.0f} seconds"
+    thread.join(TIMEOUT_SECONDS)
+    return faults[0] if faults else f"no answer within {TIMEOUT_SECONDS:.0f} seconds"
 
 
-def _fault(name: str, notice: Notice | None) -> str | None:
+def _send_to_block(name: str, notice: Notice | None) -> str | None:
     """Sends, and says what is wrong by the kind of an error alone: its text may hold the address."""
     found = False
-    with _addresses_unsaid():
+    with _hide_addresses():
         try:
             block = _load(name)
             found = True
             return _send(block, notice)
         except Exception as error:  # noqa: BLE001 - the door to other people's services, which may raise anything
-            return _words(error, found=found)
+            return _describe_failure(error, found=found)
 
 
 def _load(name: str) -> Block:
@@ -155,7 +168,7 @@ def _send(block: Block, notice: Notice | None) -> str | None:
     return None
 
 
-def _words(error: Exception, *, found: bool) -> str:
+def _describe_failure(error: Exception, *, found: bool) -> str:
     import httpx
     from prefect.blocks.core import UnknownBlockType
     from prefect.exceptions import ObjectNotFound
@@ -171,14 +184,14 @@ def _words(error: Exception, *, found: bool) -> str:
 
 
 @contextmanager
-def _addresses_unsaid() -> Iterator[None]:
+def _hide_addresses() -> Iterator[None]:
     """Drops what libraries log in this thread, for as long as it sends."""
     sender = get_ident()
 
     def unsaid(record: logging.LogRecord) -> bool:
         return record.thread != sender and record.name != "apprise"
 
-    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    loggers = [logging.getLogger(name) for name in _ADDRESS_LOGGERS]
     for logger in loggers:
         logger.addFilter(unsaid)
     try:

@@ -31,8 +31,18 @@ from refit.windows import Window
 from refit_tasks.ledger.record import entry
 from refit_tasks.prediction.labelled_predictions import LoggedPredictions, join_labels, read_logged_predictions
 from refit_tasks.prefect_tasks import define_retry_task
-from refit_tasks.presentation.charts import BAD, CURRENT, GOOD, INK, REFERENCE, blank, png, tidy, written
-from refit_tasks.presentation.markdown import artifact_key, image, number, plain, sentences, table
+from refit_tasks.presentation.charts import (
+    BAD,
+    CURRENT,
+    GOOD,
+    INK,
+    REFERENCE,
+    make_figure,
+    render_png,
+    replace_missing_glyphs,
+    style_axes,
+)
+from refit_tasks.presentation.markdown import artifact_key, format_list, image, number, plain, table
 from refit_tasks.registry.challengers import find_challenger
 
 if TYPE_CHECKING:
@@ -187,7 +197,7 @@ def render_comparison(found: ComparisonReport) -> str:
         [f"Predictions from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, beside version {found.champion}."],
         _render_table(found),
         [image("difference of the scores, with its interval", drawn)] if drawn else [],
-        sentences(
+        format_list(
             (met.role, plain(met.contest.sentence if met.contest else met.withheld or "", 600)) for met in found.met
         ),
         [plain(CAVEAT, 600)],
@@ -244,18 +254,21 @@ def draw_comparison(met: Sequence[RoleComparison], scale: float = 1.0) -> bytes 
     drawn = [one for one in met if one.contest and one.contest.interval]
     if not drawn:
         return None
-    figure = blank(480, 80 + 40 * len(drawn))
+    figure = make_figure(480, 80 + 40 * len(drawn))
     axes = figure.add_subplot()
-    tidy(axes, 8)
+    style_axes(axes, 8)
     axes.axvline(0, color=REFERENCE, lw=1.6, ls="--")
     for place, one in enumerate(drawn):
         _draw_interval(axes, place, one)
     axes.set_yticks(range(len(drawn)), [f"{one.role}, {one.labelled:,} rows" for one in drawn])
     axes.set_ylim(len(drawn) - 0.4, -0.6)
     axes.set_xlabel(
-        written(f"{drawn[0].metric}, challenger minus champion", 60), fontsize=8, color=INK, parse_math=False
+        replace_missing_glyphs(f"{drawn[0].metric}, challenger minus champion", 60),
+        fontsize=8,
+        color=INK,
+        parse_math=False,
     )
-    return png(figure, scale)
+    return render_png(figure, scale)
 
 
 def _draw_interval(axes: Axes, place: int, one: RoleComparison) -> None:

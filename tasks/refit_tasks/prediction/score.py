@@ -22,7 +22,7 @@ from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion
 from refit.results.score import ScoredRows, ScoreRequest, VersionCounts
 from refit.windows import Window
-from refit_tasks.monitoring.drift import added, load_reference
+from refit_tasks.monitoring.drift import extend_profile, load_reference
 from refit_tasks.prediction.input_rows import AcceptedRows, load_and_validate, scored_end, table_schema
 from refit_tasks.prediction.scorers import Scorer, load_scorer
 from refit_tasks.prediction.write_predictions import StagedPredictions, commit_predictions
@@ -205,7 +205,7 @@ class ScoringBatch:
         if known is None or not set(known.data.columns) <= set(piece.column_names):
             return
         timestamp = self.definition.timestamp
-        self.data = added(self.data, piece, known.data.current_binning(), timestamp)
+        self.data = extend_profile(self.data, piece, known.data.current_binning(), timestamp)
         if known.scores:
             outputs = output_columns(answers).append_column(timestamp, piece[timestamp])
-            self.scores = added(self.scores, outputs, known.scores.current_binning(), timestamp)
+            self.scores = extend_profile(self.scores, outputs, known.scores.current_binning(), timestamp)

@@ -10,11 +10,19 @@ from prefect.artifacts import create_markdown_artifact
 from refit.inference.prediction_summary import PredictionHistogram
 from refit.project import Project
 from refit.results.score import ScoreOutcome, VersionCounts
-from refit_tasks.monitoring.monitor_report import drift_parts
-from refit_tasks.presentation.charts import CURRENT, INK, REFERENCE, blank, png, tidy, written
+from refit_tasks.monitoring.monitor_report import describe_drift_columns
+from refit_tasks.presentation.charts import (
+    CURRENT,
+    INK,
+    REFERENCE,
+    make_figure,
+    render_png,
+    replace_missing_glyphs,
+    style_axes,
+)
 from refit_tasks.presentation.markdown import artifact_key, image, plain, table
 from refit_tasks.presentation.summaries import summarize_score
-from refit_tasks.runs.links import model_links
+from refit_tasks.runs.links import format_model_links
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +39,7 @@ def publish_score(definition: Project, outcome: ScoreOutcome) -> None:
         definition: The project.
         outcome: The result of scoring.
     """
-    links = f"\n\nThe champion in {model_links(outcome.champion)}."
+    links = f"\n\nThe champion in {format_model_links(outcome.champion)}."
     create_markdown_artifact(
         render_score(outcome) + links,
         key=artifact_key(definition.name, "score"),
@@ -57,7 +65,7 @@ def render_score(outcome: ScoreOutcome) -> str:
         _render_broken_rules(outcome),
         [f"- {plain(warning, 600)}" for warning in done.warnings],
         ["### Training and serving", "", _describe_skew(outcome)],
-        *(drift_parts(done.skew) if done.skew else ()),
+        *(describe_drift_columns(done.skew) if done.skew else ()),
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
@@ -112,9 +120,9 @@ def draw_histograms(spreads: Sequence[tuple[str, PredictionHistogram]], scale: f
     Returns:
         PNG, 480 pixels wide and 240 high.
     """
-    figure = blank(480, 240)
+    figure = make_figure(480, 240)
     axes = figure.add_subplot()
-    tidy(axes)
+    style_axes(axes)
     _, first = spreads[0]
     if first.ends:
         _draw_steps(axes, spreads)
@@ -123,7 +131,7 @@ def draw_histograms(spreads: Sequence[tuple[str, PredictionHistogram]], scale: f
     axes.set_ylabel("rows", fontsize=7.5, color=INK)
     axes.set_xlabel(first.what, fontsize=7.5, color=INK)
     figure.legend(loc="outside upper right", ncols=2, fontsize=7, frameon=False)
-    return png(figure, scale)
+    return render_png(figure, scale)
 
 
 def _draw_steps(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -> None:
@@ -146,4 +154,4 @@ def _draw_bars(axes: Axes, spreads: Sequence[tuple[str, PredictionHistogram]]) -
             label=name,
             color=colour,
         )
-    axes.set_xticks(range(len(cells)), [written(cell, 14) for cell in cells], parse_math=False)
+    axes.set_xticks(range(len(cells)), [replace_missing_glyphs(cell, 14) for cell in cells], parse_math=False)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from refit.records.drift_findings import ColumnDrift
-from refit_tasks.presentation.markdown import shortened
+from refit_tasks.presentation.markdown import shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ Cell = tuple[str, float, float]
 """A name and the shares of the reference's and of the current rows."""
 
 
-def blank(width: int, height: int, top: float = 0.0) -> Figure:
+def make_figure(width: int, height: int, top: float = 0.0) -> Figure:
     """Makes an empty picture; nothing is shared with other threads.
 
     Args:
@@ -54,11 +54,11 @@ def blank(width: int, height: int, top: float = 0.0) -> Figure:
     return Figure(figsize=size, layout=ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - top)), facecolor="white")
 
 
-def png(figure: Figure, scale: float = 1.0) -> bytes:
+def render_png(figure: Figure, scale: float = 1.0) -> bytes:
     """Draws a picture into a file of few kilobytes.
 
     Args:
-        figure: From `blank`.
+        figure: From `make_figure`.
         scale: Pixels of the file per pixel of the browser; 2 is sharp on fine screens.
 
     Returns:
@@ -77,7 +77,7 @@ def png(figure: Figure, scale: float = 1.0) -> bytes:
     return file.getvalue()
 
 
-def tidy(axes: Axes, size: float = 7.5) -> None:
+def style_axes(axes: Axes, size: float = 7.5) -> None:
     """Takes away the lines around a picture that say nothing, and makes its numbers small.
 
     Args:
@@ -88,7 +88,7 @@ def tidy(axes: Axes, size: float = 7.5) -> None:
     axes.tick_params(labelsize=size, colors=INK, length=2.5)
 
 
-def written(text: str, longest: int) -> str:
+def replace_missing_glyphs(text: str, longest: int) -> str:
     """Makes a text that the pictures' font can show.
 
     Args:
@@ -101,10 +101,10 @@ def written(text: str, longest: int) -> str:
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont("DejaVu Sans"))
-    return "".join(letter if font.get_char_index(ord(letter)) else "\u25af" for letter in shortened(text, longest))
+    return "".join(letter if font.get_char_index(ord(letter)) else "\u25af" for letter in shorten(text, longest))
 
 
-def column_picture(found: ColumnDrift, scale: float = 1.0) -> bytes | None:
+def draw_column(found: ColumnDrift, scale: float = 1.0) -> bytes | None:
     """Draws how the values of one column are spread in the reference and in the current window.
 
     Args:
@@ -114,19 +114,21 @@ def column_picture(found: ColumnDrift, scale: float = 1.0) -> bytes | None:
     Returns:
         PNG, 360 pixels wide and 180 high or, with many cells, more; `None` for a column without shares.
     """
-    cells = shown_cells(found)
+    cells = select_bins(found)
     if not cells:
         return None
-    figure = blank(360, max(180, 62 + 19 * len(cells)))
+    figure = make_figure(360, max(180, 62 + 19 * len(cells)))
     axes = figure.add_subplot()
-    tidy(axes)
-    _bars(axes, cells)
-    figure.suptitle(written(found.column, 44), x=0.02, ha="left", fontsize=9, color=INK, parse_math=False)
+    style_axes(axes)
+    _draw_bars(axes, cells)
+    figure.suptitle(
+        replace_missing_glyphs(found.column, 44), x=0.02, ha="left", fontsize=9, color=INK, parse_math=False
+    )
     figure.legend(loc="outside lower center", ncols=2, fontsize=7, frameon=False)
-    return png(figure, scale)
+    return render_png(figure, scale)
 
 
-def shown_cells(found: ColumnDrift) -> list[Cell]:
+def select_bins(found: ColumnDrift) -> list[Cell]:
     """Chooses what is drawn of a column.
 
     Args:
@@ -139,15 +141,15 @@ def shown_cells(found: ColumnDrift) -> list[Cell]:
     cells = list(zip(found.cells, found.reference_shares, found.current_shares, strict=True))
     usual, special = cells[:-SPECIAL_CELLS], cells[-SPECIAL_CELLS:]
     if found.kind == "category":
-        usual = _largest(_filled(usual))
-    return [*usual, *_filled(special)]
+        usual = _merge_small(_drop_empty(usual))
+    return [*usual, *_drop_empty(special)]
 
 
-def _filled(cells: Sequence[Cell]) -> list[Cell]:
+def _drop_empty(cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell[1] or cell[2]]
 
 
-def _largest(cells: Sequence[Cell]) -> list[Cell]:
+def _merge_small(cells: Sequence[Cell]) -> list[Cell]:
     ordered = sorted(cells, key=lambda cell: -max(cell[1], cell[2]))
     if len(ordered) <= MOST_CELLS:
         return ordered
@@ -155,12 +157,12 @@ def _largest(cells: Sequence[Cell]) -> list[Cell]:
     return [*kept, (f"{len(rest)} others", sum(cell[1] for cell in rest), sum(cell[2] for cell in rest))]
 
 
-def _bars(axes: Axes, cells: Sequence[Cell]) -> None:
+def _draw_bars(axes: Axes, cells: Sequence[Cell]) -> None:
     places = range(len(cells))
     reference, current = ([100 * cell[side] for cell in cells] for side in (1, 2))
     axes.barh([place - 0.2 for place in places], reference, 0.38, color=REFERENCE, label="reference")
     axes.barh([place + 0.2 for place in places], current, 0.38, color=CURRENT, label="current window")
-    axes.set_yticks(places, [written(cell[0], 22) for cell in cells], parse_math=False)
+    axes.set_yticks(places, [replace_missing_glyphs(cell[0], 22) for cell in cells], parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(left=0)
     axes.set_xlabel("share of rows, %", fontsize=7.5, color=INK)
@@ -210,7 +212,7 @@ class Mark:
     event: Event
 
 
-def performance_picture(metric: str, points: Sequence[Point], marks: Sequence[Mark], scale: float = 1.0) -> bytes:
+def draw_performance(metric: str, points: Sequence[Point], marks: Sequence[Mark], scale: float = 1.0) -> bytes:
     """Draws the score of every monitored window.
 
     Args:
@@ -222,24 +224,24 @@ def performance_picture(metric: str, points: Sequence[Point], marks: Sequence[Ma
     Returns:
         PNG, 760 by 300 pixels.
     """
-    figure = blank(760, 300, top=0.06)
+    figure = make_figure(760, 300, top=0.06)
     axes = figure.add_subplot()
-    tidy(axes, 8)
-    _scores(axes, points)
-    _baseline(axes, points)
+    style_axes(axes, 8)
+    _draw_scores(axes, points)
+    _draw_baseline(axes, points)
     for event in SHAPES:
-        _marks(axes, event, [mark.at for mark in marks if mark.event == event])
-    axes.set_ylabel(written(metric, 34) + "\nhigher is better", fontsize=8, color=INK, parse_math=False)
-    _dates(axes, [*(point.at for point in points), *(mark.at for mark in marks)])
+        _draw_events(axes, event, [mark.at for mark in marks if mark.event == event])
+    axes.set_ylabel(replace_missing_glyphs(metric, 34) + "\nhigher is better", fontsize=8, color=INK, parse_math=False)
+    _format_dates(axes, [*(point.at for point in points), *(mark.at for mark in marks)])
     shown = len(axes.get_legend_handles_labels()[0])
     figure.legend(loc="outside lower center", ncols=shown if shown <= ONE_LINE else 4, fontsize=7.5, frameon=False)
-    return png(figure, scale)
+    return render_png(figure, scale)
 
 
-def _scores(axes: Axes, points: Sequence[Point]) -> None:
-    days, scores = _days(point.at for point in points), [point.score for point in points]
+def _draw_scores(axes: Axes, points: Sequence[Point]) -> None:
+    days, scores = _to_days(point.at for point in points), [point.score for point in points]
     known = [(point.at, *point.interval) for point in points if point.interval]
-    at, low, high = _days(row[0] for row in known), [row[1] for row in known], [row[2] for row in known]
+    at, low, high = _to_days(row[0] for row in known), [row[1] for row in known], [row[2] for row in known]
     if len(points) > FEW:
         axes.fill_between(at, low, high, color=CURRENT, alpha=0.2, lw=0, label="95 % interval")
         axes.plot(days, scores, color=CURRENT, lw=1.2, label="score of the window")
@@ -248,33 +250,33 @@ def _scores(axes: Axes, points: Sequence[Point]) -> None:
     axes.plot(days, scores, color=CURRENT, lw=0.8, marker="o", ms=3.5, label="score of the window")
 
 
-def _baseline(axes: Axes, points: Sequence[Point]) -> None:
+def _draw_baseline(axes: Axes, points: Sequence[Point]) -> None:
     known = [(point.at, point.reference) for point in points if point.reference is not None]
     look: dict[str, Any] = {"color": REFERENCE, "lw": 1.6, "ls": "--", "zorder": 1, "label": "baseline"}
     if len({value for _, value in known}) == 1:
         axes.axhline(known[0][1], **look)  # seen even where only one window is scored yet
     elif known:
-        axes.plot(_days(at for at, _ in known), [value for _, value in known], drawstyle="steps-post", **look)
+        axes.plot(_to_days(at for at, _ in known), [value for _, value in known], drawstyle="steps-post", **look)
 
 
-def _marks(axes: Axes, event: Event, times: Sequence[datetime]) -> None:
+def _draw_events(axes: Axes, event: Event, times: Sequence[datetime]) -> None:
     """Draws events on a line of their own above the scores, where they hide nothing."""
     if not times:
         return
     shape, colour, name = SHAPES[event]
     look: dict[str, Any] = {} if shape == "x" else {"edgecolors": INK, "linewidths": 0.6}
     look |= {"transform": axes.get_xaxis_transform(), "clip_on": False, "color": colour, "label": name}
-    axes.scatter(_days(times), [1.04] * len(times), s=34, marker=shape, **look)
+    axes.scatter(_to_days(times), [1.04] * len(times), s=34, marker=shape, **look)
     if len(times) <= FEW:
-        for day in _days(times):
+        for day in _to_days(times):
             axes.axvline(day, color=colour, lw=0.6, alpha=0.6, zorder=0)
 
 
-def _dates(axes: Axes, times: Sequence[datetime]) -> None:
+def _format_dates(axes: Axes, times: Sequence[datetime]) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     if times:
-        first, last = _days((min(times), max(times)))
+        first, last = _to_days((min(times), max(times)))
         edge = max((last - first) * 0.03, 1.0)
         axes.set_xlim(first - edge, last + edge)
     places = AutoDateLocator(tz=UTC, minticks=3, maxticks=9)
@@ -284,7 +286,7 @@ def _dates(axes: Axes, times: Sequence[datetime]) -> None:
     axes.set_xlabel("end of the scored window, UTC; marks stand where the decision looked from", fontsize=8, color=INK)
 
 
-def _days(times: Iterable[datetime]) -> list[float]:
+def _to_days(times: Iterable[datetime]) -> list[float]:
     """Turns times into what an axis is measured in."""
     from matplotlib.dates import date2num
 

@@ -38,10 +38,10 @@ def plain(text: str, longest: int = 300) -> str:
         >>> plain("a <i>")
         'a &lt;i&gt;'
     """
-    return html.escape(shortened(text, longest), quote=False).translate(_MARKUP)
+    return html.escape(shorten(text, longest), quote=False).translate(_MARKUP)
 
 
-def shortened(text: str, longest: int) -> str:
+def shorten(text: str, longest: int) -> str:
     """Cuts a text that is too long to be shown.
 
     Args:
@@ -95,7 +95,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[
     return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
 
 
-def sentences(said: Iterable[tuple[str, str]]) -> list[str]:
+def format_list(said: Iterable[tuple[str, str]]) -> list[str]:
     """Lists a sentence about each of some things; not as a column of their table, whose cells Prefect never wraps.
 
     Args:

@@ -7,7 +7,7 @@ from refit.records.drift_findings import ColumnDrift, Drift
 from refit_tasks.presentation.markdown import number
 
 
-def columns_by_size(drift: Drift) -> list[ColumnDrift]:
+def sort_columns_by_drift(drift: Drift) -> list[ColumnDrift]:
     """Sorts columns by how much they changed.
 
     Args:
@@ -19,7 +19,7 @@ def columns_by_size(drift: Drift) -> list[ColumnDrift]:
     return sorted((*drift.columns, *drift.scores), key=lambda found: (not found.drifted, -found.excess, -found.psi))
 
 
-COLUMN_WORDS = (
+COLUMN_LEGEND = (
     "PSI is how far the shares of values lie from the reference's, excess PSI the part of it that sampling noise and "
     "natural movement do not explain, p the chance of so large a PSI without drift. Distance is Wasserstein's in "
     "standard deviations of the reference for numbers, Jensen-Shannon's for categories. Missing is the change of the "
@@ -29,7 +29,7 @@ COLUMN_WORDS = (
 """What the numbers of a column mean."""
 
 
-def drift_words(drift: Drift) -> str:
+def summarize_drift(drift: Drift) -> str:
     """Says how much of the data changed.
 
     Args:
@@ -39,7 +39,7 @@ def drift_words(drift: Drift) -> str:
         Sentences.
     """
     count = sum(found.drifted for found in drift.columns)
-    scores = f" The predictions drifted: {_joined(drift.scores)}." if any(f.drifted for f in drift.scores) else ""
+    scores = f" The predictions drifted: {_join_drifted(drift.scores)}." if any(f.drifted for f in drift.scores) else ""
     together = (
         f" By what pairs of columns show together, beyond each column's own change, current rows are told from "
         f"reference rows with an AUC of {drift.domain.auc:.3f}; up to {drift.domain.limit:.3f} is natural."
@@ -52,7 +52,7 @@ def drift_words(drift: Drift) -> str:
     return f"{count} of {len(drift.columns)} feature columns drifted in this window alone.{scores}{together}{sure}"
 
 
-def performance_words(found: Performance | None) -> list[str]:
+def describe_performance(found: Performance | None) -> list[str]:
     """Says how well the champion did where labels are known.
 
     Args:
@@ -73,10 +73,10 @@ def performance_words(found: Performance | None) -> list[str]:
         if found.estimate
         else ""
     )
-    return [" ".join(part for part in (_score(found), labels) if part), *([estimate] if estimate else [])]
+    return [" ".join(part for part in (_describe_score(found), labels) if part), *([estimate] if estimate else [])]
 
 
-def probe_words(found: Probe | None) -> list[str]:
+def describe_probe(found: Probe | None) -> list[str]:
     """Says what a fresh model would gain.
 
     Args:
@@ -95,7 +95,7 @@ def probe_words(found: Probe | None) -> list[str]:
     ]
 
 
-def _score(found: Performance) -> str:
+def _describe_score(found: Performance) -> str:
     if found.current is None:
         return f"No score ({found.metric}) is given: {found.withheld or 'there is nothing to score'}."
     interval = f", 95 % interval {number(found.interval[0])} to {number(found.interval[1])}" if found.interval else ""
@@ -105,5 +105,5 @@ def _score(found: Performance) -> str:
     return f"Realised {found.metric} (higher is better) {number(found.current)}{interval}{against}.{dropped}"
 
 
-def _joined(found: tuple[ColumnDrift, ...]) -> str:
+def _join_drifted(found: tuple[ColumnDrift, ...]) -> str:
     return ", ".join(column.column for column in found if column.drifted)

@@ -14,7 +14,7 @@ from refit.records.references import Champion
 from refit.records.verdicts import Reason, Verdict
 from refit.results.flows import MonitorOutcome, RetrainOutcome
 from refit.results.score import ScoreOutcome
-from refit_tasks.presentation.markdown import number, shortened
+from refit_tasks.presentation.markdown import number, shorten
 
 LONGEST = 200
 """The most characters of a sentence: a list of runs shows no more."""
@@ -28,7 +28,7 @@ AGAINST_BASELINE = "beats_baseline"
 GUARDS = ("under_way", "cooldown", "rejected_before", "budget")
 
 
-def retrained(outcome: RetrainOutcome) -> str:
+def summarize_retrain(outcome: RetrainOutcome) -> str:
     """Says what came of a retrain.
 
     Args:
@@ -39,13 +39,13 @@ def retrained(outcome: RetrainOutcome) -> str:
     """
     version, verdict = outcome.challenger.version, outcome.challenger.verdict
     metric = outcome.judgement.comparison.metric if outcome.judgement else "score"
-    compared = _compared(verdict, metric)
+    compared = _describe_comparison(verdict, metric)
     if outcome.pending:
-        return shortened(f"waits for approval: version {version}{compared}", LONGEST)
+        return shorten(f"waits for approval: version {version}{compared}", LONGEST)
     if outcome.promotion is None:
-        return shortened(f"rejected: version {version}, {_failed(verdict)}", LONGEST)
+        return shorten(f"rejected: version {version}, {_describe_failed_rules(verdict)}", LONGEST)
     over = describe_succession(outcome.compared_with)
-    return shortened(f"promoted: version {version} {over}, generation {outcome.generation}{compared}", LONGEST)
+    return shorten(f"promoted: version {version} {over}, generation {outcome.generation}{compared}", LONGEST)
 
 
 def describe_succession(former: Champion | None) -> str:
@@ -60,7 +60,7 @@ def describe_succession(former: Champion | None) -> str:
     return f"over version {former.version}" if former else "as the first champion"
 
 
-def verdict_in_short(verdict: Verdict) -> str:
+def summarize_verdict(verdict: Verdict) -> str:
     """Says in short what the gate concluded.
 
     Args:
@@ -70,12 +70,12 @@ def verdict_in_short(verdict: Verdict) -> str:
         To promote, with the comparison that was decisive; or to reject, with the rules that failed.
     """
     if not verdict.promote:
-        return shortened(f"reject: {_failed(verdict)}", LONGEST)
-    decisive = _decisive(verdict)
-    return f"promote: {_short(decisive)}" if decisive else "promote"
+        return shorten(f"reject: {_describe_failed_rules(verdict)}", LONGEST)
+    decisive = _find_decisive_rule(verdict)
+    return f"promote: {_describe_rule(decisive)}" if decisive else "promote"
 
 
-def monitored(outcome: MonitorOutcome) -> str:
+def summarize_monitor(outcome: MonitorOutcome) -> str:
     """Says what the monitor decided, and why.
 
     Args:
@@ -84,15 +84,15 @@ def monitored(outcome: MonitorOutcome) -> str:
     Returns:
         The decision, its trigger, what holds it back, and what followed.
     """
-    followed = f"; {_ended(outcome.retrain)}" if outcome.retrain else ""
+    followed = f"; {_describe_ending(outcome.retrain)}" if outcome.retrain else ""
     if outcome.rolled_back:
         followed = f"; version {outcome.rolled_back.version} serves again"
     if outcome.nothing_new:
         followed += f" (nothing new since decision {outcome.decision_id})"
-    return shortened(decided(outcome.decision), LONGEST - len(followed)) + followed
+    return shorten(summarize_decision(outcome.decision), LONGEST - len(followed)) + followed
 
 
-def decided(decision: Decision) -> str:
+def summarize_decision(decision: Decision) -> str:
     """Says what was decided and what it answers; what holds a retrain back is told before what asks for it.
 
     Args:
@@ -106,11 +106,11 @@ def decided(decision: Decision) -> str:
     if decision.trigger is None:
         return f"{decision.action}: {'; '.join(fired.values()) or 'nothing fired'}"
     if decision.action == "wait":
-        return f"wait: {_spoken(decision.trigger)} asks for a retrain, but {'; '.join(held) or 'it is held back'}"
-    return f"{decision.action}: {_spoken(decision.trigger)}, {fired.get(decision.trigger, 'decided before')}"
+        return f"wait: {_format_check(decision.trigger)} asks for a retrain, but {'; '.join(held) or 'it is held back'}"
+    return f"{decision.action}: {_format_check(decision.trigger)}, {fired.get(decision.trigger, 'decided before')}"
 
 
-def rolled_back(champion: Champion, reason: str) -> str:
+def summarize_rollback(champion: Champion, reason: str) -> str:
     """Says who came back.
 
     Args:
@@ -120,7 +120,7 @@ def rolled_back(champion: Champion, reason: str) -> str:
     Returns:
         A sentence.
     """
-    return shortened(f"version {champion.version} serves again, generation {champion.generation}: {reason}", LONGEST)
+    return shorten(f"version {champion.version} serves again, generation {champion.generation}: {reason}", LONGEST)
 
 
 def summarize_approval(version: int, champion: Champion | None, who: str) -> str:
@@ -135,10 +135,10 @@ def summarize_approval(version: int, champion: Champion | None, who: str) -> str
         A sentence.
     """
     said = f"approved by {who}: version {version} is champion, generation {champion.generation}" if champion else None
-    return shortened(said or f"refused by {who}: version {version} is not promoted", LONGEST)
+    return shorten(said or f"refused by {who}: version {version} is not promoted", LONGEST)
 
 
-def reproduced(found: Reproduction) -> str:
+def summarize_reproduction(found: Reproduction) -> str:
     """Says whether a version could be made again.
 
     Args:
@@ -151,7 +151,7 @@ def reproduced(found: Reproduction) -> str:
     other = f"; different from the record: {causes}" if causes else ""
     said = "is reproduced" if found.reproduced else "differs"
     by = "nothing was fitted" if found.difference is None else f"by {found.difference:.3g} at most"
-    return shortened(f"version {found.version} {said}: {by}, on {found.rows:,} rows{other}", LONGEST)
+    return shorten(f"version {found.version} {said}: {by}, on {found.rows:,} rows{other}", LONGEST)
 
 
 def name_best_policy(result: BacktestResult) -> str:
@@ -182,7 +182,7 @@ def summarize_score(outcome: ScoreOutcome) -> str:
     """
     done, version = outcome.scored, outcome.champion.version
     if not done.rows_in:
-        return shortened(f"nothing to score: no rows in {outcome.request.source}", LONGEST)
+        return shorten(f"nothing to score: no rows in {outcome.request.source}", LONGEST)
     others = {
         "were scored before": done.champion.already,
         "quarantined": done.quarantined,
@@ -193,10 +193,10 @@ def summarize_score(outcome: ScoreOutcome) -> str:
     parts = [f"{count:,} {what}" for what, count in others.items() if count]
     skew = f"; {len(done.skew.drifted)} columns differ from the training" if done.skew and done.skew.drifted else ""
     said = ", ".join((f"{done.champion.scored:,} rows scored by version {version}", *parts))
-    return shortened(said + skew, LONGEST)
+    return shorten(said + skew, LONGEST)
 
 
-def backtested(result: BacktestResult) -> str:
+def summarize_backtest(result: BacktestResult) -> str:
     """Says which policy lost least, and among how many.
 
     Args:
@@ -205,41 +205,41 @@ def backtested(result: BacktestResult) -> str:
     Returns:
         A sentence.
     """
-    return shortened(f"{name_best_policy(result)}; {len(result.policies)} policies compared", LONGEST)
+    return shorten(f"{name_best_policy(result)}; {len(result.policies)} policies compared", LONGEST)
 
 
-def _ended(outcome: RetrainOutcome) -> str:
+def _describe_ending(outcome: RetrainOutcome) -> str:
     ending = "waits for approval" if outcome.ending == "pending" else outcome.ending
     return f"{ending}: version {outcome.challenger.version}"
 
 
-def _compared(verdict: Verdict, metric: str) -> str:
-    reason = _decisive(verdict)
+def _describe_comparison(verdict: Verdict, metric: str) -> str:
+    reason = _find_decisive_rule(verdict)
     if reason is None or reason.value is None or reason.limit is None:
         return ""
     above = " above the trivial model's" if reason.check == AGAINST_BASELINE else ""
     return f", {metric} {reason.value:+.3g}{above} (at least {reason.limit:+.3g})"
 
 
-def _decisive(verdict: Verdict) -> Reason | None:
+def _find_decisive_rule(verdict: Verdict) -> Reason | None:
     """Finds the comparison that people ask about first."""
     by_check = {reason.check: reason for reason in verdict.reasons}
     return next((by_check[check] for check in (*AGAINST_CHAMPION, AGAINST_BASELINE) if check in by_check), None)
 
 
-def _failed(verdict: Verdict) -> str:
+def _describe_failed_rules(verdict: Verdict) -> str:
     failed = [reason for reason in verdict.reasons if not reason.passed]
     more = f"; and {len(failed) - MOST_RULES} more rules" if len(failed) > MOST_RULES else ""
-    return "; ".join(_short(reason) for reason in failed[:MOST_RULES]) + more
+    return "; ".join(_describe_rule(reason) for reason in failed[:MOST_RULES]) + more
 
 
-def _short(reason: Reason) -> str:
+def _describe_rule(reason: Reason) -> str:
     if reason.value is None or reason.limit is None:
-        return f"{_spoken(reason.check)}: {reason.sentence}"
+        return f"{_format_check(reason.check)}: {reason.sentence}"
     difference = reason.check in (*AGAINST_CHAMPION, AGAINST_BASELINE)
     value, limit = (f"{one:+.3g}" if difference else number(one) for one in (reason.value, reason.limit))
-    return f"{_spoken(reason.check)} {value}, limit {limit}"
+    return f"{_format_check(reason.check)} {value}, limit {limit}"
 
 
-def _spoken(check: str) -> str:
+def _format_check(check: str) -> str:
     return check.replace("_", " ")

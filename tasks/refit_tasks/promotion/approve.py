@@ -52,10 +52,10 @@ def record_approval(
             another answer is on record.
         StaleChampion: If another champion serves than the one it was compared with.
     """
-    challenger = waiting(project, version)
+    challenger = find_pending_version(project, version)
     if approved:
-        require_other_eyes(challenger, {who, login})
-    compared, serving = judgement_behind(challenger), current_champion(project)
+        require_different_approver(challenger, {who, login})
+    compared, serving = require_judgement(challenger), current_champion(project)
     facts = {
         "verdict_id": challenger.verdict_id,
         "version": version,
@@ -73,7 +73,7 @@ def record_approval(
     return promote.fn(challenger, compared.over, at) if approved else None
 
 
-def require_other_eyes(challenger: Challenger, people: Collection[str]) -> None:
+def require_different_approver(challenger: Challenger, people: Collection[str]) -> None:
     """Insists that somebody else approves than the person who asked for the retrain, where the policy does.
 
     Args:
@@ -83,7 +83,7 @@ def require_other_eyes(challenger: Challenger, people: Collection[str]) -> None:
     Raises:
         NotApproved: If one of them is that person's.
     """
-    asked = who_asked(challenger) if judgement_behind(challenger).policy.four_eyes else ""
+    asked = find_retrain_requester(challenger) if require_judgement(challenger).policy.four_eyes else ""
     if asked and asked in people:
         raise NotApproved(
             f"{asked} asked for the retrain of version {challenger.version} of {challenger.model.project}, and "
@@ -91,7 +91,7 @@ def require_other_eyes(challenger: Challenger, people: Collection[str]) -> None:
         )
 
 
-def who_asked(challenger: Challenger) -> str:
+def find_retrain_requester(challenger: Challenger) -> str:
     """Finds the person who asked for the retrain that made a version.
 
     Args:
@@ -108,7 +108,7 @@ def who_asked(challenger: Challenger) -> str:
     return request.who if request else ""
 
 
-def waiting(project: str, version: int) -> Challenger:
+def find_pending_version(project: str, version: int) -> Challenger:
     """Finds a version whose promotion is a person's to decide.
 
     Args:
@@ -127,12 +127,12 @@ def waiting(project: str, version: int) -> Challenger:
         raise NotApproved(f"{project} has no judged version {version}: versions that wait for approval are {known}")
     if not challenger.verdict.promote:
         raise NotApproved(f"version {version} of {project} was rejected by the gate: retrain instead of approving it")
-    if judgement_behind(challenger).policy.promotion == "auto":
+    if require_judgement(challenger).policy.promotion == "auto":
         raise NotApproved(f"version {version} of {project} needs no approval: its gate promotes by itself")
     return challenger
 
 
-def judgement_behind(challenger: Challenger) -> Judgement:
+def require_judgement(challenger: Challenger) -> Judgement:
     """Reads what a verdict rests on that waits for a person.
 
     Args:

@@ -55,14 +55,14 @@ def find_champion(definition: Project, known: Champion | None = None) -> Champio
     alias = read_alias(definition.name, serving)
     if alias.follows:
         return serving
-    move = _settle_move(definition, datetime.now(UTC)) if alias.moved else None
+    move = _record_move(definition, datetime.now(UTC)) if alias.moved else None
     champion = follow_ledger(definition.name)
     if champion and move:
         tag_repaired_move(definition.name, champion, move.id)
     return champion
 
 
-def _settle_move(definition: Project, at: datetime) -> Entry | None:
+def _record_move(definition: Project, at: datetime) -> Entry | None:
     """Records a move once, and adopts the version where the policy says so.
 
     It looks once more, while nobody else can write: the champion may have changed, or another process have been faster.
@@ -76,14 +76,14 @@ def _settle_move(definition: Project, at: datetime) -> Entry | None:
         if before and before.id > alias.settled and _is_same(before, serving, alias):
             return before  # a crash, or another process, stands between its record and the alias
         adopted = definition.gate.moved_alias == "adopt" and _adopt(connection, serving, alias.found, at)
-        return _recorded(connection, serving, alias.found, "adopted" if adopted else "restored", at)
+        return _append_move(connection, serving, alias.found, "adopted" if adopted else "restored", at)
 
 
 def _is_same(recorded: Entry, serving: Champion, alias: AliasState) -> bool:
     return (recorded.payload["found"], recorded.payload["generation"]) == (alias.found, serving.generation)
 
 
-def _recorded(connection: Connection, serving: Champion, found: int, action: str, at: datetime) -> Entry:
+def _append_move(connection: Connection, serving: Champion, found: int, action: str, at: datetime) -> Entry:
     project, place = serving.model.project, f"version {found}" if found else "nothing"
     with_project(log, project).warning(
         "somebody moved MLflow's alias champion from version %d to %s: %s", serving.version, place, action

@@ -50,9 +50,9 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
     """
     project = challenger.model.project
     with writing() as connection:
-        judgement = _recorded_judgement(connection, challenger)
+        judgement = _read_recorded_judgement(connection, challenger)
         serving = newest_champion(connection, project)
-        champion = _promoted_already(connection, challenger, serving)
+        champion = _find_promotion(connection, challenger, serving)
         if champion is None:
             _check_fence(challenger, {judgement.generation, generation_of(over)}, serving)
             check_approval(connection, challenger, judgement)
@@ -64,7 +64,7 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
     return champion
 
 
-def _recorded_judgement(connection: Connection, challenger: Challenger) -> Judgement:
+def _read_recorded_judgement(connection: Connection, challenger: Challenger) -> Judgement:
     """Reads from the ledger, not from the caller, what the challenger was compared with."""
     name = f"version {challenger.version} of {challenger.model.project} cannot be promoted"
     if not challenger.verdict.promote:
@@ -75,7 +75,7 @@ def _recorded_judgement(connection: Connection, challenger: Challenger) -> Judge
     return from_payload(Judgement, judged.payload)
 
 
-def _promoted_already(connection: Connection, challenger: Challenger, serving: Champion | None) -> Champion | None:
+def _find_promotion(connection: Connection, challenger: Challenger, serving: Champion | None) -> Champion | None:
     promotion = find_once(connection, challenger.model.project, "promotion", str(challenger.verdict_id))
     return serving if promotion and champion_of(promotion) == serving else None
 

@@ -56,7 +56,7 @@ def roll_back(
     """
     facts = {"reason": reason, "by": by, "decision": decision}
     try:
-        champion = _settled(project, at, to, over, facts)
+        champion = _find_or_insert(project, at, to, over, facts)
     except PromotionError:
         if serving := current_champion(project):
             follow_ledger(project, serving)  # a former rollback may have been killed before the alias followed
@@ -65,7 +65,7 @@ def roll_back(
     return champion
 
 
-def _settled(project: str, at: datetime, to: int | None, over: int | None, facts: dict[str, Any]) -> Champion:
+def _find_or_insert(project: str, at: datetime, to: int | None, over: int | None, facts: dict[str, Any]) -> Champion:
     """Finds the rollback of a decision that is carried out already, or makes one."""
     once = None if facts["decision"] is None else f"decision {facts['decision']}"
     with writing() as connection:
@@ -73,8 +73,8 @@ def _settled(project: str, at: datetime, to: int | None, over: int | None, facts
         done = find_once(connection, project, "rollback", once) if once else None
         if serving is not None and done is not None and serving == champion_of(done):
             return serving
-        former = _checked(project, serving, over)
-        target = _target(connection, former, to)
+        former = _require_generation(project, serving, over)
+        target = _find_target(connection, former, to)
         champion = Champion(
             target.model, target.version, former.generation + 1, generation_start(at, former), target.judged
         )
@@ -83,7 +83,7 @@ def _settled(project: str, at: datetime, to: int | None, over: int | None, facts
         return champion
 
 
-def _checked(project: str, serving: Champion | None, over: int | None) -> Champion:
+def _require_generation(project: str, serving: Champion | None, over: int | None) -> Champion:
     if serving is None:
         raise PromotionError(f"{project} has no champion that could be rolled back: `refit status` names the projects")
     if over is not None and serving.generation != over:
@@ -94,7 +94,7 @@ def _checked(project: str, serving: Champion | None, over: int | None) -> Champi
     return serving
 
 
-def _target(connection: Connection, serving: Champion, to: int | None) -> Champion:
+def _find_target(connection: Connection, serving: Champion, to: int | None) -> Champion:
     """Finds whom to return to: by default the one whose place the serving version took when it first did."""
     project, seen = serving.model.project, list(generations_of(connection, serving.model.project))
     if to == serving.version:

@@ -19,7 +19,7 @@ from refit_tasks.ledger.generations import current_champion, generation_of
 from refit_tasks.ledger.record import entry_once
 from refit_tasks.ledger.transactions import append, find_once
 from refit_tasks.prefect_tasks import define_retry_task
-from refit_tasks.presentation.summaries import verdict_in_short
+from refit_tasks.presentation.summaries import summarize_verdict
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import set_alias, tag_version
 from refit_tasks.registry.challengers import read_challenger, read_judgement
@@ -64,7 +64,7 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
     tag_version(client, definition.name, judged.version, ENTRY, judged.verdict_id)
     set_alias(client, definition.name, "challenger", judged.version)
     with_project(log, definition.name).info(
-        "version %d is judged: %s", judged.version, verdict_in_short(judged.verdict)
+        "version %d is judged: %s", judged.version, summarize_verdict(judged.verdict)
     )
     return judged
 

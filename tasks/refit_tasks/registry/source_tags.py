@@ -7,7 +7,7 @@ from prefect.runtime import flow_run
 from refit.project import Project
 from refit.records.recipes import UNKNOWN
 from refit_tasks.registry.provenance import CodeState
-from refit_tasks.runs.links import run_page
+from refit_tasks.runs.links import flow_run_url
 
 
 def flow_run_tags() -> dict[str, str]:
@@ -18,7 +18,7 @@ def flow_run_tags() -> dict[str, str]:
     """
     if flow_run.id is None:
         return {}
-    page = run_page(flow_run.id)
+    page = flow_run_url(flow_run.id)
     return {"refit.flow_run_id": str(flow_run.id), **({"refit.flow_run_url": page} if page else {})}
 
 

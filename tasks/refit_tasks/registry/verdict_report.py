@@ -6,9 +6,15 @@ from refit.gate.evaluations import Judgement
 from refit.project import Project
 from refit.records.references import Challenger, Ingestion, SnapshotRef
 from refit.records.verdicts import Verdict
-from refit_tasks.presentation.markdown import artifact_key, number, plain, sentences, table
+from refit_tasks.presentation.markdown import artifact_key, format_list, number, plain, table
 from refit_tasks.presentation.summaries import describe_succession
-from refit_tasks.runs.links import deciding_run, linked, model_links, publish_version_link, run_page
+from refit_tasks.runs.links import (
+    find_deciding_run,
+    flow_run_url,
+    format_markdown_link,
+    format_model_links,
+    publish_version_link,
+)
 
 MAX_SENTENCE = 600
 """Characters of a sentence; longer ones are truncated."""
@@ -27,7 +33,7 @@ def render_verdict(judgement: Judgement) -> str:
         [f"## {plain(judgement.model.project)}: {write_headline(judgement)}"],
         _render_scores(judgement),
         _render_rules(judgement.verdict),
-        sentences((plain(one.check), plain(one.sentence, MAX_SENTENCE)) for one in judgement.verdict.reasons),
+        format_list((plain(one.check), plain(one.sentence, MAX_SENTENCE)) for one in judgement.verdict.reasons),
         _render_rows(judgement),
         _render_ingestion(judgement.ingestion),
         *(
@@ -82,9 +88,9 @@ def publish_verdict(
 
 
 def _render_links(challenger: Challenger, decision: int | None) -> str:
-    run = deciding_run(decision)
-    decided = [linked(f"decision {decision}, by a monitor run", run_page(run))] if run else []
-    return ". ".join([model_links(challenger), *decided]) + "."
+    run = find_deciding_run(decision)
+    decided = [format_markdown_link(f"decision {decision}, by a monitor run", flow_run_url(run))] if run else []
+    return ". ".join([format_model_links(challenger), *decided]) + "."
 
 
 def _render_rules(verdict: Verdict) -> list[str]:

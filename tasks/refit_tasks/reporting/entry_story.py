@@ -9,10 +9,10 @@ from refit.gate.evaluations import Judgement
 from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.records.ledger import Entry, EntryKind, from_payload
 from refit.records.references import Champion, SnapshotRef
-from refit_tasks.presentation.measurements import drift_words, performance_words, probe_words
+from refit_tasks.presentation.measurements import describe_performance, describe_probe, summarize_drift
 
 
-def story(entry: Entry) -> list[str]:
+def describe_entry(entry: Entry) -> list[str]:
     """Tells what an entry records.
 
     Args:
@@ -21,7 +21,7 @@ def story(entry: Entry) -> list[str]:
     Returns:
         Sentences: what happened, and why.
     """
-    told = _TELLERS[entry.kind]
+    told = _DESCRIBERS[entry.kind]
     return [f"Entry {entry.id}, {entry.at:%Y-%m-%d %H:%M:%S} UTC, {entry.project}: {entry.kind}.", *told(entry.payload)]
 
 
@@ -29,9 +29,9 @@ def _verdict(payload: dict[str, Any]) -> list[str]:
     judgement = from_payload(Judgement, payload)
     against = f"champion version {judgement.over.version}" if judgement.over else "a trivial baseline, no champion yet"
     return [
-        f"Version {payload['version']} was trained on {_rows(judgement.model.trained_on)}; "
+        f"Version {payload['version']} was trained on {_describe_rows(judgement.model.trained_on)}; "
         f"the run was started as: {judgement.reason}.",
-        f"It was judged against {against}, on {_rows(judgement.comparison.holdout)}, which no model had seen.",
+        f"It was judged against {against}, on {_describe_rows(judgement.comparison.holdout)}, which no model had seen.",
         *(f"{'Passed' if r.passed else 'Failed'}, {r.check}: {r.sentence}." for r in judgement.verdict.reasons),
         *_second_fit(judgement),
         "So it may serve." if judgement.verdict.promote else "So it was rejected, and nothing was promoted.",
@@ -44,7 +44,7 @@ def _second_fit(judgement: Judgement) -> list[str]:
     ground = f"After the verdict: {judgement.bound.sentence}."
     if judgement.served is None:
         return [ground, "So the judged model is the one to serve."]
-    return [ground, f"So the one to serve was fitted on {_rows(judgement.served.trained_on)}."]
+    return [ground, f"So the one to serve was fitted on {_describe_rows(judgement.served.trained_on)}."]
 
 
 def _promotion(payload: dict[str, Any]) -> list[str]:
@@ -54,7 +54,7 @@ def _promotion(payload: dict[str, Any]) -> list[str]:
         former += ", since a person had moved MLflow's alias to it"
     return [
         f"Version {champion.version} became champion, generation {champion.generation}, in place of {former}.",
-        f"It was trained on {_rows(champion.model.trained_on)}.",
+        f"It was trained on {_describe_rows(champion.model.trained_on)}.",
         f"The verdict that allowed it: refit why {payload['verdict_id']}.",
     ]
 
@@ -74,12 +74,12 @@ def _approval(payload: dict[str, Any]) -> list[str]:
     said, why = "approved" if payload["approved"] else "refused", f": {payload['why']}" if payload["why"] else ""
     return [
         f"Version {payload['version']} was {said} by {payload['who']}{why}.",
-        *_too_late(payload),
+        *_describe_late_approval(payload),
         f"The verdict it is about: refit why {payload['verdict_id']}.",
     ]
 
 
-def _too_late(payload: dict[str, Any]) -> list[str]:
+def _describe_late_approval(payload: dict[str, Any]) -> list[str]:
     compared, serving = payload.get("compared"), payload.get("serving")
     if compared == serving or not payload["approved"]:
         return []
@@ -122,10 +122,10 @@ def _decision(payload: dict[str, Any]) -> list[str]:
     return [
         f"It looked from {found.as_of:%Y-%m-%d %H:%M} UTC at {found.rows:,} rows from "
         f"{found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M}, "
-        f"with {_serving(found.generation)}.",
-        *([drift_words(found.drift)] if found.drift else []),
-        *performance_words(found.performance),
-        *probe_words(found.probe),
+        f"with {_describe_champion(found.generation)}.",
+        *([summarize_drift(found.drift)] if found.drift else []),
+        *describe_performance(found.performance),
+        *describe_probe(found.probe),
         *(f"Left out: {sentence}." for sentence in found.withheld),
         *(f"{finding.check.replace('_', ' ').capitalize()}: {finding.sentence}." for finding in decision.fired),
         *([] if decision.fired else ["No trigger fired."]),
@@ -133,7 +133,7 @@ def _decision(payload: dict[str, Any]) -> list[str]:
     ]
 
 
-def _serving(generation: int) -> str:
+def _describe_champion(generation: int) -> str:
     return f"the champion of generation {generation} serving" if generation else "no champion yet"
 
 
@@ -155,7 +155,7 @@ def _contract(payload: dict[str, Any]) -> list[str]:
     ]
 
 
-_TELLERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
+_DESCRIBERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
     "verdict": _verdict,
     "promotion": _promotion,
     "contract": _contract,
@@ -170,6 +170,6 @@ _TELLERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
 }
 
 
-def _rows(ref: SnapshotRef) -> str:
+def _describe_rows(ref: SnapshotRef) -> str:
     start, end = ref.window.start, ref.window.end
     return f"{ref.rows:,} rows from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} (table version {ref.version})"

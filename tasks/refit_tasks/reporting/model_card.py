@@ -13,7 +13,16 @@ from refit.gate.evaluations import Evaluation, Judgement
 from refit.project import Project
 from refit.records.references import Challenger
 from refit_tasks.ledger.generations import current_champion
-from refit_tasks.presentation.charts import CURRENT, INK, NOTE, REFERENCE, blank, png, tidy, written
+from refit_tasks.presentation.charts import (
+    CURRENT,
+    INK,
+    NOTE,
+    REFERENCE,
+    make_figure,
+    render_png,
+    replace_missing_glyphs,
+    style_axes,
+)
 from refit_tasks.presentation.markdown import artifact_key, image, plain
 from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
 from refit_tasks.registry.mlflow_client import open_mlflow
@@ -28,7 +37,7 @@ from refit_tasks.reporting.model_card_sections import (
     slices_part,
     verdict_part,
 )
-from refit_tasks.runs.links import model_links
+from refit_tasks.runs.links import format_model_links
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,38 +52,38 @@ def publish_card(definition: Project, challenger: Challenger) -> None:
     """
     from prefect.artifacts import create_markdown_artifact
 
-    judgement = _on_record(definition, challenger)
-    text = card(definition, judgement, challenger)
+    judgement = _require_judgement(definition, challenger)
+    text = render_card(definition, judgement, challenger)
     open_mlflow().log_text(challenger.model.run_id, text, "card.md")
     create_markdown_artifact(
-        f"{text}\n{model_links(challenger)}\n{_drawn(judgement)}",
+        f"{text}\n{format_model_links(challenger)}\n{_embed_scores(judgement)}",
         key=artifact_key(definition.name, "card"),
-        description=f"Model card of version {challenger.version}: {_said(judgement)}",
+        description=f"Model card of version {challenger.version}: {_describe_verdict(judgement)}",
     )
 
 
-def _said(judgement: Judgement) -> str:
+def _describe_verdict(judgement: Judgement) -> str:
     return "fit to serve" if judgement.verdict.promote else "not fit to serve"
 
 
-def _drawn(judgement: Judgement) -> str:
+def _embed_scores(judgement: Judgement) -> str:
     """Adds the picture for people with a browser; on a terminal it would be pages of letters."""
-    picture = scores_picture(judgement)
+    picture = draw_scores(judgement)
     return f"\n{image('the scores in each block of time', picture)}\n" if picture else ""
 
 
-def _on_record(definition: Project, challenger: Challenger) -> Judgement:
+def _require_judgement(definition: Project, challenger: Challenger) -> Judgement:
     judgement = read_judgement(challenger)
     if judgement is None:
-        raise _without_verdict(definition, challenger.version)
+        raise _no_verdict_error(definition, challenger.version)
     return judgement
 
 
-def _without_verdict(definition: Project, version: int) -> StateError:
+def _no_verdict_error(definition: Project, version: int) -> StateError:
     return StateError(f"the ledger has no verdict on version {version} of {definition.name}: name another one")
 
 
-def card_of_version(definition: Project, version: int | None) -> tuple[int, str]:
+def render_version_card(definition: Project, version: int | None) -> tuple[int, str]:
     """Writes the card of a registered version.
 
     Args:
@@ -93,11 +102,11 @@ def card_of_version(definition: Project, version: int | None) -> tuple[int, str]
     wanted = version or (serving.version if serving else 0)
     challenger = find_verdict_of_version(definition.name, wanted)
     if challenger is None:
-        raise _without_verdict(definition, wanted)
-    return wanted, card(definition, _on_record(definition, challenger), challenger)
+        raise _no_verdict_error(definition, wanted)
+    return wanted, render_card(definition, _require_judgement(definition, challenger), challenger)
 
 
-def card(definition: Project, judgement: Judgement, challenger: Challenger) -> str:
+def render_card(definition: Project, judgement: Judgement, challenger: Challenger) -> str:
     """Writes a card as markdown.
 
     Args:
@@ -110,7 +119,7 @@ def card(definition: Project, judgement: Judgement, challenger: Challenger) -> s
         where it comes from, and its limits.
     """
     parts = (
-        [f"# {plain(definition.name)} version {challenger.version}: {_said(judgement)}"],
+        [f"# {plain(definition.name)} version {challenger.version}: {_describe_verdict(judgement)}"],
         [plain(definition.description, 1_000), "", purpose_part(definition, judgement)],
         data_part(judgement),
         features_part(judgement.comparison.evidence),
@@ -120,12 +129,12 @@ def card(definition: Project, judgement: Judgement, challenger: Challenger) -> s
         serving_part(judgement),
         verdict_part(judgement, challenger),
         lineage_part(judgement),
-        ["## Limits", "", *(f"- {plain(limit, 500)}" for limit in limits(definition, judgement))],
+        ["## Limits", "", *(f"- {plain(limit, 500)}" for limit in describe_limits(definition, judgement))],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
 
-def limits(definition: Project, judgement: Judgement) -> Iterator[str]:
+def describe_limits(definition: Project, judgement: Judgement) -> Iterator[str]:
     """Says what the evidence does not cover.
 
     Args:
@@ -174,7 +183,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 """They differ in more than colour, and equal scores do not hide each other."""
 
 
-def scores_picture(judgement: Judgement, scale: float = 1.0) -> bytes | None:
+def draw_scores(judgement: Judgement, scale: float = 1.0) -> bytes | None:
     """Draws the metric of the challenger, the champion and the trivial model in each block of the holdout.
 
     Args:
@@ -187,17 +196,19 @@ def scores_picture(judgement: Judgement, scale: float = 1.0) -> bytes | None:
     compared = judgement.comparison
     if len(compared.challenger.blocks) < FEWEST:
         return None
-    figure = blank(560, 220)
+    figure = make_figure(560, 220)
     axes = figure.add_subplot()
-    tidy(axes)
+    style_axes(axes)
     for name, one in zip(LOOKS, (compared.challenger, compared.champion, compared.baseline), strict=True):
-        _line(axes, name, one)
+        _draw_line(axes, name, one)
     axes.set_xlabel("consecutive blocks of the rows that it was judged on", fontsize=7.5, color=INK)
-    axes.set_ylabel(written(compared.metric, 34) + "\nhigher is better", fontsize=7.5, color=INK, parse_math=False)
+    axes.set_ylabel(
+        replace_missing_glyphs(compared.metric, 34) + "\nhigher is better", fontsize=7.5, color=INK, parse_math=False
+    )
     figure.legend(loc="outside lower center", ncols=len(LOOKS), fontsize=7, frameon=False)
-    return png(figure, scale)
+    return render_png(figure, scale)
 
 
-def _line(axes: Axes, name: str, one: Evaluation | None) -> None:
+def _draw_line(axes: Axes, name: str, one: Evaluation | None) -> None:
     if one is not None and one.blocks:
         axes.plot(range(1, len(one.blocks) + 1), one.blocks, label=name, **LOOKS[name])

@@ -17,7 +17,7 @@ from refit.project import Project
 from refit.records.references import Challenger, SnapshotRef
 from refit_tasks.ledger.erasures import find_erased_rows
 from refit_tasks.ledger.record import ALL_ENTRIES, entries
-from refit_tasks.presentation.markdown import number, plain, sentences, table
+from refit_tasks.presentation.markdown import format_list, number, plain, table
 from refit_tasks.registry.verdict_report import window_cells
 
 
@@ -57,11 +57,11 @@ def data_part(judgement: Judgement) -> list[str]:
         *table(head, rows, numeric=(1, 4)),
         "",
         f"In the ingest before, of {judgement.ingestion.rows_in:,} rows: {judgement.ingestion.left_out}.",
-        *_erased(refs),
+        *_list_erased(refs),
     ]
 
 
-def _erased(refs: dict[str, SnapshotRef]) -> list[str]:
+def _list_erased(refs: dict[str, SnapshotRef]) -> list[str]:
     projects = {ref.project for ref in refs.values()}
     erasures = {project: entries(project, "erasure", newest=ALL_ENTRIES) for project in projects}
     missing = {name: find_erased_rows(ref, erasures[ref.project]) for name, ref in refs.items()}
@@ -131,7 +131,7 @@ def verdict_part(judgement: Judgement, challenger: Challenger) -> list[str]:
         (f"{plain(one.check)} {'passed' if one.passed else 'failed'}", plain(one.sentence, 500))
         for one in judgement.verdict.reasons
     )
-    return [f"## Verdict (`refit why {challenger.verdict_id}`)", "", *sentences(said)]
+    return [f"## Verdict (`refit why {challenger.verdict_id}`)", "", *format_list(said)]
 
 
 def lineage_part(judgement: Judgement) -> list[str]:
@@ -180,14 +180,14 @@ def scores_part(judgement: Judgement) -> list[str]:
     if judgement.over and compared.champion:
         as_judged = ", as it was judged" if compared.stand_in else ""
         scored[f"champion, version {judgement.over.version}{as_judged}"] = compared.champion
-    rows = [(name, number(one.value), _interval(one)) for name, one in scored.items()]
+    rows = [(name, number(one.value), _format_interval(one)) for name, one in scored.items()]
     head = (f"on the same {compared.holdout.rows:,} unseen rows", plain(compared.metric), "95 % interval")
     note = "Intervals are of the mean over blocks of time, by Student's t."
-    said = " ".join([note, *_calibrated(compared.evidence)])
+    said = " ".join([note, *_describe_calibration(compared.evidence)])
     return ["## Scores", "", *table(head, rows, numeric=(1,)), "", said]
 
 
-def _calibrated(evidence: Evidence) -> list[str]:
+def _describe_calibration(evidence: Evidence) -> list[str]:
     found = evidence.calibration
     if found is None:
         return []
@@ -195,7 +195,7 @@ def _calibrated(evidence: Evidence) -> list[str]:
     return [f"The calibration error is {number(found.challenger)}{champions}."]
 
 
-def _interval(one: Evaluation) -> str:
+def _format_interval(one: Evaluation) -> str:
     blocks = np.asarray(one.blocks)[np.isfinite(one.blocks)]
     if len(blocks) < MIN_BLOCKS:
         return ""

@@ -15,8 +15,8 @@ from refit.records.ledger import from_payload
 from refit_tasks.errors import save_file
 from refit_tasks.ledger.history import ProjectHistory, read_history
 from refit_tasks.monitoring.monitor_report import MOST_COLUMNS
-from refit_tasks.presentation.markdown import data_uri, shortened
-from refit_tasks.presentation.measurements import COLUMN_WORDS, columns_by_size, drift_words
+from refit_tasks.presentation.markdown import data_uri, shorten
+from refit_tasks.presentation.measurements import COLUMN_LEGEND, sort_columns_by_drift, summarize_drift
 from refit_tasks.reporting.sections import (
     SHARP,
     Part,
@@ -42,10 +42,10 @@ def report_page(definition: Project, at: datetime) -> str:
     Raises:
         StateError: If the ledger cannot be read.
     """
-    return page_of(definition, read_history(definition.name), at)
+    return render_page(definition, read_history(definition.name), at)
 
 
-def page_of(definition: Project, record: ProjectHistory, at: datetime) -> str:
+def render_page(definition: Project, record: ProjectHistory, at: datetime) -> str:
     """Lays out what was read.
 
     Args:
@@ -67,7 +67,7 @@ def page_of(definition: Project, record: ProjectHistory, at: datetime) -> str:
     )
     return pages.get_template("report.html.j2").render(
         project=definition.name,
-        description=shortened(definition.description, 300),
+        description=shorten(definition.description, 300),
         at=f"{at:%Y-%m-%d %H:%M}",
         champion=champion_part(record.champion),
         newest=newest_part(record),
@@ -113,24 +113,24 @@ def drift_part(record: ProjectHistory) -> Part | None:
     drift = from_payload(Evidence, entry.payload["evidence"]).drift if entry else None
     if entry is None or drift is None:
         return None
-    found = columns_by_size(drift)
+    found = sort_columns_by_drift(drift)
     drifted = [column for column in found if column.drifted]
     return {
         "id": entry.id,
         "window": f"{drift.window.start:%Y-%m-%d %H:%M} to {drift.window.end:%Y-%m-%d %H:%M}",
         "rows": f"{drift.rows:,}",
-        "sentence": shortened(drift_words(drift), 900),
-        "columns": [_column(column) for column in found[:MOST_COLUMNS]],
+        "sentence": shorten(summarize_drift(drift), 900),
+        "columns": [_column_cells(column) for column in found[:MOST_COLUMNS]],
         "more": max(0, len(found) - MOST_COLUMNS),
-        "words": COLUMN_WORDS,
+        "words": COLUMN_LEGEND,
         "drifted": len(drifted),
-        "pictures": _pictures(drifted[:MOST_PICTURES]),
+        "pictures": _draw_columns(drifted[:MOST_PICTURES]),
     }
 
 
-def _column(found: ColumnDrift) -> Part:
+def _column_cells(found: ColumnDrift) -> Part:
     return {
-        "name": shortened(found.column, 60),
+        "name": shorten(found.column, 60),
         "psi": f"{found.psi:.4f}",
         "excess": f"{found.excess:.4f}",
         "distance": f"{found.distance:.3f}",
@@ -141,8 +141,8 @@ def _column(found: ColumnDrift) -> Part:
     }
 
 
-def _pictures(found: list[ColumnDrift]) -> list[Part]:
-    from refit_tasks.presentation.charts import column_picture
+def _draw_columns(found: list[ColumnDrift]) -> list[Part]:
+    from refit_tasks.presentation.charts import draw_column
 
-    drawn = ((shortened(column.column, 60), column_picture(column, SHARP)) for column in found)
+    drawn = ((shorten(column.column, 60), draw_column(column, SHARP)) for column in found)
     return [{"name": name, "uri": data_uri(png)} for name, png in drawn if png]

@@ -11,9 +11,9 @@ from refit.monitoring.evidence import Evidence
 from refit.records.ledger import Entry, from_payload
 from refit.records.references import Champion
 from refit_tasks.ledger.history import MAX_LISTED, ProjectHistory, decision_time, event_marks, score_points
-from refit_tasks.presentation.charts import performance_picture
-from refit_tasks.presentation.markdown import data_uri, number, shortened
-from refit_tasks.presentation.measurements import performance_words, probe_words
+from refit_tasks.presentation.charts import draw_performance
+from refit_tasks.presentation.markdown import data_uri, number, shorten
+from refit_tasks.presentation.measurements import describe_performance, describe_probe
 
 SHARP = 2.0
 """Pixels of a picture's file per pixel of the browser."""
@@ -60,13 +60,13 @@ def newest_part(record: ProjectHistory) -> Part | None:
     entry = record.decisions[0]
     evidence = from_payload(Evidence, entry.payload["evidence"])
     decision = from_payload(Decision, entry.payload["decision"])
-    measured = (*performance_words(evidence.performance), *probe_words(evidence.probe), *evidence.withheld)
+    measured = (*describe_performance(evidence.performance), *describe_probe(evidence.probe), *evidence.withheld)
     return {
         **_decision(entry, decision),
         "window": f"{evidence.window.start:%Y-%m-%d %H:%M} to {evidence.window.end:%Y-%m-%d %H:%M}",
         "rows": f"{evidence.rows:,}",
         "findings": [_finding(found) for found in decision.findings],
-        "measured": [shortened(sentence, 600) for sentence in measured],
+        "measured": [shorten(sentence, 600) for sentence in measured],
     }
 
 
@@ -82,9 +82,9 @@ def performance_part(record: ProjectHistory) -> Part | None:
     metric, scored = score_points(record)
     if not scored:
         return None
-    drawn = performance_picture(metric, scored, event_marks(record), SHARP)
+    drawn = draw_performance(metric, scored, event_marks(record), SHARP)
     return {
-        "metric": shortened(metric, 60),
+        "metric": shorten(metric, 60),
         "count": len(scored),
         "decided": record.decided,
         "read": len(record.sampled),
@@ -133,7 +133,7 @@ def verdicts_part(record: ProjectHistory) -> list[Part]:
 
 
 def _decision(entry: Entry, decision: Decision) -> Part:
-    fired = [shortened(sentence, 200) for sentence in decision.reasons]
+    fired = [shorten(sentence, 200) for sentence in decision.reasons]
     return {
         "id": entry.id,
         "seen_from": f"{decision_time(entry):%Y-%m-%d %H:%M}",
@@ -152,17 +152,17 @@ def _retrain(entry: Entry) -> Part:
         "decision": ended.decision,
         "verdict": ended.verdict,
         "minutes": f"{ended.minutes:.1f}",
-        "sentence": shortened(ended.error or (f"version {ended.version}" if ended.version else ""), 300),
+        "sentence": shorten(ended.error or (f"version {ended.version}" if ended.version else ""), 300),
     }
 
 
 def _finding(found: Finding) -> Part:
     return {
-        "check": shortened(found.check, 40),
+        "check": shorten(found.check, 40),
         "fired": found.fired,
         "value": number(found.value),
         "limit": number(found.limit),
-        "sentence": shortened(found.sentence, 300),
+        "sentence": shorten(found.sentence, 300),
     }
 
 
@@ -174,6 +174,6 @@ def _verdict(entry: Entry) -> Part:
         "at": f"{entry.at:%Y-%m-%d %H:%M}",
         "version": entry.payload["version"],
         "promote": judgement.verdict.promote,
-        "reason": shortened(judgement.reason, 120),
-        "sentences": [shortened(sentence, 200) for sentence in decisive[:MOST_FIRED]],
+        "reason": shorten(judgement.reason, 120),
+        "sentences": [shorten(sentence, 200) for sentence in decisive[:MOST_FIRED]],
     }

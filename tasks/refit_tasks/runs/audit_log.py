@@ -63,13 +63,13 @@ def audited(action: str, project: str | None, *, recorded: bool = False) -> Iter
         yield
     except Exception as fault:
         if not isinstance(fault, (StateError, OSError)):  # else there is nowhere to note it
-            _note(action, project, type(fault).__name__)
+            _append(action, project, type(fault).__name__)
         raise
     if not recorded:
-        _note(action, project, "done")
+        _append(action, project, "done")
 
 
-def deeds(project: str | None = None, since: datetime | None = None) -> list[AuditEntry]:
+def list_audit_entries(project: str | None = None, since: datetime | None = None) -> list[AuditEntry]:
     """Lists what people have done, by the file and by the ledger.
 
     Args:
@@ -82,13 +82,13 @@ def deeds(project: str | None = None, since: datetime | None = None) -> list[Aud
     Raises:
         StateError: If the file or the ledger cannot be read.
     """
-    made = [*_noted(), *(deed for entry in entries(project, newest=ALL_ENTRIES) if (deed := _of(entry)))]
+    made = [*_read_file(), *(deed for entry in entries(project, newest=ALL_ENTRIES) if (deed := _convert_entry(entry)))]
     first = since.isoformat() if since else ""
     mine = [one for one in made if project in (None, one.project) and one.at >= first]
     return sorted(mine, key=lambda one: one.at)
 
 
-def _of(entry: Entry) -> AuditEntry | None:
+def _convert_entry(entry: Entry) -> AuditEntry | None:
     """Reads who is behind an entry; nothing where no person is."""
     payload = entry.payload
     asked = (payload.get("evidence") or {}).get("request") or {}
@@ -106,7 +106,7 @@ def _of(entry: Entry) -> AuditEntry | None:
     return AuditEntry(entry.at.astimezone(UTC).isoformat(), who, "", command, entry.project, "done", entry.id)
 
 
-def _noted() -> Iterator[AuditEntry]:
+def _read_file() -> Iterator[AuditEntry]:
     file = _file()
     if file.exists():
         with translate_store_errors(str(file), "REFIT_HOME"):
@@ -114,7 +114,7 @@ def _noted() -> Iterator[AuditEntry]:
                 yield AuditEntry(**json.loads(line))
 
 
-def _note(action: str, project: str | None, outcome: str) -> None:
+def _append(action: str, project: str | None, outcome: str) -> None:
     deed = AuditEntry(
         datetime.now(UTC).isoformat(), current_user(), socket.gethostname(), action, (project or "")[:63], outcome
     )
@@ -132,7 +132,7 @@ def _file() -> Path:
     return Settings().home / "access.jsonl"
 
 
-ASKED_BY = "asked by "
+REQUESTER_TAG = "asked by "
 """What stands before a name in the tag of a run that somebody has started for a worker to do."""
 
 
@@ -148,7 +148,7 @@ def current_user() -> str:
         return f"user {os.getuid()}"
 
 
-def asked_by() -> str:
+def find_run_requester() -> str:
     """Names the person who asked for the flow run that this is called in.
 
     Returns:
@@ -157,5 +157,5 @@ def asked_by() -> str:
     """
     from prefect.runtime import deployment, flow_run
 
-    tagged = [tag.removeprefix(ASKED_BY) for tag in flow_run.tags or () if tag.startswith(ASKED_BY)]
+    tagged = [tag.removeprefix(REQUESTER_TAG) for tag in flow_run.tags or () if tag.startswith(REQUESTER_TAG)]
     return tagged[0] if tagged else "" if deployment.id else current_user()

@@ -35,7 +35,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from refit.errors import RefitError
-from refit_tasks.presentation.markdown import shortened
+from refit_tasks.presentation.markdown import shorten
 
 WAITS = "refit.run.waits"
 """The event by which a suspended run says that it has not died."""
@@ -46,7 +46,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def completed(outcome: T, message: str) -> T:
+def complete_with_message(outcome: T, message: str) -> T:
     """Ends a flow run with a message; to be returned by the flow.
 
     Args:
@@ -78,7 +78,7 @@ def fail_with_message(run: Callable[P, T]) -> Callable[P, T]:
             get_run_logger().error("%s", error, exc_info=error if error.__cause__ else None)
             return cast(T, Failed(data=error, message=" ".join(str(error).split())))
 
-    return _with_parameters(told, run)
+    return _copy_signature(told, run)
 
 
 def skip_superseded_runs(run: Callable[P, T]) -> Callable[P, T]:
@@ -93,13 +93,13 @@ def skip_superseded_runs(run: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(run)
     def told(*args: P.args, **kwargs: P.kwargs) -> T:
-        newer = superseded()
+        newer = find_newer_run()
         if newer is None:
             return run(*args, **kwargs)
         message = f"skipped: a newer run of the schedule is due at {newer:%Y-%m-%d %H:%M:%S} UTC"
         return cast(T, Completed(name=SKIPPED, message=message))
 
-    return _with_parameters(told, run)
+    return _copy_signature(told, run)
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def suspended_heartbeat() -> Iterator[None]:
         raise
 
 
-def _with_parameters(told: Callable[P, T], run: Callable[P, T]) -> Callable[P, T]:
+def _copy_signature(told: Callable[P, T], run: Callable[P, T]) -> Callable[P, T]:
     """Keeps the types of the parameters: Prefect would look for the names of annotations in this module."""
     told.__signature__ = inspect.signature(run, eval_str=True)  # type: ignore[attr-defined]
     return told
@@ -142,7 +142,7 @@ MOST = 200
 """The most newer runs that are looked at: what Prefect's API gives at once."""
 
 
-def superseded() -> datetime | None:
+def find_newer_run() -> datetime | None:
     """Tells whether a newer run of the same schedule is due, or has begun, so that this one has nothing to add.
 
     A run that a person or an event started is never superseded, and neither is one that is tried again. A newer run
@@ -158,35 +158,35 @@ def superseded() -> datetime | None:
     if run is None or not run.auto_scheduled or run.deployment_id is None or run.run_count > 1:
         return None
     with get_client(sync_client=True) as client:
-        newer = _newer(client, run, datetime.now(UTC))
-        started = _picked_up(client, run) if newer else None
-    due = [other for other in newer if other.state_type in BEGUN or (started and _due(other) <= started)]
-    return max(map(_due, due), default=None)
+        newer = _list_newer_runs(client, run, datetime.now(UTC))
+        started = _find_pickup_time(client, run) if newer else None
+    due = [other for other in newer if other.state_type in BEGUN or (started and _due_time(other) <= started)]
+    return max(map(_due_time, due), default=None)
 
 
-def _newer(client: SyncPrefectClient, run: FlowRun, now: datetime) -> list[FlowRun]:
+def _list_newer_runs(client: SyncPrefectClient, run: FlowRun, now: datetime) -> list[FlowRun]:
     chosen = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[run.deployment_id]),
-        expected_start_time=FlowRunFilterExpectedStartTime(after_=_due(run) + A_MOMENT, before_=now),
+        expected_start_time=FlowRunFilterExpectedStartTime(after_=_due_time(run) + A_MOMENT, before_=now),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*WAITING, *BEGUN])),
         tags=FlowRunFilterTags(all_=[SCHEDULER]),
     )
     found = client.read_flow_runs(flow_run_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=MOST)
     # A deployment may have several schedules, each with parameters of its own.
-    return [one for one in found if _schedule_of(one) == _schedule_of(run) and one.state_name != SKIPPED]
+    return [one for one in found if _schedule_id(one) == _schedule_id(run) and one.state_name != SKIPPED]
 
 
-def _picked_up(client: SyncPrefectClient, run: FlowRun) -> datetime:
+def _find_pickup_time(client: SyncPrefectClient, run: FlowRun) -> datetime:
     """Gives the time at which a worker began to start the run."""
     states = client.read_flow_run_states(run.id)
-    return max((state.timestamp for state in states if state.type == StateType.PENDING), default=_due(run))
+    return max((state.timestamp for state in states if state.type == StateType.PENDING), default=_due_time(run))
 
 
-def _due(run: FlowRun) -> datetime:
+def _due_time(run: FlowRun) -> datetime:
     return run.expected_start_time or datetime.now(UTC)
 
 
-def _schedule_of(run: FlowRun) -> UUID | None:
+def _schedule_id(run: FlowRun) -> UUID | None:
     return run.created_by.id if run.created_by else None
 
 
@@ -196,25 +196,25 @@ LONGEST = 120
 """The most characters of a name."""
 
 
-def named_by_reason() -> str:
+def name_by_reason() -> str:
     """Names a retrain or a rollback.
 
     Returns:
         Such as `parcels: drift, decision 12`.
     """
-    return _name(flow_run.parameters.get("reason") or BY_HAND)
+    return _format_name(flow_run.parameters.get("reason") or BY_HAND)
 
 
-def named_by_event() -> str:
+def name_by_event() -> str:
     """Names a run of the monitor.
 
     Returns:
         Such as `parcels: scheduled`, or the event that asks for a retrain.
     """
-    return _name(flow_run.parameters.get("event") or BY_HAND)
+    return _format_name(flow_run.parameters.get("event") or BY_HAND)
 
 
-def named_by_source() -> str:
+def name_by_source() -> str:
     """Names a run that scores rows.
 
     Returns:
@@ -223,12 +223,12 @@ def named_by_source() -> str:
     given = flow_run.parameters
     # A time is text where a server has started the run.
     window = " until ".join(str(given[name])[:MINUTES] for name in ("start", "end") if given.get(name))
-    return _name(given.get("source") or window or BY_HAND)
+    return _format_name(given.get("source") or window or BY_HAND)
 
 
-def _name(reason: str) -> str:
+def _format_name(reason: str) -> str:
     """Says of a schedule's run that it is one, also where the schedule gives no reason."""
     context = FlowRunContext.get()
     scheduled = context is not None and context.flow_run is not None and context.flow_run.auto_scheduled
     why = BY_SCHEDULE if scheduled and reason == BY_HAND else reason
-    return shortened(f"{flow_run.parameters.get('project')}: {why}", LONGEST)
+    return shorten(f"{flow_run.parameters.get('project')}: {why}", LONGEST)

@@ -11,7 +11,7 @@ from refit_tasks.ledger.record import entry
 from refit_tasks.presentation.markdown import artifact_key, plain
 
 
-def version_page(project: str, version: int) -> str:
+def version_url(project: str, version: int) -> str:
     """Gives the address of a version in MLflow.
 
     Args:
@@ -25,7 +25,7 @@ def version_page(project: str, version: int) -> str:
     return f"{pages}/#/models/{quote(project, safe='')}/versions/{version}" if pages else ""
 
 
-def training_page(run_id: str) -> str:
+def training_run_url(run_id: str) -> str:
     """Gives the address of a run in MLflow.
 
     Args:
@@ -38,7 +38,7 @@ def training_page(run_id: str) -> str:
     return f"{pages}/#/runs/{quote(run_id, safe='')}" if pages else ""
 
 
-def run_page(run_id: str) -> str:
+def flow_run_url(run_id: str) -> str:
     """Gives the address of a flow run in Prefect.
 
     Args:
@@ -53,7 +53,7 @@ def run_page(run_id: str) -> str:
     return f"{pages}/runs/flow-run/{quote(run_id, safe='')}" if pages else ""
 
 
-def linked(text: str, address: str) -> str:
+def format_markdown_link(text: str, address: str) -> str:
     """Writes a link.
 
     Args:
@@ -70,7 +70,7 @@ def linked(text: str, address: str) -> str:
     return f"[{plain(text)}]({address})" if address else plain(text)
 
 
-def model_links(model: Challenger | Champion) -> str:
+def format_model_links(model: Challenger | Champion) -> str:
     """Writes the links to a version and to the run that trained it.
 
     Args:
@@ -80,11 +80,11 @@ def model_links(model: Challenger | Champion) -> str:
         One line of markdown.
     """
     project, run_id = model.model.project, model.model.run_id
-    version = linked(f"version {model.version} of {project}", version_page(project, model.version))
-    return f"MLflow: {version}, {linked(f'run {run_id}', training_page(run_id))}"
+    version = format_markdown_link(f"version {model.version} of {project}", version_url(project, model.version))
+    return f"MLflow: {version}, {format_markdown_link(f'run {run_id}', training_run_url(run_id))}"
 
 
-def deciding_run(decision: int | None) -> str | None:
+def find_deciding_run(decision: int | None) -> str | None:
     """Finds the monitor's run that made a decision.
 
     Args:
@@ -114,7 +114,7 @@ def publish_version_link(challenger: Challenger) -> None:
     """
     project = challenger.model.project
     said = f"version {challenger.version} of {project} in MLflow"
-    _publish(version_page(project, challenger.version), said, artifact_key(project, "mlflow"))
+    _publish(version_url(project, challenger.version), said, artifact_key(project, "mlflow"))
 
 
 def publish_run_link(project: str, run_id: str, what: str) -> None:
@@ -125,7 +125,7 @@ def publish_run_link(project: str, run_id: str, what: str) -> None:
         run_id: Prefect's id of that flow run.
         what: The flow's name.
     """
-    _publish(run_page(run_id), f"the {what} of {project} that was started", artifact_key(project, what))
+    _publish(flow_run_url(run_id), f"the {what} of {project} that was started", artifact_key(project, what))
 
 
 def _publish(address: str, said: str, key: str) -> None:

@@ -55,13 +55,13 @@ def run_lock(flow: str, project: str) -> Iterator[str | None]:
         yield None
         return
     run, lock = DeadRun(str(run_id), flow, project, datetime.now(UTC).isoformat()), FileLock(_file(str(run_id)))
-    with _alone():
+    with _exclusive_access():
         lock.acquire(timeout=0)
         _file(run.id).write_text(json.dumps(asdict(run)))
     try:
         yield run.id
     finally:
-        with _alone():
+        with _exclusive_access():
             _file(run.id).unlink(missing_ok=True)
             lock.release()
 
@@ -80,13 +80,13 @@ def dead_runs(project: str | None = None) -> list[DeadRun]:
     """
     if not _directory().is_dir():
         return []
-    with _alone():
+    with _exclusive_access():
         found = [_read(file) for file in _directory().glob("*.lock") if not is_held(file)]
     mine = [run for run in found if project is None or run.project in (project, "")]
     return sorted(mine, key=lambda run: (run.started, run.id))
 
 
-def claim(project: str, ids: set[str]) -> set[str]:
+def claim_dead_runs(project: str, ids: set[str]) -> set[str]:
     """Gives what dead runs had decided to one caller, once.
 
     Args:
@@ -103,7 +103,7 @@ def claim(project: str, ids: set[str]) -> set[str]:
     for run in dead_runs(project):
         if run.id not in ids or run.claimed:
             continue
-        with _alone():
+        with _exclusive_access():
             file = _file(run.id)
             if file.exists() and not is_held(file) and not _read(file).claimed:
                 file.write_text(json.dumps(asdict(replace(run, claimed=True))))
@@ -111,7 +111,7 @@ def claim(project: str, ids: set[str]) -> set[str]:
     return claimed
 
 
-def forget(run: DeadRun) -> None:
+def remove_dead_run(run: DeadRun) -> None:
     """Takes away the file of a dead run, once all that it left is put right.
 
     Args:
@@ -120,7 +120,7 @@ def forget(run: DeadRun) -> None:
     Raises:
         StateError: If `REFIT_HOME` cannot be written.
     """
-    with _alone():
+    with _exclusive_access():
         file = _file(run.id)
         if file.exists() and not is_held(file):
             file.unlink()
@@ -133,7 +133,7 @@ def _read(file: Path) -> DeadRun:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _exclusive_access() -> Iterator[None]:
     """Lets one process at a time make, look at or remove these files: one that is being made is no dead run's."""
     directory = _directory()
     with translate_store_errors(str(directory), "REFIT_HOME"):

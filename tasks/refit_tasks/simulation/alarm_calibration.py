@@ -33,19 +33,19 @@ ROWS = 300_000
 """The most rows of a reference that are looked at; of a longer one a uniform sample stands for all."""
 STRETCHES = 24
 """The most stretches of two windows that are held out of the reference in turn."""
-PLANTED = 6
+CHANGED_STRETCHES = 6
 """Of those, so many get planted changes, column by column."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _HeldOut:
     """The reference without two neighbouring windows, and those two."""
 
     rest: pa.Table
     windows: tuple[tuple[Window, pa.Table], ...]
 
 
-def calibrate(definition: Project, champion: Champion, seed: int) -> CalibrationResult:
+def calibrate_alarms(definition: Project, champion: Champion, seed: int) -> CalibrationResult:
     """Measures false-alarm rate and power at the project's window size.
 
     Two neighbouring windows at a time are held out of the reference and compared with the rest of it, which has not
@@ -66,14 +66,19 @@ def calibrate(definition: Project, champion: Champion, seed: int) -> Calibration
     policy = definition.monitoring.drift
     if policy is None:
         raise ProjectError(f"{definition.name} does not watch drift: set monitoring.drift to calibrate its alarms")
-    parts = _parts(definition, champion, policy)
+    parts = _hold_out_windows(definition, champion, policy)
     found = []
     for place, part in enumerate(parts, start=1):
-        found.append(_unchanged(definition, part, policy))
+        found.append(_compare_unchanged(definition, part, policy))
         with_project(log, definition.name).info("%d of %d stretches without a change judged", place, len(parts))
     fired = sum(any_alarm(windows, policy) for windows in found)
     calibrated = all(drift.calibrated for windows in found for drift in windows)
-    power = _power(definition, parts[:: max(1, len(parts) // PLANTED)][:PLANTED], policy, np.random.default_rng(seed))
+    power = _measure_power(
+        definition,
+        parts[:: max(1, len(parts) // CHANGED_STRETCHES)][:CHANGED_STRETCHES],
+        policy,
+        np.random.default_rng(seed),
+    )
     return CalibrationResult(
         project=definition.name,
         length=parts[0].windows[0][0].length,
@@ -86,13 +91,13 @@ def calibrate(definition: Project, champion: Champion, seed: int) -> Calibration
     )
 
 
-def _parts(definition: Project, champion: Champion, policy: DriftPolicy) -> list[_Part]:
-    rows = _rows(definition, champion)
+def _hold_out_windows(definition: Project, champion: Champion, policy: DriftPolicy) -> list[_HeldOut]:
+    rows = _read_reference_rows(definition, champion)
     trained = champion.model.trained_on.window
     length = window_length(definition.monitoring.window, trained)
     steps = max(1, int((trained.length - 2 * length) / (length / 2)) + 1)
     starts = [trained.start + place * length / 2 for place in range(steps)]
-    parts = [_without(definition.timestamp, rows, start, length) for start in starts[:: -(-steps // STRETCHES)]]
+    parts = [_hold_out(definition.timestamp, rows, start, length) for start in starts[:: -(-steps // STRETCHES)]]
     least = policy.min_rows
     enough = [part for part in parts if min(part.rest.num_rows, *(each.num_rows for _, each in part.windows)) >= least]
     if not enough:
@@ -103,7 +108,7 @@ def _parts(definition: Project, champion: Champion, policy: DriftPolicy) -> list
     return enough
 
 
-def _rows(definition: Project, champion: Champion) -> pa.Table:
+def _read_reference_rows(definition: Project, champion: Champion) -> pa.Table:
     ref = champion.model.trained_on
     table = open_at_version(definition, ref.version)
     names = schema_of(table).names
@@ -115,7 +120,7 @@ def _rows(definition: Project, champion: Champion) -> pa.Table:
     return rows.select(dict.fromkeys(columns))
 
 
-def _without(timestamp: str, rows: pa.Table, start: datetime, length: timedelta) -> _Part:
+def _hold_out(timestamp: str, rows: pa.Table, start: datetime, length: timedelta) -> _HeldOut:
     times, kind = rows.column(timestamp), rows.column(timestamp).type
 
     def since(moment: datetime) -> pa.ChunkedArray:
@@ -127,12 +132,12 @@ def _without(timestamp: str, rows: pa.Table, start: datetime, length: timedelta)
         (Window(start + place * length, start + (place + 1) * length), rows.filter(pc.and_(begun, pc.invert(over))))
         for place, (begun, over) in enumerate(((first, second), (second, after)))
     )
-    return _Part(rows.filter(pc.or_(pc.invert(first), after)), windows)
+    return _HeldOut(rows.filter(pc.or_(pc.invert(first), after)), windows)
 
 
-def _unchanged(definition: Project, part: _Part, policy: DriftPolicy) -> list[Drift]:
+def _compare_unchanged(definition: Project, part: _HeldOut, policy: DriftPolicy) -> list[Drift]:
     columns = [name for name in part.rest.column_names if name != definition.timestamp]
-    data = _profile(definition, part.rest, columns)
+    data = _build_reference_profile(definition, part.rest, columns)
     reference = make_reference(data, None, 0)
     cells = data.current_binning()
     return [
@@ -141,13 +146,13 @@ def _unchanged(definition: Project, part: _Part, policy: DriftPolicy) -> list[Dr
     ]
 
 
-def _profile(definition: Project, rows: pa.Table, columns: list[str]) -> Profile:
+def _build_reference_profile(definition: Project, rows: pa.Table, columns: list[str]) -> Profile:
     times = rows.column(definition.timestamp).cast(pa.timestamp("us")).cast(pa.int64()).to_pylist()
     return build_profile([rows], make_binning(rows, columns, times, count_blocks(rows.num_rows)), definition.timestamp)
 
 
-def _power(
-    definition: Project, parts: list[_Part], policy: DriftPolicy, rng: np.random.Generator
+def _measure_power(
+    definition: Project, parts: list[_HeldOut], policy: DriftPolicy, rng: np.random.Generator
 ) -> dict[str, dict[str, float]]:
     """Plants each change in each column; Holm's correction asks the most of a single changed column."""
     columns = [name for name in parts[0].rest.column_names if name != definition.timestamp]
@@ -155,9 +160,9 @@ def _power(
     hits: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
     for place, name in enumerate(columns, start=1):
         for part in parts:
-            reference = Reference(_profile(definition, part.rest, [name]), None, 0.5, 1.0)
+            reference = Reference(_build_reference_profile(definition, part.rest, [name]), None, 0.5, 1.0)
             for change in applicable_changes(part.rest.column(name)):
-                found = any_alarm(_changed(definition, reference, part, name, change, alone, rng), alone)
+                found = any_alarm(_compare_changed(definition, reference, part, name, change, alone, rng), alone)
                 hits[change][name].append(found)
         with_project(log, definition.name).info("changes planted in %d of %d columns", place, len(columns))
     return {
@@ -165,10 +170,10 @@ def _power(
     }
 
 
-def _changed(
+def _compare_changed(
     definition: Project,
     reference: Reference,
-    part: _Part,
+    part: _HeldOut,
     name: str,
     change: str,
     policy: DriftPolicy,

@@ -37,7 +37,7 @@ from refit_tasks.training.fit import translate_estimator_errors
 
 log = logging.getLogger(__name__)
 
-USUAL = ("never", "every_4th", "fixed_psi", "performance_drop", DEFAULT)
+DEFAULT_POLICIES = ("never", "every_4th", "fixed_psi", "performance_drop", DEFAULT)
 """What is compared where nobody names a policy."""
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Each process keeps to one core: more threads would only wait for each other."""
@@ -62,9 +62,9 @@ def run_backtest(definition: Project, policies: list[str], windows: int, until: 
         TrainingFailed: If the project's code raises.
     """
     presets, started = choose_presets(definition, policies), perf_counter()
-    rows = past_rows(definition, until)
+    rows = read_history_rows(definition, until)
     with_project(log, definition.name).info("%s rows of history, %d policies", f"{len(rows):,}", len(presets))
-    result = _replayed(definition, rows, presets, windows)
+    result = _replay(definition, rows, presets, windows)
     return replace(result, seconds=perf_counter() - started)
 
 
@@ -83,8 +83,8 @@ def choose_presets(definition: Project, names: Iterable[str]) -> dict[str, Prese
         ProjectError: If a name is neither, or a file is no policy.
     """
     changed = definition.monitoring != MonitoringPolicy()
-    wanted = list(names) or [*USUAL, *([OWN] if changed else [])]
-    found = [_preset(definition, name) for name in wanted]
+    wanted = list(names) or [*DEFAULT_POLICIES, *([OWN] if changed else [])]
+    found = [_find_preset(definition, name) for name in wanted]
     twice = {name for name, _ in found if sum(name == other for other, _ in found) > 1}
     taken = {Path(given).stem for given in wanted if given not in {*PRESETS, OWN}} & {*PRESETS, OWN}
     if twice or taken:
@@ -93,7 +93,7 @@ def choose_presets(definition: Project, names: Iterable[str]) -> dict[str, Prese
     return dict(found)
 
 
-def _preset(definition: Project, name: str) -> tuple[str, Preset]:
+def _find_preset(definition: Project, name: str) -> tuple[str, Preset]:
     if name == OWN:
         return name, make_preset(definition.monitoring)
     if name in PRESETS:
@@ -105,16 +105,16 @@ def _preset(definition: Project, name: str) -> tuple[str, Preset]:
     try:
         return file.stem, make_preset(MonitoringPolicy.model_validate(json.loads(file.read_text())))
     except (ValidationError, ValueError, OSError) as fault:
-        reason = _first_mistake(fault) if isinstance(fault, ValidationError) else str(fault)
+        reason = _describe_first_error(fault) if isinstance(fault, ValidationError) else str(fault)
         raise ProjectError(f"{name} holds no policy ({reason}): give JSON with fields of MonitoringPolicy") from fault
 
 
-def _first_mistake(fault: ValidationError) -> str:
+def _describe_first_error(fault: ValidationError) -> str:
     mistake = fault.errors()[0]
     return f"{'.'.join(map(str, mistake['loc'])) or 'the whole'}: {mistake['msg']}"
 
 
-def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Preset], windows: int) -> BacktestResult:
+def _replay(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Preset], windows: int) -> BacktestResult:
     from joblib import cpu_count
     from joblib.externals.loky import get_reusable_executor
 
@@ -124,12 +124,14 @@ def _replayed(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Pre
     )
     try:
         with translate_estimator_errors(definition):
-            return replay_history(definition, rows, presets, windows, executor, _telling(definition, len(presets)))
+            return replay_history(
+                definition, rows, presets, windows, executor, _make_progress_reporter(definition, len(presets))
+            )
     finally:
         executor.shutdown()
 
 
-def _telling(definition: Project, policies: int) -> Progress:
+def _make_progress_reporter(definition: Project, policies: int) -> Progress:
     """Tells how far all policies are together, once for each tenth."""
     done, told, lock = dict[str, int](), [0], Lock()
     gauge = ProgressBar(definition.name, "backtest")
@@ -148,7 +150,7 @@ def _telling(definition: Project, policies: int) -> Progress:
     return tell
 
 
-def past_rows(definition: Project, until: datetime) -> pd.DataFrame:
+def read_history_rows(definition: Project, until: datetime) -> pd.DataFrame:
     """Reads the rows of the project's table, or has the project load them where it has no table yet.
 
     Args:

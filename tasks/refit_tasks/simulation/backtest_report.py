@@ -14,7 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from refit.backtest.policies import PRESETS
 from refit.backtest.results import BacktestResult, PolicyResult
 from refit.project import Project
-from refit_tasks.presentation.charts import INK, blank, png, tidy, written
+from refit_tasks.presentation.charts import INK, make_figure, render_png, replace_missing_glyphs, style_axes
 from refit_tasks.presentation.markdown import artifact_key, image, number, plain, table
 from refit_tasks.presentation.summaries import LOSS_DIGITS, name_best_policy
 
@@ -49,19 +49,19 @@ def backtest_markdown(result: BacktestResult) -> str:
     Returns:
         A headline, a row for every policy, what the numbers and the policies mean, and the picture.
     """
-    rows = [(plain(name, 60), *numbers_of(policy)) for name, policy in result.policies.items()]
+    rows = [(plain(name, 60), *format_numbers(policy)) for name, policy in result.policies.items()]
     parts = (
         f"## {plain(result.project)}: {plain(name_best_policy(result), 400)}",
-        f"{plain(history_words(result))}; {result.fits} fits, {result.seconds:.0f} seconds.",
+        f"{plain(describe_history(result))}; {result.fits} fits, {result.seconds:.0f} seconds.",
         "\n".join(table(("policy", *NUMBERS), rows, numeric=range(1, 6))),
-        image("loss per window, trainings and relative loss of every policy", backtest_picture(result)),
-        "\n".join(f"- **{name}**: {plain(words)}" for name, words in meanings(result)),
-        "\n".join(f"- **{plain(name, 60)}**: {plain(words)}" for name, words in policy_words(result)),
+        image("loss per window, trainings and relative loss of every policy", draw_backtest(result)),
+        "\n".join(f"- **{name}**: {plain(words)}" for name, words in explain_numbers(result)),
+        "\n".join(f"- **{plain(name, 60)}**: {plain(words)}" for name, words in explain_policies(result)),
     )
     return "\n\n".join(parts)
 
 
-def history_words(result: BacktestResult) -> str:
+def describe_history(result: BacktestResult) -> str:
     """Says what was replayed.
 
     Args:
@@ -77,7 +77,7 @@ def history_words(result: BacktestResult) -> str:
     )
 
 
-def numbers_of(policy: PolicyResult) -> tuple[str, ...]:
+def format_numbers(policy: PolicyResult) -> tuple[str, ...]:
     """Writes what is told of a policy.
 
     Args:
@@ -90,7 +90,7 @@ def numbers_of(policy: PolicyResult) -> tuple[str, ...]:
     return *measured, str(policy.trainings), str(policy.promotions)
 
 
-def meanings(result: BacktestResult) -> tuple[tuple[str, str], ...]:
+def explain_numbers(result: BacktestResult) -> tuple[tuple[str, str], ...]:
     """Explains the numbers.
 
     Args:
@@ -111,7 +111,7 @@ def meanings(result: BacktestResult) -> tuple[tuple[str, str], ...]:
     return tuple(zip(NUMBERS, words, strict=True))
 
 
-def policy_words(result: BacktestResult) -> Iterator[tuple[str, str]]:
+def explain_policies(result: BacktestResult) -> Iterator[tuple[str, str]]:
     """Explains the policies that have a name of their own.
 
     Args:
@@ -135,7 +135,7 @@ NEVER: dict[str, Any] = {"color": "#8a8a8a", "linestyle": "--"}
 """How the policy that all others are held against is drawn."""
 
 
-def backtest_picture(result: BacktestResult, scale: float = 1.0) -> bytes:
+def draw_backtest(result: BacktestResult, scale: float = 1.0) -> bytes:
     """Draws a backtest.
 
     Args:
@@ -146,17 +146,17 @@ def backtest_picture(result: BacktestResult, scale: float = 1.0) -> bytes:
         PNG, 860 pixels wide.
     """
     rows = 22 * len(result.policies) + 10
-    figure = blank(860, 290 + rows)
+    figure = make_figure(860, 290 + rows)
     grid = figure.add_gridspec(2, 2, width_ratios=(2.4, 1), height_ratios=(220, rows))
     losses = figure.add_subplot(grid[0, :])
     trainings = figure.add_subplot(grid[1, 0], sharex=losses)
-    _losses(losses, result)
-    _trainings(trainings, result)
-    _relative(figure.add_subplot(grid[1, 1]), result)
-    return png(figure, scale)
+    _draw_losses(losses, result)
+    _draw_trainings(trainings, result)
+    _draw_relative_losses(figure.add_subplot(grid[1, 1]), result)
+    return render_png(figure, scale)
 
 
-def trained_at(policy: PolicyResult) -> list[int]:
+def find_training_windows(policy: PolicyResult) -> list[int]:
     """Lists when a policy trained.
 
     Args:
@@ -168,34 +168,36 @@ def trained_at(policy: PolicyResult) -> list[int]:
     return sorted({event.window for event in policy.events if event.what == "retrain"})
 
 
-def _losses(axes: Axes, result: BacktestResult) -> None:
-    tidy(axes, 8)
-    for look, policy in _looks(result):
+def _draw_losses(axes: Axes, result: BacktestResult) -> None:
+    style_axes(axes, 8)
+    for look, policy in _line_styles(result):
         first = len(result.windows) - len(policy.losses)
         axes.plot(range(first, len(result.windows)), policy.losses, lw=1.3, **look)
-        at = [window for window in trained_at(policy) if window >= first]
+        at = [window for window in find_training_windows(policy) if window >= first]
         axes.scatter(at, [policy.losses[window - first] for window in at], s=13, color=look["color"], zorder=3)
-    axes.set_ylabel(written(f"loss ({result.metric})", 40), fontsize=8, color=INK, parse_math=False)
+    axes.set_ylabel(replace_missing_glyphs(f"loss ({result.metric})", 40), fontsize=8, color=INK, parse_math=False)
     axes.set_title("loss in each window, lower is better; a dot where the policy trained after it", **_TITLE)
 
 
-def _trainings(axes: Axes, result: BacktestResult) -> None:
-    tidy(axes, 8)
-    for place, (look, policy) in enumerate(_looks(result)):
-        at = trained_at(policy)
+def _draw_trainings(axes: Axes, result: BacktestResult) -> None:
+    style_axes(axes, 8)
+    for place, (look, policy) in enumerate(_line_styles(result)):
+        at = find_training_windows(policy)
         axes.hlines(place, 0, len(result.windows) - 1, lw=1.3, alpha=0.6, zorder=0, **look)
         axes.scatter(at, [place] * len(at), marker="|", s=70, color=look["color"], linewidths=2.2)
-    axes.set_yticks(range(len(result.policies)), [written(name, 24) for name in result.policies], parse_math=False)
+    axes.set_yticks(
+        range(len(result.policies)), [replace_missing_glyphs(name, 24) for name in result.policies], parse_math=False
+    )
     axes.set_ylim(len(result.policies) - 0.5, -0.5)
     axes.set_xlabel("number of the window", fontsize=8, color=INK)
     axes.set_title("policies, and the windows at whose ends they trained", **_TITLE)
 
 
-def _relative(axes: Axes, result: BacktestResult) -> None:
-    tidy(axes, 8)
+def _draw_relative_losses(axes: Axes, result: BacktestResult) -> None:
+    style_axes(axes, 8)
     axes.tick_params(labelleft=False, left=False)
     right, longest = axes.get_yaxis_transform(), 1.0
-    for place, (look, policy) in enumerate(_looks(result)):
+    for place, (look, policy) in enumerate(_line_styles(result)):
         if isfinite(policy.relative_loss):
             longest = max(longest, policy.relative_loss)
             axes.barh(place, policy.relative_loss, 0.62, color=look["color"])
@@ -207,7 +209,7 @@ def _relative(axes: Axes, result: BacktestResult) -> None:
     axes.set_title("relative loss", **_TITLE)
 
 
-def _looks(result: BacktestResult) -> Iterator[tuple[dict[str, Any], PolicyResult]]:
+def _line_styles(result: BacktestResult) -> Iterator[tuple[dict[str, Any], PolicyResult]]:
     """Gives every policy its own colour or, where the colours run out, its own kind of line."""
     place = 0
     for name, policy in result.policies.items():

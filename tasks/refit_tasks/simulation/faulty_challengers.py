@@ -17,7 +17,13 @@ from refit.gate.slices import cut_slices
 from refit.project import Project
 from refit.records.references import SnapshotRef
 from refit.windows import Window
-from refit_tasks.simulation.faulty_models import Broken, InvertsSlice, Overconfident, Slow, SwapsColumns
+from refit_tasks.simulation.faulty_models import (
+    InvertsSlice,
+    Overconfident,
+    ReturnsNaN,
+    SleepsOnSingleRow,
+    SwapsColumns,
+)
 from refit_tasks.training.fit import fit
 
 LEAK = "leaked_target"
@@ -30,7 +36,7 @@ def shuffled_labels(bench: SelfTestData) -> FaultyChallenger | None:
     """Was fitted on labels in a random order."""
     target, rng = bench.definition.target, np.random.default_rng(0)
     mixed = bench.train.assign(**{target: bench.train[target].to_numpy()[rng.permutation(len(bench.train))]})
-    return _plant(bench, bench.fitted(mixed.astype({target: bench.train[target].dtype})))
+    return _make_challenger(bench, bench.fitted(mixed.astype({target: bench.train[target].dtype})))
 
 
 def leaked_target(bench: SelfTestData) -> FaultyChallenger | None:
@@ -40,13 +46,13 @@ def leaked_target(bench: SelfTestData) -> FaultyChallenger | None:
     leaky = replace(
         bench,
         definition=definition.model_copy(update={"features": features}),
-        train=_with_leak(definition, bench.train),
-        holdout=_with_leak(definition, bench.holdout),
+        train=_add_leak(definition, bench.train),
+        holdout=_add_leak(definition, bench.holdout),
     )
-    return _plant(leaky, _tree_on(leaky, list(features)))
+    return _make_challenger(leaky, _fit_tree(leaky, list(features)))
 
 
-def _tree_on(bench: SelfTestData, columns: list[str]) -> BaseEstimator:
+def _fit_tree(bench: SelfTestData, columns: list[str]) -> BaseEstimator:
     """Fits on the leak alone among numbers: the project's own estimator may name its columns and not look at it."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
@@ -58,7 +64,7 @@ def _tree_on(bench: SelfTestData, columns: list[str]) -> BaseEstimator:
     return tree.fit(bench.train[columns], bench.train[bench.definition.target])
 
 
-def _with_leak(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
+def _add_leak(definition: Project, rows: pd.DataFrame) -> pd.DataFrame:
     target = rows[definition.target]
     return rows.assign(**{LEAK: pd.factorize(target, sort=True)[0] if definition.kind == "classification" else target})
 
@@ -74,11 +80,11 @@ def ruined_slice(bench: SelfTestData) -> FaultyChallenger | None:
     if not known:
         return None
     column, value = known[-1]
-    middle = _middle(bench) if bench.definition.kind == "regression" else 0.0
-    return _plant(bench, InvertsSlice(bench.fitted(bench.train), column, value, middle))
+    middle = _mean_target(bench) if bench.definition.kind == "regression" else 0.0
+    return _make_challenger(bench, InvertsSlice(bench.fitted(bench.train), column, value, middle))
 
 
-def _middle(bench: SelfTestData) -> float:
+def _mean_target(bench: SelfTestData) -> float:
     return float(bench.train[bench.definition.target].mean())
 
 
@@ -87,50 +93,58 @@ def swapped_columns(bench: SelfTestData) -> FaultyChallenger | None:
     features = bench.definition.features_of(bench.train.columns)
     if len(bench.train[features].select_dtypes("number").columns) < 2:  # noqa: PLR2004 - two can be swapped
         return None
-    return _plant(bench, SwapsColumns(bench.fitted(bench.train)))
+    return _make_challenger(bench, SwapsColumns(bench.fitted(bench.train)))
 
 
 def constant(bench: SelfTestData) -> FaultyChallenger | None:
     """Gives every row the same answer."""
     kind = DummyClassifier() if bench.definition.kind == "classification" else DummyRegressor()
     features = bench.definition.features_of(bench.train.columns)
-    return _plant(bench, kind.fit(bench.train[features], bench.train[bench.definition.target]))
+    return _make_challenger(bench, kind.fit(bench.train[features], bench.train[bench.definition.target]))
 
 
 def stale(bench: SelfTestData) -> FaultyChallenger | None:
     """Was fitted on older rows than the champion."""
     rows = bench.old.iloc[: len(bench.old) * 9 // 10]
-    return replace(_plant(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
+    return replace(_make_challenger(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
 
 
 def trained_on_the_holdout(bench: SelfTestData) -> FaultyChallenger | None:
     """Has seen the rows it is judged on."""
     rows = pd.concat([bench.train, bench.holdout], ignore_index=True)
-    return replace(_plant(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
+    return replace(_make_challenger(bench, bench.fitted(rows)), trained_on=bench.ref(rows))
 
 
 def champion_itself(bench: SelfTestData) -> FaultyChallenger | None:
     """Is the champion under another name."""
-    return _plant(bench, bench.champion)
+    return _make_challenger(bench, bench.champion)
 
 
 def slow(bench: SelfTestData) -> FaultyChallenger | None:
     """Takes half as long again as the budget allows."""
     limit = bench.definition.gate.budgets.latency_ms
-    return None if limit is None else _plant(bench, Slow(bench.fitted(bench.train), 1.5 * limit / 1_000))
+    return (
+        None
+        if limit is None
+        else _make_challenger(bench, SleepsOnSingleRow(bench.fitted(bench.train), 1.5 * limit / 1_000))
+    )
 
 
 def huge(bench: SelfTestData) -> FaultyChallenger | None:
     """Takes more disk space than the budget allows."""
     limit = bench.definition.gate.budgets.size_mb
-    return None if limit is None else replace(_plant(bench, bench.fitted(bench.train)), padding=int(limit * 1e6) + 1)
+    return (
+        None
+        if limit is None
+        else replace(_make_challenger(bench, bench.fitted(bench.train)), padding=int(limit * 1e6) + 1)
+    )
 
 
 def badly_calibrated(bench: SelfTestData) -> FaultyChallenger | None:
     """Is far too sure of itself, or says numbers that are too high by a standard deviation of the target."""
     regression = bench.definition.kind == "regression"
     shift = float(bench.train[bench.definition.target].std()) if regression else 0.0
-    return _plant(bench, Overconfident(bench.fitted(bench.train), shift))
+    return _make_challenger(bench, Overconfident(bench.fitted(bench.train), shift))
 
 
 def wrong_signature(bench: SelfTestData) -> FaultyChallenger | None:
@@ -140,19 +154,19 @@ def wrong_signature(bench: SelfTestData) -> FaultyChallenger | None:
     wider = definition.model_copy(update={"features": (*features, UNKNOWN)})
     model = fit(wider, bench.train.assign(**{UNKNOWN: 0.0}), {})
     expected = definition.model_copy(update={"features": features})
-    return _plant(replace(bench, definition=expected, holdout=bench.holdout.assign(**{UNKNOWN: 0.0})), model)
+    return _make_challenger(replace(bench, definition=expected, holdout=bench.holdout.assign(**{UNKNOWN: 0.0})), model)
 
 
 def no_answers(bench: SelfTestData) -> FaultyChallenger | None:
     """Answers NaN to every tenth row."""
-    return _plant(bench, Broken(bench.fitted(bench.train)))
+    return _make_challenger(bench, ReturnsNaN(bench.fitted(bench.train)))
 
 
-def _plant(bench: SelfTestData, model: BaseEstimator) -> FaultyChallenger:
+def _make_challenger(bench: SelfTestData, model: BaseEstimator) -> FaultyChallenger:
     return FaultyChallenger(model, bench.ref(bench.train), bench)
 
 
-BAD: dict[str, tuple[Callable[[SelfTestData], FaultyChallenger | None], frozenset[str]]] = {
+FAULTS: dict[str, tuple[Callable[[SelfTestData], FaultyChallenger | None], frozenset[str]]] = {
     "shuffled labels": (shuffled_labels, frozenset({"beats_baseline", "not_worse_than_champion"})),
     "leaked target": (leaked_target, frozenset({"leakage"})),
     "ruined slice": (ruined_slice, frozenset({"slices", "not_worse_than_champion"})),

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 
-def _gives_probabilities(planted: Planted) -> bool:
+def _has_probabilities(planted: FaultyModel) -> bool:
     return hasattr(planted.model, "predict_proba")
 
 
-class Planted(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type hints
+class FaultyModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type hints
     """A fitted model whose rows or answers are changed on the way; by itself it changes nothing.
 
     Args:
@@ -64,12 +64,12 @@ class Planted(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type 
         Returns:
             What the model says, changed.
         """
-        if _gives_probabilities(self):
+        if _has_probabilities(self):
             likeliest: Array = self.classes_[self.predict_proba(X).argmax(axis=1)]
             return likeliest
         return self._answers(np.asarray(self.model.predict(self._rows(X)), dtype=float), X)
 
-    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: pd.DataFrame) -> Array:  # noqa: N803 - scikit-learn's name
         """Gives probabilities.
 
@@ -88,7 +88,7 @@ class Planted(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type 
         return answers
 
 
-class Slow(Planted):
+class SleepsOnSingleRow(FaultyModel):
     """Takes its time over a single row.
 
     Args:
@@ -106,7 +106,7 @@ class Slow(Planted):
         return X
 
 
-class Overconfident(Planted):
+class Overconfident(FaultyModel):
     """Is far too sure of the second of two classes, or of the likeliest of more, in the same order; adds to numbers.
 
     Args:
@@ -129,16 +129,16 @@ class Overconfident(Planted):
         return probabilities
 
 
-class SwapsColumns(Planted):
+class SwapsColumns(FaultyModel):
     """Looks at each number in the place of another."""
 
     def _rows(self, X: pd.DataFrame) -> pd.DataFrame:  # noqa: N803 - scikit-learn's name
         numbers = list(X.select_dtypes("number").columns)
-        turned = {name: X[other].astype(X[name].dtype, errors="ignore") for name, other in _next(numbers)}
+        turned = {name: X[other].astype(X[name].dtype, errors="ignore") for name, other in _pair_with_next(numbers)}
         return X.assign(**turned)
 
 
-class InvertsSlice(Planted):
+class InvertsSlice(FaultyModel):
     """Says the opposite for the rows of one category.
 
     Args:
@@ -161,7 +161,7 @@ class InvertsSlice(Planted):
         return mixed
 
 
-class Broken(Planted):
+class ReturnsNaN(FaultyModel):
     """Has no answer to every tenth row."""
 
     def _answers(self, answers: Array, X: pd.DataFrame) -> Array:  # noqa: ARG002, N803 - scikit-learn's name
@@ -170,12 +170,12 @@ class Broken(Planted):
         return holes
 
 
-def _next(names: list[str]) -> list[tuple[str, str]]:
+def _pair_with_next(names: list[str]) -> list[tuple[str, str]]:
     return list(zip(names, [*names[1:], *names[:1]], strict=True))
 
 
 TYPES = tuple(
     f"refit_tasks.simulation.faulty_models.{kind.__name__}"
-    for kind in (Planted, Slow, Overconfident, SwapsColumns, InvertsSlice, Broken)
+    for kind in (FaultyModel, SleepsOnSingleRow, Overconfident, SwapsColumns, InvertsSlice, ReturnsNaN)
 )
 """What the self-test trusts beside the project's own types, in a store of its own."""

@@ -21,8 +21,8 @@ from refit.records.verdicts import Verdict
 from refit_tasks.evaluation.serving_check import check_serving_of_directory
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
-from refit_tasks.simulation.backtest import past_rows
-from refit_tasks.simulation.faulty_challengers import BAD, FaultyChallenger, SelfTestData
+from refit_tasks.simulation.backtest import read_history_rows
+from refit_tasks.simulation.faulty_challengers import FAULTS, FaultyChallenger, SelfTestData
 from refit_tasks.simulation.faulty_models import TYPES
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.training.fit import fit, translate_estimator_errors
@@ -55,7 +55,7 @@ class SelfTestResult:
         return bool({reason.check for reason in self.verdict.reasons if not reason.passed} & set(self.expected))
 
 
-def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[SelfTestResult]:
+def run_selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[SelfTestResult]:
     """Puts bad and honest challengers before the project's gate.
 
     Args:
@@ -71,28 +71,28 @@ def selftest(definition: Project, as_of: datetime, rounds: int) -> Iterator[Self
         TrainingFailed: If the project's code raises.
     """
     trusting = definition.model_copy(update={"trusted_types": (*definition.trusted_types, *TYPES)})
-    rows = _labelled(definition, as_of)
+    rows = _read_labelled_rows(definition, as_of)
     with translate_estimator_errors(definition):
-        newest = _bench(trusting, rows, 0, rounds)
-        for name, (make, expected) in BAD.items():
+        newest = _split_history(trusting, rows, 0, rounds)
+        for name, (make, expected) in FAULTS.items():
             plant = make(newest)
-            verdict = _judged(plant, newest) if plant else None
+            verdict = _judge(plant, newest) if plant else None
             with_project(log, definition.name).info("%s: %s", name, verdict or "cannot be made here")
             yield SelfTestResult(name, good=False, expected=tuple(sorted(expected)), verdict=verdict)
         for number in range(rounds):
-            bench = _bench(trusting, rows, number, rounds)
-            verdict = _judged(FaultyChallenger(bench.fitted(bench.train), bench.ref(bench.train), bench), bench)
+            bench = _split_history(trusting, rows, number, rounds)
+            verdict = _judge(FaultyChallenger(bench.fitted(bench.train), bench.ref(bench.train), bench), bench)
             with_project(log, definition.name).info("honest challenger %d of %d: %s", number + 1, rounds, verdict)
             yield SelfTestResult(f"honest {number + 1}", good=True, expected=(), verdict=verdict)
 
 
-def _labelled(definition: Project, as_of: datetime) -> pd.DataFrame:
-    rows = past_rows(definition, as_of)
+def _read_labelled_rows(definition: Project, as_of: datetime) -> pd.DataFrame:
+    rows = read_history_rows(definition, as_of)
     rows = rows[rows[definition.target].notna()]
     return rows.sort_values(definition.timestamp, kind="stable", ignore_index=True)
 
 
-def _bench(definition: Project, rows: pd.DataFrame, number: int, rounds: int) -> SelfTestData:
+def _split_history(definition: Project, rows: pd.DataFrame, number: int, rounds: int) -> SelfTestData:
     """Cuts the history at one of several moments: a holdout, and a champion that knows as many rows less."""
     size = min(HOLDOUT, len(rows) // 10)
     least = 2 * definition.training.min_rows
@@ -109,13 +109,13 @@ def _bench(definition: Project, rows: pd.DataFrame, number: int, rounds: int) ->
     return SelfTestData(definition, old, train, holdout, fit(definition, old, {}))
 
 
-def _judged(plant: FaultyChallenger, honest: SelfTestData) -> Verdict:
+def _judge(plant: FaultyChallenger, honest: SelfTestData) -> Verdict:
     """Stores a challenger, brings it back as serving would, and has the gate judge it."""
     bench, definition = plant.bench, plant.bench.definition
     with staging_area(definition.name) as scratch:
         directory = scratch / "model"
         save_model(plant.model, directory)
-        _pad(directory, plant.padding)
+        _add_padding(directory, plant.padding)
         challenger = Candidate("the challenger", load_model(directory, definition.trusted_types), plant.trained_on)
         rehearsal = check_serving_of_directory(definition, directory, bench.holdout)
     champion = Candidate("the champion", honest.champion, honest.ref(honest.old))
@@ -125,7 +125,7 @@ def _judged(plant: FaultyChallenger, honest: SelfTestData) -> Verdict:
     return decide(compare_on_holdout(definition, challenger, champion, ground), definition.gate)
 
 
-def _pad(directory: Path, size: int) -> None:
+def _add_padding(directory: Path, size: int) -> None:
     """Lays a file of that size beside the model; it takes no room on disk, since it holds nothing."""
     if size:
         with (directory / "padding").open("wb") as file:

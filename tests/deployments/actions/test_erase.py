@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 from refit_deployments.actions.maintenance import run_doctor
 from refit_deployments.actions.quarantine import list_quarantine
 from refit_deployments.actions.report import show_card
-from refit_tasks.runs.audit_log import current_user, deeds
+from refit_tasks.runs.audit_log import current_user, list_audit_entries
 from tests.support.forked_commands import refit
 from tests.support.text_search import traces
 from tests.support.watched_project import on_the_server
@@ -113,7 +113,7 @@ def test_persons_stay_in_the_tables_until_they_are_forgotten(
     assert "rows were erased by" in show_card("visits", 1).lines[0]
     run("monitor", "visits", "--as-of", "2026-02-19T01:00", "--json")
     assert run_doctor("visits", dry_run=False).facts["findings"] == []
-    done = {(deed.action, deed.who == current_user()) for deed in deeds("visits")}
+    done = {(deed.action, deed.who == current_user()) for deed in list_audit_entries("visits")}
     assert {("retrain", True), ("forget", True), ("labels", True), ("score", True)} <= done
 
 

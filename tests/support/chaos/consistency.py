@@ -82,9 +82,9 @@ def _prediction_faults(scenario: Scenario) -> Iterator[str]:
 
 
 def _left_faults(name: str) -> Iterator[str]:
-    from refit_tasks.decision.lock import is_taken, turn_file
+    from refit_tasks.decision.lock import is_retrain_running, lock_owner_file
 
-    if is_taken(name) or turn_file(name).exists():
+    if is_retrain_running(name) or lock_owner_file(name).exists():
         yield "the turn is taken"
 
 

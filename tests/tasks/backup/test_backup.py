@@ -16,16 +16,16 @@ import pytest
 
 from refit.errors import LedgerBroken, StateError
 from refit.results.maintenance import FileStamp, Manifest
-from refit_tasks.backup.archive import MANIFEST, stamp_of
+from refit_tasks.backup.archive import MANIFEST, stamp_file
 from refit_tasks.backup.backup import LEDGER, back_up, restore
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, known_projects, record, verify_ledger
 from refit_tasks.ledger.restore_marker import unfinished_restore
-from refit_tasks.maintenance.lock import nothing_removed, removing
+from refit_tasks.maintenance.lock import backup_lock, removal_lock
 from refit_tasks.maintenance.prune import prune
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.runs.audit_log import audited, deeds
+from refit_tasks.runs.audit_log import audited, list_audit_entries
 from refit_tasks.storage.delta import open_table, read, uri_of, write
 from tests.support.homes import elsewhere
 from tests.support.postgres import ABSENT, binaries
@@ -106,7 +106,7 @@ def test_a_directory_that_holds_something_is_left_alone(used: Path, tmp_path: Pa
     assert [one.name for one in (tmp_path / "full").iterdir()] == ["letter"]
     (tmp_path / "empty").mkdir()
     back_up(tmp_path / "empty", AT)
-    assert stamp_of(tmp_path / "empty" / LEDGER).size > 0
+    assert stamp_file(tmp_path / "empty" / LEDGER).size > 0
 
 
 @pytest.mark.slow
@@ -123,10 +123,10 @@ def test_a_killed_backup_is_none_and_the_next_one_cleans_up(used: Path, tmp_path
 @pytest.mark.parametrize(
     ("when", "step"),
     [
-        ("before", "fill_ledger"),
-        pytest.param("before", "fill_home", marks=pytest.mark.slow),
-        pytest.param("before", "put_back", marks=pytest.mark.slow),
-        pytest.param("after", "fill_ledger", marks=pytest.mark.slow),
+        ("before", "restore_ledger"),
+        pytest.param("before", "restore_home", marks=pytest.mark.slow),
+        pytest.param("before", "restore_table", marks=pytest.mark.slow),
+        pytest.param("after", "restore_ledger", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_restore_is_taken_for_nothing_until_it_is_done_again(
@@ -145,7 +145,7 @@ def test_a_ledger_that_does_not_hold_is_not_restored(backup: Path, tmp_path: Pat
     text = (backup / LEDGER).read_text()
     (backup / LEDGER).write_text(text.replace('"table":1', '"table":0'))
     manifest = Manifest.model_validate_json((backup / MANIFEST).read_bytes())
-    files = {**manifest.files, LEDGER: stamp_of(backup / LEDGER)}
+    files = {**manifest.files, LEDGER: stamp_file(backup / LEDGER)}
     change(backup, files={name: stamp.model_dump() for name, stamp in files.items()})
     with elsewhere(tmp_path / "new"):
         with pytest.raises(LedgerBroken, match="entry 2 "):
@@ -234,13 +234,13 @@ def test_who_did_what_is_known_from_before_and_after(used: Path, tmp_path: Path)
             restore(tmp_path / "backup", dry_run=True)
         with audited("restore", None):
             restore(tmp_path / "backup")
-        assert [deed.action for deed in deeds()] == ["labels", "restore --dry-run", "restore"]
+        assert [deed.action for deed in list_audit_entries()] == ["labels", "restore --dry-run", "restore"]
 
 
 def test_nothing_is_removed_meanwhile(used: Path, tmp_path: Path) -> None:
-    with nothing_removed(), pytest.raises(StateError, match="a backup is under way"):
+    with backup_lock(), pytest.raises(StateError, match="a backup is under way"):
         prune()
-    with removing(), removing(), pytest.raises(StateError, match="has been under way for 0 s"), nothing_removed(0):
+    with removal_lock(), removal_lock(), pytest.raises(StateError, match="has been under way for 0 s"), backup_lock(0):
         pass
     assert prune() == []
 

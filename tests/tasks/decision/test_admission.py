@@ -18,7 +18,7 @@ from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.admission import retrain_slot
 from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.decision.history import read_history
-from refit_tasks.decision.lock import claim_killed_retrain, is_taken, turn_file
+from refit_tasks.decision.lock import claim_killed_retrain, is_retrain_running, lock_owner_file
 from refit_tasks.ledger.record import entries, verify_ledger
 from tests.support.processes import Race
 
@@ -56,7 +56,7 @@ def endings() -> list[str | None]:
 def test_what_a_killed_retrain_left_is_claimed_by_one(rentals: Project, race: Race, by: str) -> None:
     number = decided(rentals) if by == "monitor" else None
     race(KILLED, 1, killed=True, decision=number)
-    assert not is_taken("rentals")
+    assert not is_retrain_running("rentals")
     assert endings() == [None]
     with ThreadPoolExecutor(8) as pool:
         claims = [one for one in pool.map(lambda _: claim_killed_retrain(rentals, AT + WEEK), range(8)) if one]
@@ -64,7 +64,7 @@ def test_what_a_killed_retrain_left_is_claimed_by_one(rentals: Project, race: Ra
     assert recorded.id == entries("rentals", "decision")[0].id
     assert (evidence.as_of, evidence.window) == (AT + WEEK, Window(evidence.window.start, AT))
     assert endings() == ["failed"]
-    assert not turn_file("rentals").exists()
+    assert not lock_owner_file("rentals").exists()
     verify_ledger()
 
 
@@ -165,4 +165,4 @@ def test_a_ledger_that_cannot_be_written_leaves_the_end_to_the_next(
     with pytest.raises(ZeroDivisionError), retrain_slot(rentals, PERSON, AT):
         raise ZeroDivisionError
     assert endings() == ["failed", "failed"]
-    assert not turn_file("rentals").exists()
+    assert not lock_owner_file("rentals").exists()

@@ -21,7 +21,7 @@ from refit.records.references import Champion, ModelRef
 from refit_tasks.decision.admission import retrain_slot
 from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.decision.history import read_history
-from refit_tasks.decision.lock import is_taken
+from refit_tasks.decision.lock import is_retrain_running
 from refit_tasks.ledger.database import writing
 from refit_tasks.ledger.generations import insert_generation
 from refit_tasks.ledger.record import entries, verify_ledger
@@ -107,13 +107,13 @@ def test_of_a_champion_that_is_promoted_while_the_former_one_is_measured_the_dec
 def test_a_turn_is_held_alone_and_a_failure_is_recorded(rentals: Project) -> None:
     with pytest.raises(ZeroDivisionError):
         _fail_within_a_turn(rentals)
-    assert not is_taken("rentals")
+    assert not is_retrain_running("rentals")
     assert [attempt.ending for attempt in read_history("rentals", AT).attempts] == ["failed"]
 
 
 def _fail_within_a_turn(rentals: Project) -> None:
     with retrain_slot(rentals, RetrainRequest("manual", "test"), AT):
-        assert is_taken("rentals")
+        assert is_retrain_running("rentals")
         with pytest.raises(RetrainRefused), retrain_slot(rentals, RetrainRequest("manual", "again"), AT):
             pass
         raise ZeroDivisionError

@@ -14,7 +14,7 @@ from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.decisions import Decision
 from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.decide import RecordedDecision, decide_and_record, record_outcome
-from refit_tasks.decision.trigger import idempotency_key, parameters_of, start_remotely
+from refit_tasks.decision.trigger import build_idempotency_key, build_parameters, start_deployment
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -44,8 +44,8 @@ def test_one_decision_starts_one_run_however_often_it_is_repeated(
     deployed: str, rentals: Project, evidence: Evidence
 ) -> None:
     recorded = decide(rentals, evidence)
-    asked = parameters_of(evidence, recorded, gone_on=False)
-    started = {start_remotely.fn(evidence, asked) for _ in range(3)}
+    asked = build_parameters(evidence, recorded, gone_on=False)
+    started = {start_deployment.fn(evidence, asked) for _ in range(3)}
     assert len(started) == 1
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(started.pop())
@@ -58,38 +58,38 @@ def test_one_decision_starts_one_run_however_often_it_is_repeated(
 def test_a_retrain_that_has_ended_frees_its_name(deployed: str, rentals: Project, evidence: Evidence) -> None:
     """More labels may lead to another retrain of the same champion and window, and a killed one is gone on with."""
     first = decide(rentals, evidence)
-    before = start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=False))
+    before = start_deployment.fn(evidence, build_parameters(evidence, first, gone_on=False))
     record_outcome("rentals", RetrainRecord(first.id, "failed", 1.0), AT)
-    after = start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=True))
+    after = start_deployment.fn(evidence, build_parameters(evidence, first, gone_on=True))
     assert after != before
-    assert start_remotely.fn(evidence, parameters_of(evidence, first, gone_on=True)) == after
+    assert start_deployment.fn(evidence, build_parameters(evidence, first, gone_on=True)) == after
 
 
 def test_it_runs_here_where_there_is_no_deployment(
     prefect_server: None, rentals: Project, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = parameters_of(evidence, decide(rentals, evidence), gone_on=False)
-    assert start_remotely.fn(evidence, asked) is None
+    asked = build_parameters(evidence, decide(rentals, evidence), gone_on=False)
+    assert start_deployment.fn(evidence, asked) is None
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid4()))
-    assert start_remotely.fn(replace(evidence, project="unknown"), asked) is None
+    assert start_deployment.fn(replace(evidence, project="unknown"), asked) is None
 
 
 def test_keys_tell_deployments_champions_windows_and_tries_apart(evidence: Evidence) -> None:
     keys = [
-        idempotency_key("retrain/rentals", evidence),
-        idempotency_key("retrain/others", evidence),
-        idempotency_key("retrain/rentals", replace(evidence, project="others")),
-        idempotency_key("retrain/rentals", replace(evidence, generation=1)),
-        idempotency_key("retrain/rentals", replace(evidence, window=Window(AT - WEEK, AT + WEEK))),
-        idempotency_key("retrain/rentals", evidence, 1),
+        build_idempotency_key("retrain/rentals", evidence),
+        build_idempotency_key("retrain/others", evidence),
+        build_idempotency_key("retrain/rentals", replace(evidence, project="others")),
+        build_idempotency_key("retrain/rentals", replace(evidence, generation=1)),
+        build_idempotency_key("retrain/rentals", replace(evidence, window=Window(AT - WEEK, AT + WEEK))),
+        build_idempotency_key("retrain/rentals", evidence, 1),
     ]
     assert len(set(keys)) == len(keys)
-    assert idempotency_key("retrain/rentals", replace(evidence, as_of=AT + WEEK, table_version=9)) == keys[0]
+    assert build_idempotency_key("retrain/rentals", replace(evidence, as_of=AT + WEEK, table_version=9)) == keys[0]
 
 
 def test_what_a_person_forced_is_forced_when_it_is_gone_on_with(rentals: Project, evidence: Evidence) -> None:
     asked = replace(evidence, request=RetrainRequest("manual", "test", force=True))
-    parameters = parameters_of(asked, decide(rentals, asked), gone_on=True)
+    parameters = build_parameters(asked, decide(rentals, asked), gone_on=True)
     assert parameters["force"]
     assert "gone on with" in parameters["reason"]
-    assert not parameters_of(evidence, RecordedDecision(1, Decision("retrain", "first", ())), gone_on=False)["force"]
+    assert not build_parameters(evidence, RecordedDecision(1, Decision("retrain", "first", ())), gone_on=False)["force"]

@@ -17,9 +17,9 @@ from prefect.states import Running
 
 from refit_infra.settings import Settings
 from refit_tasks.decision.history import read_history
-from refit_tasks.decision.lock import holding, turn_file
+from refit_tasks.decision.lock import lock_owner_file, project_lock
 from refit_tasks.ledger.record import verify_ledger
-from refit_tasks.maintenance.doctor import mend
+from refit_tasks.maintenance.doctor import repair_state
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.alias import set_alias
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
@@ -107,14 +107,14 @@ def test_a_healthy_store_is_left_as_it_is(judge: Judge, home: Path) -> None:
     fill("rentals", 1, 2)
     fill("rentals", 3)
     version = open_table("rentals").version()
-    assert mend() == []
+    assert repair_state() == []
     assert open_table("rentals").version() == version
     assert rows_of("rentals") == [1, 2, 3]
 
 
 def test_an_empty_home_is_healthy() -> None:
-    assert mend() == []
-    assert mend("rentals") == []
+    assert repair_state() == []
+    assert repair_state("rentals") == []
 
 
 def test_all_that_a_crash_leaves_is_repaired_once(judge: Judge, race: Race, home: Path, prefect_server: None) -> None:
@@ -130,14 +130,14 @@ def test_all_that_a_crash_leaves_is_repaired_once(judge: Judge, race: Race, home
     race(KILLED, 1, killed=True, run=run_id)
 
     expected = sorted([*ONCE, *["artifacts"] * 2, *["table"] * 4])
-    found = mend(dry_run=True)
+    found = repair_state(dry_run=True)
     assert kinds(found) == expected
     assert any("pointed to version 2, and the ledger's champion is version 1" in finding.sentence for finding in found)
     assert all(file.exists() for file in left)
     assert state_of(run_id) == "RUNNING"
 
-    assert kinds(mend()) == expected
-    assert mend() == []
+    assert kinds(repair_state()) == expected
+    assert repair_state() == []
     assert not any(file.exists() for file in left)
     assert rows_of("rentals") == [0, 1, 2]
     assert client.get_run(training).info.status == "KILLED"
@@ -145,7 +145,7 @@ def test_all_that_a_crash_leaves_is_repaired_once(judge: Judge, race: Race, home
     assert versions == {1, 2, 4}
     assert int(client.get_model_version_by_alias("rentals", "champion").version) == champion.version
     assert [one.ending for one in read_history("rentals", AT).attempts] == ["failed"]
-    assert not turn_file("rentals").exists()
+    assert not lock_owner_file("rentals").exists()
     assert state_of(run_id) == "CRASHED"
     verify_ledger()
 
@@ -154,8 +154,8 @@ def test_nothing_of_the_living_is_touched(judge: Judge, home: Path) -> None:
     promote.fn(judge(), None, AT)
     fill("rentals", 1)
     training, left = leave_training(), leave_files(home)
-    with holding("rentals", 0), staging_area("rentals") as area:
-        found = mend()
+    with project_lock("rentals", 0), staging_area("rentals") as area:
+        found = repair_state()
         assert area.is_dir()
     assert kinds(found) == ["draft"]
     assert open_mlflow().get_run(training).info.status == "RUNNING"
@@ -165,9 +165,9 @@ def test_nothing_of_the_living_is_touched(judge: Judge, home: Path) -> None:
 def test_one_project_is_mended_alone(judge: Judge, home: Path) -> None:
     promote.fn(judge(), None, AT)
     training = leave_training()
-    assert mend("deliveries") == []
+    assert repair_state("deliveries") == []
     assert open_mlflow().get_run(training).info.status == "RUNNING"
-    assert kinds(mend("rentals")) == ["training"]
+    assert kinds(repair_state("rentals")) == ["training"]
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -191,7 +191,7 @@ def test_on_an_object_store_a_young_file_is_left_alone(
     fill("rentals", 1)
     lost = Path(Settings().tables) / "rentals" / "part-00000-lost.snappy.parquet"
     lost.write_bytes(b"x")
-    assert mend("rentals") == []
+    assert repair_state("rentals") == []
     assert lost.exists()
 
 

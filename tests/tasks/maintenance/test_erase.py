@@ -21,14 +21,14 @@ from refit.inference.prediction_rows import PredictionContext, prediction_column
 from refit.modelling.predictions import predict_once
 from refit.records.ledger import as_payload
 from refit.results.erasures import parse_keys
-from refit_tasks.decision.lock import holding
+from refit_tasks.decision.lock import project_lock
 from refit_tasks.ingestion.label_inbox import append_labels
 from refit_tasks.ledger.erasures import find_erased_rows
 from refit_tasks.ledger.record import entries, record, verify_ledger
-from refit_tasks.maintenance.doctor import mend
-from refit_tasks.maintenance.erase import find_rows, forget_rows
-from refit_tasks.maintenance.erasure_records import Holder, holders_of
-from refit_tasks.reporting.entry_story import story
+from refit_tasks.maintenance.doctor import repair_state
+from refit_tasks.maintenance.erase import erase_keys, find_erasure
+from refit_tasks.maintenance.erasure_records import KeyedTable, list_tables
+from refit_tasks.reporting.entry_story import describe_entry
 from refit_tasks.storage.delta import open_table, read, uri_of, within, write
 from refit_tasks.storage.predictions_table import append
 from refit_tasks.storage.quarantine_table import SCHEMA
@@ -88,11 +88,11 @@ def _predictions(rows: pa.Table) -> pa.Table:
 
 def contents(name: str) -> list[list[str]]:
     """The rows of each version of a table, those of the person left out."""
-    holder = next(one for one in holders_of(VISITS, {"customer": (PERSON,)}) if one.name == name)
+    holder = next(one for one in list_tables(VISITS, {"customer": (PERSON,)}) if one.name == name)
     return [_rows(DeltaTable(uri_of(name), version=version), holder) for version in range(_versions(name))]
 
 
-def _rows(table: DeltaTable, holder: Holder) -> list[str]:
+def _rows(table: DeltaTable, holder: KeyedTable) -> list[str]:
     parts = [part.filter(pa.array(~holder.matches_key(part))) for part in read(table)]
     return sorted(str(row) for part in parts for row in part.to_pylist())
 
@@ -104,7 +104,7 @@ def _versions(name: str) -> int:
 def test_no_file_holds_the_person_and_every_version_holds_the_others(filled: Project, home: Path) -> None:
     assert len(traces(home, PERSON, CITY)) > 12
     before = {one: contents(one) for one in ("visits", "visits__predictions", "visits__quarantine")}
-    erasure, entry = forget_rows(filled, {"customer": (PERSON,)}, "ada", "asked", AT)
+    erasure, entry = erase_keys(filled, {"customer": (PERSON,)}, "ada", "asked", AT)
     assert traces(home, PERSON, CITY) == []
     assert erasure.tables == {
         "visits": 13, "visits__quarantine": 1, "visits__predictions": 4, "visits__labels": 1,
@@ -115,9 +115,9 @@ def test_no_file_holds_the_person_and_every_version_holds_the_others(filled: Pro
         assert table.count() == sum(part.num_rows for part in read(table)) == len(versions[-1])
     assert open_table("visits__labels").count() == 8
     assert (erasure.unique, len(entries("visits"))) == ({"city": 1}, 1)
-    assert "13 of visits" in " ".join(story(entries("visits")[0]))
-    assert (mend(), verify_ledger()) == ([], entry)
-    assert forget_rows(filled, {"customer": (PERSON,)}, "ada", "", AT)[1] is None
+    assert "13 of visits" in " ".join(describe_entry(entries("visits")[0]))
+    assert (repair_state(), verify_ledger()) == ([], entry)
+    assert erase_keys(filled, {"customer": (PERSON,)}, "ada", "", AT)[1] is None
     rows = visits(200, 202)
     write("visits", open_table("visits"), [rows], rows.schema)
     assert open_table("visits").count() == 119
@@ -125,10 +125,10 @@ def test_no_file_holds_the_person_and_every_version_holds_the_others(filled: Pro
 
 def test_one_row_of_a_person_goes_and_the_others_stay(filled: Project) -> None:
     hour = "2026-03-01T13:00+00:00"
-    erasure, _ = forget_rows(filled, parse_keys(filled, [f"customer={PERSON}", f"at={hour}"]), "ada", "", AT)
+    erasure, _ = erase_keys(filled, parse_keys(filled, [f"customer={PERSON}", f"at={hour}"]), "ada", "", AT)
     assert erasure.tables == {"visits": 1, "visits__predictions": 1}
     assert erasure.unique == {}
-    assert find_rows(filled, {"customer": (PERSON,)}).tables["visits"] == 12
+    assert find_erasure(filled, {"customer": (PERSON,)}).tables["visits"] == 12
 
 
 class Killed(BaseException):
@@ -156,15 +156,15 @@ def test_killed_at_any_moment_and_repeated_it_ends_the_same(
         patch.setattr(TableFiles, "write", counted(TableFiles.write))
         patch.setattr(TableFiles, "remove", counted(TableFiles.remove))
         with pytest.raises(Killed):
-            forget_rows(filled, {"customer": (PERSON,)}, "ada", "", AT)
+            erase_keys(filled, {"customer": (PERSON,)}, "ada", "", AT)
     assert contents("visits")[: len(before)] == before
-    assert [one.kind for one in mend("visits") if one.kind == "erasure"] == ["erasure"]
-    erasure, _ = forget_rows(filled, {"customer": (PERSON,)}, "eve", "", AT + timedelta(hours=1))
+    assert [one.kind for one in repair_state("visits") if one.kind == "erasure"] == ["erasure"]
+    erasure, _ = erase_keys(filled, {"customer": (PERSON,)}, "eve", "", AT + timedelta(hours=1))
     assert traces(home, PERSON, CITY) == []
     assert contents("visits")[: len(before)] == before
     (entry,) = entries("visits", "erasure")
     assert (entry.payload["who"], entry.at, erasure.tables["visits"]) == ("ada", AT, 13)
-    assert mend("visits") == []
+    assert repair_state("visits") == []
 
 
 def test_rows_on_record_are_named_as_erased_and_are_what_is_left(filled: Project, evidence: Callable) -> None:
@@ -176,7 +176,7 @@ def test_rows_on_record_are_named_as_erased_and_are_what_is_left(filled: Project
     record("visits", "verdict", {"version": 1, **as_payload(Judgement(*made))}, AT)
     for count, person in ((1, PERSON), (2, OTHER)):
         assert find_erased_rows(train) is None or count > 1
-        erasure, _ = forget_rows(filled, {"customer": (person,)}, "ada", "", AT)
+        erasure, _ = erase_keys(filled, {"customer": (person,)}, "ada", "", AT)
         assert [(one.rows, one.erased) for one in erasure.snapshots] == [(train, 5), (holdout, 4)]
         assert erasure.versions == (1,)
         rows, (cause,) = read_recorded_training_rows(filled, train)
@@ -195,14 +195,14 @@ def test_a_key_that_cannot_be_is_refused_without_being_shown(filled: Project) ->
             parse_keys(filled, given)
         assert PERSON not in str(refused.value)
     with pytest.raises(ProjectError, match="a value that was given for at is no time with a zone"):
-        find_rows(filled, parse_keys(filled, [f"at={PERSON}"]))
+        find_erasure(filled, parse_keys(filled, [f"at={PERSON}"]))
     with pytest.raises(ProjectError, match="has no key"):
         parse_keys(filled.model_copy(update={"key": ()}), [PERSON])
 
 
 def test_a_retrain_or_an_ingest_under_way_is_waited_for(filled: Project) -> None:
-    with holding("visits", 0), pytest.raises(StateError, match="run again when it has ended"):
-        forget_rows(filled, {"customer": (PERSON,)}, "ada", "", AT)
+    with project_lock("visits", 0), pytest.raises(StateError, match="run again when it has ended"):
+        erase_keys(filled, {"customer": (PERSON,)}, "ada", "", AT)
     with staging_area("visits"), pytest.raises(StateError, match="run again when it has ended"):
-        forget_rows(filled, {"customer": (PERSON,)}, "ada", "", AT)
-    assert find_rows(filled, {"customer": (PERSON,)}).tables["visits"] == 13
+        erase_keys(filled, {"customer": (PERSON,)}, "ada", "", AT)
+    assert find_erasure(filled, {"customer": (PERSON,)}).tables["visits"] == 13

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from refit_infra.settings import Settings
-from refit_tasks.maintenance.doctor import mend
+from refit_tasks.maintenance.doctor import repair_state
 from refit_tasks.maintenance.prune import prune
 from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.predictions_table import PARTITION, append, predictions_of
@@ -42,22 +42,22 @@ def leave(directory: Path) -> list[Path]:
 
 def test_the_doctor_leaves_what_a_server_may_be_writing(days: Path) -> None:
     left = leave(days)
-    assert mend() == []
+    assert repair_state() == []
     assert all(file.exists() for file in left)
     for file in left:
         os.utime(file, (1, 1))
-    assert [finding.kind for finding in mend()] == ["table"] * 3
+    assert [finding.kind for finding in repair_state()] == ["table"] * 3
     assert not any(file.exists() for file in left)
-    assert mend() == []
+    assert repair_state() == []
     assert len(held()) == 16
 
 
 def test_the_doctor_waits_with_a_table_that_is_not_born(mlflow_home: Path) -> None:
     unborn = Path(Settings().tables) / predictions_of("unborn")
     leave(unborn)
-    assert mend() == []
+    assert repair_state() == []
     os.utime(unborn, (1, 1))
-    assert [finding.kind for finding in mend()] == ["table"]
+    assert [finding.kind for finding in repair_state()] == ["table"]
     assert not unborn.exists()
 
 

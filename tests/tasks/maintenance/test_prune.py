@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from refit.errors import StateError
 from refit.records.references import Champion
 from refit.results.maintenance import select_kept_versions
-from refit_tasks.decision.lock import holding
+from refit_tasks.decision.lock import project_lock
 from refit_tasks.ledger.record import record, verify_ledger
-from refit_tasks.maintenance.doctor import mend
+from refit_tasks.maintenance.doctor import repair_state
 from refit_tasks.maintenance.prune import prune
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow
@@ -108,7 +108,7 @@ def test_what_nobody_returns_to_goes_and_the_rest_stays_whole(champion: Champion
     directories = {path.name for path in (home / "mlartifacts" / "rentals").iterdir()}
     assert directories - {"models"} == kept
     assert prune("rentals", keep=2, hours=0) == []
-    assert mend("rentals") == []
+    assert repair_state("rentals") == []
     verify_ledger()
 
 
@@ -123,7 +123,7 @@ def test_a_training_whose_retrain_was_interrupted_stays_for_the_rerun(champion: 
     prune("rentals", keep=2, hours=0)
     tags = [run.data.tags for run in client.search_runs([experiment()], "attributes.status = 'KILLED'")]
     assert [one["refit.run_key"] for one in tags] == ["young"]
-    assert mend("rentals", dry_run=True)[0].kind == "training"  # the young trial
+    assert repair_state("rentals", dry_run=True)[0].kind == "training"  # the young trial
     assert any("refit.run_key" not in run.data.tags for run in client.search_runs([experiment()]))
 
 
@@ -159,7 +159,7 @@ def test_nothing_is_removed_where_a_kept_version_cannot_be_read(champion: Champi
 
 @pytest.mark.slow
 def test_a_retrain_or_an_ingest_under_way_is_waited_for(champion: Champion) -> None:
-    with holding("rentals", 0):
+    with project_lock("rentals", 0):
         (left,) = prune("rentals", keep=2, hours=0)
     assert (left.kind, left.action) == ("turn", "left")
     with staging_area("rentals"):

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from refit import Project, Window
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit_infra.settings import Settings
-from refit_tasks.monitoring.performance import measure_performance, promoted_scores
+from refit_tasks.monitoring.performance import measure_performance, read_promotion_scores
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
 from refit_tasks.registry.model_store import log_model
@@ -86,5 +86,5 @@ def test_baselines_are_what_champions_were_promoted_with(judge) -> None:
     challenger = judge()
     promote.fn(challenger, None, START)
     judge("other", promote=False)
-    ((metric, evaluation),) = promoted_scores("rentals")
+    ((metric, evaluation),) = read_promotion_scores("rentals")
     assert (metric, evaluation.value) == ("neg_mean_absolute_error", -1.3)

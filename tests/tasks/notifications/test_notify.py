@@ -22,9 +22,9 @@ from refit.errors import LoadFailed, RetrainRefused
 from refit.policies.training import NotificationPolicy
 from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.notifications import notify as module
-from refit_tasks.notifications.messages import LONGEST_LINE, body_of, tell_failure
-from refit_tasks.notifications.notify import Notice, block_fault, notify
-from refit_tasks.reporting.entry_story import story
+from refit_tasks.notifications.messages import LONGEST_LINE, format_body, notify_failure
+from refit_tasks.notifications.notify import Notice, check_block, notify
+from refit_tasks.reporting.entry_story import describe_entry
 from tests.support.webhook import SECRET, Webhook, webhook
 
 NOTICE = Notice("promotion", "rentals: version 3 promoted over version 2", "It passed all rules.", about=41)
@@ -55,7 +55,7 @@ def test_who_is_named_hears_it_once_and_that_is_on_record(hook: Webhook, rentals
     assert hook.bodies == [{"subject": NOTICE.subject, "body": NOTICE.body}]
     [entry] = entries("rentals")
     assert entry.kind == "notice"
-    assert story(entry)[-1] == (
+    assert describe_entry(entry)[-1] == (
         "custom-webhook/team told people of the promotion: rentals: version 3 promoted over version 2. "
         "It is about: refit why 41."
     )
@@ -120,7 +120,7 @@ class Pigeon(NotificationBlock):
 def test_each_thing_that_can_be_wrong_is_one_sentence_without_the_address(
     hook: Webhook, rentals: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 3.0)
     Secret(value=SECRET).save("team", overwrite=True)
     Pigeon(town=SECRET).save("loft", overwrite=True)
     SlackWebhook(url=f"json://127.0.0.1:{hook.port}/{SECRET}").save("team", overwrite=True)
@@ -156,13 +156,13 @@ def test_one_service_that_is_away_keeps_nobody_else_from_hearing(hook: Webhook, 
 
 
 def test_a_block_can_be_looked_up_without_telling_anybody(hook: Webhook) -> None:
-    assert block_fault(hook.save_block("team")) is None
-    assert block_fault("slack-webhook/nobody") == "there is no such block on the Prefect server"
+    assert check_block(hook.save_block("team")) is None
+    assert check_block("slack-webhook/nobody") == "there is no such block on the Prefect server"
     assert hook.bodies == []
 
 
 def test_the_words_call_nobody_and_tell_no_password() -> None:
-    body = body_of(["<!channel> @here: postgresql://me:pw@db/rows\nis away", "", "x" * 10_000], None).split("\n")
+    body = format_body(["<!channel> @here: postgresql://me:pw@db/rows\nis away", "", "x" * 10_000], None).split("\n")
     assert body[0] == "<\u200b!channel> @\u200bhere: postgresql://***@db/rows is away"
     assert len(body) == 2
     assert len(body[1]) == LONGEST_LINE
@@ -194,6 +194,6 @@ def test_a_run_that_failed_is_told_of(
     )
     monkeypatch.setenv("REFIT_PROJECTS", str(tmp_path))
     run = SimpleNamespace(id="0", parameters={"project": "rentals"}, parent_task_run_id=parent)
-    tell_failure(run_of, run, state)
+    notify_failure(run_of, run, state)
     assert hook.subjects == ([subject] if subject else [])
     assert all(body["body"].startswith(said) for body in hook.bodies)

@@ -15,14 +15,14 @@ from refit.results.flows import MonitorOutcome, RetrainOutcome
 from refit.windows import Window
 from refit_tasks.presentation.summaries import (
     LONGEST,
-    backtested,
-    monitored,
     name_best_policy,
-    reproduced,
-    retrained,
-    rolled_back,
     summarize_approval,
-    verdict_in_short,
+    summarize_backtest,
+    summarize_monitor,
+    summarize_reproduction,
+    summarize_retrain,
+    summarize_rollback,
+    summarize_verdict,
 )
 from tests.support.monitored_champion import backtest, evidence
 
@@ -64,30 +64,32 @@ def outcome(rentals: Project, request: pytest.FixtureRequest):
 
 def test_a_promotion_names_both_versions_and_the_comparison_that_was_decisive(outcome) -> None:
     metric = outcome(FLOOR).judgement.comparison.metric
-    assert retrained(outcome(FLOOR, KEPT)) == (
+    assert summarize_retrain(outcome(FLOOR, KEPT)) == (
         f"promoted: version 3 over version 2, generation 2, {metric} +0.012 (at least -0.005)"
     )
-    assert retrained(outcome(FLOOR, ALONE, over=False)) == (
+    assert summarize_retrain(outcome(FLOOR, ALONE, over=False)) == (
         f"promoted: version 3 as the first champion, generation 1, {metric} +0.4 above the trivial model's (at least "
         f"+0.02)"
     )
-    assert retrained(outcome(FLOOR, KEPT, promoted=False)).startswith("waits for approval: version 3, ")
+    assert summarize_retrain(outcome(FLOOR, KEPT, promoted=False)).startswith("waits for approval: version 3, ")
 
 
 def test_a_rejection_names_the_rules_that_failed_with_value_and_limit(outcome) -> None:
     one = outcome(failed(KEPT, -0.0142), FLOOR, promoted=False)
-    assert retrained(one) == "rejected: version 3, not worse than champion -0.0142, limit -0.005"
+    assert summarize_retrain(one) == "rejected: version 3, not worse than champion -0.0142, limit -0.005"
     many = outcome(*[failed(FLOOR, 0.1)] * 5, promoted=False)
-    assert retrained(many).endswith("floor 0.1, limit 0.8; and 2 more rules")
+    assert summarize_retrain(many).endswith("floor 0.1, limit 0.8; and 2 more rules")
     blind = Reason("parity", passed=False, value=None, limit=1e-9, sentence="it does not answer " + "at all " * 90)
-    assert retrained(outcome(blind, promoted=False)).startswith("rejected: version 3, parity: it does not answer at")
-    assert len(retrained(outcome(blind, promoted=False))) == LONGEST
+    assert summarize_retrain(outcome(blind, promoted=False)).startswith(
+        "rejected: version 3, parity: it does not answer at"
+    )
+    assert len(summarize_retrain(outcome(blind, promoted=False))) == LONGEST
 
 
 def test_a_verdict_in_short_leaves_out_what_passed_without_being_decisive() -> None:
-    assert verdict_in_short(Verdict((FLOOR, ALONE, KEPT))) == "promote: not worse than champion +0.012, limit -0.005"
-    assert verdict_in_short(Verdict((FLOOR, failed(ALONE, 0.01)))) == "reject: beats baseline +0.01, limit +0.02"
-    assert verdict_in_short(Verdict((FLOOR,))) == "promote"
+    assert summarize_verdict(Verdict((FLOOR, ALONE, KEPT))) == "promote: not worse than champion +0.012, limit -0.005"
+    assert summarize_verdict(Verdict((FLOOR, failed(ALONE, 0.01)))) == "reject: beats baseline +0.01, limit +0.02"
+    assert summarize_verdict(Verdict((FLOOR,))) == "promote"
 
 
 def finding(check: str, sentence: str, *, fired: bool = True) -> Finding:
@@ -112,25 +114,25 @@ def test_the_monitor_says_what_it_decided_and_why() -> None:
     drift = finding("drift", "weight drifted in 3 of the last 4 windows, or by a huge amount in this one")
     quiet = finding("schedule", "no retraining schedule is set", fired=False)
     cooldown = finding("cooldown", "the cooldown of 5 days lasts until 2026-03-04 00:00 UTC")
-    assert monitored(watched("wait", None, quiet)) == "wait: nothing fired"
-    assert monitored(watched("retrain", "drift", drift, quiet)) == f"retrain: drift, {drift.sentence}"
-    assert monitored(watched("alert", "drift", drift, quiet)) == f"alert: drift, {drift.sentence}"
-    held = monitored(watched("wait", "new_rows", finding("new_rows", "9 rows are newer"), cooldown))
+    assert summarize_monitor(watched("wait", None, quiet)) == "wait: nothing fired"
+    assert summarize_monitor(watched("retrain", "drift", drift, quiet)) == f"retrain: drift, {drift.sentence}"
+    assert summarize_monitor(watched("alert", "drift", drift, quiet)) == f"alert: drift, {drift.sentence}"
+    held = summarize_monitor(watched("wait", "new_rows", finding("new_rows", "9 rows are newer"), cooldown))
     assert held == f"wait: new rows asks for a retrain, but {cooldown.sentence}"
 
 
 def test_what_followed_is_told_however_long_the_reason(outcome) -> None:
     long = watched("retrain", "event", finding("event", "an event requested a retrain: " + "far " * 100))
-    told = monitored(replace(long, retrain=outcome(FLOOR, KEPT), started_run="run"))
+    told = summarize_monitor(replace(long, retrain=outcome(FLOOR, KEPT), started_run="run"))
     assert told.endswith("…; promoted: version 3")
     assert len(told) == LONGEST
-    same = monitored(replace(watched("wait", None), nothing_new=True))
+    same = summarize_monitor(replace(watched("wait", None), nothing_new=True))
     assert same == "wait: nothing fired (nothing new since decision 12)"
 
 
 def test_the_other_flows_say_what_came_of_them(outcome) -> None:
     champion = outcome(FLOOR).promotion
-    assert rolled_back(champion, "it is wrong") == "version 3 serves again, generation 2: it is wrong"
+    assert summarize_rollback(champion, "it is wrong") == "version 3 serves again, generation 2: it is wrong"
     assert summarize_approval(3, champion, "Ada") == "approved by Ada: version 3 is champion, generation 2"
     assert summarize_approval(3, None, "Ada") == "refused by Ada: version 3 is not promoted"
     again = Reproduction(
@@ -143,14 +145,14 @@ def test_the_other_flows_say_what_came_of_them(outcome) -> None:
         differs=(),
         seconds=1.0,
     )
-    assert reproduced(again) == "version 3 is reproduced: by 1e-12 at most, on 4,000 rows"
+    assert summarize_reproduction(again) == "version 3 is reproduced: by 1e-12 at most, on 4,000 rows"
     other = replace(
         again,
         reproduced=False,
         difference=None,
         differs=(RecipeChange("rows", "a", "b"), RecipeChange("lock", "c", "d")),
     )
-    assert reproduced(other) == (
+    assert summarize_reproduction(other) == (
         "version 3 differs: nothing was fitted, on 4,000 rows; different from the record: rows, lock"
     )
-    assert backtested(backtest()) == f"{name_best_policy(backtest())}; 3 policies compared"
+    assert summarize_backtest(backtest()) == f"{name_best_policy(backtest())}; 3 policies compared"

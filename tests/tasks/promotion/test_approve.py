@@ -18,10 +18,11 @@ from refit_tasks.catalog import find_project
 from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import entries, latest, verify_ledger
-from refit_tasks.promotion.approve import ask_for_approval, pending, record_approval, who_asked
+from refit_tasks.promotion.approve import ask_for_approval, find_retrain_requester, record_approval
 from refit_tasks.promotion.promote import promote
+from refit_tasks.registry.challengers import find_pending
 from refit_tasks.registry.register import is_settled, lost_promotion_race
-from refit_tasks.reporting.entry_story import story
+from refit_tasks.reporting.entry_story import describe_entry
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -36,7 +37,7 @@ def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
     challenger = judge()
     with pytest.raises(NotApproved, match=r"waits for a person: approve it with `refit approve rentals 1`"):
         promote.fn(challenger, None, AT)
-    assert [one.version for one in pending("rentals")] == [1]
+    assert [one.version for one in find_pending("rentals")] == [1]
     assert not is_settled(challenger)
 
     champion = record_approval.fn("rentals", 1, approved=True, who="Ada", why="looks right", at=AT + HOUR)
@@ -51,7 +52,7 @@ def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
         "serving": 0,
     }
     assert latest("rentals", "approval").at == AT + HOUR
-    assert pending("rentals") == []
+    assert find_pending("rentals") == []
     assert record_approval.fn("rentals", 1, approved=True, who="Ada", why="again", at=AT + 2 * HOUR) == champion
     assert len(entries(kind="approval")) == len(entries(kind="promotion")) == 1
     verify_ledger()
@@ -60,7 +61,7 @@ def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
 def test_a_refusal_is_final_and_is_asked_for_once(judge) -> None:
     challenger = judge()
     assert record_approval.fn("rentals", 1, approved=False, who="Ada", why="too slow", at=AT) is None
-    assert pending("rentals") == []
+    assert find_pending("rentals") == []
     assert is_settled(challenger)
     assert not lost_promotion_race(challenger)
     with pytest.raises(NotApproved, match="was refused by Ada"):
@@ -77,8 +78,8 @@ def test_an_approval_goes_through_the_fence(judge) -> None:
     with pytest.raises(StaleChampion, match="version 2 of rentals was compared with generation 0, but version 1"):
         record_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
     assert current_champion("rentals") == first
-    assert pending("rentals") == []
-    assert story(latest("rentals", "approval"))[2] == (
+    assert find_pending("rentals") == []
+    assert describe_entry(latest("rentals", "approval"))[2] == (
         "That was too late: it was compared with generation 0, and generation 1 served by then."
     )
 
@@ -116,7 +117,7 @@ def test_whoever_asked_for_a_retrain_has_to_find_somebody_else(judge, rentals: P
     asked = replace(evidence, request=RetrainRequest("manual", "test", who="ada"))
     decision = decide_and_record.fn(rentals, asked, AT)
     record_outcome("rentals", RetrainRecord(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
-    assert who_asked(challenger) == "ada"
+    assert find_retrain_requester(challenger) == "ada"
     for who, login in (("ada", ""), ("A. L.", "ada")):
         with pytest.raises(NotApproved, match="ada asked for the retrain of version 1 of rentals"):
             record_approval.fn("rentals", 1, approved=True, who=who, why="", at=AT, login=login)

@@ -15,7 +15,7 @@ from refit.gate.evidence import Calibration, Evidence, Fairness, Group, Inputs, 
 from refit.records.recipes import Recipe
 from refit.records.references import Challenger, Champion
 from refit.records.verdicts import Reason
-from refit_tasks.reporting.model_card import card, scores_picture
+from refit_tasks.reporting.model_card import draw_scores, render_card
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 HOSTILE = "a|b <script>alert(1)</script> [c](http://d)"
@@ -35,7 +35,7 @@ def judgement(rentals: Project, evidence: Callable[..., Any]) -> Judgement:
 
 
 def written(definition: Project, judgement: Judgement) -> str:
-    return card(definition, judgement, Challenger(judgement.serving, 7, judgement.verdict, 12))
+    return render_card(definition, judgement, Challenger(judgement.serving, 7, judgement.verdict, 12))
 
 
 def heads(text: str) -> list[str]:
@@ -102,8 +102,8 @@ def test_a_model_that_did_not_serve_says_why(rentals: Project, judgement: Judgem
 
 
 def test_the_picture_shows_what_blocks_there_are(judgement: Judgement) -> None:
-    picture = scores_picture(judgement)
+    picture = draw_scores(judgement)
     assert picture is not None
     assert picture.startswith(b"\x89PNG")
     none = replace(judgement.comparison, challenger=Evaluation(-1.0, ()), baseline=Evaluation(-2.0, ()))
-    assert scores_picture(replace(judgement, comparison=none)) is None
+    assert draw_scores(replace(judgement, comparison=none)) is None

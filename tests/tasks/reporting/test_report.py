@@ -16,7 +16,7 @@ from refit.records.ledger import as_payload
 from refit.records.references import Champion
 from refit_tasks.ledger.history import MAX_LISTED, MAX_SAMPLED, event_marks, pick_evenly, read_history, score_points
 from refit_tasks.ledger.record import record
-from refit_tasks.reporting.report import MOST_PICTURES, page_of, report_page, save_page
+from refit_tasks.reporting.report import MOST_PICTURES, render_page, report_page, save_page
 from tests.support.monitored_champion import HOSTILE, START, WEEK, column, decision, evidence
 
 NOW = START + 400 * WEEK
@@ -73,7 +73,7 @@ def test_the_page_tells_decisions_retrains_and_verdicts_and_links_them(
     judged = record("rentals", "verdict", {**as_payload(judgement), "version": 4}, NOW)
     record("rentals", "retrain", as_payload(RetrainRecord(number, "promoted", 1.5, 4, judged.id)), NOW)
     later = decide(11, "alert", "the score has dropped", score=0.7)
-    page = read(page_of(rentals, replace(read_history("rentals"), champion=Champion(model, 4, 2, NOW)), NOW))
+    page = read(render_page(rentals, replace(read_history("rentals"), champion=Champion(model, 4, 2, NOW)), NOW))
     words = " ".join(" ".join(page.words).split())
     assert "Version 4 , generation 2" in words
     assert "the score has dropped" in words
@@ -111,7 +111,7 @@ def test_what_comes_from_outside_is_text_and_nothing_else(rentals: Project, deci
 def _page_with(definition: Project, decide, name: str) -> str:
     decide(10, "alert", name, columns=(column(name, drifted=True, kind="category"),))
     newest = read_history("rentals")
-    return page_of(
+    return render_page(
         definition, replace(newest, decisions=newest.decisions[:1], sampled=newest.sampled[-1:], decided=1), NOW
     )
 
@@ -126,7 +126,7 @@ def test_years_of_decisions_stay_under_a_megabyte(rentals: Project, decide) -> N
     assert len(record_of.decisions) == MAX_LISTED
     assert (record_of.decided, len(record_of.sampled)) == (59, 59)
     many = replace(record_of, sampled=tuple(record_of.sampled[place % 59] for place in range(MAX_SAMPLED + MAX_LISTED)))
-    assert len(page_of(rentals, many, NOW).encode()) < 1_000_000
+    assert len(render_page(rentals, many, NOW).encode()) < 1_000_000
 
 
 def test_a_long_past_is_sampled_evenly_with_the_newest_in_full() -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from refit.errors import NotApproved, StateError
 from refit_deployments.main import app
 from refit_tasks.ledger.record import record
-from refit_tasks.runs.audit_log import audited, current_user, deeds
+from refit_tasks.runs.audit_log import audited, current_user, list_audit_entries
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -33,12 +33,15 @@ def test_what_the_ledger_does_not_say_is_noted_and_what_it_says_is_read_there(ho
     record("bikes", "erasure", {"who": "eve"}, AT + timedelta(hours=2))
     record("cars", "decision", {"evidence": {"request": {"by": "manual", "who": "ada"}}}, AT)
     record("cars", "decision", {"evidence": {"request": None}}, AT)
-    assert [(one.who, one.action, one.entry) for one in deeds("bikes")] == [
+    assert [(one.who, one.action, one.entry) for one in list_audit_entries("bikes")] == [
         ("ada", "refuse", 1), ("bob", "rollback", 2), ("eve", "forget", 4), (current_user(), "labels", None),
     ]  # fmt: skip
-    assert [(one.action, one.outcome) for one in deeds("cars")] == [("retrain", "done"), ("approve", "NotApproved")]
-    assert [one.action for one in deeds(since=AT + timedelta(hours=2))] == ["forget", "labels", "approve"]
-    assert {one.host for one in deeds()} == {"", socket.gethostname()}
+    assert [(one.action, one.outcome) for one in list_audit_entries("cars")] == [
+        ("retrain", "done"),
+        ("approve", "NotApproved"),
+    ]
+    assert [one.action for one in list_audit_entries(since=AT + timedelta(hours=2))] == ["forget", "labels", "approve"]
+    assert {one.host for one in list_audit_entries()} == {"", socket.gethostname()}
 
 
 def test_the_file_is_its_owners_and_holds_no_words_of_a_fault(home: Path) -> None:
@@ -51,7 +54,7 @@ def test_the_file_is_its_owners_and_holds_no_words_of_a_fault(home: Path) -> Non
 
 def test_making_a_key_is_noted_without_what_was_given(home: Path, tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["serve-key", "till", "--keys", str(tmp_path / "keys")]).exit_code == 0
-    assert [(one.action, one.project, one.outcome) for one in deeds()] == [("serve-key", "", "done")]
+    assert [(one.action, one.project, one.outcome) for one in list_audit_entries()] == [("serve-key", "", "done")]
     assert "till 7" not in (home / "access.jsonl").read_text()
 
 

@@ -10,7 +10,14 @@ from pydantic import ValidationError
 from refit.records.references import Challenger
 from refit_infra.settings import Settings, public_url
 from refit_tasks.ledger.record import record
-from refit_tasks.runs.links import deciding_run, linked, model_links, run_page, training_page, version_page
+from refit_tasks.runs.links import (
+    find_deciding_run,
+    flow_run_url,
+    format_markdown_link,
+    format_model_links,
+    training_run_url,
+    version_url,
+)
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 
@@ -63,17 +70,17 @@ def test_a_version_and_its_run_are_linked_where_the_pages_are_known(
     challenger: Challenger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = challenger.model.run_id
-    assert model_links(challenger) == f"MLflow: version 3 of rentals, run {run}"
+    assert format_model_links(challenger) == f"MLflow: version 3 of rentals, run {run}"
     monkeypatch.setenv("REFIT_MLFLOW_URL", "http://127.0.0.1:5000")
-    assert version_page("rentals", 3) == "http://127.0.0.1:5000/#/models/rentals/versions/3"
-    assert f"[version 3 of rentals]({version_page('rentals', 3)})" in model_links(challenger)
-    assert f"({training_page(run)})" in model_links(challenger)
+    assert version_url("rentals", 3) == "http://127.0.0.1:5000/#/models/rentals/versions/3"
+    assert f"[version 3 of rentals]({version_url('rentals', 3)})" in format_model_links(challenger)
+    assert f"({training_run_url(run)})" in format_model_links(challenger)
 
 
 def test_what_is_not_ours_cannot_leave_its_place_in_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFIT_MLFLOW_URL", "http://127.0.0.1:5000")
-    assert version_page("a/../b) c", 1) == "http://127.0.0.1:5000/#/models/a%2F..%2Fb%29%20c/versions/1"
-    assert linked("a](http://evil.org)", "http://x.org") == "[a\\](http://evil.org)](http://x.org)"
+    assert version_url("a/../b) c", 1) == "http://127.0.0.1:5000/#/models/a%2F..%2Fb%29%20c/versions/1"
+    assert format_markdown_link("a](http://evil.org)", "http://x.org") == "[a\\](http://evil.org)](http://x.org)"
 
 
 def test_a_flow_run_is_linked_as_prefect_itself_links_it() -> None:
@@ -81,11 +88,11 @@ def test_a_flow_run_is_linked_as_prefect_itself_links_it() -> None:
 
     run = uuid4()
     with temporary_settings({PREFECT_UI_URL: "http://127.0.0.1:4200"}):
-        assert run_page(str(run)) == url_for("flow-run", obj_id=run)
+        assert flow_run_url(str(run)) == url_for("flow-run", obj_id=run)
 
 
 def test_a_decision_names_the_run_of_the_monitor_and_not_the_turn_of_a_person(home) -> None:
     home.mkdir()
     run = str(uuid4())
     made = [record("rentals", "decision", {"turn": turn}, AT).id for turn in (run, run.replace("-", ""), None)]
-    assert [deciding_run(decision) for decision in (*made, None, 99)] == [run, None, None, None, None]
+    assert [find_deciding_run(decision) for decision in (*made, None, 99)] == [run, None, None, None, None]

@@ -13,7 +13,7 @@ from refit import Project, Window
 from refit.monitoring.evidence import Evidence, RetrainRequest
 from refit_tasks.decision.decide import decide_and_record
 from refit_tasks.decision.lock import claim_killed_retrain
-from refit_tasks.runs.liveness import claim, dead_runs, forget, run_lock
+from refit_tasks.runs.liveness import claim_dead_runs, dead_runs, remove_dead_run, run_lock
 from tests.support.processes import Race
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -39,7 +39,7 @@ def test_a_living_run_is_not_dead_and_leaves_nothing(run_id: str, home: Path) ->
         assert run == run_id
         assert (home / "runs" / f"{run_id}.lock").exists()
         assert dead_runs() == []
-        assert claim("rentals", {run_id}) == set()
+        assert claim_dead_runs("rentals", {run_id}) == set()
     assert not (home / "runs" / f"{run_id}.lock").exists()
     with pytest.raises(ZeroDivisionError), run_lock("retrain", "rentals"):
         raise ZeroDivisionError
@@ -61,7 +61,7 @@ def test_a_killed_run_is_named_until_it_is_forgotten(race: Race, home: Path) -> 
     first = next(run for run in dead_runs("rentals") if run.id == "first")
     assert (first.flow, first.project, first.claimed) == ("monitor", "rentals", False)
     assert [run.id for run in dead_runs("deliveries")] == ["torn"]
-    forget(first)
+    remove_dead_run(first)
     assert [run.id for run in dead_runs()] == ["torn", "second"]
 
 
@@ -71,8 +71,8 @@ def test_a_run_that_goes_on_under_its_id_is_alive_again(race: Race, monkeypatch:
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", "first")
     with run_lock("monitor", "rentals"):
         assert dead_runs() == []
-        forget(dead)
-        assert claim("rentals", {"first"}) == set()
+        remove_dead_run(dead)
+        assert claim_dead_runs("rentals", {"first"}) == set()
     assert dead_runs() == []
 
 

@@ -16,7 +16,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Completed, Failed, Pending, Running, Scheduled
 
-from refit_tasks.runs.flow_runs import SKIPPED, completed, skip_superseded_runs
+from refit_tasks.runs.flow_runs import SKIPPED, complete_with_message, skip_superseded_runs
 
 HOUR = timedelta(hours=1)
 worked: list[str] = []
@@ -26,7 +26,7 @@ worked: list[str] = []
 @skip_superseded_runs
 def watched(project: str = "parcels") -> str:
     worked.append(project)
-    return completed("done", "worked")
+    return complete_with_message("done", "worked")
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def project(**monitoring: object) -> Project:
 @pytest.fixture
 def champion(monkeypatch: pytest.MonkeyPatch, mlflow_home) -> Champion:
     monkeypatch.setattr(measured, "STRETCHES", 6)
-    monkeypatch.setattr(measured, "PLANTED", 2)
+    monkeypatch.setattr(measured, "CHANGED_STRETCHES", 2)
     rng = np.random.default_rng(0)
     at = pd.date_range(START, periods=ROWS, freq="min").as_unit("us")
     weather = rng.choice(["sun", "cloud", "rain"], ROWS, p=[0.6, 0.3, 0.1])
@@ -49,7 +49,7 @@ def champion(monkeypatch: pytest.MonkeyPatch, mlflow_home) -> Champion:
 
 
 def test_rows_that_do_not_drift_raise_no_alarm_and_planted_changes_do(champion: Champion) -> None:
-    found = measured.calibrate(project(window=timedelta(hours=33)), champion, 0)
+    found = measured.calibrate_alarms(project(window=timedelta(hours=33)), champion, 0)
     assert found.calibrated
     assert (found.windows, found.false_alarm_rate) == (6, 0.0)
     assert set(found.power) == {"mean + 0.2 sd", "scale x 1.25", "missing + 10 points", "category shares 0.1"}
@@ -82,6 +82,6 @@ def test_what_a_person_reads_tells_the_sizes_and_the_weakest_column() -> None:
 
 def test_windows_without_rows_enough_are_a_sentence(champion: Champion) -> None:
     with pytest.raises(NotEnoughData, match="set a longer"):
-        measured.calibrate(project(window=timedelta(minutes=30)), champion, 0)
+        measured.calibrate_alarms(project(window=timedelta(minutes=30)), champion, 0)
     with pytest.raises(ProjectError, match="does not watch drift"):
-        measured.calibrate(project(drift=None), champion, 0)
+        measured.calibrate_alarms(project(drift=None), champion, 0)

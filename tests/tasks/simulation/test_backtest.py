@@ -10,13 +10,13 @@ import pytest
 from refit import MonitoringPolicy, Project
 from refit.backtest.policies import PRESETS
 from refit.errors import ProjectError
-from refit_tasks.simulation.backtest import USUAL, choose_presets
+from refit_tasks.simulation.backtest import DEFAULT_POLICIES, choose_presets
 
 
 def test_the_usual_ones_and_the_projects_own_where_it_has_one(rentals: Project) -> None:
-    assert tuple(choose_presets(rentals, [])) == USUAL
+    assert tuple(choose_presets(rentals, [])) == DEFAULT_POLICIES
     changed = rentals.model_copy(update={"monitoring": MonitoringPolicy(new_rows=100)})
-    assert tuple(choose_presets(changed, [])) == (*USUAL, "project")
+    assert tuple(choose_presets(changed, [])) == (*DEFAULT_POLICIES, "project")
     assert choose_presets(changed, ["project"])["project"].monitoring.new_rows == 100
 
 

@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from refit import Budgets, GatePolicy, Project
 from refit_tasks.catalog import discover
 from refit_tasks.simulation import gate_selftest as selftest_module
-from refit_tasks.simulation.faulty_challengers import BAD
-from refit_tasks.simulation.gate_selftest import SelfTestResult, selftest
+from refit_tasks.simulation.faulty_challengers import FAULTS
+from refit_tasks.simulation.gate_selftest import SelfTestResult, run_selftest
 from tests.support import paths
 
 EXAMPLES = discover(paths.EXAMPLES).projects
@@ -25,14 +25,14 @@ QUICK = GatePolicy(budgets=Budgets(latency_ms=200))
 
 
 def tried(definition: Project, rounds: int = 1) -> dict[str, SelfTestResult]:
-    return {one.name: one for one in selftest(definition, JUNE, rounds)}
+    return {one.name: one for one in run_selftest(definition, JUNE, rounds)}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_bad_challenger_is_stopped_by_a_rule_that_is_there_for_it(name: str) -> None:
     found = tried(EXAMPLES[name].model_copy(update={"gate": QUICK}))
-    assert list(found) == [*BAD, "honest 1"]
+    assert list(found) == [*FAULTS, "honest 1"]
     assert [one.name for one in found.values() if not one.right] == []
     assert all(one.verdict is not None for one in found.values())
     assert found["honest 1"].verdict is not None
@@ -59,8 +59,8 @@ def test_a_gate_without_some_of_its_rules_is_found_out(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(selftest_module, "decide", lacking)
     few = small(EXAMPLES["late_delivery"])
-    assert [one.name for one in selftest(few, JUNE, 1) if not one.right] == [
-        name for name, (_, expected) in BAD.items() if expected <= LACKING
+    assert [one.name for one in run_selftest(few, JUNE, 1) if not one.right] == [
+        name for name, (_, expected) in FAULTS.items() if expected <= LACKING
     ]
 
 
@@ -85,4 +85,4 @@ def test_a_history_that_is_too_short_is_said_to_be() -> None:
         name="few", kind="classification", target="y", timestamp="at", load=load, build=LogisticRegression
     )
     with pytest.raises(NotEnoughData, match="100 labelled rows, too few for a self-test"):
-        list(selftest(definition, JUNE, 1))
+        list(run_selftest(definition, JUNE, 1))
