@@ -37,7 +37,7 @@ def hours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_deploy_updates_them_and_keeps_what_people_have_chosen(client: Any, hours: None) -> None:
-    from refit_deployments.prefect_server.deploy import deploy_here
+    from refit_deployments.prefect_server.deploy import run_deploy
     from refit_deployments.prefect_server.sync import ensure_pool
 
     def ask(method: str, path: str, body: Any) -> Any:
@@ -48,7 +48,7 @@ def test_deploy_updates_them_and_keeps_what_people_have_chosen(client: Any, hour
         return {flow: ask("GET", f"/deployments/name/{flow}/hours", None)["entrypoint"] for flow in FLOWS}
 
     def deploy() -> dict[str, tuple[str, bool]]:
-        done = deploy_here("former", "process", dry_run=False).facts["deployments"]
+        done = run_deploy("former", "process", dry_run=False).facts["deployments"]
         return {one["name"].partition("/")[0]: (one["action"], "entrypoint" in one["fields"]) for one in done}
 
     ensure_pool(client, "former", "process")

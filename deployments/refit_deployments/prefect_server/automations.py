@@ -66,7 +66,7 @@ def run_monitor_on_event(client: SyncPrefectClient, deployment: str, project: st
     owner = f"prefect.deployment.{deployment}"
     client.delete_resource_owned_automations(owner)
     wanted = {
-        "name": f"Refit: an event requests a monitor run of {project}",
+        "name": f"Refit: an event asks for a look at {project}",
         "description": f"The event {REQUEST} about refit.project.{project} runs the monitor, which decides.",
         "trigger": {
             "type": "event",

@@ -105,7 +105,7 @@ def test_the_model_that_serves_has_seen_all_mature_rows() -> None:
     assert after.rehearsal.difference == 0.0
     assert replace(after, served=None, bound=None, rehearsal=None) == before
     assert after.bound is not None
-    assert "seen by then" in after.bound.sentence
+    assert "including the holdout" in after.bound.sentence
     rows = read_rows(bikes(), after.served.trained_on)
     expected = LinearRegression().fit(rows[["temperature"]], rows["rentals"])
     assert fetch_model(bikes(), after.served).coef_ == expected.coef_
