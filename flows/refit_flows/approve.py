@@ -1,4 +1,4 @@
-"""The approval: waits for a person's word on a challenger, and promotes it through the fence if that is yes."""
+"""The approval flow: waits until a person approves or refuses a challenger, and promotes it if approved."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message,
 from refit_tasks.runs.liveness import run_lock
 
 WAITS_SECONDS = 30 * 24 * 3_600
-"""So long a run waits, suspended, before it ends; `refit approve` works afterwards, too."""
+"""How long a run stays suspended before it ends; `refit approve` still works afterwards."""
 
 
 class Approval(RunInput):
-    """What the form in the Prefect UI asks for."""
+    """The form in the Prefect UI."""
 
     decision: Literal["approve", "refuse"] = Field(
-        title="May it serve?", description="Approved, it is champion at once; refused, the champion of now serves on."
+        title="May it serve?", description="If approved, it becomes champion at once; if refused, the champion stays."
     )
-    who: str = Field(min_length=1, max_length=200, title="Your name", description="It stands in the record.")
-    why: str = Field("", max_length=2_000, title="Why", description="For those who read the record later.")
+    who: str = Field(min_length=1, max_length=200, title="Your name", description="Recorded in the ledger.")
+    why: str = Field("", max_length=2_000, title="Why", description="Recorded in the ledger.")
 
 
 @flow(name="approve", flow_run_name="{project}: approve version {version}")
 @fail_with_message
 def approve(project: ProjectName, version: VersionNumber) -> Champion | None:
-    """Waits until a person approves or refuses a version; meanwhile no process runs.
+    """Waits until a person approves or refuses a version; no process runs in the meantime.
 
     Args:
         project: The project's name.
-        version: The version that waits.
+        version: The pending version.
 
     Returns:
         The new champion; `None` after a refusal.
 
     Raises:
-        RefitError: If that version waits for nobody, or another champion serves by now.
+        RefitError: If the version is not pending, or the champion has changed since the comparison.
     """
     with run_lock("approve", project):
         page = render_verdict(require_judgement(find_pending_version(project, version)))

@@ -1,4 +1,4 @@
-"""What would other policies have done? The project's history, replayed."""
+"""The backtest flow: replays the project's history under several monitoring policies."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def backtest(
 
     Args:
         project: The project's name.
-        policies: Names or JSON files; the usual ones if left out.
-        windows: Into how many windows the history is cut.
-        as_of: Later rows are left out; now, if left out.
+        policies: Names of policies or paths of JSON files; the default set if omitted.
+        windows: The number of windows that the history is cut into.
+        as_of: The time as of which data is seen; later rows are ignored. Now, if omitted.
 
     Returns:
-        What each policy lost, and what it cost.
+        The loss and the trainings of each policy.
 
     Raises:
         RefitError: If a policy is unknown, the history too short, or the project's code fails.

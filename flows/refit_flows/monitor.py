@@ -1,4 +1,4 @@
-"""The watch: judges the production window against the champion's reference, and decides what follows."""
+"""The monitor flow: measures drift and realised performance, and decides to retrain, to alert or to wait."""
 
 from __future__ import annotations
 
@@ -42,34 +42,32 @@ log = logging.getLogger(__name__)
 @skip_superseded_runs
 @fail_with_message
 def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = None) -> MonitorOutcome:
-    """Decides whether the champion should be retrained, whether a person should look, or neither.
+    """Decides whether the champion should be retrained, a person alerted, or neither.
 
-    A retrain that was decided on and killed on this machine is gone on with first, once; nothing else is decided then.
+    A decided retrain that was killed on this machine is resumed first, once; then nothing else is decided.
 
     Args:
         project: The project's name.
-        as_of: The instant to look from; nothing later is seen. Now, if left out.
-        event: An event from outside that asks for a retrain, in words.
+        as_of: The time as of which data is seen; later rows are ignored. Now, if omitted.
+        event: An external event that requests a retrain, in words.
 
     Returns:
         The evidence, the decision, and the retrain if one followed.
 
     Raises:
-        RefitError: If the rows are refused, or a retrain that follows is.
+        RefitError: If the rows or the retrain that follows are refused.
     """
     now = datetime.now(UTC)
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     with_project(log, project).info("monitoring as of %s", until.isoformat(timespec="minutes"))
     with run_lock("monitor", project) as run:
-        outcome = _monitored(definition, until, now, event, run)
+        outcome = _monitor(definition, until, now, event, run)
     notify_monitor(definition, outcome)
     return complete_with_message(outcome, summarize_monitor(outcome))
 
 
-def _monitored(
-    definition: Project, until: datetime, now: datetime, event: str | None, run: str | None
-) -> MonitorOutcome:
+def _monitor(definition: Project, until: datetime, now: datetime, event: str | None, run: str | None) -> MonitorOutcome:
     started = time.monotonic()
     champion = find_champion(definition)
     ingestion = ingest(definition, until)
@@ -78,15 +76,17 @@ def _monitored(
         publish_contract(definition, ingestion)
     left = claim_killed_retrain(definition, until)
     if left:
-        mark_killed_runs()  # the slot that the killed run holds in Prefect would have the next one cancelled
-    evidence, recorded, nothing_new = (*left, False) if left else _judged(definition, champion, until, now, event, run)
+        mark_killed_runs()  # else Prefect would cancel the new run, since the killed one still holds the slot
+    evidence, recorded, nothing_new = (
+        (*left, False) if left else _measure_and_decide(definition, champion, until, now, event, run)
+    )
     publish_challenger(definition, champion, until)
     rolled_back = (
         rollback_if_worse(definition, evidence, recorded, now) if recorded.decision.trigger == "watch" else None
     )
     run_id, outcome = None, None
     if recorded.decision.action == "retrain":
-        run_id, outcome = _retrained(evidence, build_parameters(evidence, recorded, gone_on=left is not None))
+        run_id, outcome = _start_retrain(evidence, build_parameters(evidence, recorded, resumed=left is not None))
     return MonitorOutcome(
         evidence=evidence,
         ingestion=ingestion,
@@ -101,7 +101,7 @@ def _monitored(
     )
 
 
-def _judged(
+def _measure_and_decide(
     definition: Project, champion: Champion | None, until: datetime, now: datetime, event: str | None, run: str | None
 ) -> tuple[Evidence, RecordedDecision, bool]:
     current = read_current_state(definition, champion, until, event)
@@ -115,7 +115,7 @@ def _judged(
     return evidence, recorded, nothing_new
 
 
-def _retrained(evidence: Evidence, parameters: dict[str, Any]) -> tuple[str, RetrainOutcome | None]:
+def _start_retrain(evidence: Evidence, parameters: dict[str, Any]) -> tuple[str, RetrainOutcome | None]:
     run_id, outcome = start_deployment(evidence, parameters), None
     if run_id is None:
         with tags(evidence.project):

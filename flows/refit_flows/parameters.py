@@ -1,6 +1,6 @@
-"""What may be asked of a flow: the limits that Prefect's form, its API and a call from the command line all check.
+"""Types of flow parameters, with the limits that Prefect's form, its API and the command line check.
 
-What each one means is said in the flow's docstring, which the form shows.
+The flow's docstring, which the form shows, describes each parameter.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Annotated
 from pydantic import Field
 
 ProjectName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
-"""As a project file may name its project."""
+"""The name of a project."""
 Instant = datetime | None
-"""With a time zone, and past."""
+"""A past time, with a time zone."""
 Words = Annotated[str, Field(min_length=1, max_length=200)]
-"""A reason, in one line of a list."""
+"""A reason, short enough for one line of a list."""
 EntryId = Annotated[int, Field(ge=1)]
-"""Of the ledger."""
+"""The id of a ledger entry."""
 VersionNumber = Annotated[int, Field(ge=1)]
-"""Of a registered model."""
+"""The number of a registered version."""
 Place = Annotated[str, Field(min_length=1, max_length=2_000)]
-"""A file's path or a table's URI, absolute: a deployed run has a working directory of its own."""
+"""The absolute path of a file or URI of a table: a deployed run has its own working directory."""
 Windows = Annotated[int, Field(ge=1, le=1_000)]
-"""Into so many a history can be cut."""
+"""The number of windows of a backtest."""

@@ -1,4 +1,4 @@
-"""The proof that a version can be rebuilt: it is fitted again from the record, and both models are compared."""
+"""The reproduction flow: refits a version from its record and compares the two models."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from refit_tasks.training.reproduce import publish_reproduction, reproduce_versi
 @flow(name="reproduce", flow_run_name="{project}: reproduce version {version}")
 @fail_with_message
 def reproduce(project: ProjectName, version: VersionNumber) -> Reproduction:
-    """Rebuilds a registered version from the recorded rows, code, packages and seed, and compares what both say.
+    """Rebuilds a registered version from the recorded rows, code, packages and seed, and compares the predictions.
 
     Args:
         project: The project's name.
         version: The version's number.
 
     Returns:
-        Whether they agree; where they do not, what is different from the record.
+        Whether the predictions agree, and what differs from the record.
 
     Raises:
-        RefitError: If the record has no such version, or what it needs is gone or was tampered with.
+        RefitError: If the version is not on record, or its rows, code or model are missing or were changed.
     """
     with run_lock("reproduce", project):
         found = reproduce_version(find_project(project), version)

@@ -1,4 +1,4 @@
-"""The main job: from new rows to a judged challenger, and a champion if it is fit to serve."""
+"""The retrain flow: from new rows to a judged challenger, which is promoted if the gate passes it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from refit_tasks.validation.contract_report import publish_contract
 log = logging.getLogger(__name__)
 
 RACES = 3
-"""After so many lost races the retrain ends with `StaleChampion`: others are promoting all the time."""
+"""The number of lost promotion races after which the retrain fails with `StaleChampion`."""
 
 
 @flow(name="retrain", flow_run_name=name_by_reason, on_failure=[notify_failure], on_crashed=[notify_failure])
@@ -61,18 +61,18 @@ def retrain(
     force: bool = False,
     decision: EntryId | None = None,
 ) -> RetrainOutcome:
-    """Trains a challenger on what is known, judges it, and promotes it if it is fit to serve.
+    """Trains a challenger, judges it, and promotes it if it passes the gate.
 
     Args:
         project: The project's name.
-        as_of: The instant to look from; nothing later is seen. Now, if left out.
-        reason: Why this run was started, for the people who read the record.
-        force: Train again even if nothing changed since the last verdict, and pass over the budget.
-        decision: The ledger entry of the decision that started this run; by default a person did, and that is decided
-            on and recorded first.
+        as_of: The time as of which data is seen; later rows are ignored. Now, if omitted.
+        reason: Why this run was started, for the record.
+        force: Train even if nothing changed since the last verdict, and ignore the budget.
+        decision: The ledger entry of the decision that started this run; if omitted, the request is decided on and
+            recorded first.
 
     Returns:
-        What was done; a rejected challenger is an outcome like any other.
+        The outcome; a rejected challenger is not an error.
 
     Raises:
         RefitError: If the run, the rows, the model or the promotion are refused; nothing is promoted then.
@@ -96,7 +96,7 @@ def _retrain(
     until: datetime,
     now: datetime,
 ) -> RetrainOutcome:
-    """Trains, judges and promotes; a challenger that loses a race is judged once more, against the new champion."""
+    """Trains, judges and promotes; a challenger that loses a race is judged again, against the new champion."""
     started = time.monotonic()
     champion = find_champion(definition, serving)
     if champion:
@@ -147,20 +147,20 @@ def _register(definition: Project, judgement: Judgement, holdout: SnapshotRef, n
 
 
 def _promote(definition: Project, challenger: Challenger, champion: Champion | None) -> Champion | None:
-    """Promotes a challenger, unless the gate rejected it or a person is to approve it first."""
+    """Promotes a challenger, unless the gate rejected it or it needs an approval first."""
     if not challenger.verdict.promote or definition.gate.promotion == "approve":
         return None
     return promote(challenger, champion, datetime.now(UTC))
 
 
 def _find_winner(definition: Project, holdout: SnapshotRef, lost: StaleChampion, races_left: int) -> Champion | None:
-    """Finds the champion that a challenger is to be judged against once more.
+    """Finds the new champion, against which the challenger is judged again.
 
     Raises:
-        StaleChampion: If the race was the last one, or that champion has seen the holdout.
+        StaleChampion: If no races are left, or that champion was trained on the holdout.
     """
     champion = find_champion(definition)
     if not races_left or not is_comparable_on(champion, holdout):
         raise lost
-    with_project(log, definition.name).info("%s; judging once more", lost)
+    with_project(log, definition.name).info("%s; judging again", lost)
     return champion

@@ -1,4 +1,4 @@
-"""The way back, as a flow: a former champion serves again."""
+"""The rollback flow: a former champion serves again."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def rollback(project: ProjectName, to: VersionNumber | None = None, reason: Word
 
     Args:
         project: The project's name.
-        to: The version to return to; by default the one before that which serves.
-        reason: Why, for the people who read the record.
+        to: The version to return to; the previous champion if omitted.
+        reason: The reason, for the record.
 
     Returns:
-        The champion, of a new generation.
+        The champion, with a new generation.
 
     Raises:
-        RefitError: If nothing serves, or there is nobody to return to.
+        RefitError: If there is no champion, or no version to return to.
     """
     with run_lock("rollback", project):
         champion = rollback_task(project, to, reason, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""Predictions in batches: the champion, and the version that shadows it, answer rows and what they said is kept."""
+"""The batch scoring flow: stores the predictions of the champion, and of its shadow, for rows of a table or a file."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def score(
     source: Place | None = None,
     as_of: Instant = None,
 ) -> ScoreOutcome:
-    """Scores rows with the champion, and with a challenger that shadows it, and adds the answers to the predictions.
+    """Scores rows with the champion and its shadow, and appends the predictions to the predictions table.
 
-    A row that the same version has scored before is left alone, so that the run may be repeated.
+    A row that the same version has scored before is skipped, so that the run can be repeated.
 
     Args:
         project: The project's name.
-        start: The first event time of the project's rows; what is new since the last scored one, if left out.
-        end: Just after the last event time; until now, if left out.
-        source: A CSV or Parquet file to score in place of the project's rows, or a Delta table's directory or URI.
-        as_of: The instant to look from; nothing later is seen. Now, if left out.
+        start: The first event time to score; the rows since the last scored one, if omitted.
+        end: The exclusive end of event times to score; now, if omitted.
+        source: A CSV or Parquet file, or the directory or URI of a Delta table, to score instead of the project's rows.
+        as_of: The time as of which data is seen; later rows are ignored. Now, if omitted.
 
     Returns:
-        How many rows were scored, and how far they are from what the champion was trained on.
+        The number of rows that were scored, and their skew against the champion's training rows.
 
     Raises:
         RefitError: If there is no champion, or the rows are refused.

@@ -1,9 +1,7 @@
-"""Whether a retrain may begin: the arbiter allows it, or a decision on record is still to be carried out.
+"""Admission of retrains: one at a time per project and machine, each by a recorded decision.
 
-One retrain of a project at a time on this machine, and every retrain by a decision on record.
-
-The turn is a file lock: the operating system frees it when its holder dies, so what a dead holder left is known to be
-dead and never waited for.
+The retrain slot is a file lock, which the operating system releases when its holder dies. So the retrain of a killed
+holder is closed at once, and no one waits for it.
 """
 
 from __future__ import annotations
@@ -33,27 +31,27 @@ from refit_tasks.ledger.generations import current_champion, generation_of
 
 
 def require_open_decision(project: str, decision: int, champion: Champion | None) -> int:
-    """Makes sure that a number is a decision to retrain, about the champion that serves, and is carried out once.
+    """Requires that a ledger entry is a decision to retrain the current champion that was not carried out yet.
 
-    One about a former champion is recorded as refused: nothing was fitted for it, so that no budget is used up.
+    A decision about a former champion is recorded as refused: nothing was fitted for it, so it uses no budget.
 
     Args:
         project: The project's name.
-        decision: The number of its entry.
-        champion: The version that serves, if any.
+        decision: The ledger entry of the decision.
+        champion: The current champion, if any.
 
     Returns:
-        The same number.
+        The same ledger entry.
 
     Raises:
-        RetrainRefused: If it is not.
+        RetrainRefused: If the entry is not such a decision.
     """
     attempts = read_history(project, datetime.now(UTC)).attempts
     attempt = next((one for one in reversed(attempts) if one.decision == decision), None)
     if attempt is None:
-        why = f"entry {decision} of the ledger is no decision to retrain {project}"
+        why = f"ledger entry {decision} is not an open decision to retrain {project}"
     elif attempt.ending in ("promoted", "pending", "rejected"):
-        why = f"decision {decision} of {project} was carried out already, its challenger was {attempt.ending}"
+        why = f"decision {decision} of {project} was already carried out: its challenger was {attempt.ending}"
     elif attempt.generation != generation_of(champion):
         why = (
             f"decision {decision} of {project} was about champion generation {attempt.generation}, not the one serving"
@@ -62,26 +60,26 @@ def require_open_decision(project: str, decision: int, champion: Champion | None
             record_outcome(project, RetrainRecord(decision, "refused", 0.0, error=why), datetime.now(UTC))
     else:
         return decision
-    raise RetrainRefused(f"{why}: leave the decision out to ask for a retrain of your own")
+    raise RetrainRefused(f"{why}: omit the decision to request a retrain of your own")
 
 
 def admit_request(
     definition: Project, request: RetrainRequest, as_of: datetime, token: str, champion: Champion | None
 ) -> int:
-    """Asks the arbiter for a retrain that no decision has started.
+    """Decides on a retrain that a person or an event requested, and records the decision.
 
     Args:
         definition: The project.
-        request: Who asks, and why.
-        as_of: The instant the retrain looks from, UTC.
-        token: The turn that was taken for it.
-        champion: The version that serves, if any.
+        request: The requester and the reason.
+        as_of: The time as of which the retrain sees the data, UTC.
+        token: The token of the retrain slot.
+        champion: The current champion, if any.
 
     Returns:
-        The ledger entry of the decision that it carries out.
+        The ledger entry of the decision to carry out.
 
     Raises:
-        RetrainRefused: If the arbiter says to wait.
+        RetrainRefused: If the decision is to wait.
     """
     recorded: RecordedDecision = decide_and_record.fn(
         definition, _build_request_evidence(definition, request, as_of, champion), datetime.now(UTC), token
@@ -98,11 +96,10 @@ def admit_request(
 
 
 def _find_postponed_decision(definition: Project, recorded: RecordedDecision, champion: Champion | None) -> int | None:
-    """Finds the decided retrain that this run has kept from starting, and so has to carry out in its place.
+    """Finds an open decision whose retrain this run has kept from starting, to carry it out in this run.
 
-    A deployment that refuses when it is busy runs one retrain at a time: while this one runs no other can, and the one
-    that was decided on meanwhile has been cancelled. Should it run all the same, it finds that its decision was carried
-    out.
+    A deployment with `when_busy="refuse"` runs one retrain at a time, so the retrain that was decided on meanwhile was
+    cancelled. If it runs nevertheless, it finds its decision carried out.
     """
     if (
         not deployment.id
@@ -119,7 +116,7 @@ def _has_fired(decision: Decision, check: str) -> bool:
 
 
 def _suggest_fix(decision: Decision) -> str:
-    """Names what helps a person: force passes the budget, and nothing passes a retrain that is under way."""
+    """Names the fix: `--force` passes the budget, but not a retrain that is under way."""
     return (
         "wait until it has ended"
         if _has_fired(decision, "under_way")
@@ -130,7 +127,7 @@ def _suggest_fix(decision: Decision) -> str:
 def _build_request_evidence(
     definition: Project, request: RetrainRequest, as_of: datetime, champion: Champion | None
 ) -> Evidence:
-    """What is known where nothing was measured: somebody asks."""
+    """Builds evidence that holds a request and no measurement."""
     length = window_length(definition.monitoring.window, champion.model.trained_on.window if champion else None)
     return Evidence(
         project=definition.name,
@@ -148,39 +145,39 @@ def _build_request_evidence(
 
 
 REQUEST_WAIT_SECONDS = 1.0
-"""A lock that is only looked at is free again sooner."""
+"""How long a requested retrain waits for the slot; a check of the lock by another process takes less."""
 DECISION_WAIT_SECONDS = 60.0
-"""So long a decided retrain waits for the turn: others may hold it until the arbiter has refused them."""
+"""How long a decided retrain waits for the slot, which a request holds until it is refused."""
 
 
 @dataclass(slots=True)
 class RetrainSlot:
-    """A retrain that may run now; its outcome is recorded when the turn ends."""
+    """The right to run one retrain of a project; the outcome is recorded when the slot is released."""
 
     project: str
     decision: int
     """The ledger entry that allowed it."""
     champion: Champion | None
-    """The version that served when it began, by the ledger."""
+    """The ledger's champion when the slot was acquired."""
     begun: float = field(default_factory=time.monotonic)
     outcome: RetrainOutcome | None = None
-    """What the flow did; the flow sets it when it is done."""
+    """The outcome of the retrain, set by the flow."""
 
 
 @contextmanager
 def retrain_slot(
     definition: Project, request: RetrainRequest, as_of: datetime, decision: int | None = None
 ) -> Iterator[RetrainSlot]:
-    """Lets a retrain run if the arbiter allows it, and records how it ended, also when it fails.
+    """Holds the retrain slot of a project if a decision allows the retrain, and records its outcome or failure.
 
     Args:
         definition: The project.
-        request: Who asks, and why; for a retrain that no decision has started.
-        as_of: The instant the retrain looks from, UTC.
-        decision: The ledger entry of the decision that started it, if one did.
+        request: The requester and the reason, for a retrain that no decision started.
+        as_of: The time as of which the retrain sees the data, UTC.
+        decision: The ledger entry of the decision that started the retrain, if any.
 
     Yields:
-        The turn.
+        The slot.
 
     Raises:
         RetrainRefused: If another retrain is under way, the budget is used up, or the decision is not open.
@@ -209,16 +206,16 @@ def retrain_slot(
 
 @contextmanager
 def acquire_slot(project: str, seconds: float) -> Iterator[str | None]:
-    """Takes the project's turn on this machine, and records the death of a holder that left without a word.
+    """Acquires the project's retrain lock on this machine.
 
-    What a holder that fails has begun is recorded by itself; a fault before that leaves its file for the next one.
+    If the previous holder was killed, its retrain is first recorded as failed.
 
     Args:
         project: The project's name.
-        seconds: How long to wait for another process that holds it.
+        seconds: How long to wait for another holder.
 
     Yields:
-        A name for the turn, or `None` where another process holds it.
+        The token of the slot; `None` if another process holds the lock.
 
     Raises:
         StateError: If the lock cannot be used.
@@ -239,9 +236,9 @@ def acquire_slot(project: str, seconds: float) -> Iterator[str | None]:
 
 
 def _record_end(turn: RetrainSlot, ended: RetrainRecord) -> None:
-    """Records how a retrain ended. Where the ledger cannot be written, the turn's file stays, as after a kill.
+    """Records how a retrain ended. If the ledger cannot be written, the owner file stays, as after a kill.
 
-    Whoever comes next finds it and records the end; without it the decision would count as under way for hours.
+    The next holder finds the file and records the end; otherwise the decision would count as under way for hours.
     """
     record_outcome(turn.project, ended, datetime.now(UTC))
     lock_owner_file(turn.project).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The arbiter: reads what went before, decides and records it, in one transaction that no other trigger's overlaps."""
+"""The decision on a retrain, made and recorded in one transaction, so that concurrent triggers see each other."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """A decision and where it is recorded."""
+    """A decision and its ledger entry."""
 
     id: int
-    """Its ledger entry."""
+    """The ledger entry."""
     decision: Decision
 
 
@@ -39,17 +39,17 @@ def decide_and_record(
     turn: str | None = None,
     unless: RecordedDecision | None = None,
 ) -> RecordedDecision:
-    """Decides and records it, so that of many triggers at the same time one starts a retrain and the others see it.
+    """Decides and records the decision, so that only one of several concurrent triggers starts a retrain.
 
     Args:
         definition: The project, for its policy.
-        evidence: What is known.
-        at: The clock, UTC.
-        turn: The turn that was taken before, if the retrain is to run in this process.
-        unless: The newest decision, if it rests on the same evidence: one to do the same again is not recorded twice.
+        evidence: The evidence.
+        at: The current time, UTC.
+        turn: The slot's token or the monitor's run id, which names the process that carries the decision out.
+        unless: The newest decision, if its evidence is the same; a repeated decision not to retrain is not recorded.
 
     Returns:
-        The decision, with the number of its entry.
+        The decision and its ledger entry.
 
     Raises:
         StateError: If the ledger cannot be read or written.
@@ -71,12 +71,12 @@ def _is_same(one: Decision, other: Decision) -> bool:
 
 
 def record_outcome(project: str, outcome: RetrainRecord, at: datetime) -> Entry:
-    """Records how a retrain that was decided on has ended.
+    """Records how a retrain ended.
 
     Args:
         project: The project's name.
-        outcome: The decision, the ending and what it took.
-        at: The clock, UTC.
+        outcome: The decision, the ending and the duration.
+        at: The current time, UTC.
 
     Returns:
         The ledger entry.

@@ -1,4 +1,4 @@
-"""What the next decision of a project would rest on, read from the ledger."""
+"""The history of decisions and retrains that the next decision of a project takes into account."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from refit_tasks.ledger.transactions import as_entry
 
 
 def read_history(project: str, at: datetime) -> History:
-    """Reads what the next decision would rest on.
+    """Reads the history of a project from the ledger.
 
     Args:
         project: The project's name.
-        at: The clock, UTC.
+        at: The current time, UTC.
 
     Returns:
         The history.
@@ -30,12 +30,12 @@ def read_history(project: str, at: datetime) -> History:
 
 
 def query_history(connection: Connection, project: str, at: datetime) -> History:
-    """Reads the newest decision and the retrains that ended after it: a few entries, however long the ledger is.
+    """Queries the newest decision and the retrains that ended after it: few entries, however long the ledger is.
 
     Args:
         connection: A transaction of the ledger's database.
         project: The project's name.
-        at: The clock, UTC.
+        at: The current time, UTC.
 
     Returns:
         The history.

@@ -1,6 +1,6 @@
-"""The lock behind a turn: a file that says whose turn it is. The operating system frees it when its holder dies.
+"""The retrain lock of a project on this machine, and the recovery of retrains whose process was killed.
 
-What a retrain leaves behind whose process was killed: a decision that nobody has carried out.
+The operating system releases the lock when its holder dies. A file beside it names the holder and its decision.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ from refit_tasks.locks import is_held, try_lock
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.liveness import claim_dead_runs, dead_runs
 
+log = logging.getLogger(__name__)
+
 
 @contextmanager
 def project_lock(project: str, seconds: float) -> Iterator[bool]:
-    """Takes the project's lock on this machine.
+    """Tries to hold the project's retrain lock on this machine.
 
     Args:
         project: The project's name.
-        seconds: How long to wait for it.
+        seconds: How long to wait for the lock.
 
     Yields:
-        Whether it was free.
+        Whether the lock is held.
 
     Raises:
         StateError: If the lock cannot be used.
@@ -51,44 +53,44 @@ def project_lock(project: str, seconds: float) -> Iterator[bool]:
 
 
 def is_retrain_running(project: str) -> bool:
-    """Tells whether a retrain of the project is running on this machine.
+    """Checks whether a retrain of the project is running on this machine.
 
     Args:
         project: The project's name.
 
     Returns:
-        Whether some process holds its turn.
+        Whether a process holds the retrain lock.
     """
     return is_held(_lock_file(project))
 
 
 def read_lock_owner(project: str) -> list[str]:
-    """Reads whose turn it is, or was: a holder that ends well leaves nothing.
+    """Reads the owner of the retrain lock; a holder that was killed is still named.
 
     Args:
         project: The project's name.
 
     Returns:
-        The turn's name and the number of the decision, as far as the holder got.
+        The slot's token and the decision's ledger entry, as far as they were written; empty without an owner.
     """
     file = lock_owner_file(project)
     return file.read_text().split() if file.exists() else []
 
 
 def lock_owner_file(project: str) -> Path:
-    """Names the file in which the holder of the turn writes.
+    """Gives the path of the file that names the holder of the retrain lock.
 
     Args:
         project: The project's name.
 
     Returns:
-        The file; the lock lies beside it.
+        The path; the lock file is beside it.
     """
     return Settings().home / "turns" / project
 
 
 def projects_with_locks() -> set[str]:
-    """Names the projects whose turn somebody holds, or has left.
+    """Lists the projects whose retrain lock has an owner, alive or killed.
 
     Returns:
         Their names.
@@ -101,22 +103,18 @@ def _lock_file(project: str) -> Path:
     return lock_owner_file(project).with_suffix(".lock")
 
 
-log = logging.getLogger(__name__)
-
-
 def claim_killed_retrain(definition: Project, as_of: datetime) -> tuple[Evidence, RecordedDecision] | None:
-    """Finds the decision whose retrain was killed on this machine, and gives it to one caller, to go on with it.
+    """Claims the decision whose retrain was killed on this machine, so that one caller resumes it.
 
-    So it does where the monitor was killed that had decided, before it could start a retrain. What was killed twice is
-    given to nobody: what kills every retrain should not be repeated for ever.
+    The same holds for a decision whose monitor was killed before it could start the retrain. Each decision is resumed
+    once, so that a retrain that kills its process is not repeated forever.
 
     Args:
         definition: The project.
-        as_of: The instant looked from, UTC.
+        as_of: The time as of which the data is seen, UTC.
 
     Returns:
-        What the decision rests on, seen from now, and the decision; `None` if there is no such retrain, or its champion
-        serves no longer.
+        The evidence as of now and the decision; `None` if no retrain was killed, or its champion was replaced.
 
     Raises:
         StateError: If the ledger cannot be read or written, or the lock cannot be used.
@@ -129,12 +127,12 @@ def claim_killed_retrain(definition: Project, as_of: datetime) -> tuple[Evidence
     if found is None:
         return None
     decided = from_payload(DecisionRecord, found.payload)
-    with_project(log, definition.name).info("going on with decision %d, which was left behind by a kill", found.id)
+    with_project(log, definition.name).info("resuming decision %d, whose process was killed", found.id)
     return replace(decided.evidence, as_of=as_of), RecordedDecision(found.id, decided.decision)
 
 
 def _claim_unstarted(project: str) -> list[Attempt]:
-    """Claims the retrains that a monitor had decided on when it was killed; the retrain itself leaves a turn."""
+    """Claims the decisions of a monitor that was killed before it started the retrain."""
     generation = generation_of(current_champion(project))
     attempts = read_history(project, datetime.now(UTC)).attempts
     waiting = [one for one in attempts if one.ending is None and one.generation == generation and one.turn]
@@ -143,13 +141,13 @@ def _claim_unstarted(project: str) -> list[Attempt]:
 
 
 def find_open_retrains(project: str) -> list[Attempt]:
-    """Finds the retrains without an end that nobody alive is at; only who holds the project's turn may ask.
+    """Finds the retrains that have no recorded end and whose process is dead. The caller must hold the retrain lock.
 
     Args:
         project: The project's name.
 
     Returns:
-        Those that died with the turn, and those that a monitor had decided on which was killed.
+        The retrains of a killed lock owner, and those that a killed monitor had decided on.
 
     Raises:
         StateError: If the ledger cannot be read.
@@ -161,13 +159,13 @@ def find_open_retrains(project: str) -> list[Attempt]:
 
 
 def close_killed_retrain(project: str) -> list[Attempt]:
-    """Records the end of the retrain whose process died with the turn; only who holds the turn now may.
+    """Records the end of the retrain of a killed lock owner. The caller must hold the retrain lock.
 
     Args:
         project: The project's name.
 
     Returns:
-        The retrain, if it died before the promotion.
+        The retrain, if it was killed before the promotion.
 
     Raises:
         StateError: If the ledger cannot be read or written.
@@ -186,6 +184,6 @@ def close_killed_retrain(project: str) -> list[Attempt]:
 
 
 def _find_retrains_of_owner(project: str, left: list[str]) -> list[Attempt]:
-    """Picks the retrains without an end that the dead holder of a turn was at."""
+    """Finds the retrains without a recorded end that belong to a lock owner."""
     attempts = read_history(project, datetime.now(UTC)).attempts if left else ()
     return [one for one in attempts if one.ending is None and (one.turn == left[0] or str(one.decision) in left[1:])]

@@ -1,4 +1,4 @@
-"""What starts a retrain that was decided on: the project's deployment, where the monitor runs as one itself."""
+"""The start of a decided retrain by the project's deployment, and the event that announces a decision."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVENT = "refit.drift.detected"
-"""The event that automations may listen to; it starts nothing by itself."""
+"""The event for Prefect automations; it starts nothing by itself."""
 
 
-def build_parameters(evidence: Evidence, recorded: RecordedDecision, *, gone_on: bool) -> dict[str, Any]:
-    """Gives the parameters of the retrain that was decided on, the same wherever it runs.
+def build_parameters(evidence: Evidence, recorded: RecordedDecision, *, resumed: bool) -> dict[str, Any]:
+    """Builds the parameters of a decided retrain, the same wherever it runs.
 
     Args:
-        evidence: What the decision rests on.
+        evidence: The evidence of the decision.
         recorded: The decision to retrain.
-        gone_on: Whether a former retrain by this decision was killed.
+        resumed: Whether a former retrain by this decision was killed.
 
     Returns:
         The arguments of the flow `retrain`.
     """
-    request, note = evidence.request, ", gone on with after a kill" if gone_on else ""
+    request, note = evidence.request, ", resumed after a kill" if resumed else ""
     return {
         "project": evidence.project,
         "as_of": evidence.as_of,
@@ -51,15 +51,15 @@ def build_parameters(evidence: Evidence, recorded: RecordedDecision, *, gone_on:
 def start_deployment(evidence: Evidence, parameters: dict[str, Any]) -> str | None:
     """Starts the project's deployment `retrain/<project>`, once for each champion and window.
 
-    A repeated monitor run, or one that is retried after a crash, finds the run that it has started before.
+    A monitor run that is repeated or retried after a crash finds the run that it started before.
 
     Args:
-        evidence: What the decision rests on.
+        evidence: The evidence of the decision.
         parameters: From `build_parameters`.
 
     Returns:
-        The id of the flow run; `None` where the monitor does not run as a deployment, or there is none for the retrain:
-        then it runs here.
+        The id of the flow run; `None` if the monitor does not run as a deployment, or no retrain deployment exists, and
+        the retrain has to run in this process.
     """
     if not deployment.id:
         return None
@@ -68,7 +68,7 @@ def start_deployment(evidence: Evidence, parameters: dict[str, Any]) -> str | No
     try:
         run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)
     except ObjectNotFound:
-        with_project(log, evidence.project).info("there is no deployment %s, so the retrain runs here", name)
+        with_project(log, evidence.project).info("there is no deployment %s: the retrain runs in this process", name)
         return None
     started = cast("FlowRun", run).id
     with_project(log, evidence.project).info("started %s as run %s", name, started)
@@ -76,10 +76,10 @@ def start_deployment(evidence: Evidence, parameters: dict[str, Any]) -> str | No
 
 
 def emit_decision_event(evidence: Evidence, recorded: RecordedDecision) -> None:
-    """Tells automations of a decision that is more than to wait.
+    """Emits an event about a decision to retrain or to alert, for Prefect automations.
 
     Args:
-        evidence: What the decision rests on.
+        evidence: The evidence of the decision.
         recorded: The decision.
     """
     if not deployment.id or recorded.decision.action == "wait":
@@ -98,16 +98,16 @@ def emit_decision_event(evidence: Evidence, recorded: RecordedDecision) -> None:
 
 
 def build_idempotency_key(name: str, evidence: Evidence, ended: int = 0) -> str:
-    """Names a retrain such that a server starts it once: its keys hold for all deployments of a flow, and for ever.
+    """Builds the key by which a Prefect server starts a retrain once; keys hold for all deployments of a flow, forever.
 
     Args:
         name: The deployment.
-        evidence: What the decision rests on.
-        ended: How many retrains of that champion and window have ended: another one may follow, when more labels
-            are known, or after a kill.
+        evidence: The evidence of the decision.
+        ended: The number of retrains of that champion and window that have ended; another one may follow when more
+            labels are known, or after a kill.
 
     Returns:
-        Deployment, project, the champion's generation, the end of the window that triggered it, and which try it is.
+        Deployment, project, the champion's generation, the end of the window that triggered it, and `ended`.
     """
     window = f"{evidence.generation}:{evidence.window.end.isoformat()}"
     return f"{name}:{evidence.project}:{window}:{ended}"

@@ -1,4 +1,4 @@
-"""A person's word on a promotion, and what it brings about. It goes through the fence again."""
+"""Approval of a promotion by a person, and the request for one. An approved version is promoted by compare-and-set."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ log = logging.getLogger(__name__)
 def record_approval(
     project: str, version: int, approved: bool, who: str, why: str, at: datetime, login: str = ""
 ) -> Champion | None:
-    """Records a person's answer, and promotes the version if it is yes.
+    """Records an approval or a refusal, and promotes an approved version.
 
-    The first answer stands. Giving the same one again goes on with what a crash has left undone.
+    The first answer is final. Repeating it completes what a crash has interrupted.
 
     Args:
         project: The project's name.
-        version: The version that waits.
-        approved: Whether it may serve.
-        who: The person.
+        version: The number of the pending version.
+        approved: Whether the version may serve.
+        who: The name of the person who answers.
         why: Their reason.
-        at: When this happens, UTC.
-        login: Whoever is logged in where they say so, as far as that is known.
+        at: The current time, UTC.
+        login: The login name on this machine, if known.
 
     Returns:
         The new champion; `None` after a refusal.
 
     Raises:
-        NotApproved: If the policy asks for another person than this one, that version does not wait for anybody, or
-            another answer is on record.
-        StaleChampion: If another champion serves than the one it was compared with.
+        NotApproved: If the policy requires a different person, the version is not pending, or another answer is on
+            record.
+        StaleChampion: If the champion is not the one that the version was compared with.
     """
     challenger = find_pending_version(project, version)
     if approved:
@@ -67,38 +67,40 @@ def record_approval(
     }
     answer = record(project, "approval", facts, at, once=str(challenger.verdict_id))
     if answer.payload["approved"] != approved:
-        said = "approved" if answer.payload["approved"] else "refused"
-        raise NotApproved(f"version {version} of {project} was {said} by {answer.payload['who']}: that answer stands")
+        recorded = "approved" if answer.payload["approved"] else "refused"
+        raise NotApproved(
+            f"version {version} of {project} was {recorded} by {answer.payload['who']}: that answer is final"
+        )
     with_project(log, project).info("version %d is %s by %s", version, "approved" if approved else "refused", who)
     return promote.fn(challenger, compared.over, at) if approved else None
 
 
 def require_different_approver(challenger: Challenger, people: Collection[str]) -> None:
-    """Insists that somebody else approves than the person who asked for the retrain, where the policy does.
+    """Rejects an approval by the person who requested the retrain, if the policy has `four_eyes`.
 
     Args:
-        challenger: The version that waits.
-        people: The names of the person who approves.
+        challenger: The pending version.
+        people: The names by which the approver is known.
 
     Raises:
-        NotApproved: If one of them is that person's.
+        NotApproved: If one of the names is that of the requester.
     """
-    asked = find_retrain_requester(challenger) if require_judgement(challenger).policy.four_eyes else ""
-    if asked and asked in people:
+    requester = find_retrain_requester(challenger) if require_judgement(challenger).policy.four_eyes else ""
+    if requester and requester in people:
         raise NotApproved(
-            f"{asked} asked for the retrain of version {challenger.version} of {challenger.model.project}, and "
-            f"gate.four_eyes wants somebody else to approve it: ask a colleague, or refuse it"
+            f"{requester} requested the retrain of version {challenger.version} of {challenger.model.project}, and "
+            f"gate.four_eyes requires a different person to approve it: ask a colleague, or refuse it"
         )
 
 
 def find_retrain_requester(challenger: Challenger) -> str:
-    """Finds the person who asked for the retrain that made a version.
+    """Finds the person who requested the retrain that produced a version.
 
     Args:
         challenger: The version.
 
     Returns:
-        Their name; nothing where nobody in person did, or that is not on record.
+        The person's name; empty if no person requested it, or the name is not on record.
     """
     project = challenger.model.project
     retrains = (from_payload(RetrainRecord, made.payload) for made in entries(project, "retrain", newest=ALL_ENTRIES))
@@ -109,40 +111,40 @@ def find_retrain_requester(challenger: Challenger) -> str:
 
 
 def find_pending_version(project: str, version: int) -> Challenger:
-    """Finds a version whose promotion is a person's to decide.
+    """Finds a version that waits for approval.
 
     Args:
         project: The project's name.
         version: The version's number.
 
     Returns:
-        The challenger as it is on record.
+        The challenger as recorded.
 
     Raises:
-        NotApproved: If the gate has rejected it, or the project asks nobody.
+        NotApproved: If there is no such version, the gate rejected it, or the project needs no approval.
     """
     challenger = find_verdict_of_version(project, version)
     if challenger is None:
         known = ", ".join(str(one.version) for one in find_pending(project)) or "none"
-        raise NotApproved(f"{project} has no judged version {version}: versions that wait for approval are {known}")
+        raise NotApproved(f"{project} has no judged version {version}: versions that wait for approval: {known}")
     if not challenger.verdict.promote:
         raise NotApproved(f"version {version} of {project} was rejected by the gate: retrain instead of approving it")
     if require_judgement(challenger).policy.promotion == "auto":
-        raise NotApproved(f"version {version} of {project} needs no approval: its gate promotes by itself")
+        raise NotApproved(f"version {version} of {project} needs no approval: gate.promotion is 'auto'")
     return challenger
 
 
 def require_judgement(challenger: Challenger) -> Judgement:
-    """Reads what a verdict rests on that waits for a person.
+    """Reads the judgement behind a challenger's verdict.
 
     Args:
-        challenger: A challenger that is on record.
+        challenger: A recorded challenger.
 
     Returns:
         The judgement.
 
     Raises:
-        NotApproved: If the ledger does not hold it any more.
+        NotApproved: If the ledger no longer holds it.
     """
     judgement = read_judgement(challenger)
     if judgement is None:
@@ -152,19 +154,19 @@ def require_judgement(challenger: Challenger) -> Judgement:
 
 @define_task("ask for approval of version {challenger.version}")
 def ask_for_approval(challenger: Challenger) -> str | None:
-    """Starts the project's deployment `approve/<project>`, which waits, suspended, for a person to fill in its form.
+    """Starts the project's deployment `approve/<project>`, which is suspended until a person fills in its form.
 
     Args:
-        challenger: The challenger that waits.
+        challenger: The pending challenger.
 
     Returns:
-        The id of the flow run; `None` where the retrain does not run as a deployment, or there is none for approvals.
+        The id of the flow run; `None` if the retrain does not run as a deployment, or no approval deployment exists.
     """
     if not deployment.id:
         return None
     name = f"approve/{challenger.model.project}"
     parameters = {"project": challenger.model.project, "version": challenger.version}
-    # The ledger may begin anew while Prefect's keys stay: the training run's id is never given twice.
+    # A new ledger may reuse entry ids that Prefect still knows as keys; the id of a training run is unique.
     key = f"{name}:{challenger.verdict_id}:{challenger.model.run_id}"
     try:
         run = run_deployment(name, parameters=parameters, timeout=0, as_subflow=False, idempotency_key=key)

@@ -1,7 +1,4 @@
-"""The champion at the beginning of a flow: the ledger decides who serves, whoever has moved the alias.
-
-The way back for flows: by a person in Prefect, or by the watch that found the champion worse than the former one.
-"""
+"""The champion at the start of a flow, reconciliation of MLflow's alias with the ledger, and rollback tasks."""
 
 from __future__ import annotations
 
@@ -33,18 +30,18 @@ log = logging.getLogger(__name__)
 
 @define_retry_task("find the champion of {definition.name}")
 def find_champion(definition: Project, known: Champion | None = None) -> Champion | None:
-    """Finds the version that serves, and brings MLflow's alias and the ledger together again.
+    """Finds the champion, and reconciles MLflow's alias with the ledger.
 
-    Where a crash left the alias behind, it follows. Where a person has moved it, that is recorded, and the project's
-    policy says whether it is put back, or that version made champion, if a verdict has allowed it, and a person where
-    one is asked.
+    An alias that a crash left behind is moved to the champion. If a person moved it, that is recorded, and
+    `gate.moved_alias` decides: the alias is restored, or the version becomes champion if its verdict, and an approval
+    where one is required, allow it.
 
     Args:
         definition: The project.
-        known: The champion by the ledger, where it was read just before; read here if left out.
+        known: The ledger's champion, if the caller has just read it; read here if `None`.
 
     Returns:
-        The champion by the ledger, or `None` while there is none.
+        The ledger's champion; `None` if there is none.
 
     Raises:
         StateError: If the ledger cannot be read, or MLflow no longer has the champion's version.
@@ -63,9 +60,9 @@ def find_champion(definition: Project, known: Champion | None = None) -> Champio
 
 
 def _record_move(definition: Project, at: datetime) -> Entry | None:
-    """Records a move once, and adopts the version where the policy says so.
+    """Records a move of the alias once, and adopts the version if the policy says so.
 
-    It looks once more, while nobody else can write: the champion may have changed, or another process have been faster.
+    Champion and alias are read again under the write lock, since another process may have changed them.
     """
     with writing() as connection:
         serving = newest_champion(connection, definition.name)
@@ -74,7 +71,7 @@ def _record_move(definition: Project, at: datetime) -> Entry | None:
             return None
         before = newest_entry(connection, definition.name, "alias")
         if before and before.id > alias.settled and _is_same(before, serving, alias):
-            return before  # a crash, or another process, stands between its record and the alias
+            return before  # it is recorded, and a crash or another process has not yet restored the alias
         adopted = definition.gate.moved_alias == "adopt" and _adopt(connection, serving, alias.found, at)
         return _append_move(connection, serving, alias.found, "adopted" if adopted else "restored", at)
 
@@ -86,14 +83,14 @@ def _is_same(recorded: Entry, serving: Champion, alias: AliasState) -> bool:
 def _append_move(connection: Connection, serving: Champion, found: int, action: str, at: datetime) -> Entry:
     project, place = serving.model.project, f"version {found}" if found else "nothing"
     with_project(log, project).warning(
-        "somebody moved MLflow's alias champion from version %d to %s: %s", serving.version, place, action
+        "MLflow's alias 'champion' was moved by hand from version %d to %s: %s", serving.version, place, action
     )
     facts = {"found": found, "expected": serving.version, "generation": serving.generation, "action": action}
     return append(connection, project, "alias", as_payload(facts), at)
 
 
 def _adopt(connection: Connection, serving: Champion, version: int, at: datetime) -> bool:
-    """Makes the version that a person chose champion, if a verdict has ever allowed it and nobody has refused it."""
+    """Makes the version under the moved alias champion, if its verdict allows it and no approval is missing."""
     chosen = find_verdict_of_version(serving.model.project, version)
     if chosen is None or not _is_allowed(connection, chosen):
         return False
@@ -119,19 +116,19 @@ def _is_allowed(connection: Connection, chosen: Challenger) -> bool:
 
 @define_retry_task("roll {project} back")
 def rollback_task(project: str, to: int | None, reason: str, at: datetime) -> Champion:
-    """Rolls back as a person asks in Prefect.
+    """Rolls back on request of a person in Prefect.
 
     Args:
         project: The project's name.
-        to: The version to return to; by default the one before.
-        reason: Why.
-        at: When this happens, UTC.
+        to: The version to return to; the previous champion if `None`.
+        reason: The reason, for the record.
+        at: The current time, UTC.
 
     Returns:
-        The champion, of a new generation.
+        The champion, with a new generation.
 
     Raises:
-        PromotionError: If nothing serves, or there is nobody to return to.
+        PromotionError: If there is no champion, or no version to return to.
     """
     return roll_back(project, reason, "a flow run", at, to=to)
 
@@ -140,19 +137,19 @@ def rollback_task(project: str, to: int | None, reason: str, at: datetime) -> Ch
 def rollback_if_worse(
     definition: Project, evidence: Evidence, recorded: RecordedDecision, at: datetime
 ) -> Champion | None:
-    """Rolls back where the watch has found the champion worse than the former one, once for each decision.
+    """Rolls back if the post-promotion check found the champion worse than the former one, once per decision.
 
     Args:
         definition: The project, for its policy.
-        evidence: What the decision rests on.
+        evidence: The evidence of the decision.
         recorded: The decision.
-        at: When this happens, UTC.
+        at: The current time, UTC.
 
     Returns:
-        The champion that came back; `None` where the decision is another one.
+        The restored champion; `None` if the decision is not a rollback, or the policy only alerts.
 
     Raises:
-        StaleChampion: If another champion serves than the one that was judged.
+        StaleChampion: If the champion is no longer the one that was judged.
     """
     watch = definition.monitoring.watch
     if recorded.decision.trigger != "watch" or evidence.watched is None or watch is None or not watch.rollback:
@@ -165,16 +162,16 @@ def rollback_if_worse(
 
 
 def publish_rollback(champion: Champion, reason: str) -> None:
-    """Shows a rollback as an artifact of the flow run that this is called in.
+    """Publishes a rollback as an artifact of the current flow run.
 
     Args:
-        champion: The one that came back.
-        reason: Why.
+        champion: The restored champion.
+        reason: The reason for the rollback.
     """
     project = champion.model.project
-    said = f"version {champion.version} of {project} serves again, generation {champion.generation}"
+    summary = f"version {champion.version} of {project} serves again, generation {champion.generation}"
     create_markdown_artifact(
-        f"## {plain(said)}\n\n{plain(reason, 1_000)}\n",
+        f"## {plain(summary)}\n\n{plain(reason, 1_000)}\n",
         key=artifact_key(project, "rollback"),
-        description=plain(said),
+        description=plain(summary),
     )

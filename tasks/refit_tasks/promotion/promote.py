@@ -1,4 +1,4 @@
-"""The promotion: a compare-and-set in the ledger, then the alias."""
+"""Promotion of a challenger: a compare-and-set in the ledger, then MLflow's alias."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ log = logging.getLogger(__name__)
 def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Champion:
     """Makes a challenger the champion, but only over the champion it was compared with.
 
-    One transaction inserts the next generation and the ledger entry; the alias comes after it, and `find_champion` sets
-    it where a crash came in between. Promoting once more through the same verdict changes nothing.
+    One transaction inserts the next generation and the ledger entry; the alias is moved afterwards, by `find_champion`
+    if a crash comes in between. Promoting again with the same verdict changes nothing.
 
     Args:
         challenger: The judged model.
         over: The champion it was compared with; `None` if there was none.
-        at: When this happens, UTC.
+        at: The current time, UTC.
 
     Returns:
         The new champion.
 
     Raises:
         PromotionError: If the ledger holds no verdict that says to promote this challenger over that champion.
-        NotApproved: If the project asks for a person's approval, and there is none on record.
-        StaleChampion: If another challenger has become champion since the comparison.
+        NotApproved: If the project requires an approval, and none is on record.
+        StaleChampion: If another challenger has been promoted since the comparison.
     """
     project = challenger.model.project
     with writing() as connection:
@@ -65,7 +65,7 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
 
 
 def _read_recorded_judgement(connection: Connection, challenger: Challenger) -> Judgement:
-    """Reads from the ledger, not from the caller, what the challenger was compared with."""
+    """Reads the judgement from the ledger, so that the caller cannot choose what the challenger was compared with."""
     name = f"version {challenger.version} of {challenger.model.project} cannot be promoted"
     if not challenger.verdict.promote:
         raise PromotionError(f"{name}: its verdict is to {challenger.verdict}; retrain on newer rows")
@@ -83,23 +83,23 @@ def _find_promotion(connection: Connection, challenger: Challenger, serving: Cha
 def _check_fence(challenger: Challenger, compared: set[int], serving: Champion | None) -> None:
     if compared == {generation_of(serving)}:
         return
-    now = f"version {serving.version} serves (generation {serving.generation})" if serving else "nothing serves"
+    now = f"version {serving.version} serves (generation {serving.generation})" if serving else "there is no champion"
     raise StaleChampion(
         f"version {challenger.version} of {challenger.model.project} was compared with generation "
-        f"{min(compared)}, but {now}: retrain, so that it is compared with what serves"
+        f"{min(compared)}, but {now}: retrain, so that it is compared with the current champion"
     )
 
 
 def check_approval(connection: Connection, challenger: Challenger, judgement: Judgement) -> None:
-    """Refuses what waits for a person, or what a person has refused.
+    """Rejects a version that a person has not approved, if the policy requires an approval.
 
     Args:
         connection: From `refit_tasks.ledger.database.writing`.
         challenger: The judged model.
-        judgement: What its verdict rests on, with the policy.
+        judgement: The judgement behind its verdict, with the policy.
 
     Raises:
-        NotApproved: If the policy asks for an approval, and there is none on record.
+        NotApproved: If the version waits for approval, or was refused.
     """
     if judgement.policy.promotion == "auto":
         return
@@ -107,11 +107,11 @@ def check_approval(connection: Connection, challenger: Challenger, judgement: Ju
     answer = find_once(connection, project, "approval", str(challenger.verdict_id))
     if answer is None:
         raise NotApproved(
-            f"version {version} of {project} waits for a person: approve it with `refit approve {project} {version}`"
+            f"version {version} of {project} waits for approval: approve it with `refit approve {project} {version}`"
         )
     if not answer.payload["approved"]:
         raise NotApproved(
-            f"version {version} of {project} was refused by {answer.payload['who']}: retrain, and ask again"
+            f"version {version} of {project} was refused by {answer.payload['who']}: retrain for a new version"
         )
 
 

@@ -1,4 +1,4 @@
-"""The way back: a former champion serves again, by one ledger entry. Needs neither Prefect nor a project file."""
+"""Rollback to a former champion, by one ledger entry. Needs neither Prefect nor a project file."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ def roll_back(
 
     Args:
         project: The project's name.
-        reason: Why, for the record.
-        by: Who or what does it.
-        at: When this happens, UTC.
-        to: The version to return to, one that has been champion; by default the one before that which serves.
-        over: The generation that is taken back; whichever serves, if left out.
-        decision: The ledger entry of the decision behind it, which is carried out once.
+        reason: The reason, for the record.
+        by: The person or program that rolls back.
+        at: The current time, UTC.
+        to: The former champion's version to return to; the previous champion if `None`.
+        over: The generation to roll back; the current one if `None`.
+        decision: The ledger entry of the decision to roll back, which is carried out once.
 
     Returns:
-        The champion, of a new generation.
+        The champion, with a new generation.
 
     Raises:
-        PromotionError: If nothing serves, or there is nobody to return to.
-        StaleChampion: If another generation serves than the one that is to be taken back.
+        PromotionError: If there is no champion, or no version to return to.
+        StaleChampion: If the current generation is not the one to roll back.
     """
     facts = {"reason": reason, "by": by, "decision": decision}
     try:
@@ -66,7 +66,7 @@ def roll_back(
 
 
 def _find_or_insert(project: str, at: datetime, to: int | None, over: int | None, facts: dict[str, Any]) -> Champion:
-    """Finds the rollback of a decision that is carried out already, or makes one."""
+    """Finds the champion of a decision that was carried out already, or inserts its generation."""
     once = None if facts["decision"] is None else f"decision {facts['decision']}"
     with writing() as connection:
         serving = newest_champion(connection, project)
@@ -85,20 +85,20 @@ def _find_or_insert(project: str, at: datetime, to: int | None, over: int | None
 
 def _require_generation(project: str, serving: Champion | None, over: int | None) -> Champion:
     if serving is None:
-        raise PromotionError(f"{project} has no champion that could be rolled back: `refit status` names the projects")
+        raise PromotionError(f"{project} has no champion to roll back: `refit status` lists the projects")
     if over is not None and serving.generation != over:
         raise StaleChampion(
-            f"generation {over} of {project} was to be rolled back, but version {serving.version} serves by now "
-            f"(generation {serving.generation}): look at `refit status {project}`"
+            f"generation {over} of {project} cannot be rolled back, since version {serving.version} now serves "
+            f"(generation {serving.generation}): see `refit status {project}`"
         )
     return serving
 
 
 def _find_target(connection: Connection, serving: Champion, to: int | None) -> Champion:
-    """Finds whom to return to: by default the one whose place the serving version took when it first did."""
+    """Finds the champion to return to: by default the one that the current version first replaced."""
     project, seen = serving.model.project, list(generations_of(connection, serving.model.project))
     if to == serving.version:
-        raise PromotionError(f"version {to} of {project} serves already: name another one with --to")
+        raise PromotionError(f"version {to} of {project} is already the champion: name another version with --to")
     if to is not None:
         found = next((champion for _, champion in seen if champion.version == to), None)
         if found is None:

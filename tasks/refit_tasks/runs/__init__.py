@@ -1,4 +1,4 @@
-"""Prefect runs: liveness, final states, links, progress; and the audit log of commands.
+"""Prefect runs (liveness, final states, links, progress) and the audit log of commands.
 
 Does not belong here: the ledger.
 """

@@ -1,9 +1,8 @@
-"""Who did what, and when: what people have done by command is noted in a file, unless the ledger says it already.
+"""The audit log of commands that people ran, and the names of the current user and of a run's requester.
 
-The file is `REFIT_HOME/access.jsonl`, for its owner's eyes only, one object a line. No argument of a command is in it
-but the project's name: a key, a reason or a path may be what identifies somebody.
-
-Who is at the keyboard, and who asked for a run.
+Commands that the ledger does not record with a name are appended to `REFIT_HOME/access.jsonl`, one JSON object a line,
+readable by its owner only. Of a command's arguments it holds the project's name alone, since a key, a reason or a path
+may identify a person.
 """
 
 from __future__ import annotations
@@ -27,31 +26,31 @@ from refit_tasks.ledger.record import ALL_ENTRIES, entries
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What somebody has done."""
+    """A command that a person ran."""
 
     at: str
-    """When it ended, UTC, in ISO 8601."""
+    """When the command ended, UTC, in ISO 8601."""
     who: str
     host: str
-    """The machine; empty where the ledger does not say."""
+    """The machine's name; empty for entries of the ledger."""
     action: str
-    """The command, or the kind of the ledger's entry."""
+    """The command, or the kind of the ledger entry."""
     project: str
-    """Empty where it is about all of them."""
+    """The project's name; empty for all projects."""
     outcome: str
-    """`done`, or the kind of the fault that it ended with."""
+    """`done`, or the type of the error."""
     entry: int | None = None
-    """The ledger's entry that says more."""
+    """The ledger entry, if the ledger records the command."""
 
 
 @contextmanager
 def audited(action: str, project: str | None, *, recorded: bool = False) -> Iterator[None]:
-    """Notes that somebody does something.
+    """Appends the command that runs in the block to the audit log.
 
     Args:
-        action: What, as the command is called.
-        project: The project; all, if `None`.
-        recorded: Whether the ledger names the person where it succeeds; then only a failure is noted.
+        action: The command's name.
+        project: The project's name; `None` for all projects.
+        recorded: Whether the ledger records a success with the person's name; then only a failure is logged.
 
     Yields:
         Nothing.
@@ -62,7 +61,7 @@ def audited(action: str, project: str | None, *, recorded: bool = False) -> Iter
     try:
         yield
     except Exception as fault:
-        if not isinstance(fault, (StateError, OSError)):  # else there is nowhere to note it
+        if not isinstance(fault, (StateError, OSError)):  # else the log cannot be written either
             _append(action, project, type(fault).__name__)
         raise
     if not recorded:
@@ -70,33 +69,36 @@ def audited(action: str, project: str | None, *, recorded: bool = False) -> Iter
 
 
 def list_audit_entries(project: str | None = None, since: datetime | None = None) -> list[AuditEntry]:
-    """Lists what people have done, by the file and by the ledger.
+    """Lists the commands that people ran, from the audit log and the ledger.
 
     Args:
-        project: Only what is about this project; all, if `None`.
-        since: Only from then on.
+        project: The project's name; `None` for all projects.
+        since: The earliest time, UTC; `None` for all.
 
     Returns:
-        The deeds, the oldest first.
+        The entries, oldest first.
 
     Raises:
         StateError: If the file or the ledger cannot be read.
     """
-    made = [*_read_file(), *(deed for entry in entries(project, newest=ALL_ENTRIES) if (deed := _convert_entry(entry)))]
+    made = [
+        *_read_file(),
+        *(converted for entry in entries(project, newest=ALL_ENTRIES) if (converted := _convert_entry(entry))),
+    ]
     first = since.isoformat() if since else ""
     mine = [one for one in made if project in (None, one.project) and one.at >= first]
     return sorted(mine, key=lambda one: one.at)
 
 
 def _convert_entry(entry: Entry) -> AuditEntry | None:
-    """Reads who is behind an entry; nothing where no person is."""
+    """Converts a ledger entry that a person caused; `None` for all others."""
     payload = entry.payload
     asked = (payload.get("evidence") or {}).get("request") or {}
     who = {
         "approval": payload.get("who"),
         "rollback": None if payload.get("decision") else payload.get("by"),
         "erasure": payload.get("who"),
-        "alias": "whoever moved MLflow's alias",
+        "alias": "a person (MLflow alias)",
         "decision": (asked.get("who") or "a person") if asked.get("by") == "manual" else None,
     }.get(entry.kind)
     if not who:
@@ -115,10 +117,10 @@ def _read_file() -> Iterator[AuditEntry]:
 
 
 def _append(action: str, project: str | None, outcome: str) -> None:
-    deed = AuditEntry(
+    entry = AuditEntry(
         datetime.now(UTC).isoformat(), current_user(), socket.gethostname(), action, (project or "")[:63], outcome
     )
-    line = json.dumps({name: value for name, value in asdict(deed).items() if name != "entry"}) + "\n"
+    line = json.dumps({name: value for name, value in asdict(entry).items() if name != "entry"}) + "\n"
     with translate_store_errors(str(_file()), "REFIT_HOME"):
         open_home(Settings())
         descriptor = os.open(_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -133,14 +135,14 @@ def _file() -> Path:
 
 
 REQUESTER_TAG = "asked by "
-"""What stands before a name in the tag of a run that somebody has started for a worker to do."""
+"""The prefix of the run tag that names the person who started a deployment from the command line."""
 
 
 def current_user() -> str:
-    """Names the person at the command line, for the record.
+    """Reads the login name of the current user.
 
     Returns:
-        The login name; the user's number where a container gives it no name.
+        The login name; the user id if it has no name, as in some containers.
     """
     try:
         return getuser()
@@ -149,11 +151,11 @@ def current_user() -> str:
 
 
 def find_run_requester() -> str:
-    """Names the person who asked for the flow run that this is called in.
+    """Finds the person who requested the current flow run.
 
     Returns:
-        The login name of whoever runs it here, or of whoever has started its deployment from a command line; nothing
-        where Prefect's own pages, a schedule or an automation did.
+        The login name of the user who runs it here or started its deployment from the command line; empty if the
+        Prefect UI, a schedule or an automation started it.
     """
     from prefect.runtime import deployment, flow_run
 

@@ -1,8 +1,7 @@
-"""How a flow run ends: in a state whose message says in words what came of it, for people who read a list of runs.
+"""Names and final states of flow runs, and the skip of scheduled runs that a newer one supersedes.
 
-Whether a run of a schedule still has work to do: after a downtime all that were missed are due at once.
-
-What a flow run is called: the project, and why it was started.
+A final state carries a one-sentence message for the list of runs. After a downtime, all missed runs of a schedule are
+due at once, and only the newest does the work.
 """
 
 from __future__ import annotations
@@ -35,79 +34,80 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from refit.errors import RefitError
+from refit.windows import format_time
 from refit_tasks.presentation.markdown import shorten
 
 WAITS = "refit.run.waits"
-"""The event by which a suspended run says that it has not died."""
+"""The event by which a suspended run shows that it is alive."""
 LATE_SECONDS = 1.0
-"""So much later than the news of its own end a run's first heartbeat may leave its process."""
+"""How long a run's first heartbeat may be sent after the message of its suspension."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def complete_with_message(outcome: T, message: str) -> T:
-    """Ends a flow run with a message; to be returned by the flow.
+    """Builds a Completed state with a message, to be returned by a flow.
 
     Args:
-        outcome: What the flow did.
-        message: What came of it, in words.
+        outcome: The result of the flow.
+        message: A sentence about the result.
 
     Returns:
-        A state for Prefect, which hands the outcome to whoever called the flow: so that is the type.
+        The state, typed as the outcome, since Prefect returns the outcome to the caller of the flow.
     """
     return cast(T, Completed(data=outcome, message=message))
 
 
 def fail_with_message(run: Callable[P, T]) -> Callable[P, T]:
-    """Makes a refused run end with our sentence alone, and without a trace of calls that tells nobody anything.
+    """Decorates a flow function to end a `RefitError` as a Failed state with the error's sentence as its message.
 
     Args:
-        run: The function that the flow is made of.
+        run: The flow function.
 
     Returns:
-        The same; whoever calls the flow gets the error itself, as before.
+        The decorated function; a caller of the flow still gets the error itself.
     """
 
     @wraps(run)
-    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return run(*args, **kwargs)
         except RefitError as error:
-            # Behind some refusals is a fault of other code, and its traceback helps to find that.
+            # The traceback is logged only if other code caused the error.
             get_run_logger().error("%s", error, exc_info=error if error.__cause__ else None)
             return cast(T, Failed(data=error, message=" ".join(str(error).split())))
 
-    return _copy_signature(told, run)
+    return _copy_signature(wrapped, run)
 
 
 def skip_superseded_runs(run: Callable[P, T]) -> Callable[P, T]:
-    """Lets a run of a schedule end at once where a newer one is due: after a downtime the newest does the work, once.
+    """Decorates a flow function to end a scheduled run at once if a newer run of the schedule is due.
 
     Args:
-        run: The function that the flow is made of.
+        run: The flow function.
 
     Returns:
-        The same, for all other runs.
+        The decorated function.
     """
 
     @wraps(run)
-    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         newer = find_newer_run()
         if newer is None:
             return run(*args, **kwargs)
-        message = f"skipped: a newer run of the schedule is due at {newer:%Y-%m-%d %H:%M:%S} UTC"
+        message = f"skipped: a newer run of the schedule is due at {format_time(newer)} UTC"
         return cast(T, Completed(name=SKIPPED, message=message))
 
-    return _copy_signature(told, run)
+    return _copy_signature(wrapped, run)
 
 
 @contextmanager
 def suspended_heartbeat() -> Iterator[None]:
-    """Keeps a run that is suspended within the block from being taken for dead.
+    """Keeps a run that is suspended in the block from being taken for dead.
 
-    The server tells that it is suspended at once; its first heartbeat goes another way and arrives later, so that it
-    looks as if nothing had followed. What is said here goes the heartbeat's way, after it.
+    The suspension reaches the server before the run's first heartbeat, which then looks like the last sign of life.
+    This event is sent the heartbeat's way, after it.
 
     Yields:
         Nothing.
@@ -121,10 +121,10 @@ def suspended_heartbeat() -> Iterator[None]:
         raise
 
 
-def _copy_signature(told: Callable[P, T], run: Callable[P, T]) -> Callable[P, T]:
-    """Keeps the types of the parameters: Prefect would look for the names of annotations in this module."""
-    told.__signature__ = inspect.signature(run, eval_str=True)  # type: ignore[attr-defined]
-    return told
+def _copy_signature(wrapped: Callable[P, T], run: Callable[P, T]) -> Callable[P, T]:
+    """Copies the parameter types; Prefect would otherwise look up the names of the annotations in this module."""
+    wrapped.__signature__ = inspect.signature(run, eval_str=True)  # type: ignore[attr-defined]
+    return wrapped
 
 
 A_MOMENT = timedelta(microseconds=1)
@@ -132,29 +132,28 @@ SCHEDULER = "auto-scheduled"
 """The tag that Prefect's scheduler gives the runs it makes."""
 
 SKIPPED = "Skipped"
-"""The name of the Completed state of a run that left its work to a newer one."""
+"""The name of the Completed state of a superseded run."""
 
 BEGUN = (StateType.RUNNING, StateType.COMPLETED)
-"""What a newer run does that takes the work over, whenever it was due: this one has waited longer for a free slot."""
+"""States of a newer run that supersede this one whenever it was due, since this run waited longer for a free slot."""
 WAITING = (StateType.SCHEDULED, StateType.PENDING)
 
 MOST = 200
-"""The most newer runs that are looked at: what Prefect's API gives at once."""
+"""The most newer runs that are read: one page of Prefect's API."""
 
 
 def find_newer_run() -> datetime | None:
-    """Tells whether a newer run of the same schedule is due, or has begun, so that this one has nothing to add.
+    """Finds a newer run of the same schedule that is due or has begun, and so supersedes the current run.
 
-    A run that a person or an event started is never superseded, and neither is one that is tried again. A newer run
-    that came due only while this one was starting takes nothing over: else, where starting takes longer than from one
-    run to the next, none would ever work.
+    Runs that a person or an event started, and retries, are never superseded. A run that came due while the current one
+    was starting does not count; otherwise no run would ever work if starting took longer than the schedule's interval.
 
     Returns:
-        When the newest such run was to start, UTC; `None` where this run is to do the work.
+        The scheduled start of the newest such run, UTC; `None` if the current run is to do the work.
     """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
-    # A run that is tried again was asked for by a person, or has begun its work before.
+    # A retry was requested by a person, or has begun its work before.
     if run is None or not run.auto_scheduled or run.deployment_id is None or run.run_count > 1:
         return None
     with get_client(sync_client=True) as client:
@@ -177,7 +176,7 @@ def _list_newer_runs(client: SyncPrefectClient, run: FlowRun, now: datetime) -> 
 
 
 def _find_pickup_time(client: SyncPrefectClient, run: FlowRun) -> datetime:
-    """Gives the time at which a worker began to start the run."""
+    """Finds the time at which a worker picked the run up, UTC."""
     states = client.read_flow_run_states(run.id)
     return max((state.timestamp for state in states if state.type == StateType.PENDING), default=_due_time(run))
 
@@ -197,28 +196,28 @@ LONGEST = 120
 
 
 def name_by_reason() -> str:
-    """Names a retrain or a rollback.
+    """Names a run of the retrain or rollback flow by its reason.
 
     Returns:
-        Such as `parcels: drift, decision 12`.
+        A name such as `parcels: drift, decision 12`.
     """
     return _format_name(flow_run.parameters.get("reason") or BY_HAND)
 
 
 def name_by_event() -> str:
-    """Names a run of the monitor.
+    """Names a run of the monitor flow by its event.
 
     Returns:
-        Such as `parcels: scheduled`, or the event that asks for a retrain.
+        A name such as `parcels: scheduled`, or with the event that requests a retrain.
     """
     return _format_name(flow_run.parameters.get("event") or BY_HAND)
 
 
 def name_by_source() -> str:
-    """Names a run that scores rows.
+    """Names a run of the scoring flow by its source.
 
     Returns:
-        Such as `parcels: scheduled`, or what is scored.
+        A name such as `parcels: scheduled`, or with the window or source that is scored.
     """
     given = flow_run.parameters
     # A time is text where a server has started the run.
@@ -227,7 +226,7 @@ def name_by_source() -> str:
 
 
 def _format_name(reason: str) -> str:
-    """Says of a schedule's run that it is one, also where the schedule gives no reason."""
+    """Formats project and reason; a scheduled run without a reason is named `scheduled`."""
     context = FlowRunContext.get()
     scheduled = context is not None and context.flow_run is not None and context.flow_run.auto_scheduled
     why = BY_SCHEDULE if scheduled and reason == BY_HAND else reason

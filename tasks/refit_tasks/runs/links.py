@@ -1,4 +1,4 @@
-"""Addresses of the pages that belong to a run: a version and a run in MLflow, and another run in Prefect."""
+"""Links to pages in the MLflow and Prefect UIs: versions, training runs and flow runs."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from refit_tasks.presentation.markdown import artifact_key, plain
 
 
 def version_url(project: str, version: int) -> str:
-    """Gives the address of a version in MLflow.
+    """Builds the URL of a version in the MLflow UI.
 
     Args:
         project: The project's name.
         version: The version's number.
 
     Returns:
-        The address; empty where MLflow's pages have none that is known.
+        The URL; empty if the address of the UI is not known.
     """
     pages = Settings().mlflow_pages
     return f"{pages}/#/models/{quote(project, safe='')}/versions/{version}" if pages else ""
 
 
 def training_run_url(run_id: str) -> str:
-    """Gives the address of a run in MLflow.
+    """Builds the URL of a training run in the MLflow UI.
 
     Args:
         run_id: MLflow's id of the run.
 
     Returns:
-        The address; empty where MLflow's pages have none that is known.
+        The URL; empty if the address of the UI is not known.
     """
     pages = Settings().mlflow_pages
     return f"{pages}/#/runs/{quote(run_id, safe='')}" if pages else ""
 
 
 def flow_run_url(run_id: str) -> str:
-    """Gives the address of a flow run in Prefect.
+    """Builds the URL of a flow run in the Prefect UI.
 
     Args:
         run_id: Prefect's id of the flow run.
 
     Returns:
-        The address; empty where no server with pages is known.
+        The URL; empty if the address of the UI is not known.
     """
     from prefect.settings import PREFECT_UI_URL
 
@@ -54,14 +54,14 @@ def flow_run_url(run_id: str) -> str:
 
 
 def format_markdown_link(text: str, address: str) -> str:
-    """Writes a link.
+    """Formats a link.
 
     Args:
-        text: What is read.
-        address: Of a page, from this module; empty where it has none.
+        text: The link's text.
+        address: The URL; empty for none.
 
     Returns:
-        Markdown; the text alone without an address.
+        Markdown; the text alone if there is no URL.
 
     Example:
         >>> linked("version 3", "")
@@ -71,7 +71,7 @@ def format_markdown_link(text: str, address: str) -> str:
 
 
 def format_model_links(model: Challenger | Champion) -> str:
-    """Writes the links to a version and to the run that trained it.
+    """Formats the links to a version and to its training run.
 
     Args:
         model: A registered version.
@@ -85,13 +85,13 @@ def format_model_links(model: Challenger | Champion) -> str:
 
 
 def find_deciding_run(decision: int | None) -> str | None:
-    """Finds the monitor's run that made a decision.
+    """Finds the monitor run that made a decision.
 
     Args:
-        decision: The ledger entry of the decision; `None` where a person started the run.
+        decision: The ledger entry of the decision; `None` if a person started the run.
 
     Returns:
-        Prefect's id of that flow run; `None` where it is not on record.
+        Prefect's id of the flow run; `None` if it is not on record.
     """
     made = entry(decision) if decision is not None else None
     turn = made.payload.get("turn") if made else None
@@ -99,7 +99,7 @@ def find_deciding_run(decision: int | None) -> str | None:
 
 
 def _is_run(turn: str) -> bool:
-    """Tells the id of a run from the name of a turn, which is written without dashes."""
+    """Distinguishes the id of a flow run from the token of a retrain slot, which has no dashes."""
     try:
         return str(UUID(turn)) == turn
     except ValueError:
@@ -107,18 +107,18 @@ def _is_run(turn: str) -> bool:
 
 
 def publish_version_link(challenger: Challenger) -> None:
-    """Shows, on the page of the flow run that this is called in, where the version is in MLflow.
+    """Publishes a link to a version in MLflow as an artifact of the current flow run.
 
     Args:
         challenger: The version.
     """
     project = challenger.model.project
-    said = f"version {challenger.version} of {project} in MLflow"
-    _publish(version_url(project, challenger.version), said, artifact_key(project, "mlflow"))
+    text = f"version {challenger.version} of {project} in MLflow"
+    _publish(version_url(project, challenger.version), text, artifact_key(project, "mlflow"))
 
 
 def publish_run_link(project: str, run_id: str, what: str) -> None:
-    """Shows, on the page of the flow run that this is called in, which other run it has started.
+    """Publishes a link to a flow run that the current one started, as an artifact.
 
     Args:
         project: The project's name.
@@ -128,8 +128,8 @@ def publish_run_link(project: str, run_id: str, what: str) -> None:
     _publish(flow_run_url(run_id), f"the {what} of {project} that was started", artifact_key(project, what))
 
 
-def _publish(address: str, said: str, key: str) -> None:
+def _publish(address: str, text: str, key: str) -> None:
     from prefect.artifacts import create_link_artifact
 
     if address:
-        create_link_artifact(address, link_text=said, key=key, description=said)
+        create_link_artifact(address, link_text=text, key=key, description=text)

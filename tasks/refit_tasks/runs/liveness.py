@@ -1,7 +1,6 @@
-"""Which flow runs live on this machine: each holds a lock file while it runs, and takes it away when it ends.
+"""Liveness of flow runs on this machine: each run holds a lock file, and removes it when it ends.
 
-The operating system frees the lock of a process that dies. So a file that is there and not held names a run whose
-process was killed, exactly, and at once.
+The operating system releases the lock of a process that dies, so a lock file that is not held belongs to a killed run.
 """
 
 from __future__ import annotations
@@ -28,24 +27,24 @@ class DeadRun:
     id: str
     """Prefect's id of the flow run."""
     flow: str = ""
-    """The flow's name; empty where the process was killed before it could write it."""
+    """The flow's name; empty if the process was killed before it wrote the name."""
     project: str = ""
     started: str = ""
-    """When it began, ISO 8601, UTC."""
+    """When the run started, UTC, in ISO 8601."""
     claimed: bool = False
-    """Whether somebody has gone on with what it had decided."""
+    """Whether another run has resumed its decision."""
 
 
 @contextmanager
 def run_lock(flow: str, project: str) -> Iterator[str | None]:
-    """Says on disk that the flow run is alive, for as long as the block lasts.
+    """Holds the lock file of the current flow run for the duration of the block.
 
     Args:
         flow: The flow's name.
         project: The project's name.
 
     Yields:
-        The flow run's id; `None` outside of a run, where nothing is written.
+        The flow run's id; `None` outside a flow run, where nothing is written.
 
     Raises:
         StateError: If `REFIT_HOME` cannot be written.
@@ -67,13 +66,13 @@ def run_lock(flow: str, project: str) -> Iterator[str | None]:
 
 
 def dead_runs(project: str | None = None) -> list[DeadRun]:
-    """Lists the runs whose process died here.
+    """Lists the flow runs whose process was killed on this machine.
 
     Args:
-        project: Only this project's; all, if `None`.
+        project: The project's name; `None` for all projects.
 
     Returns:
-        The runs, the oldest first.
+        The runs, oldest first.
 
     Raises:
         StateError: If `REFIT_HOME` cannot be written.
@@ -87,14 +86,14 @@ def dead_runs(project: str | None = None) -> list[DeadRun]:
 
 
 def claim_dead_runs(project: str, ids: set[str]) -> set[str]:
-    """Gives what dead runs had decided to one caller, once.
+    """Claims dead runs, so that one caller resumes what they had decided.
 
     Args:
         project: The project's name.
-        ids: The runs in question.
+        ids: The ids of the runs to claim.
 
     Returns:
-        Those of them that are dead, and that nobody has claimed before.
+        The ids of those that are dead and were not claimed before.
 
     Raises:
         StateError: If `REFIT_HOME` cannot be written.
@@ -112,7 +111,7 @@ def claim_dead_runs(project: str, ids: set[str]) -> set[str]:
 
 
 def remove_dead_run(run: DeadRun) -> None:
-    """Takes away the file of a dead run, once all that it left is put right.
+    """Removes the lock file of a dead run, after all that it left behind is repaired.
 
     Args:
         run: From `dead_runs`.
@@ -134,7 +133,7 @@ def _read(file: Path) -> DeadRun:
 
 @contextmanager
 def _exclusive_access() -> Iterator[None]:
-    """Lets one process at a time make, look at or remove these files: one that is being made is no dead run's."""
+    """Lets one process at a time create, read or remove lock files: a new file must not be taken for a dead run's."""
     directory = _directory()
     with translate_store_errors(str(directory), "REFIT_HOME"):
         open_home(Settings())

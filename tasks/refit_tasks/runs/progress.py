@@ -1,4 +1,4 @@
-"""How far a long task is: a bar on the page of its run, for work whose whole is known."""
+"""Progress bars of long tasks, as artifacts of their run."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from prefect.context import FlowRunContext, TaskRunContext
 from refit_tasks.presentation.markdown import artifact_key
 
 LONG_SECONDS = 5.0
-"""Work that takes less has no bar: it would be done before anybody has seen it."""
+"""Shorter work has no bar."""
 PAUSE_SECONDS = 1.0
-"""Between two updates: nobody looks more often."""
+"""The time between two updates."""
 
 
 class ProgressBar:
-    """A bar that appears once the work has taken some seconds, and moves once a second at most."""
+    """A progress bar that appears after some seconds, and is updated at most once a second."""
 
     def __init__(self, project: str, what: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begins to count the seconds.
+        """Starts the clock.
 
         Args:
             project: The project's name.
-            what: What is done, in a word.
-            clock: Counts seconds.
+            what: The kind of work, one word.
+            clock: A clock in seconds.
         """
         self._key, self._about = artifact_key(project, f"{what}-progress"), f"{what} of {project}"
         self._clock = clock
         self._last = clock() + LONG_SECONDS - PAUSE_SECONDS
         self._bar: UUID | None = None
-        # The work may tell of itself from other threads, which do not know what run they belong to.
+        # Updates may come from other threads, which have no run context.
         self._run = copy_context()
         self._runs = (TaskRunContext.get() or FlowRunContext.get()) is not None
-        self._alone = Lock()
+        self._lock = Lock()
 
     def show(self, done: float, whole: float) -> None:
-        """Moves the bar, if it is time; outside of a run there is none.
+        """Updates the bar, if an update is due; does nothing outside a run.
 
         Args:
-            done: How much is done.
-            whole: How much there is to do.
+            done: The amount of work that is done.
+            whole: The amount of work in all, in the same unit.
         """
-        with self._alone:
+        with self._lock:
             ended = done >= whole and self._bar is not None
             if self._runs and (ended or self._clock() - self._last >= PAUSE_SECONDS):
                 self._run.run(self._move, min(100.0, 100.0 * done / max(whole, 1)), f"{done:,.0f} of {whole:,.0f}")

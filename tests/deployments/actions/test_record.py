@@ -32,7 +32,7 @@ finally:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home where versions 1 and 2 have become champion, a day apart, and version 3 waits for a person."""
+    """A home where versions 1 and 2 have become champion, a day apart, and version 3 waits for approval."""
     directory = tmp_path_factory.mktemp("record") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REFIT_HOME", str(directory))
@@ -87,7 +87,7 @@ def test_a_person_approves_once_what_the_status_shows(hours: Path) -> None:
     assert "Version 3 was approved by Ada: it looks right." in refit("why", "6").stdout
     run = refit("approve", PROJECT, "3", "--refuse", "--who", "Bob")
     assert run.returncode == 1
-    assert "version 3 of raced was approved by Ada: that answer stands" in run.stderr
+    assert "version 3 of raced was approved by Ada: that answer is final" in run.stderr
 
 
 @pytest.mark.slow

@@ -176,9 +176,7 @@ def test_what_the_ui_shows_of_the_killed_is_true_and_the_next_run_works(host: Ho
         wait_for(lambda: host.state(killed)[0] == "CRASHED", 60, lambda: host.told("retrain"))
 
     def gone_on_with() -> list[str]:
-        after = [
-            run for run in host.runs("retrain") if "gone on with after a kill" in run["parameters"].get("reason", "")
-        ]
+        after = [run for run in host.runs("retrain") if "resumed after a kill" in run["parameters"].get("reason", "")]
         return [run["state_type"] for run in after]
 
     host.run("monitor")

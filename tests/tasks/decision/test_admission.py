@@ -109,7 +109,7 @@ def test_a_decision_is_carried_out_once(rentals: Project, ending: str, open_agai
     if open_again:
         assert take(rentals, number) == number
     else:
-        with pytest.raises(RetrainRefused, match=f"decision {number} of rentals was carried out already"):
+        with pytest.raises(RetrainRefused, match=f"decision {number} of rentals was already carried out"):
             take(rentals, number)
 
 
@@ -134,7 +134,7 @@ def test_a_person_whose_run_keeps_a_decided_one_from_starting_carries_it_out(
 
 
 def test_a_number_that_is_no_open_decision_is_refused(rentals: Project) -> None:
-    with pytest.raises(RetrainRefused, match="entry 7 of the ledger is no decision to retrain rentals"):
+    with pytest.raises(RetrainRefused, match="ledger entry 7 is not an open decision to retrain rentals"):
         take(rentals, 7)
     number = decided(rentals, generation=3)
     with pytest.raises(RetrainRefused, match="generation 3, not the one serving"):

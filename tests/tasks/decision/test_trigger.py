@@ -44,7 +44,7 @@ def test_one_decision_starts_one_run_however_often_it_is_repeated(
     deployed: str, rentals: Project, evidence: Evidence
 ) -> None:
     recorded = decide(rentals, evidence)
-    asked = build_parameters(evidence, recorded, gone_on=False)
+    asked = build_parameters(evidence, recorded, resumed=False)
     started = {start_deployment.fn(evidence, asked) for _ in range(3)}
     assert len(started) == 1
     with get_client(sync_client=True) as client:
@@ -56,19 +56,19 @@ def test_one_decision_starts_one_run_however_often_it_is_repeated(
 
 
 def test_a_retrain_that_has_ended_frees_its_name(deployed: str, rentals: Project, evidence: Evidence) -> None:
-    """More labels may lead to another retrain of the same champion and window, and a killed one is gone on with."""
+    """More labels may lead to another retrain of the same champion and window, and a killed one is resumed."""
     first = decide(rentals, evidence)
-    before = start_deployment.fn(evidence, build_parameters(evidence, first, gone_on=False))
+    before = start_deployment.fn(evidence, build_parameters(evidence, first, resumed=False))
     record_outcome("rentals", RetrainRecord(first.id, "failed", 1.0), AT)
-    after = start_deployment.fn(evidence, build_parameters(evidence, first, gone_on=True))
+    after = start_deployment.fn(evidence, build_parameters(evidence, first, resumed=True))
     assert after != before
-    assert start_deployment.fn(evidence, build_parameters(evidence, first, gone_on=True)) == after
+    assert start_deployment.fn(evidence, build_parameters(evidence, first, resumed=True)) == after
 
 
 def test_it_runs_here_where_there_is_no_deployment(
     prefect_server: None, rentals: Project, evidence: Evidence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = build_parameters(evidence, decide(rentals, evidence), gone_on=False)
+    asked = build_parameters(evidence, decide(rentals, evidence), resumed=False)
     assert start_deployment.fn(evidence, asked) is None
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid4()))
     assert start_deployment.fn(replace(evidence, project="unknown"), asked) is None
@@ -89,7 +89,7 @@ def test_keys_tell_deployments_champions_windows_and_tries_apart(evidence: Evide
 
 def test_what_a_person_forced_is_forced_when_it_is_gone_on_with(rentals: Project, evidence: Evidence) -> None:
     asked = replace(evidence, request=RetrainRequest("manual", "test", force=True))
-    parameters = build_parameters(asked, decide(rentals, asked), gone_on=True)
+    parameters = build_parameters(asked, decide(rentals, asked), resumed=True)
     assert parameters["force"]
-    assert "gone on with" in parameters["reason"]
-    assert not build_parameters(evidence, RecordedDecision(1, Decision("retrain", "first", ())), gone_on=False)["force"]
+    assert "resumed" in parameters["reason"]
+    assert not build_parameters(evidence, RecordedDecision(1, Decision("retrain", "first", ())), resumed=False)["force"]

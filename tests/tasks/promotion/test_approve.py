@@ -35,7 +35,7 @@ def rentals(rentals: Project) -> Project:
 
 def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
     challenger = judge()
-    with pytest.raises(NotApproved, match=r"waits for a person: approve it with `refit approve rentals 1`"):
+    with pytest.raises(NotApproved, match=r"waits for approval: approve it with `refit approve rentals 1`"):
         promote.fn(challenger, None, AT)
     assert [one.version for one in find_pending("rentals")] == [1]
     assert not is_settled(challenger)
@@ -66,7 +66,7 @@ def test_a_refusal_is_final_and_is_asked_for_once(judge) -> None:
     assert not lost_promotion_race(challenger)
     with pytest.raises(NotApproved, match="was refused by Ada"):
         promote.fn(challenger, None, AT)
-    with pytest.raises(NotApproved, match="was refused by Ada: that answer stands"):
+    with pytest.raises(NotApproved, match="was refused by Ada: that answer is final"):
         record_approval.fn("rentals", 1, approved=True, who="Bob", why="", at=AT)
     assert current_champion("rentals") is None
 
@@ -89,7 +89,7 @@ def test_what_waits_for_nobody_says_so(judge, rentals: Project) -> None:
     judge("b")
     with pytest.raises(NotApproved, match="version 1 of rentals was rejected by the gate"):
         record_approval.fn("rentals", 1, approved=True, who="Ada", why="", at=AT)
-    with pytest.raises(NotApproved, match="no judged version 9: versions that wait for approval are 2"):
+    with pytest.raises(NotApproved, match="no judged version 9: versions that wait for approval: 2"):
         record_approval.fn("rentals", 9, approved=True, who="Ada", why="", at=AT)
 
 

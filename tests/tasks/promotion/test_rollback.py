@@ -63,7 +63,7 @@ def test_nobody_returns_who_was_never_champion(three, judge) -> None:
     judge("d", over=three[-1], promote=False)
     with pytest.raises(PromotionError, match="version 4 of rentals was never champion: return to one of 1, 2, 3"):
         roll_back("rentals", "r", "ada", AT, to=4)
-    with pytest.raises(PromotionError, match="version 3 of rentals serves already"):
+    with pytest.raises(PromotionError, match="version 3 of rentals is already the champion"):
         roll_back("rentals", "r", "ada", AT, to=3)
     with pytest.raises(PromotionError, match="bikes has no champion"):
         roll_back("bikes", "r", "ada", AT)
@@ -71,7 +71,7 @@ def test_nobody_returns_who_was_never_champion(three, judge) -> None:
 
 
 def test_a_rollback_is_fenced_and_a_decision_is_carried_out_once(three, judge) -> None:
-    with pytest.raises(StaleChampion, match=r"generation 2 of rentals .* version 3 serves by now \(generation 3\)"):
+    with pytest.raises(StaleChampion, match=r"generation 2 of rentals .* version 3 now serves \(generation 3\)"):
         roll_back("rentals", "r", "the watch", AT, over=2, decision=9)
     back = roll_back("rentals", "r", "the watch", AT + 5 * DAY, to=2, over=3, decision=9)
     assert roll_back("rentals", "r", "the watch", AT + 6 * DAY, to=2, over=3, decision=9) == back

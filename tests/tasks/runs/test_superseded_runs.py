@@ -16,6 +16,7 @@ from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.flow_engine import run_flow
 from prefect.states import Cancelled, Completed, Failed, Pending, Running, Scheduled
 
+from refit.windows import format_time
 from refit_tasks.runs.flow_runs import SKIPPED, complete_with_message, skip_superseded_runs
 
 HOUR = timedelta(hours=1)
@@ -77,7 +78,7 @@ def ended(client: SyncPrefectClient, run: FlowRun) -> tuple[str, str | None]:
 
 def test_of_three_that_were_missed_the_newest_works(client: SyncPrefectClient, deployment: UUID) -> None:
     oldest, older, newest, future = missed(client, deployment)
-    skipped = f"skipped: a newer run of the schedule is due at {newest.expected_start_time:%Y-%m-%d %H:%M:%S} UTC"
+    skipped = f"skipped: a newer run of the schedule is due at {format_time(newest.expected_start_time)} UTC"
     assert future.expected_start_time > datetime.now(UTC)
     assert ended(client, oldest) == ("Skipped", skipped)
     assert worked == []
