@@ -143,7 +143,7 @@ def test_the_model_that_serves_has_seen_the_holdout_and_the_record_tells_it_from
 
 
 def test_soon_after_a_retrain_there_is_too_little_to_judge_on(trained: Shop) -> None:
-    with pytest.raises(NotEnoughData, match="50 mature rows that champion version 1 has not seen, 50 fewer"):
+    with pytest.raises(NotEnoughData, match="50 mature rows that champion version 1 was not trained on, 50 fewer"):
         trained.retrain(41)
     again = trained.retrain(41, force=True)
     assert again.judgement is not None

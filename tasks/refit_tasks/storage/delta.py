@@ -1,9 +1,7 @@
-"""Delta tables: opened, read and written to in one place.
+"""Delta tables: names, opening, reading and writing.
 
-A write is a compare-and-set: it fails where somebody else has written since the table was opened, and `redo` then
-reads and decides again. What was not known when the write was decided is so never overwritten.
-
-Which Delta tables there are: a project's own, and those beside it.
+A write is a compare-and-set: it fails if another process has written since the table was opened, and
+`retry_on_conflict` then repeats the step that reads and decides. Nothing unseen is ever overwritten.
 """
 
 from __future__ import annotations
@@ -30,10 +28,19 @@ RETENTION = {
     "delta.logRetentionDuration": "interval 36500 days",
     "delta.deletedFileRetentionDuration": "interval 36500 days",
 }
-"""A pinned version stays readable: neither the log nor a file is cleaned up within a century."""
+"""Retention of log and files for a century, so that every pinned version stays readable."""
 
 ROW_GROUP, FILE_BYTES = 65_536, 64 << 20
-"""The writer holds a row group per column and more in memory; its own defaults take a gigabyte."""
+"""Rows per row group and bytes per file: the writer's defaults take a gigabyte of memory."""
+
+PREDICTIONS_SUFFIX = "__predictions"
+"""The suffix of a project's predictions table, which servers append to at any time."""
+LABELS_SUFFIX = "__labels"
+"""The suffix of a project's label inbox, which servers append to at any time."""
+APPENDED_SUFFIXES = (PREDICTIONS_SUFFIX, LABELS_SUFFIX)
+"""The suffixes of the tables that servers append to."""
+TABLE_SUFFIXES = ("", "__quarantine", *APPENDED_SUFFIXES)
+"""The suffixes of all tables of a project, for object stores, whose directories are not listed."""
 
 T = TypeVar("T")
 
@@ -42,10 +49,10 @@ def open_table(name: str) -> DeltaTable | None:
     """Opens a table at its newest version.
 
     Args:
-        name: The project's name, or that of a table beside it.
+        name: The name of a project or of one of its other tables.
 
     Returns:
-        The table, or `None` while there is none.
+        The table, or `None` if it does not exist yet.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
@@ -57,7 +64,7 @@ def open_table(name: str) -> DeltaTable | None:
 
 
 def require_table(project: str) -> DeltaTable:
-    """Opens a project's table at its newest version, and insists that there is one.
+    """Opens a project's table at its newest version, or fails if it does not exist.
 
     Args:
         project: The project's name.
@@ -66,7 +73,7 @@ def require_table(project: str) -> DeltaTable:
         The table.
 
     Raises:
-        NotEnoughData: If there is none.
+        NotEnoughData: If the project has no table yet.
     """
     table = open_table(project)
     if table is None:
@@ -75,7 +82,7 @@ def require_table(project: str) -> DeltaTable:
 
 
 def missing_table(project: str) -> NotEnoughData:
-    """Says that a project has no table.
+    """Makes the error for a project without a table.
 
     Args:
         project: The project's name.
@@ -87,27 +94,27 @@ def missing_table(project: str) -> NotEnoughData:
 
 
 def schema_of(table: DeltaTable) -> pa.Schema:
-    """Gives a table's columns with their types and metadata.
+    """Reads a table's schema.
 
     Args:
         table: An open table.
 
     Returns:
-        Its schema in Arrow's terms.
+        The Arrow schema with the metadata of its fields.
     """
     return pa.schema(table.schema())
 
 
 def read(table: DeltaTable, columns: list[str] | None = None, where: str | None = None) -> Iterator[pa.Table]:
-    """Streams rows in the types of the table's schema; the order is any.
+    """Streams the rows of a table in its schema, in any order.
 
     Args:
         table: An open table, at any version.
-        columns: The columns wanted; all of them by default.
+        columns: The columns to read; all by default.
         where: An SQL condition on the rows.
 
     Yields:
-        Some thousand rows at a time.
+        A few thousand rows at a time.
     """
     schema = schema_of(table)
     schema = schema if columns is None else pa.schema([schema.field(name) for name in columns])
@@ -123,22 +130,22 @@ def write(
     replacing: str | None = None,
     marks: Iterable[Transaction] = (),
 ) -> int:
-    """Adds rows in one commit, which creates the table if there is none.
+    """Writes rows in one commit, which creates the table if it does not exist.
 
     Args:
         name: The table's name.
-        table: The table as it was when the rows were decided on. The rows must not be read from it on the way, since
+        table: The table at the version on which the rows were decided. The rows must not be streamed from it, since
             its engine cannot read while it writes.
-        rows: The rows, of that schema.
-        schema: The table's schema; columns that the table does not have yet are added to it.
-        replacing: An SQL condition: the rows that fulfil it are removed in the same commit, and all new ones must.
+        rows: The rows, in `schema`.
+        schema: The table's schema; new columns are added to the table.
+        replacing: An SQL condition; the rows that match it are replaced in the same commit. All new rows must match it.
         marks: Application transactions to record with the commit.
 
     Returns:
-        The version that the commit made.
+        The version of the table after the commit.
 
     Raises:
-        deltalake.exceptions.CommitFailedError: If somebody else has written since `table` was opened.
+        deltalake.exceptions.CommitFailedError: If another process has written since `table` was opened.
     """
     from deltalake import CommitProperties, WriterProperties, write_deltalake
 
@@ -161,38 +168,38 @@ def write(
 
 
 def retry_on_conflict(step: Callable[[], T], name: str) -> T:
-    """Repeats a step that reads and then writes, as long as somebody else writes in between.
+    """Repeats a step that reads and then writes until no other process writes in between, 20 times at most.
 
     Args:
-        step: Opens the table, decides, and writes to what it opened.
+        step: A function that opens the table, decides, and writes to the version that it opened.
         name: The table's name, for the message.
 
     Returns:
-        What the step returned.
+        The result of the step.
 
     Raises:
-        StateError: If others were faster every time.
+        StateError: If another process was faster every time.
     """
     try:
         return retry_table_write(_is_conflict)(step)
     except RetryError:
         raise StateError(
-            f"the table {name!r} was changed by others {CONFLICT_TRIES} times while it was written: try again later"
+            f"the table {name!r} was changed by another process {CONFLICT_TRIES} times during a write: try again later"
         ) from None
 
 
 def _is_conflict(error: BaseException) -> bool:
-    """Tells whether somebody else has written to the table, or has created it."""
+    """Tells whether another process has written to the table or created it."""
     from deltalake.exceptions import CommitFailedError, DeltaError
 
     return isinstance(error, CommitFailedError) or (isinstance(error, DeltaError) and "already exists" in str(error))
 
 
 def quoted(column: str) -> str:
-    """Writes a column's name the way SQL conditions want it.
+    """Quotes a column name for an SQL condition.
 
     Args:
-        column: Any name.
+        column: Any column name.
 
     Returns:
         The name in double quotes.
@@ -201,42 +208,33 @@ def quoted(column: str) -> str:
 
 
 def within(column: str, window: Window) -> str:
-    """Writes the SQL condition that an event time lies in a window.
+    """Writes the SQL condition that a time lies in a window.
 
     Args:
-        column: The column of event times.
+        column: The column of times.
         window: The window.
 
     Returns:
-        A condition that the engine uses to skip files, too.
+        The condition, in a form by which the engine can skip files.
     """
     return f"{quoted(column)} >= {_literal(window.start)} AND {quoted(column)} < {_literal(window.end)}"
 
 
 def uri_of(name: str) -> str:
-    """Says where a table lies.
+    """Builds the location of a table.
 
     Args:
-        name: The project's name, or that of a table beside it.
+        name: The name of a project or of one of its other tables.
 
     Returns:
-        A path or an object store's URI.
+        A path, or the URI in an object store.
     """
     return f"{Settings().tables}/{name}"
 
 
 def _literal(moment: datetime) -> str:
-    """Writes a time in the table's own unit; the engine refuses to compare times of different units."""
+    """Writes a time in microseconds, the unit of the tables: the engine does not compare different units."""
     return f"arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')"
-
-
-PREDICTIONS_SUFFIX = "__predictions"
-"""What follows the project's name in that of its predictions' table, which other processes append to at any time."""
-LABELS_SUFFIX = "__labels"
-"""What follows it in that of the inbox of labels, which servers append to at any time as well."""
-APPENDED_SUFFIXES = (PREDICTIONS_SUFFIX, LABELS_SUFFIX)
-TABLE_SUFFIXES = ("", "__quarantine", *APPENDED_SUFFIXES)
-"""What follows the project's name; on an object store, whose directories are not listed."""
 
 
 def tables_of(project: str | None = None) -> list[str]:

@@ -1,11 +1,11 @@
-"""The predictions' table of a project, `NAME__predictions`: what its versions were asked and what they said.
+"""The predictions table of a project, `NAME__predictions`: the rows that its versions scored, with the predictions.
 
-It takes many small batches, so it is unlike a project's own table in three ways. Appends do not exclude each other:
-each carries an application transaction named after its batch, and Delta refuses a commit only where the same batch has
-been written meanwhile. No version of it is ever pinned, so its log is kept for days. And it looks after itself: every
-so many commits the small files are put together, which a server that runs for months could not leave to `refit prune`.
+It takes many small batches and differs from a project's own table in three ways. Appends do not conflict with each
+other: each has an application transaction named after its batch, so that a commit fails only if the same batch was
+written in the meantime. Its versions are never pinned, so its log is kept for days. Small files are compacted after a
+fixed number of commits, since a server may run for months without `refit prune`.
 
-The table is partitioned by the day of scoring: days that retention lets go are removed without reading a row.
+The table is partitioned by the day of scoring, so that retention removes days without reading rows.
 """
 
 from __future__ import annotations
@@ -36,53 +36,56 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 APPLICATION = "refit-predictions/"
-"""What stands before a batch's name in the table's record of transactions."""
+"""The prefix of a batch's application transaction."""
+SCORE = "refit-score"
+"""The application transaction of batch scoring; its number is the end of the scored event times, in microseconds."""
 PARTITION = "scored_on"
+"""The partition column: the day of scoring."""
 
 COMPACTION_INTERVAL = 64
-"""After so many commits the small files are put together."""
+"""The number of commits after which small files are compacted."""
 SMALL_BYTES = 8 << 20
-"""Up to here a file is small. Larger ones are left to `refit prune`: they would be written again too often."""
+"""The size up to which files are compacted here; larger ones are left to `refit prune`, as rewriting costs more."""
 FILE_RETENTION_HOURS = 24
-"""So long files stay that were put together: somebody may be reading them."""
+"""The hours for which replaced files are kept for readers."""
 
 _RETENTION = {
     "delta.logRetentionDuration": "interval 2 days",
     "delta.deletedFileRetentionDuration": f"interval {FILE_RETENTION_HOURS} hours",
     "delta.setTransactionRetentionDuration": "interval 30 days",
-    # Of the features nobody asks for a range, and their statistics would be most of the log.
+    # No query filters by a feature, and statistics of all features would be most of the log.
     "delta.dataSkippingStatsColumns": "event_time,scored_at,version,role,source",
 }
 _NUMBERED = re.compile(r"(?P<name>.+)/(?P<number>\d{1,18})")
 
 
 def predictions_of(project: str) -> str:
-    """Names a project's table of predictions.
+    """Names a project's predictions table.
 
     Args:
         project: The project's name.
 
     Returns:
-        A name beside the project's.
+        The table's name, `NAME__predictions`.
     """
     return project + PREDICTIONS_SUFFIX
 
 
 def append(project: str, rows: pa.Table, batch: str) -> int:
-    """Appends a batch of predictions, exactly once however often it is given, and whoever else appends meanwhile.
+    """Appends a batch of predictions exactly once, also beside other writers.
 
     Args:
         project: The project's name.
         rows: The predictions, from `refit.inference.prediction_rows.prediction_rows`.
-        batch: What names these rows for ever. `NAME/NUMBER` is for a writer of many batches, who numbers them and
-            appends them in that order: the table remembers the last number alone, and takes all up to it for written.
-            Any other name is remembered for 30 days.
+        batch: The unique name of the batch. A writer of many batches names them `NAME/NUMBER` and appends them in the
+            order of their numbers: the table keeps the last number, and batches up to it count as written. Any other
+            name is kept for 30 days.
 
     Returns:
-        How many rows were written: all, or none where the batch was written before.
+        The number of rows written; 0 if the batch was written before.
 
     Raises:
-        StateError: If the table's columns keep changing meanwhile; nothing was written then.
+        StateError: If concurrent writers keep changing the table's columns; nothing is written then.
     """
     if not rows.num_rows:
         return 0
@@ -105,21 +108,21 @@ def append(project: str, rows: pa.Table, batch: str) -> int:
 def write_rows(
     name: str, table: DeltaTable | None, rows: Iterable[pa.Table], schema: pa.Schema, transaction: Transaction
 ) -> int:
-    """Appends rows in one commit, which creates the table if there is none.
+    """Appends rows in one commit, which creates the table if it does not exist.
 
     Args:
         name: The table's name.
-        table: The table as it was when the rows were decided on.
-        rows: The rows, as `cast_for_storage` gives them.
-        schema: Their columns; those that the table does not have yet are added to it.
-        transaction: What names the commit.
+        table: The table at the version on which the rows were decided.
+        rows: The rows, from `cast_for_storage`.
+        schema: The schema of the rows; new columns are added to the table.
+        transaction: The application transaction of the commit.
 
     Returns:
-        The version that the commit made.
+        The version of the table after the commit.
 
     Raises:
-        deltalake.exceptions.CommitFailedError: If somebody else has committed a transaction of that name, or changed
-            the table's columns, since `table` was opened.
+        deltalake.exceptions.CommitFailedError: If another process has committed the same application transaction, or
+            changed the table's columns, since `table` was opened.
     """
     from deltalake import CommitProperties, WriterProperties, write_deltalake
 
@@ -133,20 +136,20 @@ def write_rows(
     if table is None:
         write_deltalake(uri_of(name), stream, mode="error", configuration=_RETENTION, **how)
         return 0
-    # Columns that these rows do not have are null in them, too.
+    # Columns of the table that these rows lack become null.
     write_deltalake(table, stream, mode="append", schema_mode="merge", **how)
     version: int = table.version()
     return version
 
 
 def compact_small_files(name: str, version: int) -> None:
-    """Puts small files together once in so many commits, and removes those that were put together long ago.
+    """Compacts small files after every 64th commit, and deletes files that were replaced more than a day ago.
 
-    Whoever comes in between wins: it is tried again so many commits later.
+    If another process writes at the same time, the compaction is skipped until 64 commits later.
 
     Args:
         name: The table's name.
-        version: The version that a commit has made; each is somebody's own, so that only one looks after it.
+        version: The version that the caller's commit made; versions are unique, so only one caller compacts.
     """
     from deltalake.exceptions import DeltaError
 
@@ -170,31 +173,27 @@ def _transaction(application: str, number: int) -> Transaction:
     return Transaction(application, number, int(datetime.now(UTC).timestamp() * 1000))
 
 
-SCORE = "refit-score"
-"""The transaction of the batches; its number is how far the project's own rows have been scored."""
-
-
 def scored_until(project: str) -> datetime | None:
-    """Tells how far a project's own rows have been scored.
+    """Reads up to which event time a project's rows have been scored.
 
     Args:
         project: The project's name.
 
     Returns:
-        Just after the newest event time, UTC; `None` before the first batch.
+        The first instant after the newest scored event time, UTC; `None` before the first batch.
     """
     table = open_table(predictions_of(project))
     return read_scored_until(table) if table else None
 
 
 def read_scored_until(table: DeltaTable) -> datetime | None:
-    """Reads how far a project's own rows have been scored.
+    """Reads from an open predictions table up to which event time the project's rows have been scored.
 
     Args:
-        table: Its table of predictions.
+        table: The predictions table.
 
     Returns:
-        Just after the newest event time, UTC; `None` before the first batch.
+        The first instant after the newest scored event time, UTC; `None` before the first batch.
     """
     version = table.transaction_version(SCORE)
     return from_microseconds(version) if version else None

@@ -1,6 +1,6 @@
-"""The quarantine's table, beside the project's: rows that broke the contract, with the reasons. Reading it.
+"""The quarantine table of a project, `NAME__quarantine`: its schema, and reading rejected rows with their reasons.
 
-Does not belong here: what is written to it (`refit_tasks.ingestion.quarantine`), which needs the contract's engine.
+Does not belong here: writing to it (`refit_tasks.ingestion.quarantine`), which needs Great Expectations.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCHEMA = pa.schema(
 )
 
 STORED = pa.schema([(one.name, pa.int64() if one.type == INSTANT else one.type) for one in SCHEMA])
-"""The same with times as numbers: pyarrow imports pandas to make Python times of them."""
+"""The schema with times as integers: pyarrow would import pandas to convert them to Python times."""
 
 
 def quarantine_of(definition: Project) -> str:
@@ -44,19 +44,19 @@ def quarantine_of(definition: Project) -> str:
         definition: The project.
 
     Returns:
-        A name beside the project's.
+        The table's name, `NAME__quarantine`.
     """
     return f"{definition.name}__quarantine"
 
 
 def read_quarantine(table: DeltaTable) -> Iterator[RejectedRow]:
-    """Reads a quarantine.
+    """Reads all rows of a quarantine.
 
     Args:
-        table: The quarantine's table.
+        table: The quarantine table.
 
     Yields:
-        Its rows, in any order.
+        The rejected rows, in any order.
     """
     for part in read(table):
         for row in part.cast(STORED).to_pylist():
@@ -75,7 +75,7 @@ def count_quarantined(definition: Project) -> int:
         definition: The project.
 
     Returns:
-        How many there are.
+        The number of rows.
     """
     table = open_table(quarantine_of(definition))
     return table.count() if table else 0
@@ -86,10 +86,10 @@ def list_quarantined(definition: Project, limit: int) -> list[RejectedRow]:
 
     Args:
         definition: The project.
-        limit: The most rows to list.
+        limit: The maximum number of rows.
 
     Returns:
-        The newest ones first.
+        The rows, the last quarantined first.
     """
     table = open_table(quarantine_of(definition))
     rows = read_quarantine(table) if table else iter(())

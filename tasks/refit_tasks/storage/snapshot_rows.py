@@ -1,7 +1,4 @@
-"""A project's table as the models see it: the rows of a snapshot, the same ones in the same order at any time.
-
-Rows of a project's table a piece at a time, and what a model says of them: memory does not grow with the rows.
-"""
+"""Rows of a snapshot: as a frame in a reproducible order, in chunks, as a sample, or with a model's predictions."""
 
 from __future__ import annotations
 
@@ -23,6 +20,9 @@ from refit_tasks.storage.delta import missing_table, quoted, read, schema_of, ur
 if TYPE_CHECKING:
     from deltalake import DeltaTable
     from sklearn.base import BaseEstimator
+
+CHUNK_ROWS = 100_000
+"""The approximate number of rows of a chunk."""
 
 
 def row_condition(definition: Project, ref: SnapshotRef) -> str:
@@ -56,17 +56,17 @@ def scan_rows(definition: Project, ref: SnapshotRef) -> Iterator[pa.RecordBatch]
 def read_rows(
     definition: Project, ref: SnapshotRef, columns: list[str] | None = None, table: DeltaTable | None = None
 ) -> pd.DataFrame:
-    """Reads the rows of a snapshot, the same rows in the same order whenever and wherever.
+    """Reads the rows of a snapshot in a reproducible order.
 
     Args:
         definition: The project.
         ref: The snapshot.
-        columns: The columns wanted, in that order; all of them by default.
-        table: The project's table at the snapshot's version, where it is open already.
+        columns: The columns to read, in that order; all by default.
+        table: The project's table at the snapshot's version, if it is open already.
 
     Returns:
-        The rows sorted by the key; without a key by event time and then by all columns. Texts are `str`, columns that
-        were categories are again, times are in UTC, whole numbers with gaps are floats, and so are truth values.
+        The rows, sorted by key; without a key by event time and then by all columns. Text is `str`, categorical columns
+        are categorical again, times are in UTC, and integers or booleans with missing values are floats.
     """
     table = table or open_at_version(definition, ref.version)
     schema = schema_of(table)
@@ -79,10 +79,10 @@ def read_rows(
 
 
 def to_frame(rows: pa.Table) -> pd.DataFrame:
-    """Turns rows of a table into the frame that projects and models see.
+    """Converts rows of a table to the frame that models are fitted on.
 
     Args:
-        rows: Rows with the field metadata of the table's schema.
+        rows: The rows, with the field metadata of the table's schema.
 
     Returns:
         The frame, with the types that `read_rows` describes.
@@ -97,11 +97,11 @@ def to_frame(rows: pa.Table) -> pd.DataFrame:
 
 
 def open_at_version(definition: Project, version: int) -> DeltaTable:
-    """Opens a project's table as it was.
+    """Opens a project's table at a version.
 
     Args:
         definition: The project.
-        version: The version of its table.
+        version: The version of the table.
 
     Returns:
         The table at that version.
@@ -119,14 +119,14 @@ def open_at_version(definition: Project, version: int) -> DeltaTable:
 
 
 def open_versions(definition: Project, *refs: SnapshotRef) -> dict[int, DeltaTable]:
-    """Opens a project's table as several snapshots need it, once for each version.
+    """Opens a project's table for several snapshots, once per version.
 
     Args:
         definition: The project.
         refs: The snapshots.
 
     Returns:
-        From version to the table at that version.
+        The table at each version, by version.
 
     Raises:
         NotEnoughData: If the project has no table.
@@ -136,10 +136,6 @@ def open_versions(definition: Project, *refs: SnapshotRef) -> dict[int, DeltaTab
 
 def _only(schema: pa.Schema, names: list[str]) -> pa.Schema:
     return pa.schema([schema.field(name) for name in names])
-
-
-CHUNK_ROWS = 100_000
-"""So many rows are held at a time."""
 
 
 def read_chunks(
@@ -168,22 +164,22 @@ def read_chunks(
 
 
 def predict_outputs(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa.Table:
-    """Gives a model's answers for rows of the table.
+    """Predicts rows of a project's table.
 
     Args:
         estimator: The fitted estimator.
         definition: The project.
-        rows: The rows, with the columns that it was fitted on.
+        rows: The rows, with the columns that the estimator was fitted on.
 
     Returns:
         One column per output, and the event time.
 
     Raises:
-        ModelError: If it cannot predict these rows.
+        ModelError: If the estimator cannot predict these rows.
     """
     columns = features_seen_by(estimator, definition.features_of(rows.column_names))
-    answers = output_columns(predict_once(estimator, select_features(to_frame(rows), columns)))
-    return answers.append_column(definition.timestamp, rows.column(definition.timestamp))
+    outputs = output_columns(predict_once(estimator, select_features(to_frame(rows), columns)))
+    return outputs.append_column(definition.timestamp, rows.column(definition.timestamp))
 
 
 def read_sample(
@@ -194,18 +190,18 @@ def read_sample(
     most: int,
     table: DeltaTable | None = None,
 ) -> pd.DataFrame:
-    """Reads some of a snapshot's rows that stand for all of them, the same ones whenever.
+    """Reads a reproducible sample of a snapshot's rows.
 
     Args:
         definition: The project.
         ref: The snapshot.
-        columns: Those to read.
-        identity: Those that tell one row from another, which are read, too.
-        most: How many rows at most.
-        table: The project's table at the snapshot's version, where it is open already.
+        columns: The columns to read.
+        identity: The columns that identify a row; they are read, too.
+        most: The maximum number of rows.
+        table: The project's table at the snapshot's version, if it is open already.
 
     Returns:
-        The rows, in any order; no columns where there are none.
+        The rows, in any order; a frame without columns if the snapshot is empty.
     """
     rows = bottom_k_sample(read_chunks(definition, ref, [*columns, *identity], table), identity, most)
     return pd.DataFrame() if rows is None else to_frame(rows)

@@ -1,6 +1,6 @@
-"""Snapshots: rows of a project's table pinned by version, window and fingerprint, and their split by time.
+"""Snapshots: rows of a project's table pinned by version, window and fingerprint; their split; and the watermark.
 
-Up to when a project's rows have been ingested: kept in the data's own commits, so the two cannot disagree.
+The watermark, up to which rows have been ingested, is stored in the commits of the data, so the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from refit.data.split import (
 from refit.errors import LeakyHoldout, NoNewData, NotEnoughData
 from refit.project import Project
 from refit.records.references import Champion, SnapshotRef, Split
-from refit.windows import BEGINNING, Window
+from refit.windows import BEGINNING, Window, format_time
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of, within
@@ -39,14 +39,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+APPLICATION = "refit-ingest"
+"""The application transaction of the watermark."""
+
 
 @define_task("take a snapshot of {definition.name}")
 def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
-    """Pins all rows that a project's table holds now, up to a time.
+    """Pins all rows of a project's table before a time.
 
     Args:
         definition: The project.
-        until: The first instant that is left out, UTC.
+        until: The end of the snapshot, UTC, exclusive.
 
     Returns:
         The rows from the earliest event time on; the fingerprint covers every cell.
@@ -60,7 +63,7 @@ def take_snapshot(definition: Project, until: datetime) -> SnapshotRef:
     first = min((pc.min(part.column(0)).as_py() for part in times if part.num_rows), default=None)
     if table is None or first is None:
         raise NotEnoughData(
-            f"{definition.name} has no rows before {until.isoformat()}: let its load deliver some, or give a later time"
+            f"{definition.name} has no rows before {format_time(until)}: correct its load, or give a later time"
         )
     snapshot = _pin(definition, table, Window(first, until), labelled=False)
     with_project(log, definition.name).info("%s rows at table version %d", f"{snapshot.rows:,}", snapshot.version)
@@ -76,23 +79,23 @@ def split(
     *,
     again: bool = False,
 ) -> Split:
-    """Cuts a snapshot's mature rows into training rows and, a label delay later, a holdout.
+    """Splits a snapshot's mature rows by time into training rows and, a label delay later, a holdout.
 
     Args:
         definition: The project, for its label delay and policies.
         snapshot: The rows.
-        as_of: The instant looked from, UTC: later labels are not known yet.
-        champion: The one that serves, if any: it must not have seen the holdout.
-        again: Whether rows that the champion has seen may be judged on where too few others are there, with the model
-            in its place that was judged before it saw them.
+        as_of: The time of the retrain, UTC; labels that arrive later are not known yet.
+        champion: The serving model, if any; it must not have been trained on the holdout.
+        again: Whether the holdout may hold rows that the champion was trained on if there are too few others. The
+            model that was judged before the champion's final fit then takes its place.
 
     Returns:
         Both parts, labelled rows only.
 
     Raises:
-        NotEnoughData: If one of them has fewer rows than the policies ask for.
-        NoNewData: If the champion has seen all rows.
-        LeakyHoldout: If the champion has seen rows that were not known at that instant.
+        NotEnoughData: If a part has fewer rows than the policies require.
+        NoNewData: If the champion was trained on all rows.
+        LeakyHoldout: If the champion was trained on rows later than `as_of`.
     """
     known = min(snapshot.window.end, max(snapshot.window.start, as_of - definition.label_delay + TICK))
     mature = Window(snapshot.window.start, known)
@@ -100,7 +103,8 @@ def split(
     times = _read_event_times(definition, table, mature)
     if not len(times):
         raise NotEnoughData(
-            f"{definition.name} has no row with a known {definition.target} before {known.isoformat()}: wait for labels"
+            f"{definition.name} has no row with a known {definition.target} before {format_time(known)}: "
+            f"wait for labels"
         )
     if champion:
         _require_later_than_champion(champion, as_of)
@@ -115,7 +119,7 @@ def split(
         "%s rows to train on, %s held out from %s on",
         f"{parts.train.rows:,}",
         f"{parts.holdout.rows:,}",
-        cut.isoformat(),
+        format_time(cut),
     )
     return parts
 
@@ -125,12 +129,12 @@ def _require_later_than_champion(champion: Champion, as_of: datetime) -> None:
     if as_of + TICK < seen_until:
         raise LeakyHoldout(
             f"champion version {champion.version} of {champion.model.project} was trained on rows until "
-            f"{seen_until.isoformat()}, and nothing later than {as_of.isoformat()} is seen: retrain at a later --as-of"
+            f"{format_time(seen_until)}, later than the retrain's {format_time(as_of)}: retrain with a later --as-of"
         )
 
 
 def _find_holdout_start(definition: Project, times: Times, champion: Champion | None, *, again: bool) -> datetime:
-    """Finds where the holdout begins, so that the champion, or what stands in for it, has seen none of it."""
+    """Finds the start of the holdout, such that the champion or its stand-in was trained on none of it."""
     if champion is None:
         return holdout_start(times, definition.training)
     seen_until = champion.model.trained_on.window.end
@@ -139,7 +143,7 @@ def _find_holdout_start(definition: Project, times: Times, champion: Champion | 
         return holdout_start(times, definition.training, seen_until)
     if again and champion.judged:
         return max(holdout_start(times, definition.training), champion.judged.trained_on.window.end)
-    what = f"{definition.name} has {new:,} mature rows that champion version {champion.version} has not seen"
+    what = f"{definition.name} has {new:,} mature rows that champion version {champion.version} was not trained on"
     remedies = (
         "wait for rows, or give a later --as-of"
         if champion.judged is None
@@ -153,29 +157,29 @@ def _find_holdout_start(definition: Project, times: Times, champion: Champion | 
 def restrict(
     definition: Project, ref: SnapshotRef, window: Window, labelled: bool, table: DeltaTable | None = None
 ) -> SnapshotRef:
-    """Names a part of a snapshot.
+    """Restricts a snapshot to a window.
 
     Args:
         definition: The project.
         ref: The snapshot.
-        window: The event times wanted, inside those of the snapshot.
+        window: The event times of the part, inside those of the snapshot.
         labelled: Whether rows without a label are left out.
-        table: The project's table at the snapshot's version, where it is open already.
+        table: The project's table at the snapshot's version, if it is open already.
 
     Returns:
-        The part with its own row count and fingerprint.
+        The part, with its own row count and fingerprint.
     """
     return _pin(definition, table or open_at_version(definition, ref.version), window, labelled=labelled)
 
 
 def last_ingested(project: str) -> datetime | None:
-    """Tells up to when a project's rows have been ingested.
+    """Reads the watermark of a project.
 
     Args:
-        project: Its name.
+        project: The project's name.
 
     Returns:
-        Just after the newest event time that was ingested, UTC; `None` before the first ingest.
+        The first instant after the newest ingested event time, UTC; `None` before the first ingest.
     """
     table = open_table(project)
     return None if table is None else watermark(table)
@@ -208,32 +212,29 @@ def _require_enough(definition: Project, parts: Split) -> None:
         raise NotEnoughData(f"{definition.name} has {' and '.join(few)}: wait for more rows, or lower the policy")
 
 
-APPLICATION = "refit-ingest"
-
-
 def watermark(table: DeltaTable) -> datetime | None:
-    """Reads it.
+    """Reads the watermark from an open table.
 
     Args:
         table: The project's table.
 
     Returns:
-        Just after the newest event time that was ingested, UTC; `None` before the first ingest.
+        The first instant after the newest ingested event time, UTC; `None` before the first ingest.
     """
     version = table.transaction_version(APPLICATION)
     return None if version is None else from_microseconds(version)
 
 
 def watermark_transaction(table: DeltaTable | None, until: datetime) -> Transaction:
-    """Makes the mark that a commit of data carries.
+    """Makes the application transaction that carries the watermark of a commit.
 
     Args:
         table: The table before the commit.
-        until: Just after the newest event time of the batch, and not its load's end: who asks for rows up to 2062 has
-            not seen those of tomorrow. A look back into the past does not move the watermark.
+        until: The first instant after the newest event time of the batch. The end of the load would be wrong: a load
+            up to 2062 does not return tomorrow's rows. The watermark never moves back.
 
     Returns:
-        What Delta calls an application transaction.
+        The application transaction.
     """
     from deltalake import Transaction
 
@@ -242,15 +243,16 @@ def watermark_transaction(table: DeltaTable | None, until: datetime) -> Transact
 
 
 def load_window(definition: Project, table: DeltaTable | None, until: datetime) -> Window:
-    """Says which event times an ingest asks the project for.
+    """Chooses the event times that an ingest loads.
 
     Args:
         definition: The project, for its lookback.
-        table: Its table; `None` before the first ingest.
-        until: The end.
+        table: The project's table; `None` before the first ingest.
+        until: The end of the load, UTC.
 
     Returns:
-        Everything before the first ingest; later what is new, and the lookback for late and corrected rows.
+        All event times for the first ingest; later those from the watermark minus the lookback, for late and corrected
+        rows.
     """
     before = watermark(table) if table else None
     start = min(BEGINNING, until) if before is None else min(before, until) - definition.lookback

@@ -1,4 +1,4 @@
-"""Scratch space for rows on their way: a directory per ingest, gone with it, and with the next one after a crash."""
+"""Temporary on-disk storage for one ingest: removed when the ingest ends, or by the next one after a crash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from refit_tasks.locks import is_held, try_lock
 
 
 class SpilledTables:
-    """Tables in the order in which they were added, on disk, so that only one at a time is in memory."""
+    """A sequence of tables on disk, of which only one at a time is in memory."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
@@ -29,7 +29,7 @@ class SpilledTables:
         """Writes one more table.
 
         Args:
-            piece: Any rows; pieces may differ in their columns.
+            piece: The table; tables may differ in their columns.
         """
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with (
@@ -51,9 +51,10 @@ class SpilledTables:
 
 @contextmanager
 def staging_area(name: str) -> Iterator[Path]:
-    """Makes an empty directory and removes it afterwards, whatever happens.
+    """Makes an empty directory for the block, and removes it when the block ends.
 
-    A lock is held on it meanwhile. A directory without one was left by a process that died, and is removed first.
+    A lock is held on the directory. Directories without a held lock were left by a process that died, and are removed
+    first.
 
     Args:
         name: The project's name.
@@ -80,7 +81,7 @@ def staging_area(name: str) -> Iterator[Path]:
 
 @contextmanager
 def abandoned_areas() -> Iterator[list[Path]]:
-    """Finds directories that were left by processes that died; none is made or removed by others meanwhile.
+    """Finds staging directories of processes that died; no other process makes or removes one during the block.
 
     Yields:
         The directories.
@@ -91,10 +92,10 @@ def abandoned_areas() -> Iterator[list[Path]]:
 
 @contextmanager
 def no_ingest_running() -> Iterator[bool]:
-    """Keeps ingests on this machine from beginning.
+    """Keeps ingests on this machine from starting during the block.
 
     Yields:
-        Whether none is under way either.
+        Whether no ingest is running.
     """
     with _locked_root() as root:
         yield not any(is_held(path / "lock") for path in _areas(root))

@@ -1,4 +1,4 @@
-"""The files of a Delta table as files: on a disk or on an object store, past what the table's log knows of them."""
+"""The files of a Delta table, on a disk or in an object store, whether or not the table's log names them."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ LOG = "_delta_log/"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that is there."""
+    """A file of a table."""
 
     path: str
-    """From the table's own directory."""
+    """The path, relative to the table's directory."""
     size: int
-    """In bytes."""
+    """The size in bytes."""
     changed_at: datetime
+    """The time of the last change."""
 
 
 class TableFiles:
-    """Lists, reads, replaces and removes them. A file is replaced as a whole: whoever is killed leaves the old one."""
+    """Lists, reads, replaces and removes the files of a table. A file is replaced atomically."""
 
     def __init__(self, name: str) -> None:
         self._uri = uri_of(name)
@@ -40,7 +41,7 @@ class TableFiles:
         """Lists all files.
 
         Returns:
-            The files of data and of the log, sorted by their paths; none where there is no such directory.
+            The files of data and log, sorted by path; empty if the table does not exist.
         """
         from deltalake.exceptions import TableNotFoundError
         from deltalake.fs import DeltaStorageHandler
@@ -80,25 +81,25 @@ class TableFiles:
         return content
 
     def write(self, path: str, content: bytes) -> None:
-        """Writes a file, in the place of the one that is there if there is one.
+        """Writes a file, replacing an existing one.
 
         Args:
-            path: From the table's directory.
-            content: All of it.
+            path: The path, relative to the table's directory.
+            content: The contents.
         """
         self.write_pieces(path, [content])
 
     def create_directory(self) -> None:
-        """Makes the table's directory, where there are any: an object store has none."""
+        """Creates the table's directory; does nothing in an object store, which has no directories."""
         if "://" not in self._uri:
             Path(self._uri).mkdir(parents=True, exist_ok=True)
 
     def write_pieces(self, path: str, pieces: Iterable[bytes]) -> None:
-        """Writes a file that need not fit into memory.
+        """Writes a file piece by piece, so that it need not fit into memory.
 
         Args:
-            path: From the table's directory.
-            pieces: What it is to hold, in order.
+            path: The path, relative to the table's directory.
+            pieces: The contents, in order.
         """
         stream = self._store.open_output_stream(path)
         for piece in pieces:
@@ -109,7 +110,7 @@ class TableFiles:
         """Removes a file.
 
         Args:
-            path: From the table's directory; one that is not there is no fault.
+            path: The path, relative to the table's directory; a missing file is ignored.
         """
         try:
             self._store.delete_file(path)
@@ -118,7 +119,7 @@ class TableFiles:
 
     @cached_property
     def _store(self) -> DeltaFileSystemHandler:
-        # The public handler's streams refuse the buffers that pyarrow hands them: these are the ones beneath.
+        # The streams of the public handler reject pyarrow's buffers, so the underlying handler is used.
         from deltalake._internal import DeltaFileSystemHandler
 
         return DeltaFileSystemHandler(self._uri, None, None)

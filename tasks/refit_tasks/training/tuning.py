@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _STUDY_TAG = "refit.study"
 """The tag of a trial's run that names its study."""
+REASON = "reason"
+"""The attribute of a trial that failed with an error; a trial that was killed has none and is repeated."""
 
 
 class TrialRows(NamedTuple):
@@ -172,10 +174,6 @@ def _best_params(definition: Project, study: Study) -> dict[str, Any]:
         return study.best_params
     reason = study.get_trials(deepcopy=False)[-1].user_attrs[REASON]
     raise TrainingFailed(f"no trial of {definition.name} could be scored ({reason}): change training.tuning")
-
-
-REASON = "reason"
-"""The attribute of a trial that failed with an error; a trial that was killed has none and is repeated."""
 
 
 @contextmanager

@@ -42,7 +42,7 @@ def test_redo_opens_the_table_again_and_gives_up_in_the_end() -> None:
     write("some", None, [one(1)], one(1).schema)
     retry_on_conflict(lambda: write("some", next(stale, open_table("some")), [one(2)], one(1).schema), "some")
     assert cells() == [1, 2]
-    with pytest.raises(StateError, match="'some' was changed by others"):
+    with pytest.raises(StateError, match="'some' was changed by another process"):
         retry_on_conflict(lambda: write("some", None, [one(3)], one(1).schema), "some")
 
 
