@@ -1,14 +1,8 @@
-"""The database of the ledger: its two tables, and a connection to read or to write them.
+"""The ledger's database: its two append-only tables, the triggers and roles that protect them, and connections.
 
-SQLite under `REFIT_HOME` by default, PostgreSQL by `REFIT_DATABASE_URL`. Both tables are append-only: triggers refuse
-what would change or remove a row.
-
-The triggers that keep both tables of the ledger append-only, and the one who may go past them.
-
-Who may do what to a ledger on PostgreSQL: roles that append or read, and can change or remove nothing.
-
-The tables belong to whoever made them. That role alone can take entries away, as the archive of `refit prune` does, and
-runs nothing else.
+The database is SQLite under `REFIT_HOME`, or the PostgreSQL of `REFIT_DATABASE_URL`. Triggers reject updates and
+deletes. On PostgreSQL, roles that append or read cannot change or delete rows either; only the owner of the tables can,
+for the archive of `refit prune`.
 """
 
 from __future__ import annotations
@@ -65,16 +59,16 @@ champions = Table(
     Column("version", Integer, nullable=False),
     Column("ledger_id", ForeignKey("ledger.id"), nullable=False),
 )
-"""Who serves: each project's newest generation. The promotion itself is the ledger entry it points to."""
+"""The champion generations of each project; the newest one serves. `ledger_id` is the promotion or rollback."""
 
 _WAIT_SECONDS = "30"
-"""How many seconds an SQLite connection waits for another one's transaction."""
+"""The seconds that an SQLite connection waits for another connection's transaction."""
 
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
 _BEGIN_WRITING = {
     "sqlite": ["BEGIN IMMEDIATE"],
-    # A lock of the table that writers exclude each other by asks for leave to change rows. The first release holds such
-    # a one: the weak one waits for it. What is read after that must not be older.
+    # Writers exclude each other by the advisory lock. The first release locks the table instead, so the weak table lock
+    # waits for it. READ COMMITTED makes later reads see what was committed before the locks were granted.
     "postgresql": [
         "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
         "SELECT pg_advisory_xact_lock(5273365)",
@@ -83,13 +77,62 @@ _BEGIN_WRITING = {
 }
 _BEGIN_CREATING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(5273364)"}
 
+APPEND_ONLY = {
+    "sqlite": [
+        f"CREATE TRIGGER {table}_refuses_{change} BEFORE {change} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, 'the {table} table is append-only'); END"
+        for table in ("ledger", "champions")
+        for change in ("UPDATE", "DELETE")
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the table is append-only'; END $$",
+        *(
+            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
+            f"FOR EACH STATEMENT EXECUTE FUNCTION refit_append_only()"
+            for table in ("ledger", "champions")
+        ),
+    ],
+}
+"""The statements that create the triggers, by dialect."""
+
+_PERMISSION_DENIED = "42501"
+
+ROLES = """\
+-- Roles for the ledger in this database, by its name: DATABASE_writer appends and reads, DATABASE_reader reads.
+-- Run as the owner of the tables with the right to make roles; a second time changes nothing. Then give each login one:
+--   CREATE ROLE refit LOGIN PASSWORD '...'; GRANT "DATABASE_writer" TO refit;
+DO $$
+DECLARE
+  writer text := current_database() || '_writer';
+  reader text := current_database() || '_reader';
+  one text;
+BEGIN
+  IF octet_length(writer) > 63 THEN
+    RAISE EXCEPTION 'the name of the database is too long to name roles by it';
+  END IF;
+  EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
+  FOREACH one IN ARRAY ARRAY[writer, reader] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = one) THEN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', one);
+    END IF;
+    EXECUTE format('REVOKE ALL ON ledger, champions FROM PUBLIC, %I', one);
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), one);
+    EXECUTE format('GRANT SELECT ON ledger, champions TO %I', one);
+  END LOOP;
+  EXECUTE format('GRANT INSERT ON ledger, champions TO %I', writer);
+END
+$$;
+"""
+"""The SQL that creates the roles, for `psql`."""
+
 
 @contextmanager
 def reading() -> Iterator[Connection]:
-    """Connects to the ledger to read it.
+    """Opens a read transaction on the ledger.
 
     Yields:
-        The connection; all its queries see the ledger as it was at the first one.
+        The connection; all queries see the ledger as it was at the first one.
 
     Raises:
         StateError: If the database cannot be used; the message says why and names the fix.
@@ -101,10 +144,10 @@ def reading() -> Iterator[Connection]:
 
 @contextmanager
 def writing() -> Iterator[Connection]:
-    """Connects to the ledger to append to it, alone; commits at the end, or nothing at all after an exception.
+    """Opens an exclusive write transaction on the ledger; commits at the end, rolls back on an exception.
 
     Yields:
-        The connection, within a transaction that no other writer's overlaps.
+        The connection; no other writer's transaction overlaps with it.
 
     Raises:
         StateError: If the database cannot be used; the message says why and names the fix.
@@ -137,27 +180,27 @@ def _make_engine(address: str) -> Engine:
     if url.drivername.startswith("sqlite"):
         url = url.update_query_dict({"timeout": _WAIT_SECONDS} | dict(url.query))
     try:
-        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)  # of entries, in what it raises
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True)  # errors must not quote entries
     except NoSuchModuleError as error:
         raise StateError(
-            f"REFIT_DATABASE_URL names {url.drivername}: only sqlite and postgresql keep a ledger"
+            f"REFIT_DATABASE_URL has the unknown driver {url.drivername}: use sqlite or postgresql"
         ) from error
     except ImportError as error:
-        raise StateError(f"REFIT_DATABASE_URL needs a driver that is missing: install {error.name}") from error
+        raise StateError(f"the driver of REFIT_DATABASE_URL is not installed: install {error.name}") from error
     if engine.dialect.name not in _BEGIN_WRITING:
-        raise StateError(f"REFIT_DATABASE_URL names {engine.dialect.name}: only sqlite and postgresql keep a ledger")
+        raise StateError(f"REFIT_DATABASE_URL names {engine.dialect.name}, not supported: use sqlite or postgresql")
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _decode_invalid_text)
     return engine
 
 
 def _decode_invalid_text(connection: Connection, _record: object) -> None:
-    """Lets bytes that are no UTF-8 be read, so that the entry they were written into can be named."""
+    """Makes SQLite return text that is not valid UTF-8, so that the damaged entry can be named."""
     connection.text_factory = lambda text: text.decode(errors="surrogateescape")  # type: ignore[attr-defined]
 
 
 def _create_tables(engine: Engine) -> None:
-    """Creates both tables in one transaction: a killed process leaves none, and the second of two finds them."""
+    """Creates both tables in one transaction, also if two processes do so at once or one of them is killed."""
     if inspect(engine).has_table(champions.name):
         return
     if engine.dialect.name == "sqlite":
@@ -172,35 +215,15 @@ def _create_tables(engine: Engine) -> None:
             connection.exec_driver_sql(statement)
 
 
-APPEND_ONLY = {
-    "sqlite": [
-        f"CREATE TRIGGER {table}_refuses_{change} BEFORE {change} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, 'the {table} table is append-only'); END"
-        for table in ("ledger", "champions")
-        for change in ("UPDATE", "DELETE")
-    ],
-    "postgresql": [
-        "CREATE FUNCTION refit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION 'the table is append-only'; END $$",
-        *(
-            f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-            f"FOR EACH STATEMENT EXECUTE FUNCTION refit_append_only()"
-            for table in ("ledger", "champions")
-        ),
-    ],
-}
-"""The statements that make the triggers, by dialect."""
-
-
 @contextmanager
 def allow_deletion(connection: Connection) -> Iterator[None]:
-    """Lets rows be removed within a transaction: for the archive alone, which keeps what it takes away.
+    """Allows deletes within a transaction, for the archive, which copies the entries that it deletes.
 
     Args:
-        connection: From `writing`.
+        connection: A connection from `writing`.
 
     Yields:
-        Nothing; afterwards the tables are append-only again, before anybody else can see them.
+        Nothing; the triggers are back before the transaction is committed.
     """
     if connection.engine.dialect.name == "sqlite":
         for name in [statement.split()[2] for statement in APPEND_ONLY["sqlite"]]:
@@ -216,40 +239,9 @@ def allow_deletion(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE TRIGGER append_only")
 
 
-_PERMISSION_DENIED = "42501"
-
-ROLES = """\
--- Roles for the ledger in this database, by its name: DATABASE_writer appends and reads, DATABASE_reader reads.
--- Run as the owner of the tables with the right to make roles; a second time changes nothing. Then give each login one:
---   CREATE ROLE refit LOGIN PASSWORD '...'; GRANT "DATABASE_writer" TO refit;
-DO $$
-DECLARE
-  writer text := current_database() || '_writer';
-  reader text := current_database() || '_reader';
-  one text;
-BEGIN
-  IF octet_length(writer) > 63 THEN
-    RAISE EXCEPTION 'the name of the database is too long to name roles by it';
-  END IF;
-  EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
-  FOREACH one IN ARRAY ARRAY[writer, reader] LOOP
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = one) THEN
-      EXECUTE format('CREATE ROLE %I NOLOGIN', one);
-    END IF;
-    EXECUTE format('REVOKE ALL ON ledger, champions FROM PUBLIC, %I', one);
-    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), one);
-    EXECUTE format('GRANT SELECT ON ledger, champions TO %I', one);
-  END LOOP;
-  EXECUTE format('GRANT INSERT ON ledger, champions TO %I', writer);
-END
-$$;
-"""
-"""SQL for `psql`."""
-
-
 @contextmanager
 def translate_permission_errors(place: str) -> Iterator[None]:
-    """Turns what a role may not do into a `StateError`.
+    """Turns PostgreSQL's permission errors into a `StateError`.
 
     Args:
         place: The database's URL without its password.
@@ -258,7 +250,7 @@ def translate_permission_errors(place: str) -> Iterator[None]:
         Nothing.
 
     Raises:
-        StateError: If PostgreSQL refuses a statement to the role of the URL.
+        StateError: If PostgreSQL denies a statement to the role of the URL.
     """
     try:
         yield
@@ -266,6 +258,6 @@ def translate_permission_errors(place: str) -> Iterator[None]:
         if getattr(error.orig, "sqlstate", None) != _PERMISSION_DENIED:
             raise
         raise StateError(
-            f"the role in REFIT_DATABASE_URL may not do this in {place} ({str(error.orig).splitlines()[0]}): writers "
-            f"append, and the owner alone makes the tables and archives; `refit ledger roles` says who is who"
+            f"the role in REFIT_DATABASE_URL lacks a permission in {place} ({str(error.orig).splitlines()[0]}): use a "
+            f"writer to append, or the owner to create tables or archive; `refit ledger roles` shows the roles"
         ) from error

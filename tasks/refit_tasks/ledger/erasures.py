@@ -1,4 +1,4 @@
-"""The erasures on record, and what they have taken from the rows of a snapshot."""
+"""Recorded erasures, and the rows that they have removed from a snapshot."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ from refit_tasks.ledger.record import ALL_ENTRIES, entries
 
 @dataclass(frozen=True, slots=True)
 class ErasedRows:
-    """What erasures have taken from rows on record."""
+    """The rows that erasures have removed from a snapshot."""
 
     rows: int
+    """The number of erased rows."""
     left: str
-    """The fingerprint of what must be left."""
+    """The fingerprint of the remaining rows."""
     last: datetime
+    """The time of the newest erasure, UTC."""
     entry: int
-    """The newest entry that says so."""
+    """The id of the newest erasure's ledger entry."""
 
 
 def find_erased_rows(ref: SnapshotRef, erasures: Sequence[Entry] | None = None) -> ErasedRows | None:
-    """Finds out which rows on record are erased.
+    """Finds the rows of a snapshot that were erased.
 
     Args:
-        ref: The rows as they were recorded.
-        erasures: All entries of erasures of the project, the newest first; read from the ledger if left out.
+        ref: The snapshot as recorded.
+        erasures: All `erasure` entries of the project, newest first; read from the ledger by default.
 
     Returns:
-        How many, and since when; `None` where all are there.
+        The number of erased rows and the last erasure; `None` if no row was erased.
     """
     found = [
         (entry, shrunk)
@@ -53,7 +55,7 @@ def erasure_of(entry: Entry) -> Erasure:
         entry: The entry.
 
     Returns:
-        What was erased.
+        The erasure.
     """
     facts = {name: value for name, value in entry.payload.items() if name not in ("who", "why")}
     return from_payload(Erasure, facts)

@@ -1,4 +1,4 @@
-"""The ledger as a file: one JSON object a line, oldest first, with the hashes that tie each entry to those before."""
+"""Export of the ledger as JSON lines, oldest entry first, with the hashes that chain the entries."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from refit_tasks.ledger.transactions import as_entry
 
 
 def export_ledger(project: str | None, out: Path) -> tuple[Path, int]:
-    """Writes the ledger in one step, an entry at a time.
+    """Exports the ledger to a file, which is replaced atomically.
 
     Args:
-        project: Only this project's entries; all, if `None`.
-        out: The file; one that is there is replaced.
+        project: The project whose entries are exported; all if `None`.
+        out: The file.
 
     Returns:
-        The file's absolute path, and how many entries it holds.
+        The absolute path of the file, and the number of entries.
 
     Raises:
-        StateError: If it cannot be written, or the ledger cannot be read.
+        StateError: If the file cannot be written or the ledger cannot be read.
     """
     file, count = require_writable(out, "--out"), 0
     try:
@@ -42,10 +42,10 @@ def export_ledger(project: str | None, out: Path) -> tuple[Path, int]:
 
 
 def export_lines(project: str | None) -> Iterator[str]:
-    """Reads the ledger, an entry at a time, as lines of an export.
+    """Streams the ledger as lines of an export.
 
     Args:
-        project: Only this project's entries; all, if `None`.
+        project: The project whose entries are exported; all if `None`.
 
     Yields:
         Canonical JSON, the oldest entry first.
@@ -63,13 +63,13 @@ def export_lines(project: str | None) -> Iterator[str]:
 
 
 def as_line(entry: Entry) -> str:
-    """Writes an entry as its line of an export.
+    """Converts an entry to its line of an export.
 
     Args:
         entry: The entry.
 
     Returns:
-        Canonical JSON.
+        Canonical JSON, without a line break.
     """
     return canonical_json(
         {

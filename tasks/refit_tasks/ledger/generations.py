@@ -1,4 +1,4 @@
-"""Who serves, who did, and who follows whom: the ledger's generations, within transactions and outside of them."""
+"""Champion generations in the ledger: the current one, past ones, and the insertion of the next."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from refit_tasks.ledger.transactions import append, as_entry
 
 
 def current_champion(project: str) -> Champion | None:
-    """Reads the version that serves from the ledger alone.
+    """Reads a project's champion from the ledger, without asking MLflow.
 
     Args:
         project: The project's name.
 
     Returns:
-        The champion, or `None` while there is none.
+        The champion, or `None` if there is none yet.
 
     Raises:
         StateError: If the ledger cannot be read.
@@ -32,25 +32,25 @@ def current_champion(project: str) -> Champion | None:
 
 
 def newest_champion(connection: Connection, project: str) -> Champion | None:
-    """Reads a project's newest generation within a transaction that does more.
+    """Reads a project's champion within an open transaction.
 
     Args:
-        connection: From `refit_tasks.ledger.database`.
+        connection: A connection from `refit_tasks.ledger.database`.
         project: The project's name.
 
     Returns:
-        The champion, or `None` while there is none.
+        The champion, or `None` if there is none yet.
     """
     row = connection.execute(_select_newest_first(project).limit(1)).first()
     return champion_of(as_entry(row)) if row else None
 
 
 def champion_at(project: str, moment: datetime) -> Champion | None:
-    """Reads the version that served at a moment.
+    """Reads the champion that served at a given time.
 
     Args:
         project: The project's name.
-        moment: The moment, with a zone.
+        moment: The time, with a time zone.
 
     Returns:
         The champion of the newest generation that began by then; `None` before the first.
@@ -78,10 +78,10 @@ def generations_of(connection: Connection, project: str) -> Iterator[tuple[Entry
 
 
 def champion_of(entry: Entry) -> Champion:
-    """Reads who serves since an entry.
+    """Reads the champion of an entry.
 
     Args:
-        entry: Of the kind `promotion` or `rollback`.
+        entry: An entry of the kind `promotion` or `rollback`.
 
     Returns:
         The champion.
@@ -97,15 +97,15 @@ def insert_generation(
     facts: dict[str, Any],
     once: str | None,
 ) -> Entry:
-    """Begins a generation: one ledger entry and one row, in a transaction that somebody else commits.
+    """Inserts a generation and its ledger entry within a transaction that the caller commits.
 
     Args:
-        connection: From `refit_tasks.ledger.database.writing`.
+        connection: A connection from `refit_tasks.ledger.database.writing`.
         kind: `promotion` or `rollback`.
-        champion: Who serves from now on.
-        former: Who served before, if anybody.
-        facts: What else the entry records, as JSON values.
-        once: Names what must not be recorded twice.
+        champion: The new champion.
+        former: The former champion, if any.
+        facts: The other fields of the entry, as JSON values.
+        once: The name under which the entry is recorded once.
 
     Returns:
         The entry.
@@ -119,23 +119,23 @@ def insert_generation(
 
 
 def generation_start(at: datetime, former: Champion | None) -> datetime:
-    """Says when a champion begins: never before the one whose place it takes, though clocks differ and runs take time.
+    """Chooses the start of a generation, never before its predecessor's, even if the clocks of machines differ.
 
     Args:
-        at: When whoever promotes it says that this happens, with a zone.
-        former: The one before, if any.
+        at: The time of the promotion by the caller's clock, with a time zone.
+        former: The former champion, if any.
 
     Returns:
-        The moment, UTC; so at each moment exactly one generation serves.
+        The start, UTC; at any time exactly one generation serves.
     """
     return max(as_utc(at), former.since) if former else as_utc(at)
 
 
 def generation_of(champion: Champion | None) -> int:
-    """Counts the champions up to this one.
+    """Reads the generation of a champion.
 
     Args:
-        champion: The champion, or `None` before the first.
+        champion: The champion, or `None` before the first one.
 
     Returns:
         Its generation; 0 before the first.

@@ -1,4 +1,4 @@
-"""What the page about a project is made of, read from the ledger: few entries, however many years it holds."""
+"""The history of a project for its report page: a bounded number of ledger entries, even after years."""
 
 from __future__ import annotations
 
@@ -18,39 +18,40 @@ from refit_tasks.ledger.transactions import as_entry
 from refit_tasks.presentation.charts import Event, Mark, Point
 
 MAX_LISTED = 40
-"""How many decisions, retrains and verdicts are told one by one."""
+"""The most decisions, and the most verdicts, that the page lists."""
 
 MAX_SAMPLED = 400
-"""How many more decisions, spread evenly over the years, the scores over time are taken from."""
+"""The most decisions, spread evenly over the history, that the chart of scores uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectHistory:
-    """A project's past, the newest first."""
+    """A project's champion and selected ledger entries, the newest first unless stated otherwise."""
 
     champion: Champion | None
     decisions: tuple[Entry, ...]
-    """The newest ones."""
+    """The newest decisions."""
     decided: int
-    """How many there are in all."""
+    """The number of all decisions."""
     sampled: tuple[Entry, ...]
-    """Decisions from the whole past, oldest first; the newest are among them."""
+    """Decisions from the whole history, including the newest; oldest first."""
     retrains: tuple[Entry, ...]
-    """How the newest retrains ended."""
+    """The endings of the newest retrains."""
     retrains_since: int
-    """From this decision on it is known of every retrain whether it has ended."""
+    """The id of the first decision from which on all endings of retrains are in `retrains`."""
     verdicts: tuple[Entry, ...]
+    """The newest verdicts."""
 
 
 def read_history(project: str, sample: int = MAX_SAMPLED) -> ProjectHistory:
-    """Reads what the page shows.
+    """Reads a project's history.
 
     Args:
         project: The project's name.
-        sample: The most decisions, and the most retrains, that the scores over time are taken from.
+        sample: The most decisions, and the most retrains, for the chart of scores.
 
     Returns:
-        The champion, the newest entries, and a sample of the older decisions.
+        The champion, the newest entries, and a sample of older decisions.
 
     Raises:
         StateError: If the ledger cannot be read.
@@ -76,14 +77,14 @@ def read_history(project: str, sample: int = MAX_SAMPLED) -> ProjectHistory:
 
 
 def pick_evenly(ids: list[int], count: int) -> list[int]:
-    """Picks entries evenly.
+    """Picks evenly spaced ids.
 
     Args:
-        ids: All of them, in order.
-        count: How many at most.
+        ids: The ids, sorted.
+        count: The maximum number of ids.
 
     Returns:
-        Some of them in the same order, the last one included.
+        The picked ids, sorted, including the last one.
 
     Example:
         >>> spread([1, 2, 3, 4, 5, 6], 3)
@@ -97,11 +98,11 @@ def score_points(record: ProjectHistory) -> tuple[str, list[Point]]:
     """Collects the realised scores.
 
     Args:
-        record: The project's past.
+        record: The project's history.
 
     Returns:
-        The newest metric, and the score of every window on that metric, in order of time; of decisions that saw the
-        same window the newest counts.
+        The newest metric, and the score of each window by that metric, sorted by time; if several decisions have the
+        same window, the newest counts.
     """
     scored = [found for entry in record.sampled if (found := _performance(entry)) and found.current is not None]
     metric = scored[-1].metric if scored else ""
@@ -114,13 +115,13 @@ def score_points(record: ProjectHistory) -> tuple[str, list[Point]]:
 
 
 def event_marks(record: ProjectHistory) -> list[Mark]:
-    """Collects what is marked beside the scores.
+    """Collects the events that the chart of scores marks.
 
     Args:
-        record: The project's past.
+        record: The project's history.
 
     Returns:
-        Alerts and retrains, each at the instant that its decision looked from, with what came of it.
+        Alerts and retrains with their outcome, each at the time that its decision was made for.
     """
     ended = {entry.payload["decision"]: event for entry in record.retrains if (event := _event(entry))}
     events = ((entry, ended.get(entry.id) or _open_event(entry, record.retrains_since)) for entry in record.sampled)
@@ -128,10 +129,10 @@ def event_marks(record: ProjectHistory) -> list[Mark]:
 
 
 def decision_time(decision: Entry) -> datetime:
-    """Reads the instant that a decision looked from.
+    """Reads the time that a decision was made for, its `as_of`.
 
     Args:
-        decision: Its entry.
+        decision: The entry of the decision.
 
     Returns:
         The time, UTC.
@@ -145,7 +146,7 @@ def _performance(decision: Entry) -> Performance | None:
 
 
 def _open_event(decision: Entry, since: int) -> Event | None:
-    """Says what a decision asked for, where nothing is known to have come of it."""
+    """Returns the event of a decision whose retrain has no known ending."""
     action = decision.payload["decision"]["action"]
     if action == "retrain" and decision.id >= since:
         return "asked"

@@ -1,4 +1,4 @@
-"""The append-only, hash-chained record of every verdict, decision, promotion and way back."""
+"""The append-only, hash-chained ledger: appending an entry, finding entries, and verifying the whole chain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from refit_tasks.ledger.transactions import (
 )
 
 ALL_ENTRIES = 1_000_000
-"""More entries than any ledger has: for who wants all of them."""
+"""The `newest` of a query without a limit, more than any ledger holds."""
 
 
 def record(project: str, kind: EntryKind, payload: dict[str, Any], at: datetime, once: str | None = None) -> Entry:
@@ -30,10 +30,10 @@ def record(project: str, kind: EntryKind, payload: dict[str, Any], at: datetime,
     Args:
         project: The project's name.
         kind: What the entry records.
-        payload: The record itself, as JSON values.
-        at: When it happened, UTC.
-        once: Names what must not be recorded twice; an entry of that project and kind with that name is returned as
-            it stands, and nothing is appended.
+        payload: The facts, as JSON values.
+        at: The time of the event, UTC.
+        once: The name under which the entry is recorded once: if the project has an entry of this kind and name, it is
+            returned, and nothing is appended.
 
     Returns:
         The entry.
@@ -65,7 +65,7 @@ def entries_of(numbers: Collection[int]) -> dict[int, Entry]:
         numbers: The ids.
 
     Returns:
-        From id to entry; those that there are.
+        The entries by id; unknown ids are left out.
     """
     query = select(ledger).where(ledger.c.id.in_(sorted(numbers)))
     with reading() as connection:
@@ -121,39 +121,39 @@ def entries(project: str | None = None, kind: EntryKind | None = None, newest: i
 
 
 def known_projects() -> set[str]:
-    """Names the projects that the ledger knows.
+    """Lists the projects that have entries.
 
     Returns:
-        Every project with an entry.
+        The names of the projects.
     """
     with reading() as connection:
         return set(connection.execute(select(ledger.c.project).distinct()).scalars())
 
 
 def verify_ledger() -> int:
-    """Follows the hash chain through the whole ledger, and holds every champion against its promotion or rollback.
+    """Verifies the hash chain of the whole ledger, and each champion generation against its promotion or rollback.
 
     Returns:
-        How many entries there are.
+        The number of entries.
 
     Raises:
-        LedgerBroken: If an entry was changed, inserted or removed, or a champion is not the one that was promoted.
+        LedgerBroken: If an entry was changed, inserted or removed, or a generation does not match its entry.
     """
     with reading() as connection:
         return verify_within(connection)
 
 
 def verify_within(connection: Connection) -> int:
-    """Does the same within a transaction that does more.
+    """Verifies the ledger within an open transaction.
 
     Args:
-        connection: From `refit_tasks.ledger.database`.
+        connection: A connection from `refit_tasks.ledger.database`.
 
     Returns:
-        How many entries there are.
+        The number of entries.
 
     Raises:
-        LedgerBroken: As above.
+        LedgerBroken: As in `verify_ledger`.
     """
     rows = connection.execute(select(ledger).order_by(ledger.c.id).execution_options(yield_per=1_000))
     broken = find_broken_entry(map(as_unaltered_entry, rows), chain_start(connection))
@@ -165,14 +165,14 @@ def verify_within(connection: Connection) -> int:
 
 
 def _find_unmatched_champion(connection: Connection) -> int | None:
-    """Compares the champions with the promotions: each has exactly one of the other."""
-    standing = {tuple(row) for row in connection.execute(select(champions))}
-    enthroning = select(ledger).where(ledger.c.kind.in_(("promotion", "rollback")))
-    promotions = map(as_entry, connection.execute(enthroning))
+    """Finds the first generation without its promotion or rollback, or the reverse."""
+    generations = {tuple(row) for row in connection.execute(select(champions))}
+    promotion_rows = select(ledger).where(ledger.c.kind.in_(("promotion", "rollback")))
+    promotions = map(as_entry, connection.execute(promotion_rows))
     promoted = {
         (made.project, made.payload["champion"]["generation"], made.payload["champion"]["version"], made.id)
         for made in promotions
     }
-    odd = [ledger_id for *_, ledger_id in standing ^ promoted]
-    # SQLite takes what is no number, too; then 0 stands for an entry that nobody can name.
-    return min((number for number in odd if isinstance(number, int)), default=0 if odd else None)
+    unmatched = [ledger_id for *_, ledger_id in generations ^ promoted]
+    # SQLite also stores values that are not numbers; 0 stands for such an id.
+    return min((number for number in unmatched if isinstance(number, int)), default=0 if unmatched else None)

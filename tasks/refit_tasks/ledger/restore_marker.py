@@ -1,4 +1,4 @@
-"""A restore that has begun and not ended: until it is done again, nobody takes what is there for the whole."""
+"""The marker of an unfinished restore, which keeps other commands away from a partial state."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
 
 _is_restoring: ContextVar[bool] = ContextVar("restoring", default=False)
-"""Whether this is the process that restores."""
+"""Whether this process is restoring."""
 
 
 @contextmanager
 def mark_restore(directory: Path) -> Iterator[None]:
-    """Marks `REFIT_HOME` as half restored until the block has ended well.
+    """Marks `REFIT_HOME` as partly restored until the block succeeds.
 
     Args:
-        directory: The backup.
+        directory: The directory of the backup.
 
     Yields:
-        Nothing; whoever is killed, or fails, leaves the mark.
+        Nothing; the marker stays if the block fails or the process is killed.
     """
     file = _marker_file()
     with translate_store_errors(str(file), "REFIT_HOME"):
@@ -39,23 +39,23 @@ def mark_restore(directory: Path) -> Iterator[None]:
 
 
 def unfinished_restore() -> Path | None:
-    """Names the backup that somebody has begun to restore here.
+    """Reads the marker of an unfinished restore.
 
     Returns:
-        Its directory; `None` where no restore was left unfinished.
+        The directory of the backup; `None` if no restore is unfinished.
     """
     return Path(_marker_file().read_text(encoding="utf-8")) if _marker_file().exists() else None
 
 
 def require_complete_restore() -> None:
-    """Keeps everybody but the restore itself away from half a state.
+    """Fails if a restore is unfinished, unless this process is the one that restores.
 
     Raises:
-        StateError: If a restore was left unfinished.
+        StateError: If a restore is unfinished.
     """
     if not _is_restoring.get() and (directory := unfinished_restore()):
         raise StateError(
-            f"{Settings().home} is half restored: run `refit restore {directory}` again, which goes on, or delete it"
+            f"{Settings().home} is only partly restored: run `refit restore {directory}` again to finish, or delete it"
         )
 
 

@@ -1,4 +1,4 @@
-"""Adds the ledger up while it grows: every entry is read once, however often somebody asks."""
+"""Incremental ledger summaries: each update reads only the entries that are new."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from refit_tasks.ledger.database import ledger, reading
 from refit_tasks.ledger.transactions import as_entry
 
 BATCH = 200
-"""So many entries are in memory at a time; a decision's may be of a hundred kilobytes."""
+"""The number of entries in memory at a time; a decision may take a hundred kilobytes."""
 
 
 class LedgerSummaries:
-    """What the ledger adds up to, by project."""
+    """The summary of each project's ledger entries."""
 
     def __init__(self) -> None:
         self.projects: dict[str, LedgerSummary] = {}
         self.newest = (0, "")
-        """The id and the hash of the newest entry that is in it."""
+        """The id and the hash of the newest entry that is included."""
 
     def update(self) -> None:
-        """Adds what was recorded since the last time.
+        """Adds the entries that were recorded since the last update.
 
         Raises:
-            StateError: If the ledger cannot be read; what was added up stays.
+            StateError: If the ledger cannot be read; the summaries stay as they were.
         """
         with reading() as connection:
             if not self._continues(connection):
-                # Another ledger than before, as after a backup was restored.
+                # The ledger was replaced, as by a restore.
                 self.projects, self.newest = {}, (0, "")
             self._add(connection)
 

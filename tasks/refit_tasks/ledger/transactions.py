@@ -1,4 +1,4 @@
-"""The ledger's entries as rows, within a transaction that somebody else begins and commits."""
+"""Reading and appending ledger entries within a transaction that the caller opens and commits."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def append(
     at: datetime,
     once: str | None = None,
 ) -> Entry:
-    """Appends an entry within a transaction that does more; it counts when that one is committed.
+    """Appends an entry within an open transaction.
 
     Args:
-        connection: From `refit_tasks.ledger.database.writing`.
-        project: As in `record`, like what follows.
-        kind: What the entry records.
-        payload: The record itself, as JSON values.
-        at: When it happened, UTC.
-        once: Names what must not be recorded twice.
+        connection: A connection from `refit_tasks.ledger.database.writing`.
+        project: The project's name.
+        kind: The kind of the entry.
+        payload: The facts, as JSON values.
+        at: The time of the event, UTC.
+        once: The name under which the entry is recorded once; see `record`.
 
     Returns:
-        The entry.
+        The entry, or the earlier one with that name.
     """
     if once is not None and (found := find_once(connection, project, kind, once)):
         return found
@@ -103,7 +103,7 @@ def as_entry(row: Row[Any]) -> Entry:
         The entry.
 
     Raises:
-        LedgerBroken: If somebody has changed it into what no entry can be.
+        LedgerBroken: If the row was changed and is no longer a valid entry.
     """
     try:
         at, payload = datetime.fromisoformat(row.at), json.loads(row.payload)
@@ -113,21 +113,21 @@ def as_entry(row: Row[Any]) -> Entry:
 
 
 def as_unaltered_entry(row: Row[Any]) -> Entry:
-    """Reads a row that must stand there to the letter: other spaces in its JSON are an edit, too.
+    """Reads a row and checks that its text is canonical, since other spaces in its JSON are a change, too.
 
     Args:
-        row: All its columns.
+        row: All columns of the row.
 
     Returns:
         The entry.
 
     Raises:
-        LedgerBroken: If no entry is written like that.
+        LedgerBroken: If the text of the row is not canonical.
     """
     entry = as_entry(row)
     try:
         written = entry.at.isoformat(), canonical_json(entry.payload)
-    except ValueError as error:  # NaN is no JSON, though Python reads it
+    except ValueError as error:  # NaN is not JSON, though Python parses it
         raise tampering_error(row.id) from error
     if written != (row.at, row.payload):
         raise tampering_error(row.id)
@@ -149,29 +149,29 @@ def only_entry(connection: Connection, query: Select[Any]) -> Entry | None:
 
 
 def tampering_error(number: int) -> LedgerBroken:
-    """Words the error for a ledger whose chain does not hold.
+    """Makes the error for a ledger whose hash chain is broken.
 
     Args:
-        number: The id of the first entry that is not as it was recorded.
+        number: The id of the first entry that does not match.
 
     Returns:
         The error, to be raised.
     """
     return LedgerBroken(
-        f"the ledger was tampered with: entry {number} does not follow from those before it; restore a backup of the "
-        f"ledger's database"
+        f"the ledger was tampered with: entry {number} does not match the hash chain; restore a backup of the ledger's "
+        f"database"
     )
 
 
 def chain_start(connection: Connection) -> tuple[int, str]:
-    """Finds what the chain of the entries that are still there begins after.
+    """Finds the entry after which the chain of the remaining entries begins.
 
     Args:
-        connection: From `refit_tasks.ledger.database`.
+        connection: A connection from `refit_tasks.ledger.database`.
 
     Returns:
-        The id and the hash of the last archived entry; 0 and the genesis where nothing was archived, or the first entry
-        that is there does not follow from any archive.
+        The id and the hash of the last archived entry; 0 and the genesis hash if nothing was archived or the first
+        remaining entry does not follow an archive.
     """
     first = connection.execute(select(ledger).order_by(ledger.c.id).limit(1)).first()
     if first is None or first.id == 1:

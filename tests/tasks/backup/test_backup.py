@@ -135,7 +135,7 @@ def test_a_killed_restore_is_taken_for_nothing_until_it_is_done_again(
     with elsewhere(tmp_path / "new"):
         killed("restore", when, step, backup)
         for look in (known_projects, open_mlflow):
-            with pytest.raises(StateError, match=rf"is half restored: run `refit restore {backup}` again"):
+            with pytest.raises(StateError, match=rf"is only partly restored: run `refit restore {backup}` again"):
                 look()
         restore(backup)
         assert (verify_ledger(), ids(), ids(1), unfinished_restore()) == (3, [0, 1, 2], [0, 1], None)
