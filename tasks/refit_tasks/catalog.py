@@ -1,6 +1,6 @@
-"""Finds the project files. A file is foreign code: what it raises becomes one sentence, and stops only its project.
+"""The catalog of project files in `REFIT_PROJECTS`, and the settings that an installation adds to a project.
 
-A project as its file has it becomes one of this installation: its environment, and where its rows lie.
+An error in a project file becomes one sentence and affects only that project.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
     from refit_tasks.project_code.library_settings import LibrarySettings
 
 Reader: TypeAlias = Callable[[Path], Project]
-"""Gives the project of a file, or raises `BrokenProject`."""
+"""Reads the project of a file, or raises `BrokenProject`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What a directory of project files holds."""
+    """The projects of a directory."""
 
     projects: Mapping[str, Project]
-    """The projects that can run, by name."""
+    """The valid projects, by name."""
     broken: Mapping[Path, str]
-    """The files that cannot, each with the reason in one sentence."""
+    """The files without a valid project, each with the reason in one sentence."""
 
 
 def find_project(name: str, read: Reader | None = None) -> Project:
     """Finds a project in `REFIT_PROJECTS`.
 
     Args:
-        name: Its name; only ever compared, never made a path.
-        read: How a file is read; by default it is run, with `read_declaration` only where that is necessary.
+        name: The project's name; it is compared, never used as a path.
+        read: The reader of a file: `read_project`, the default, imports it, `read_declaration` does so only if needed.
 
     Returns:
         The project, with `file` and `description` filled in.
 
     Raises:
-        BrokenProject: If the file that seems to define it cannot be imported.
-        UnknownProject: If no file defines it.
+        BrokenProject: If the file that seems to define the project cannot be imported.
+        UnknownProject: If no file defines the project.
     """
     directory = Settings().projects
     names = {file: declared_name(file) for file in project_files(directory)}
@@ -59,7 +59,7 @@ def find_project(name: str, read: Reader | None = None) -> Project:
 
 
 def _search(name: str, files: list[Path], directory: Path, read: Reader) -> Project:
-    """Finds a project among the files that declare its name, compute one, cannot be parsed, or are called like it."""
+    """Finds a project in the given files: those that declare or compute its name, or whose own name is like it."""
     broken: dict[Path, str] = {}
     for file in files:
         try:
@@ -79,11 +79,11 @@ def choose_projects(name: str | None, read: Reader | None = None) -> tuple[list[
     """Finds one project, or all of them.
 
     Args:
-        name: Its name, or `None` for all.
-        read: How a file is read, as in `find_project`.
+        name: The project's name, or `None` for all.
+        read: The reader of a file, as in `find_project`.
 
     Returns:
-        The projects; and, where all were asked for, the files that define none, with the reason.
+        The projects; and, for all, the reason by file for files without a valid project.
 
     Raises:
         ProjectError: If there is no such project, or the directory cannot be read.
@@ -98,11 +98,11 @@ def discover(directory: Path, read: Reader | None = None) -> Catalog:
     """Reads every project file of a directory, except those whose names start with an underscore.
 
     Args:
-        directory: Where the files lie; folders in it are not searched.
-        read: How a file is read, as in `find_project`.
+        directory: The directory of the files; its folders are not searched.
+        read: The reader of a file, as in `find_project`.
 
     Returns:
-        The projects by name, and the files that define none or whose name another file takes too.
+        The projects by name, and the files without a valid project or with the project name of another file.
 
     Raises:
         ProjectError: If the directory cannot be read.
@@ -123,16 +123,16 @@ def discover(directory: Path, read: Reader | None = None) -> Catalog:
 
 
 def read_project(file: Path) -> Project:
-    """Imports one project file, again only if it has changed since.
+    """Imports a project file, again only if its code has changed.
 
     Args:
-        file: The file.
+        file: The project file.
 
     Returns:
-        Its project, with `file` and, unless given there, `description` filled in.
+        The project, with `file` and, unless the file gives one, `description` filled in.
 
     Raises:
-        BrokenProject: If it cannot be imported, or holds no value `project` of type `Project`.
+        BrokenProject: If the file cannot be imported or has no value `project` of type `Project`.
     """
     from refit_tasks.project_code.imports import import_project
 
@@ -140,7 +140,7 @@ def read_project(file: Path) -> Project:
         module, settings = import_project(file)
     except BrokenProject:
         raise
-    except (Exception, SystemExit) as error:  # the door to foreign code, which may raise anything
+    except (Exception, SystemExit) as error:  # a project file may raise anything
         raise BrokenProject(f"{describe_project_error(error, file)}: correct the file") from error
     project = getattr(module, "project", None)
     if not isinstance(project, Project):
@@ -151,14 +151,14 @@ def read_project(file: Path) -> Project:
 
 
 def declares_project(directory: Path, name: str) -> bool:
-    """Tells whether a file of a directory declares a project of some name; no file is run.
+    """Tells whether a file of a directory declares a project by name, without running any file.
 
     Args:
-        directory: Where project files lie, or anything else.
+        directory: The directory of project files.
         name: The project's name.
 
     Returns:
-        False also where the directory cannot be read.
+        Whether one does; false if the directory cannot be read.
     """
     try:
         return name in map(declared_name, project_files(directory))
@@ -175,29 +175,29 @@ def _with_settings(project: Project, settings: LibrarySettings) -> Project:
 
 
 def read_declaration(file: Path) -> Project:
-    """Reads one project file without running it, where its project is written in plain values; else runs it.
+    """Reads a project file without running it if its project is declared in literal values; otherwise runs it.
 
     Args:
-        file: The file.
+        file: The project file.
 
     Returns:
-        Its project, which runs the file when its load, estimator or contract is asked for.
+        The project, whose file is run when its load, estimator or expectations are called.
 
     Raises:
-        BrokenProject: If the file had to be run and cannot be.
+        BrokenProject: If the file had to be run and failed.
     """
     declared = declared_project(file, read_project)
     return apply_environment_policy(declared) if declared else read_project(file)
 
 
 def project_files(directory: Path) -> list[Path]:
-    """Lists the files of a directory that should each define a project.
+    """Lists the project files of a directory.
 
     Args:
-        directory: Where they lie; folders in it are not searched, and names that start with an underscore passed over.
+        directory: The directory; its folders and files whose names begin with an underscore are skipped.
 
     Returns:
-        The files in the order of their names.
+        The files, sorted by name.
 
     Raises:
         ProjectError: If the directory cannot be read.
@@ -207,7 +207,7 @@ def project_files(directory: Path) -> list[Path]:
     except OSError as error:
         raise ProjectError(
             f"the projects directory {directory} cannot be read ({error.strerror}): "
-            "name the directory of your project files in REFIT_PROJECTS"
+            "set REFIT_PROJECTS to the directory of your project files"
         ) from error
 
 
@@ -239,14 +239,14 @@ def _describe_unknown(name: str, directory: Path, catalog: Catalog) -> str:
 
 
 def bind_to_installation(definition: Project) -> Project:
-    """Gives a project what only an installation knows.
+    """Applies this installation's settings to a project: its environment and its prediction log.
 
     Args:
-        definition: The project, as its file has it.
+        definition: The project as declared in its file.
 
     Returns:
-        The project, whose gate promotes as it is to in this environment; a load that takes requests for rows knows
-        where they lie.
+        The project with the promotion policy of `REFIT_ENVIRONMENT`, and with a load that reads logged requests if its
+        source is `Requests`.
     """
     from refit_tasks.ingestion.load import with_requests
 
@@ -254,13 +254,13 @@ def bind_to_installation(definition: Project) -> Project:
 
 
 def apply_environment_policy(definition: Project) -> Project:
-    """Gives a project the gate of `REFIT_ENVIRONMENT`.
+    """Applies the promotion policy of `REFIT_ENVIRONMENT` to a project.
 
     Args:
-        definition: The project, as its file has it.
+        definition: The project as declared in its file.
 
     Returns:
-        The project, whose gate promotes as it is to in this environment.
+        The project, whose `gate.promotion` is that of the environment, if `gate.environments` has one.
     """
     gate = definition.gate
     promotion = gate.environments.get(Settings().environment, gate.promotion)

@@ -1,8 +1,6 @@
-"""Tries a project out on a few rows, so that what is wrong with it is found before a scheduled run finds it.
+"""The check of a project on its newest rows, which finds mistakes before a scheduled run does.
 
-Nothing is recorded: no table, no ledger and no MLflow is touched.
-
-A few of a project's newest rows as its table would hold them, without a table.
+Nothing is recorded: the project's table, the ledger and MLflow are not touched.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import fit_seeded
 from refit.modelling.scoring import primary_metric, score
 from refit.project import Project, Rows
-from refit.windows import BEGINNING, Window
+from refit.windows import BEGINNING, Window, format_time
 from refit_tasks.project_code.errors import describe_project_error
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, save_model
@@ -37,32 +35,35 @@ from refit_tasks.training.fit import select_training_features
 from refit_tasks.validation.great_expectations import read_rules
 
 _FIT_ROWS = 2_000
-"""How many labelled rows, the newest, the estimator is fitted on."""
-
+"""The number of newest labelled rows that the estimator is fitted on."""
+_LOOKBACKS = (timedelta(days=30), timedelta(days=365), None)
+"""The spans that are loaded one after the other until there are enough rows; `None` loads everything."""
+_MAX_LOADED = 50_000
+"""The number of rows after which a load is not asked for more."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that a project must be able to do, and whether it can."""
+    """The result of one check."""
 
     name: str
     passed: bool
     sentence: str
-    """What was found, or what is wrong and where."""
+    """The finding, or the error with its place."""
 
 
 def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
-    """Loads, builds, fits, predicts with and stores a project once.
+    """Checks each step of a project once: load, build, fit, predict and store among them.
 
     Args:
         definition: The project.
-        as_of: The moment up to which rows are loaded, UTC.
+        as_of: The end of the loaded rows, UTC.
 
     Returns:
-        Every check in a fixed order; one that could not be tried since an earlier one failed has failed too.
-        `notifications` is among them where the project names somebody to tell.
+        The checks in a fixed order, with `notifications` if the project has blocks for them. A check that needs a
+        failed one is skipped and counts as failed.
     """
     trial = _CheckRun(definition, as_of)
     checks: dict[str, Check] = {}
@@ -75,13 +76,13 @@ def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
 
 
 def _skip_check(name: str, lacking: str) -> Check:
-    return Check(name, passed=False, sentence=f"not tried, since {lacking} failed")
+    return Check(name, passed=False, sentence=f"skipped because {lacking} failed")
 
 
 def _run_check(trial: _CheckRun, name: str) -> Check:
     try:
         return Check(name, passed=True, sentence=getattr(trial, name)())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the door to foreign code, which may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a project's code may raise anything
         return Check(
             name, passed=False, sentence=describe_project_error(error, trial.definition.file, trial.definition.pii)
         )
@@ -97,12 +98,12 @@ _CHECKS: dict[str, tuple[str, ...]] = {
     "predict": ("fit", "metric"),
     "store": ("fit",),
 }
-"""The checks in their order, each with those it needs."""
+"""The checks in their order, each with the checks that it needs."""
 
 
 @dataclass(slots=True)
 class _CheckRun:
-    """A project on the bench: one method for each check, which leaves behind what later ones need."""
+    """The state of a check run: one method per check, which stores what later checks need."""
 
     definition: Project
     as_of: datetime
@@ -115,7 +116,7 @@ class _CheckRun:
 
     def load(self) -> str:
         self.pieces = load_sample(self.definition, self.as_of, _FIT_ROWS)
-        return f"{sum(piece.num_rows for piece in self.pieces):,} rows from before {self.as_of.isoformat()}"
+        return f"{sum(piece.num_rows for piece in self.pieces):,} rows from before {format_time(self.as_of)}"
 
     def columns(self) -> str:
         self.schema = unify_schemas([piece.schema for piece in self.pieces], self.definition)
@@ -129,15 +130,15 @@ class _CheckRun:
 
     def contract(self) -> str:
         if self.definition.expectations is None:
-            return "no expectations are given: the contract will be derived from the first rows"
+            return "the project has no expectations: its contract will be derived from the first rows"
         rules = read_rules(self.definition, self.definition.expectations, self.schema)
-        return f"expectations() gives {len(rules)} rules about columns that there are"
+        return f"expectations() returns {len(rules)} rules, all about existing columns"
 
     def build(self) -> str:
         self.estimator = self.definition.build()
         if not isinstance(self.estimator, BaseEstimator):
-            raise ProjectError(f"build() gives {self.estimator!r:.80}: it must give an unfitted scikit-learn estimator")
-        return f"build() gives a {type(self.estimator).__name__}"
+            raise ProjectError(f"build() returns {self.estimator!r:.80}: return an unfitted scikit-learn estimator")
+        return f"build() returns a {type(self.estimator).__name__}"
 
     def metric(self) -> str:
         return f"scikit-learn has the scorer {primary_metric(self.definition, ())}"
@@ -160,7 +161,7 @@ class _CheckRun:
             model = load_model(directory / "model", self.definition.trusted_types)
             size = sum(file.stat().st_size for file in (directory / "model").iterdir())
         if not np.array_equal(self.predictions.compute("predict"), predict_once(model, self.X).compute("predict")):
-            raise ProjectError("the model predicts something else once it is stored and loaded: store all of its state")
+            raise ProjectError("the loaded model gives other predictions than the fitted one: store all of its state")
         return f"stored as {size / 1e6:.1f} MB and loaded again with the same predictions"
 
     def notifications(self) -> str:
@@ -170,10 +171,10 @@ class _CheckRun:
 
         blocks = self.definition.notifications.blocks
         if not PREFECT_API_URL.value():
-            return f"{', '.join(blocks)} not looked up: PREFECT_API_URL names no Prefect server"
+            return f"{', '.join(blocks)} not looked up: PREFECT_API_URL is not set"
         faults = [f"{block}: {fault}" for block in blocks if (fault := check_block(block))]
         if faults:
-            raise ProjectError(f"{'; '.join(faults)}: make the block, or take it out of notifications")
+            raise ProjectError(f"{'; '.join(faults)}: create the block, or remove it from notifications")
         return f"{', '.join(blocks)} can be loaded from the Prefect server"
 
     @property
@@ -181,26 +182,20 @@ class _CheckRun:
         return self.definition.features_of(self.rows.columns)
 
 
-_LOOKBACKS = (timedelta(days=30), timedelta(days=365), None)
-"""How far back to look for rows, one after the other; `None` is to the beginning."""
-_MAX_LOADED = 50_000
-"""After so many rows no more is asked of a load: the newest come first only where a short span is enough."""
-
-
 def load_sample(definition: Project, as_of: datetime, labelled: int) -> list[pa.Table]:
-    """Loads rows from before a moment, from farther and farther back until enough of them have a label.
+    """Loads rows before a time from longer and longer spans, until enough of them have a label.
 
     Args:
         definition: The project.
-        as_of: The end of every window that is loaded.
-        labelled: How many labelled rows are enough.
+        as_of: The end of each loaded window, UTC.
+        labelled: The number of labelled rows that is enough.
 
     Returns:
-        The pieces that the load gave, as they are; some tens of thousands of rows at most.
+        The pieces as loaded, some 50,000 rows at most.
 
     Raises:
-        NotEnoughData: If there is no row at all.
-        LoadFailed: If the load gives something else than frames.
+        NotEnoughData: If the load returns no row.
+        LoadFailed: If the load returns something other than frames.
     """
     pieces: list[pa.Table] = []
     for span in _LOOKBACKS:
@@ -208,20 +203,20 @@ def load_sample(definition: Project, as_of: datetime, labelled: int) -> list[pa.
         if sum(_count_labels(piece, definition.target) for piece in pieces) >= labelled:
             break
     if not pieces:
-        raise NotEnoughData(f"the load gives no row from before {as_of.isoformat()}: correct it, or give a later time")
+        raise NotEnoughData(f"the load returns no rows before {format_time(as_of)}: correct it, or give a later time")
     return pieces
 
 
 def cast_as_stored(definition: Project, pieces: list[pa.Table], schema: pa.Schema) -> pd.DataFrame:
-    """Gives rows as they would be read back from the project's table, in the order of their times.
+    """Converts loaded rows to what would be read back from the project's table, sorted by event time.
 
     Args:
         definition: The project.
-        pieces: Rows as they were loaded.
+        pieces: The rows as loaded.
         schema: The table's schema.
 
     Returns:
-        The rows that have a time; cells that do not fit their column are missing.
+        The rows with an event time; cells that cannot be cast to their column are missing.
     """
     rows = to_frame(pa.concat_tables([cast_table(piece, schema)[0] for piece in pieces]))
     return rows.dropna(subset=[definition.timestamp]).sort_values(definition.timestamp, ignore_index=True)
@@ -231,7 +226,7 @@ def _load_at_most(rows: Rows) -> list[pa.Table]:
     pieces: list[pa.Table] = []
     for given in [rows] if isinstance(rows, FRAMES) or not isinstance(rows, Iterable) else rows:
         if not isinstance(given, FRAMES):
-            raise LoadFailed(f"load() gives a {type(given).__name__}: give a frame, or an iterator of frames")
+            raise LoadFailed(f"load() returns a {type(given).__name__}: return a frame, or an iterator of frames")
         pieces += islice(split_frame(given, _MAX_LOADED), 1)
         if sum(piece.num_rows for piece in pieces) >= _MAX_LOADED:
             break

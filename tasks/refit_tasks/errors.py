@@ -1,7 +1,4 @@
-"""From what the file system and SQLite report to one sentence that names the fix.
-
-Files that a person asked for: checked before the work, and written in one step.
-"""
+"""Errors of local state as sentences that name the fix, and safe writing of files that a user asked for."""
 
 from __future__ import annotations
 
@@ -49,17 +46,17 @@ _SYSTEM = {
 
 @contextmanager
 def translate_store_errors(place: str, setting: str) -> Iterator[None]:
-    """Turns the faults of local state into a `StateError`; those of a database server pass as they are.
+    """Turns errors of files and SQLite into a `StateError`; errors of a database server pass unchanged.
 
     Args:
-        place: What is used within, for people: a path, or a database's URL without its password.
-        setting: The environment variable that puts it somewhere else.
+        place: The name of the store for the message: a path, or a database URL without its password.
+        setting: The environment variable that sets the location of the store.
 
     Yields:
         Nothing.
 
     Raises:
-        StateError: If a file or an SQLite database within cannot be created, read or written.
+        StateError: If a file or an SQLite database cannot be created, read or written.
     """
     try:
         yield
@@ -71,27 +68,27 @@ def translate_store_errors(place: str, setting: str) -> Iterator[None]:
 
 
 def open_home(settings: Settings) -> None:
-    """Creates `REFIT_HOME`, for its owner's eyes only, unless it is there.
+    """Creates `REFIT_HOME`, accessible to its owner alone, unless it exists.
 
     Args:
-        settings: Where it lies.
+        settings: The settings, with the path.
 
     Raises:
-        StateError: If it cannot be created.
+        StateError: If the directory cannot be created.
     """
     with translate_store_errors(str(settings.home), "REFIT_HOME"):
         settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def describe_store_fault(error: BaseException, setting: str) -> str | None:
-    """Says what is wrong with local state, after its name.
+    """Describes an error of a file or SQLite as the rest of a sentence that begins with the store's name.
 
     Args:
-        error: What the file system or SQLite raised.
-        setting: The environment variable that puts the state somewhere else.
+        error: The error of the file system or SQLite.
+        setting: The environment variable that sets the location of the store.
 
     Returns:
-        The fault and its fix, or `None` if the error is not one of local state.
+        The fault and its fix; `None` if the error has another source.
     """
     cause = error.orig if isinstance(error, DBAPIError) else error
     fault = None
@@ -105,17 +102,17 @@ def describe_store_fault(error: BaseException, setting: str) -> str | None:
 
 
 def require_writable(file: Path, option: str) -> Path:
-    """Finds out, before minutes of work, whether a file can be written.
+    """Checks that a file can be written, before minutes of work.
 
     Args:
-        file: Where somebody wants it.
-        option: The option that names it.
+        file: The path that the user gave.
+        option: The command-line option of the path.
 
     Returns:
-        Its absolute path.
+        The absolute path.
 
     Raises:
-        StateError: If there is no such directory, or nothing may be written there.
+        StateError: If the directory does not exist or is not writable, or the path is a directory.
     """
     file = file.expanduser().absolute()
     if file.is_dir():
@@ -128,18 +125,18 @@ def require_writable(file: Path, option: str) -> Path:
 
 
 def save_file(content: bytes, file: Path, option: str) -> int:
-    """Writes a file in one step, so that no reader ever finds half of it.
+    """Writes a file atomically, so that no reader ever finds half of it.
 
     Args:
-        content: What it is to hold.
-        file: Where to write it; a file that is there is replaced.
-        option: The option that names another place.
+        content: The contents of the file.
+        file: The path; an existing file is replaced.
+        option: The command-line option of the path.
 
     Returns:
-        Its size in bytes.
+        The size in bytes.
 
     Raises:
-        StateError: If it cannot be written there.
+        StateError: If the file cannot be written.
     """
     try:
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as draft:

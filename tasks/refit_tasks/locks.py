@@ -1,6 +1,6 @@
-"""Locks in files: taken, tried, and asked whether a living process holds them.
+"""File locks: acquiring them, and testing whether a living process holds one.
 
-The operating system frees the lock of a process that dies, so that a lock that is held names a living process.
+The operating system releases the locks of a process that dies, so a held lock means a living process.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 POLL_SECONDS = 0.02
-"""How often a lock that somebody else holds is tried again."""
+"""The seconds between two attempts to acquire a lock."""
 
 
 @contextmanager
 def try_lock(file: Path, seconds: float = 0.0) -> Iterator[bool]:
-    """Takes a lock for as long as the block lasts, if it is free.
+    """Acquires a lock for the duration of the block, if it is free.
 
     Args:
-        file: The lock's file, which is made if it is not there; its directory has to be.
-        seconds: How long to wait for the lock.
+        file: The lock file, which is created if needed; its directory must exist.
+        seconds: The time to wait for the lock.
 
     Yields:
-        Whether the lock was free.
+        Whether the lock was acquired.
     """
     lock = FileLock(file)
     try:
@@ -44,10 +44,10 @@ def is_held(file: Path) -> bool:
     """Tells whether a living process holds a lock.
 
     Args:
-        file: The lock's file; nobody holds one that is not there.
+        file: The lock file; a missing file is not held.
 
     Returns:
-        Whether somebody holds it.
+        Whether the lock is held.
     """
     if not file.exists():
         return False
@@ -56,15 +56,15 @@ def is_held(file: Path) -> bool:
 
 
 def lock_open_file(descriptor: int, *, shared: bool = False, seconds: float = 0.0) -> bool:
-    """Takes the lock of a file that is open; it is held until the file is closed.
+    """Acquires the lock of an open file, until the file is closed.
 
     Args:
-        descriptor: The file's descriptor.
-        shared: Whether others may hold the lock at the same time, if they share it too.
-        seconds: How long to wait for the lock.
+        descriptor: The descriptor of the file.
+        shared: Whether the lock is shared with other shared holders.
+        seconds: The time to wait for the lock.
 
     Returns:
-        Whether the lock is taken.
+        Whether the lock was acquired.
     """
     how, deadline = fcntl.LOCK_SH if shared else fcntl.LOCK_EX, time.monotonic() + seconds
     while True:

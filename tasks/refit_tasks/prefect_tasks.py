@@ -1,4 +1,4 @@
-"""What a Prefect task of ours is: never cached, since its results are kept by their content elsewhere."""
+"""Decorators for Prefect tasks, uncached, with or without retries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TASK_RETRIES = 2
-"""How often a task is tried again after a foreign fault."""
+"""The number of retries of a task after a transient error."""
 
 
 def define_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Makes a function a task that fails with its first fault.
+    """Defines a task without retries.
 
     Args:
-        name: What a run of it is called, with the parameters in braces.
+        name: The template of the task run's name, with parameters in braces.
 
     Returns:
         The decorator.
@@ -31,11 +31,11 @@ def define_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 
 
 def define_retry_task(name: str, delay_seconds: float = 1) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Makes a function a task that is tried again after a foreign fault, twice at most.
+    """Defines a task that is retried after a transient error, twice at most.
 
     Args:
-        name: What a run of it is called, with the parameters in braces.
-        delay_seconds: How long it waits before each further try.
+        name: The template of the task run's name, with parameters in braces.
+        delay_seconds: The wait before each retry, in seconds.
 
     Returns:
         The decorator.

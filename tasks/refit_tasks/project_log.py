@@ -1,4 +1,4 @@
-"""The log of one project: each message begins with the project's name, and its record carries the name as a field."""
+"""Logging with a project's name, as the beginning of each message and as a field of its record."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class ProjectLog(logging.LoggerAdapter[logging.Logger]):
         self._project = project
 
     def process(self, msg: object, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
-        """Puts the project into a record.
+        """Adds the project to a record.
 
         Args:
             msg: The message, without the project's name.
-            kwargs: What the caller gave beside it.
+            kwargs: The other arguments of the logging call.
 
         Returns:
             The message that begins with the project's name, and the keywords with the field `project`.
@@ -29,14 +29,14 @@ class ProjectLog(logging.LoggerAdapter[logging.Logger]):
 
 
 def with_project(logger: logging.Logger, project: str) -> ProjectLog:
-    """Gives the log of a project.
+    """Makes a logger whose records name a project.
 
     Args:
-        logger: A module's logger.
+        logger: The logger of a module.
         project: The project's name.
 
     Returns:
-        The same logger; `project` is a field of all that it records.
+        An adapter of the logger; its records have the field `project`.
 
     Example:
         >>> with_project(logging.getLogger("shop"), "bikes").process("version %d answers", {})

@@ -1,4 +1,4 @@
-"""How often, and after which wait, what failed is tried again: a named policy for each kind of failure."""
+"""Retry policies: the number of attempts and the wait between them for each kind of failure."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from tenacity.wait import wait_base
 
 CONFLICT_TRIES = 20
-"""How often a table is written to that others keep changing."""
+"""The maximum number of attempts to write to a table that other processes keep changing."""
 LOAD_WAIT = wait_exponential(multiplier=1, max=60)
-"""Of a server that could not load a version: 1 s, then twice as long each time, 60 s at most."""
+"""The wait of a server that could not load a version: 1 s, doubled each time, at most 60 s."""
 WRITE_WAIT = wait_exponential(multiplier=0.5, max=30)
-"""Of a batch of predictions that could not be written: 0.5 s, then twice as long each time, 30 s at most."""
+"""The wait for a batch of predictions that could not be written: 0.5 s, doubled each time, at most 30 s."""
 
 
 def retry_table_write(is_conflict: Callable[[BaseException], bool]) -> Retrying:
-    """Tries to write to a table again as long as somebody else was faster, 20 times at most.
+    """Makes the retry policy of table writes, which conflict if another process was faster.
 
-    It waits as long as chance has it, 50 ms at most at first and 0.5 s later: who waited equally long would meet again.
+    The waits are random, at most 50 ms at first and 0.5 s later, so that two writers do not collide again.
 
     Args:
-        is_conflict: Tells whether a fault says that somebody else was faster.
+        is_conflict: Tells whether an error is such a conflict.
 
     Returns:
-        What calls the step; after the last try it raises `tenacity.RetryError`.
+        The policy, to be called with the step; after 20 attempts it raises `tenacity.RetryError`.
     """
     return Retrying(
         retry=retry_if_exception(is_conflict),
@@ -50,29 +50,29 @@ def retry_table_write(is_conflict: Callable[[BaseException], bool]) -> Retrying:
 
 
 def retry_registry_write(is_race: Callable[[BaseException], bool]) -> Retrying:
-    """Tries to write to the registry once more, at once: a row that another process has inserted can be updated.
+    """Makes the retry policy of registry writes: one immediate retry, to update a row that another process inserted.
 
     Args:
-        is_race: Tells whether a fault may say that another process was first.
+        is_race: Tells whether an error may mean that another process was first.
 
     Returns:
-        What calls the write; after the second try it raises what that one raised.
+        The policy, to be called with the write; it raises the error of the second attempt.
     """
     return Retrying(retry=retry_if_exception(is_race), stop=stop_after_attempt(2), reraise=True)
 
 
 @dataclass(slots=True)
 class Backoff:
-    """The backoff of a loop that goes on meanwhile, for one failed item at a time."""
+    """The backoff for the failed item of a loop that does not block."""
 
     wait: wait_base
-    """The wait after each failure of the same item in a row."""
+    """The wait by the number of consecutive failures."""
     key: int = 0
     """The item that failed; 0 if none did."""
     failures: int = 0
-    """How often the item has failed in a row."""
+    """The number of the item's consecutive failures."""
     retry_at: float = 0.0
-    """When it may be tried again, in seconds of the monotonic clock."""
+    """The time of the next attempt, in seconds of the monotonic clock."""
 
     def is_waiting(self, key: int) -> bool:
         """Tells whether an item has failed and must not be tried yet.
@@ -86,7 +86,7 @@ class Backoff:
         return key == self.key and monotonic() < self.retry_at
 
     def fail(self, key: int) -> None:
-        """Notes a failure, and starts the wait.
+        """Counts a failure and starts the wait.
 
         Args:
             key: The item that failed; a further failure of the same item waits longer.
@@ -95,19 +95,19 @@ class Backoff:
         self.key, self.retry_at = key, monotonic() + wait_seconds(self.wait, self.failures)
 
     def reset(self) -> None:
-        """Forgets the failure."""
+        """Clears the failure."""
         self.key = self.failures = 0
 
 
 def wait_seconds(wait: wait_base, failures: int) -> float:
-    """Tells how long a policy waits.
+    """Computes the wait of a policy.
 
     Args:
-        wait: The policy's wait.
-        failures: How often the same has failed in a row, from 1.
+        wait: The wait of the policy.
+        failures: The number of consecutive failures, at least 1.
 
     Returns:
-        Seconds.
+        The wait in seconds.
 
     Example:
         >>> [wait_seconds(LOAD_WAIT, failures) for failures in (1, 2, 3, 7, 5_000)]
@@ -119,15 +119,14 @@ def wait_seconds(wait: wait_base, failures: int) -> float:
 
 
 def is_transient(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Decides, as a task's `retry_condition_fn`, whether to try it again.
+    """Decides whether a failed task is retried; used as its `retry_condition_fn`.
 
     Args:
         _task: The task.
-        _run: Its run.
-        state: The state it failed in.
+        _run: The task run.
+        state: The failed state.
 
     Returns:
-        Whether the fault is a foreign one (a socket, a database): one of our own stays the same however often it is
-        tried.
+        Whether the error is transient, such as one of a socket or a database; a `RefitError` is not.
     """
     return not isinstance(state.result(raise_on_failure=False), RefitError)

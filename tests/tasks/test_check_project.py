@@ -71,15 +71,15 @@ def test_features_without_any_value_pass(projects: Path) -> None:
     ("old", "new", "failing", "sentence"),
     [
         ("times = pd", "times = pandas", "load", "sums.py, line 14: NameError: name 'pandas' is not defined"),
-        ('    yield frame[', '    return 3\n    yield frame[', "load", "no row from before 2026-03-01"),
-        ('    yield frame[', '    return "rows"\n    frame[', "load", "load\\(\\) gives a str: give a frame"),
-        ('    yield frame[', '    return 3\n    frame[', "load", "load\\(\\) gives a int: give a frame"),
+        ('    yield frame[', '    return 3\n    yield frame[', "load", "no rows before 2026-03-01"),
+        ('    yield frame[', '    return "rows"\n    frame[', "load", "load\\(\\) returns a str: return a frame"),
+        ('    yield frame[', '    return 3\n    frame[', "load", "load\\(\\) returns a int: return a frame"),
         ('target="y"', 'target="z"', "columns", "'z'.* is missing"),
         ('frame["x"] * 2.0', "np.nan", "columns", "none of 2,881 rows has a label in 'y'"),
         ('features=("x",)', 'features=("w",)', "columns", "'w'.* is missing"),
         ("load=load", "load=load, expectations=lambda: [3]", "contract", "sums.py.* 3 is not a Great Expectations"),
         ('frame["x"] * 2.0', "7.0", "fit", "target 'y' of sums has the single value .*7.0.* in all 2,000"),
-        ("return Ridge()", "return Ridge", "build", "build\\(\\) gives <class .*Ridge'>: it must give an unfitted"),
+        ("return Ridge()", "return Ridge", "build", "build\\(\\) returns <class .*Ridge'>: return an unfitted"),
         ("return Ridge()", "return 1 / 0", "build", "line 25: ZeroDivisionError"),
         ("Ridge()", "Ridge(alpha=-1)", "fit", "sums.py: InvalidParameterError: .*alpha"),
         ("load=load", 'load=load, gate=GatePolicy(metric="r3")', "metric", "'r3', which is not a scikit-learn scorer"),
@@ -95,7 +95,7 @@ def test_what_is_wrong_is_found(old: str, new: str, failing: str, sentence: str,
     assert pd.Series([results[failing].sentence]).str.contains(sentence).all(), results[failing].sentence
     assert "\n" not in results[failing].sentence
     later = [result for result in results.values() if not result.passed and result.name != failing]
-    assert all(result.sentence.startswith("not tried, since") for result in later)
+    assert all(result.sentence.startswith("skipped because") for result in later)
 
 
 def test_checks_that_need_no_rows_are_made_without_them(projects: Path) -> None:
@@ -128,7 +128,7 @@ def test_blocks_that_are_to_tell_people_are_looked_up(projects: Path, prefect_se
     )
     missing = checked(projects, named)["notifications"]
     assert not missing.passed
-    assert "slack-webhook/nobody: there is no such block on the Prefect server: make the block" in missing.sentence
+    assert "slack-webhook/nobody: there is no such block on the Prefect server: create the block" in missing.sentence
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         unknown = checked(projects, named)["notifications"]
     assert unknown.passed

@@ -1,4 +1,4 @@
-"""Project files as foreign code: which files they are, how they are imported, and what their errors say.
+"""Project files as user code: their files and hash, their import, their declaration and their errors.
 
 Does not belong here: finding a project by its name (`refit_tasks.catalog`).
 """

@@ -1,6 +1,6 @@
-"""Reads what a project file declares without running it: its `project = Project(...)`, where that is plain values.
+"""Reading the declaration of a project file, `project = Project(...)`, without running it if all values are literals.
 
-Commands that read the record need names, columns and policies of a project, and no engine that its file imports.
+Commands that only read the ledger need a project's name, columns and policies, but none of the file's imports.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from refit.errors import RefitError
 from refit.project import Project
 
 Plain: TypeAlias = Any
-"""What an expression of plain values gives."""
+"""The value of a literal expression."""
 
 CALLED = ("load", "build", "expectations")
-"""What a project calls: the file is run when one of them is called, and not before."""
+"""The functions of a project; the file is run when one of them is called."""
 MODULES: dict[str, Any] = {"refit": refit, "datetime": datetime}
-"""The modules whose names mean the same without running the file."""
+"""The modules whose names can be resolved without running the file."""
 CONSTANT = (str, bytes, int, float, tuple, frozenset, datetime.date, datetime.timedelta, type(None), BaseModel)
-"""What a name may stand for: values that no other line of the file can change; policies are frozen."""
+"""The types of values that a name may have: immutable ones, which no other line of the file can change."""
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -37,18 +37,18 @@ OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 class _NotPlain(Exception):
-    """A value that only running the file can tell."""
+    """Raised for a value that is known only by running the file."""
 
 
 def declared_project(file: Path, run: Callable[[Path], Project]) -> Project | None:
-    """Reads a project file.
+    """Reads the project that a file declares.
 
     Args:
-        file: The file.
-        run: Runs a project file; called when the project's load, estimator or contract is asked for.
+        file: The project file.
+        run: Runs a project file; it is called when the project's load, estimator or expectations are called.
 
     Returns:
-        Its project; `None` where only running the file can tell what it is, or what is wrong with it.
+        The project; `None` if the file has to be run to know the project or its error.
     """
     try:
         module = ast.parse(file.read_bytes())
@@ -61,14 +61,14 @@ def declared_project(file: Path, run: Callable[[Path], Project]) -> Project | No
 
 
 def declared_name(file: Path) -> str | None:
-    """Reads the name that a project file declares.
+    """Reads the project name that a file declares.
 
     Args:
         file: The project file.
 
     Returns:
-        The text of `name=` in `project = Project(...)`, also where it is a constant of the file; `None` where it is
-        computed, or the file cannot be parsed.
+        The value of `name=` in `project = Project(...)`, a literal or a constant of the file; `None` if it is computed
+        or the file cannot be parsed.
     """
     try:
         tree = ast.parse(file.read_bytes())
@@ -92,7 +92,7 @@ def _assignments(tree: ast.Module) -> list[tuple[str, ast.expr]]:
 
 
 class _Module(ast.NodeVisitor):
-    """The names of a file's top level, and the values that they plainly stand for."""
+    """The top-level names of a file and their literal values."""
 
     def __init__(self, module: ast.Module) -> None:
         self._bindings = Counter(_bound_names(module.body))
@@ -101,17 +101,17 @@ class _Module(ast.NodeVisitor):
             self._statements |= dict.fromkeys(_bound_names([statement]), statement)
 
     def project(self, file: Path, run: Callable[[Path], Project]) -> Iterator[tuple[str, Any]]:
-        """Gives the keyword arguments of `project = Project(...)`; functions are left to the file.
+        """Reads the keyword arguments of `project = Project(...)`; functions become calls that run the file.
 
         Args:
-            file: The file.
-            run: Runs it.
+            file: The project file.
+            run: Runs the file.
 
         Yields:
-            Names and values.
+            The names and values.
 
         Raises:
-            _NotPlain: If one is no plain value.
+            _NotPlain: If a value is not a literal.
         """
         call = self._assigned("project")
         if not isinstance(call, ast.Call) or self.visit(call.func) is not Project or call.args:
@@ -197,7 +197,7 @@ class _Module(ast.NodeVisitor):
 
 
 def _make_lazy(name: str, file: Path, run: Callable[[Path], Project]) -> Callable[..., Any]:
-    """Stands for a function of a project until it is called."""
+    """Makes a function that runs the file and calls the project's function of the given name."""
 
     def call(*arguments: object) -> Plain:
         return getattr(run(file), name)(*arguments)
@@ -206,7 +206,7 @@ def _make_lazy(name: str, file: Path, run: Callable[[Path], Project]) -> Callabl
 
 
 def _bound_names(statements: list[ast.stmt]) -> Iterator[str]:
-    """Gives every name that running these statements binds, as often as it is bound."""
+    """Lists the names that statements bind, once per binding."""
     for statement in statements:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield statement.name

@@ -1,4 +1,4 @@
-"""Says in one sentence what code that is not ours, a project file's, has raised, and where."""
+"""Errors of project code as one sentence with file and line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from refit.errors import LoadFailed, RefitError, describe_error
 
 
 def describe_project_error(error: BaseException, file: Path | None, pii: Collection[str] = ()) -> str:
-    """Names the line of a project file that an error came from, and the error.
+    """Describes an error and the line of the project file that it came from.
 
     Args:
-        error: What was raised.
-        file: The project file; `None` for a project that was not read from one.
-        pii: The columns of the project that identify a person: where there are any, foreign messages are not shown.
+        error: The error.
+        file: The project file; `None` for a project that was not read from a file.
+        pii: The columns that identify a person; if there are any, messages of foreign errors are masked.
 
     Returns:
-        Such as `projects/bikes.py, line 12: KeyError: 'docks'`; of several lines the innermost, without a full stop.
+        The sentence without a full stop, such as `projects/bikes.py, line 12: KeyError: 'docks'`. The line is the
+        innermost one of the file.
     """
     from refit.data.rejected_rows import describe_masked_error
 
@@ -31,7 +32,7 @@ def describe_project_error(error: BaseException, file: Path | None, pii: Collect
 
 
 def _is_foreign(error: BaseException) -> bool:
-    """Tells whether an error's words are somebody else's, or repeat somebody else's."""
+    """Tells whether an error's message comes from other code than Refit, or quotes it."""
     return not isinstance(error, RefitError) or (isinstance(error, LoadFailed) and error.__cause__ is not None)
 
 

@@ -12,7 +12,7 @@ from sys import builtin_module_names, stdlib_module_names
 from refit.errors import BrokenProject
 
 VERSION_2 = "v2:"
-"""Begins a hash that covers names and contents. Hashes of former releases cover the contents alone."""
+"""The prefix of a hash that covers names and contents; hashes of former releases cover the contents alone."""
 
 
 def code_files(file: Path) -> list[Path]:
@@ -22,8 +22,8 @@ def code_files(file: Path) -> list[Path]:
         file: The project file.
 
     Returns:
-        The project file first; then, sorted, the modules beside it that it imports, directly or through one another (of
-        a package beside it every module), and every `_*.py` beside it, which it may import by other means.
+        The project file, followed by the sorted modules beside it: those that it imports directly or indirectly, with
+        all modules of imported packages, and every `_*.py`, which it may import by other means.
     """
     helpers = {helper for found in _helpers(file).values() for helper in found}
     return [file, *sorted((helpers | set(file.parent.glob("_*.py"))) - {file})]
@@ -97,7 +97,7 @@ def _contents_hash(file: Path) -> str:
 
 
 def _helpers(file: Path) -> dict[str, list[Path]]:
-    """The modules and packages beside a project file that it imports, each with its files."""
+    """Finds the modules and packages beside a project file that it imports, each with its files."""
     found: dict[str, list[Path]] = {}
     waiting = [file]
     while waiting:

@@ -1,6 +1,6 @@
-"""Importing a project file: again only where its code has changed, with the modules that lie beside it.
+"""Import of a project file and the modules beside it, repeated only if its code has changed.
 
-Modules beside a project file are found by `import` after everything that is installed. Nothing is written beside them.
+Installed modules take precedence over modules beside a project file. No bytecode is written beside project files.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from refit_tasks.project_code.files import code_files, code_hash, require_import
 from refit_tasks.project_code.library_settings import LibrarySettings, read_settings, restore_settings
 
 PREFIX = "refit_project_"
-"""Begins the module names of project files: the same in every process, as a stored model may refer to them."""
+"""The prefix of a project file's module name, the same in every process, since stored models may refer to it."""
 
 _importing = threading.RLock()
-"""Another thread must not see a module that is only half imported."""
+"""Keeps other threads from seeing a partly imported module."""
 
 
 class _Loader(SourceFileLoader):
-    """Compiles from the source each time: a bytecode cache would be a file outside `REFIT_HOME`."""
+    """A loader that always compiles from source, since a bytecode cache would be a file outside `REFIT_HOME`."""
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
@@ -34,7 +34,7 @@ class _Loader(SourceFileLoader):
 
 
 class _HelperFinder(MetaPathFinder):
-    """Finds modules beside the project files of some directories, and project files by their module names."""
+    """Finds modules beside project files, and project files by their module names."""
 
     def __init__(self) -> None:
         self.directories: list[str] = []
@@ -70,16 +70,16 @@ _finder, _submodules = _HelperFinder(), _SubmoduleFinder()
 
 
 def import_project(file: Path) -> tuple[ModuleType, LibrarySettings | None]:
-    """Imports a project file, again only if its code has changed since.
+    """Imports a project file, again only if its code has changed.
 
     Args:
         file: The project file.
 
     Returns:
-        The module; and the global settings of libraries that its import made, which are put back, or `None`.
+        The module, and the global library settings that its import made, which are reverted; `None` if it made none.
 
     Raises:
-        BrokenProject: If a module beside it cannot be imported for its name.
+        BrokenProject: If a module beside it has the name of an installed one.
     """
     with _importing:
         name, state = PREFIX + file.stem, code_hash(file)
@@ -105,11 +105,11 @@ def find_helpers_in(directory: Path) -> None:
 
 @contextmanager
 def substitute_code(today: Path, recorded: Path) -> Iterator[None]:
-    """Lets imports find recorded files where they would find today's, which may have been imported already.
+    """Replaces a project's current code by recorded code for imports within the block.
 
     Args:
-        today: The project file as it is now.
-        recorded: The recorded file, in another directory with what it imports from beside it.
+        today: The current project file, which may have been imported already.
+        recorded: The recorded project file, in another directory with the modules beside it.
     """
     with _importing:
         aside, paths, directories = _modules_of(code_files(today)), list(sys.path), list(_finder.directories)
@@ -150,7 +150,7 @@ def _import(name: str, file: Path, state: str) -> ModuleType:
 
 
 def _forget_helpers(file: Path) -> None:
-    """Forgets modules of the names beside the file: former contents, or those of another directory of projects."""
+    """Unloads modules named like those beside the file: older contents, or those of another project directory."""
     for helper in code_files(file)[1:]:
         top = helper.relative_to(file.parent).parts[0].removesuffix(".py")
         for name in [name for name in sys.modules if name == top or name.startswith(f"{top}.")]:

@@ -1,4 +1,4 @@
-"""Global settings of libraries that a project file makes: kept to that project.
+"""Isolation of the global library settings that a project file changes.
 
 A project file may call `sklearn.set_config`, `pandas.set_option`, `numpy.seterr`, `warnings.simplefilter` or
 `os.chdir`. All project files share one interpreter, so what one of them sets is put back after its import, and is set
@@ -23,19 +23,19 @@ import sklearn
 
 @dataclass(frozen=True, slots=True)
 class LibrarySettings:
-    """What can be set globally, at one moment."""
+    """The global settings of libraries at one time."""
 
     sklearn: dict[str, Any]
     pandas: dict[str, Any]
     numpy: dict[str, Any]
     filters: tuple[Any, ...]
-    """Of `warnings`."""
+    """The filters of `warnings`."""
     directory: str
     """The working directory."""
 
 
 def read_settings() -> LibrarySettings:
-    """Reads the settings as they are.
+    """Reads the current settings.
 
     Returns:
         The settings.
@@ -49,7 +49,7 @@ def read_settings() -> LibrarySettings:
 
 @contextmanager
 def restore_settings() -> Iterator[None]:
-    """Puts the settings back when the block ends, however it ends."""
+    """Restores the settings when the block ends, also after an error."""
     before = read_settings()
     try:
         yield
@@ -58,10 +58,10 @@ def restore_settings() -> Iterator[None]:
 
 
 def apply_settings(wanted: LibrarySettings) -> None:
-    """Sets what differs from the settings as they are.
+    """Applies the settings that differ from the current ones.
 
     Args:
-        wanted: The settings.
+        wanted: The settings to apply.
     """
     now = read_settings()
     if now.sklearn != wanted.sklearn:
@@ -79,14 +79,14 @@ def apply_settings(wanted: LibrarySettings) -> None:
 
 
 def with_settings(function: Callable[..., Any], settings: LibrarySettings) -> Callable[..., Any]:
-    """Has a function of a project run under the project's settings.
+    """Wraps a function of a project so that it runs with the project's settings.
 
     Args:
         function: The function.
         settings: The settings that the project file made.
 
     Returns:
-        A function that does the same. An estimator that it returns keeps the output format that the settings ask for.
+        The wrapped function. An estimator that it returns keeps the output format of the settings.
     """
 
     @wraps(function)

@@ -44,7 +44,7 @@ deaths = []
 for seconds in (8000, 9000):
     for point in (
         before(refit_tasks.ingestion.quarantine, "write"), after(refit_tasks.ingestion.quarantine, "write"),
-        before(refit_tasks.ingestion.ingest, "commit"),
+        before(refit_tasks.ingestion.ingest, "commit_batch"),
         before(refit_tasks.ingestion.upsert, "write"), after(refit_tasks.ingestion.upsert, "write"),
     ):
         deaths.append(attempt(ingesting("killed", seconds), point))
