@@ -130,7 +130,7 @@ def test_what_is_refused_is_refused_in_words(trained: Depot, tmp_path: Path) -> 
         score(45, start=START + 44 * DAY, end=START + 43 * DAY)
     with pytest.raises(UnusableTime, match="future"):
         score(45, start=START + 43 * DAY, end=START + 46 * DAY)
-    with pytest.raises(ProjectError, match="scored whole"):
+    with pytest.raises(ProjectError, match="scored as a whole"):
         score(45, start=START + 43 * DAY, source=str(tmp_path / "rows.csv"))
     rows = rows_of(80).head(1000)
     rows.loc[:200, "distance"] = 1e9
