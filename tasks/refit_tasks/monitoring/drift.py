@@ -24,7 +24,7 @@ from refit.modelling.preparation import features_seen_by
 from refit.project import Project
 from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
-from refit.windows import Window
+from refit.windows import Window, format_window
 from refit_infra.settings import Settings
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
@@ -68,7 +68,7 @@ def measure_drift(definition: Project, champion: Champion, window: Window, versi
         return None
     found = compare_with_reference(reference, data, scores, window, policy)
     with_project(log, definition.name).info(
-        "%d of %d columns drifted in %s", len(found.drifted), len(found.columns), window
+        "%d of %d columns drifted from %s", len(found.drifted), len(found.columns), format_window(window)
     )
     return found
 

@@ -36,7 +36,7 @@ from refit.policies.monitoring import PerformancePolicy
 from refit.project import Project
 from refit.records.ledger import from_payload
 from refit.records.references import Champion, SnapshotRef
-from refit.windows import BEGINNING, Window
+from refit.windows import BEGINNING, Window, format_window
 from refit_tasks.evaluation.evaluate import load_candidate, read_rows_by_time, score_on_rows
 from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, entries_of, latest
@@ -89,7 +89,7 @@ def measure_performance(
     model = fetch_model(definition, champion.model)
     found = _measure_window(definition, model, table, mature, Window(max(start, as_of - length), max(start, as_of)))
     with_project(log, definition.name).info(
-        "%s on %d mature rows of %s", _describe_score(found), found.rows_mature, found.window
+        "%s on %d mature rows from %s", _describe_score(found), found.rows_mature, format_window(found.window)
     )
     return found
 
