@@ -10,7 +10,7 @@ from refit_tasks.simulation.faulty_models import FaultyModel
 
 
 def judging() -> bool:
-    """The room in which models rehearse has no use for the module that judges them."""
+    """The sandbox of serving checks does not import the module that runs them."""
     return "refit_tasks.evaluation.serving_check" in sys.modules
 
 
