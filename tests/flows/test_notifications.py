@@ -47,11 +47,11 @@ def test_people_hear_of_promotions_a_rollback_an_alert_and_a_failure_once_each(
     first = depot.retrain(40)
     assert hook.subjects == ["parcels: version 1 promoted as the first champion"]
     body = hook.bodies[0]["body"]
-    assert f"It passed all {len(first.challenger.verdict.reasons)} rules of the gate." in body
+    assert f"Passed all {len(first.challenger.verdict.reasons)} rules of the gate." in body
     assert "challenger " in body
     assert "trivial baseline " in body
     assert "Started as: test" in body
-    assert f"To look it up: refit why {first.challenger.verdict_id}" in body
+    assert f"Details: refit why {first.challenger.verdict_id}" in body
     assert body.endswith(f"/runs/flow-run/{first.run_id}")
 
     second = depot.retrain(60)
@@ -100,7 +100,7 @@ def test_people_hear_that_a_challenger_waits_for_them_and_that_it_was_approved(d
         "parcels: version 1 waits for approval",
         "parcels: version 1 promoted as the first champion",
     ]
-    assert "To answer: refit approve parcels 1" in hook.bodies[0]["body"]
+    assert "To approve: refit approve parcels 1" in hook.bodies[0]["body"]
     assert "To answer" not in hook.bodies[1]["body"]
 
 
@@ -114,8 +114,8 @@ def test_a_promotion_stands_though_nobody_can_be_told(depot: Depot) -> None:
     talkative = {"PREFECT_LOGGING_ROOT_LEVEL": "DEBUG", "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "DEBUG"}
     run, answer = refit("retrain", "parcels", "--as-of", (START + timedelta(days=40)).isoformat(), **talkative)
     assert (run.returncode, answer["promoted"]) == (0, True)
-    fault = "its service did not take the message (ConnectError)"
-    said = f"parcels: custom-webhook/team was not told of the promotion: {fault}"
+    fault = "the service rejected the message (ConnectError)"
+    said = f"parcels: the promotion was not sent to custom-webhook/team: {fault}"
     assert said in run.stderr
     assert "HTTP Request: POST" in run.stderr, "what else is requested is still logged"
     of_run = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[UUID(answer["run_id"])]))

@@ -1,6 +1,6 @@
-"""How far the current window is from the rows that the champion was trained on.
+"""Drift of the current window against the champion's reference profile, and the making of that profile.
 
-The reference profile of a model: made once, when it is registered, kept with it, and never read from rows again.
+The profile of a model's training rows is made once, at registration, and stored with the model in MLflow.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ log = logging.getLogger(__name__)
 
 @define_task("measure drift against version {champion.version} of {definition.name}")
 def measure_drift(definition: Project, champion: Champion, window: Window, version: int) -> Drift | None:
-    """Compares a window's rows, and what the champion says of them, with the champion's reference.
+    """Compares a window's rows, and the champion's predictions for them, with the champion's reference profile.
 
-    The rows are read once, a piece at a time; the reference's rows are not read again.
+    The window is read once, in chunks; the reference's rows are not read again.
 
     Args:
         definition: The project.
-        champion: The version that serves.
+        champion: The champion.
         window: The current window.
         version: The version of the project's table.
 
     Returns:
-        What was found; `None` where drift is not watched, the window has too few rows, or the champion was registered
-        without a profile.
+        The drift; `None` if the project has no drift policy, the window has too few rows, or the champion was
+        registered without a profile.
 
     Raises:
         ModelError: If the champion cannot be loaded or cannot predict these rows, or its profile is damaged.
@@ -99,34 +99,33 @@ def extend_profile(former: Profile | None, rows: pa.Table, cells: Binning, times
     """Adds rows to a profile.
 
     Args:
-        former: The profile so far; `None` before the first rows.
-        rows: More rows.
-        cells: The cells of the reference's columns.
+        former: The profile so far; `None` at first.
+        rows: The rows to add.
+        cells: The bins of the reference's columns.
         timestamp: The column of event times.
 
     Returns:
-        The profile of both.
+        The profile of all rows.
     """
     new = build_profile([rows], cells, timestamp)
     return new if former is None else merge_profiles([former, new])
 
 
 FOLDER, FILE = "reference", "profile.bin"
-"""Where the profile lies among the artifacts of the model's run."""
+"""The path of the profile among the artifacts of the model's run."""
 SAMPLE = 50_000
-"""So many rows of the reference, spread over all of it, fix the cells of its profile."""
+"""The number of the reference's rows, sampled from all of it, that determine the bins of its profile."""
 
 
 @define_task("profile the reference of version {challenger.version}")
 def profile_reference(definition: Project, challenger: Challenger, holdout: SnapshotRef) -> None:
-    """Stores what the rows that a model was trained on look like, and what the judged model says of unseen ones.
-
-    It is done once for each model.
+    """Stores the profile of a model's training rows, and of the judged model's predictions on the holdout, once.
 
     Args:
         definition: The project.
         challenger: The registered model, and the one that the gate judged.
-        holdout: The rows it was judged on. Scores are profiled there, since a model is too sure of rows it has seen.
+        holdout: The rows it was judged on. Predictions are profiled there, since a model is overconfident on rows that
+            it was trained on.
 
     Raises:
         ModelError: If the judged model cannot be loaded or cannot predict.
@@ -145,7 +144,7 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
 
 
 def load_reference(model: ModelRef) -> Reference | None:
-    """Reads the reference profile of a model, from `REFIT_HOME` after the first time.
+    """Loads the reference profile of a model, which is cached in `REFIT_HOME`.
 
     Args:
         model: The model.
@@ -154,7 +153,7 @@ def load_reference(model: ModelRef) -> Reference | None:
         The profile; `None` for a model that was registered without one.
 
     Raises:
-        ModelError: If it is damaged.
+        ModelError: If the profile is damaged.
     """
     from mlflow.artifacts import download_artifacts
 
@@ -190,9 +189,9 @@ def _profile_scores(definition: Project, judged: ModelRef, holdout: SnapshotRef,
 def _profile_with_bins(
     definition: Project, sample: pa.Table | None, columns: list[str], rows: int, batches: Iterable[pa.Table]
 ) -> Profile:
-    """Counts rows in cells that a sample of them fixes."""
+    """Builds a profile of rows, with bins that a sample of them determines."""
     if sample is None:
-        raise NotEnoughData(f"{definition.name} has no rows to profile: its table has changed since they were counted")
+        raise NotEnoughData(f"{definition.name} has no rows to profile: its table has changed since; retrain")
     times = sample.column(definition.timestamp).cast(pa.int64()).to_pylist()
     anchors = make_binning(sample, columns, times, count_blocks(rows))
     return build_profile(batches, anchors, definition.timestamp, threads=os.cpu_count() or 1)

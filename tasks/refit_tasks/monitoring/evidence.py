@@ -1,4 +1,4 @@
-"""The evidence for a decision: what the table holds now, and what is measured only if something has changed."""
+"""The evidence of a decision: the state of the table, and measurements that are made only if something has changed."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ T = TypeVar("T")
 def read_current_state(
     definition: Project, champion: Champion | None, as_of: datetime, event: str | None = None
 ) -> Evidence:
-    """Counts what there is to judge, without judging it.
+    """Reads the current window and its row counts, without measuring anything.
 
     Args:
         definition: The project.
-        champion: The version that serves, if any.
-        as_of: The instant looked from, UTC.
-        event: What has happened outside, if that asks for a retrain.
+        champion: The champion, if any.
+        as_of: The time as of which the data is seen, UTC.
+        event: The external event that requests a retrain, if any.
 
     Returns:
         Evidence without drift, performance and probe.
@@ -82,11 +82,11 @@ def measure_evidence(definition: Project, champion: Champion | None, current: Ev
 
     Args:
         definition: The project.
-        champion: The version that serves; without one there is nothing to measure.
+        champion: The champion; without one nothing is measured.
         current: From `read_current_state`.
 
     Returns:
-        The whole evidence. A part that the champion's model does not allow is left out, and said to be.
+        The whole evidence. A measurement that the champion's model cannot give is named in `withheld`.
     """
     if champion is None:
         return current
@@ -96,7 +96,7 @@ def measure_evidence(definition: Project, champion: Champion | None, current: Ev
         try:
             return measure()
         except ModelError as fault:
-            # A champion that cannot score these rows is no reason to decide nothing: the other evidence stands.
+            # A champion that cannot score these rows does not stop the decision: the other evidence is kept.
             withheld.append(str(fault))
             return None
 
@@ -111,15 +111,15 @@ def measure_evidence(definition: Project, champion: Champion | None, current: Ev
 
 
 def find_unchanged_decision(definition: Project, current: Evidence) -> tuple[Evidence, RecordedDecision] | None:
-    """Finds the newest decision, if what it rests on is still all there is to know.
+    """Finds the newest decision, if its evidence has not changed since.
 
     Args:
         definition: The project.
         current: From `read_current_state`.
 
     Returns:
-        Its evidence seen from now, and the decision; `None` where rows, labels, champion or policy are others, or
-        somebody asks.
+        Its evidence as of now, and the decision; `None` if rows, labels, champion or policy have changed, or a retrain
+        is requested.
     """
     entry = latest(definition.name, "decision")
     if entry is None or current.request is not None:
@@ -137,7 +137,7 @@ def find_unchanged_decision(definition: Project, current: Evidence) -> tuple[Evi
     if since != measured_now or former.policy != definition.monitoring:
         return None
     with_project(log, definition.name).info("nothing new since decision %d", entry.id)
-    probed = replace(measured_now.probe, seconds=0.0) if measured_now.probe else None  # it is not made again
+    probed = replace(measured_now.probe, seconds=0.0) if measured_now.probe else None  # the probe is not run again
     return replace(measured_now, probe=probed), RecordedDecision(entry.id, former.decision)
 
 

@@ -1,4 +1,4 @@
-"""What the monitor found, as one readable page for Prefect's artifacts."""
+"""The page about a monitor run, as a Prefect artifact."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from refit.monitoring.evidence import Evidence
 from refit.project import Project
 from refit.records.drift_findings import ColumnDrift, Drift
 from refit.records.references import Champion
+from refit.windows import format_window
 from refit_tasks.ledger.history import ProjectHistory, event_marks, read_history, score_points
 from refit_tasks.presentation.markdown import artifact_key, format_list, image, number, plain, table
 from refit_tasks.presentation.measurements import (
@@ -24,25 +25,25 @@ if TYPE_CHECKING:
     from refit_tasks.decision.decide import RecordedDecision
 
 MOST_COLUMNS = 50
-"""The most columns in a table; those that changed most come first."""
+"""The most columns in the table; those with the largest changes come first."""
 
 MOST_PICTURES = 12
-"""The most columns of which the artifact has a picture."""
+"""The most columns with a chart."""
 
 SAMPLED = 120
-"""The most decisions that the artifact takes the scores over time from: it is made anew with every one."""
+"""The most decisions from which the chart of scores over time is drawn."""
 
 
 def publish_monitor(
     definition: Project, evidence: Evidence, recorded: RecordedDecision, champion: Champion | None = None
 ) -> None:
-    """Shows a decision and what it rests on as an artifact of the flow run that this is called in.
+    """Publishes a decision and its evidence as an artifact of the current flow run.
 
     Args:
         definition: The project.
-        evidence: What was measured.
-        recorded: The decision and its number in the ledger.
-        champion: The version that was judged, if any serves.
+        evidence: The evidence.
+        recorded: The decision and its ledger entry.
+        champion: The champion, if any.
     """
     from prefect.artifacts import create_markdown_artifact
 
@@ -56,17 +57,17 @@ def publish_monitor(
 
 
 def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, past: ProjectHistory | None = None) -> str:
-    """Writes a decision and what it rests on as markdown.
+    """Renders a decision and its evidence as markdown.
 
     Args:
-        evidence: What was measured.
-        number_of: The decision's number in the ledger.
-        decision: What followed.
-        past: The project's past, for the scores over time.
+        evidence: The evidence.
+        number_of: The decision's ledger entry.
+        decision: The decision.
+        past: The project's record, for the scores over time.
 
     Returns:
-        A headline, every trigger and guard, the realised score now and over time, the probe, the columns and their
-        pictures.
+        A headline, all triggers and guards, the realised score now and over time, the probe, and the columns with
+        their charts.
     """
     measured = (*describe_performance(evidence.performance), *describe_probe(evidence.probe), *evidence.withheld)
     parts = (
@@ -76,17 +77,17 @@ def monitor_markdown(evidence: Evidence, number_of: int, decision: Decision, pas
         ["### Measured", "", *(f"- {plain(sentence, 600)}" for sentence in measured)] if measured else [],
         _chart_scores(past) if past else [],
         *(describe_drift_columns(evidence.drift) if evidence.drift else ()),
-        [f"`refit why {number_of}` tells the story of this decision."],
+        [f"`refit why {number_of}` explains this decision."],
     )
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def format_headline(number_of: int, decision: Decision) -> str:
-    """Says in one line what was decided and why.
+    """Formats a decision and its reason in one line.
 
     Args:
-        number_of: The decision's number in the ledger.
-        decision: What was decided.
+        number_of: The decision's ledger entry.
+        decision: The decision.
 
     Returns:
         Markdown.
@@ -95,10 +96,9 @@ def format_headline(number_of: int, decision: Decision) -> str:
 
 
 def _describe_window(evidence: Evidence) -> str:
-    start, end = evidence.window.start, evidence.window.end
     return (
-        f"{evidence.rows:,} rows from {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, table version "
-        f"{evidence.table_version}, champion of generation {evidence.generation}."
+        f"{evidence.rows:,} rows, {format_window(evidence.window)} UTC, table version {evidence.table_version}, "
+        f"champion of generation {evidence.generation}."
     )
 
 
@@ -107,8 +107,8 @@ def _list_findings(decision: Decision) -> list[str]:
         (plain(found.check), "**fired**" if found.fired else "quiet", number(found.value), number(found.limit))
         for found in decision.findings
     ]
-    said = format_list((plain(found.check), plain(found.sentence)) for found in decision.findings)
-    return [*table(("check", "outcome", "value", "limit"), rows, numeric=(2, 3)), "", *said]
+    lines = format_list((plain(found.check), plain(found.sentence)) for found in decision.findings)
+    return [*table(("check", "outcome", "value", "limit"), rows, numeric=(2, 3)), "", *lines]
 
 
 def _chart_scores(past: ProjectHistory) -> list[str]:
@@ -118,17 +118,17 @@ def _chart_scores(past: ProjectHistory) -> list[str]:
     if not scored:
         return []
     drawn = draw_performance(metric, scored, event_marks(past))
-    return ["### Performance over time", "", image(f"{metric} over time, its interval and what was decided", drawn)]
+    return ["### Performance over time", "", image(f"{metric} over time, with its interval and the decisions", drawn)]
 
 
 def describe_drift_columns(drift: Drift) -> tuple[list[str], ...]:
-    """Writes what a comparison with the champion's reference found.
+    """Describes the drift of all columns.
 
     Args:
-        drift: What was found.
+        drift: The drift.
 
     Returns:
-        Paragraphs of markdown: in words, every column, what the numbers mean, and pictures of those that drifted.
+        Paragraphs of markdown: a summary, a table of columns, a legend, and charts of the columns that drifted.
     """
     found = sort_columns_by_drift(drift)
     rest = [f"And {len(found) - MOST_COLUMNS} columns that changed less."] if len(found) > MOST_COLUMNS else []
@@ -156,7 +156,7 @@ def _chart_columns(found: list[ColumnDrift]) -> list[str]:
 
     drifted = [column for column in found if column.drifted]
     drawn = ((column.column, draw_column(column)) for column in drifted[:MOST_PICTURES])
-    rest = [f"The first {MOST_PICTURES} of {len(drifted)} columns that drifted have a picture."]
+    rest = [f"Only the first {MOST_PICTURES} of {len(drifted)} drifted columns have a chart."]
     return [
         *(image(f"{name}: reference and current shares", png) + "\n" for name, png in drawn if png),
         *(rest if len(drifted) > MOST_PICTURES else ()),

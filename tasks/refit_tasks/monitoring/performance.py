@@ -1,9 +1,4 @@
-"""How well the champion really does: its predictions against the labels that have come by now.
-
-The benefit probe on the table's mature rows.
-
-The former champion in shadow: both models on the rows that have matured since the promotion, and the way back.
-"""
+"""Measurements on rows whose labels have matured: realised performance, benefit probe and post-promotion check."""
 
 from __future__ import annotations
 
@@ -55,25 +50,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ALL = 100_000
-"""More promotions than any project has."""
+"""More than the promotions of any project."""
 
 
 @define_task("measure performance of version {champion.version} of {definition.name}")
 def measure_performance(
     definition: Project, champion: Champion, as_of: datetime, length: timedelta
 ) -> Performance | None:
-    """Scores the champion on the newest mature window, and holds it against the best that a champion was promoted with.
+    """Scores the champion on the newest mature window, and compares it with the best score at any promotion.
 
-    All is read at the table's version of now. Rows of a time that the champion was trained on do not count.
+    The table is read at its current version. Rows from the champion's training window are ignored.
 
     Args:
         definition: The project.
-        champion: The version that serves.
-        as_of: The instant looked from, UTC.
-        length: Of one monitoring window.
+        champion: The champion.
+        as_of: The time as of which the data is seen, UTC.
+        length: The length of a monitoring window.
 
     Returns:
-        The score, or why it is withheld; `None` while no mature row is newer than those the champion was trained on.
+        The score, or why it is withheld; `None` if no mature row is newer than the champion's training rows.
 
     Raises:
         ModelError: If the champion cannot be loaded, or cannot predict these rows.
@@ -95,13 +90,13 @@ def measure_performance(
 
 
 def read_promotion_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
-    """Reads from the ledger what each champion of a project was promoted with.
+    """Reads from the ledger the scores with which the champions of a project were promoted.
 
     Args:
-        project: Its name.
+        project: The project's name.
 
     Yields:
-        The metric, and the champion's scores on rows it had not seen when it was judged.
+        The metric, and the champion's evaluation on its holdout.
     """
     promoted = [made.payload["verdict_id"] for made in entries(project, "promotion", newest=ALL)]
     verdicts = entries_of(set(promoted))
@@ -132,7 +127,7 @@ def _predict_window(
 
 
 def _estimate_score(metric: str, current: Predictions, known: Predictions, truth: pd.Series[Any]) -> Estimate | None:
-    """Estimates the score of the current window by probabilities that are calibrated on the mature one."""
+    """Estimates the score of the current window from probabilities that are calibrated on the mature window."""
     if not len(current):
         return None
     wanted, there = predict_probabilities(current), truth.notna().to_numpy()
@@ -144,7 +139,7 @@ def _estimate_score(metric: str, current: Predictions, known: Predictions, truth
 
 
 def _read_labels(definition: Project, table: DeltaTable, window: Window) -> tuple[Times, npt.NDArray[np.bool_]]:
-    """Reads which rows of a window have a label: their event times, sorted, and a mask."""
+    """Reads the event times of a window, sorted, and a mask of the rows that have a label."""
     columns = [definition.timestamp, definition.target]
     parts = list(read(table, columns, within(definition.timestamp, window)))
     times = np.concatenate([np.empty(0, np.int64), *(part.column(0).cast(pa.int64()).to_numpy() for part in parts)])
@@ -159,17 +154,17 @@ def _describe_score(found: Performance) -> str:
 
 @define_task("probe the benefit of a retrain of {definition.name}")
 def run_probe(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Probe | None:
-    """Asks whether a small fresh model would beat the champion's equally small twin on the newest mature rows.
+    """Compares a small model on fresh rows with an equally small one on the champion's rows, on the newest mature rows.
 
     Args:
         definition: The project.
-        champion: The version that serves.
-        as_of: The instant looked from, UTC.
-        length: Of one monitoring window.
+        champion: The champion.
+        as_of: The time as of which the data is seen, UTC.
+        length: The length of a monitoring window.
 
     Returns:
-        The gain, with the seconds that it took to find; `None` where the probe is switched off, no row has matured
-        since the champion was trained, or too few have.
+        The gain, and the duration in seconds; `None` if the probe is switched off, or too few rows have matured since
+        the champion was trained.
 
     Raises:
         TrainingFailed: If the project's estimator cannot be built.
@@ -187,7 +182,7 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
         found = probe_benefit(definition, history, trained, Window(newest - length, newest), policy)
     if found is None:
         return None
-    with_project(log, definition.name).info("a fresh model would gain %+.2g (%+.1f %%)", found.gain, 100 * found.share)
+    with_project(log, definition.name).info("a retrain would gain %+.2g (%+.1f %%)", found.gain, 100 * found.share)
     return replace(found, seconds=perf_counter() - start)
 
 
@@ -201,18 +196,18 @@ def _read_history(definition: Project, known: SnapshotRef, table: DeltaTable) ->
 
 @define_task("watch version {champion.version} of {definition.name}")
 def run_watch(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> FormerComparison | None:
-    """Scores the champion and the one that it took the place of on the rows that neither has seen.
+    """Scores the champion and the one that it replaced on rows that neither was trained on.
 
-    Each look is made once: until the next window has matured, what the newest decision rests on is given again.
+    Each look is made once: until the next window has matured, the scores of the newest decision are returned again.
 
     Args:
         definition: The project.
-        champion: The version that serves.
-        as_of: The instant looked from, UTC.
-        length: Of one monitoring window.
+        champion: The champion.
+        as_of: The time as of which the data is seen, UTC.
+        length: The length of a monitoring window.
 
     Returns:
-        The scores; `None` where the watch is switched off, there is no former champion, or no window has matured.
+        The scores; `None` if the check is switched off, there is no former champion, or no window has matured.
 
     Raises:
         ModelError: If one of the two cannot be loaded, or cannot predict these rows.
@@ -229,13 +224,13 @@ def run_watch(definition: Project, champion: Champion, as_of: datetime, length: 
 
 
 def find_former_champion(champion: Champion) -> Champion | None:
-    """Finds the champion whose place another one took by a verdict.
+    """Finds the champion that the current one replaced by promotion.
 
     Args:
-        champion: The version that serves.
+        champion: The champion.
 
     Returns:
-        The one before it; `None` where it was the first, or came back by a rollback.
+        The former champion; `None` if the current one was the first, or was restored by a rollback.
     """
     promotion = latest(champion.model.project, "promotion")
     if promotion is None or promotion.payload["former"] is None:

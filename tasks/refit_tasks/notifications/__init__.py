@@ -1,4 +1,4 @@
-"""Messages to people through Prefect's blocks.
+"""Notifications through Prefect's notification blocks.
 
 Does not belong here: when to alert (`refit.monitoring`).
 """

@@ -1,6 +1,6 @@
-"""What people are told of a run: each flow says in one line what has come of it, and by its hook that it failed.
+"""Notifications about the outcomes and failures of flow runs, and the text of their messages.
 
-The words of a message to people, which is plain text: nothing in it calls a whole channel or tells a password.
+A message is plain text in which nothing mentions a whole channel or shows a password.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from refit.policies.training import NotificationEvent
 from refit.project import Project
 from refit.records.references import Challenger, Champion
 from refit.results.flows import MonitorOutcome, RetrainOutcome
+from refit.windows import format_window
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import champion_of
 from refit_tasks.ledger.record import entries, latest
@@ -39,18 +40,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MISSED_BETWEEN = timedelta(minutes=5), timedelta(days=1)
-"""What happened between so long ago, and was not told, is told by the monitor: a run was killed, a service was away, or
-a person used the command line, where a rollback needs no Prefect."""
+"""The age between which the monitor notifies of a promotion or rollback that was not notified before, because its run
+was killed, the service was down, or it was done on the command line, where a rollback needs no Prefect."""
 NEWEST_ROLLBACKS = 20
-"""Among so many rollbacks the one that has just been made is looked for."""
+"""The number of newest rollbacks among which the entry of the current one is looked for."""
 
 
 def notify_retrain(definition: Project, outcome: RetrainOutcome) -> None:
-    """Tells of a promotion, a rejection, or a challenger that waits for a person.
+    """Notifies of a promotion, a rejection, or a challenger that waits for approval.
 
     Args:
         definition: The project.
-        outcome: What the retrain did.
+        outcome: The outcome of the retrain.
     """
     if definition.notifications.blocks and outcome.judgement:
         with _suppress_errors(definition.name):
@@ -58,11 +59,11 @@ def notify_retrain(definition: Project, outcome: RetrainOutcome) -> None:
 
 
 def notify_approval(project: str, champion: Champion | None) -> None:
-    """Tells of a promotion that a person has approved.
+    """Notifies of a promotion that a person approved.
 
     Args:
         project: The project's name.
-        champion: The new champion; `None` after a refusal, of which nobody is told.
+        champion: The new champion; `None` after a refusal, which is not notified.
     """
     if champion is None:
         return
@@ -74,11 +75,11 @@ def notify_approval(project: str, champion: Champion | None) -> None:
 
 
 def notify_monitor(definition: Project, outcome: MonitorOutcome) -> None:
-    """Tells of an alert, or of the champion that the watch has taken back; and of what nobody could be told before.
+    """Notifies of an alert or a rollback by the monitor, and of earlier promotions and rollbacks that were missed.
 
     Args:
         definition: The project.
-        outcome: What the monitor found and did.
+        outcome: The outcome of the monitor run.
     """
     decision, policy, project = outcome.decision, definition.notifications, definition.name
     if not policy.blocks:
@@ -98,12 +99,12 @@ def notify_monitor(definition: Project, outcome: MonitorOutcome) -> None:
 
 
 def notify_rollback(project: str, champion: Champion, reason: str) -> None:
-    """Tells that a former champion serves again.
+    """Notifies of a rollback.
 
     Args:
-        project: The project's name; a rollback needs no project file, and only telling of it does.
-        champion: The one that came back.
-        reason: Why.
+        project: The project's name; only the notification needs the project file, the rollback does not.
+        champion: The restored champion.
+        reason: The reason for the rollback.
     """
     with _suppress_errors(project):
         definition = find_project(project)
@@ -125,24 +126,24 @@ def notify_rollback(project: str, champion: Champion, reason: str) -> None:
 
 
 def notify_failure(flow: Flow[..., object], flow_run: FlowRun, state: State[object]) -> None:
-    """Tells of a run that failed or crashed: a hook of the flows. A refused retrain, or one without new rows, is none.
+    """Notifies of a run that failed or crashed, as a hook of the flows.
 
-    A run inside another one is left to that one, which fails with it.
+    A refused retrain and a run without new rows are not notified. A subflow is left to its parent, which fails too.
 
     Args:
         flow: The flow.
-        flow_run: Its run.
-        state: The state that it ended in.
+        flow_run: The flow run.
+        state: The final state of the run.
     """
     project, run_id = str(flow_run.parameters.get("project")), str(flow_run.id)
-    error = getattr(state.data, "result", state.data)  # not there where another process found the run dead
+    error = getattr(state.data, "result", state.data)  # missing if another process found the run dead
     if flow_run.parent_task_run_id or isinstance(error, RetrainRefused | NoNewData):
         return
     with _suppress_errors(project, run_id):
         kind = f" ({type(error).__name__})" if isinstance(error, BaseException) else ""
         subject = f"{project}: {flow.name} {(state.name or 'Failed').lower()}{kind}"
-        said = str(error) if isinstance(error, RefitError) else state.message or ""
-        notify(find_project(project), Notice("failure", subject, format_body((said,), run_id)), run_id)
+        message = str(error) if isinstance(error, RefitError) else state.message or ""
+        notify(find_project(project), Notice("failure", subject, format_body((message,), run_id)), run_id)
 
 
 def _notify_missed(definition: Project) -> None:
@@ -164,14 +165,14 @@ def _notify_verdict(
     promotion: Champion | None,
     approval_run: str | None = None,
 ) -> None:
-    occasion, said = _describe_outcome(challenger, judgement, promotion)
-    asked = [f"To answer: refit approve {definition.name} {challenger.version}", *format_link("form", approval_run)]
+    occasion, summary = _describe_outcome(challenger, judgement, promotion)
+    how_to = [f"To approve: refit approve {definition.name} {challenger.version}", *format_link("form", approval_run)]
     lines = (
         *describe_verdict(challenger, judgement),
-        *(asked if occasion == "approval" else ()),
+        *(how_to if occasion == "approval" else ()),
         format_why_hint(challenger.verdict_id),
     )
-    subject, about = f"{definition.name}: version {challenger.version} {said}", challenger.verdict_id
+    subject, about = f"{definition.name}: version {challenger.version} {summary}", challenger.verdict_id
     notify(definition, Notice(occasion, subject, format_body(lines, running.id), about))
 
 
@@ -185,34 +186,34 @@ def _describe_outcome(
 
 @contextmanager
 def _suppress_errors(project: str, run_id: str | None = None) -> Iterator[None]:
-    """Keeps a run as it is whatever telling of it meets: a project file that broke meanwhile, a ledger that is away."""
+    """Logs any error of a notification, such as a broken project file or an unreachable ledger, as a warning."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - what the run did is on record, and stays done whatever comes here
-        said = str(error) if isinstance(error, RefitError) else type(error).__name__
+    except Exception as error:  # noqa: BLE001 - the run has done its work, and a notification must not fail it
+        message = str(error) if isinstance(error, RefitError) else type(error).__name__
         with_project(log, project).warning(
-            "nobody was told: %s", said, extra={"flow_run_id": run_id} if run_id else None
+            "the notification was not sent: %s", message, extra={"flow_run_id": run_id} if run_id else None
         )
 
 
 LONGEST_LINE = 600
-"""The most characters of a line: what a project's code raises may be long."""
+"""The most characters of a line; an error of a project's code may be long."""
 
 _CALLS = re.compile(r"<(?=[!@#])|@(?=everyone\b|here\b|channel\b)")
-"""What makes chat services call everybody; names and messages come from data."""
+"""Text that makes chat services notify a whole channel; names and messages come from data."""
 _LOGIN = re.compile(r"(?<=://)[^/\s@]+(?=@)")
-"""Who logs in where, in the address of a service."""
+"""The credentials in a service's address."""
 
 
 def format_body(lines: Iterable[str], run_id: str | None) -> str:
-    """Writes the body of a message.
+    """Formats the body of a message.
 
     Args:
-        lines: What to say; empty ones are left out.
-        run_id: The flow run that it is about, if any.
+        lines: The lines of the message; empty ones are left out.
+        run_id: The flow run that the message is about, if any.
 
     Returns:
-        The lines, and a link to the run in the Prefect UI where that is known.
+        The lines, and a link to the run in the Prefect UI if its address is known.
 
     Example:
         >>> body_of(["no rows from postgresql://me:pw@depot/rows", ""], None)
@@ -223,40 +224,40 @@ def format_body(lines: Iterable[str], run_id: str | None) -> str:
 
 
 def format_link(what: str, run_id: str | None) -> list[str]:
-    """Points to a flow run in the Prefect UI.
+    """Formats a line with a link to a flow run in the Prefect UI.
 
     Args:
-        what: What people find there.
+        what: A noun for the page.
         run_id: The flow run, if any.
 
     Returns:
-        One line; none where there is no run, or nobody knows where the UI is.
+        One line; none if there is no run, or the address of the UI is not known.
     """
     address = flow_run_url(run_id) if run_id else ""
     return [f"The {what}: {address}"] if address else []
 
 
 def format_why_hint(entry_id: int) -> str:
-    """Names the command that tells more.
+    """Formats a line with the command that explains a ledger entry.
 
     Args:
-        entry_id: An entry of the ledger.
+        entry_id: The ledger entry.
 
     Returns:
         One line.
     """
-    return f"To look it up: refit why {entry_id}"
+    return f"Details: refit why {entry_id}"
 
 
 def describe_verdict(challenger: Challenger, judgement: Judgement) -> list[str]:
-    """Says how a challenger was judged.
+    """Describes the verdict on a challenger.
 
     Args:
         challenger: The version and its verdict.
-        judgement: What the verdict rests on.
+        judgement: The judgement behind the verdict.
 
     Returns:
-        What the gate said, the scores, the fit on all rows if there was one, and why it was trained.
+        Lines: the gate's rules, the scores, the final fit if there was one, and the reason for the retrain.
     """
     bound = [judgement.bound.sentence] if judgement.bound else []
     return [_describe_rules(challenger), _describe_scores(judgement), *bound, f"Started as: {judgement.reason}"]
@@ -265,15 +266,14 @@ def describe_verdict(challenger: Challenger, judgement: Judgement) -> list[str]:
 def _describe_rules(challenger: Challenger) -> str:
     reasons = challenger.verdict.reasons
     failed = [reason.sentence for reason in reasons if not reason.passed]
-    return "Failed: " + "; ".join(failed) if failed else f"It passed all {len(reasons)} rules of the gate."
+    return "Failed: " + "; ".join(failed) if failed else f"Passed all {len(reasons)} rules of the gate."
 
 
 def _describe_scores(judgement: Judgement) -> str:
     compared = judgement.comparison
     champion = f"champion {number(compared.champion.value)}, " if compared.champion else ""
-    window = compared.holdout.window
     return (
         f"{compared.metric} (higher is better): challenger {number(compared.challenger.value)}, {champion}trivial "
-        f"baseline {number(compared.baseline.value)}, on {compared.holdout.rows:,} unseen rows from "
-        f"{window.start:%Y-%m-%d %H:%M} until {window.end:%Y-%m-%d %H:%M} UTC."
+        f"baseline {number(compared.baseline.value)}, on {compared.holdout.rows:,} unseen rows, "
+        f"{format_window(compared.holdout.window)} UTC."
     )

@@ -1,7 +1,7 @@
-"""Messages to people, through Prefect's notification blocks. No run depends on whether they arrive.
+"""Delivery of notifications through Prefect's notification blocks. A failed delivery never fails a run.
 
-What has happened is on record before anybody is told, so that a service that does not answer is a warning and not a
-fault. A warning names the block and never what is in it: addresses of webhooks are secrets.
+An event is recorded before it is notified, so a service that does not answer causes a warning, not an error. A warning
+names the block and never its contents, since the addresses of webhooks are secrets.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
-"""So long a run waits for one block; its message may still arrive afterwards."""
+"""How long a run waits for one block; the message may still arrive afterwards."""
 REPEAT_AFTER = timedelta(days=1)
-"""An alert that stands, or a run that fails each time, is told once in so long."""
+"""The time after which the same alert or failure is notified again."""
 NEWEST_NOTICES = 100
-"""Among so many notices those of a day are looked for."""
+"""The number of newest notices among which those of the last day are looked for."""
 
 _ADDRESS_LOGGERS = (
     "httpx",
@@ -48,57 +48,57 @@ _ADDRESS_LOGGERS = (
     "urllib3.connectionpool",
     "apprise",
 )
-"""Loggers of libraries that write the addresses they send to."""
+"""Loggers of libraries that log the addresses they send to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What people are told."""
+    """A notification."""
 
     occasion: NotificationEvent
     subject: str
     """One short line."""
     body: str
     about: int | None = None
-    """The ledger entry that it is about, of which is told once; without one, the same subject is told once a day."""
+    """The ledger entry, which is notified once; without one, the same subject is notified once a day."""
 
     @property
     def once(self) -> str | None:
-        """What must not be told twice, in the ledger's words."""
+        """The ledger's uniqueness key of the notification; `None` without a ledger entry."""
         return None if self.about is None else f"{self.occasion} {self.about}"
 
 
 def notify(definition: Project, notice: Notice, run_id: str | None = None) -> None:
-    """Tells the people that a project's policy names, once, and notes in the ledger that they were told.
+    """Sends a notification once to the blocks that the project's policy names, and records it in the ledger.
 
-    A run that is killed before that note is written, and repeated, tells once more: better twice than never.
+    A run that is killed before the record is written sends the notification again when it is repeated.
 
     Args:
         definition: The project.
-        notice: What to tell.
-        run_id: The flow run that a warning belongs to; the one that this is called in, if `None`.
+        notice: The notification.
+        run_id: The flow run whose log gets a warning; the current one if `None`.
     """
     policy = definition.notifications
     if not policy.notifies(notice.occasion) or _is_sent(definition.name, notice):
         return
     faults = {block: fault for block in policy.blocks if (fault := _send_in_thread(block, notice))}
-    told = [block for block in policy.blocks if block not in faults]
+    sent = [block for block in policy.blocks if block not in faults]
     for block, fault in faults.items():
-        _warn(definition, f"{block} was not told of the {notice.occasion}: {fault}", run_id)
-    if told:
-        facts = {"occasion": notice.occasion, "about": notice.about, "subject": notice.subject, "blocks": told}
+        _warn(definition, f"the {notice.occasion} was not sent to {block}: {fault}", run_id)
+    if sent:
+        facts = {"occasion": notice.occasion, "about": notice.about, "subject": notice.subject, "blocks": sent}
         record(definition.name, "notice", facts, datetime.now(UTC), once=notice.once)
-        with_project(log, definition.name).info("told %s of the %s", ", ".join(told), notice.occasion)
+        with_project(log, definition.name).info("sent the %s to %s", notice.occasion, ", ".join(sent))
 
 
 def check_block(name: str) -> str | None:
-    """Looks a block up on the Prefect server, without telling anybody anything.
+    """Checks a block on the Prefect server, without sending a message.
 
     Args:
-        name: Its type and name, such as `slack-webhook/ml-team`.
+        name: The block's type and name, such as `slack-webhook/ml-team`.
 
     Returns:
-        What is wrong with it, in words; `None` if messages can be sent through it.
+        A sentence about what is wrong; `None` if messages can be sent through the block.
     """
     return _send_in_thread(name, None)
 
@@ -113,7 +113,7 @@ def _is_sent(project: str, notice: Notice) -> bool:
             if datetime.now(UTC) - one.at < REPEAT_AFTER
         ]
         return any(one.payload["subject"] == notice.subject for one in recent)
-    except (RefitError, SQLAlchemyError):  # that is what people have to hear of
+    except (RefitError, SQLAlchemyError):  # a broken ledger must be notified, too
         return False
 
 
@@ -121,35 +121,35 @@ def _warn(definition: Project, sentence: str, run_id: str | None) -> None:
     with_project(log, definition.name).warning("%s", sentence, extra={"flow_run_id": run_id} if run_id else None)
     if flow_run.id:
         key = artifact_key(definition.name, "notification")
-        create_markdown_artifact(plain(sentence, 1_000), key=key, description="somebody was not told")
+        create_markdown_artifact(plain(sentence, 1_000), key=key, description="a notification was not sent")
 
 
 def _send_in_thread(name: str, notice: Notice | None) -> str | None:
-    """Sends in a thread that can be left behind: no timeout of a client bounds an answer that comes byte by byte."""
+    """Sends in a thread that can be abandoned, since a client's timeout does not bound a response that trickles in."""
     faults: list[str | None] = []
     context = copy_context()
     thread = Thread(
-        target=lambda: faults.append(context.run(_send_to_block, name, notice)), daemon=True, name=f"tell {name}"
+        target=lambda: faults.append(context.run(_send_to_block, name, notice)), daemon=True, name=f"notify {name}"
     )
     thread.start()
     thread.join(TIMEOUT_SECONDS)
-    return faults[0] if faults else f"no answer within {TIMEOUT_SECONDS:.0f} seconds"
+    return faults[0] if faults else f"no response within {TIMEOUT_SECONDS:.0f} seconds"
 
 
 def _send_to_block(name: str, notice: Notice | None) -> str | None:
-    """Sends, and says what is wrong by the kind of an error alone: its text may hold the address."""
+    """Sends, and describes an error by its type alone, since its text may contain the address."""
     found = False
     with _hide_addresses():
         try:
             block = _load(name)
             found = True
             return _send(block, notice)
-        except Exception as error:  # noqa: BLE001 - the door to other people's services, which may raise anything
+        except Exception as error:  # noqa: BLE001 - a block of a third party may raise anything
             return _describe_failure(error, found=found)
 
 
 def _load(name: str) -> Block:
-    import prefect.blocks.notifications  # noqa: F401 - a block's class is found once it is imported
+    import prefect.blocks.notifications  # noqa: F401 - a block's class must be imported to be found
     from prefect.blocks.core import Block
 
     return cast("Block", Block.load(name))
@@ -159,11 +159,11 @@ def _send(block: Block, notice: Notice | None) -> str | None:
     from prefect.blocks.abstract import NotificationBlock
 
     if not isinstance(block, NotificationBlock):
-        return "it is no notification block"
+        return "it is not a notification block"
     if notice:
         with block.raise_on_failure():
             sending = block.notify(body=notice.body, subject=notice.subject)
-            if inspect.iscoroutine(sending):  # as the blocks that people write may be
+            if inspect.iscoroutine(sending):  # a custom block may be asynchronous
                 asyncio.run(sending)
     return None
 
@@ -176,26 +176,26 @@ def _describe_failure(error: Exception, *, found: bool) -> str:
     if isinstance(error.__cause__, ObjectNotFound):
         return "there is no such block on the Prefect server"
     if isinstance(error, UnknownBlockType):
-        return "the package with its type is not installed here"
+        return "the package that defines its type is not installed"
     if found and isinstance(error, httpx.HTTPStatusError):
-        return f"its service answered with status {error.response.status_code}"
+        return f"the service responded with status {error.response.status_code}"
     kind = type(error).__name__
-    return f"its service did not take the message ({kind})" if found else f"it could not be loaded ({kind})"
+    return f"the service rejected the message ({kind})" if found else f"the block cannot be loaded ({kind})"
 
 
 @contextmanager
 def _hide_addresses() -> Iterator[None]:
-    """Drops what libraries log in this thread, for as long as it sends."""
+    """Suppresses what libraries log in this thread during the block."""
     sender = get_ident()
 
-    def unsaid(record: logging.LogRecord) -> bool:
+    def is_shown(record: logging.LogRecord) -> bool:
         return record.thread != sender and record.name != "apprise"
 
     loggers = [logging.getLogger(name) for name in _ADDRESS_LOGGERS]
     for logger in loggers:
-        logger.addFilter(unsaid)
+        logger.addFilter(is_shown)
     try:
         yield
     finally:
         for logger in loggers:
-            logger.removeFilter(unsaid)
+            logger.removeFilter(is_shown)

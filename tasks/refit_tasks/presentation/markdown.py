@@ -1,4 +1,4 @@
-"""Markdown for Prefect's artifacts: what comes from data or project files is shown as it is, never as markup."""
+"""Markdown for Prefect's artifacts. Text from data or project files is escaped, so that it never acts as markup."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 
 _MARKUP = str.maketrans({character: f"\\{character}" for character in "\\`*_[]|~#"} | {"\n": " ", "\r": " "})
-"""What is markup in a markdown table, beside HTML."""
+"""Characters with a meaning in a markdown table, besides HTML."""
 
 
 def artifact_key(project: str, what: str) -> str:
-    """Names an artifact the way Prefect wants it: without low lines.
+    """Builds an artifact key, which in Prefect has no underscores.
 
     Args:
         project: The project's name.
-        what: What it shows, such as `verdict`.
+        what: The kind of artifact, such as `verdict`.
 
     Returns:
         The key, the same for all runs of the project.
@@ -25,11 +25,11 @@ def artifact_key(project: str, what: str) -> str:
 
 
 def plain(text: str, longest: int = 300) -> str:
-    """Escapes what would be markup.
+    """Escapes text for markdown.
 
     Args:
         text: Any text.
-        longest: The most characters of it that are kept.
+        longest: The most characters of the text that are kept.
 
     Returns:
         Markdown on one line that shows the text.
@@ -42,14 +42,14 @@ def plain(text: str, longest: int = 300) -> str:
 
 
 def shorten(text: str, longest: int) -> str:
-    """Cuts a text that is too long to be shown.
+    """Truncates text that is too long.
 
     Args:
         text: Any text.
-        longest: The most characters, an ellipsis included.
+        longest: The most characters, including an ellipsis.
 
     Returns:
-        The text, on one line and without characters that cannot be printed.
+        The text on one line, without unprintable characters.
 
     Example:
         >>> shortened("a long name", 8)
@@ -60,14 +60,14 @@ def shorten(text: str, longest: int) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Writes a number for people.
+    """Formats a number for people.
 
     Args:
         value: The number, or `None`.
-        digits: How many significant ones are shown of a number below 1,000 that is not whole.
+        digits: The significant digits of a number below 1,000 that is not an integer.
 
     Returns:
-        Whole numbers and large ones in full; nothing for `None` and what is no number.
+        The number, with thousands separators from 1,000; an empty string for `None` and NaN.
 
     Example:
         >>> number(0.827695), number(12_345.0), number(1234.56)
@@ -75,18 +75,18 @@ def number(value: float | None, digits: int = 4) -> str:
     """
     if value is None or value != value:  # noqa: PLR0124 - NaN
         return ""
-    if abs(value) >= 1_000 and isfinite(value):  # noqa: PLR2004 - where a comma begins to help
+    if abs(value) >= 1_000 and isfinite(value):  # noqa: PLR2004 - the first number with a thousands separator
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
     return f"{value:.{digits}g}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> list[str]:
-    """Draws a table.
+    """Formats a table.
 
     Args:
-        head: The columns' names, as markdown.
+        head: The column names, as markdown.
         rows: The cells, as markdown.
-        numeric: The positions of columns that are aligned to the right.
+        numeric: The positions of right-aligned columns.
 
     Returns:
         Lines.
@@ -95,24 +95,24 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[
     return [f"| {' | '.join(row)} |" for row in (head, rule, *rows)]
 
 
-def format_list(said: Iterable[tuple[str, str]]) -> list[str]:
-    """Lists a sentence about each of some things; not as a column of their table, whose cells Prefect never wraps.
+def format_list(items: Iterable[tuple[str, str]]) -> list[str]:
+    """Formats a list of sentences, for text that is too long for a table cell, which Prefect does not wrap.
 
     Args:
-        said: What it is about, and the sentence, as markdown.
+        items: Subjects and sentences, as markdown.
 
     Returns:
         Lines.
     """
-    return [f"- **{about}**: {sentence}" for about, sentence in said]
+    return [f"- **{about}**: {sentence}" for about, sentence in items]
 
 
 def image(caption: str, png: bytes) -> str:
-    """Puts a picture into the text itself.
+    """Embeds an image.
 
     Args:
-        caption: What is read where the picture cannot be seen.
-        png: The picture.
+        caption: The alternative text.
+        png: The image as PNG.
 
     Returns:
         Markdown of an image with a data URI.
@@ -121,10 +121,10 @@ def image(caption: str, png: bytes) -> str:
 
 
 def data_uri(png: bytes) -> str:
-    """Writes a picture as an address that holds it.
+    """Encodes an image as a data URI.
 
     Args:
-        png: The picture.
+        png: The image as PNG.
 
     Returns:
         A `data:` URI.

@@ -1,39 +1,41 @@
-"""What the monitor measured, in sentences: drift, the realised score and the benefit probe."""
+"""Sentences about the monitor's measurements: drift, realised performance and the benefit probe."""
 
 from __future__ import annotations
 
 from refit.monitoring.evidence import Performance, Probe
 from refit.records.drift_findings import ColumnDrift, Drift
+from refit.windows import format_window
 from refit_tasks.presentation.markdown import number
 
 
 def sort_columns_by_drift(drift: Drift) -> list[ColumnDrift]:
-    """Sorts columns by how much they changed.
+    """Sorts columns by the size of their change.
 
     Args:
-        drift: What a comparison found.
+        drift: The drift.
 
     Returns:
-        Features and predictions, those that drifted first, then by excess PSI: a large one can be natural movement.
+        Features and predictions: drifted columns first, then by excess PSI.
     """
     return sorted((*drift.columns, *drift.scores), key=lambda found: (not found.drifted, -found.excess, -found.psi))
 
 
 COLUMN_LEGEND = (
-    "PSI is how far the shares of values lie from the reference's, excess PSI the part of it that sampling noise and "
-    "natural movement do not explain, p the chance of so large a PSI without drift. Distance is Wasserstein's in "
-    "standard deviations of the reference for numbers, Jensen-Shannon's for categories. Missing is the change of the "
-    "share of missing values, unseen the share of values that the reference never had. Drifted: significant among so "
-    "many columns, and large enough, in this window alone; a huge change counts at once."
+    "PSI measures how far the distribution of values is from the reference; excess PSI is the part of it that "
+    "sampling noise and natural variation do not explain; p is the probability of so large a PSI without drift. "
+    "Distance is the Wasserstein distance in standard deviations of the reference for numbers, and the Jensen- "
+    "Shannon distance for categories. Missing is the change in the share of missing values; unseen is the share of "
+    "values that the reference does not contain. A column has drifted if its change is significant, corrected for "
+    "the number of columns, and large enough, in this window alone; a huge change counts at once."
 )
-"""What the numbers of a column mean."""
+"""The meaning of a column's numbers."""
 
 
 def summarize_drift(drift: Drift) -> str:
-    """Says how much of the data changed.
+    """Summarizes drift.
 
     Args:
-        drift: What a comparison found.
+        drift: The drift.
 
     Returns:
         Sentences.
@@ -41,35 +43,37 @@ def summarize_drift(drift: Drift) -> str:
     count = sum(found.drifted for found in drift.columns)
     scores = f" The predictions drifted: {_join_drifted(drift.scores)}." if any(f.drifted for f in drift.scores) else ""
     together = (
-        f" By what pairs of columns show together, beyond each column's own change, current rows are told from "
-        f"reference rows with an AUC of {drift.domain.auc:.3f}; up to {drift.domain.limit:.3f} is natural."
+        f" From pairs of columns, beyond each column's own change, a classifier distinguishes current from reference "
+        f"rows with an AUC of {drift.domain.auc:.3f}; up to {drift.domain.limit:.3f} is expected without drift."
         if drift.domain
         else ""
     )
     sure = (
-        "" if drift.calibrated else " The reference is too small to know its own movement: stricter floors were used."
+        ""
+        if drift.calibrated
+        else " The reference is too small to estimate its natural variation: stricter floors were used."
     )
     return f"{count} of {len(drift.columns)} feature columns drifted in this window alone.{scores}{together}{sure}"
 
 
 def describe_performance(found: Performance | None) -> list[str]:
-    """Says how well the champion did where labels are known.
+    """Describes realised performance.
 
     Args:
-        found: The realised score; `None` where nothing was measured.
+        found: The realised performance; `None` if it was not measured.
 
     Returns:
-        Sentences about the score, or why there is none, about labels, and about the estimate.
+        Sentences about the score, or why there is none, about label coverage, and about the estimate.
     """
     if found is None:
         return []
     labels = (
-        f"{found.rows_mature:,} of {found.rows:,} rows from {found.window.start:%Y-%m-%d %H:%M} until "
-        f"{found.window.end:%Y-%m-%d %H:%M} UTC have their labels ({100 * found.coverage:.1f} %)."
+        f"{found.rows_mature:,} of {found.rows:,} rows, {format_window(found.window)} UTC, have labels "
+        f"({100 * found.coverage:.1f} %)."
     )
     estimate = (
-        f"An estimate without labels for the current window, never a realised score: {found.estimate.metric} "
-        f"{number(found.estimate.value)} on {found.estimate.rows:,} rows, from the model's own confidence."
+        f"Estimate without labels for the current window, not a realised score: {found.estimate.metric} "
+        f"{number(found.estimate.value)} on {found.estimate.rows:,} rows, from the model's predicted probabilities."
         if found.estimate
         else ""
     )
@@ -77,10 +81,10 @@ def describe_performance(found: Performance | None) -> list[str]:
 
 
 def describe_probe(found: Probe | None) -> list[str]:
-    """Says what a fresh model would gain.
+    """Describes the benefit probe.
 
     Args:
-        found: The benefit probe; `None` where none was made.
+        found: The probe; `None` if it was not run.
 
     Returns:
         One sentence, or none.
@@ -89,15 +93,16 @@ def describe_probe(found: Probe | None) -> list[str]:
         return []
     verb = "lowers" if found.gain >= 0 else "raises"
     return [
-        f"A small fresh model {verb} the loss of the champion's equally small twin, {number(found.loss)}, by "
+        f"A small model on fresh rows {verb} the loss of an equally small one on the champion's rows, "
+        f"{number(found.loss)}, by "
         f"{number(abs(found.gain))} ({100 * abs(found.share):.1f} %), with a standard error of {found.error:.2g}, on "
-        f"{found.rows:,} rows from {found.window.start:%Y-%m-%d %H:%M} until {found.window.end:%Y-%m-%d %H:%M} UTC."
+        f"{found.rows:,} rows, {format_window(found.window)} UTC."
     ]
 
 
 def _describe_score(found: Performance) -> str:
     if found.current is None:
-        return f"No score ({found.metric}) is given: {found.withheld or 'there is nothing to score'}."
+        return f"The score ({found.metric}) is withheld: {found.withheld or 'there is nothing to score'}."
     interval = f", 95 % interval {number(found.interval[0])} to {number(found.interval[1])}" if found.interval else ""
     known = found.reference is not None
     against = f" against a baseline of {number(found.reference)}" if known else "; there is no baseline yet"

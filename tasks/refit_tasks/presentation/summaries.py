@@ -1,7 +1,4 @@
-"""What came of a run in one sentence, for the state that it ends in: what a person sees of it in a list of runs.
-
-What was measured is in `refit_tasks.presentation.measurements`; a page or a message says the same in more words.
-"""
+"""One-sentence summaries of outcomes, shown as the messages of final states in Prefect's list of runs."""
 
 from __future__ import annotations
 
@@ -17,11 +14,11 @@ from refit.results.score import ScoreOutcome
 from refit_tasks.presentation.markdown import number, shorten
 
 LONGEST = 200
-"""The most characters of a sentence: a list of runs shows no more."""
+"""The most characters of a summary."""
 LOSS_DIGITS = 5
-"""The digits of a policy's loss: policies may lie close together."""
+"""The significant digits of a policy's loss."""
 MOST_RULES = 3
-"""The most failed rules that are named; the verdict's page has all of them."""
+"""The most failed rules that are named."""
 
 AGAINST_CHAMPION = ("not_worse_than_champion", "better_than_champion")
 AGAINST_BASELINE = "beats_baseline"
@@ -29,13 +26,13 @@ GUARDS = ("under_way", "cooldown", "rejected_before", "budget")
 
 
 def summarize_retrain(outcome: RetrainOutcome) -> str:
-    """Says what came of a retrain.
+    """Summarizes a retrain.
 
     Args:
-        outcome: What it did.
+        outcome: The outcome of the retrain.
 
     Returns:
-        Promoted, rejected or waiting, with the version and the numbers that were decisive.
+        Promoted, rejected or pending, with the version and the decisive numbers.
     """
     version, verdict = outcome.challenger.version, outcome.challenger.verdict
     metric = outcome.judgement.comparison.metric if outcome.judgement else "score"
@@ -49,25 +46,25 @@ def summarize_retrain(outcome: RetrainOutcome) -> str:
 
 
 def describe_succession(former: Champion | None) -> str:
-    """Says whose place a challenger takes.
+    """Describes which champion a challenger replaces.
 
     Args:
-        former: The champion that it was compared with; `None` while there is none.
+        former: The champion that it was compared with, if any.
 
     Returns:
-        Words that follow "promote" or "promoted".
+        A phrase that follows "promote" or "promoted".
     """
     return f"over version {former.version}" if former else "as the first champion"
 
 
 def summarize_verdict(verdict: Verdict) -> str:
-    """Says in short what the gate concluded.
+    """Summarizes a verdict.
 
     Args:
-        verdict: The outcome of all rules.
+        verdict: The verdict.
 
     Returns:
-        To promote, with the comparison that was decisive; or to reject, with the rules that failed.
+        Promote, with the decisive comparison; or reject, with the failed rules.
     """
     if not verdict.promote:
         return shorten(f"reject: {_describe_failed_rules(verdict)}", LONGEST)
@@ -76,13 +73,13 @@ def summarize_verdict(verdict: Verdict) -> str:
 
 
 def summarize_monitor(outcome: MonitorOutcome) -> str:
-    """Says what the monitor decided, and why.
+    """Summarizes a monitor run.
 
     Args:
-        outcome: What it found and started.
+        outcome: The outcome of the monitor run.
 
     Returns:
-        The decision, its trigger, what holds it back, and what followed.
+        The decision with its reason, and the retrain or rollback that followed.
     """
     followed = f"; {_describe_ending(outcome.retrain)}" if outcome.retrain else ""
     if outcome.rolled_back:
@@ -93,29 +90,31 @@ def summarize_monitor(outcome: MonitorOutcome) -> str:
 
 
 def summarize_decision(decision: Decision) -> str:
-    """Says what was decided and what it answers; what holds a retrain back is told before what asks for it.
+    """Summarizes a decision.
 
     Args:
-        decision: What was concluded.
+        decision: The decision.
 
     Returns:
-        A sentence.
+        The action with its trigger; for a retrain that is held back, the guards that hold it back.
     """
     fired = {found.check: found.sentence for found in decision.fired}
     held = [sentence for check, sentence in fired.items() if check in GUARDS]
     if decision.trigger is None:
         return f"{decision.action}: {'; '.join(fired.values()) or 'nothing fired'}"
     if decision.action == "wait":
-        return f"wait: {_format_check(decision.trigger)} asks for a retrain, but {'; '.join(held) or 'it is held back'}"
+        return (
+            f"wait: {_format_check(decision.trigger)} calls for a retrain, but {'; '.join(held) or 'it is held back'}"
+        )
     return f"{decision.action}: {_format_check(decision.trigger)}, {fired.get(decision.trigger, 'decided before')}"
 
 
 def summarize_rollback(champion: Champion, reason: str) -> str:
-    """Says who came back.
+    """Summarizes a rollback.
 
     Args:
-        champion: The version that serves again.
-        reason: Why.
+        champion: The restored champion.
+        reason: The reason for the rollback.
 
     Returns:
         A sentence.
@@ -124,41 +123,43 @@ def summarize_rollback(champion: Champion, reason: str) -> str:
 
 
 def summarize_approval(version: int, champion: Champion | None, who: str) -> str:
-    """Says what a person answered.
+    """Summarizes an approval or a refusal.
 
     Args:
-        version: The version that waited.
+        version: The version that was pending.
         champion: The new champion; `None` after a refusal.
-        who: The person.
+        who: The name of the person who answered.
 
     Returns:
         A sentence.
     """
-    said = f"approved by {who}: version {version} is champion, generation {champion.generation}" if champion else None
-    return shorten(said or f"refused by {who}: version {version} is not promoted", LONGEST)
+    approved = (
+        f"approved by {who}: version {version} is champion, generation {champion.generation}" if champion else None
+    )
+    return shorten(approved or f"refused by {who}: version {version} is not promoted", LONGEST)
 
 
 def summarize_reproduction(found: Reproduction) -> str:
-    """Says whether a version could be made again.
+    """Summarizes the reproduction of a version.
 
     Args:
-        found: What came of it.
+        found: The result of the reproduction.
 
     Returns:
         A sentence.
     """
     causes = ", ".join(dict.fromkeys(one.what for one in found.differs))
     other = f"; different from the record: {causes}" if causes else ""
-    said = "is reproduced" if found.reproduced else "differs"
-    by = "nothing was fitted" if found.difference is None else f"by {found.difference:.3g} at most"
-    return shorten(f"version {found.version} {said}: {by}, on {found.rows:,} rows{other}", LONGEST)
+    result = "is reproduced" if found.reproduced else "differs"
+    by = "nothing was fitted" if found.difference is None else f"predictions differ by {found.difference:.3g} at most"
+    return shorten(f"version {found.version} {result}: {by}, on {found.rows:,} rows{other}", LONGEST)
 
 
 def name_best_policy(result: BacktestResult) -> str:
-    """Says which policy lost least.
+    """Names the policy with the least loss.
 
     Args:
-        result: What the replay showed.
+        result: The result of the backtest.
 
     Returns:
         One line.
@@ -172,13 +173,13 @@ def name_best_policy(result: BacktestResult) -> str:
 
 
 def summarize_score(outcome: ScoreOutcome) -> str:
-    """Says what came of a batch.
+    """Summarizes a batch of predictions.
 
     Args:
-        outcome: What was done.
+        outcome: The outcome of the scoring run.
 
     Returns:
-        How many rows the champion scored, what became of the others, and whether they look like the training rows.
+        The number of rows that the champion scored, of other rows by kind, and of columns with skew.
     """
     done, version = outcome.scored, outcome.champion.version
     if not done.rows_in:
@@ -191,16 +192,18 @@ def summarize_score(outcome: ScoreOutcome) -> str:
         ),
     }
     parts = [f"{count:,} {what}" for what, count in others.items() if count]
-    skew = f"; {len(done.skew.drifted)} columns differ from the training" if done.skew and done.skew.drifted else ""
-    said = ", ".join((f"{done.champion.scored:,} rows scored by version {version}", *parts))
-    return shorten(said + skew, LONGEST)
+    skew = (
+        f"; {len(done.skew.drifted)} columns differ from the training data" if done.skew and done.skew.drifted else ""
+    )
+    counts = ", ".join((f"{done.champion.scored:,} rows scored by version {version}", *parts))
+    return shorten(counts + skew, LONGEST)
 
 
 def summarize_backtest(result: BacktestResult) -> str:
-    """Says which policy lost least, and among how many.
+    """Summarizes a backtest.
 
     Args:
-        result: What the replay showed.
+        result: The result of the backtest.
 
     Returns:
         A sentence.
@@ -222,7 +225,7 @@ def _describe_comparison(verdict: Verdict, metric: str) -> str:
 
 
 def _find_decisive_rule(verdict: Verdict) -> Reason | None:
-    """Finds the comparison that people ask about first."""
+    """Finds the rule that compares with the champion or, without one, with the baseline."""
     by_check = {reason.check: reason for reason in verdict.reasons}
     return next((by_check[check] for check in (*AGAINST_CHAMPION, AGAINST_BASELINE) if check in by_check), None)
 

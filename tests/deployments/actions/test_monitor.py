@@ -113,13 +113,13 @@ def test_every_entry_tells_its_story(depot: Depot) -> None:
         assert all(story.startswith("Entry ") and story.endswith((".", "}")) for story in stories)
     first, second = told["decision"]
     assert "with no champion yet" in first
-    assert "So it was decided to retrain, by first." in first
+    assert "Decision: retrain, trigger first." in first
     assert "Performance: roc_auc is" in second
     assert "champion of generation 1 serving" in second
     assert "ended promoted" in told["retrain"][0]
-    assert f"Why it was started: refit why {recorded('decision')[0]['id']}." in told["retrain"][0]
-    assert "the run was started as: first, decision" in told["verdict"][0]
-    assert "became champion, generation 1, in place of nothing" in told["promotion"][0]
+    assert f"Its decision: refit why {recorded('decision')[0]['id']}." in told["retrain"][0]
+    assert "reason for the run: first, decision" in told["verdict"][0]
+    assert "became champion, generation 1, as the first champion" in told["promotion"][0]
     assert "A data contract of" in told["contract"][0]
 
 

@@ -72,7 +72,7 @@ def test_a_rollback_imports_neither_prefect_nor_a_model_library_and_is_told() ->
     assert run.stderr == "[]"
     assert int(open_mlflow().get_model_version_by_alias(PROJECT, "champion").version) == 1
     told = refit("why", "6").stdout
-    assert "Version 1 serves again, generation 3, in place of version 2." in told
+    assert "Version 1 serves again, generation 3, replacing version 2." in told
     run = refit("rollback", PROJECT)
     assert run.returncode == 1
     assert "version 1 of raced is its first champion" in run.stderr

@@ -27,8 +27,8 @@ def test_the_page_says_what_was_decided_on_what() -> None:
     assert "Realised roc\\_auc (higher is better) 0.81, 95 % interval 0.79 to 0.83 against a baseline of 0.85." in page
     assert "950 of 1,000 rows" in page
     assert "(95.0 %)" in page
-    assert "An estimate without labels for the current window, never a realised score: accuracy 0.77" in page
-    assert "lowers the loss of the champion's equally small twin, 0.2, by 0.03 (15.0 %)" in page
+    assert "Estimate without labels for the current window, not a realised score: accuracy 0.77" in page
+    assert "lowers the loss of an equally small one on the champion's rows, 0.2, by 0.03 (15.0 %)" in page
     assert "1 of 2 feature columns drifted" in page
     assert "- the table has no slices" in page
 
@@ -52,7 +52,7 @@ def test_the_scores_so_far_are_drawn_with_the_decisions(rentals: Project, home: 
         record("rentals", "decision", as_payload(decided), known.as_of)
     page = monitor_markdown(entries[-1], 12, decision("alert"), read_history("rentals"))
     assert page.count("](data:image/png;base64,") == 1
-    assert "![roc\\_auc over time, its interval and what was decided]" in page
+    assert "![roc\\_auc over time, with its interval and the decisions]" in page
     alone = monitor_markdown(entries[-1], 12, decision("alert"), read_history("bikes"))
     assert "over time" not in alone
 
@@ -67,7 +67,7 @@ def test_every_number_of_a_column_is_explained() -> None:
 
 def test_a_withheld_score_is_never_shown_as_one() -> None:
     page = monitor_markdown(evidence(score=None), 12, decision())
-    assert "No score (roc\\_auc) is given: half of the labels are missing." in page
+    assert "The score (roc\\_auc) is withheld: half of the labels are missing." in page
     assert "Realised" not in page
 
 
@@ -92,7 +92,7 @@ def test_what_comes_from_outside_is_no_markup(names) -> None:
 
 def test_without_any_measure_there_is_still_a_page() -> None:
     bare = Evidence("rentals", evidence().as_of, 0, evidence().window, evidence().length, 0, 1, None, 0, None)
-    assert "0 rows from" in monitor_markdown(bare, 3, decision())
+    assert "0 rows, " in monitor_markdown(bare, 3, decision())
 
 
 def test_a_backtest_has_a_row_for_every_policy_and_names_the_best() -> None:

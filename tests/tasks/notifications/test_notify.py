@@ -56,8 +56,8 @@ def test_who_is_named_hears_it_once_and_that_is_on_record(hook: Webhook, rentals
     [entry] = entries("rentals")
     assert entry.kind == "notice"
     assert describe_entry(entry)[-1] == (
-        "custom-webhook/team told people of the promotion: rentals: version 3 promoted over version 2. "
-        "It is about: refit why 41."
+        "A notification of the promotion was sent to custom-webhook/team: rentals: version 3 promoted over version 2. "
+        "Its subject: refit why 41."
     )
     verify_ledger()
     notify(project, Notice("promotion", "rentals: version 4 promoted over version 3", "", about=43))
@@ -131,18 +131,18 @@ def test_each_thing_that_can_be_wrong_is_one_sentence_without_the_address(
     blocks = ("slack-webhook/nobody", "secret/team", "pigeon/loft", refusing, "slack-webhook/team")
     notify(telling(rentals, *blocks), NOTICE)
     assert told(caplog) == [
-        "rentals: slack-webhook/nobody was not told of the promotion: there is no such block on the Prefect server",
-        "rentals: secret/team was not told of the promotion: it is no notification block",
-        "rentals: pigeon/loft was not told of the promotion: its service did not take the message (RuntimeError)",
-        "rentals: custom-webhook/refusing was not told of the promotion: its service answered with status 500",
-        "rentals: slack-webhook/team was not told of the promotion: its service did not take the message "
+        "rentals: the promotion was not sent to slack-webhook/nobody: there is no such block on the Prefect server",
+        "rentals: the promotion was not sent to secret/team: it is not a notification block",
+        "rentals: the promotion was not sent to pigeon/loft: the service rejected the message (RuntimeError)",
+        "rentals: the promotion was not sent to custom-webhook/refusing: the service responded with status 500",
+        "rentals: the promotion was not sent to slack-webhook/team: the service rejected the message "
         "(NotificationError)",
     ]
     assert len(hook.bodies) == 2
     hook.answering.clear()
     notify(telling(rentals, refusing), NOTICE)
     assert not hook.answering.is_set(), "the service has not answered, and the run goes on"
-    assert told(caplog)[-1].endswith("no answer within 3 seconds")
+    assert told(caplog)[-1].endswith("no response within 3 seconds")
     assert SECRET not in caplog.text
     assert entries("rentals") == []
 

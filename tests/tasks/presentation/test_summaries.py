@@ -118,7 +118,7 @@ def test_the_monitor_says_what_it_decided_and_why() -> None:
     assert summarize_monitor(watched("retrain", "drift", drift, quiet)) == f"retrain: drift, {drift.sentence}"
     assert summarize_monitor(watched("alert", "drift", drift, quiet)) == f"alert: drift, {drift.sentence}"
     held = summarize_monitor(watched("wait", "new_rows", finding("new_rows", "9 rows are newer"), cooldown))
-    assert held == f"wait: new rows asks for a retrain, but {cooldown.sentence}"
+    assert held == f"wait: new rows calls for a retrain, but {cooldown.sentence}"
 
 
 def test_what_followed_is_told_however_long_the_reason(outcome) -> None:
@@ -145,7 +145,9 @@ def test_the_other_flows_say_what_came_of_them(outcome) -> None:
         differs=(),
         seconds=1.0,
     )
-    assert summarize_reproduction(again) == "version 3 is reproduced: by 1e-12 at most, on 4,000 rows"
+    assert (
+        summarize_reproduction(again) == "version 3 is reproduced: predictions differ by 1e-12 at most, on 4,000 rows"
+    )
     other = replace(
         again,
         reproduced=False,

@@ -80,7 +80,7 @@ def test_an_approval_goes_through_the_fence(judge) -> None:
     assert current_champion("rentals") == first
     assert find_pending("rentals") == []
     assert describe_entry(latest("rentals", "approval"))[2] == (
-        "That was too late: it was compared with generation 0, and generation 1 served by then."
+        "The approval came too late: the version was compared with generation 0, but generation 1 served."
     )
 
 
@@ -119,7 +119,7 @@ def test_whoever_asked_for_a_retrain_has_to_find_somebody_else(judge, rentals: P
     record_outcome("rentals", RetrainRecord(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
     assert find_retrain_requester(challenger) == "ada"
     for who, login in (("ada", ""), ("A. L.", "ada")):
-        with pytest.raises(NotApproved, match="ada asked for the retrain of version 1 of rentals"):
+        with pytest.raises(NotApproved, match="ada requested the retrain of version 1 of rentals"):
             record_approval.fn("rentals", 1, approved=True, who=who, why="", at=AT, login=login)
     assert entries(kind="approval") == []
     assert record_approval.fn("rentals", 1, approved=True, who="bob", why="", at=AT, login="bob") is not None

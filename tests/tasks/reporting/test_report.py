@@ -185,7 +185,7 @@ def test_a_column_that_drifted_comes_before_one_that_moved_farther_by_nature(ren
     page = read(report_page(rentals, NOW))
     words = [word for word in page.words if word.strip()]
     assert words.index("drifted 0") < words.index("backlog")
-    assert f"The first {MOST_PICTURES} of 30 columns that drifted have a picture." in page.words
+    assert f"Only the first {MOST_PICTURES} of 30 drifted columns have a chart." in page.words
     assert sum(tag == "img" for tag, _ in page.tags) == MOST_PICTURES + 1
 
 
