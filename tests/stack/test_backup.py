@@ -24,7 +24,7 @@ def test_from_the_object_store_and_back(stack: Standing, tmp_path: Path, monkeyp
     made = stack.answer("backup", str(backup))
     assert (made["mlflow"], made["tables"][NAME]) == ("elsewhere", 0)
     refused = stack.refit("restore", str(backup))
-    assert "there is state already (s3://" in refused.stderr
+    assert "state exists already (s3://" in refused.stderr
 
     other = {"REFIT_STORE_URI": f"{stack.settings['REFIT_STORE_URI']}/restored", "REFIT_HOME": str(tmp_path / "home")}
     other["REFIT_DATABASE_URL"] = f"sqlite:///{tmp_path}/ledger.db"

@@ -1,4 +1,4 @@
-"""The files of a backup: written for their owner's eyes only, each with its checksum."""
+"""The files of a backup, readable by their owner only, and the manifest with their checksums."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from refit_tasks.errors import translate_store_errors
 
 MANIFEST = "manifest.json"
 CHUNK_BYTES = 8 << 20
-"""How many bytes are read at a time."""
+"""The number of bytes that are read at a time."""
 PLACE = "the backup's directory"
-"""What a person names to have it somewhere else."""
+"""The name of the setting in error messages."""
 
 
 class BackupFiles:
@@ -87,7 +87,7 @@ def new_backup(directory: Path) -> Iterator[BackupFiles]:
     """
     draft = directory.with_name(f".{directory.name}.unfinished")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise StateError(f"{directory} holds something already: name a new directory for each backup")
+        raise StateError(f"{directory} is not empty: name a new directory for each backup")
     shutil.rmtree(draft, ignore_errors=True)
     with translate_store_errors(str(directory), PLACE):
         draft.mkdir(mode=0o700, parents=True)
@@ -124,13 +124,13 @@ def read_manifest(directory: Path) -> Manifest:
     file = directory / MANIFEST
     if not file.is_file():
         raise StateError(
-            f"{directory} is no whole backup, since it has no {MANIFEST}: name one that `refit backup` made"
+            f"{directory} is not a complete backup, since it has no {MANIFEST}: name one that `refit backup` made"
         )
     try:
         said = json.loads(file.read_bytes())
         if isinstance(said, dict) and said.get("format") != FORMAT:
             raise StateError(
-                f"{directory} was made by Refit {said.get('refit')} in another form: restore it with that version"
+                f"{directory} was made by Refit {said.get('refit')} in another format: restore it with that version"
             )
         return Manifest.model_validate(said)
     except (ValidationError, ValueError) as fault:
@@ -150,11 +150,11 @@ def verify_checksums(directory: Path, manifest: Manifest) -> None:
     for name, stamp in manifest.files.items():
         file = directory / name
         if not file.is_file():
-            raise StateError(f"the backup {directory} is incomplete, {name} is gone: restore another one")
+            raise StateError(f"the backup {directory} is incomplete, {name} is missing: restore another one")
         with translate_store_errors(str(file), PLACE):
             found = stamp_file(file)
         if found != stamp:
-            raise StateError(f"the backup {directory} is damaged, {name} is not what it was: restore another one")
+            raise StateError(f"the backup {directory} is damaged, {name} has another checksum: restore another one")
 
 
 def read_chunks(file: Path) -> Iterator[bytes]:

@@ -1,9 +1,7 @@
-"""A backup of all of Refit's own state while it is in use, and the way back.
+"""Backup and restore of all of Refit's own state, while it is in use.
 
-The ledger is copied first: what it names, tables and models, was there before it was recorded, and what is recorded
-later is not in the backup. Nothing may be removed meanwhile.
-
-The ledger in a backup: one JSON object a line, whatever database it was in and whatever it is to go into.
+The ledger is copied first, as one JSON object a line, whatever its database. Tables and models that it names existed
+before they were recorded, so they are in the backup; later records are not. Removals are locked out meanwhile.
 """
 
 from __future__ import annotations
@@ -120,7 +118,7 @@ def _require_empty(manifest: Manifest) -> None:
         taken.append(f"a ledger of {count:,} entries")
     if taken:
         raise StateError(
-            f"there is state already ({taken[0]}): restore into an empty place, by REFIT_HOME, REFIT_STORE_URI and "
+            f"state exists already ({taken[0]}): restore into an empty place, set by REFIT_HOME, REFIT_STORE_URI and "
             f"REFIT_DATABASE_URL"
         )
 

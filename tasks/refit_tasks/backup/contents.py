@@ -1,6 +1,6 @@
-"""What else is in a backup of `REFIT_HOME`: the embedded databases, MLflow's artifacts, archives and erasures.
+"""The contents of a backup beside the ledger: embedded databases, MLflow's artifacts, archives, erasures and tables.
 
-Delta tables in a backup: the newest version, and of a project's own table all former ones that are kept.
+Of each Delta table it holds the newest version, and of a project's own table all former versions that are kept.
 """
 
 from __future__ import annotations

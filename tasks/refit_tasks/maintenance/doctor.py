@@ -1,6 +1,6 @@
-"""Finds what a crash has left, and puts it right: never what a living process or a registered version needs.
+"""The repair of what crashes leave behind (`refit doctor`), with that of flow runs, their locks and decisions.
 
-What a crash leaves of flow runs: a state in Prefect that says running, a lock file, a turn, a decision.
+It never touches what a running process or a registered version needs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @removal_lock()
 def repair_state(project: str | None = None, *, dry_run: bool = False) -> list[Finding]:
-    """Looks through all of Refit's state for what a crash has left, and repairs it; a second time finds nothing.
+    """Repairs what crashes have left in Refit's state; a second repair finds nothing.
 
     Args:
         project: Only this project; all, if `None`.
@@ -66,7 +66,7 @@ def _repair_all(project: str | None, dry_run: bool) -> Iterator[Finding]:
     yield from repair_staging(dry_run)
     quiet: set[str] = set()
     for name in [project] if project else sorted(known_projects() | list_mlflow_projects() | projects_with_locks()):
-        # The project's turn is held meanwhile: no training begins here, and one that lives is left alone.
+        # The retrain lock is held meanwhile, so that no training starts; a running one is left alone.
         with project_lock(name, seconds=0) as free:
             if free:
                 quiet.add(name)
@@ -82,7 +82,7 @@ KILLED = "its process was killed on the machine where it ran"
 
 
 def repair_retrain_lock(project: str, dry_run: bool) -> Iterator[Finding]:
-    """Buries what died with a turn, and decisions whose monitor died; only who holds the project's turn may.
+    """Closes retrains and decisions whose process was killed. The caller must hold the project's retrain lock.
 
     Args:
         project: The project's name.
@@ -99,7 +99,9 @@ def repair_retrain_lock(project: str, dry_run: bool) -> Iterator[Finding]:
         sentence = f"decision {attempt.decision} of {project} was left open by a killed process: recorded as ended"
         yield Finding("decision", f"{project} {attempt.decision}", "recorded", sentence)
     if read_lock_owner(project):
-        yield Finding("turn", project, "removed", f"a killed retrain of {project} left its turn in {file}: removed")
+        yield Finding(
+            "turn", project, "removed", f"a killed retrain of {project} left its lock owner file {file}: removed"
+        )
     if not dry_run:
         close_killed_retrain(project)
         for attempt in _find_still_open(project, dead):

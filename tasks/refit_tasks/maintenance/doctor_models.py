@@ -1,7 +1,4 @@
-"""What a crash leaves in MLflow: trainings that count as running, versions without a verdict, files of nothing.
-
-MLflow's alias `champion` held against the ledger.
-"""
+"""The repair of MLflow after a crash: trainings left running, versions without a verdict, orphaned files, the alias."""
 
 from __future__ import annotations
 
@@ -85,7 +82,7 @@ def _close_trainings(client: MlflowClient, runs: list[Run], dry_run: bool) -> It
         if not dry_run:
             close_training(client, run)
         name = f"{run.info.run_name} ({run.info.run_id})"
-        sentence = f"MLflow's run {name} was left running by a training that is dead: ended as KILLED"
+        sentence = f"MLflow's run {name} was left running by a killed training: ended as KILLED"
         yield Finding("training", run.info.run_id, "closed", sentence)
 
 
@@ -93,7 +90,7 @@ def _fail_models(client: MlflowClient, models: list[LoggedModel], dry_run: bool)
     for model in models:
         if not dry_run:
             fail_model(client, model)
-        sentence = f"MLflow's logged model {model.model_id} was left pending by a training that is dead: marked FAILED"
+        sentence = f"MLflow's logged model {model.model_id} was left pending by a killed training: marked FAILED"
         yield Finding("model", model.model_id, "closed", sentence)
 
 
@@ -106,7 +103,7 @@ def _remove_orphans(client: MlflowClient, project: str, dry_run: bool) -> Iterat
             continue
         if not dry_run:
             client.delete_model_version(project, version.version)
-        sentence = f"version {version.version} of {project} has no verdict in the ledger: taken out of the registry"
+        sentence = f"version {version.version} of {project} has no verdict in the ledger: deleted from the registry"
         yield Finding("version", f"{project} {version.version}", "removed", sentence)
 
 
@@ -176,10 +173,7 @@ def _describe_alias(project: str, serving: Champion, aliased: ModelVersion | Non
     if aliased and int(aliased.version) == serving.version:  # a crash came before the tag, or the first release did
         return f"MLflow's alias champion of {project} points to {champion}, without a note of that: noted"
     found = f"version {aliased.version}" if aliased else "nothing"
-    return (
-        f"MLflow's alias champion of {project} pointed to {found}, and the ledger's champion is {champion}: "
-        "brought together"
-    )
+    return f"MLflow's alias champion of {project} pointed to {found}, and the ledger's champion is {champion}: moved"
 
 
 def _settle_alias(project: str) -> None:

@@ -1,4 +1,4 @@
-"""What a crash leaves on disk: files that no version of a table names, scratch space, drafts of databases."""
+"""The repair of files after a crash: table files that no version names, staging directories, database drafts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def repair_staging(dry_run: bool) -> Iterator[Finding]:
         for directory in left:
             if not dry_run:
                 shutil.rmtree(directory)
-            sentence = f"{directory} is the scratch space of an ingest that is dead: removed"
+            sentence = f"{directory} is the staging directory of a killed ingest: removed"
             yield Finding("staging", str(directory), "removed", sentence)
 
 

@@ -1,7 +1,4 @@
-"""Erases somebody's rows: from every table of a project, and from every former version of these that is kept.
-
-What an erasure is going to take: counts by table, and which rows on record and which models it touches.
-"""
+"""Erasure of a key's rows from all tables of a project and their kept versions, and the plan of its effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table's history is written anew: every version stays, and names other files in the place of some.
+"""Rewrite of a Delta table's log, so that all versions remain and name replacement files for erased rows.
 
 Delta's log is a file for each commit, and now and then one with all that holds by then. Each of them names files of
 data, with the smallest and the largest values of their columns, and so holds cells of rows itself. Here the files that

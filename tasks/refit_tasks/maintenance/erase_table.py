@@ -1,4 +1,4 @@
-"""Rows of somebody leave one Delta table: its newest version by a commit, and all former ones by other files.
+"""Erasure of rows from one Delta table: from the newest version by a commit, from former ones by replacing files.
 
 A commit alone would leave the rows in the files of former versions, and their keys in the statistics of the log. Those
 versions may be what a model was trained on, so they stay readable, without these rows.

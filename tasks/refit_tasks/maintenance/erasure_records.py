@@ -1,7 +1,4 @@
-"""What is known of erasures: their entries in the ledger, the one that was begun, and the salt of their hashes.
-
-The tables in which a project's keys stand, and how they stand in each.
-"""
+"""Records of erasures (ledger entries, unfinished erasures, the salt of key hashes) and the tables that hold keys."""
 
 from __future__ import annotations
 

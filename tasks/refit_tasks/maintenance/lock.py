@@ -1,6 +1,6 @@
-"""Who removes state and who copies it keep out of each other's way on this machine; writers need not wait for either.
+"""The lock between removals and backups on this machine; writers need not wait for either.
 
-The operating system frees the lock of a process that dies.
+The operating system releases the lock of a process that dies.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""Applies retention: what nobody returns to goes, and never what a kept version needs to be explained or rebuilt.
+"""Retention (`refit prune`) of versions, rows and ledger entries; what a kept version needs is never removed.
 
-Retention of rows: those that are older than a project keeps leave its table, and its quarantine.
-
-Retention of the ledger: its oldest entries go into a file, and the chain goes on from the hash it ends with.
-
-An entry of the kind `archive` names that hash and the file's own; it is in the chain like any other, so that whoever
-takes entries away without it, or exchanges the file, is found out.
+Old ledger entries are moved to a file, and the hash chain continues from the last one. An entry of kind `archive` holds
+that hash and the file's checksum, so that missing entries or a changed file are detected.
 """
 
 from __future__ import annotations

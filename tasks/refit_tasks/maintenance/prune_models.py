@@ -1,7 +1,4 @@
-"""Retention in MLflow: versions that nobody returns to, and the runs of trainings that led to nothing that is kept.
-
-What a project keeps: versions, and the runs and rows that each of them needs to be explained and rebuilt.
-"""
+"""Retention in MLflow of versions and training runs, and what a project keeps: versions with their runs and rows."""
 
 from __future__ import annotations
 
@@ -49,7 +46,7 @@ def prune_versions(client: MlflowClient, project: str, kept: KeptState, dry_run:
     for number in kept.dropped:
         if not dry_run:
             client.delete_model_version(project, str(number))
-        sentence = f"version {number} of {project} serves nobody and is not among the newest: taken out of the registry"
+        sentence = f"version {number} of {project} is not in use and not among the newest: deleted from the registry"
         yield Finding("version", f"{project} {number}", "removed", sentence)
 
 
@@ -75,7 +72,7 @@ def prune_runs(client: MlflowClient, project: str, kept: KeptState, dry_run: boo
         if not dry_run:
             _delete_run(client, project, run)
         name = f"{run.info.run_name} ({run.info.run_id})"
-        sentence = f"MLflow's run {name} of {project} led to nothing that is kept: put into MLflow's bin"
+        sentence = f"MLflow's run {name} of {project} belongs to no kept version: deleted in MLflow"
         yield Finding("training", run.info.run_id, "removed", sentence)
 
 

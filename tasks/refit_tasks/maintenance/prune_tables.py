@@ -1,4 +1,4 @@
-"""Retention in Delta tables: files that only versions name which nobody needs, and small files put together."""
+"""Retention in Delta tables: removal of files that no kept version needs, and compaction of small files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def compact(name: str, dry_run: bool) -> Iterator[Finding]:
         return
     if not dry_run:
         table.optimize.compact(target_size=FILE_BYTES, max_concurrent_tasks=1)
-    yield Finding("table", name, "compacted", f"the table {name} lay in {small} small files: put together")
+    yield Finding("table", name, "compacted", f"the table {name} had {small} small files: compacted")
 
 
 def prune_table(name: str, kept: KeptState, hours: float, dry_run: bool) -> Iterator[Finding]:

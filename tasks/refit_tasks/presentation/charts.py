@@ -1,7 +1,4 @@
-"""The style that all pictures share, and the picture of one column: reference and current rows side by side.
-
-The picture of a champion's score over time, with its uncertainty and what was decided meanwhile.
-"""
+"""Charts as PNG: their common style, the distribution of a column, and the champion's score over time."""
 
 from __future__ import annotations
 

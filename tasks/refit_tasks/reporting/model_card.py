@@ -1,7 +1,4 @@
-"""The model card of a version: filled from the record, for people who have to answer for what serves.
-
-The picture of a model card: what each model scored in each block of time.
-"""
+"""The model card of a version, filled from the ledger, with a chart of the scores in each block of time."""
 
 from __future__ import annotations
 
@@ -151,8 +148,8 @@ def describe_limits(definition: Project, judgement: Judgement) -> Iterator[str]:
     )
     if judgement.served:
         yield (
-            "The version that serves was fitted again on all mature rows, those it would be judged on included: its "
-            "scores are those of the same recipe before that."
+            "The version that serves was refitted on all mature rows, including the holdout: the scores are those of "
+            "the same recipe before the refit."
         )
     if judgement.over is None:
         yield "There was no champion to compare with."
@@ -163,7 +160,7 @@ def describe_limits(definition: Project, judgement: Judgement) -> Iterator[str]:
     if evidence.calibration is None:
         yield "It gives no probabilities whose calibration could be measured."
     if (judgement.rehearsal if judgement.served else evidence.rehearsal) is None:
-        yield "It was not asked in a fresh process, as it would serve."
+        yield "It was not tested in a fresh process, as it would serve."
     if evidence.fairness is None:
         yield "No sensitive column is named, so that fairness between groups was not measured."
     yield "What rows more than one block of time apart have in common is not in the intervals."

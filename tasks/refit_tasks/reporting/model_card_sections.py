@@ -1,7 +1,4 @@
-"""The parts of a model card, each from its own part of the evidence.
-
-The parts of a model card that measure it: scores, slices, groups.
-"""
+"""The sections of a model card: purpose, data, features, serving, verdict, lineage, scores, slices and fairness."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The page about a project: one HTML file that needs no network and no script.
-
-The part of the page about a project that shows which columns drifted, and how.
-"""
+"""The HTML report of a project, one file without network access or scripts, and its section about drift."""
 
 from __future__ import annotations
 

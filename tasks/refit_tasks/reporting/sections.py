@@ -1,4 +1,4 @@
-"""The parts of the page about a project, as plain values of bounded size that the template only lays out."""
+"""The sections of the HTML report, as plain values of bounded size for the template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How good the rules are: backtest, gate self-test, alarm calibration.
+"""Simulations that measure the rules: backtest, gate self-test and alarm calibration.
 
 Does not belong here: production runs.
 """

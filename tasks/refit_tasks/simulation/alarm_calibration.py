@@ -1,4 +1,4 @@
-"""How often a project's drift alarms fire without drift, and with one: measured on the champion's own reference."""
+"""False-alarm rate and power of a project's drift alarms, measured on the champion's reference rows."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def calibrate_alarms(definition: Project, champion: Champion, seed: int) -> Cali
     """
     policy = definition.monitoring.drift
     if policy is None:
-        raise ProjectError(f"{definition.name} does not watch drift: set monitoring.drift to calibrate its alarms")
+        raise ProjectError(f"{definition.name} has no drift policy: set monitoring.drift to calibrate its alarms")
     parts = _hold_out_windows(definition, champion, policy)
     found = []
     for place, part in enumerate(parts, start=1):

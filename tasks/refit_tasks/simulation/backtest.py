@@ -1,6 +1,6 @@
-"""The backtest: the project's history is read once, and every policy lives through it in parallel processes.
+"""The backtest: reads a project's history once, and replays every policy on it in parallel processes.
 
-A project's whole past in memory, for what replays it: from its table, or from its load where it has none yet.
+The history comes from the project's table, or from its load if it has no table yet.
 """
 
 from __future__ import annotations
@@ -101,12 +101,14 @@ def _find_preset(definition: Project, name: str) -> tuple[str, Preset]:
     file = Path(name)
     if not file.is_file():
         known = ", ".join([*PRESETS, OWN])
-        raise ProjectError(f"{name!r} is no policy: use one of {known}, or the path of a JSON file with one")
+        raise ProjectError(f"{name!r} is not a policy: use one of {known}, or the path of a JSON file with one")
     try:
         return file.stem, make_preset(MonitoringPolicy.model_validate(json.loads(file.read_text())))
     except (ValidationError, ValueError, OSError) as fault:
         reason = _describe_first_error(fault) if isinstance(fault, ValidationError) else str(fault)
-        raise ProjectError(f"{name} holds no policy ({reason}): give JSON with fields of MonitoringPolicy") from fault
+        raise ProjectError(
+            f"{name} does not hold a policy ({reason}): give JSON with fields of MonitoringPolicy"
+        ) from fault
 
 
 def _describe_first_error(fault: ValidationError) -> str:

@@ -1,7 +1,4 @@
-"""What a backtest showed: the words and numbers that every account of it shares, and a page for Prefect's artifacts.
-
-The picture of a backtest: the loss of every policy over time, when each trained, and what it came to.
-"""
+"""The report of a backtest: sentences, a table, a chart of losses and trainings, and the Prefect artifact."""
 
 from __future__ import annotations
 

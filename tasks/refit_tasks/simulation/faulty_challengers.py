@@ -1,7 +1,4 @@
-"""The challengers of the self-test: what each is made of, and which rules of the gate should stop it.
-
-Where challengers of the self-test are tried: rows, a champion, and a challenger on them.
-"""
+"""The faulty challengers of the gate's self-test, the rules that should reject each, and their data."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Models that are bad on purpose: a project's own model with one fault, for the self-test of the gate.
-
-Each is an estimator that can be stored and loaded like any other, so that it goes through the very same doors.
-"""
+"""Models with one deliberate fault, for the self-test of the gate. Each can be stored and loaded like any estimator."""
 
 from __future__ import annotations
 

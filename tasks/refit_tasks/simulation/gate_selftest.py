@@ -1,6 +1,6 @@
-"""The self-test of a project's gate: challengers that are bad on purpose, and honest ones, before the very same judge.
+"""The self-test of a project's gate: faulty and honest challengers are judged as in production.
 
-Nothing is recorded: neither the table nor the ledger nor MLflow is touched.
+Nothing is recorded: table, ledger and MLflow are not touched.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def test_only_its_owner_can_read_it(backup: Path) -> None:
 def test_a_directory_that_holds_something_is_left_alone(used: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter").write_text("dear")
-    with pytest.raises(StateError, match="holds something already: name a new directory"):
+    with pytest.raises(StateError, match="is not empty: name a new directory"):
         back_up(tmp_path / "full", AT)
     assert [one.name for one in (tmp_path / "full").iterdir()] == ["letter"]
     (tmp_path / "empty").mkdir()
@@ -114,7 +114,7 @@ def test_a_killed_backup_is_none_and_the_next_one_cleans_up(used: Path, tmp_path
     for step in ("copy_tables", "write_manifest"):
         killed("backup", "before", step, tmp_path / "backup")
         assert not (tmp_path / "backup").exists()
-        with pytest.raises(StateError, match=r"is no whole backup, since it has no manifest\.json"):
+        with pytest.raises(StateError, match=r"is not a complete backup, since it has no manifest\.json"):
             restore(tmp_path / ".backup.unfinished")
     back_up(tmp_path / "backup", AT)
     assert [one.name for one in tmp_path.iterdir() if "backup" in one.name] == ["backup"]
@@ -156,11 +156,11 @@ def test_a_ledger_that_does_not_hold_is_not_restored(backup: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda root: (root / MANIFEST).unlink(), "is no whole backup"),
+        (lambda root: (root / MANIFEST).unlink(), "is not a complete backup"),
         (lambda root: (root / MANIFEST).write_text("{"), "is damaged: restore another backup"),
-        (lambda root: change(root, format=2, refit="9.1"), r"was made by Refit 9\.1 in another form"),
+        (lambda root: change(root, format=2, refit="9.1"), r"was made by Refit 9\.1 in another format"),
         (lambda root: change(root, files={"../x": {"size": 0, "sha256": ""}}), "is damaged: restore another backup"),
-        (lambda root: (root / LEDGER).unlink(), r"is incomplete, ledger\.jsonl is gone"),
+        (lambda root: (root / LEDGER).unlink(), r"is incomplete, ledger\.jsonl is missing"),
         (lambda root: (root / LEDGER).write_text((root / LEDGER).read_text().replace("1", "2", 1)), "is damaged, "),
         (lambda root: change(root, artifacts=None), "was made beside an MLflow server"),
     ],
@@ -185,7 +185,7 @@ def test_a_place_with_state_is_left_alone(backup: Path, tmp_path: Path, what: st
             new.mkdir()
             (new / "mlflow.db").touch()
         for dry_run in (True, False):
-            with pytest.raises(StateError, match="there is state already"):
+            with pytest.raises(StateError, match="state exists already"):
                 restore(backup, dry_run=dry_run)
         assert unfinished_restore() is None
 
@@ -257,7 +257,7 @@ def test_a_ledger_goes_from_any_database_to_any_other(judge, tmp_path: Path, hom
         restore(tmp_path / "backup")
         assert (verify_ledger(), list(reversed(entries()))) == (4, written)
         assert current_champion("rentals").generation == 2
-        with pytest.raises(StateError, match="there is state already"):
+        with pytest.raises(StateError, match="state exists already"):
             restore(tmp_path / "backup")
 
 

@@ -83,5 +83,5 @@ def test_what_a_person_reads_tells_the_sizes_and_the_weakest_column() -> None:
 def test_windows_without_rows_enough_are_a_sentence(champion: Champion) -> None:
     with pytest.raises(NotEnoughData, match="set a longer"):
         measured.calibrate_alarms(project(window=timedelta(minutes=30)), champion, 0)
-    with pytest.raises(ProjectError, match="does not watch drift"):
+    with pytest.raises(ProjectError, match="has no drift policy"):
         measured.calibrate_alarms(project(drift=None), champion, 0)
