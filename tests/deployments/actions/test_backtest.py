@@ -54,8 +54,8 @@ def test_it_answers_in_numbers_words_and_a_picture(
     ("content", "said"),
     [
         (None, "never, every_window"),
-        ('{"probe": ', "no policy"),
-        ("[1]", "no policy"),
+        ('{"probe": ', "does not hold a policy"),
+        ("[1]", "does not hold a policy"),
         ('{"probs": null}', "probs"),
         ('{"probe": {"gain": -3}}', "probe.gain"),
     ],

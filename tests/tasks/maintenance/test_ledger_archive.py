@@ -76,7 +76,7 @@ def test_entries_taken_away_without_a_record_are_found(judge, home: Path) -> Non
         connection.execute("DELETE FROM champions WHERE ledger_id <= 2")
         connection.execute("DELETE FROM ledger WHERE id <= 2")
         connection.commit()
-    with pytest.raises(LedgerBroken, match="entry 3 does not follow"):
+    with pytest.raises(LedgerBroken, match="entry 3 does not match the hash chain"):
         verify_ledger()
 
 
