@@ -13,7 +13,7 @@ from refit_deployments.cli.grouped_help import GroupedCommands
 app = typer.Typer(
     name="refit",
     cls=GroupedCommands,
-    help="Refit retrains models when it pays off, and promotes a version only after it passes the gate.",
+    help="Refit keeps models right: it retrains when that pays, and promotes only what passes the gate.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
