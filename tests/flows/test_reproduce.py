@@ -125,6 +125,6 @@ def test_every_version_has_a_card(depot: Depot) -> None:
     heads = [line.removeprefix("## ").partition(" (")[0] for line in card.splitlines() if line.startswith("## ")]
     assert heads == ["Data", "Features", "Scores", "Slices", "Serving", "Verdict", "Lineage", "Limits"]
     assert "There was no champion to compare with." in card
-    assert "fitted again on all mature rows" in card
+    assert "refitted on all mature rows" in card
     with pytest.raises(CannotReproduce, match="no verdict on version 9"):
         reproduced(9)
