@@ -40,7 +40,7 @@ def beside(host: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_person_approves_the_first_champion_in_the_form_of_a_suspended_run(host: Hosted) -> None:
     from refit_tasks.ledger.generations import current_champion
     from refit_tasks.ledger.record import entries, verify_ledger
-    from refit_tasks.promotion.approve import pending
+    from refit_tasks.registry.challengers import find_pending
 
     started = host.refit(
         "retrain", "parcels", "--remote", "--as-of", f"{NOW - timedelta(days=20):%Y-%m-%dT%H:%M}", "--json"
@@ -48,7 +48,7 @@ def test_a_person_approves_the_first_champion_in_the_form_of_a_suspended_run(hos
     run_id = json.loads(started.stdout)["run_id"]
     wait_for(lambda: host.state(run_id)[0] == "COMPLETED")
     assert host.state(run_id)[1].startswith("waits for approval: version 1")
-    assert [one.version for one in pending("parcels")] == [1]
+    assert [one.version for one in find_pending("parcels")] == [1]
     assert current_champion("parcels") is None
     wait_for(lambda: [run["state_name"] for run in host.runs("approve")] == ["Suspended"])
     (asking,) = host.runs("approve")

@@ -39,7 +39,6 @@ import os, random, signal, sys
 from pathlib import Path
 import deltalake, great_expectations, mlflow, skops.io
 from refit_tasks.ingestion import quarantine
-from refit_tasks.prediction import score as scored_batch
 from refit_tasks.prediction import score as scoring, write_predictions
 from tests.support.killed_work import after, attempt, before
 from tests.support.scored_parcels import definition, score, sought
@@ -51,8 +50,8 @@ def work():
     print(done.rows_in, done.quarantined, done.champion.scored, done.champion.already, flush=True)
 
 points = [
-    before(scoring, "admit"), before(quarantine, "write"), after(quarantine, "write"),
-    after(scored_batch.Batch, "score"), before(write_predictions, "write_rows"),
+    before(scoring, "load_and_validate"), before(quarantine, "write"), after(quarantine, "write"),
+    after(scoring.ScoringBatch, "score"), before(write_predictions, "write_rows"),
 ]
 deaths = [attempt(work, point) for point in points]
 moments = random.Random(sys.argv[1])
