@@ -78,7 +78,7 @@ def test_people_hear_of_promotions_a_rollback_an_alert_and_a_failure_once_each(
         "parcels: rolled back, version 2 serves again in place of version 1",
         "parcels: alert by the monitor (drift)",
     ]
-    assert "weight, probability of 1 drifted, in 2 of the last 2 windows" in hook.bodies[4]["body"]
+    assert "weight, probability of 1 drifted in 2 of the last 2 windows" in hook.bodies[4]["body"]
 
     depot.file.unlink()
     for _ in range(2):
