@@ -12,6 +12,7 @@ from tenacity import (
     Retrying,
     retry_if_exception,
     stop_after_attempt,
+    stop_after_delay,
     wait_exponential,
     wait_random_exponential,
 )
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 CONFLICT_TRIES = 20
 """The maximum number of attempts to write to a table that other processes keep changing."""
+LOCK_SECONDS = 30
+"""The seconds to wait for an SQLite file that another process has locked."""
 LOAD_WAIT = wait_exponential(multiplier=1, max=60)
 """The wait of a server that could not load a version: 1 s, doubled each time, at most 60 s."""
 WRITE_WAIT = wait_exponential(multiplier=0.5, max=30)
@@ -59,6 +62,23 @@ def retry_registry_write(is_race: Callable[[BaseException], bool]) -> Retrying:
         The policy, to be called with the write; it raises the error of the second attempt.
     """
     return Retrying(retry=retry_if_exception(is_race), stop=stop_after_attempt(2), reraise=True)
+
+
+def retry_locked_file(is_locked: Callable[[BaseException], bool]) -> Retrying:
+    """Makes the retry policy of what SQLite refuses beside another connection without waiting for it.
+
+    Args:
+        is_locked: Tells whether an error is such a refusal.
+
+    Returns:
+        The policy, to be called with the step; after 30 s it raises the last error.
+    """
+    return Retrying(
+        retry=retry_if_exception(is_locked),
+        stop=stop_after_delay(LOCK_SECONDS),
+        wait=wait_random_exponential(multiplier=0.05, max=0.5),
+        reraise=True,
+    )
 
 
 @dataclass(slots=True)

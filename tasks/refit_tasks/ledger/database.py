@@ -26,13 +26,14 @@ from sqlalchemy import (
     event,
     inspect,
 )
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, OperationalError
 
 from refit.data.databases import URL_FORM, parse_url
 from refit.errors import StateError
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.restore_marker import require_complete_restore
+from refit_tasks.retries import LOCK_SECONDS, retry_locked_file
 
 _metadata = MetaData()
 
@@ -61,7 +62,7 @@ champions = Table(
 )
 """The champion generations of each project; the newest one serves. `ledger_id` is the promotion or rollback."""
 
-_WAIT_SECONDS = "30"
+_WAIT_SECONDS = str(LOCK_SECONDS)
 """The seconds that an SQLite connection waits for another connection's transaction."""
 
 _BEGIN_READING = {"sqlite": "BEGIN", "postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"}
@@ -204,8 +205,7 @@ def _create_tables(engine: Engine) -> None:
     if inspect(engine).has_table(champions.name):
         return
     if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        retry_locked_file(_is_locked)(_log_ahead, engine)
     with engine.begin() as connection:
         connection.exec_driver_sql(_BEGIN_CREATING[engine.dialect.name])
         if inspect(connection).has_table(champions.name):
@@ -213,6 +213,16 @@ def _create_tables(engine: Engine) -> None:
         _metadata.create_all(connection)
         for statement in APPEND_ONLY[engine.dialect.name]:
             connection.exec_driver_sql(statement)
+
+
+def _log_ahead(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+
+def _is_locked(error: BaseException) -> bool:
+    """Tells whether SQLite has not waited: it changes the journal's mode at once or, beside a reader, not at all."""
+    return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
 
 
 @contextmanager

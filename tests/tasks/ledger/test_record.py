@@ -2,6 +2,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -109,6 +110,19 @@ for count in range(10):
 """
     assert sorted(race(code, 8)) == list(range(1, 81))
     assert verify_ledger() == 80
+
+
+@pytest.mark.parametrize("lock", ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"])
+def test_the_creation_waits_for_a_process_that_is_creating_it(home: Path, lock: str) -> None:
+    home.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(home / "ledger.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute(lock)
+        other.execute("CREATE TABLE other (n)")
+        release = Timer(0.5, other.execute, ["COMMIT"])
+        release.start()
+        record("rentals", "verdict", {}, AT)
+        release.join()
+    assert verify_ledger() == 1
 
 
 def test_a_kill_during_the_creation_leaves_nothing_half_done(race, home: Path) -> None:
