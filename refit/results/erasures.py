@@ -48,6 +48,9 @@ class Erasure:
     """The versions of those models."""
     unique: dict[str, int] = field(default_factory=dict)
     """For each feature, the number of its values that occur in no other row: models may have memorized them."""
+    unmatched: dict[str, int] = field(default_factory=dict)
+    """For each table, the number of its files, including former versions, that lack a column of the key, so that their
+    rows cannot be matched."""
 
     @property
     def rows(self) -> int:

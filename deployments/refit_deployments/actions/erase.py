@@ -39,6 +39,7 @@ def erase_rows(project: str, keys: list[str], why: str, *, dry_run: bool) -> Res
         "files": erasure.files,
         "versions": list(erasure.versions),
         "unique_values": erasure.unique,
+        "unmatched_files": erasure.unmatched,
         "entry": entry,
         "dry_run": dry_run,
     }
@@ -60,12 +61,13 @@ def read_keys(keys: list[str]) -> list[str]:
 
 def _describe(definition: Project, erasure: Erasure, entry: int | None, *, dry_run: bool) -> list[str]:
     if not erasure.files:
-        return [f"{definition.name}: no table has rows with this key, in any version"]
+        return [f"{definition.name}: no table has rows with this key, in any version", *_describe_unmatched(erasure)]
     done = "would be erased" if dry_run else "erased"
     return [
         f"{definition.name}: {erasure.rows:,} rows {done}, in {erasure.files} files of {len(erasure.tables)} tables",
         *(f"  {table:<32} {rows:,} rows of the current version" for table, rows in erasure.tables.items()),
         *_describe_models(erasure),
+        *_describe_unmatched(erasure),
         *([f"  recorded: refit why {entry}"] if entry else []),
         f"  erase the rows at their source, too: each ingest loads the last {definition.lookback} again",
     ]
@@ -79,4 +81,12 @@ def _describe_models(erasure: Erasure) -> Iterator[str]:
         yield (
             f"  {count} values of the feature {column} occur in no other row: a model that stores category names keeps "
             f"them until it is retrained and pruned"
+        )
+
+
+def _describe_unmatched(erasure: Erasure) -> Iterator[str]:
+    for table, count in erasure.unmatched.items():
+        yield (
+            f"  {count} files of {table}, of this or a former version, lack a column of the key: their rows match no "
+            f"key and stay"
         )

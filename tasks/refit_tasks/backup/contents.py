@@ -198,7 +198,7 @@ def _copy_table(name: str, version: int, copies: BackupFiles) -> None:
     files = TableFiles(name)
     log = [one.path for one in files.list_files() if _is_commit(one.path, version)]
     _copy_files(files, name, log, copies)
-    _copy_files(files, name, _list_data_files(files), copies)
+    _copy_files(files, name, files.list_data_files(), copies)
     _require_complete(name, version, copies)
 
 
@@ -222,10 +222,6 @@ def _read_stream(stream: object, place: str) -> Iterator[bytes]:
 def _is_commit(path: str, version: int) -> bool:
     found = _COMMIT.match(path)
     return found is not None and int(found[1]) <= version
-
-
-def _list_data_files(files: TableFiles) -> list[str]:
-    return [one.path for one in files.list_files() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
 
 
 def _require_complete(name: str, version: int, copies: BackupFiles) -> None:

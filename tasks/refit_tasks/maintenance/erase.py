@@ -139,6 +139,7 @@ def plan_erasure(definition: Project, holders: list[KeyedTable], key: str) -> Er
         snapshots=shrunk,
         versions=tuple(sorted(versions)),
         unique=_count_unique(definition, own) if own else {},
+        unmatched={name: one.unmatched for name, one in held.items() if one.unmatched},
     )
 
 

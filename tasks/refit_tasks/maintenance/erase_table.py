@@ -31,7 +31,7 @@ from refit_tasks.storage.delta import (
     retry_on_conflict,
     schema_of,
 )
-from refit_tasks.storage.table_files import LOG, TableFiles
+from refit_tasks.storage.table_files import TableFiles
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -48,6 +48,8 @@ class MatchedRows:
     """From each file that has such rows to how many."""
     newest: frozenset[str]
     """All files of the newest version."""
+    unmatched: int = 0
+    """The number of files that lack a column of the key: whose rows they hold cannot be told."""
 
     @property
     def rows(self) -> int:
@@ -65,9 +67,10 @@ def find_in_table(holder: KeyedTable) -> MatchedRows:
         What it holds of them.
     """
     files, table = TableFiles(holder.name), open_table(holder.name)
-    counts = {path: _count_matches(files, path, holder) for path in _list_data_files(files)}
+    counts = {path: _count_matches(files, path, holder) for path in files.list_data_files()}
     newest = frozenset(list_paths(table)) if table else frozenset()
-    return MatchedRows({path: rows for path, rows in counts.items() if rows}, newest)
+    unmatched = sum(rows is None for rows in counts.values())
+    return MatchedRows({path: rows for path, rows in counts.items() if rows}, newest, unmatched)
 
 
 def list_paths(table: DeltaTable) -> set[str]:
@@ -136,18 +139,15 @@ def _delete(holder: KeyedTable) -> None:
     ).when_matched_delete().execute()
 
 
-def _list_data_files(files: TableFiles) -> list[str]:
-    return [one.path for one in files.list_files() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
-
-
-def _count_matches(files: TableFiles, path: str, holder: KeyedTable) -> int:
+def _count_matches(files: TableFiles, path: str, holder: KeyedTable) -> int | None:
+    """Counts somebody's rows in a file; `None` if it has rows, but lacks a column of the key."""
     try:
         file = pq.ParquetFile(files.open(path))
     except FileNotFoundError:  # a server has just put small files together
         return 0
     names = holder.needed(file.schema_arrow.names)
     if not names:
-        return 0
+        return None if file.metadata.num_rows else 0
     parts = file.iter_batches(ROW_GROUP, columns=names)
     return sum(int(holder.matches_key(pa.Table.from_batches([part])).sum()) for part in parts)
 

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from refit.data.casting import cast_table, family_of
 from refit.data.rejected_rows import decode_rows
@@ -32,6 +33,7 @@ from refit_tasks.ledger.record import record
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.predictions_table import predictions_of
 from refit_tasks.storage.quarantine_table import quarantine_of
+from refit_tasks.storage.table_files import TableFiles
 
 
 def hash_keys(project: str, keys: Keys) -> str:
@@ -154,10 +156,22 @@ class KeyedTable:
     """A table that may hold rows of somebody."""
 
     name: str
-    needed: Callable[[list[str]], list[str]]
-    """Of a file's columns, those that tell whose a row is."""
+    find_columns: Callable[[list[str]], list[list[str]]]
+    """Of a file's columns, those that tell whose a row is: for each column of the key, those that may hold it."""
     matches_key: Callable[[pa.Table], Mask]
-    """Which rows are meant; needs those columns alone."""
+    """Which rows are meant; needs those columns alone, and matches none where a column of the key has none."""
+
+    def needed(self, names: list[str]) -> list[str]:
+        """Names the columns that tell whose a row is.
+
+        Args:
+            names: All columns of a file or a version.
+
+        Returns:
+            Some of them; none where a column of the key is missing, so that no row can be told.
+        """
+        found = self.find_columns(names)
+        return [name for columns in found for name in columns] if all(found) else []
 
 
 def list_tables(definition: Project, keys: Keys) -> list[KeyedTable]:
@@ -174,32 +188,47 @@ def list_tables(definition: Project, keys: Keys) -> list[KeyedTable]:
         ProjectError: If a value is none that a column of the key can hold.
     """
     fields = _read_key_schema(definition, keys)
-    own = KeyedTable(
-        definition.name, lambda _: list(keys), lambda rows: matches_key(rows, keys, {name: [name] for name in keys})
-    )
+    own = _keyed_by_columns(definition.name, keys, lambda key, names: [key] if key in names else [])
     texts = (quarantine_of(definition), inbox_of(definition.name))
-    inside = [KeyedTable(name, lambda _: ["row"], lambda rows: _match_text_rows(rows, keys, fields)) for name in texts]
-    asked = KeyedTable(
-        predictions_of(definition.name),
-        lambda names: [name for key in keys for name in _find_key_columns(key, names)],
-        lambda rows: matches_key(rows, keys, {key: _find_key_columns(key, rows.column_names) for key in keys}),
-    )
+    inside = [
+        KeyedTable(name, lambda _: [["row"]], lambda rows: _match_text_rows(rows, keys, fields)) for name in texts
+    ]
+    asked = _keyed_by_columns(predictions_of(definition.name), keys, _find_key_columns)
     return [one for one in (own, inside[0], asked, inside[1]) if open_table(one.name)]
 
 
+def _keyed_by_columns(name: str, keys: Keys, find: Callable[[str, list[str]], list[str]]) -> KeyedTable:
+    return KeyedTable(
+        name,
+        lambda names: [find(key, names) for key in keys],
+        lambda rows: matches_key(rows, keys, {key: find(key, rows.column_names) for key in keys}),
+    )
+
+
 def _read_key_schema(definition: Project, keys: Keys) -> pa.Schema:
-    """Gives the columns of the key as the project's table has them."""
+    """Gives the columns of the key as the project's table has them; as text, where its newest version lacks one."""
     table = open_table(definition.name)
-    if table is None:
-        return pa.schema([pa.field(name, pa.string()) for name in keys])
-    fields = [schema_of(table).field(name) for name in keys]
+    schema = schema_of(table) if table else pa.schema([])
+    fields = [schema.field(name) if name in schema.names else pa.field(name, pa.string()) for name in keys]
     for field in fields:
-        if len(cast_values(keys[field.name], field.type)) < len(keys[field.name]):
+        if _count_unfit(keys[field.name], field.type) and not _fits_former_type(definition.name, field.name, keys):
             raise ProjectError(  # which one is not said: it may be what identifies somebody
                 f"a value that was given for {field.name} is no {family_of(field.type)}, which that column holds: "
                 f"correct it; a time is written as 2026-04-01T03:00+00:00"
             )
     return pa.schema(fields)
+
+
+def _count_unfit(values: tuple[str, ...], kind: pa.DataType) -> int:
+    return len(values) - len(cast_values(values, kind))
+
+
+def _fits_former_type(name: str, column: str, keys: Keys) -> bool:
+    """Tells whether the column was of a type in some file of a former version that can hold all values."""
+    files = TableFiles(name)
+    schemas = (pq.ParquetFile(files.open(path)).schema_arrow for path in files.list_data_files())
+    kinds = {schema.field(column).type for schema in schemas if column in schema.names}
+    return any(not _count_unfit(keys[column], kind) for kind in kinds)
 
 
 def _find_key_columns(key: str, names: list[str]) -> list[str]:

@@ -54,6 +54,14 @@ class TableFiles:
         files = [StoredFile(one.path, one.size, one.mtime) for one in found if one.type == FileType.File]
         return sorted(files, key=lambda one: one.path)
 
+    def list_data_files(self) -> list[str]:
+        """Lists the files of rows, those of former versions and those that no version names included.
+
+        Returns:
+            Their paths, sorted.
+        """
+        return [one.path for one in self.list_files() if one.path.endswith(".parquet") and not one.path.startswith(LOG)]
+
     def open(self, path: str) -> pa.PythonFile:
         """Opens a file to be read.
 
