@@ -20,7 +20,7 @@ from refit.modelling.scoring import primary_metric
 from refit.synthetic import Drift
 from refit.windows import BEGINNING
 from refit_tasks.catalog import discover
-from refit_tasks.check_project import check
+from refit_tasks.project_check.check import check
 from tests.support import paths
 
 EXAMPLES = discover(paths.EXAMPLES).projects

@@ -8,7 +8,7 @@ from refit.project import Project
 from refit_deployments.output import Result
 from refit_deployments.prefect_server.cron import is_cron_line
 from refit_tasks.catalog import choose_projects
-from refit_tasks.check_project import Check, check
+from refit_tasks.project_check.check import Check, check
 
 
 def check_projects(project: str | None, as_of: datetime | None) -> Result:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from refit_tasks.catalog import find_project
-from refit_tasks.check_project import Check, check
+from refit_tasks.project_check.check import Check, check
 from tests.support.webhook import webhook
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
