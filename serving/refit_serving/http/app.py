@@ -19,8 +19,10 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from refit.errors import RefitError
+from refit_serving.http.api_keys import LOOK
 from refit_serving.http.label_routes import make_label_routes
 from refit_serving.http.predict_routes import make_inference_routes, make_prediction_routes
+from refit_serving.http.rights import AuthorizedRoute, require_right
 from refit_serving.metrics.server_metrics import CONTENT_TYPE
 from refit_serving.traffic.follower import ServingSlot
 from refit_serving.traffic.service import Service
@@ -62,13 +64,22 @@ def make_app(service: Service) -> FastAPI:
         version=version("refit-ml"),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
+    app.router.route_class = AuthorizedRoute
     for make_routes in (make_prediction_routes, make_inference_routes, make_label_routes, make_health_routes):
         app.include_router(make_routes(service))
 
+    @app.get("/openapi.json", include_in_schema=False)
+    @require_right(LOOK)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
     @app.get("/docs", include_in_schema=False)
+    @require_right(LOOK)
     async def docs() -> HTMLResponse:
         return HTMLResponse(render_page(app.openapi()))
 
@@ -89,19 +100,22 @@ def make_health_routes(service: Service) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], route_class=AuthorizedRoute)
 
     @router.get("/healthz")
+    @require_right()
     async def healthz() -> dict[str, str]:
         """Check that the server is running."""
         return {"status": "ok"}
 
     @router.get("/readyz", responses={503: {"description": "A project has no model that serves."}})
+    @require_right(LOOK)
     async def readyz() -> JSONResponse:
         """Describe which version serves for each project, and what keeps another one from serving."""
         return JSONResponse(_describe_state(service), 200 if service.ready else 503)
 
     @router.get("/metrics", response_class=Response)
+    @require_right(LOOK)
     async def metrics() -> Response:
         """Export metrics in Prometheus' text format."""
         return Response(service.metrics.render(), media_type=CONTENT_TYPE)

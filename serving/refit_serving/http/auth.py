@@ -16,7 +16,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from refit_infra.loopback import is_loopback
-from refit_serving.http.api_keys import LABEL, LOOK, PREDICT, ApiKey, Keyring
+from refit_serving.http.api_keys import RIGHTS, ApiKey, Keyring
+from refit_serving.http.rights import GRANTED, METHODS, is_plain_path
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +28,14 @@ DETAILED, BARE = "/readyz", "/v2/health/ready"
 LOGGED_REJECTIONS_PER_SECOND = 10.0
 """Further rejected requests are not logged, so that a flood of them cannot fill the log."""
 STANDARD_ERROR = 2
+POLICY_VIOLATION = 1008
+"""The code that closes a WebSocket; there is no route for one."""
 MAX_PATH_LENGTH = 200
 """Characters of a path in the access log."""
 
 _KEY_REQUIRED = "an API key is required: send `Authorization: Bearer KEY`, with a key made by `refit serve-key NAME`"
+_NO_PATH = "there is no such path: /docs lists all of them, and none has an escaped character or an empty part"
+_NO_METHOD = f"this method is not allowed for any path: the methods are {', '.join(sorted(METHODS))}"
 _LOOPBACK_ONLY = "only requests from this machine are accepted: start `refit serve` with --keys to accept others"
 
 
@@ -50,11 +55,13 @@ class AuthMiddleware:
             receive: Gives the body.
             send: Takes the response.
         """
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+        elif scope["type"] != "http":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
         elif self._keys is None:
-            is_local = not _is_foreign(scope)
-            await (self._app if is_local else JSONResponse({"error": _LOOPBACK_ONLY}, 403))(scope, receive, send)
+            app = JSONResponse({"error": _LOOPBACK_ONLY}, 403) if _is_foreign(scope) else self._find_app(scope)
+            await app({**scope, GRANTED: frozenset(RIGHTS)}, receive, send)
         else:
             await self._authenticate(self._keys, scope, receive, send)
 
@@ -64,7 +71,7 @@ class AuthMiddleware:
         if key is None:
             await self._reject_unauthenticated(scope, receive, send)
             return
-        app = self._authorize(key, scope, begun)
+        app, scope = self._limit_rate(key, scope, begun), {**scope, GRANTED: key.rights}
         status = 0
 
         async def send_and_note(message: Message) -> None:
@@ -77,21 +84,24 @@ class AuthMiddleware:
         finally:
             self._log.write(key.name, scope, status, time.monotonic() - begun)
 
-    def _authorize(self, key: ApiKey, scope: Scope, now: float) -> ASGIApp:
+    def _limit_rate(self, key: ApiKey, scope: Scope, now: float) -> ASGIApp:
         """Gives the application, or a response that rejects the request."""
-        right = _required_right(scope)
-        if right not in key.rights:
-            fix = f"grant it with `refit serve-key NAME --may {right}`"
-            return JSONResponse({"error": f"this API key lacks the right {right!r}: {fix}"}, 403)
         wait = self._buckets.setdefault(key.name, TokenBucket(self._per_second)).take(now)
-        return _reject_rate(wait) if wait else self._app
+        return _reject_rate(wait) if wait else self._find_app(scope)
+
+    def _find_app(self, scope: Scope) -> ASGIApp:
+        """Gives the application, or a response to a method or a spelling of a path that no route has."""
+        if scope["method"] not in METHODS:
+            return JSONResponse({"error": _NO_METHOD}, 405, {"Allow": ", ".join(sorted(METHODS))})
+        return self._app if is_plain_path(scope) else JSONResponse({"error": _NO_PATH}, 404)
 
     async def _reject_unauthenticated(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Rejects a request without a valid key, unless its path is public."""
-        if scope["path"] == DETAILED:
+        is_plain = is_plain_path(scope)
+        if is_plain and scope["path"] == DETAILED:
             scope = {**scope, "path": BARE, "raw_path": BARE.encode()}
-        if scope["path"] in PUBLIC_PATHS:
-            await self._app(scope, receive, send)
+        if is_plain and scope["path"] in PUBLIC_PATHS:
+            await self._find_app(scope)(scope, receive, send)
             return
         if not self._rejections.take(time.monotonic()):
             self._log.write(None, scope, 401, 0.0)
@@ -172,12 +182,6 @@ def _read_key(scope: Scope) -> bytes:
     headers = [value for name, value in scope["headers"] if name == b"authorization"]
     scheme, _, key = headers[0].partition(b" ") if len(headers) == 1 else (b"", b"", b"")
     return key.strip() if scheme.lower() == b"bearer" else b""
-
-
-def _required_right(scope: Scope) -> str:
-    if scope["method"] in ("GET", "HEAD"):
-        return LOOK
-    return LABEL if scope["path"].rstrip("/").endswith("/labels") else PREDICT
 
 
 def _is_foreign(scope: Scope) -> bool:

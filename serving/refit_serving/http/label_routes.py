@@ -14,8 +14,10 @@ import pyarrow as pa
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from refit.labels import parse_labels
+from refit_serving.http.api_keys import LABEL
 from refit_serving.http.openapi import LABELS
 from refit_serving.http.predict_routes import JSON, choose_format
+from refit_serving.http.rights import AuthorizedRoute, require_right
 from refit_serving.rows.json_rows import JSON_ROWS, parse_key, parse_object
 from refit_serving.rows.request import BodyReader, Limits, choose_request_id, require_count
 from refit_serving.traffic.service import Service
@@ -68,10 +70,11 @@ def make_label_routes(service: Service) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(prefix="/v1", tags=["labels"])
+    router = APIRouter(prefix="/v1", tags=["labels"], route_class=AuthorizedRoute)
     writer, reader, limits = LabelWriter(), BodyReader(service.limits), service.limits
 
     @router.post("/models/{name}/labels", openapi_extra=LABELS, response_class=Response, status_code=202)
+    @require_right(LABEL)
     async def labels(name: str, request: Request) -> Response:
         """Send labels of rows, by key. The labels are stored when this is answered; the next ingest joins them.
 

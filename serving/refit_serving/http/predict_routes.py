@@ -8,7 +8,10 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from refit_serving.http.openapi import INFER, NOT_SERVED, PREDICT
+from refit_serving.http.api_keys import LOOK, PREDICT
+from refit_serving.http.openapi import INFER, NOT_SERVED
+from refit_serving.http.openapi import PREDICT as PREDICTION
+from refit_serving.http.rights import AuthorizedRoute, require_right
 from refit_serving.rows.arrow_rows import ARROW_ROWS, STREAM
 from refit_serving.rows.json_rows import JSON_ROWS
 from refit_serving.rows.loaded_model import LoadedModel
@@ -30,9 +33,10 @@ def make_prediction_routes(service: Service) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(prefix="/v1", tags=["predictions"])
+    router = APIRouter(prefix="/v1", tags=["predictions"], route_class=AuthorizedRoute)
 
-    @router.post("/models/{name}/predict", openapi_extra=PREDICT, response_class=Response)
+    @router.post("/models/{name}/predict", openapi_extra=PREDICTION, response_class=Response)
+    @require_right(PREDICT)
     async def predict(name: str, request: Request) -> Response:
         """Predict rows with the champion of a project, all of them by one version."""
         return await service.predict(service.find_slot(name), request, choose_format(request, _FORMATS))
@@ -49,25 +53,29 @@ def make_inference_routes(service: Service) -> APIRouter:
     Returns:
         The router.
     """
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=AuthorizedRoute)
 
     @router.get("")
+    @require_right(LOOK)
     async def server() -> dict[str, Any]:
         """Describe the server: its name, version and protocol extensions."""
         return {"name": "refit", "version": version_of("refit-ml"), "extensions": [EXTENSION]}
 
     @router.get("/health/live")
+    @require_right()
     async def live() -> dict[str, bool]:
         """Check that the server is running."""
         return {"live": True}
 
     @router.get("/health/ready", responses={503: NOT_SERVED[503]})
+    @require_right()
     async def ready() -> JSONResponse:
         """Check that every project has a model that serves."""
         return JSONResponse({"live": True, "ready": service.ready}, 200 if service.ready else 503)
 
     @router.get("/models/{name}", responses=NOT_SERVED)
     @router.get("/models/{name}/versions/{version}", responses=NOT_SERVED)
+    @require_right(LOOK)
     async def model(name: str, version: str | None = None) -> dict[str, Any]:
         """Describe the model of a project: its input columns and its outputs."""
         slot = service.find_slot(name)
@@ -76,6 +84,7 @@ def make_inference_routes(service: Service) -> APIRouter:
 
     @router.get("/models/{name}/ready", responses=NOT_SERVED)
     @router.get("/models/{name}/versions/{version}/ready", responses=NOT_SERVED)
+    @require_right(LOOK)
     async def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
         """Check that a model serves for the project."""
         champion = require_model(service.find_slot(name), version)
@@ -83,6 +92,7 @@ def make_inference_routes(service: Service) -> APIRouter:
 
     @router.post("/models/{name}/infer", openapi_extra=INFER, response_class=Response)
     @router.post("/models/{name}/versions/{version}/infer", openapi_extra=INFER, response_class=Response)
+    @require_right(PREDICT)
     async def infer(name: str, request: Request, version: str | None = None) -> Response:
         """Predict tensors, one for each column and named like it. Their values may follow the JSON as binary data."""
         slot = service.find_slot(name)

@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
-from fastapi import FastAPI
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
+from starlette.types import ASGIApp
 
 from refit_deployments.actions.maintenance import run_doctor
 from refit_deployments.actions.quarantine import list_quarantine
@@ -125,21 +125,22 @@ def prefects_database() -> Path:
 def asked() -> list[str]:
     """What a server answers to rows of the person, fit ones and others."""
     from refit_serving.http.app import make_app
+    from refit_serving.http.auth import AccessLog, AuthMiddleware
     from refit_serving.rows.request import Limits
     from refit_serving.traffic.service import Service
 
     service = Service(["visits"], Limits())
     service.start()
-    answers = asyncio.run(_answers(make_app(service)))
+    answers = asyncio.run(_answers(AuthMiddleware(make_app(service), None, 1.0, AccessLog())))
     service.stop()
     assert [answer.status_code for answer in answers] == [200, 422, 422, 422, 422]
     return [answer.text for answer in answers]
 
 
-async def _answers(app: FastAPI) -> list[httpx.Response]:
+async def _answers(app: ASGIApp) -> list[httpx.Response]:
     row = {"x": 1.0, "customer": CUSTOMER, "email": EMAIL, "at": "2026-02-01T00:00:00Z"}
     label = {"key": {"customer": [CUSTOMER], "at": "2026-02-01T00:00:00Z"}, "label": 1.0}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         rows = (row, {**row, "customer": [CUSTOMER]}, {**row, "customer": {"name": EMAIL}}, {**row, "x": "much"})
         answers = [await client.post("/v1/models/visits/predict", json={"row": one}) for one in rows]
         return [*answers, await client.post("/v1/models/visits/labels", json={"labels": [label]})]

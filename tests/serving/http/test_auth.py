@@ -13,19 +13,21 @@ import pytest
 from fastapi import FastAPI
 
 from refit.errors import StateError
-from refit_serving.http.api_keys import Keyring, add_key, read_keys
+from refit_serving.http.api_keys import LABEL, LOOK, PREDICT, Keyring, add_key, read_keys
 from refit_serving.http.auth import AccessLog, AuthMiddleware
+from refit_serving.http.rights import AuthorizedRoute, require_right
 from refit_serving.http.server import serve
 
 
 @pytest.fixture
 def app() -> FastAPI:
     app = FastAPI()
-    app.get("/healthz")(lambda: "runs")
-    app.get("/readyz")(lambda: "parcels is ready")
-    app.get("/v2/health/ready")(lambda: "ready")
-    app.post("/v1/predict")(lambda: "late")
-    app.post("/v1/labels")(lambda: "kept")
+    app.router.route_class = AuthorizedRoute
+    app.get("/healthz")(require_right()(lambda: "runs"))
+    app.get("/readyz")(require_right(LOOK)(lambda: "parcels is ready"))
+    app.get("/v2/health/ready")(require_right()(lambda: "ready"))
+    app.post("/v1/predict")(require_right(PREDICT)(lambda: "late"))
+    app.post("/v1/labels")(require_right(LABEL)(lambda: "kept"))
     return app
 
 
