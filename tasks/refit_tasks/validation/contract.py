@@ -20,7 +20,7 @@ from refit.records.references import Champion
 from refit.windows import format_time
 from refit_tasks.ledger.record import entry_once, latest, record
 from refit_tasks.project_log import with_project
-from refit_tasks.validation.great_expectations import RuleOutcome, is_row_rule, read_rules, validate
+from refit_tasks.validation.great_expectations import RuleOutcome, is_row_rule, needed_columns, read_rules, validate
 
 Pieces = Callable[[], Iterator[pa.Table]]
 """Returns an iterator over the pieces of a batch; may be called repeatedly."""
@@ -101,7 +101,7 @@ def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
     rules = [rule for rule in contract.rules if is_row_rule(rule) and not _is_trivially_kept(rule, piece)]
     if not rules or not piece.num_rows:
         return RowFindings([])
-    frame = piece.select(_needed_columns(rules, piece.column_names)).to_pandas()
+    frame = piece.select(needed_columns(rules, piece.column_names)).to_pandas()
     broken = [outcome for outcome in validate(rules, frame, listing=True) if not outcome.success]
     for outcome in broken:
         if outcome.error:
@@ -146,18 +146,6 @@ def _is_trivially_kept(rule: Rule, piece: pa.Table) -> bool:
     return rule.type == "expect_column_values_to_not_be_null" and not any(piece[c].null_count for c in rule.columns)
 
 
-def _needed_columns(rules: Sequence[Rule], columns: Sequence[str]) -> list[str]:
-    """Lists the columns that the rules read; a row condition or a custom rule may read any column."""
-    if any(rule.kwargs.get("row_condition") or not (rule.columns or _about_table(rule)) for rule in rules):
-        return list(columns)
-    named = {column for rule in rules for column in rule.columns}
-    return [column for column in columns if column in named]
-
-
-def _about_table(rule: Rule) -> bool:
-    return rule.type.startswith("expect_table_")
-
-
 def _faults(outcome: RuleOutcome, frame: pd.DataFrame) -> Iterator[Fault]:
     columns = list(outcome.rule.columns)
     for row, values in zip(outcome.rows, frame.loc[list(outcome.rows), columns].itertuples(index=False), strict=True):
@@ -167,7 +155,7 @@ def _faults(outcome: RuleOutcome, frame: pd.DataFrame) -> Iterator[Fault]:
 
 def _judge_batch_rules(rules: Sequence[Rule], pieces: Pieces) -> list[RuleOutcome]:
     parts = (
-        [_blank_other_columns(piece, _needed_columns(rules, piece.column_names)) for piece in pieces()] if rules else []
+        [_blank_other_columns(piece, needed_columns(rules, piece.column_names)) for piece in pieces()] if rules else []
     )
     return validate(rules, pa.concat_tables(parts).to_pandas(), listing=False) if parts else []
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
@@ -19,7 +19,6 @@ from refit_infra.settings import QUIET
 from refit_tasks.project_code.errors import describe_project_error
 
 if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
     from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
     from great_expectations.expectations.expectation import Expectation
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 _ONE_AT_A_TIME = threading.Lock()
 """Great Expectations has one context per process, so concurrent validations would see each other's data."""
 
+SUITE_RULES = 100
+"""The most expectations of one suite: Great Expectations copies all of a suite's columns for each of them."""
 _NEED_ALL_ROWS = {
     "expect_column_values_to_be_unique",
     "expect_compound_columns_to_be_unique",
@@ -105,52 +106,114 @@ def validate(rules: Sequence[Rule], frame: pd.DataFrame, *, listing: bool) -> li
         BrokenProject: If Great Expectations cannot evaluate the rules, such as for a parameter without a value.
     """
     _prepare()
+    expectations = _build_expectations(rules)
+    with _ONE_AT_A_TIME:
+        outcomes = _judge_jointly(rules, expectations, frame) if listing else {}
+        left = [place for place in range(len(rules)) if place not in outcomes]
+        for places in (left[start : start + SUITE_RULES] for start in range(0, len(left), SUITE_RULES)):
+            names = needed_columns([rules[place] for place in places], frame.columns) if listing else frame.columns
+            results = _run_suite([expectations[place] for place in places], frame[list(names)], listing=listing)
+            outcomes |= dict(_read_outcome(rules, result) for result in results)
+    return [outcomes[place] for place in range(len(rules))]
+
+
+def needed_columns(rules: Sequence[Rule], columns: Iterable[str]) -> list[str]:
+    """Lists the columns that rules read.
+
+    Args:
+        rules: The rules.
+        columns: All columns.
+
+    Returns:
+        The columns that the rules name; all columns if one has a row condition or is a custom rule, which may read any.
+    """
+    if any(rule.kwargs.get("row_condition") or not (rule.columns or _about_table(rule)) for rule in rules):
+        return list(columns)
+    named = {column for rule in rules for column in rule.columns}
+    return [column for column in columns if column in named]
+
+
+def _about_table(rule: Rule) -> bool:
+    return rule.type.startswith("expect_table_")
+
+
+def _judge_jointly(
+    rules: Sequence[Rule], expectations: Sequence[Expectation], frame: pd.DataFrame
+) -> dict[int, RuleOutcome]:
+    """Judges the simple rules about single columns by one expectation; rules that it cannot evaluate are left out."""
+    from refit_tasks.validation.column_rules import ExpectColumnsToKeepRules, is_joint_rule, write_rules
+
+    joint = [(place, one) for place, one in enumerate(expectations) if is_joint_rule(one)]
+    if not joint:
+        return {}
+    (result,) = _run_suite([ExpectColumnsToKeepRules(rules=write_rules(joint))], frame, listing=True)
+    if _error(result.exception_info or {}):
+        return {}
+    broken = result.result["details"]
+    kept = RuleOutcome(rules[0], success=True, observed=f"0 of {len(frame)} rows")
+    outcomes = {place: replace(kept, rule=rules[place]) for place, _ in joint if place not in broken}
+    return outcomes | {
+        place: RuleOutcome(rules[place], success=False, observed=_observe(measured), rows=_list_rows(measured))
+        for place, measured in broken.items()
+        if measured is not None
+    }
+
+
+def _run_suite(
+    expectations: Sequence[Expectation], frame: pd.DataFrame, *, listing: bool
+) -> list[ExpectationValidationResult]:
+    """Lets Great Expectations evaluate a suite in a context of its own."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.exceptions.exceptions import GreatExpectationsError
 
     level: dict[str, Any] = {"result_format": "COMPLETE" if listing else "BASIC", "exclude_unexpected_values": True}
-    with _ONE_AT_A_TIME:
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-        asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
-        batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        try:
-            result: ExpectationSuiteValidationResult = batch.validate(_suite(rules), result_format=level)
-        except GreatExpectationsError as error:
-            raise BrokenProject(f"the contract cannot be evaluated ({error}): correct the expectations") from error
-    return [_outcome(rules, single) for single in result.results]
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    asset = context.data_sources.add_pandas("pandas").add_dataframe_asset("rows")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    suite = gx.ExpectationSuite(name="contract", expectations=list(expectations))
+    try:
+        result: ExpectationSuiteValidationResult = batch.validate(suite, result_format=level)
+    except GreatExpectationsError as error:
+        raise BrokenProject(f"the contract cannot be evaluated ({error}): correct the expectations") from error
+    return list(result.results)
 
 
 def _prepare() -> None:
     """Turns off the analytics of Great Expectations, which it reads at import, and its log of every step."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", QUIET["GX_ANALYTICS_ENABLED"])
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    library = logging.getLogger("great_expectations")
+    if library.level != logging.WARNING:  # setting it again costs as much as a rule
+        library.setLevel(logging.WARNING)
 
 
-def _suite(rules: Sequence[Rule]) -> ExpectationSuite:
+def _build_expectations(rules: Sequence[Rule]) -> list[Expectation]:
     """Builds the expectations, each with its rule's position, since the order of the results is arbitrary."""
-    from great_expectations import ExpectationSuite
     from great_expectations.expectations.metadata_types import FailureSeverity
     from great_expectations.expectations.registry import get_expectation_impl
 
-    expectations = [
+    return [
         get_expectation_impl(rule.type)(**rule.kwargs, severity=FailureSeverity(rule.severity), meta={"rule": position})
         for position, rule in enumerate(rules)
     ]
-    return ExpectationSuite(name="contract", expectations=expectations)
 
 
-def _outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> RuleOutcome:
-    rule = rules[cast("ExpectationConfiguration", result.expectation_config).meta["rule"]]
-    measured = result.result
-    if {"unexpected_count", "element_count"} <= measured.keys():  # one about all distinct values has no second one
-        observed = f"{measured['unexpected_count']} of {measured['element_count']} rows"
-    else:
-        observed = str(measured.get("observed_value"))
+def _read_outcome(rules: Sequence[Rule], result: ExpectationValidationResult) -> tuple[int, RuleOutcome]:
+    place = cast("ExpectationConfiguration", result.expectation_config).meta["rule"]
     error = _error(result.exception_info or {})
-    rows = tuple(measured.get("unexpected_index_list") or ())
-    return RuleOutcome(rule, bool(result.success), error or observed, bool(error), rows)
+    observed = error or _observe(result.result)
+    return place, RuleOutcome(rules[place], bool(result.success), observed, bool(error), _list_rows(result.result))
+
+
+def _observe(measured: dict[str, Any]) -> str:
+    if {"unexpected_count", "element_count"} <= measured.keys():  # one about all distinct values has no second one
+        return f"{measured['unexpected_count']} of {measured['element_count']} rows"
+    return str(measured.get("observed_value"))
+
+
+def _list_rows(measured: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(measured.get("unexpected_index_list") or ())
 
 
 def _error(info: dict[str, Any]) -> str:
