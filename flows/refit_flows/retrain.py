@@ -36,8 +36,8 @@ from refit_tasks.registry.register import register
 from refit_tasks.registry.tracking import log_evaluation
 from refit_tasks.registry.verdict_report import publish_verdict
 from refit_tasks.reporting.model_card import publish_card
-from refit_tasks.runs.audit_log import find_run_requester
 from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, name_by_reason, skip_superseded_runs
+from refit_tasks.runs.identity import find_run_requester
 from refit_tasks.runs.liveness import run_lock
 from refit_tasks.storage.snapshots import split, take_snapshot
 from refit_tasks.training.final_fit import final_fit

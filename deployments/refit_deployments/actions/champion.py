@@ -11,7 +11,7 @@ from refit_deployments.output import Result
 from refit_tasks.ledger.generations import champion_at, current_champion
 from refit_tasks.ledger.record import known_projects
 from refit_tasks.promotion.rollback import roll_back
-from refit_tasks.runs.audit_log import current_user
+from refit_tasks.runs.identity import current_user
 
 
 def show_champion(project: str, at: datetime | None = None) -> Result:

@@ -11,7 +11,7 @@ from refit.results.erasures import Erasure, parse_keys
 from refit_deployments.output import Result
 from refit_tasks.catalog import find_project
 from refit_tasks.maintenance.erase import erase_keys, find_erasure
-from refit_tasks.runs.audit_log import current_user
+from refit_tasks.runs.identity import current_user
 
 
 def erase_rows(project: str, keys: list[str], why: str, *, dry_run: bool) -> Result:

@@ -21,7 +21,7 @@ from refit_infra.settings import public_url
 from refit_tasks.catalog import find_project
 from refit_tasks.notifications.messages import notify_approval
 from refit_tasks.promotion.approve import record_approval
-from refit_tasks.runs.audit_log import REQUESTER_TAG, current_user
+from refit_tasks.runs.identity import REQUESTER_TAG, current_user, describe_voucher
 from refit_tasks.runs.links import flow_run_url
 
 if TYPE_CHECKING:
@@ -110,14 +110,15 @@ def approve_version(project: str, version: int, *, approved: bool, who: str | No
         project: The project's name.
         version: The version that waits for approval.
         approved: Whether it is approved.
-        who: The approver; the login name, if `None`.
+        who: The approver's name as it is to be recorded; the account's, if `None`.
         why: The reason, for the ledger.
 
     Returns:
         The answer, and the champion where it was promoted.
     """
-    person = who or current_user()
-    champion = record_approval.fn(project, version, approved, person, why, datetime.now(UTC), current_user())
+    account, now = current_user(), datetime.now(UTC)
+    person, vouched = who or account, describe_voucher()
+    champion = record_approval.fn(project, version, approved, person, why, now, account, vouched)
     if os.environ.get("PREFECT_API_URL"):  # else the next monitor run notifies, where there is a server
         notify_approval(project, champion)
     facts = {
@@ -125,6 +126,7 @@ def approve_version(project: str, version: int, *, approved: bool, who: str | No
         "version": version,
         "approved": approved,
         "who": person,
+        "vouched": vouched,
         "champion": champion_facts(champion) if champion else None,
     }
     if champion is None:

@@ -35,7 +35,9 @@ def approve(
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="The version that waits for approval.")],
     refuse: Annotated[bool, typer.Option("--refuse", help="Refuse the version.")] = False,
     why: Reason = "",
-    who: Annotated[str | None, typer.Option(help="The approver's name; by default the login name.")] = None,
+    who: Annotated[
+        str | None, typer.Option(help="The approver's name, recorded beside the account; by default the account's.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

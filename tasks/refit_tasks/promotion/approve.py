@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from datetime import datetime
 from typing import cast
 
@@ -23,13 +22,21 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.challengers import find_pending, find_verdict_of_version, read_judgement
+from refit_tasks.runs.identity import PREFECT_FORM
 
 log = logging.getLogger(__name__)
 
 
 @define_task("settle the approval of version {version} of {project}")
 def record_approval(
-    project: str, version: int, approved: bool, who: str, why: str, at: datetime, login: str = ""
+    project: str,
+    version: int,
+    approved: bool,
+    who: str,
+    why: str,
+    at: datetime,
+    account: str = "",
+    vouched: str = PREFECT_FORM,
 ) -> Champion | None:
     """Records an approval or a refusal, and promotes an approved version.
 
@@ -42,7 +49,8 @@ def record_approval(
         who: The name of the person who answers.
         why: Their reason.
         at: The current time, UTC.
-        login: The login name on this machine, if known.
+        account: The account of the person who answers, by the operating system; empty in Prefect's form.
+        vouched: What vouches for that person.
 
     Returns:
         The new champion; `None` after a refusal.
@@ -54,7 +62,7 @@ def record_approval(
     """
     challenger = find_pending_version(project, version)
     if approved:
-        require_different_approver(challenger, {who, login})
+        require_different_approver(challenger, who, account)
     compared, serving = require_judgement(challenger), current_champion(project)
     facts = {
         "verdict_id": challenger.verdict_id,
@@ -62,6 +70,7 @@ def record_approval(
         "approved": approved,
         "who": who,
         "why": why,
+        "vouched": vouched,
         "compared": compared.generation,
         "serving": generation_of(serving),
     }
@@ -75,21 +84,29 @@ def record_approval(
     return promote.fn(challenger, compared.over, at) if approved else None
 
 
-def require_different_approver(challenger: Challenger, people: Collection[str]) -> None:
+def require_different_approver(challenger: Challenger, who: str, account: str) -> None:
     """Rejects an approval by the person who requested the retrain, if the policy has `four_eyes`.
 
     Args:
         challenger: The pending version.
-        people: The names by which the approver is known.
+        who: The name that the approver gives.
+        account: The approver's account; empty if nothing vouches for one.
 
     Raises:
-        NotApproved: If one of the names is that of the requester.
+        NotApproved: If one of both is the requester, or a person requested the retrain and no account is known.
     """
     requester = find_retrain_requester(challenger) if require_judgement(challenger).policy.four_eyes else ""
-    if requester and requester in people:
+    project, version = challenger.model.project, challenger.version
+    if requester and requester in (who, account):
         raise NotApproved(
-            f"{requester} requested the retrain of version {challenger.version} of {challenger.model.project}, and "
-            f"gate.four_eyes requires a different person to approve it: ask a colleague, or refuse it"
+            f"{requester} requested the retrain of version {version} of {project}, and gate.four_eyes requires a "
+            f"different person to approve it: ask a colleague, or refuse it"
+        )
+    if requester and not account:
+        raise NotApproved(
+            f"{requester} requested the retrain of version {version} of {project}, gate.four_eyes requires a different "
+            f"person to approve it, and Prefect's form does not vouch for the name that is typed: run `refit approve "
+            f"{project} {version}` under another account"
         )
 
 

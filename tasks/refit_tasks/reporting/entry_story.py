@@ -83,6 +83,7 @@ def _approval(payload: dict[str, Any]) -> list[str]:
     answer, why = "approved" if payload["approved"] else "refused", f": {payload['why']}" if payload["why"] else ""
     return [
         f"Version {payload['version']} was {answer} by {payload['who']}{why}.",
+        *([f"What vouches for the name: {payload['vouched']}."] if payload.get("vouched") else []),
         *_describe_late_approval(payload),
         f"Its verdict: refit why {payload['verdict_id']}.",
     ]

@@ -1,4 +1,4 @@
-"""The audit log of commands that people ran, and the names of the current user and of a run's requester.
+"""The audit log of commands that people ran.
 
 Commands that the ledger does not record with a name are appended to `REFIT_HOME/access.jsonl`, one JSON object a line,
 readable by its owner only. Of a command's arguments it holds the project's name alone, since a key, a reason or a path
@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from getpass import getuser
 from pathlib import Path
 
 from refit.errors import StateError
@@ -22,6 +21,7 @@ from refit.records.ledger import Entry
 from refit_infra.settings import Settings
 from refit_tasks.errors import open_home, translate_store_errors
 from refit_tasks.ledger.record import ALL_ENTRIES, entries
+from refit_tasks.runs.identity import current_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,32 +132,3 @@ def _append(action: str, project: str | None, outcome: str) -> None:
 
 def _file() -> Path:
     return Settings().home / "access.jsonl"
-
-
-REQUESTER_TAG = "asked by "
-"""The prefix of the run tag that names the person who started a deployment from the command line."""
-
-
-def current_user() -> str:
-    """Reads the login name of the current user.
-
-    Returns:
-        The login name; the user id if it has no name, as in some containers.
-    """
-    try:
-        return getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
-
-
-def find_run_requester() -> str:
-    """Finds the person who requested the current flow run.
-
-    Returns:
-        The login name of the user who runs it here or started its deployment from the command line; empty if the
-        Prefect UI, a schedule or an automation started it.
-    """
-    from prefect.runtime import deployment, flow_run
-
-    tagged = [tag.removeprefix(REQUESTER_TAG) for tag in flow_run.tags or () if tag.startswith(REQUESTER_TAG)]
-    return tagged[0] if tagged else "" if deployment.id else current_user()

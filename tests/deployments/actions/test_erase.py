@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 from refit_deployments.actions.maintenance import run_doctor
 from refit_deployments.actions.quarantine import list_quarantine
 from refit_deployments.actions.report import show_card
-from refit_tasks.runs.audit_log import current_user, list_audit_entries
+from refit_tasks.runs.audit_log import list_audit_entries
+from refit_tasks.runs.identity import current_user
 from tests.support.forked_commands import refit
 from tests.support.text_search import traces
 from tests.support.watched_project import on_the_server

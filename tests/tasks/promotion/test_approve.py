@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from refit import GatePolicy, Project, Window
 from refit.errors import NotApproved, StaleChampion
 from refit.monitoring.decide import RetrainRecord
 from refit.monitoring.evidence import Evidence, RetrainRequest
+from refit.records.references import Challenger
+from refit_deployments.actions.retrain import approve_version
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.decide import decide_and_record, record_outcome
 from refit_tasks.ledger.generations import current_champion
@@ -23,6 +27,7 @@ from refit_tasks.promotion.promote import promote
 from refit_tasks.registry.challengers import find_pending
 from refit_tasks.registry.register import is_settled, lost_promotion_race
 from refit_tasks.reporting.entry_story import describe_entry
+from refit_tasks.runs.identity import current_user, find_run_requester
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -48,6 +53,7 @@ def test_nothing_is_promoted_before_a_person_says_so(judge) -> None:
         "approved": True,
         "who": "Ada",
         "why": "looks right",
+        "vouched": "Prefect's form, where the name is typed",
         "compared": 0,
         "serving": 0,
     }
@@ -79,7 +85,7 @@ def test_an_approval_goes_through_the_fence(judge) -> None:
         record_approval.fn("rentals", 2, approved=True, who="Ada", why="", at=AT)
     assert current_champion("rentals") == first
     assert find_pending("rentals") == []
-    assert describe_entry(latest("rentals", "approval"))[2] == (
+    assert describe_entry(latest("rentals", "approval"))[3] == (
         "The approval came too late: the version was compared with generation 0, but generation 1 served."
     )
 
@@ -111,18 +117,62 @@ def test_a_form_is_opened_once_for_each_verdict(judge, prefect_server: None, mon
     assert (str(run.deployment_id), run.parameters) == (deployed, {"project": "rentals", "version": 1})
 
 
-def test_whoever_asked_for_a_retrain_has_to_find_somebody_else(judge, rentals: Project) -> None:
-    challenger = judge()
-    evidence = Evidence("rentals", AT, 0, Window(AT - HOUR, AT), HOUR, 10, 1, None, 10, AT)
-    asked = replace(evidence, request=RetrainRequest("manual", "test", who="ada"))
-    decision = decide_and_record.fn(rentals, asked, AT)
-    record_outcome("rentals", RetrainRecord(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
-    assert find_retrain_requester(challenger) == "ada"
-    for who, login in (("ada", ""), ("A. L.", "ada")):
+@pytest.fixture
+def asked_for(judge, rentals: Project) -> Callable[[str], Challenger]:
+    """Judges a version whose retrain a person has requested."""
+
+    def ask(person: str) -> Challenger:
+        challenger = judge()
+        evidence = Evidence("rentals", AT, 0, Window(AT - HOUR, AT), HOUR, 10, 1, None, 10, AT)
+        asked = replace(evidence, request=RetrainRequest("manual", "test", who=person))
+        decision = decide_and_record.fn(rentals, asked, AT)
+        record_outcome("rentals", RetrainRecord(decision.id, "pending", 1.0, 1, challenger.verdict_id), AT)
+        return challenger
+
+    return ask
+
+
+def test_whoever_asked_for_a_retrain_has_to_find_somebody_else(asked_for) -> None:
+    assert find_retrain_requester(asked_for("ada")) == "ada"
+    for who, account in (("ada", ""), ("A. L.", "ada"), ("bob", "ada"), ("ada", "bob")):
         with pytest.raises(NotApproved, match="ada requested the retrain of version 1 of rentals"):
-            record_approval.fn("rentals", 1, approved=True, who=who, why="", at=AT, login=login)
+            record_approval.fn("rentals", 1, approved=True, who=who, why="", at=AT, account=account)
     assert entries(kind="approval") == []
-    assert record_approval.fn("rentals", 1, approved=True, who="bob", why="", at=AT, login="bob") is not None
+    assert record_approval.fn("rentals", 1, approved=True, who="bob", why="", at=AT, account="bob") is not None
+
+
+@pytest.mark.parametrize("variable", ["LOGNAME", "USER", "LNAME", "USERNAME", "GITHUB_ACTOR", "SUDO_USER"])
+def test_a_variable_makes_nobody_another_person(asked_for, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    asked_for(current_user())
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv(variable, "bob")
+    with pytest.raises(NotApproved, match="requires a different person"):
+        approve_version("rentals", 1, approved=True, who="bob", why="")
+    assert current_champion("rentals") is None
+
+
+def test_a_variable_makes_no_other_person_request_a_retrain(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = current_user()
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "bob")
+    assert find_run_requester() == current_user() == account != "bob"
+
+
+def test_a_name_that_is_typed_in_prefect_is_no_other_person(asked_for) -> None:
+    asked_for("ada")
+    with pytest.raises(NotApproved, match="Prefect's form does not vouch for the name that is typed"):
+        record_approval.fn("rentals", 1, approved=True, who="bob", why="", at=AT)
+    assert record_approval.fn("rentals", 1, approved=False, who="bob", why="", at=AT) is None
+
+
+def test_what_vouches_for_an_approver_is_recorded(judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITLAB_CI", "true")
+    monkeypatch.setenv("GITLAB_USER_LOGIN", "eve")
+    judge()
+    approve_version("rentals", 1, approved=True, who="Bob", why="")
+    said = f"the account {current_user()} on {socket.gethostname()}, a job of GitLab CI whose variables name eve"
+    assert latest("rentals", "approval").payload["vouched"] == said
+    assert f"What vouches for the name: {said}." in describe_entry(latest("rentals", "approval"))
 
 
 def test_an_environment_has_its_own_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

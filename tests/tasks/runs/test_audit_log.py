@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from refit.errors import NotApproved, StateError
 from refit_deployments.main import app
 from refit_tasks.ledger.record import record
-from refit_tasks.runs.audit_log import audited, current_user, list_audit_entries
+from refit_tasks.runs.audit_log import audited, list_audit_entries
+from refit_tasks.runs.identity import current_user
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 
