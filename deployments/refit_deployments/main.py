@@ -7,7 +7,14 @@ import sys
 
 import typer
 
-from refit_deployments.cli import look_commands, operate_commands, run_commands, start_commands, undo_commands
+from refit_deployments.cli import (
+    data_commands,
+    look_commands,
+    operate_commands,
+    run_commands,
+    start_commands,
+    undo_commands,
+)
 from refit_deployments.cli.grouped_help import GroupedCommands
 
 app = typer.Typer(
@@ -33,6 +40,7 @@ SECTIONS = {
     "Operate": (
         *(operate_commands.deploy, operate_commands.serve, operate_commands.serve_key, operate_commands.metrics),
         *(operate_commands.backup, operate_commands.doctor, operate_commands.prune),
+        data_commands.contract,
     ),
 }
 """The commands by their use, in the order of a person's first days."""

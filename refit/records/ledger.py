@@ -18,6 +18,8 @@ from refit.windows import as_utc
 
 EntryKind = Literal[
     "contract",
+    "acceptance",
+    "schema",
     "verdict",
     "promotion",
     "decision",

@@ -81,7 +81,8 @@ def _validate_and_commit(
     contract = find_contract(definition, row_filter.schema, lambda: iter(row_filter.cast_rows))
     row_filter.validate(contract)
     known = count_already_quarantined(definition, row_filter.rejected, row_filter.schema)
-    warnings = judge_batch(definition, contract, row_filter.accepted, row_filter.count(window.end, known))
+    counts = row_filter.count(window.end, known)
+    warnings = judge_batch(definition, contract, row_filter.accepted, counts, row_filter.rejected_values)
     batch = UpsertBatch(
         definition, row_filter.schema, row_filter.accepted, lambda: _event_times(row_filter, definition), window, area
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refit.data.acceptance import RejectedValues
 from refit.data.casting import cast_table
 from refit.data.chunks import merge_tables
 from refit.data.contract import BatchCounts, Contract, Fault
@@ -48,6 +49,8 @@ class RowFilter:
         self.superseded = 0
         """The number of rows that a later row of the batch with the same key replaces; they are rejected, too."""
         self._conflicting = 0
+        self.rejected_values = RejectedValues()
+        """The values for which rules rejected rows, for the commands that accept them."""
 
     def cast(self, raw: SpilledTables) -> None:
         """Casts all pieces to the schema, and rejects rows that cannot be cast, identified or placed in the window.
@@ -139,6 +142,7 @@ class RowFilter:
         for fault in faults:
             found.setdefault(fault.row, []).append(fault)
             self._faults[fault.rule, fault.column] += 1
+            self.rejected_values.add(fault)
         if found:
             good[list(found)] = False
             reasons = pa.array([write_reasons(found[row]) for row in sorted(found)])

@@ -11,6 +11,7 @@ from refit.records.ledger import Entry, EntryKind, from_payload
 from refit.records.references import Champion, SnapshotRef
 from refit.windows import format_time, format_window
 from refit_tasks.presentation.measurements import describe_performance, describe_probe, summarize_drift
+from refit_tasks.validation.acceptance import AcceptanceRecord
 
 
 def describe_entry(entry: Entry) -> list[str]:
@@ -172,10 +173,25 @@ def _contract(payload: dict[str, Any]) -> list[str]:
     ]
 
 
+def _acceptance(payload: dict[str, Any]) -> list[str]:
+    made = from_payload(AcceptanceRecord, payload)
+    values = ", ".join(map(str, made.added.values))
+    ends = {"from": made.added.low, "up to": made.added.high}
+    bounds = [f"{word} {end:g}" for word, end in ends.items() if end is not None]
+    why = f": {made.why}" if made.why else ""
+    return [
+        f"Accepted for column {made.column} by {made.who}{why}.",
+        *([f"New values: {values}."] if values else []),
+        *([f"New range: {' '.join(bounds)}."] if bounds else []),
+        f"All columns with accepted values: {', '.join(made.accepted)}.",
+    ]
+
+
 _DESCRIBERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
     "verdict": _verdict,
     "promotion": _promotion,
     "contract": _contract,
+    "acceptance": _acceptance,
     "decision": _decision,
     "retrain": _retrain,
     "rollback": _rollback,

@@ -98,13 +98,16 @@ def _convert_entry(entry: Entry) -> AuditEntry | None:
         "approval": payload.get("who"),
         "rollback": None if payload.get("decision") else payload.get("by"),
         "erasure": payload.get("who"),
+        "acceptance": payload.get("who"),
+        "schema": payload.get("who"),
         "alias": "a person (MLflow alias)",
         "decision": (asked.get("who") or "a person") if asked.get("by") == "manual" else None,
     }.get(entry.kind)
     if not who:
         return None
     answer = "approve" if payload.get("approved") else "refuse"
-    command = {"approval": answer, "erasure": "forget", "decision": "retrain"}.get(entry.kind, entry.kind)
+    commands = {"approval": answer, "erasure": "forget", "decision": "retrain", "acceptance": "contract accept"}
+    command = commands.get(entry.kind, entry.kind)
     return AuditEntry(entry.at.astimezone(UTC).isoformat(), who, "", command, entry.project, "done", entry.id)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from refit.data.acceptance import RejectedValues, widen_contract, write_commands
 from refit.data.contract import BatchCounts, Contract, Fault, RowFindings, Rule, find_batch_problems
 from refit.data.derived_contract import derive_contract
 from refit.errors import BrokenProject, ContractViolation
@@ -20,6 +21,7 @@ from refit.records.references import Champion
 from refit.windows import format_time
 from refit_tasks.ledger.record import entry_once, latest, record
 from refit_tasks.project_log import with_project
+from refit_tasks.validation.acceptance import read_acceptances
 from refit_tasks.validation.great_expectations import RuleOutcome, is_row_rule, needed_columns, read_rules, validate
 
 Pieces = Callable[[], Iterator[pa.Table]]
@@ -37,8 +39,8 @@ def find_contract(definition: Project, schema: pa.Schema, pieces: Pieces) -> Con
         pieces: The batch, cast to the schema; the contract is derived from it if there is none yet.
 
     Returns:
-        The project's own contract, else the newest one in the ledger, else one derived from the batch, which the
-        caller records with `record_contract`.
+        The project's own contract, else the newest one in the ledger, widened by what people accepted, else one
+        derived from the batch, which the caller records with `record_contract`.
 
     Raises:
         BrokenProject: If the project's expectations fail or name columns that the table does not have.
@@ -46,9 +48,21 @@ def find_contract(definition: Project, schema: pa.Schema, pieces: Pieces) -> Con
     if definition.expectations is not None:
         contract = Contract(read_rules(definition, definition.expectations, schema), origin="project")
     else:
-        entry = latest(definition.name, "contract")
-        contract = Contract.from_json(entry.payload) if entry else derive_contract(definition, pieces())
+        contract = read_contract(definition.name) or derive_contract(definition, pieces())
     return replace(contract, pii=definition.pii)
+
+
+def read_contract(project: str) -> Contract | None:
+    """Reads the derived contract in force.
+
+    Args:
+        project: The project's name.
+
+    Returns:
+        The newest contract in the ledger, widened by what people accepted; `None` if there is none yet.
+    """
+    entry = latest(project, "contract")
+    return widen_contract(Contract.from_json(entry.payload), read_acceptances(project)) if entry else None
 
 
 def record_contract(definition: Project, contract: Contract, at: datetime, once: str | None = None) -> None:
@@ -112,7 +126,13 @@ def judge_rows(contract: Contract, piece: pa.Table) -> RowFindings:
     return RowFindings([fault for outcome in critical for fault in _faults(outcome, frame)], warned)
 
 
-def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: BatchCounts) -> tuple[str, ...]:
+def judge_batch(
+    definition: Project,
+    contract: Contract,
+    pieces: Pieces,
+    batch: BatchCounts,
+    rejected: RejectedValues | None = None,
+) -> tuple[str, ...]:
     """Judges the accepted rows of a batch by the rules about the whole batch.
 
     Args:
@@ -120,6 +140,7 @@ def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: 
         contract: The contract.
         pieces: The accepted rows; memory holds only the columns that these rules name.
         batch: The counts of rows and of faults.
+        rejected: The values that were rejected, for the commands that accept them.
 
     Returns:
         One sentence for each broken rule that is not critical, those about rows included.
@@ -135,10 +156,20 @@ def judge_batch(definition: Project, contract: Contract, pieces: Pieces, batch: 
     if critical:
         raise ContractViolation(
             f"the rows of {definition.name!r} until {format_time(batch.until)} break the data contract: "
-            f"{'; '.join(critical)}: correct the source or the load, or change the contract in the project file"
+            f"{'; '.join(critical)}: correct the source or the load, or "
+            f"{_suggest_change(definition, contract, rejected or RejectedValues())}"
         )
     others = [sentence for rule, sentence in problems if rule.severity != "critical"]
     return (*(f"{rule}: {count:,} rows" for rule, count in batch.warned.items()), *others)
+
+
+def _suggest_change(definition: Project, contract: Contract, rejected: RejectedValues | None) -> str:
+    commands = (
+        () if contract.origin == "project" else write_commands(definition.name, contract, rejected or RejectedValues())
+    )
+    if wanted := " and ".join(f"`{command}`" for command in commands):
+        return f"accept the new values with {wanted}"
+    return "change the contract in the project file"
 
 
 def _is_trivially_kept(rule: Rule, piece: pa.Table) -> bool:

@@ -1,0 +1,54 @@
+"""The commands about a project's rows: `refit contract`, the data contract and what is accepted beyond it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from refit_deployments.cli.options import Debug, Json, ProjectName, Reason
+from refit_deployments.output import command_output
+
+
+class ContractAction(StrEnum):
+    """What to do with the data contract."""
+
+    show = "show"
+    accept = "accept"
+
+
+def contract(
+    project: ProjectName,
+    action: Annotated[ContractAction, typer.Argument(help="Show the rules, or accept values beyond them.")],
+    column: Annotated[str | None, typer.Argument(metavar="[COLUMN]", help="The column to accept values of.")] = None,
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="[VALUE]...", help="The classes or categories to accept.")
+    ] = None,
+    low: Annotated[float | None, typer.Option("--min", help="The smallest number to accept.")] = None,
+    high: Annotated[float | None, typer.Option("--max", help="The largest number to accept.")] = None,
+    why: Reason = "",
+    who: Annotated[str | None, typer.Option(help="The person's name; by default the login name.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the data contract, or accept new values into it.
+
+    A new class, a new category or a wider range is recorded in the ledger. Expectations in the project file are
+    changed there.
+    """
+    accepts = action is ContractAction.accept
+    if accepts and column is None:
+        raise typer.BadParameter("name the column, then its new values or --min and --max", param_hint="COLUMN")
+    if not accepts and (column is not None or low is not None or high is not None):
+        raise typer.BadParameter("`show` shows the whole contract: leave it out", param_hint="COLUMN")
+    with command_output(json, debug, f"contract {action.value} {project}", prefect=False) as output:
+        from refit_deployments.actions.contract import accept_into_contract, show_contract
+        from refit_tasks.runs.audit_log import audited
+
+        if column is None:
+            output.show_result(show_contract(project))
+            return
+        with audited("contract accept", project, recorded=True):
+            result = accept_into_contract(project, column, values or [], (low, high), who, why)
+        output.show_result(result)
