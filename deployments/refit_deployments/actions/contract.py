@@ -12,7 +12,7 @@ from refit.project import Project
 from refit_deployments.output import Result
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.record import latest
-from refit_tasks.runs.audit_log import current_user
+from refit_tasks.runs.identity import current_user
 from refit_tasks.storage.delta import require_table, schema_of
 from refit_tasks.validation.acceptance import accept_values, read_acceptances
 from refit_tasks.validation.contract import find_contract, read_contract
@@ -64,7 +64,6 @@ def accept_into_contract(
     column: str,
     values: Sequence[str],
     bounds: tuple[float | None, float | None],
-    who: str | None,
     why: str,
 ) -> Result:
     """Accepts further values of a column, or a wider range.
@@ -74,13 +73,12 @@ def accept_into_contract(
         column: The column.
         values: Classes or categories.
         bounds: The smallest and the largest number to accept.
-        who: The person; the login name, if `None`.
         why: The reason, for the ledger.
 
     Returns:
         The entry; `null` if the contract accepts all that already.
     """
-    person = who or current_user()
+    person = current_user()
     entry = accept_values(find_project(project), column, values, bounds, (person, why), datetime.now(UTC))
     low, high = bounds
     facts = {

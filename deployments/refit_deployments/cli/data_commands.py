@@ -27,8 +27,7 @@ def contract(
     ] = None,
     low: Annotated[float | None, typer.Option("--min", help="The smallest number to accept.")] = None,
     high: Annotated[float | None, typer.Option("--max", help="The largest number to accept.")] = None,
-    why: Reason = "",
-    who: Annotated[str | None, typer.Option(help="The person's name; by default the login name.")] = None,
+    reason: Reason = "",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -50,5 +49,5 @@ def contract(
             output.show_result(show_contract(project))
             return
         with audited("contract accept", project, recorded=True):
-            result = accept_into_contract(project, column, values or [], (low, high), who, why)
+            result = accept_into_contract(project, column, values or [], (low, high), reason)
         output.show_result(result)
