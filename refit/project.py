@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from refit.errors import ProjectError
 from refit.policies.gate import GatePolicy
@@ -37,6 +37,10 @@ Rows: TypeAlias = Frame | Iterable[Frame]
 Kind = Literal["classification", "regression"]
 
 
+RESERVED_SUFFIXES = ("__quarantine", "__predictions", "__labels")
+"""The suffixes of a project's other tables: no project's name ends with one, or two projects would share a table."""
+
+
 class Project(BaseModel):
     """The definition of one model, assigned to `project` in a project file.
 
@@ -55,7 +59,7 @@ class Project(BaseModel):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
     """The project's name in flows, on the command line and in the registry: lower-case letters, digits and underscores,
-    at most 63 characters."""
+    at most 63 characters, without an ending of `RESERVED_SUFFIXES`."""
     kind: Kind
     """Whether the target is a class or a number."""
     target: str = Field(min_length=1)
@@ -94,6 +98,18 @@ class Project(BaseModel):
     schedule: Schedule = Schedule()
     deployment: DeploymentPolicy = DeploymentPolicy()
     notifications: NotificationPolicy = NotificationPolicy()
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_no_table_of_another(cls, name: str) -> str:
+        for suffix in RESERVED_SUFFIXES:
+            if name.endswith(suffix):
+                other = name.removesuffix(suffix)
+                raise ValueError(
+                    f"the name {name!r} is that of a table of the project {other!r}, and both would share it: choose "
+                    f"a name that does not end with {suffix}"
+                )
+        return name
 
     @model_validator(mode="after")
     def _roles_are_distinct(self) -> Project:

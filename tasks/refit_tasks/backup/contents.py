@@ -18,7 +18,7 @@ from refit_infra.settings import Settings
 from refit_tasks.backup.archive import CHUNK_BYTES, BackupFiles, create_private_file, read_chunks
 from refit_tasks.errors import translate_store_errors
 from refit_tasks.maintenance.erase_table import list_paths
-from refit_tasks.storage.delta import APPENDED_SUFFIXES, open_table, tables_of
+from refit_tasks.storage.delta import is_appended, open_table, tables_of
 from refit_tasks.storage.table_files import LOG, TableFiles
 
 MLFLOW = "mlflow.db"
@@ -207,7 +207,7 @@ def _copy_files(files: TableFiles, name: str, paths: Iterable[str], copies: Back
         try:
             stream = files.open(path)
         except FileNotFoundError:
-            if name.endswith(APPENDED_SUFFIXES):  # such a table puts small files together, and lets the former ones go
+            if is_appended(name):  # such a table puts small files together, and lets the former ones go
                 continue
             raise StateError(f"{path} was removed from the table {name} meanwhile: make the backup again") from None
         copies.write(f"{TABLES}/{name}/{path}", _read_stream(stream, f"the table {name}"))

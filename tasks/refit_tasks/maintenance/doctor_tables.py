@@ -12,7 +12,7 @@ from pathlib import Path
 from refit.results.maintenance import Finding
 from refit_infra.settings import Settings
 from refit_tasks.registry.mlflow_client import find_drafts
-from refit_tasks.storage.delta import APPENDED_SUFFIXES, open_table, tables_of
+from refit_tasks.storage.delta import is_appended, open_table, tables_of
 from refit_tasks.storage.predictions_table import FILE_RETENTION_HOURS
 from refit_tasks.storage.staging import abandoned_areas, no_ingest_running
 
@@ -78,7 +78,7 @@ def _vacuum(name: str, dry_run: bool) -> Iterator[Finding]:
         return
     hours, every = REMOTE_GRACE_HOURS if Settings().store_uri else 0, list(range(table.version() + 1))
     vacuum = partial(table.vacuum, hours, enforce_retention_duration=False, full=True, keep_versions=every)
-    if name.endswith(APPENDED_SUFFIXES):  # a server may be writing, and nobody needs a former version
+    if is_appended(name):  # a server may be writing, and nobody needs a former version
         vacuum = partial(table.vacuum, FILE_RETENTION_HOURS, enforce_retention_duration=False, full=True)
     loose = vacuum(dry_run=True)
     if loose and not dry_run:
@@ -95,11 +95,7 @@ def _remove_uncommitted(name: str, dry_run: bool) -> Iterator[Finding]:
     """Removes the files of a table whose first commit was killed."""
     settings = Settings()
     directory = Path(settings.tables) / name
-    if (
-        settings.store_uri
-        or not directory.is_dir()
-        or (name.endswith(APPENDED_SUFFIXES) and not _is_abandoned(directory))
-    ):
+    if settings.store_uri or not directory.is_dir() or (is_appended(name) and not _is_abandoned(directory)):
         return
     if not dry_run:
         shutil.rmtree(directory)
@@ -112,7 +108,7 @@ def _find_unfinished_files(name: str) -> list[Path]:
         return []
     root = Path(settings.tables) / name
     found = sorted(file for file in root.rglob("*") if _TORN.search(file.name))
-    return [file for file in found if _is_abandoned(file)] if name.endswith(APPENDED_SUFFIXES) else found
+    return [file for file in found if _is_abandoned(file)] if is_appended(name) else found
 
 
 def _is_abandoned(path: Path) -> bool:

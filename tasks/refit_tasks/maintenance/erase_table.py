@@ -23,8 +23,8 @@ from refit_tasks.maintenance.erase_delta_log import Replacement, list_named_file
 from refit_tasks.maintenance.erasure_records import KeyedTable
 from refit_tasks.retries import CONFLICT_TRIES
 from refit_tasks.storage.delta import (
-    APPENDED_SUFFIXES,
     ROW_GROUP,
+    is_appended,
     open_table,
     quoted,
     read,
@@ -179,8 +179,6 @@ def _make_filterable(kind: pa.DataType) -> pa.DataType:
 
 
 def _is_unclaimed(name: str, changed_at: datetime | None) -> bool:
-    if changed_at is None or not name.endswith(
-        APPENDED_SUFFIXES
-    ):  # nobody else is writing: the caller has seen to that
+    if changed_at is None or not is_appended(name):  # nobody else is writing: the caller has seen to that
         return True
     return changed_at < datetime.now(UTC) - UNDER_WAY

@@ -15,6 +15,7 @@ import pyarrow as pa
 from tenacity import RetryError
 
 from refit.errors import NotEnoughData, StateError
+from refit.project import RESERVED_SUFFIXES
 from refit.windows import Window
 from refit_infra.settings import Settings
 from refit_tasks.ledger.record import known_projects
@@ -33,14 +34,12 @@ RETENTION = {
 ROW_GROUP, FILE_BYTES = 65_536, 64 << 20
 """Rows per row group and bytes per file: the writer's defaults take a gigabyte of memory."""
 
-PREDICTIONS_SUFFIX = "__predictions"
-"""The suffix of a project's predictions table, which servers append to at any time."""
-LABELS_SUFFIX = "__labels"
-"""The suffix of a project's label inbox, which servers append to at any time."""
+QUARANTINE_SUFFIX, PREDICTIONS_SUFFIX, LABELS_SUFFIX = RESERVED_SUFFIXES
+"""The suffixes of a project's other tables; servers append to predictions and to the label inbox at any time."""
 APPENDED_SUFFIXES = (PREDICTIONS_SUFFIX, LABELS_SUFFIX)
 """The suffixes of the tables that servers append to."""
-TABLE_SUFFIXES = ("", "__quarantine", *APPENDED_SUFFIXES)
-"""The suffixes of all tables of a project, for object stores, whose directories are not listed."""
+TABLE_SUFFIXES = ("", *RESERVED_SUFFIXES)
+"""The suffixes of all tables of a project."""
 
 T = TypeVar("T")
 
@@ -247,9 +246,25 @@ def tables_of(project: str | None = None) -> list[str]:
         Their names, some of tables that may not be there yet.
     """
     settings = Settings()
+    if project and project.endswith(RESERVED_SUFFIXES):  # a table of another project
+        return []
     if settings.store_uri:
         projects = [project] if project else sorted(known_projects())
-        return [f"{name}{suffix}" for name in projects for suffix in TABLE_SUFFIXES]
+        return sorted({f"{name}{suffix}" for name in projects for suffix in TABLE_SUFFIXES})
     root = Path(settings.tables)
     names = sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    return [name for name in names if project is None or name.partition("__")[0] == project]
+    mine = {f"{project}{suffix}" for suffix in TABLE_SUFFIXES}
+    return [name for name in names if project is None or name in mine]
+
+
+def is_appended(name: str) -> bool:
+    """Tells whether servers append to a table at any time, and nobody needs its former versions.
+
+    Args:
+        name: The table's name.
+
+    Returns:
+        Whether it has the predictions or the label inbox of a project, and is not the own table of a project that a
+        former release has allowed to have such a name.
+    """
+    return name.endswith(APPENDED_SUFFIXES) and name not in known_projects()

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from refit.data.rejected_rows import RejectedRow
 from refit.data.split import from_microseconds
-from refit_tasks.storage.delta import open_table, read
+from refit_tasks.storage.delta import QUARANTINE_SUFFIX, open_table, read
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -46,7 +46,7 @@ def quarantine_of(definition: Project) -> str:
     Returns:
         The table's name, `NAME__quarantine`.
     """
-    return f"{definition.name}__quarantine"
+    return f"{definition.name}{QUARANTINE_SUFFIX}"
 
 
 def read_quarantine(table: DeltaTable) -> Iterator[RejectedRow]:
