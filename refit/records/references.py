@@ -26,6 +26,8 @@ class ModelRef:
     """The rows it was trained on."""
     run_key: str
     """A hash of everything that determines the model: rows, code, configuration, lock file and seed."""
+    sha256: str = ""
+    """SHA-256 of its files, in hexadecimal; empty for models of former releases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ class Depot:
         from refit_tasks.catalog import find_project
         from refit_tasks.ledger.generations import current_champion
         from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
+        from refit_tasks.registry.model_hash import hash_model_files
+        from refit_tasks.registry.model_signature import fetch_files
         from refit_tasks.registry.model_store import log_model
         from refit_tasks.registry.register import register
         from refit_tasks.registry.tracking import open_run
@@ -104,6 +106,8 @@ class Depot:
         verdict = Verdict((Reason("floor", passed=True, value=0.9, limit=0.5, sentence="good enough"),))
         ingestion = Ingestion(name, window, 0, 900, 900, 0, 900, 0)
         judged = ModelRef(name, run.id, uri, rows, key)
+        with fetch_files(judged) as directory:
+            judged = replace(judged, sha256=hash_model_files(directory))
         judgement = Judgement(judged, comparison, definition.gate, verdict, current_champion(name), ingestion)
         if with_form:
             judgement = replace(judgement, form=self._form(definition, judged))

@@ -26,7 +26,8 @@ from refit_tasks.onnx_export.verify import FILE
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.model_signature import FORM_DIRECTORY, fetch_files, logged_model_id, read_feature_kinds
+from refit_tasks.registry.model_hash import FORM_DIRECTORY
+from refit_tasks.registry.model_signature import fetch_files, logged_model_id, read_feature_kinds
 from refit_tasks.registry.own_code import has_own_types
 
 log = logging.getLogger(__name__)

@@ -20,14 +20,12 @@ from refit.modelling.preparation import features_seen_by, select_features
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.registry.model_hash import require_judged_files
 from refit_tasks.storage.delta import open_table, read, schema_of
 from refit_tasks.storage.snapshot_rows import open_at_version, row_condition, to_frame
 
 KINDS = "refit.kinds"
 """The key of the model's metadata with the type of each feature, as JSON pairs in order."""
-
-FORM_DIRECTORY = "onnx"
-"""The directory of a model's files with its ONNX form, which is named by its hash."""
 
 _GONE = "RESOURCE_DOES_NOT_EXIST"
 """MLflow's error code for something missing."""
@@ -60,6 +58,7 @@ def fetch_files(model: ModelRef) -> Iterator[Path]:
 
     Raises:
         ModelError: If the artifact is missing.
+        UntrustedModel: If its files are not those that were judged.
     """
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
@@ -75,6 +74,7 @@ def fetch_files(model: ModelRef) -> Iterator[Path]:
                 f"the artifact {model.uri} of run {model.run_id} is missing: restore it from a backup, or return to "
                 f"another version by `refit rollback {model.project}`"
             ) from error
+        require_judged_files(model, Path(directory))
         yield Path(directory)
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 RUN_KEY = "refit.run_key"
 """The tag with the run key, by which a run is found again."""
+MODEL_HASH = "refit.model_sha256"
+"""The tag with the hash of the model's files."""
 TRAINED_ON = "refit.trained_on"
 """The tag with the reference to the training rows, as JSON."""
 
@@ -72,7 +74,8 @@ def _model_outputs(run: Run) -> list[LoggedModelOutput]:
 
 def _read_model(run: Run, project: str, key: str) -> ModelRef:
     uri = f"models:/{_model_outputs(run)[0].model_id}"
-    return ModelRef(project, run.info.run_id, uri, _reference.validate_json(run.data.tags[TRAINED_ON]), key)
+    rows = _reference.validate_json(run.data.tags[TRAINED_ON])
+    return ModelRef(project, run.info.run_id, uri, rows, key, run.data.tags.get(MODEL_HASH, ""))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,12 +24,15 @@ from refit.windows import Window, format_window
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
+from refit_tasks.registry.model_hash import hash_model_files
+from refit_tasks.registry.model_signature import fetch_files
 from refit_tasks.registry.model_store import log_model
 from refit_tasks.registry.provenance import describe_machine, pin_requirements, read_code_state, read_lock, run_key
 from refit_tasks.registry.recipe import PACKAGES, recipe_changed, recipe_tags, store_code, store_tuned
 from refit_tasks.registry.register import find_verdict, is_settled, lost_promotion_race
 from refit_tasks.registry.source_tags import flow_run_tags, source_tags
 from refit_tasks.registry.tracking import (
+    MODEL_HASH,
     RUN_KEY,
     TRAINED_ON,
     TrackedRun,
@@ -169,7 +172,11 @@ def _fit_and_log(definition: Project, training: _FitInput, run: TrackedRun) -> M
     store_code(run, definition)
     run.client.log_text(run.id, read_lock(), "lock.txt")
     sample = fill_empty_columns(frame, definition.features_of(frame.columns)).head(SIGNATURE_ROWS)
-    return ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)
+    logged = ModelRef(definition.name, run.id, log_model(run, definition, model, sample), rows, key)
+    with fetch_files(logged) as directory:
+        found = hash_model_files(directory)
+    log_values(run, tags={MODEL_HASH: found})
+    return replace(logged, sha256=found)
 
 
 def _apply_choice(

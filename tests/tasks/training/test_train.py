@@ -88,7 +88,9 @@ def test_a_model_comes_back_from_mlflow(rows: SnapshotRef) -> None:
     features = frame[list(FEATURES)].assign(rainfall=0.0)
     expected = pipeline().set_params(histgradientboostingregressor__random_state=0).fit(features, frame["rentals"])
     np.testing.assert_array_equal(fetch_model(bikes(), model).predict(features), expected.predict(features))
-    assert model == ModelRef("bikes", model.run_id, model.uri, rows, "k" * 32)
+    assert model == ModelRef("bikes", model.run_id, model.uri, rows, "k" * 32, model.sha256)
+    assert len(model.sha256) == 64
+    assert train.fn(bikes(), rows, "k" * 32) == model
 
 
 def test_a_run_tells_everything(rows: SnapshotRef) -> None:
@@ -107,7 +109,7 @@ def test_a_run_tells_everything(rows: SnapshotRef) -> None:
     tags = {name.removeprefix("refit."): text for name, text in run.data.tags.items() if name.startswith("refit.")}
     assert tags.keys() == {
         *("run_key", "project", "code_commit", "code_dirty", "file_hash", "lock_hash", "seed"),
-        *("fingerprint", "trained_on", "cpu", "threads", "blas", "python", "packages"),
+        *("fingerprint", "trained_on", "cpu", "threads", "blas", "python", "packages", "model_sha256"),
     }
     assert json.loads(tags["trained_on"])["rows"] == HOURS
     (used,) = run.inputs.dataset_inputs
