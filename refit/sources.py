@@ -13,24 +13,25 @@ use absolute paths.
 from __future__ import annotations
 
 import codecs
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from zoneinfo import ZoneInfo
 
-import pyarrow.dataset as ds
-
 from refit.data.databases import open_engine, require_no_password
-from refit.data.readers import (
+from refit.errors import LoadFailed, ProjectError, suggest_name
+from refit.loads.csv_files import CsvReading, find_padded_columns, read_csv_pieces
+from refit.loads.hive_folders import add_folder_columns, read_folder_columns
+from refit.loads.parquet_files import find_common_types, read_parquet_pieces
+from refit.loads.readers import (
     MARGIN,
     filter_window,
     find_files,
-    read_csv_pieces,
     read_dataset_pieces,
     read_query_pieces,
     translate_read_errors,
 )
-from refit.errors import LoadFailed
 from refit.project import Frame
 from refit.windows import Window
 
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
     import sqlalchemy
 
 Load: TypeAlias = Callable[[Window], Iterator[Frame]]
+_TAKEN = {
+    "dtype": "dtypes",
+    "chunksize": "piece_rows",
+    "iterator": "piece_rows",
+    "filepath_or_buffer": "the first argument",
+}
+"""Arguments of pandas that a load sets itself, and its own option for each."""
 
 
 def csv(
@@ -53,9 +61,9 @@ def csv(
 ) -> Load:
     """Loads CSV files in the order of their paths.
 
-    Missing values and types are those that `pandas.read_csv` infers for a piece: `NA`, `None` and empty cells are
-    missing. If `NA` is a category, pass `keep_default_na=False` and `na_values=[""]`; if integers beyond 2**53 may be
-    missing, pass `dtypes={"id": "Int64"}`.
+    Only empty cells are missing, and the words of `na_values`: `NA`, `null`, `None` and `nan` are text. Whole numbers
+    with leading zeros are text, too. Columns of folders such as `region=north` are added, and an index that pandas
+    wrote is left out. If integers beyond 2**53 may be missing, pass `dtypes={"id": "Int64"}`.
 
     Args:
         glob: The files, as a path with `*`, `?` or `**`.
@@ -65,28 +73,56 @@ def csv(
         dtypes: The types of columns that must not be inferred.
         piece_rows: The number of rows in memory at a time.
         encoding: The files' encoding.
-        options: Further arguments of `pandas.read_csv`, such as `sep`.
+        options: Further arguments of `pandas.read_csv`, such as `sep`, `decimal` and `na_values`.
 
     Returns:
-        A load. It raises `LoadFailed` if no file matches or a file is not a CSV file of this form; a file that is empty
-        or has only a header has no rows.
+        A load. It raises `LoadFailed` if no file matches or a file is not a CSV file of this form, with the option for
+        its form; a file that is empty or has only a header has no rows.
+
+    Raises:
+        ProjectError: If pandas has no such argument.
+    """
+    codecs.lookup(encoding)
+    _require_pandas_arguments(options)
+    settings: dict[str, Any] = {"encoding": encoding, "low_memory": False, **options}
+    reading = CsvReading(timestamp, settings, dtypes or {}, piece_rows)
+    return load_csv(glob, reading, timezone=timezone, time_format=time_format)
+
+
+def load_csv(glob: str | Path, reading: CsvReading, *, timezone: str = "UTC", time_format: str = "ISO8601") -> Load:
+    """Loads CSV files as they are described.
+
+    Args:
+        glob: The files, as a path with `*`, `?` or `**`.
+        reading: How they are read.
+        timezone: The time zone of times without an offset.
+        time_format: The format of times.
+
+    Returns:
+        A load, see `csv`.
     """
     ZoneInfo(timezone)  # so that a misspelt name fails when the project file is read, here and below
-    codecs.lookup(encoding)
-    settings: dict[str, Any] = {"chunksize": piece_rows, "encoding": encoding, "low_memory": False, **options}
-    settings["dtype"] = {**(dtypes or {}), timestamp: "str"}
 
     def load(window: Window) -> Iterator[Frame]:
-        for path in find_files(glob):
-            with translate_read_errors(path):
-                for piece in read_csv_pieces(path, settings):
-                    yield filter_window(piece, window, timestamp, timezone, path, time_format)
+        folders, texts = read_folder_columns(find_files(glob)), dict[str, None]()
+        for path in folders:
+            with translate_read_errors(path, reading.options):
+                texts |= dict.fromkeys(find_padded_columns(path, reading))
+        for path, columns in folders.items():
+            with translate_read_errors(path, reading.options):
+                for piece in read_csv_pieces(path, reading, list(texts)):
+                    whole = add_folder_columns(piece, columns)
+                    yield filter_window(whole, window, reading.timestamp, timezone, path, time_format)
 
     return load
 
 
 def parquet(glob: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows: int = 100_000) -> Load:
     """Loads Parquet files in the order of their paths; row groups outside the window are skipped.
+
+    Columns of folders such as `region=north` are added, and an index without a name that pandas wrote is left out. A
+    column has one type in all files, unless a cell would lose by that: numbers with and without decimal places, times
+    of different units, categories and texts.
 
     Args:
         glob: The files, as a path with `*`, `?` or `**`.
@@ -100,10 +136,12 @@ def parquet(glob: str | Path, timestamp: str, *, timezone: str = "UTC", piece_ro
     ZoneInfo(timezone)
 
     def load(window: Window) -> Iterator[Frame]:
-        for path in find_files(glob):  # one by one: one data set would drop columns that the first file lacks
+        folders = read_folder_columns(find_files(glob))
+        types = find_common_types(list(folders))
+        for path, columns in folders.items():  # one by one: one data set would drop columns that the first file lacks
             with translate_read_errors(path):
-                for piece in read_dataset_pieces(ds.dataset(path, format="parquet"), window, timestamp, piece_rows):
-                    yield filter_window(piece, window, timestamp, timezone, path)
+                for piece in read_parquet_pieces(path, types, window, timestamp, piece_rows):
+                    yield filter_window(add_folder_columns(piece, columns), window, timestamp, timezone, path)
 
     return load
 
@@ -171,6 +209,17 @@ def delta(uri: str | Path, timestamp: str, *, timezone: str = "UTC", piece_rows:
                 yield filter_window(piece, window, timestamp, timezone, str(uri))
 
     return load
+
+
+def _require_pandas_arguments(options: Mapping[str, object]) -> None:
+    import pandas as pd
+
+    known = [name for name in inspect.signature(pd.read_csv).parameters if name not in _TAKEN]
+    for name in options:
+        if name in _TAKEN:
+            raise ProjectError(f"csv() has no option {name!r}: use {_TAKEN[name]}")
+        if name not in known:
+            raise ProjectError(f"csv() has no option {name!r}: {suggest_name(name, known)}")
 
 
 def _bind_window(query: str, window: Window) -> sqlalchemy.TextClause:

@@ -5,15 +5,16 @@ Rows whose time cannot be read are kept with a missing time, so that ingestion c
 
 from __future__ import annotations
 
+import codecs
 import lzma
 import sqlite3
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from refit.errors import LoadFailed, suggest_name
+from refit.loads.csv_format import LOAD_OPTIONS, OptionNames
 from refit.windows import Window
 
 if TYPE_CHECKING:
@@ -56,30 +58,6 @@ def find_files(glob: str | Path) -> list[str]:
     if not found:
         raise LoadFailed(f"no file matches {pattern}: correct the path and make it absolute")
     return found
-
-
-def read_csv_pieces(path: str, settings: Mapping[str, Any]) -> Iterator[pd.DataFrame]:
-    """Reads a CSV file in pieces.
-
-    Args:
-        path: The file.
-        settings: Arguments of `pandas.read_csv`, including `chunksize`.
-
-    Yields:
-        The pieces; none for an empty file.
-
-    Raises:
-        LoadFailed: If a row has more fields than the header.
-    """
-    try:
-        reader = pd.read_csv(path, **settings)
-    except pd.errors.EmptyDataError:
-        return
-    with reader:
-        for piece in reader:
-            if not isinstance(piece.index, pd.RangeIndex):  # pandas takes a surplus first field for an index
-                raise LoadFailed(f"{path} has rows with more fields than its header: repair the file")
-            yield piece
 
 
 def read_dataset_pieces(dataset: ds.Dataset, window: Window, timestamp: str, piece_rows: int) -> Iterator[pa.Table]:
@@ -140,11 +118,12 @@ def read_query_pieces(
 
 
 @contextmanager
-def translate_read_errors(source: str) -> Iterator[None]:
+def translate_read_errors(source: str, options: OptionNames = LOAD_OPTIONS) -> Iterator[None]:
     """Translates errors about a file's content into `LoadFailed`; disk and network errors pass through, to be retried.
 
     Args:
         source: The file, for the message.
+        options: The names of the options of a CSV file, for the message.
 
     Raises:
         LoadFailed: If the content cannot be read.
@@ -152,10 +131,11 @@ def translate_read_errors(source: str) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
-        raise LoadFailed(f"{source} has another encoding ({error}): set it, as in encoding='cp1252'") from error
+        fix = options.name("encoding", _guess_encoding(source))
+        raise LoadFailed(f"{source} has another encoding ({error}): {fix}, or what the file has") from error
     except pd.errors.ParserError as error:
         raise LoadFailed(
-            f"{source} is not a CSV file of this form ({str(error).strip()}): repair it or set `sep`"
+            f"{source} is not a CSV file of this form ({str(error).strip()}): repair it, or {options.name('sep', ';')}"
         ) from error
     except pa.ArrowException as error:
         raise LoadFailed(f"{source} is damaged or not a Parquet file ({error}): write it again") from error
@@ -223,6 +203,11 @@ def to_utc(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8601
         values = _localise(values, timezone)
     times: pd.Series[pd.Timestamp] = values.dt.tz_convert("UTC").dt.as_unit("us")
     return times
+
+
+def _guess_encoding(file: str) -> str:
+    with Path(file).open("rb") as opened:
+        return "utf-16" if opened.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "cp1252"
 
 
 def _window_filter(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from refit.data.readers import to_utc
+from refit.loads.readers import to_utc
 
 
 @pytest.mark.parametrize(
