@@ -30,7 +30,7 @@ SECTIONS = {
     "Start": (start_commands.demo, start_commands.check, start_commands.up),
     "Run": (
         *(run_commands.retrain, run_commands.approve, run_commands.monitor, run_commands.score, run_commands.labels),
-        *(run_commands.backtest, run_commands.calibrate),
+        *(data_commands.ingest, run_commands.backtest, run_commands.calibrate),
     ),
     "Look": (
         *(look_commands.status, look_commands.why, look_commands.report, look_commands.champion, look_commands.card),

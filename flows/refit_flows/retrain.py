@@ -25,6 +25,7 @@ from refit_tasks.evaluation.serving_check import check_serving_on_holdout
 from refit_tasks.evaluation.serving_runtime import choose_serving_form
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting_labels
+from refit_tasks.ingestion.late_rows import find_late_rows
 from refit_tasks.monitoring.drift import profile_reference
 from refit_tasks.notifications.messages import notify_failure, notify_retrain
 from refit_tasks.presentation.summaries import summarize_retrain
@@ -101,7 +102,7 @@ def _retrain(
     champion = find_champion(definition, serving)
     if champion:
         renew_contract(definition, champion, now)
-    ingestion = ingest(definition, until)
+    ingestion = find_late_rows(definition, ingest(definition, until))
     join_waiting_labels(definition, until)
     publish_contract(definition, ingestion)
     snapshot = take_snapshot(definition, until)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from refit.records.verdicts import Verdict
-from refit.windows import Window
+from refit.windows import Window, format_time, format_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,42 @@ class BrokenRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LateRows:
+    """Rows that arrived too late: an ingest passed over them, because they are older than its look-back."""
+
+    rows: int
+    """Rows that the load returns now, and that neither the table nor the quarantine has."""
+    window: Window
+    """Their event times."""
+
+    def describe(self, project: str) -> str:
+        """Describes the rows and the command that brings them in.
+
+        Args:
+            project: The project's name.
+
+        Returns:
+            One sentence, without capital and full stop.
+        """
+        rows = "1 row is" if self.rows == 1 else f"{self.rows:,} rows are"
+        return (
+            f"{rows} older than the look-back and not in the table ({format_window(self.window)}): "
+            f"`{self.write_command(project)}` brings in what came late"
+        )
+
+    def write_command(self, project: str) -> str:
+        """Writes the command that brings the rows in.
+
+        Args:
+            project: The project's name.
+
+        Returns:
+            The command.
+        """
+        return f"refit ingest {project} --since {format_time(self.window.start).replace(' ', 'T')}"
+
+
+@dataclass(frozen=True, slots=True)
 class Ingestion:
     """The counts of one ingest: `rows_in = accepted + quarantined + superseded`, always."""
 
@@ -149,6 +185,8 @@ class Ingestion:
     superseded: int = 0
     """Rows that a later row of the same load with the same key replaced; they are kept in the quarantine as well.
     Records of former releases count them as quarantined."""
+    late: LateRows | None = None
+    """Rows that this ingest passed over; `None` if there are none, or nobody looked for them."""
 
     @property
     def left_out(self) -> str:

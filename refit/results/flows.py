@@ -73,6 +73,7 @@ class RetrainOutcome:
                 "added": self.ingestion.added,
                 "corrected": self.ingestion.corrected,
             },
+            "late": late_json(self.ingestion),
             "warnings": list(self.ingestion.warnings),
             "challenger": {
                 "version": self.challenger.version,
@@ -169,6 +170,25 @@ class MonitorOutcome:
         if self.started_run is None:
             return None
         return {"run_id": self.started_run, "outcome": self.retrain.as_json() if self.retrain else None}
+
+
+def late_json(ingestion: Ingestion) -> dict[str, Any] | None:
+    """Returns the rows that an ingest passed over as JSON values.
+
+    Args:
+        ingestion: The ingest.
+
+    Returns:
+        Their number, their event times, and the command that brings them in; `None` if there are none.
+    """
+    if (late := ingestion.late) is None:
+        return None
+    return {
+        "rows": late.rows,
+        "start": late.window.start.isoformat(),
+        "end": late.window.end.isoformat(),
+        "command": late.write_command(ingestion.project),
+    }
 
 
 def drift_json(found: Drift | None) -> dict[str, Any]:

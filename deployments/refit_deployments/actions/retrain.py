@@ -99,6 +99,7 @@ def describe_retrain(outcome: RetrainOutcome) -> list[str]:
         f"  judged    against {compared}",
         *(f"  {'passed' if r.passed else 'FAILED'}    {r.check}: {r.sentence}" for r in verdict.reasons),
         *(f"  warning   {warning}" for warning in outcome.ingestion.warnings),
+        *([f"  late      {late.describe(outcome.project)}"] if (late := outcome.ingestion.late) else []),
         f"  details   refit why {challenger.verdict_id}   ({outcome.seconds:.1f} s)",
     ]
 

@@ -1,4 +1,4 @@
-"""The commands about a project's rows: `refit contract`, the data contract and what is accepted beyond it."""
+"""The commands about a project's rows: `refit ingest` takes them in, `refit contract` says which are accepted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,24 @@ from typing import Annotated
 
 import typer
 
-from refit_deployments.cli.options import Debug, Json, ProjectName, Reason
+from refit_deployments.cli.options import AsOf, Debug, Json, ProjectName, Reason, Since
 from refit_deployments.output import command_output
+
+
+def ingest(
+    project: ProjectName, since: Since = None, as_of: AsOf = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Take in new rows, and with --since older ones that came late.
+
+    Looks back as a retrain does. With --since, rows from that event time on are loaded again.
+    """
+    with command_output(json, debug, f"ingest {project}: loading") as output:
+        from refit_deployments.actions.data.ingest import run_ingest
+        from refit_tasks.runs.audit_log import audited
+
+        with audited("ingest", project):
+            result = run_ingest(project, since, as_of)
+        output.show_result(result)
 
 
 class ContractAction(StrEnum):
@@ -42,7 +58,7 @@ def contract(
     if not accepts and (column is not None or low is not None or high is not None):
         raise typer.BadParameter("`show` shows the whole contract: leave it out", param_hint="COLUMN")
     with command_output(json, debug, f"contract {action.value} {project}", prefect=False) as output:
-        from refit_deployments.actions.contract import accept_into_contract, show_contract
+        from refit_deployments.actions.data.contract import accept_into_contract, show_contract
         from refit_tasks.runs.audit_log import audited
 
         if column is None:

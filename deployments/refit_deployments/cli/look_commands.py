@@ -106,7 +106,7 @@ def quarantine(
     """List quarantined rows, or readmit those that pass now."""
     replays = action is QuarantineAction.replay
     with command_output(json, debug, f"quarantine {action.value} {project}", prefect=replays) as output:
-        from refit_deployments.actions.quarantine import list_quarantine, replay_quarantine
+        from refit_deployments.actions.data.quarantine import list_quarantine, replay_quarantine
         from refit_tasks.runs.audit_log import audited
 
         if not replays and not show_pii:

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 @define_retry_task("ingest {definition.name}", delay_seconds=2)
-def ingest(definition: Project, until: datetime) -> Ingestion:
+def ingest(definition: Project, until: datetime, since: datetime | None = None) -> Ingestion:
     """Loads new and possibly corrected rows, validates them, and commits them.
 
     The first ingest loads everything before `until`; a later one begins at the newest ingested event time minus the
@@ -45,6 +45,7 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
     Args:
         definition: The project.
         until: The end of the load, UTC; rows with a later event time are quarantined.
+        since: An earlier start of the load, for rows that arrived later than the lookback.
 
     Returns:
         The row counts; all zero, with nothing written, if the load returns no rows.
@@ -54,7 +55,7 @@ def ingest(definition: Project, until: datetime) -> Ingestion:
         ContractViolation: If the batch as a whole breaks the contract; neither table is changed then.
     """
     table = open_table(definition.name)
-    window = load_window(definition, table, until)
+    window = load_window(definition, table, until, since)
     with staging_area(definition.name) as area:
         raw, schemas = stage_load(definition, definition.load, window, area)
         if not raw.rows:

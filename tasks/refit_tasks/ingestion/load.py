@@ -71,15 +71,32 @@ def stage_load(
         LoadFailed: If the load fails or returns something other than frames.
     """
     raw, schemas = SpilledTables(area / "raw"), dict[pa.Schema, None]()
+    for number, piece in enumerate(read_pieces(definition, load, window), start=1):
+        raw.add(piece)
+        schemas[piece.schema] = None
+        if number % PIECES_PER_LOG_LINE == 0:
+            with_project(log, definition.name).info("%d rows loaded", raw.rows)
+    return raw, list(schemas)
+
+
+def read_pieces(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[pa.Table]:
+    """Calls a load and converts its rows to Arrow, a piece at a time.
+
+    Args:
+        definition: The project.
+        load: The project's load, or a replacement that returns rows with the same columns.
+        window: The event times to load.
+
+    Yields:
+        Pieces of at most `ingestion.piece_rows` rows; none for an empty window.
+
+    Raises:
+        LoadFailed: If the load fails or returns something other than frames.
+    """
     rows = definition.ingestion.piece_rows
     if window.start < window.end:
         pieces = (piece for frame in _load_frames(definition, load, window) for piece in split_frame(frame, rows))
-        for number, piece in enumerate(merge_tables(pieces, rows), start=1):
-            raw.add(piece)
-            schemas[piece.schema] = None
-            if number % PIECES_PER_LOG_LINE == 0:
-                with_project(log, definition.name).info("%d rows loaded", raw.rows)
-    return raw, list(schemas)
+        yield from merge_tables(pieces, rows)
 
 
 def _load_frames(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:

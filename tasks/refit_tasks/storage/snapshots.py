@@ -242,18 +242,21 @@ def watermark_transaction(table: DeltaTable | None, until: datetime) -> Transact
     return Transaction(APPLICATION, to_microseconds(max(before or until, until)))
 
 
-def load_window(definition: Project, table: DeltaTable | None, until: datetime) -> Window:
+def load_window(
+    definition: Project, table: DeltaTable | None, until: datetime, since: datetime | None = None
+) -> Window:
     """Chooses the event times that an ingest loads.
 
     Args:
         definition: The project, for its lookback.
         table: The project's table; `None` before the first ingest.
         until: The end of the load, UTC.
+        since: An earlier start, for rows that arrived later than the lookback.
 
     Returns:
         All event times for the first ingest; later those from the watermark minus the lookback, for late and corrected
-        rows.
+        rows. A `since` after that start would leave a gap and has no effect.
     """
     before = watermark(table) if table else None
     start = min(BEGINNING, until) if before is None else min(before, until) - definition.lookback
-    return Window(start, until)
+    return Window(min(start, since or start), until)

@@ -64,6 +64,7 @@ def render_contract_page(ingestion: Ingestion) -> str:
         [f"{loaded}: {counts}" if ingestion.rows_in else f"{loaded}: nothing new."],
         _rules_table(ingestion),
         [f"- {plain(warning, 600)}" for warning in ingestion.warnings],
+        [f"Late rows: {ingestion.late.describe(ingestion.project)}."] if ingestion.late else [],
         [f"`refit quarantine {ingestion.project} list` shows the rows with their reasons."]
         if ingestion.quarantined or ingestion.superseded
         else [],

@@ -13,8 +13,8 @@ import pytest
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 from starlette.types import ASGIApp
 
+from refit_deployments.actions.data.quarantine import list_quarantine
 from refit_deployments.actions.maintenance import run_doctor
-from refit_deployments.actions.quarantine import list_quarantine
 from refit_deployments.actions.report import show_card
 from refit_tasks.runs.audit_log import list_audit_entries
 from refit_tasks.runs.identity import current_user
