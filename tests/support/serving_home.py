@@ -87,8 +87,8 @@ class Depot:
         """Registers a version of the project that is fit to serve; another shift says something else of each row."""
         from refit_tasks.catalog import find_project
         from refit_tasks.ledger.generations import current_champion
+        from refit_tasks.model_files.model_hash import hash_model_files
         from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
-        from refit_tasks.registry.model_hash import hash_model_files
         from refit_tasks.registry.model_signature import fetch_files
         from refit_tasks.registry.model_store import log_model
         from refit_tasks.registry.register import register

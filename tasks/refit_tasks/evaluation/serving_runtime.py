@@ -22,11 +22,11 @@ from refit_tasks.evaluation.evaluate import read_rows_by_time
 from refit_tasks.evaluation.sandbox_rows import write_frame
 from refit_tasks.evaluation.sandbox_worker import TIMED_OUT, SandboxJob
 from refit_tasks.evaluation.serving_check import SANDBOX
+from refit_tasks.model_files.model_hash import FORM_DIRECTORY
 from refit_tasks.onnx_export.verify import FILE
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.model_hash import FORM_DIRECTORY
 from refit_tasks.registry.model_signature import fetch_files, logged_model_id, read_feature_kinds
 from refit_tasks.registry.own_code import has_own_types
 

@@ -22,11 +22,11 @@ from refit.inference.feature_schema import NUMBER_KINDS, TEXT_KINDS
 from refit.inference.onnx_choice import ONNX, ServingForm
 from refit.inference.predictor import Columns, Prediction, VerifiedDomain
 from refit_infra.settings import Settings
+from refit_tasks.model_files.model_hash import FORM_DIRECTORY
 from refit_tasks.onnx_export.estimators import find_converter
 from refit_tasks.onnx_export.graph import OPSETS
 from refit_tasks.onnx_export.pipeline_steps import convert_steps
 from refit_tasks.registry.challengers import find_verdict_of_version, read_judgement
-from refit_tasks.registry.model_hash import FORM_DIRECTORY
 
 _DOMAIN_KEY = "refit.proven"
 """The key of the file's metadata that holds the verified input domain."""

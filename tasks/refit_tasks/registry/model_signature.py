@@ -19,8 +19,8 @@ from refit.inference.json_columns import kind_of
 from refit.modelling.preparation import features_seen_by, select_features
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
+from refit_tasks.model_files.model_hash import require_judged_files
 from refit_tasks.registry.mlflow_client import open_mlflow
-from refit_tasks.registry.model_hash import require_judged_files
 from refit_tasks.storage.delta import open_table, read, schema_of
 from refit_tasks.storage.snapshot_rows import open_at_version, row_condition, to_frame
 

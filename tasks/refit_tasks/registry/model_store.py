@@ -27,6 +27,7 @@ from sklearn.base import BaseEstimator
 from refit.errors import ModelError, UntrustedModel, describe_error
 from refit.inference.feature_schema import feature_kinds
 from refit.project import Project
+from refit_tasks.model_files.model_structure import require_bounded_archive, require_sound_model
 from refit_tasks.registry.model_signature import KINDS
 from refit_tasks.registry.provenance import pin_requirements
 from refit_tasks.registry.tracking import TrackedRun
@@ -41,6 +42,8 @@ _LOAD_ERRORS = (
     EOFError,
     ImportError,
     LookupError,
+    MemoryError,
+    NotImplementedError,
     OSError,
     RuntimeError,
     TypeError,
@@ -81,7 +84,7 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
         The fitted estimator.
 
     Raises:
-        UntrustedModel: If the file has a type outside the allow-list.
+        UntrustedModel: If the file has a type outside the allow-list, or a part that is not sound.
         ModelError: If there is no skops file, or it is damaged.
     """
     from skops.io import get_untrusted_types, load
@@ -92,7 +95,8 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
         raise ModelError(f"{directory} has no {FILE}, and no other format is loaded: retrain the project")
     trusted = [*TRUSTED, *trusted_types]
     try:
-        return load(file, trusted=trusted)
+        require_bounded_archive(file)
+        model: BaseEstimator = load(file, trusted=trusted)
     except UntrustedTypesFoundException as error:
         unknown = sorted(set(get_untrusted_types(file=file)) - set(trusted))
         raise UntrustedModel(
@@ -102,6 +106,8 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
     except _LOAD_ERRORS as error:
         reason = describe_error(error)
         raise ModelError(f"{file} is damaged or cannot be loaded here ({reason}): retrain the project") from error
+    require_sound_model(model)
+    return model
 
 
 def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample: pd.DataFrame) -> str:

@@ -21,10 +21,10 @@ from refit.modelling.training_window import WindowChoice, choose_window
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef, Split
 from refit.windows import Window, format_window
+from refit_tasks.model_files.model_hash import hash_model_files
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow, require_experiment
-from refit_tasks.registry.model_hash import hash_model_files
 from refit_tasks.registry.model_signature import fetch_files
 from refit_tasks.registry.model_store import log_model
 from refit_tasks.registry.provenance import describe_machine, pin_requirements, read_code_state, read_lock, run_key

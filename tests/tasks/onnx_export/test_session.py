@@ -21,9 +21,9 @@ from refit.errors import ModelError, UntrustedModel
 from refit.inference.feature_schema import feature_kinds
 from refit.inference.onnx_choice import ONNX, SKLEARN, ServingForm, runtime_difference
 from refit.inference.predictor import Predictor, VerifiedDomain, columns_of
+from refit_tasks.model_files.model_hash import FORM_DIRECTORY
 from refit_tasks.onnx_export.session import OnnxForm, convert_model, hash_content, load_form, serialize_model
 from refit_tasks.onnx_export.verify import FILE, verify_form
-from refit_tasks.registry.model_hash import FORM_DIRECTORY
 
 RNG = np.random.default_rng(0)
 COUNT = 400

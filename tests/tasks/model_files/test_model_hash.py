@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from refit.errors import UntrustedModel
 from refit.records.references import Challenger, Champion, ModelRef
-from refit_tasks.registry.model_hash import FORM_DIRECTORY
+from refit_tasks.model_files.model_hash import FORM_DIRECTORY
 from refit_tasks.registry.model_store import FILE
 from tests.support.serving_home import AT, FEATURES, Depot, entered
 
