@@ -24,6 +24,8 @@ _TESTS = {
     "time": lambda dtype: isinstance(dtype, pd.DatetimeTZDtype),
     "zoneless time": types.is_datetime64_any_dtype,
 }
+_NUMPY_KINDS = {"b": "truth value", "i": "integer", "u": "integer", "f": "number"}
+"""The kinds of the dtypes of NumPy by their letter."""
 _EMPTY = {"text": "str", "category": "category", "time": "datetime64[us, UTC]", "zoneless time": "datetime64[us]"}
 """The dtype of a column in which all values are missing; `float64` for numbers."""
 MAX_EXACT_INTEGER = 2.0**53
@@ -87,10 +89,21 @@ def cast_features(kinds: Mapping[str, str], rows: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in kinds if name not in rows.columns]
     if missing:
         raise ModelError(f"column {missing[0]!r} is missing: send all of {', '.join(kinds)}")
-    twice = [name for name in kinds if not isinstance(rows[name], pd.Series)]
+    twice = [] if rows.columns.is_unique else [name for name in kinds if not isinstance(rows[name], pd.Series)]
     if twice:
         raise ModelError(f"column {twice[0]!r} appears more than once: send it once")
-    return pd.DataFrame({name: _cast_column(name, kind, rows[name]) for name, kind in kinds.items()}, index=rows.index)
+    dtypes = dict(zip(rows.columns, rows.dtypes, strict=True))
+    others = {name: kind for name, kind in kinds.items() if kind != _number_kind(dtypes[name])}
+    cast = {name: _cast_column(name, kind, rows[name]) for name, kind in others.items()}
+    if len(cast) * 4 > len(kinds):
+        return pd.DataFrame({name: cast[name] if name in cast else rows[name] for name in kinds}, index=rows.index)
+    # A frame of thousands of columns is not taken apart for a few of them.
+    return rows[list(kinds)].set_axis(list(kinds), axis="columns").assign(**cast)
+
+
+def _number_kind(dtype: Any) -> str | None:  # noqa: ANN401 - the dtypes of pandas have no common type
+    """Returns the kind of a column of plain numbers, which need no cast if they are of the model's kind."""
+    return _NUMPY_KINDS.get(dtype.kind) if isinstance(dtype, np.dtype) else None
 
 
 def _kind(column: pd.Series[Any]) -> str:

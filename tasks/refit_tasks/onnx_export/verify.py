@@ -26,6 +26,9 @@ FILE = "form.onnx"
 """The name of the ONNX file in the results directory."""
 GAP_ROWS, SINGLE_ROWS = 50, 30
 """Numbers of rows: with a value removed, to verify gaps; and predicted one by one, to measure speed."""
+MAX_GAP_FEATURES = 500
+"""The most features of a model whose gaps are verified, each by a prediction of its own; rows with gaps of wider models
+are left to scikit-learn."""
 MAX_TEXTS = 5_000
 """The most encoder categories that are verified in each column, beside the texts of the holdout."""
 
@@ -86,7 +89,8 @@ def _find_domain(both: _BothForms) -> VerifiedDomain:
     )
     form = both.form(everything)[1]
     texts = {name: _verify_texts(both, form, name, everything.texts[name], known) for name, known in shown.items()}
-    gaps = {name for name in both.kinds if _agree(both, form, both.rows.head(GAP_ROWS).assign(**{name: None}))}
+    tried = both.kinds if len(both.kinds) <= MAX_GAP_FEATURES else ()
+    gaps = {name for name in tried if _agree(both, form, both.rows.head(GAP_ROWS).assign(**{name: None}))}
     texts = {name: known | {None} if name in gaps else known - {None} for name, known in texts.items()}
     return VerifiedDomain(both.kinds, texts, frozenset(gaps - texts.keys()))
 
