@@ -12,21 +12,43 @@ from refit.errors import StateError
 from refit_deployments.output import Result
 from refit_tasks.ledger.database import ROLES
 from refit_tasks.ledger.export import export_ledger, export_lines
+from refit_tasks.ledger.heads import HEAD, LedgerHead, compare_heads, find_head, read_heads
 from refit_tasks.ledger.record import verify_ledger
 from refit_tasks.runs.audit_log import AuditEntry, list_audit_entries
 
 
-def verify() -> Result:
-    """Verifies the hash chain, and that every champion matches its promotion or rollback.
+def verify(against: str | None = None) -> Result:
+    """Verifies the hash chain, the archive files, and that every champion matches its promotion or rollback.
+
+    Args:
+        against: Where heads of the ledger are kept that are compared: `mlflow` or a file; nowhere, if `None`.
 
     Returns:
-        The number of entries.
+        The number of entries, the newest one, and the number of compared heads.
 
     Raises:
-        LedgerBroken: If an entry was changed after it was recorded.
+        LedgerBroken: If an entry was changed after it was recorded, an archive file is missing or was changed, or the
+            ledger does not have an entry that is known elsewhere.
     """
-    count = verify_ledger()
-    return Result({"entries": count, "intact": True}, [f"the ledger is intact: {count:,} entries, no broken hash"])
+    count, head = verify_ledger(), find_head()
+    newest = {"id": head.id, "hash": head.hash} if head else None
+    lines = [f"the ledger is intact: {count:,} entries, no broken hash"]
+    compared = None
+    if against:
+        compared = compare_heads(_find_heads(against))
+        lines.append(f"  it has all {compared:,} entries that {against} knows")
+    return Result({"entries": count, "intact": True, "head": newest, "compared": compared}, lines)
+
+
+def _find_heads(against: str) -> list[LedgerHead]:
+    if against != "mlflow":
+        return read_heads(Path(against).expanduser())
+    from refit_tasks.registry.ledger_heads import find_tagged_heads
+
+    heads = find_tagged_heads()
+    if not heads:
+        raise StateError(f"no version in MLflow has the tag {HEAD}: retrain once, or name the file of an export")
+    return heads
 
 
 def roles() -> Result:

@@ -146,6 +146,10 @@ def ledger(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file to export to; by default standard output.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="mlflow|FILE", help="Compare with entries that MLflow's tags or an export know."),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -159,7 +163,7 @@ def ledger(
         from refit_deployments.actions.ledger import export, print_ledger, roles, verify
 
         if action is LedgerAction.verify:
-            output.show_result(verify())
+            output.show_result(verify(against))
         elif action is LedgerAction.roles:
             output.show_result(roles())
         elif out is None:

@@ -6,7 +6,6 @@ before they were recorded, so they are in the backup; later records are not. Rem
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,16 +17,17 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from refit.errors import StateError
-from refit.records.ledger import Entry, canonical_json
+from refit.records.ledger import Entry, canonical_json, find_broken_entry
 from refit.results.maintenance import Ledger, Manifest
 from refit_infra.settings import Settings
 from refit_tasks.backup.archive import BackupFiles, new_backup, read_manifest, verify_checksums, write_manifest
 from refit_tasks.backup.contents import copy_home, copy_tables, list_existing, restore_home, restore_table
+from refit_tasks.ledger.archives import ARCHIVE, parse_entries, verify_archives
 from refit_tasks.ledger.database import champions, ledger, reading, writing
 from refit_tasks.ledger.export import as_line
 from refit_tasks.ledger.record import verify_within
 from refit_tasks.ledger.restore_marker import mark_restore, unfinished_restore
-from refit_tasks.ledger.transactions import as_entry
+from refit_tasks.ledger.transactions import as_entry, tampering_error
 from refit_tasks.maintenance.lock import backup_lock
 from refit_tasks.storage.delta import tables_of
 from refit_tasks.storage.table_files import TableFiles
@@ -77,10 +77,12 @@ def restore(directory: Path, *, dry_run: bool = False) -> Manifest:
 
     Raises:
         StateError: If the backup is damaged or incomplete, or there is state already; nothing is changed then.
+        LedgerBroken: If its ledger, or an archive file of it, is not as it was recorded; nothing is changed then.
     """
     manifest = read_manifest(directory)
     _require_same_services(directory, manifest)
     verify_checksums(directory, manifest)
+    _require_intact_ledger(directory)
     if unfinished_restore() != directory:
         _require_empty(manifest)
     if dry_run:
@@ -190,9 +192,20 @@ def _read_end(connection: Connection) -> Ledger:
 
 def _read_entries(file: Path) -> Iterator[Entry]:
     with file.open(encoding="utf-8") as lines:
-        for line in lines:
-            said = json.loads(line)
-            yield Entry(**{**said, "at": datetime.fromisoformat(said["at"])})
+        yield from parse_entries(lines)
+
+
+def _require_intact_ledger(directory: Path) -> None:
+    """Verifies the ledger of a backup and its archive files, before anything is restored."""
+    file = directory / LEDGER
+    first = next(_read_entries(file), None)
+    if first is None:
+        return
+    archived = [one for one in _read_entries(file) if one.kind == "archive"]
+    for _ in verify_archives(first, reversed(archived), directory / ARCHIVE):
+        pass
+    if broken := find_broken_entry(_read_entries(file), (first.id - 1, first.previous)):
+        raise tampering_error(broken)
 
 
 def _row(entry: Entry) -> dict[str, Any]:

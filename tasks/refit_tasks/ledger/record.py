@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from refit.records.ledger import Entry, EntryKind, find_broken_entry
+from refit_tasks.ledger.archives import read_archives
 from refit_tasks.ledger.database import champions, ledger, reading, writing
 from refit_tasks.ledger.transactions import (
     append,
@@ -131,13 +132,14 @@ def known_projects() -> set[str]:
 
 
 def verify_ledger() -> int:
-    """Verifies the hash chain of the whole ledger, and each champion generation against its promotion or rollback.
+    """Verifies the hash chain of the whole ledger, its archive files, and each champion against its promotion.
 
     Returns:
-        The number of entries.
+        The number of entries in the database.
 
     Raises:
-        LedgerBroken: If an entry was changed, inserted or removed, or a generation does not match its entry.
+        LedgerBroken: If an entry was changed, inserted or removed, a generation does not match its promotion or
+            rollback, or an archive file is missing or was changed.
     """
     with reading() as connection:
         return verify_within(connection)
@@ -161,6 +163,8 @@ def verify_within(connection: Connection) -> int:
         broken = _find_unmatched_champion(connection)
     if broken is not None:
         raise tampering_error(broken)
+    for _ in read_archives(connection):
+        pass
     return connection.execute(select(func.count()).select_from(ledger)).scalar_one()
 
 

@@ -24,6 +24,8 @@ from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import follow_ledger
 from refit_tasks.registry.challengers import read_challenger
+from refit_tasks.registry.ledger_heads import tag_head
+from refit_tasks.registry.mlflow_client import open_mlflow
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ def promote(challenger: Challenger, over: Champion | None, at: datetime) -> Cham
                 "version %d is champion, generation %d", champion.version, champion.generation
             )
     follow_ledger(project, champion)
+    tag_head(open_mlflow(), project, champion.version)
     return champion
 
 

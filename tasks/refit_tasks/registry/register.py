@@ -23,6 +23,7 @@ from refit_tasks.presentation.summaries import summarize_verdict
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.alias import set_alias, tag_version
 from refit_tasks.registry.challengers import read_challenger, read_judgement
+from refit_tasks.registry.ledger_heads import tag_head
 from refit_tasks.registry.mlflow_client import ENTRY, MAX_TAG_LENGTH, form_tags, open_mlflow, verdict_tags
 from refit_tasks.registry.model_signature import logged_model_id
 from refit_tasks.registry.recipe import read_recipe
@@ -62,6 +63,7 @@ def register(definition: Project, judgement: Judgement, at: datetime) -> Challen
         # Another process has registered its model of the same run key first.
         client.delete_model_version(definition.name, str(version))
     tag_version(client, definition.name, judged.version, ENTRY, judged.verdict_id)
+    tag_head(client, definition.name, judged.version)
     set_alias(client, definition.name, "challenger", judged.version)
     with_project(log, definition.name).info(
         "version %d is judged: %s", judged.version, summarize_verdict(judged.verdict)

@@ -63,6 +63,7 @@ def test_a_judged_model_becomes_a_version_with_its_verdict(judge, rentals: Proje
         "refit.trained_from": "2026-01-01T00:00:00+00:00",
         "refit.trained_until": "2026-02-01T00:00:00+00:00",
         "refit.entry": str(challenger.verdict_id),
+        "refit.ledger_head": f"{challenger.verdict_id}:{entry(challenger.verdict_id).hash}",
         "refit.serving_form": "scikit-learn",
     }
     assert find_verdict(rentals, "key") == challenger
