@@ -41,6 +41,7 @@ class ReplayMonitor:
         """
         past, window = self.trainer.past, self.trainer.past.windows[number]
         mature, end = past.mature(window.end), champion.trained.end
+        probed = self._probe(champion, mature, window.length)
         return Evidence(
             project=self.trainer.definition.name,
             as_of=window.end,
@@ -54,8 +55,9 @@ class ReplayMonitor:
             mature_until=mature.end,
             drift=self._drift(champion, window),
             performance=self._performance(champion, mature, window.length, former),
-            probe=self._probe(champion, mature, window.length),
+            probe=probed if isinstance(probed, Probe) else None,
             request=request,
+            unprobed=probed if isinstance(probed, str) else "",
         )
 
     def _drift(self, champion: ReplayChampion, window: Window) -> Drift | None:
@@ -94,7 +96,7 @@ class ReplayMonitor:
             ),
         )
 
-    def _probe(self, champion: ReplayChampion, mature: Window, length: timedelta) -> Probe | None:
+    def _probe(self, champion: ReplayChampion, mature: Window, length: timedelta) -> Probe | str | None:
         policy, trainer, past = self.policy.probe, self.trainer, self.trainer.past
         newest = past.newest(mature)
         if policy is None or policy.then != "retrain" or newest is None or newest <= champion.trained.end:

@@ -14,6 +14,7 @@ from refit.data.split import time_blocks
 from refit.drift.binning import count_blocks, make_binning
 from refit.drift.comparison import Reference, compare_with_reference, make_reference
 from refit.drift.profile import build_profile
+from refit.gate.comparison import score_blocks
 from refit.gate.evaluations import Evaluation
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import baseline_model, select_features
@@ -173,6 +174,4 @@ def _table(definition: Project, rows: pd.DataFrame) -> pa.Table:
 
 
 def _evaluation(definition: Project, metric: str, predictions: Predictions, rows: pd.DataFrame) -> Evaluation:
-    truth, parts = rows[definition.target], time_blocks(rows[definition.timestamp])
-    in_blocks = tuple(score(metric, predictions, truth, part) for part in parts)
-    return Evaluation(score(metric, predictions, truth), in_blocks)
+    return score_blocks(metric, predictions, rows[definition.target], time_blocks(rows[definition.timestamp]))

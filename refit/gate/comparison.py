@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from refit.gate.sanity import measure_predictions
 from refit.gate.slices import cut_slices
 from refit.modelling.predictions import Predictions, predict_once, prediction_distance
 from refit.modelling.preparation import baseline_model, features_seen_by, select_features
+from refit.modelling.row_contributions import contribute_rows
 from refit.modelling.scoring import primary_metric, score
 from refit.project import Project
 from refit.records.references import SnapshotRef
@@ -134,14 +136,34 @@ def evaluate_predictions(
     Raises:
         ModelError: If the model cannot predict these rows, or the metric cannot be computed from its predictions.
     """
-    truth = rows[definition.target]
     try:
-        return Evaluation(
-            value=score(metric, predictions, truth),
-            blocks=tuple(score(metric, predictions, truth, block) for block in time_blocks(rows[definition.timestamp])),
-        )
+        return score_blocks(metric, predictions, rows[definition.target], time_blocks(rows[definition.timestamp]))
     except ModelError as fault:
         raise judging_error(definition, name, fault) from fault
+
+
+def score_blocks(metric: str, predictions: Predictions, truth: pd.Series[Any], blocks: Sequence[slice]) -> Evaluation:
+    """Scores predictions over all rows and in blocks, with the contributions of the rows of each block.
+
+    Args:
+        metric: The scorer's name.
+        predictions: The model's predictions of the rows.
+        truth: The labels, none missing.
+        blocks: Row positions that cover all rows in order.
+
+    Returns:
+        The scores; without contributions, and with the reason, where the metric cannot be estimated.
+
+    Raises:
+        ModelError: If the model cannot predict these rows, or the metric cannot be computed from its predictions.
+    """
+    found = contribute_rows(metric, predictions, truth, blocks)
+    return Evaluation(
+        value=score(metric, predictions, truth),
+        blocks=tuple(score(metric, predictions, truth, block) for block in blocks),
+        contributions=None if isinstance(found, str) else found.sum_blocks(blocks),
+        undefined=found if isinstance(found, str) else None,
+    )
 
 
 def judging_error(definition: Project, name: str, fault: ModelError) -> ModelError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from refit.gate.evidence import UNMEASURED, Evidence, SandboxRun
 from refit.inference.onnx_choice import ServingForm
 from refit.policies.gate import GatePolicy
+from refit.records.contributions import Contributions
 from refit.records.recipes import Recipe
 from refit.records.references import Champion, Ingestion, ModelRef, SnapshotRef
 from refit.records.verdicts import Reason, Verdict
@@ -20,6 +21,11 @@ class Evaluation:
     """The primary metric over all rows."""
     blocks: tuple[float, ...]
     """The primary metric in consecutive blocks of time; NaN where a block allows none (one class only)."""
+    contributions: Contributions | None = None
+    """What the rows of each block contribute to `value`; `None` where the metric cannot be estimated, and in records of
+    releases that compared the scores of blocks."""
+    undefined: str | None = None
+    """Why the metric cannot be estimated on these rows, and one that can; `None` if it can."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ other rows, drawn at random at the same time, so the scores are paired by block 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
@@ -18,7 +18,8 @@ import pandas as pd
 
 from refit.data.split import MIN_BLOCKS, time_blocks
 from refit.gate.evaluations import Evaluation
-from refit.gate.paired_tests import margin, paired_differences
+from refit.gate.paired_tests import paired_difference
+from refit.records.contributions import Contributions
 from refit.records.verdicts import finite_or_none, format_score
 from refit.windows import Window
 
@@ -37,6 +38,8 @@ class Arm:
     times: pd.Series[pd.Timestamp]
     score: Callable[[slice | Positions], float]
     """Computes the primary metric over some of the rows, by position; higher is better, NaN where it is not defined."""
+    contribute: Callable[[Sequence[slice]], Contributions | None] | None = None
+    """Sums the rows' contributions to the metric in blocks of time; without it, scores of blocks are compared."""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -76,11 +79,14 @@ def compare_paired(challenger: Arm, champion: Arm, significance: float, min_rows
         min_rows: The fewest rows that are compared.
 
     Returns:
-        The mean difference of the scores in blocks of time, with Student's interval over the blocks: the two-sided form
-        of the gate's paired test (`refit.gate.paired_tests.margin`).
+        The mean difference, with Student's interval over blocks of time: the two-sided form of the gate's paired test
+        (`refit.modelling.paired_difference`).
     """
     parts = time_blocks(challenger.times)
-    scores = [Evaluation(arm.whole, tuple(map(arm.score, parts))) for arm in (challenger, champion)]
+    scores = [
+        replace(_scores(arm, parts), contributions=arm.contribute(parts) if arm.contribute and parts else None)
+        for arm in (challenger, champion)
+    ]
     return _conclude(scores[0], scores[1], significance, f"{len(challenger):,} rows", len(challenger) >= min_rows)
 
 
@@ -90,9 +96,9 @@ def compare_blocked(challenger: Arm, champion: Arm, significance: float, min_row
     Time is cut into blocks by the rows of the smaller arm; rows of one time, such as those of one request, stay
     together. Within a block the assignment is random, and both arms share what all rows of a time have in common
     (randomised blocks: Fisher, The Design of Experiments, 1935, chapter 4), so the differences of the blocks are taken
-    as independent, as batch means are (`refit.gate.paired_tests.margin`). Within a block the larger arm's requests are
-    divided into parts of the size of the smaller arm, and the scores of at most ten parts are averaged: a score such
-    as the root of a mean depends on the number of rows and requests, and neither arm may gain by that.
+    as independent, as batch means are (`refit.modelling.paired_difference`). Within a block the larger arm's requests
+    are divided into parts of the size of the smaller arm, and the scores of at most ten parts are averaged: a score
+    such as the root of a mean depends on the number of rows and requests, and neither arm may gain by that.
 
     Args:
         challenger: The challenger's rows.
@@ -241,17 +247,17 @@ def _mean_of_parts(arm: Arm, at: Positions, size: int) -> float:
 def _conclude(
     challenger: Evaluation, champion: Evaluation, significance: float, told: str, enough: bool
 ) -> OnlineComparison:
-    pairs = paired_differences(challenger, champion)
+    pairs = paired_difference(challenger, champion)
     scores = finite_or_none(challenger.value), finite_or_none(champion.value)
-    if not enough or len(pairs) < MIN_BLOCKS:
+    if not enough or not pairs.decidable:
         sentence = (
-            f"not enough data: {told}, and both have a score in only {len(pairs)} blocks of time, not {MIN_BLOCKS}"
+            f"not enough data: {told}, and both have a score in only {pairs.count} blocks of time, not {MIN_BLOCKS}"
         )
-        return OnlineComparison(*scores, None, None, len(pairs), "not yet known", sentence)
-    mean, half = float(pairs.mean()), margin(pairs, significance / 2)
+        return OnlineComparison(*scores, None, None, pairs.count, "not yet known", sentence)
+    mean, half = pairs.mean, pairs.margin(significance / 2)
     verdict: OnlineVerdict = "better" if mean > half else "worse" if mean < -half else "not yet known"
     sentence = (
         f"{format_score(challenger.value)} against the champion's {format_score(champion.value)} on {told}: {verdict} "
-        f"({mean:+.3g} on average over {len(pairs)} blocks of time, {mean - half:+.3g} to {mean + half:+.3g})"
+        f"({mean:+.3g} on average over {pairs.count} blocks of time, {mean - half:+.3g} to {mean + half:+.3g})"
     )
-    return OnlineComparison(*scores, mean, (mean - half, mean + half), len(pairs), verdict, sentence)
+    return OnlineComparison(*scores, mean, (mean - half, mean + half), pairs.count, verdict, sentence)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Comparison, Evaluation
+from refit.modelling.paired_difference import PairedDifference, compare_blocks, compare_contributions
 from refit.policies.gate import CHANGE_SHARE, GatePolicy
 from refit.records.verdicts import Reason, finite_or_none, format_score
 
@@ -26,10 +26,12 @@ def check_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
     Returns:
         The reason; value and limit are mean differences in the metric's unit.
     """
-    pairs = paired_differences(comparison.challenger, comparison.baseline)
-    if len(pairs) < MIN_BLOCKS:
-        return undecided("beats_baseline", "better than a trivial model", comparison.metric, pairs)
-    value, limit = float(pairs.mean()), margin(pairs, policy.significance)
+    pairs = paired_difference(comparison.challenger, comparison.baseline)
+    if not pairs.decidable:
+        return undecided(
+            "beats_baseline", "better than a trivial model", comparison.metric, comparison.challenger, pairs
+        )
+    value, limit = pairs.mean, pairs.margin(policy.significance)
     measured = (
         f"{comparison.metric} is {format_score(comparison.challenger.value)} against "
         f"{format_score(comparison.baseline.value)} for a trivial model"
@@ -39,7 +41,7 @@ def check_baseline(comparison: Comparison, policy: GatePolicy) -> Reason:
     passed = value > limit
     sentence = (
         f"{measured}, {'' if passed else 'not '}significantly better "
-        f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is required)"
+        f"({value:+.3g} on average over {pairs.count} blocks, more than {limit:+.3g} is required)"
     )
     return Reason("beats_baseline", passed, finite_or_none(value), finite_or_none(limit), sentence)
 
@@ -57,9 +59,9 @@ def check_champion(comparison: Comparison, champion: Evaluation, policy: GatePol
     """
     better = policy.test == "superiority"
     check, relation = BETTER if better else NOT_WORSE
-    pairs = paired_differences(comparison.challenger, champion)
-    if len(pairs) < MIN_BLOCKS:
-        return undecided(check, relation, comparison.metric, pairs)
+    pairs = paired_difference(comparison.challenger, champion)
+    if not pairs.decidable:
+        return undecided(check, relation, comparison.metric, comparison.challenger, pairs)
     ours, theirs = format_score(comparison.challenger.value), format_score(champion.value)
     scores = f"{comparison.metric} is {ours} against the champion's {theirs}"
     test = _superiority if better else _inferiority if policy.difference is None else _non_inferiority
@@ -76,61 +78,40 @@ def note_no_champion() -> Reason:
     return Reason("no_champion_yet", passed=True, value=None, limit=None, sentence=sentence)
 
 
-def paired_differences(one: Evaluation, other: Evaluation) -> npt.NDArray[np.float64]:
-    """Subtracts the scores of two models in the blocks where both have one.
+def paired_difference(one: Evaluation, other: Evaluation) -> PairedDifference:
+    """Subtracts the scores of two models on the same rows.
 
     Args:
         one: The scores of one model.
         other: The scores of another model in the same blocks.
 
     Returns:
-        `one` minus `other`, one value for each block where both scores are finite.
+        `one` minus `other`, by the rows' contributions; by the scores of the blocks where either has none, as in
+        records of former releases.
     """
-    differences = np.subtract(one.blocks, other.blocks)
-    return differences[np.isfinite(differences)]
+    if one.contributions and other.contributions:
+        return compare_contributions(one.contributions, other.contributions)
+    return compare_blocks(np.subtract(one.blocks, other.blocks))
 
 
-def undecided(check: str, relation: str, metric: str, pairs: npt.NDArray[np.float64]) -> Reason:
-    """Makes the reason for a test that too few blocks of time allow.
+def undecided(check: str, relation: str, metric: str, one: Evaluation, pairs: PairedDifference) -> Reason:
+    """Makes the reason for a test that cannot be made.
 
     Args:
         check: The rule's name.
         relation: What the test would show of the challenger, such as "worse than the champion".
         metric: The scorer's name.
-        pairs: The differences, fewer than five.
+        one: The challenger's scores, which may say why the metric is undefined.
+        pairs: The differences, in fewer than five blocks.
 
     Returns:
         The reason, failed.
     """
-    sentence = (
-        f"cannot tell whether the challenger is {relation}: {metric} is defined in only {len(pairs)} blocks of time, "
-        f"and a paired test needs {MIN_BLOCKS}"
+    why = one.undefined or (
+        f"{metric} is defined in only {pairs.count} blocks of time, and a paired test needs {MIN_BLOCKS}"
     )
+    sentence = f"cannot tell whether the challenger is {relation}: {why}"
     return Reason(check, passed=False, value=None, limit=None, sentence=sentence)
-
-
-def margin(differences: npt.NDArray[np.float64], significance: float) -> float:
-    """Returns how far a mean of differences may lie from zero by chance: t(1 - a, n - 1) * s / sqrt(n).
-
-    The differences are of paired scores in consecutive blocks of time (batch means, Conway 1963; Law and Kelton,
-    Simulation Modeling and Analysis, 9.5.3): pairing removes what is hard for both models, blocks what neighbouring
-    rows share. A mean beyond the margin is what a paired one-sided Student t test calls significant.
-
-    Args:
-        differences: Challenger minus the other model, one per block, at least two.
-        significance: The probability that the mean lies beyond the margin, on one side, without a true difference.
-
-    Returns:
-        The margin, in the unit of the metric; 0 where all differences are the same.
-
-    Example:
-        >>> margin(np.array([-1.0, -1.0, -1.0]), 0.05)
-        0.0
-    """
-    count = len(differences)
-    from scipy import stats
-
-    return float(stats.t.ppf(1 - significance, count - 1) * differences.std(ddof=1) / math.sqrt(count))
 
 
 def check_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy) -> Reason:
@@ -148,15 +129,15 @@ def check_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy
         The reason for `refit_not_worse`, by the gate's paired test; failed, the judged model serves instead.
     """
     name, (judged, metric) = "refit_not_worse", (comparison.challenger, comparison.metric)
-    pairs = paired_differences(refitted, judged)
-    if len(pairs) < MIN_BLOCKS:
-        return undecided(name, "as good after the fit on all rows", metric, pairs)
-    value, limit = float(pairs.mean()), -margin(pairs, policy.significance)
+    pairs = paired_difference(refitted, judged)
+    if not pairs.decidable:
+        return undecided(name, "as good after the fit on all rows", metric, refitted, pairs)
+    value, limit = pairs.mean, -pairs.margin(policy.significance)
     passed = bool(value >= limit and math.isfinite(refitted.value))
     sentence = (
         f"refitted on all rows, including the holdout, {metric} on the holdout is {format_score(refitted.value)} "
         f"against the judged {format_score(judged.value)}, {'not ' if passed else ''}significantly worse "
-        f"({value:+.3g} on average over {len(pairs)} blocks, the limit is {limit:+.3g})"
+        f"({value:+.3g} on average over {pairs.count} blocks, the limit is {limit:+.3g})"
     )
     return Reason(name, passed, finite_or_none(value), finite_or_none(limit), sentence)
 
@@ -165,8 +146,8 @@ def _no_better_than_trivial(comparison: Comparison, policy: GatePolicy) -> bool:
     """Tells whether the champion itself is not significantly better on these rows, so that a challenger need not be."""
     if comparison.champion is None:
         return False
-    pairs = paired_differences(comparison.champion, comparison.baseline)
-    return len(pairs) >= MIN_BLOCKS and bool(pairs.mean() <= margin(pairs, policy.significance))
+    pairs = paired_difference(comparison.champion, comparison.baseline)
+    return pairs.decidable and bool(pairs.mean <= pairs.margin(policy.significance))
 
 
 def _as_good_as_trivial(measured: str, value: float, limit: float) -> Reason:
@@ -178,39 +159,39 @@ def _as_good_as_trivial(measured: str, value: float, limit: float) -> Reason:
     return Reason("beats_baseline", passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
-def _inferiority(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
+def _inferiority(check: str, scores: str, pairs: PairedDifference, policy: GatePolicy) -> Reason:
     """Rejects a significantly worse challenger, and says how large a difference these rows can show."""
-    rejects = margin(pairs, CHANGE_SHARE * policy.significance)
-    shown = rejects + margin(pairs, policy.significance)
-    value, passed = float(pairs.mean()), bool(pairs.mean() >= -rejects)
+    rejects = pairs.margin(CHANGE_SHARE * policy.significance)
+    shown = rejects + pairs.margin(policy.significance)
+    value, passed = pairs.mean, pairs.mean >= -rejects
     sentence = (
-        f"{scores}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average over {len(pairs)} blocks, "
+        f"{scores}, {'not ' if passed else ''}significantly worse ({value:+.3g} on average over {pairs.count} blocks, "
         f"the limit is {-rejects:+.3g}; a challenger worse by {shown:.3g} would pass with a probability of "
         f"{100 * policy.significance:.3g}%)"
     )
     return Reason(check, passed, finite_or_none(value), finite_or_none(-rejects), sentence)
 
 
-def _non_inferiority(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
+def _non_inferiority(check: str, scores: str, pairs: PairedDifference, policy: GatePolicy) -> Reason:
     """Passes a challenger that is significantly less than the smallest relevant difference worse (non-inferiority)."""
     difference = policy.difference or 0.0
-    shown = margin(pairs, policy.significance)
-    value, limit = float(pairs.mean()), shown - difference
+    shown = pairs.margin(policy.significance)
+    value, limit = pairs.mean, shown - difference
     passed = value > limit
     sentence = (
         f"{scores}, {'' if passed else 'not '}shown to be worse by less than {difference:g} "
-        f"({value:+.3g} on average over {len(pairs)} blocks, more than {limit:+.3g} is required; for an equally "
+        f"({value:+.3g} on average over {pairs.count} blocks, more than {limit:+.3g} is required; for an equally "
         f"good challenger these rows can rule out a difference of {shown:.3g} at best)"
     )
     return Reason(check, passed, finite_or_none(value), finite_or_none(limit), sentence)
 
 
-def _superiority(check: str, scores: str, pairs: npt.NDArray[np.float64], policy: GatePolicy) -> Reason:
+def _superiority(check: str, scores: str, pairs: PairedDifference, policy: GatePolicy) -> Reason:
     """Passes a significantly better challenger, at an equal part of the error budget for each of many retrains."""
-    value, limit = float(pairs.mean()), margin(pairs, policy.significance / policy.cycles)
+    value, limit = pairs.mean, pairs.margin(policy.significance / policy.cycles)
     passed = value > limit
     sentence = (
-        f"{scores}, {'' if passed else 'not '}significantly better ({value:+.3g} on average over {len(pairs)} blocks, "
+        f"{scores}, {'' if passed else 'not '}significantly better ({value:+.3g} on average over {pairs.count} blocks, "
         f"more than {limit:+.3g} is required, so that over {policy.cycles} retrains an equally good challenger passes "
         f"with a probability of at most {100 * policy.significance:.3g}%)"
     )

@@ -19,9 +19,13 @@ from sklearn.metrics import get_scorer, get_scorer_names
 
 from refit.errors import ModelError, ProjectError
 from refit.modelling.predictions import BINARY, Array, Predictions
+from refit.modelling.row_scores import PROBABILITY_LOSSES, score_rows
 from refit.project import Project
 
 Positions = npt.NDArray[np.intp]
+
+ONE_CLASS = "set gate.metric to neg_log_loss or neg_brier_score, which are defined there, or wait for more rows"
+"""What to do about a metric that is undefined on rows of one class."""
 
 
 def primary_metric(definition: Project, classes: Sized) -> str:
@@ -79,6 +83,8 @@ def score(
     weighting = {} if weights is None else {"sample_weight": weights}
     truth = y.to_numpy()[positions]
     present = set(pd.unique(truth))
+    if metric in PROBABILITY_LOSSES and set(predictions.labels) - present and hasattr(predictions, "predict_proba"):
+        return _average_rows(metric, predictions, y, positions, weights)
     if predictions.labels and metric != "accuracy" and len(present) < BINARY:
         return math.nan
     with warnings.catch_warnings():
@@ -96,6 +102,14 @@ def score(
                 f"{metric} cannot be computed for {type(predictions.model).__name__} ({fault}): "
                 f"set gate.metric to one that this estimator supports"
             ) from fault
+
+
+def _average_rows(
+    metric: str, predictions: Predictions, y: pd.Series[Any], rows: Positions, weights: Array | None
+) -> float:
+    """Averages the scores of single rows where scikit-learn asks for all classes."""
+    scores = score_rows(metric, predictions, y)
+    return math.nan if scores is None or not len(rows) else float(np.average(scores[rows], weights=weights))
 
 
 def loss(metric: str, score: float) -> float:

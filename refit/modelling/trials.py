@@ -12,10 +12,12 @@ from sklearn.base import BaseEstimator
 
 from refit.data.split import time_blocks
 from refit.errors import ModelError
+from refit.modelling.paired_difference import block_means
 from refit.modelling.predictions import ESTIMATOR_ERRORS, predict_once
 from refit.modelling.preparation import fill_empty_columns, fit_seeded, select_features
-from refit.modelling.scoring import score
+from refit.modelling.row_contributions import contribute_rows
 from refit.project import Project
+from refit.records.contributions import Contributions
 
 Scores = npt.NDArray[np.float64]
 """One score per block; NaN if undefined on a block."""
@@ -89,14 +91,34 @@ def score_trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.
         judge: Labelled rows to score, sorted by event time.
 
     Returns:
-        One score per block of `refit.data.split.time_blocks`; all NaN if no model could be fitted. The retrain on the
-        chosen rows then reports the error.
+        The mean contribution of the rows to the score, one per block of `refit.data.split.time_blocks`; all NaN if no
+        model could be fitted or the metric is undefined. The retrain on the chosen rows then reports the error.
     """
+    found = contribute_trial(definition, metric, rows, judge)
+    if isinstance(found, str):
+        return np.full(len(time_blocks(judge[definition.timestamp])), math.nan)
+    return block_means(found)
+
+
+def contribute_trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Contributions | str:
+    """Fits a model on some rows and sums the contributions of others to its score.
+
+    Args:
+        definition: The project.
+        metric: The scorer's name.
+        rows: Labelled rows to fit on.
+        judge: Labelled rows to score, sorted by event time.
+
+    Returns:
+        The sums in each block of `refit.data.split.time_blocks`; or why there is no score, in a clause.
+    """
+    target = definition.target
+    if not len(rows) or (definition.kind == "classification" and rows[target].nunique() == 1):
+        return "a model needs training rows of two classes" if len(rows) else "there are no rows to train on"
     features, parts = definition.features_of(judge.columns), time_blocks(judge[definition.timestamp])
-    if not len(rows) or (definition.kind == "classification" and rows[definition.target].nunique() == 1):
-        return np.full(len(parts), math.nan)
     try:
         predictions = predict_once(fit_estimator(definition, rows), select_features(judge, features))
-        return np.array([score(metric, predictions, judge[definition.target], part) for part in parts])
-    except (ModelError, *ESTIMATOR_ERRORS):
-        return np.full(len(parts), math.nan)
+        found = contribute_rows(metric, predictions, judge[target], parts)
+    except (ModelError, *ESTIMATOR_ERRORS) as fault:
+        return f"a model could not be fitted or scored ({fault})"
+    return found if isinstance(found, str) else found.sum_blocks(parts)

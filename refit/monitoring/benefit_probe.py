@@ -8,18 +8,26 @@ rows only shows in larger models; those are fitted when the history has grown se
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
-from refit.data.split import MIN_BLOCKS
+from refit.modelling.paired_difference import (
+    PairedDifference,
+    block_means,
+    combine_blocks,
+    compare_contributions,
+    score_of,
+)
 from refit.modelling.scoring import loss, primary_metric
 from refit.modelling.training_window import choose_candidate
-from refit.modelling.trials import Scores, sample_paired, score_trial
+from refit.modelling.trials import Scores, contribute_trial, sample_paired
 from refit.monitoring.evidence import Probe
 from refit.policies.monitoring import ProbePolicy
 from refit.project import Project
+from refit.records.contributions import Contributions
 from refit.windows import Window
 
 MIN_ROWS = 100
@@ -36,7 +44,7 @@ _FEWEST = 2
 
 def probe_benefit(
     definition: Project, history: pd.DataFrame, champion: Window, judge: Window, policy: ProbePolicy
-) -> Probe | None:
+) -> Probe | str:
     """Compares a small fresh model with the champion's equally small twin on the newest mature rows.
 
     The fresh models are fitted up to the middle of the newest window, so that they have learned an abrupt change at its
@@ -51,66 +59,77 @@ def probe_benefit(
         policy: For the size of the models, and for when large ones are fitted as well.
 
     Returns:
-        The gain and its standard error over batch means, with `seconds` 0; `None` if the champion has seen most of the
-        window, or too few rows are left to judge or to fit on.
+        The gain and its standard error over blocks of time, with `seconds` 0; or why there is none, in a clause: the
+        champion has seen most of the window, too few rows are left to judge or to fit on, or the metric is undefined.
     """
     judged = _second_half(definition, history, Window(max(judge.start, min(champion.end, judge.end)), judge.end))
     if len(judged) < MIN_ROWS:
-        return None
+        return f"too few new mature rows are left to judge on, at least {MIN_ROWS} are required"
     metric = primary_metric(definition, history[definition.target].unique())
     start = _as_datetime(judged[definition.timestamp].iloc[0])
     known = history[history[definition.timestamp] < start - definition.label_delay]
     seen = known[champion.holds(known[definition.timestamp])]
     if len(seen) < MIN_ROWS:
-        return None
+        return f"only {len(seen):,} labelled rows of the champion's training are left, {MIN_ROWS} are required"
     most = MOST_ROWS if _has_grown(definition, history, judge, len(seen), policy) else policy.rows
     candidates, seed = (seen, *_candidates(definition, known, judge, start)), definition.training.seed
     rows = [sample_paired(each, most, history.index, seed) for each in candidates]
-    twin, *fresh = [score_trial(definition, metric, each, judged) for each in rows]
+    twin, *fresh = [contribute_trial(definition, metric, each, judged) for each in rows]
     sizes = (len(rows[0]), max(len(each) for each in rows[1:]))
-    return _summarize(metric, Window(start, judge.end), len(judged), sizes, twin, np.array(fresh))
-
-
-def block_gains(twin: Scores, fresh: Scores) -> Scores:
-    """Computes the gain in each block, with the fresh model that is best on the other half of the blocks.
-
-    Args:
-        twin: The twin's score in each block.
-        fresh: The scores of the fresh models, one row for each, the longest window first.
-
-    Returns:
-        The fresh model's score minus the twin's for each block; NaN where either is not defined.
-
-    Example:
-        >>> block_gains(np.zeros(10), np.ones((2, 10))).tolist() == [1.0] * 10
-        True
-    """
-    gained = np.full(len(twin), math.nan)
-    for fold in range(_FOLDS):
-        others = fresh[:, np.arange(len(twin)) % _FOLDS != fold]
-        gained[fold::_FOLDS] = (fresh[choose_candidate(others, _FEWEST)] - twin)[fold::_FOLDS]
-    return gained
-
-
-def _summarize(
-    metric: str, window: Window, rows: int, fitted: tuple[int, int], twin: Scores, fresh: Scores
-) -> Probe | None:
-    gained = block_gains(twin, fresh)
-    defined = np.isfinite(gained)
-    if defined.sum() < MIN_BLOCKS:
-        return None
-    within = gained[defined]
+    found = compare_with_twin(twin, fresh)
+    if isinstance(found, str):
+        return found
     return Probe(
         metric=metric,
-        window=window,
-        rows=rows,
-        fitted=fitted,
-        loss=loss(metric, float(twin[defined].mean())),
-        gain=float(within.mean()),
-        error=float(within.std(ddof=1) / math.sqrt(len(within))),
-        blocks=len(within),
+        window=Window(start, judge.end),
+        rows=len(judged),
+        fitted=sizes,
+        loss=loss(metric, found[0]),
+        gain=found[1].mean,
+        error=found[1].error,
+        blocks=1 + math.floor(found[1].freedom),
         seconds=0.0,
     )
+
+
+def compare_with_twin(
+    twin: Contributions | str, fresh: Sequence[Contributions | str]
+) -> tuple[float, PairedDifference] | str:
+    """Computes the gain of fresh models over the champion's twin.
+
+    Args:
+        twin: The contributions to the twin's score, or why it has none.
+        fresh: Those to the scores of the fresh models, the longest window first.
+
+    Returns:
+        The twin's score, and the difference of the fresh models and the twin; or why there is none, in a clause.
+    """
+    if isinstance(twin, str):
+        return twin
+    fitted = [each for each in fresh if not isinstance(each, str)]
+    if not fitted:
+        return str(fresh[0])
+    chosen = choose_crossed(np.array([block_means(each) for each in fitted]))
+    found = compare_contributions(combine_blocks(fitted, chosen), twin)
+    return (score_of(twin), found) if found.decidable else "the rows to judge on have too few distinct event times"
+
+
+def choose_crossed(fresh: Scores) -> list[int]:
+    """Chooses for each block the fresh model that is best on the other half of the blocks.
+
+    Args:
+        fresh: The scores of the fresh models in each block, one row for each, the longest window first.
+
+    Returns:
+        The position of the model for each block.
+
+    Example:
+        >>> choose_crossed(np.array([[0.0] * 10, [1.0] * 10]))
+        [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    """
+    folds = np.arange(fresh.shape[1]) % _FOLDS
+    best = [choose_candidate(fresh[:, folds != fold], _FEWEST) for fold in range(_FOLDS)]
+    return [best[fold] for fold in folds]
 
 
 def _has_grown(definition: Project, history: pd.DataFrame, judge: Window, seen: int, policy: ProbePolicy) -> bool:

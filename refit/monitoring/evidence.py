@@ -72,9 +72,9 @@ class Probe:
     gain: float
     """The twin's loss minus the fresh model's, in the metric's unit; positive favours a retrain."""
     error: float
-    """The standard error of `gain` over batch means."""
+    """The standard error of `gain` over blocks of time."""
     blocks: int
-    """How many batches there were."""
+    """How many independent blocks of time the standard error rests on: its degrees of freedom plus one."""
     seconds: float
     """How long the probe took; it uses budget."""
 
@@ -144,3 +144,5 @@ class Evidence:
     """Why a part could not be measured, one sentence each."""
     watched: FormerComparison | None = None
     """The comparison with the former champion; `None` without a former champion, or before a window has matured."""
+    unprobed: str = ""
+    """Why the benefit probe found no gain to test, in a clause; empty where it ran or was not due."""

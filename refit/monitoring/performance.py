@@ -13,7 +13,7 @@ from scipy import stats
 
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Evaluation
-from refit.gate.paired_tests import margin
+from refit.modelling.paired_difference import compare_blocks
 from refit.modelling.predictions import Predictions
 from refit.modelling.scoring import loss, primary_metric
 from refit.monitoring.evidence import Estimate, Performance
@@ -110,9 +110,9 @@ def measure_score(
 def drop_p_value(current: float, in_blocks: npt.NDArray[np.float64], against: Baseline) -> float | None:
     """Returns the p-value of a score at least this far below the baseline.
 
-    One-sided Welch's test on batch means (Welch 1947; batch means as in `refit.gate.paired_tests.margin`). The baseline
-    is the best of several scores, which is partly luck, so the p-value is corrected for their number:
-    1 - (1 - p) ** among (Sidak 1967).
+    One-sided Welch's test on batch means (Welch 1947; batch means as in
+    `refit.modelling.paired_difference.compare_blocks`). The baseline is the best of several scores, which is partly
+    luck, so the p-value is corrected for their number: 1 - (1 - p) ** among (Sidak 1967).
 
     Args:
         current: The score.
@@ -162,5 +162,5 @@ def _interval(metric: str, found: RealisedScore) -> tuple[float, float] | None:
     """Returns Student's interval over batch means around both corrected scores, capped at the best possible score."""
     if len(found.blocks) < MIN_BLOCKS:
         return None
-    half, best = margin(found.blocks, OUTSIDE / 2), 0.0 if metric.startswith("neg_") else 1.0
+    half, best = compare_blocks(found.blocks).margin(OUTSIDE / 2), 0.0 if metric.startswith("neg_") else 1.0
     return found.low - half, min(found.high + half, best)

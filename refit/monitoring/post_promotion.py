@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from refit.data.split import MIN_BLOCKS
-from refit.gate.paired_tests import margin, paired_differences
+from refit.gate.paired_tests import paired_difference
 from refit.monitoring.decisions import Finding
 from refit.monitoring.evidence import Evidence
 from refit.policies.monitoring import MonitoringPolicy
@@ -53,18 +52,18 @@ def compare_with_former(evidence: Evidence, policy: MonitoringPolicy) -> Finding
         return _not_fired(
             "the former champion is not scored" if watch is None else "there is no former champion to compare with"
         )
-    pairs = paired_differences(watched.champion, watched.former)
-    if len(pairs) < MIN_BLOCKS or watched.rows < watch.min_rows:
+    pairs = paired_difference(watched.champion, watched.former)
+    if not pairs.decidable or watched.rows < watch.min_rows:
         return _not_fired(
-            f"the champion has {watched.rows:,} labelled rows since its training, in {len(pairs)} blocks of time: "
+            f"the champion has {watched.rows:,} labelled rows since its training, in {pairs.count} blocks of time: "
             f"too few to compare it with the former champion"
         )
-    value, limit = float(pairs.mean()), -margin(pairs, watch.significance / watch.looks)
+    value, limit = pairs.mean, -pairs.margin(watch.significance / watch.looks)
     fired = value < limit
     sentence = (
         f"{watched.metric} is {watched.champion.value:.4g} against the {watched.former.value:.4g} of the former "
         f"champion, version {watched.former_version}, on {watched.rows:,} rows that neither was trained on: "
-        f"{'' if fired else 'not '}significantly worse ({value:+.3g} on average over {len(pairs)} blocks, "
+        f"{'' if fired else 'not '}significantly worse ({value:+.3g} on average over {pairs.count} blocks, "
         f"the limit is {limit:+.3g}, look {watched.look} of {watch.looks})"
     )
     return Finding("watch", fired, value, limit, sentence)

@@ -125,7 +125,7 @@ def _probe(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Fi
             "probe",
             "the benefit probe is off"
             if policy.probe is None
-            else "there were no new mature rows for the benefit probe",
+            else f"the benefit probe could not run: {evidence.unprobed or 'there were no new mature rows'}",
         )
     if policy.probe.price is not None:
         return _rent_or_buy(evidence, policy.probe, policy.probe.price, history)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.signal import lfilter
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from refit import GatePolicy, Window
 from refit.data.split import time_blocks
@@ -57,7 +58,7 @@ def errors(rng: np.random.Generator, correlation: float, worse: float = 0.0) -> 
 TOWNS = [f"town = {name}" for name in "abcdefghij"]
 
 
-class Fixed:
+class Fixed(ClassifierMixin, BaseEstimator):
     """A model that says what it was told to, of the rows that it was told about."""
 
     classes_ = np.array([0, 1])

@@ -100,11 +100,17 @@ def measure_evidence(definition: Project, champion: Champion | None, current: Ev
             withheld.append(str(fault))
             return None
 
+    drift = measured(lambda: measure_drift(definition, champion, current.window, current.table_version))
+    performance = measured(lambda: measure_performance(definition, champion, current.as_of, current.length))
+    before = len(withheld)
+    probed = measured(lambda: run_probe(definition, champion, current.as_of, current.length))
+    unprobed = probed if isinstance(probed, str) else " ".join(withheld[before:])
     return replace(
         current,
-        drift=measured(lambda: measure_drift(definition, champion, current.window, current.table_version)),
-        performance=measured(lambda: measure_performance(definition, champion, current.as_of, current.length)),
-        probe=measured(lambda: run_probe(definition, champion, current.as_of, current.length)),
+        drift=drift,
+        performance=performance,
+        probe=None if isinstance(probed, str) else probed,
+        unprobed=unprobed,
         watched=measured(lambda: run_watch(definition, champion, current.as_of, current.length)),
         withheld=tuple(withheld),
     )
@@ -129,6 +135,7 @@ def find_unchanged_decision(definition: Project, current: Evidence) -> tuple[Evi
     measured_now = replace(
         current,
         probe=former.evidence.probe,
+        unprobed=former.evidence.unprobed,
         withheld=former.evidence.withheld,
         watched=former.evidence.watched,
         **measured,  # type: ignore[arg-type]

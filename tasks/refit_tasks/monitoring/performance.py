@@ -153,7 +153,7 @@ def _describe_score(found: Performance) -> str:
 
 
 @define_task("probe the benefit of a retrain of {definition.name}")
-def run_probe(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Probe | None:
+def run_probe(definition: Project, champion: Champion, as_of: datetime, length: timedelta) -> Probe | str | None:
     """Compares a small model on fresh rows with an equally small one on the champion's rows, on the newest mature rows.
 
     Args:
@@ -163,8 +163,8 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
         length: The length of a monitoring window.
 
     Returns:
-        The gain, and the duration in seconds; `None` if the probe is switched off, or too few rows have matured since
-        the champion was trained.
+        The gain, and the duration in seconds; why it could not be estimated, in a clause; or `None` if the probe is
+        switched off, or no rows have matured since the champion was trained.
 
     Raises:
         TrainingFailed: If the project's estimator cannot be built.
@@ -180,8 +180,8 @@ def run_probe(definition: Project, champion: Champion, as_of: datetime, length: 
         return None
     with translate_estimator_errors(definition):
         found = probe_benefit(definition, history, trained, Window(newest - length, newest), policy)
-    if found is None:
-        return None
+    if isinstance(found, str):
+        return found
     with_project(log, definition.name).info("a retrain would gain %+.2g (%+.1f %%)", found.gain, 100 * found.share)
     return replace(found, seconds=perf_counter() - start)
 

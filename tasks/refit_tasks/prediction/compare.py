@@ -24,6 +24,8 @@ from refit.gate.online_comparison import (
     compare_paired,
 )
 from refit.inference.prediction_rows import find_classes, read_predictions
+from refit.modelling.predictions import Predictions
+from refit.modelling.row_contributions import sum_contributions
 from refit.modelling.scoring import primary_metric, score
 from refit.project import Project, require_key
 from refit.records.references import Challenger, Champion
@@ -46,6 +48,7 @@ from refit_tasks.presentation.markdown import artifact_key, format_list, image, 
 from refit_tasks.registry.challengers import find_challenger
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -145,10 +148,15 @@ def _build_arms(definition: Project, labelled: list[pa.Table], by: str) -> tuple
     classes = find_classes(labelled, (one for truth in truths for one in truth.unique())) if found else []
     metric = primary_metric(definition, classes)
     sides = [
-        Arm(rows[by].to_pandas(), partial(score, metric, read_predictions(rows, classes), truth))
+        _build_arm(metric, rows[by].to_pandas(), read_predictions(rows, classes), truth)
         for rows, truth in zip(labelled, truths, strict=True)
     ]
     return metric, sides
+
+
+def _build_arm(metric: str, times: pd.Series, predictions: Predictions, truth: pd.Series) -> Arm:
+    contribute = partial(sum_contributions, metric, predictions, truth)
+    return Arm(times, partial(score, metric, predictions, truth), contribute)
 
 
 def _sort_by_time(rows: pa.Table, by: str) -> pa.Table:

@@ -10,7 +10,8 @@ import pytest
 
 from refit import GatePolicy, Window
 from refit.gate.evaluations import Comparison, Evaluation
-from refit.gate.paired_tests import check_champion, margin
+from refit.gate.paired_tests import check_champion
+from refit.modelling.paired_difference import compare_blocks
 from refit.policies.gate import CALIBRATION_SHARE, CHANGE_SHARE, SLICES_SHARE
 from refit.records.references import SnapshotRef
 from refit.records.verdicts import Reason
@@ -37,7 +38,7 @@ def test_the_parts_of_the_error_budget_are_all_of_it() -> None:
 
 def test_the_difference_that_is_named_is_what_would_be_rejected_plus_what_chance_allows() -> None:
     reason = judged(0.0, GatePolicy())
-    shown = margin(NOISE, CHANGE_SHARE * 0.05) + margin(NOISE, 0.05)
+    shown = compare_blocks(NOISE).margin(CHANGE_SHARE * 0.05) + compare_blocks(NOISE).margin(0.05)
     assert reason.passed
     assert f"worse by {shown:.3g} would pass with a probability of 5%" in reason.sentence
 
@@ -50,9 +51,9 @@ def test_a_significance_is_written_as_it_is() -> None:
 def test_with_a_difference_it_must_be_ruled_out(difference: float, passed: bool) -> None:
     """The margin of six blocks at 5 % is 0.01134: less than that these rows cannot rule out."""
     reason = judged(0.0, GatePolicy(difference=difference))
-    assert margin(NOISE, 0.05) == pytest.approx(0.01134, abs=5e-6)
+    assert compare_blocks(NOISE).margin(0.05) == pytest.approx(0.01134, abs=5e-6)
     assert (reason.check, reason.passed) == ("not_worse_than_champion", passed)
-    assert reason.limit == pytest.approx(margin(NOISE, 0.05) - difference)
+    assert reason.limit == pytest.approx(compare_blocks(NOISE).margin(0.05) - difference)
     assert f"worse by less than {difference}" in reason.sentence
     assert "these rows can rule out a difference of 0.0113 at best" in reason.sentence
 
@@ -61,7 +62,7 @@ def test_with_a_difference_it_must_be_ruled_out(difference: float, passed: bool)
 def test_superiority_asks_for_a_proof_that_lasts_for_all_cycles(shift: float, passed: bool) -> None:
     reason = judged(shift, BETTER)
     assert (reason.check, reason.passed) == ("better_than_champion", passed)
-    assert reason.limit == pytest.approx(margin(NOISE, 0.05 / 50))
+    assert reason.limit == pytest.approx(compare_blocks(NOISE).margin(0.05 / 50))
 
 
 def test_one_cycle_alone_asks_for_less() -> None:

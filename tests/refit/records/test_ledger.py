@@ -82,7 +82,7 @@ def test_nan_is_refused_in_a_hash_and_kept_in_a_payload() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         chain_hash(GENESIS, "p", "verdict", AT, {"value": float("nan")})
     payload = as_payload(Evaluation(0.1 + 0.2, (1.0, float("nan"), float("-inf"))))
-    assert payload == {"value": 0.30000000000000004, "blocks": [1.0, "NaN", "-Infinity"]}
+    assert payload["blocks"] == [1.0, "NaN", "-Infinity"]
     back = from_payload(Evaluation, payload)
     assert back.value == 0.1 + 0.2
     assert str(back.blocks) == "(1.0, nan, -inf)"
