@@ -20,8 +20,7 @@ from refit.windows import require_past
 from refit_flows.parameters import EntryId, Instant, ProjectName, Words
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.admission import retrain_slot
-from refit_tasks.evaluation.evaluate import evaluate, is_comparable_on
-from refit_tasks.evaluation.serving_check import check_serving_on_holdout
+from refit_tasks.evaluation.evaluate import check_serving_on_holdout, evaluate, is_comparable_on
 from refit_tasks.evaluation.serving_runtime import choose_serving_form
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting_labels

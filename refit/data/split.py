@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from refit.errors import NotEnoughData
 from refit.policies.training import TrainingPolicy
+from refit.project import Project
+from refit.records.references import Split
 from refit.windows import Window
 
 if TYPE_CHECKING:
@@ -118,6 +121,42 @@ def training_window(start: datetime, holdout: datetime, delay: timedelta, policy
     """
     end = max(start, holdout - delay)
     return Window(max(start, end - policy.window) if isinstance(policy.window, timedelta) else start, end)
+
+
+def mature_window(window: Window, as_of: datetime, delay: timedelta) -> Window:
+    """Returns the event times whose labels are known.
+
+    Args:
+        window: The event times of all rows.
+        as_of: The time of the retrain, UTC.
+        delay: The label delay.
+
+    Returns:
+        The window up to a label delay before that time.
+    """
+    return Window(window.start, min(window.end, max(window.start, as_of - delay + TICK)))
+
+
+def require_enough(definition: Project, parts: Split) -> None:
+    """Ensures that both parts have as many rows as the policies require.
+
+    Args:
+        definition: The project.
+        parts: The training rows and the holdout.
+
+    Raises:
+        NotEnoughData: If a part has fewer.
+    """
+    few = [
+        f"{found:,} mature rows to {purpose} where {setting} asks for {least:,}"
+        for purpose, found, setting, least in (
+            ("train on", parts.train.rows, "training.min_rows", definition.training.min_rows),
+            ("judge on", parts.holdout.rows, "gate.min_rows", definition.gate.min_rows),
+        )
+        if found < least
+    ]
+    if few:
+        raise NotEnoughData(f"{definition.name} has {' and '.join(few)}: wait for more rows, or lower the policy")
 
 
 def time_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:

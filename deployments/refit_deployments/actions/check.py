@@ -27,7 +27,10 @@ def check_projects(project: str | None, as_of: datetime | None) -> Result:
     sound = not broken and all(item.passed for items in found.values() for item in items)
     facts = {
         "projects": {
-            name: [{"check": item.name, "passed": item.passed, "sentence": item.sentence} for item in items]
+            name: [
+                {"check": item.name, "passed": item.passed, "sentence": item.sentence, "seconds": item.seconds}
+                for item in items
+            ]
             for name, items in found.items()
         },
         "broken": broken,
@@ -35,7 +38,7 @@ def check_projects(project: str | None, as_of: datetime | None) -> Result:
     }
     lines = [
         *(
-            f"{name}  {'ok    ' if item.passed else 'FAILED'}  {item.name}: {item.sentence}"
+            f"{name}  {'ok    ' if item.passed else 'FAILED'}  {item.name}: {item.sentence}{_write_seconds(item)}"
             for name, items in found.items()
             for item in items
         ),
@@ -55,3 +58,7 @@ def _check_schedule(definition: Project) -> tuple[Check, ...]:
         return (Check("schedule", passed=False, sentence=sentence),)
     told = ", ".join(f"{flow} {time if isinstance(time, str) else f'every {time}'}" for flow, time in times.items())
     return (Check("schedule", passed=True, sentence=f"{told}, {given.timezone}"),) if times else ()
+
+
+def _write_seconds(item: Check) -> str:
+    return f" ({item.seconds:.1f} s)" if item.seconds else ""

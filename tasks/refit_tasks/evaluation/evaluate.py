@@ -22,6 +22,7 @@ from refit.gate.evidence import SandboxRun
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit.windows import format_time
+from refit_tasks.evaluation.serving_check import check_serving_on_rows
 from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.stored_model import fetch_model
@@ -95,6 +96,24 @@ def is_comparable_on(champion: Champion | None, holdout: SnapshotRef) -> bool:
     """
     rival = champion.model_to_compare(holdout.window) if champion else None
     return rival is None or rival.trained_on.window.end <= holdout.window.start
+
+
+@define_task("check how {definition.name} serves")
+def check_serving_on_holdout(definition: Project, model: ModelRef, holdout: SnapshotRef) -> SandboxRun:
+    """Compares a stored model's predictions in the sandbox with those of this process.
+
+    Args:
+        definition: The project.
+        model: The model, in MLflow.
+        holdout: The rows to predict.
+
+    Returns:
+        The result; a model that cannot serve is a result, too, with its fault.
+
+    Raises:
+        ModelError: If the model's files are missing from MLflow.
+    """
+    return check_serving_on_rows(definition, model, read_rows_by_time(definition, holdout))
 
 
 def evaluate_refitted(definition: Project, model: ModelRef, comparison: Comparison, rows: pd.DataFrame) -> Evaluation:

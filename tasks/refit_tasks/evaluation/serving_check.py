@@ -29,11 +29,9 @@ from refit.gate.serving_parity import AGREEMENT
 from refit.inference.feature_schema import feature_kinds, predict_rows
 from refit.modelling.predictions import Predictions
 from refit.project import Project
-from refit.records.references import ModelRef, SnapshotRef
-from refit_tasks.evaluation.evaluate import read_rows_by_time
+from refit.records.references import ModelRef
 from refit_tasks.evaluation.sandbox_rows import largest_difference, make_variants, without_objects, write_frame
 from refit_tasks.evaluation.sandbox_worker import METHODS, TIMED_OUT, SandboxJob
-from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetch_files, read_feature_kinds
 from refit_tasks.registry.model_store import load_model
@@ -51,24 +49,6 @@ _UNSEEN_CATEGORY = "unseen category"
 _NO_SNAPSHOT: Any = None
 """The training rows of a candidate whose predictions alone matter."""
 _START = "from refit_tasks.evaluation.sandbox_worker import serve; serve()"
-
-
-@define_task("check how {definition.name} serves")
-def check_serving_on_holdout(definition: Project, model: ModelRef, holdout: SnapshotRef) -> SandboxRun:
-    """Compares a stored model's predictions in the sandbox with those of this process.
-
-    Args:
-        definition: The project.
-        model: The model, in MLflow.
-        holdout: The rows to predict.
-
-    Returns:
-        The result; a model that cannot serve is a result, too, with its fault.
-
-    Raises:
-        ModelError: If the model's files are missing from MLflow.
-    """
-    return check_serving_on_rows(definition, model, read_rows_by_time(definition, holdout))
 
 
 def check_serving_on_rows(definition: Project, model: ModelRef, rows: pd.DataFrame) -> SandboxRun:

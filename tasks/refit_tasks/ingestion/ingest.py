@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from refit.data.schema import compare_schemas, find_invalid_names, unify_schemas
 from refit.data.split import Times
-from refit.errors import ContractViolation
 from refit.project import Project
 from refit.records.references import Ingestion
 from refit.windows import Window, format_window
+from refit_tasks.ingestion.batch import resolve_schema, validate_batch
 from refit_tasks.ingestion.load import stage_load
-from refit_tasks.ingestion.quarantine import count_already_quarantined, quarantine_rows
+from refit_tasks.ingestion.quarantine import quarantine_rows
 from refit_tasks.ingestion.row_filter import TIME, RowFilter
 from refit_tasks.ingestion.upsert import CommitCounts, UpsertBatch, commit_batch, require_full_window
 from refit_tasks.prefect_tasks import define_retry_task
@@ -25,7 +24,7 @@ from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.snapshots import load_window
 from refit_tasks.storage.staging import staging_area
-from refit_tasks.validation.contract import find_contract, judge_batch, record_contract
+from refit_tasks.validation.contract import find_contract, record_contract
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -61,7 +60,8 @@ def ingest(definition: Project, until: datetime, since: datetime | None = None) 
         if not raw.rows:
             with_project(log, definition.name).info("no new rows from %s", format_window(window))
             return Ingestion(definition.name, window, _version_of(table), 0, 0, 0, 0, 0)
-        row_filter = RowFilter(definition, _resolve_schema(definition, table, schemas), window, area)
+        expected = schema_of(table) if table else None
+        row_filter = RowFilter(definition, resolve_schema(definition, expected, schemas), window, area)
         row_filter.cast(raw)
         done = _validate_and_commit(row_filter, definition, table, window, area)
     with_project(log, definition.name).info(
@@ -80,10 +80,7 @@ def _validate_and_commit(
 ) -> Ingestion:
     """Validates the rows that were cast to the schema, and commits the accepted ones."""
     contract = find_contract(definition, row_filter.schema, lambda: iter(row_filter.cast_rows))
-    row_filter.validate(contract)
-    known = count_already_quarantined(definition, row_filter.rejected, row_filter.schema)
-    counts = row_filter.count(window.end, known)
-    warnings = judge_batch(definition, contract, row_filter.accepted, counts, row_filter.rejected_values)
+    warnings = validate_batch(definition, contract, row_filter, window)
     batch = UpsertBatch(
         definition, row_filter.schema, row_filter.accepted, lambda: _event_times(row_filter, definition), window, area
     )
@@ -111,31 +108,6 @@ def _validate_and_commit(
 
 def _version_of(table: DeltaTable | None) -> int:
     return table.version() if table else -1
-
-
-def _resolve_schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema:
-    """Resolves the schema of a batch: the table's, extended by new columns where the contract policy allows it.
-
-    Raises:
-        ContractViolation: If the batch's columns do not match the table's.
-    """
-    if problems := dict.fromkeys(problem for schema in schemas for problem in find_invalid_names(schema)):
-        raise ContractViolation("; ".join(problems))
-    if table is None:
-        return unify_schemas(schemas, definition)
-    expected, policy = schema_of(table), definition.contract.added_columns
-    found = [difference for schema in schemas for difference in compare_schemas(expected, schema, definition)]
-    refused = dict.fromkeys(d.sentence for d in found if d.kind != "added" or policy == "refuse")
-    if refused:
-        raise ContractViolation(f"the columns of {definition.name!r} have changed: {'; '.join(refused)}")
-    added = {d.column for d in found} if policy == "add" else set()
-    widened = unify_schemas(schemas, definition) if added else expected
-    schema = pa.schema([*expected, *(field for field in widened if field.name in added)])
-    if unknown := [name for name in definition.pii if name not in schema.names]:
-        raise ContractViolation(
-            f"the table of {definition.name!r} has no column {unknown[0]!r}: correct the name in pii"
-        )
-    return schema
 
 
 def _event_times(row_filter: RowFilter, definition: Project) -> Times:

@@ -54,7 +54,7 @@ _MISTAKES = (
 
 
 def stage_load(
-    definition: Project, load: Callable[[Window], Rows], window: Window, area: Path
+    definition: Project, load: Callable[[Window], Rows], window: Window, area: Path, most: int | None = None
 ) -> tuple[SpilledTables, list[pa.Schema]]:
     """Calls a load and writes its rows to the staging directory.
 
@@ -63,6 +63,7 @@ def stage_load(
         load: The project's load, or a replacement that returns rows with the same columns.
         window: The event times to load.
         area: The staging directory.
+        most: The number of rows after which the load is not asked for more; all rows, if `None`.
 
     Returns:
         The staged pieces, and their distinct schemas.
@@ -71,7 +72,7 @@ def stage_load(
         LoadFailed: If the load fails or returns something other than frames.
     """
     raw, schemas = SpilledTables(area / "raw"), dict[pa.Schema, None]()
-    for number, piece in enumerate(read_pieces(definition, load, window), start=1):
+    for number, piece in enumerate(read_pieces(definition, load, window, most), start=1):
         raw.add(piece)
         schemas[piece.schema] = None
         if number % PIECES_PER_LOG_LINE == 0:
@@ -79,13 +80,16 @@ def stage_load(
     return raw, list(schemas)
 
 
-def read_pieces(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[pa.Table]:
+def read_pieces(
+    definition: Project, load: Callable[[Window], Rows], window: Window, most: int | None = None
+) -> Iterator[pa.Table]:
     """Calls a load and converts its rows to Arrow, a piece at a time.
 
     Args:
         definition: The project.
         load: The project's load, or a replacement that returns rows with the same columns.
         window: The event times to load.
+        most: The number of rows after which the load is not asked for more; all rows, if `None`.
 
     Yields:
         Pieces of at most `ingestion.piece_rows` rows; none for an empty window.
@@ -96,7 +100,17 @@ def read_pieces(definition: Project, load: Callable[[Window], Rows], window: Win
     rows = definition.ingestion.piece_rows
     if window.start < window.end:
         pieces = (piece for frame in _load_frames(definition, load, window) for piece in split_frame(frame, rows))
-        yield from merge_tables(pieces, rows)
+        yield from merge_tables(_take_rows(pieces, most), rows)
+
+
+def _take_rows(pieces: Iterator[pa.Table], most: int | None) -> Iterator[pa.Table]:
+    """Passes pieces on until there are enough rows; the last piece may exceed the number, but no frame is cut."""
+    taken = 0
+    for piece in pieces:
+        yield piece
+        taken += piece.num_rows
+        if most is not None and taken >= most:
+            return
 
 
 def _load_frames(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
@@ -112,7 +126,7 @@ def _load_frames(definition: Project, load: Callable[[Window], Rows], window: Wi
 
 def _call_load(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
     rows = load(window)
-    frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) else rows
+    frames: Iterable[Frame] = (rows,) if isinstance(rows, FRAMES) or not isinstance(rows, Iterable) else rows
     for frame in frames:
         if not isinstance(frame, FRAMES):
             raise LoadFailed(

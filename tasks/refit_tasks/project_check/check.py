@@ -6,40 +6,49 @@ Nothing is recorded: the project's table, the ledger and MLflow are not touched.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 from sklearn.base import BaseEstimator
 
-from refit.data.casting import cast_table
-from refit.data.chunks import FRAMES, split_frame
-from refit.data.schema import unify_schemas
-from refit.errors import LoadFailed, NotEnoughData, ProjectError
+from refit.errors import ModelError, NotEnoughData, ProjectError
+from refit.gate.comparison import Candidate, HoldoutData, compare_on_holdout
+from refit.gate.decide import check_serving, decide
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import fit_seeded
-from refit.modelling.scoring import primary_metric, score
-from refit.project import Project, Rows
+from refit.modelling.scoring import primary_metric
+from refit.project import Project
+from refit.records.verdicts import format_score
 from refit.windows import BEGINNING, Window, format_time
+from refit_tasks.evaluation.serving_check import check_serving_of_directory
+from refit_tasks.ingestion.batch import resolve_schema
+from refit_tasks.ingestion.row_filter import RowFilter
+from refit_tasks.project_check.contract import judge_sample
+from refit_tasks.project_check.overlap import compare_loads
+from refit_tasks.project_check.sample import (
+    FIT_ROWS,
+    MAX_LOADED,
+    Sample,
+    SplitRows,
+    choose_fit_rows,
+    load_sample,
+    split_sample,
+)
 from refit_tasks.project_code.errors import describe_project_error
 from refit_tasks.project_log import with_project
-from refit_tasks.registry.model_store import load_model, save_model
-from refit_tasks.storage.snapshot_rows import to_frame
+from refit_tasks.registry.model_store import load_model, write_logged_model
+from refit_tasks.storage.delta import open_table, schema_of
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.training.fit import select_training_features
-from refit_tasks.validation.great_expectations import read_rules
+from refit_tasks.training.tuning import read_default_params, split_trial_rows
 
-_FIT_ROWS = 2_000
-"""The number of newest labelled rows that the estimator is fitted on."""
-_LOOKBACKS = (timedelta(days=30), timedelta(days=365), None)
-"""The spans that are loaded one after the other until there are enough rows; `None` loads everything."""
-_MAX_LOADED = 50_000
-"""The number of rows after which a load is not asked for more."""
+_SIGNATURE_ROWS = 100
+"""The number of rows that the model's signature is inferred from."""
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +61,8 @@ class Check:
     passed: bool
     sentence: str
     """The finding, or the error with its place."""
+    seconds: float = 0.0
+    """How long the check took; 0 if it was skipped."""
 
 
 def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
@@ -65,18 +76,25 @@ def check(definition: Project, as_of: datetime) -> tuple[Check, ...]:
         The checks in a fixed order, with `notifications` if the project has blocks for them. A check that needs a
         failed one is skipped and counts as failed.
     """
-    trial = _CheckRun(definition, as_of)
     checks: dict[str, Check] = {}
     steps = {**_CHECKS, **({"notifications": ()} if definition.notifications.blocks else {})}
-    for name, needs in steps.items():
-        lacking = [need for need in needs if not checks[need].passed]
-        checks[name] = _skip_check(name, lacking[0]) if lacking else _run_check(trial, name)
-        with_project(log, definition.name).info("checked %s", name)
+    with staging_area(definition.name) as area:
+        trial = _CheckRun(definition, as_of, area)
+        for name, needs in steps.items():
+            lacking = [need for need in needs if not checks[need].passed]
+            checks[name] = _skip_check(name, lacking[0]) if lacking else _time_check(trial, name)
+            with_project(log, definition.name).info("checked %s", name)
     return tuple(checks.values())
 
 
 def _skip_check(name: str, lacking: str) -> Check:
     return Check(name, passed=False, sentence=f"skipped because {lacking} failed")
+
+
+def _time_check(trial: _CheckRun, name: str) -> Check:
+    start = perf_counter()
+    found = _run_check(trial, name)
+    return replace(found, seconds=perf_counter() - start)
 
 
 def _run_check(trial: _CheckRun, name: str) -> Check:
@@ -92,11 +110,14 @@ _CHECKS: dict[str, tuple[str, ...]] = {
     "load": (),
     "columns": ("load",),
     "contract": ("columns",),
+    "overlap": ("contract",),
+    "split": ("contract",),
     "build": (),
     "metric": (),
-    "fit": ("columns", "build"),
+    "fit": ("split", "build"),
     "predict": ("fit", "metric"),
     "store": ("fit",),
+    "serve": ("store",),
 }
 """The checks in their order, each with the checks that it needs."""
 
@@ -107,32 +128,43 @@ class _CheckRun:
 
     definition: Project
     as_of: datetime
-    pieces: list[pa.Table] = field(init=False)
-    schema: pa.Schema = field(init=False)
-    rows: pd.DataFrame = field(init=False)
+    area: Path
+    sample: Sample = field(init=False)
+    rows: RowFilter = field(init=False)
+    parts: SplitRows = field(init=False)
     estimator: BaseEstimator = field(init=False)
     X: pd.DataFrame = field(init=False)
     predictions: Predictions = field(init=False)
 
     def load(self) -> str:
-        self.pieces = load_sample(self.definition, self.as_of, _FIT_ROWS)
-        return f"{sum(piece.num_rows for piece in self.pieces):,} rows from before {format_time(self.as_of)}"
+        self.sample = load_sample(self.definition, self.as_of, self.area)
+        extent = "all rows" if self.sample.whole else "the newest rows"
+        return f"{self.sample.raw.rows:,} rows, {extent} before {format_time(self.as_of)}"
 
     def columns(self) -> str:
-        self.schema = unify_schemas([piece.schema for piece in self.pieces], self.definition)
-        rows = cast_as_stored(self.definition, self.pieces, self.schema)
-        self.rows = rows.dropna(subset=[self.definition.target]).tail(_FIT_ROWS)
-        if self.rows.empty:
-            raise NotEnoughData(
-                f"none of {len(rows):,} rows has a label in {self.definition.target!r}: correct the load"
-            )
-        return f"{len(rows.columns)} columns, of which {len(self.features)} features: {', '.join(self.features)}"
+        table = open_table(self.definition.name)
+        expected = schema_of(table) if table else None
+        schema = resolve_schema(self.definition, expected, self.sample.schemas)
+        self.rows = RowFilter(self.definition, schema, self.window, self.area)
+        self.rows.cast(self.sample.raw)
+        features = self.definition.features_of(schema.names)
+        return f"{len(schema)} columns, of which {len(features)} features: {', '.join(features)}"
 
     def contract(self) -> str:
-        if self.definition.expectations is None:
-            return "the project has no expectations: its contract will be derived from the first rows"
-        rules = read_rules(self.definition, self.definition.expectations, self.schema)
-        return f"expectations() returns {len(rules)} rules, all about existing columns"
+        ingested = open_table(self.definition.name) is not None
+        found = judge_sample(self.definition, self.rows, self.window, ingested=ingested, whole=self.sample.whole)
+        if not self.rows.accepted_rows:
+            raise NotEnoughData(f"no row is accepted ({found}): correct the load")
+        return found
+
+    def overlap(self) -> str:
+        (area := self.area / "again").mkdir()
+        return compare_loads(self.definition, pa.concat_tables(self.rows.accepted()), self.as_of, area, MAX_LOADED)
+
+    def split(self) -> str:
+        self.parts = split_sample(self.definition, self.rows.accepted(), self.as_of, whole=self.sample.whole)
+        train, holdout = self.parts.refs.train, self.parts.refs.holdout
+        return f"{train.rows:,} rows to train on, {holdout.rows:,} held out from {format_time(holdout.window.start)} on"
 
     def build(self) -> str:
         self.estimator = self.definition.build()
@@ -144,25 +176,44 @@ class _CheckRun:
         return f"scikit-learn has the scorer {primary_metric(self.definition, ())}"
 
     def fit(self) -> str:
-        self.X = select_training_features(self.definition, self.rows)
-        target, seed = self.rows[self.definition.target], self.definition.training.seed
-        model = fit_seeded(self.estimator, self.X, target, seed)
+        training, rows = self.definition.training, choose_fit_rows(self.definition, self.parts.train)
+        if training.tuning:
+            read_default_params(self.definition, training.tuning)
+            if self.sample.whole:
+                split_trial_rows(self.definition, self.parts.train)
+        self.X = select_training_features(self.definition, rows)
+        model = fit_seeded(self.estimator, self.X, rows[self.definition.target], training.seed)
         self.predictions = predict_once(model, self.X)
         return f"fitted on {len(self.X):,} rows"
 
     def predict(self) -> str:
-        labels = self.rows[self.definition.target]
-        metric = primary_metric(self.definition, labels.unique())
-        return f"{metric} is {score(metric, self.predictions, labels):.4g} on the rows it was fitted on"
+        refs, train, holdout = self.parts.refs, self.parts.train, self.parts.holdout
+        data = HoldoutData(refs.holdout, holdout, train[self.definition.target], train.tail(FIT_ROWS))
+        model = Candidate("the fitted model", self.predictions.model, refs.train)
+        compared = compare_on_holdout(self.definition, model, None, data)
+        failed = [reason for reason in decide(compared, self.definition.gate).reasons if not reason.passed]
+        if compared.evidence.answers and compared.evidence.answers.invalid:
+            raise ModelError(next(reason.sentence for reason in failed if reason.check == "answers"))
+        found = f"{compared.metric} is {format_score(compared.challenger.value)} on {len(holdout):,} unseen rows"
+        told = "; ".join(f"{reason.check}: {reason.sentence}" for reason in failed)
+        return f"{found}; the gate would reject this model: {told}" if told else found
 
     def store(self) -> str:
-        with staging_area(self.definition.name) as directory:
-            save_model(self.predictions.model, directory / "model")
-            model = load_model(directory / "model", self.definition.trusted_types)
-            size = sum(file.stat().st_size for file in (directory / "model").iterdir())
-        if not np.array_equal(self.predictions.compute("predict"), predict_once(model, self.X).compute("predict")):
+        directory = self.area / "model"
+        model = self.predictions.model
+        write_logged_model(self.definition, model, self.X.head(_SIGNATURE_ROWS), directory)
+        stored = load_model(directory, self.definition.trusted_types)
+        size = sum(file.stat().st_size for file in directory.rglob("*") if file.is_file())
+        if not np.array_equal(self.predictions.compute("predict"), predict_once(stored, self.X).compute("predict")):
             raise ProjectError("the loaded model gives other predictions than the fitted one: store all of its state")
         return f"stored as {size / 1e6:.1f} MB and loaded again with the same predictions"
+
+    def serve(self) -> str:
+        found = check_serving_of_directory(self.definition, self.area / "model", self.parts.holdout)
+        failed = [reason.sentence for reason in check_serving(found, self.definition.gate) if not reason.passed]
+        if failed:
+            raise ModelError("; ".join(failed))
+        return f"a fresh process gives the same predictions for {found.rows:,} rows, {found.latency_ms:.3g} ms per row"
 
     def notifications(self) -> str:
         from prefect.settings import PREFECT_API_URL
@@ -178,63 +229,6 @@ class _CheckRun:
         return f"{', '.join(blocks)} can be loaded from the Prefect server"
 
     @property
-    def features(self) -> list[str]:
-        return self.definition.features_of(self.rows.columns)
-
-
-def load_sample(definition: Project, as_of: datetime, labelled: int) -> list[pa.Table]:
-    """Loads rows before a time from longer and longer spans, until enough of them have a label.
-
-    Args:
-        definition: The project.
-        as_of: The end of each loaded window, UTC.
-        labelled: The number of labelled rows that is enough.
-
-    Returns:
-        The pieces as loaded, some 50,000 rows at most.
-
-    Raises:
-        NotEnoughData: If the load returns no row.
-        LoadFailed: If the load returns something other than frames.
-    """
-    pieces: list[pa.Table] = []
-    for span in _LOOKBACKS:
-        pieces = _load_at_most(definition.load(Window(as_of - span if span else BEGINNING, as_of)))
-        if sum(_count_labels(piece, definition.target) for piece in pieces) >= labelled:
-            break
-    if not pieces:
-        raise NotEnoughData(f"the load returns no rows before {format_time(as_of)}: correct it, or give a later time")
-    return pieces
-
-
-def cast_as_stored(definition: Project, pieces: list[pa.Table], schema: pa.Schema) -> pd.DataFrame:
-    """Converts loaded rows to what would be read back from the project's table, sorted by event time.
-
-    Args:
-        definition: The project.
-        pieces: The rows as loaded.
-        schema: The table's schema.
-
-    Returns:
-        The rows with an event time; cells that cannot be cast to their column are missing.
-    """
-    rows = to_frame(pa.concat_tables([cast_table(piece, schema)[0] for piece in pieces]))
-    return rows.dropna(subset=[definition.timestamp]).sort_values(definition.timestamp, ignore_index=True)
-
-
-def _load_at_most(rows: Rows) -> list[pa.Table]:
-    pieces: list[pa.Table] = []
-    for given in [rows] if isinstance(rows, FRAMES) or not isinstance(rows, Iterable) else rows:
-        if not isinstance(given, FRAMES):
-            raise LoadFailed(f"load() returns a {type(given).__name__}: return a frame, or an iterator of frames")
-        pieces += islice(split_frame(given, _MAX_LOADED), 1)
-        if sum(piece.num_rows for piece in pieces) >= _MAX_LOADED:
-            break
-    return pieces
-
-
-def _count_labels(piece: pa.Table, target: str) -> int:
-    if target not in piece.column_names:
-        return 0
-    column = piece[target]
-    return len(column) - int(pc.sum(pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))).as_py() or 0)
+    def window(self) -> Window:
+        """The event times that a first ingest loads."""
+        return Window(min(BEGINNING, self.as_of), self.as_of)

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import pandas as pd
@@ -127,29 +128,58 @@ def log_model(run: TrackedRun, definition: Project, model: BaseEstimator, sample
         ModelError: If it has a part that cannot be stored.
     """
     import mlflow.sklearn
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import infer_signature
 
     logged = run.client.create_logged_model(run.experiment, "model", source_run_id=run.id)
+    with _explain_refusals(definition, model), _silence_hints():
+        options = _describe_model(definition, model, sample)
+        mlflow.sklearn.log_model(model, model_id=logged.model_id, run_id=run.id, **options)
+    return f"models:/{logged.model_id}"
+
+
+def write_logged_model(definition: Project, model: BaseEstimator, sample: pd.DataFrame, directory: Path) -> None:
+    """Writes a fitted model to a directory as `log_model` stores it, without a run or a registry.
+
+    Args:
+        definition: The project, for its trusted types.
+        model: The fitted estimator.
+        sample: A few rows of features, for the signature.
+        directory: The directory to write to; it must not exist.
+
+    Raises:
+        UntrustedModel: If the model has a type outside the allow-list, so that it could never be loaded.
+        ModelError: If it has a part that cannot be stored.
+    """
+    import mlflow.sklearn
+
+    with _explain_refusals(definition, model), _silence_hints():
+        mlflow.sklearn.save_model(model, str(directory), **_describe_model(definition, model, sample))
+
+
+def _describe_model(definition: Project, model: BaseEstimator, sample: pd.DataFrame) -> dict[str, Any]:
+    """Returns what MLflow stores with a model: its form, its signature, its packages and its feature schema."""
+    from mlflow.models import infer_signature
+
+    return {
+        "serialization_format": "skops",
+        "skops_trusted_types": [*TRUSTED, *definition.trusted_types],
+        "signature": infer_signature(sample, model.predict(sample)),
+        "pip_requirements": pin_requirements(model),
+        "metadata": {KINDS: json.dumps(list(feature_kinds(sample).items()))},
+    }
+
+
+@contextmanager
+def _explain_refusals(definition: Project, model: BaseEstimator) -> Iterator[None]:
+    """Saves and loads a model that MLflow refuses: MLflow does not say what is wrong with it, and this does."""
+    from mlflow.exceptions import MlflowException
+
     try:
-        with _silence_hints():
-            mlflow.sklearn.log_model(
-                model,
-                model_id=logged.model_id,
-                run_id=run.id,
-                serialization_format="skops",
-                skops_trusted_types=[*TRUSTED, *definition.trusted_types],
-                signature=infer_signature(sample, model.predict(sample)),
-                pip_requirements=pin_requirements(model),
-                metadata={KINDS: json.dumps(list(feature_kinds(sample).items()))},
-            )
+        yield
     except MlflowException:
-        # MLflow does not say what went wrong; saving and loading the model here does, if the model is the cause.
         with tempfile.TemporaryDirectory() as scratch:
             save_model(model, Path(scratch))
             load_model(Path(scratch), definition.trusted_types)
         raise
-    return f"models:/{logged.model_id}"
 
 
 @contextmanager

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextvars import copy_context
 from threading import Lock
 from typing import cast
 from uuid import UUID
-
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.context import FlowRunContext, TaskRunContext
 
 from refit_tasks.presentation.markdown import artifact_key
 
@@ -37,7 +35,7 @@ class ProgressBar:
         self._bar: UUID | None = None
         # Updates may come from other threads, which have no run context.
         self._run = copy_context()
-        self._runs = (TaskRunContext.get() or FlowRunContext.get()) is not None
+        self._runs = _is_inside_run()
         self._lock = Lock()
 
     def show(self, done: float, whole: float) -> None:
@@ -54,8 +52,19 @@ class ProgressBar:
                 self._last = self._clock()
 
     def _move(self, percent: float, count: str) -> None:
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
         about = f"{self._about}: {count}"
         if self._bar is None:
             self._bar = cast(UUID, create_progress_artifact(percent, key=self._key, description=about))
         else:
             update_progress_artifact(self._bar, percent, description=about)
+
+
+def _is_inside_run() -> bool:
+    """Tells whether a flow or a task is running here; where nothing has imported Prefect, none is."""
+    if "prefect" not in sys.modules:
+        return False
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    return (TaskRunContext.get() or FlowRunContext.get()) is not None

@@ -21,6 +21,8 @@ from refit.data.split import (
     count_unseen,
     from_microseconds,
     holdout_start,
+    mature_window,
+    require_enough,
     to_microseconds,
     training_window,
 )
@@ -97,8 +99,8 @@ def split(
         NoNewData: If the champion was trained on all rows.
         LeakyHoldout: If the champion was trained on rows later than `as_of`.
     """
-    known = min(snapshot.window.end, max(snapshot.window.start, as_of - definition.label_delay + TICK))
-    mature = Window(snapshot.window.start, known)
+    mature = mature_window(snapshot.window, as_of, definition.label_delay)
+    known = mature.end
     table = open_at_version(definition, snapshot.version)
     times = _read_event_times(definition, table, mature)
     if not len(times):
@@ -114,7 +116,7 @@ def split(
         train=restrict(definition, snapshot, window, labelled=True, table=table),
         holdout=restrict(definition, snapshot, Window(cut, known), labelled=True, table=table),
     )
-    _require_enough(definition, parts)
+    require_enough(definition, parts)
     with_project(log, definition.name).info(
         "%s rows to train on, %s held out from %s on",
         f"{parts.train.rows:,}",
@@ -197,19 +199,6 @@ def _read_event_times(definition: Project, table: DeltaTable, window: Window) ->
     parts = read(table, [definition.timestamp], row_condition(definition, ref))
     times = [part.column(0).cast(pa.int64()).to_numpy() for part in parts]
     return np.sort(np.concatenate(times)) if times else np.empty(0, np.int64)
-
-
-def _require_enough(definition: Project, parts: Split) -> None:
-    few = [
-        f"{found:,} mature rows to {purpose} where {setting} asks for {least:,}"
-        for purpose, found, setting, least in (
-            ("train on", parts.train.rows, "training.min_rows", definition.training.min_rows),
-            ("judge on", parts.holdout.rows, "gate.min_rows", definition.gate.min_rows),
-        )
-        if found < least
-    ]
-    if few:
-        raise NotEnoughData(f"{definition.name} has {' and '.join(few)}: wait for more rows, or lower the policy")
 
 
 def watermark(table: DeltaTable) -> datetime | None:

@@ -73,7 +73,7 @@ def tune(definition: Project, space: Tuning, frame: pd.DataFrame, run: TrackedRu
         ProjectError: If the space does not suit the estimator, or Optuna is not installed.
         TrainingFailed: If no trial could be scored.
     """
-    parts, defaults = split_trial_rows(definition, frame), _default_params(definition, space)
+    parts, defaults = split_trial_rows(definition, frame), read_default_params(definition, space)
     with open_study(f"{definition.name}-{key}", defaults) as study:
         _reparent_trials(run, study.study_name)
         progress = ProgressBar(definition.name, "tuning")
@@ -109,8 +109,19 @@ def split_trial_rows(definition: Project, frame: pd.DataFrame) -> TrialRows:
     return parts
 
 
-def _default_params(definition: Project, space: Tuning) -> dict[str, Any]:
-    """Reads the estimator's default hyperparameters that lie in the search space; they are the first trial."""
+def read_default_params(definition: Project, space: Tuning) -> dict[str, Any]:
+    """Reads the estimator's default hyperparameters that lie in the search space; they are the first trial.
+
+    Args:
+        definition: The project.
+        space: The search space.
+
+    Returns:
+        From parameter to value.
+
+    Raises:
+        BrokenProject: If the space names a parameter that the estimator does not have.
+    """
     params = definition.build().get_params(deep=True)
     unknown = sorted(set(space.space) - set(params))
     if unknown:
