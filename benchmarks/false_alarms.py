@@ -19,9 +19,10 @@ from scipy import stats
 
 from refit.drift.alarms import find_persistent
 from refit.drift.binning import count_blocks, make_binning
-from refit.drift.comparison import Reference, compare_with_reference, make_reference
+from refit.drift.comparison import Reference, ScoreProfile, compare_with_reference, make_reference
 from refit.drift.profile import Profile, build_profile
 from refit.policies.monitoring import DriftPolicy
+from refit.records.references import ComparedModel
 from refit.windows import Window
 
 TRIALS = 200
@@ -31,6 +32,7 @@ NUMBERS, CATEGORIES = 15, 5
 SHARES = np.array([0.4, 0.25, 0.15, 0.1, 0.06, 0.03, 0.01])
 MISSING = 0.02
 POLICY = DriftPolicy()
+MODEL = ComparedModel("served", "simulated")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -114,7 +116,7 @@ def referred(rows: pa.Table) -> Reference:
         build_profile([rows], make_binning(rows, names, times, count_blocks(len(times))), "at")
         for names in (features, ["prediction"])
     ]
-    return make_reference(sides[0], sides[1], 0)
+    return make_reference(sides[0], ScoreProfile(sides[1], MODEL), 0)
 
 
 def alarmed(reference: Reference, windows: list[pa.Table]) -> bool:
@@ -122,7 +124,8 @@ def alarmed(reference: Reference, windows: list[pa.Table]) -> bool:
     found = []
     for place, rows in enumerate(windows):
         span = Window(START + timedelta(days=place), START + timedelta(days=place + 1))
-        data, scores = (_current(side, rows) for side in (reference.data, reference.scores) if side is not None)
+        data = _current(reference.data, rows)
+        scores = ScoreProfile(_current(reference.scores.profile, rows), MODEL) if reference.scores else None
         found.append(compare_with_reference(reference, data, scores, span, POLICY))
     return bool(find_persistent(found, POLICY))
 

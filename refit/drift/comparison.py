@@ -13,6 +13,7 @@ from refit.drift.profile import Profile
 from refit.policies.drift_rules import apply_rules
 from refit.policies.monitoring import DriftPolicy
 from refit.records.drift_findings import ColumnDrift, DomainDrift, Drift
+from refit.records.references import ComparedModel
 from refit.windows import Window
 
 DOMAIN_SIGNIFICANCE = 0.001
@@ -22,20 +23,29 @@ LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreProfile:
+    """The profile of one model's predictions on rows that it was not fitted on."""
+
+    profile: Profile
+    model: ComparedModel
+    """The model that predicted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reference:
-    """The profile of a champion's training rows and predictions, in tens of kilobytes."""
+    """The profile of a champion's training rows and of predictions on unseen ones, in tens of kilobytes."""
 
     data: Profile
     """The features, in blocks of time."""
-    scores: Profile | None
-    """The predictions of the judged model on unseen rows; `None` without predictions that can be counted."""
+    scores: ScoreProfile | None
+    """The predictions on the holdout; `None` without predictions that can be counted."""
     domain_mean: float
     """The mean AUC at which the classifier tells parts of the reference apart."""
     domain_limit: float
     """The AUC that one more part of the reference stays below."""
 
 
-def make_reference(data: Profile, scores: Profile | None, seed: int) -> Reference:
+def make_reference(data: Profile, scores: ScoreProfile | None, seed: int) -> Reference:
     """Makes a reference from profiles, with the domain classifier's limits.
 
     Args:
@@ -52,14 +62,19 @@ def make_reference(data: Profile, scores: Profile | None, seed: int) -> Referenc
 
 
 def compare_with_reference(
-    reference: Reference, current: Profile, scores: Profile | None, window: Window, policy: DriftPolicy, seed: int = 0
+    reference: Reference,
+    current: Profile,
+    scores: ScoreProfile | None,
+    window: Window,
+    policy: DriftPolicy,
+    seed: int = 0,
 ) -> Drift:
     """Compares a window with the reference, column by column and by the domain classifier.
 
     Args:
         reference: The champion's.
         current: The window's features, in the reference's bins.
-        scores: The champion's predictions in that window, in the reference's bins.
+        scores: The predictions in that window, in the reference's bins, by the model of the reference's predictions.
         window: The event times.
         policy: The project's limits, or its fixed rules in their place.
         seed: Draws the folds of the domain classifier.
@@ -69,11 +84,11 @@ def compare_with_reference(
 
     Raises:
         ProjectError: If a fixed rule names a column that is not compared.
+        ValueError: If another model predicted in the window than in the reference.
     """
     pairs = [_ColumnPair(name, reference.data, current) for name in reference.data.columns]
     features = len(pairs)
-    if reference.scores and scores:
-        pairs += [_ColumnPair(name, reference.scores, scores) for name in reference.scores.columns]
+    pairs += _pair_scores(reference.scores, scores)
     tests = [calibration.compare_psi(*pair.counts()) for pair in pairs]
     p_values = [test.p_value for test in tests]
     significant, certain = (holm(p_values, policy.significance * share) for share in (1, AT_ONCE))
@@ -85,6 +100,7 @@ def compare_with_reference(
         scores=tuple(found[features:]),
         domain=_domain_drift(reference, current, seed),
         calibrated=all(test.calibrated for test in tests[:features]),
+        scored_by=scores.model if scores and len(pairs) > features else None,
     )
     return apply_rules(policy.rules, drift) if policy.rules else drift
 
@@ -169,6 +185,15 @@ class _ColumnPair:
         old, new = self.counts()
         one, other = distances.shares(old.sum(axis=0)).tolist(), distances.shares(new).tolist()
         return tuple(one), tuple(other)
+
+
+def _pair_scores(reference: ScoreProfile | None, current: ScoreProfile | None) -> list[_ColumnPair]:
+    if reference is None or current is None:
+        return []
+    if reference.model != current.model:
+        raise ValueError(f"predictions of {current.model} cannot be compared with those of {reference.model}")
+    names = reference.profile.columns
+    return [_ColumnPair(name, reference.profile, current.profile) for name in names]
 
 
 def _judge_column(

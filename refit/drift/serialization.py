@@ -18,11 +18,12 @@ import numpy.typing as npt
 
 from refit.drift.binning import Binning, Bins
 from refit.drift.categorical_bins import CategoricalBins
-from refit.drift.comparison import Reference
+from refit.drift.comparison import Reference, ScoreProfile
 from refit.drift.numeric_bins import NumericBins, Scale
 from refit.drift.profile import Profile
 from refit.drift.row_sample import Sample
 from refit.errors import ModelError
+from refit.records.references import ComparedModel
 
 Array = npt.NDArray[Any]
 
@@ -102,17 +103,17 @@ def reference_to_bytes(reference: Reference) -> bytes:
         The same bytes for the same reference.
     """
     numbers = {"domain_mean": reference.domain_mean, "domain_limit": reference.domain_limit}
-    data = profile_to_bytes(reference.data, numbers)
-    return (
-        len(data).to_bytes(_LENGTH, "little") + data + (profile_to_bytes(reference.scores) if reference.scores else b"")
-    )
+    data, known = profile_to_bytes(reference.data, numbers), reference.scores
+    scores = profile_to_bytes(known.profile, asdict(known.model)) if known else b""
+    return len(data).to_bytes(_LENGTH, "little") + data + scores
 
 
-def reference_from_bytes(stored: bytes) -> Reference:
+def reference_from_bytes(stored: bytes, compared: ComparedModel) -> Reference:
     """Restores a reference.
 
     Args:
         stored: The bytes.
+        compared: The compared model of the version, for a reference of a former release, which does not name it.
 
     Returns:
         The reference.
@@ -122,7 +123,12 @@ def reference_from_bytes(stored: bytes) -> Reference:
     """
     end = _LENGTH + int.from_bytes(stored[:_LENGTH], "little")
     data, numbers = profile_from_bytes(stored[_LENGTH:end])
-    return Reference(data, profile_from_bytes(stored[end:])[0] if stored[end:] else None, **numbers)
+    return Reference(data, _restore_scores(stored[end:], compared) if stored[end:] else None, **numbers)
+
+
+def _restore_scores(stored: bytes, compared: ComparedModel) -> ScoreProfile:
+    profile, named = profile_from_bytes(stored)
+    return ScoreProfile(profile, ComparedModel(**named) if named else compared)
 
 
 def _shrink(array: Array) -> Array:

@@ -62,14 +62,15 @@ class History:
             evidence: For the current window and the champion's generation.
 
         Returns:
-            The newest such windows of the same generation, oldest first.
+            The newest such windows of the same generation, oldest first; without the predictions that another model
+            made than in the current window.
         """
         if evidence.generation != self.generation:
             return ()
         picked, edge = list[Drift](), evidence.window.start
         for found in reversed(self.windows):
             if found.window.end <= edge:
-                picked.append(found)
+                picked.append(_keep_comparable(found, evidence.drift))
                 edge = found.window.start
         return tuple(reversed(picked))
 
@@ -219,6 +220,12 @@ def keep_probes(spent: tuple[ProbeCost, ...], evidence: Evidence, policy: Monito
         last = kept[-1]
         return (*kept[:-1], ProbeCost(last.since, max(last.until, evidence.as_of), last.minutes + minutes))
     return (*kept, ProbeCost(evidence.as_of, evidence.as_of, minutes))
+
+
+def _keep_comparable(found: Drift, current: Drift | None) -> Drift:
+    if current is None or found.scored_by == current.scored_by:
+        return found
+    return replace(found, scores=(), scored_by=None)
 
 
 def _reduced(found: Drift) -> Drift:

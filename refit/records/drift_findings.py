@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from refit.records.references import ComparedModel
 from refit.windows import Window
 
 
@@ -81,11 +82,14 @@ class Drift:
     columns: tuple[ColumnDrift, ...]
     """The features, in the table's order."""
     scores: tuple[ColumnDrift, ...]
-    """The champion's predictions, one per output; empty if the reference has none."""
+    """The predictions of `scored_by`, one per output; empty if the reference has none."""
     domain: DomainDrift | None
     """`None` if the sample is too small."""
     calibrated: bool
     """Whether the reference is large enough to estimate its natural variation; otherwise stricter floors were used."""
+    scored_by: ComparedModel | None = None
+    """The model that predicted both the reference's rows and the current ones; `None` without `scores`, and in records
+    of former releases, which compared the judged model's predictions with those of the served one."""
 
     @property
     def drifted(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from refit.records.verdicts import Verdict
 from refit.windows import Window, format_time, format_window
@@ -70,6 +70,35 @@ class Champion:
         if judged is None or served.trained_on.window.end <= rows.start:
             return served
         return judged if judged.trained_on.window.end <= rows.start else served
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedModel:
+    """The model of a version whose predictions are compared over time, always on rows that it was not fitted on.
+
+    A model that was refitted on all rows has no predictions from before its promotion on unseen rows, so the judged
+    model stands for it: the one that the gate compared on the holdout. Without a final fit the served model is that
+    model.
+    """
+
+    role: Literal["served", "judged"]
+    """Whether it is the model that serves, or the one that was judged before the final fit."""
+    run_id: str
+    """The MLflow run that trained it. Predictions of different runs are never compared."""
+
+
+def identify_compared_model(version: Champion | Challenger) -> ComparedModel:
+    """Identifies the model of a version whose predictions are compared over time.
+
+    Args:
+        version: The version.
+
+    Returns:
+        The judged model, if there was a final fit; else the one that serves.
+    """
+    if version.judged is None:
+        return ComparedModel("served", version.model.run_id)
+    return ComparedModel("judged", version.judged.run_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,8 @@ def drift_json(found: Drift | None) -> dict[str, Any]:
         found: The measurement; `None` if nothing was measured.
 
     Returns:
-        Every column, the share that drifted, and the largest PSI of the predictions (null without any).
+        Every column, the share that drifted, the largest PSI of the predictions (null without any), and the model
+        that predicted.
     """
     columns = found.columns if found else ()
     scores = found.scores if found else ()
@@ -207,6 +208,7 @@ def drift_json(found: Drift | None) -> dict[str, Any]:
         "share": found.share if found else 0.0,
         "score_psi": max((score.psi for score in scores), default=None),
         "scores": {score.column: score.as_json() for score in scores},
+        "scored_by": asdict(found.scored_by) if found and found.scored_by else None,
         "domain": asdict(found.domain) if found and found.domain else None,
         "calibrated": found.calibrated if found else None,
     }

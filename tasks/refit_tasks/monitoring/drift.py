@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from refit.data.fingerprint import bottom_k_sample
 from refit.drift.binning import Binning, count_blocks, make_binning
-from refit.drift.comparison import Reference, compare_with_reference, make_reference
+from refit.drift.comparison import Reference, ScoreProfile, compare_with_reference, make_reference
 from refit.drift.profile import Profile, build_profile, merge_profiles
 from refit.drift.serialization import reference_from_bytes, reference_to_bytes
-from refit.errors import NotEnoughData
+from refit.errors import ModelError, NotEnoughData
 from refit.modelling.preparation import features_seen_by
 from refit.project import Project
 from refit.records.drift_findings import Drift
-from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef
+from refit.records.references import Challenger, Champion, ModelRef, SnapshotRef, identify_compared_model
 from refit.windows import Window, format_window
 from refit_infra.settings import Settings
 from refit_tasks.prefect_tasks import define_task
@@ -35,15 +35,18 @@ from refit_tasks.storage.snapshot_rows import open_versions, predict_outputs, re
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
+    from sklearn.base import BaseEstimator
 
 log = logging.getLogger(__name__)
 
 
 @define_task("measure drift against version {champion.version} of {definition.name}")
 def measure_drift(definition: Project, champion: Champion, window: Window, version: int) -> Drift | None:
-    """Compares a window's rows, and the champion's predictions for them, with the champion's reference profile.
+    """Compares a window's rows, and predictions for them, with the champion's reference profile.
 
-    The window is read once, in chunks; the reference's rows are not read again.
+    The predictions of both sides are the judged model's: a refitted champion has seen the reference's rows, and is more
+    certain there than it will ever be again. The window is read once, in chunks; the reference's rows are not read
+    again.
 
     Args:
         definition: The project.
@@ -56,10 +59,10 @@ def measure_drift(definition: Project, champion: Champion, window: Window, versi
         registered without a profile.
 
     Raises:
-        ModelError: If the champion cannot be loaded or cannot predict these rows, or its profile is damaged.
+        ModelError: If the model cannot predict these rows, or the profile is damaged.
     """
     policy = definition.monitoring.drift
-    reference = load_reference(champion.model) if policy else None
+    reference = load_reference(champion) if policy else None
     if policy is None or reference is None:
         return None
     rows = SnapshotRef(definition.name, version, window, 0, "")
@@ -75,8 +78,9 @@ def measure_drift(definition: Project, champion: Champion, window: Window, versi
 
 def _profile_window(
     definition: Project, champion: Champion, reference: Reference, rows: SnapshotRef
-) -> tuple[Profile | None, Profile | None]:
-    estimator = fetch_model(definition, champion.model) if reference.scores else None
+) -> tuple[Profile | None, ScoreProfile | None]:
+    known = reference.scores
+    estimator = _fetch_compared_model(definition, champion) if known else None
     columns = list(reference.data.columns)
     wanted = [
         definition.timestamp,
@@ -84,7 +88,7 @@ def _profile_window(
         *(features_seen_by(estimator, definition.features_of(columns)) if estimator else ()),
     ]
     cells = reference.data.current_binning()
-    score_cells = reference.scores.current_binning() if reference.scores else None
+    score_cells = known.profile.current_binning() if known else None
     data, scores = None, None
     for part in read_chunks(definition, rows, wanted):
         data = extend_profile(data, part, cells, definition.timestamp)
@@ -92,7 +96,18 @@ def _profile_window(
             scores = extend_profile(
                 scores, predict_outputs(estimator, definition, part), score_cells, definition.timestamp
             )
-    return data, scores
+    return data, ScoreProfile(scores, identify_compared_model(champion)) if scores else None
+
+
+def _fetch_compared_model(definition: Project, champion: Champion) -> BaseEstimator | None:
+    """Fetches the model of the reference's predictions; without its files the features alone are compared."""
+    if champion.judged is None:
+        return fetch_model(definition, champion.model)
+    try:
+        return fetch_model(definition, champion.judged)
+    except ModelError as fault:
+        with_project(log, definition.name).warning("predictions are not compared, their model is lost: %s", fault)
+        return None
 
 
 def extend_profile(former: Profile | None, rows: pa.Table, cells: Binning, timestamp: str) -> Profile:
@@ -130,12 +145,12 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
     Raises:
         ModelError: If the judged model cannot be loaded or cannot predict.
     """
-    model, judged = challenger.model, challenger.judged or challenger.model
+    model = challenger.model
     if _has_profile(model):
         return
     trained, tables = model.trained_on, open_versions(definition, model.trained_on, holdout)
     data = _profile_data(definition, trained, tables[trained.version])
-    reference = make_reference(data, _profile_scores(definition, judged, holdout, tables[holdout.version]), 0)
+    reference = make_reference(data, _profile_scores(definition, challenger, holdout, tables[holdout.version]), 0)
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / FILE
         file.write_bytes(reference_to_bytes(reference))
@@ -143,20 +158,21 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
         with_project(log, definition.name).info("the reference profile takes %d bytes", file.stat().st_size)
 
 
-def load_reference(model: ModelRef) -> Reference | None:
-    """Loads the reference profile of a model, which is cached in `REFIT_HOME`.
+def load_reference(champion: Champion) -> Reference | None:
+    """Loads the reference profile of a champion, which is cached in `REFIT_HOME`.
 
     Args:
-        model: The model.
+        champion: The champion.
 
     Returns:
-        The profile; `None` for a model that was registered without one.
+        The profile; `None` for a version that was registered without one.
 
     Raises:
         ModelError: If the profile is damaged.
     """
     from mlflow.artifacts import download_artifacts
 
+    model = champion.model
     cached = Settings().home / "references" / f"{model.run_id}.bin"
     if not cached.exists():
         if not _has_profile(model):
@@ -165,7 +181,7 @@ def load_reference(model: ModelRef) -> Reference | None:
         with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
             uri = f"runs:/{model.run_id}/{FOLDER}/{FILE}"
             Path(download_artifacts(artifact_uri=uri, dst_path=scratch)).replace(cached)
-    return reference_from_bytes(cached.read_bytes())
+    return reference_from_bytes(cached.read_bytes(), identify_compared_model(champion))
 
 
 def _profile_data(definition: Project, ref: SnapshotRef, table: DeltaTable) -> Profile:
@@ -176,14 +192,17 @@ def _profile_data(definition: Project, ref: SnapshotRef, table: DeltaTable) -> P
     return _profile_with_bins(definition, sample, features, ref.rows, read_chunks(definition, ref, columns, table))
 
 
-def _profile_scores(definition: Project, judged: ModelRef, holdout: SnapshotRef, table: DeltaTable) -> Profile:
-    estimator = fetch_model(definition, judged)
+def _profile_scores(
+    definition: Project, challenger: Challenger, holdout: SnapshotRef, table: DeltaTable
+) -> ScoreProfile:
+    estimator = fetch_model(definition, challenger.judged or challenger.model)
     names = schema_of(table).names
     columns = [definition.timestamp, *features_seen_by(estimator, definition.features_of(names))]
     parts = read_chunks(definition, holdout, columns, table)
     said = pa.concat_tables(predict_outputs(estimator, definition, rows) for rows in parts)
     names = [name for name in said.column_names if name != definition.timestamp]
-    return _profile_with_bins(definition, said, names, holdout.rows, [said])
+    profile = _profile_with_bins(definition, said, names, holdout.rows, [said])
+    return ScoreProfile(profile, identify_compared_model(challenger))
 
 
 def _profile_with_bins(

@@ -11,20 +11,16 @@ import numpy as np
 import pyarrow as pa
 
 from refit.data.split import window_of
-from refit.drift.comparison import Reference, compare_with_reference
-from refit.drift.profile import Profile
 from refit.errors import ModelError
 from refit.inference.prediction_rows import PredictionContext, Role
-from refit.inference.prediction_summary import PredictionHistogram, count_predictions, output_columns
-from refit.modelling.predictions import Predictions
+from refit.inference.prediction_summary import PredictionHistogram, count_predictions
 from refit.project import Project
-from refit.records.drift_findings import Drift
 from refit.records.references import Challenger, Champion
 from refit.results.score import ScoredRows, ScoreRequest, VersionCounts
 from refit.windows import Window
-from refit_tasks.monitoring.drift import extend_profile, load_reference
 from refit_tasks.prediction.input_rows import AcceptedRows, load_and_validate, scored_end, table_schema
 from refit_tasks.prediction.scorers import Scorer, load_scorer
+from refit_tasks.prediction.skew import SkewMeter, open_skew_meter
 from refit_tasks.prediction.write_predictions import StagedPredictions, commit_predictions
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.project_log import with_project
@@ -75,10 +71,10 @@ def score_rows(
         if accepted is None:
             with_project(log, definition.name).info("nothing to score in %s", request.source)
             return ScoredRows(0, 0, NO_ROWS, None)
-        batch = ScoringBatch(definition, area, load_reference(champion.model) if definition.monitoring.drift else None)
+        batch = ScoringBatch(definition, area, open_skew_meter(definition, champion, at, schema))
         batch.score(accepted, first, second, run)
         done = _write_batch(batch, request, accepted)
-    done = replace(done, warnings=(*accepted.warnings, *shadow_warnings, *batch.shadow_warnings))
+    done = replace(done, warnings=(*accepted.warnings, *shadow_warnings, *batch.shadow_warnings, *batch.skew.warnings))
     with_project(log, definition.name).info("%d rows in, %d scored, %d scored before", done.rows_in, *_row_counts(done))
     return done
 
@@ -99,7 +95,7 @@ def _write_batch(batch: ScoringBatch, request: ScoreRequest, accepted: AcceptedR
         champion=counts[0],
         shadow=counts[1] if len(counts) > 1 else None,
         span=times,
-        skew=batch.skew(),
+        skew=batch.skew.measure(times) if times else None,
         histograms=batch.spreads(),
         broken=accepted.sieve.broken,
     )
@@ -123,16 +119,14 @@ def _load_shadow(
 
 @dataclass(slots=True)
 class ScoringBatch:
-    """A batch while it is scored: staged predictions, profiles and event times."""
+    """A batch while it is scored: staged predictions, comparison with the reference, and event times."""
 
     definition: Project
     area: Path
-    reference: Reference | None
-    """The profile of the champion's training rows; `None` if drift is not monitored or there is no profile."""
+    skew: SkewMeter
+    """Compares the batch with the champion's reference."""
     staged: list[StagedPredictions] = field(default_factory=list)
     """The predictions of each version, the champion first."""
-    data: Profile | None = None
-    scores: Profile | None = None
     times: list[np.ndarray] = field(default_factory=list)
     shadow_warnings: tuple[str, ...] = ()
     """Why the shadow was left out."""
@@ -154,7 +148,7 @@ class ScoringBatch:
         for piece in accepted.sieve.accepted():
             answers = first.predict(piece)
             self.staged[0].add(first.to_rows(self.definition, piece, answers, run))
-            self._profile(piece, answers)
+            self.skew.add(piece, answers, accepted.sieve.accepted_rows)
             self.times.append(piece[self.definition.timestamp].cast(pa.int64()).to_numpy())
             if second and len(self.staged) > 1:
                 self._shadow(second, piece, run)
@@ -165,19 +159,6 @@ class ScoringBatch:
     def span(self) -> Window | None:
         """The window of the event times of all rows; `None` without rows."""
         return window_of(np.concatenate(self.times)) if self.times else None
-
-    def skew(self) -> Drift | None:
-        """Compares the rows, and the champion's predictions, with its training rows.
-
-        Returns:
-            The drift; `None` if there is no reference, or there are too few rows.
-        """
-        policy = self.definition.monitoring.drift
-        if policy is None or self.reference is None or self.data is None or self.data.rows < policy.min_rows:
-            return None
-        return compare_with_reference(
-            self.reference, self.data, self.scores, window_of(np.concatenate(self.times)), policy
-        )
 
     def spreads(self) -> tuple[tuple[str, PredictionHistogram], ...]:
         """Counts the predictions of each version, in the bins of the champion.
@@ -199,13 +180,3 @@ class ScoringBatch:
             self.shadow_warnings = (f"the shadow, version {second.context.version}, cannot predict: {fault}",)
             with_project(log, self.definition.name).warning("%s", self.shadow_warnings[0])
             del self.staged[1]
-
-    def _profile(self, piece: pa.Table, answers: Predictions) -> None:
-        known = self.reference
-        if known is None or not set(known.data.columns) <= set(piece.column_names):
-            return
-        timestamp = self.definition.timestamp
-        self.data = extend_profile(self.data, piece, known.data.current_binning(), timestamp)
-        if known.scores:
-            outputs = output_columns(answers).append_column(timestamp, piece[timestamp])
-            self.scores = extend_profile(self.scores, outputs, known.scores.current_binning(), timestamp)

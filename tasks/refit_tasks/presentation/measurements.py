@@ -41,7 +41,6 @@ def summarize_drift(drift: Drift) -> str:
         Sentences.
     """
     count = sum(found.drifted for found in drift.columns)
-    scores = f" The predictions drifted: {_join_drifted(drift.scores)}." if any(f.drifted for f in drift.scores) else ""
     together = (
         f" From pairs of columns, beyond each column's own change, a classifier distinguishes current from reference "
         f"rows with an AUC of {drift.domain.auc:.3f}; up to {drift.domain.limit:.3f} is expected without drift."
@@ -53,7 +52,8 @@ def summarize_drift(drift: Drift) -> str:
         if drift.calibrated
         else " The reference is too small to estimate its natural variation: stricter floors were used."
     )
-    return f"{count} of {len(drift.columns)} feature columns drifted in this window alone.{scores}{together}{sure}"
+    columns = f"{count} of {len(drift.columns)} feature columns drifted in this window alone."
+    return f"{columns}{_describe_scores(drift)}{together}{sure}"
 
 
 def describe_performance(found: Performance | None) -> list[str]:
@@ -108,6 +108,13 @@ def _describe_score(found: Performance) -> str:
     against = f" against a baseline of {number(found.reference)}" if known else "; there is no baseline yet"
     dropped = " It has dropped." if found.dropped else ""
     return f"Realised {found.metric} (higher is better) {number(found.current)}{interval}{against}.{dropped}"
+
+
+def _describe_scores(drift: Drift) -> str:
+    if not any(found.drifted for found in drift.scores):
+        return ""
+    of = f" of the {drift.scored_by.role} model" if drift.scored_by else ""
+    return f" The predictions{of} drifted: {_join_drifted(drift.scores)}."
 
 
 def _join_drifted(found: tuple[ColumnDrift, ...]) -> str:
