@@ -16,6 +16,7 @@ from refit.data.fingerprint import IdentityIndex, row_hashes, row_identities
 from refit.data.rejected_rows import mask_value
 from refit.errors import ContractViolation, DataError, suggest_name
 from refit.inference.json_columns import parse_key_column
+from refit.loads.csv_format import COMMAND_OPTIONS, MISSING_WORDS
 from refit.project import Project
 
 
@@ -171,7 +172,8 @@ def parse_label_file(
         value = mask_value(definition.pii, fault.column, fault.value)
         raise ContractViolation(
             f"{file} has {value!r} in column {fault.column!r}, row {fault.row + 1}, but the table's type is "
-            f"{narrow.field(fault.column).type} ({len(faults):,} such cells): nothing was changed; correct the file"
+            f"{narrow.field(fault.column).type} ({len(faults):,} such cells): nothing was changed; "
+            f"{_find_fix(fault.value)}"
         )
     for name in definition.key:
         if fitting[name].null_count:
@@ -181,6 +183,14 @@ def parse_label_file(
             )
     ignored = tuple(name for name in dict.fromkeys(rows.column_names) if name not in wanted)
     return Labels(fitting, definition.key, definition.target, definition.pii), ignored
+
+
+def _find_fix(cell: str) -> str:
+    if cell in MISSING_WORDS:
+        return f"{COMMAND_OPTIONS.name('missing', cell)} if it means a missing cell, or correct the file"
+    if cell.replace(",", "", 1).lstrip("+-").isdecimal() and "," in cell:
+        return COMMAND_OPTIONS.name("decimal", ",")
+    return "correct the file"
 
 
 def _require_column(name: str, names: list[str], file: str) -> None:

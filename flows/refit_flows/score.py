@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from prefect import flow
 from prefect.runtime import flow_run
 
+from refit.loads.csv_format import CsvFormat
 from refit.results.score import ScoreOutcome
 from refit.windows import require_past
 from refit_flows.parameters import Instant, Place, ProjectName
@@ -35,6 +36,7 @@ def score(
     end: Instant = None,
     source: Place | None = None,
     as_of: Instant = None,
+    csv: CsvFormat | None = None,
 ) -> ScoreOutcome:
     """Scores rows with the champion and its shadow, and appends the predictions to the predictions table.
 
@@ -46,6 +48,7 @@ def score(
         end: The exclusive end of event times to score; now, if omitted.
         source: A CSV or Parquet file, or the directory or URI of a Delta table, to score instead of the project's rows.
         as_of: The time as of which data is seen; later rows are ignored. Now, if omitted.
+        csv: The form of a CSV file, unless it has commas, decimal points, UTF-8 and no word for missing cells.
 
     Returns:
         The number of rows that were scored, and their skew against the champion's training rows.
@@ -58,7 +61,7 @@ def score(
     definition = find_project(project)
     with run_lock("score", project) as run:
         champion = require_champion(definition)
-        request = select_rows(definition, champion, until, start=start, end=end, source=source)
+        request = select_rows(definition, champion, until, start=start, end=end, source=source, form=csv)
         with_project(log, project).info("scoring %s with version %d", request.source, champion.version)
         shadow = find_shadow(definition, champion)
         done = score_rows(definition, request, champion, shadow, now, run)

@@ -19,15 +19,8 @@ import pandas as pd
 import pyarrow as pa
 
 from refit.errors import LoadFailed
-from refit.loads.csv_format import (
-    LOAD_OPTIONS,
-    OptionNames,
-    describe_hidden_numbers,
-    find_separator,
-    has_leading_zeros,
-    is_all_whole,
-    missing_words,
-)
+from refit.loads.csv_cells import describe_hidden_numbers, has_leading_zeros, is_all_whole
+from refit.loads.csv_format import LOAD_OPTIONS, OptionNames, find_separator, missing_words
 
 INDEX_COLUMN = "Unnamed: 0"
 """The name that pandas gives to a first column without a name, which is where it writes the index of a frame."""

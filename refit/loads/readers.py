@@ -5,7 +5,6 @@ Rows whose time cannot be read are kept with a missing time, so that ingestion c
 
 from __future__ import annotations
 
-import codecs
 import lzma
 import sqlite3
 import zipfile
@@ -22,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from refit.errors import LoadFailed, suggest_name
-from refit.loads.csv_format import LOAD_OPTIONS, OptionNames
+from refit.loads.csv_format import LOAD_OPTIONS, OptionNames, guess_encoding
 from refit.windows import Window
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def translate_read_errors(source: str, options: OptionNames = LOAD_OPTIONS) -> I
     try:
         yield
     except UnicodeError as error:
-        fix = options.name("encoding", _guess_encoding(source))
+        fix = options.name("encoding", guess_encoding(_read_start(source)))
         raise LoadFailed(f"{source} has another encoding ({error}): {fix}, or what the file has") from error
     except pd.errors.ParserError as error:
         raise LoadFailed(
@@ -205,9 +204,9 @@ def to_utc(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8601
     return times
 
 
-def _guess_encoding(file: str) -> str:
+def _read_start(file: str) -> bytes:
     with Path(file).open("rb") as opened:
-        return "utf-16" if opened.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "cp1252"
+        return opened.read(4)
 
 
 def _window_filter(schema: pa.Schema, window: Window, timestamp: str) -> pc.Expression | None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from refit.inference.prediction_summary import PredictionHistogram
+from refit.loads.csv_format import CsvFormat
 from refit.records.drift_findings import Drift
 from refit.records.references import BrokenRule, Challenger, Champion
 from refit.results.flows import drift_json
@@ -30,6 +31,8 @@ class ScoreRequest:
     """The requested event times."""
     as_of: datetime
     """The instant as of which the run scores, UTC."""
+    form: CsvFormat | None = None
+    """The form of a CSV file."""
 
     @property
     def source(self) -> str:

@@ -10,6 +10,7 @@ from prefect import tags
 from refit.errors import ProjectError
 from refit.gate.online_comparison import ComparisonReport, RoleComparison
 from refit.labels import Labelling
+from refit.loads.csv_format import CsvFormat
 from refit.results.score import ScoreOutcome, VersionCounts
 from refit.windows import format_window
 from refit_deployments.actions.monitor import SHOWN, describe_drift, without_heartbeats
@@ -30,6 +31,7 @@ def run_score(
     file: Path | None,
     table: str | None,
     as_of: datetime | None,
+    form: CsvFormat | None = None,
 ) -> Result:
     """Runs the score flow in this process.
 
@@ -40,6 +42,7 @@ def run_score(
         file: A CSV or Parquet file to score instead.
         table: A Delta table to score instead.
         as_of: The time up to which rows are used; now, if `None`.
+        form: The form of a CSV file.
 
     Returns:
         The outcome.
@@ -52,7 +55,7 @@ def run_score(
     find_project(project)  # reports a misspelt name before Prefect starts
     source = str(file.expanduser().absolute()) if file else table
     with without_heartbeats(), tags(project):
-        outcome = score(project, start=start, end=end, source=source, as_of=as_of)
+        outcome = score(project, start=start, end=end, source=source, as_of=as_of, csv=form)
     return Result(outcome.as_json(), describe_score(outcome))
 
 
@@ -86,17 +89,18 @@ def _counted(version: int, found: VersionCounts) -> str:
 NOTHING = Labelling(rows=0, arrived=0, corrected=0, unchanged=0, unknown=0, empty=0, repeated=0, ignored=(), version=-1)
 
 
-def join_label_file(project: str, file: Path) -> Result:
+def join_label_file(project: str, file: Path, form: CsvFormat) -> Result:
     """Joins the labels of a file to a project's rows.
 
     Args:
         project: The project's name.
         file: A CSV or Parquet file with the key columns and the target.
+        form: The form of a CSV file.
 
     Returns:
         The number of labels by outcome.
     """
-    done = join_labels(find_project(project), file)
+    done = join_labels(find_project(project), file, form)
     return Result({"project": project, **done.as_json()}, [f"{project}: {_change(done)}", *_notes(done)])
 
 

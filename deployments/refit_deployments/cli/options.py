@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -74,4 +75,33 @@ AsOf = Annotated[
         parser=parse_time,
         help="Use only what was known at this time (ISO 8601, UTC by default); default now.",
     ),
+]
+
+
+def _parse_encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise typer.BadParameter(f"{text!r} is no encoding: name one as Python does, such as cp1252") from None
+
+
+def _parse_mark(text: str) -> str:
+    mark = {"TAB": "\t", "\\t": "\t"}.get(text, text)
+    if len(mark) != 1:
+        raise typer.BadParameter(f"{text!r} is no single character: give one, or TAB")
+    return mark
+
+
+Separator = Annotated[
+    str, typer.Option("--sep", metavar="MARK", parser=_parse_mark, help="The separator of a CSV file; TAB for a tab.")
+]
+Decimal = Annotated[
+    str, typer.Option("--decimal", metavar="MARK", parser=_parse_mark, help="The decimal mark of a CSV file.")
+]
+Encoding = Annotated[
+    str, typer.Option("--encoding", metavar="NAME", parser=_parse_encoding, help="The encoding of a CSV file.")
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option("--missing", metavar="WORD", help="A word for missing cells of a CSV file; may be repeated."),
 ]

@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from refit_deployments.cli.options import AsOf, Debug, From, Json, ProjectName, Reason, To
+from refit_deployments.cli.options import (
+    AsOf,
+    Debug,
+    Decimal,
+    Encoding,
+    From,
+    Json,
+    Missing,
+    ProjectName,
+    Reason,
+    Separator,
+    To,
+)
 from refit_deployments.output import command_output
 
 
@@ -75,6 +87,10 @@ def score(
     file: Annotated[Path | None, typer.Option(metavar="FILE", help="Score the rows of a CSV or Parquet file.")] = None,
     table: Annotated[str | None, typer.Option(metavar="URI", help="Score the rows of a Delta table.")] = None,
     as_of: AsOf = None,
+    sep: Separator = ",",
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
+    missing: Missing = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -83,11 +99,13 @@ def score(
     A challenger in shadow scores the same rows.
     """
     with command_output(json, debug, f"score {project}: starting Prefect") as output:
+        from refit.loads.csv_format import CsvFormat
         from refit_deployments.actions.predictions import run_score
         from refit_tasks.runs.audit_log import audited
 
         with audited("score", project):
-            result = run_score(project, start, end, file, table, as_of)
+            form = CsvFormat(sep=sep, decimal=decimal, encoding=encoding, missing=tuple(missing or ()))
+            result = run_score(project, start, end, file, table, as_of, form if form != CsvFormat() else None)
         output.show_result(result)
 
 
@@ -97,16 +115,22 @@ def labels(
         Path | None,
         typer.Argument(metavar="[FILE]", help="CSV or Parquet with key columns and target; default the HTTP inbox."),
     ] = None,
+    sep: Separator = ",",
+    decimal: Decimal = ".",
+    encoding: Encoding = "utf-8",
+    missing: Missing = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Join late labels from a file or from HTTP to their rows."""
     with command_output(json, debug, f"labels {project}: reading {file or 'the label inbox'}") as output:
+        from refit.loads.csv_format import CsvFormat
         from refit_deployments.actions.predictions import join_label_file, join_label_inbox
         from refit_tasks.runs.audit_log import audited
 
         with audited("labels", project):
-            result = join_label_file(project, file) if file else join_label_inbox(project)
+            form = CsvFormat(sep=sep, decimal=decimal, encoding=encoding, missing=tuple(missing or ()))
+            result = join_label_file(project, file, form) if file else join_label_inbox(project)
         output.show_result(result)
 
 

@@ -135,6 +135,7 @@ TITLES = {
     "start": "From",
     "end": "Until",
     "source": "File or table",
+    "csv": "Form of a CSV file",
     "to": "To version",
     "version": "Version",
 }

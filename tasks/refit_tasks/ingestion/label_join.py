@@ -6,7 +6,6 @@ Labels of a file are joined all or none; those of the inbox (`label_inbox`) with
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +16,14 @@ import pyarrow as pa
 
 from refit.data.chunks import merge_tables
 from refit.data.contract import Fault
-from refit.data.rejected_rows import describe_masked_error, mask_value
+from refit.data.rejected_rows import mask_value
 from refit.data.split import window_of
-from refit.errors import ContractViolation, LoadFailed
+from refit.errors import ContractViolation
 from refit.labels import Labelling, Labels, parse_label_file
+from refit.loads.csv_format import CsvFormat
 from refit.project import Project, require_key
 from refit.windows import Window
+from refit_tasks.ingestion.label_file import read_label_file, write_points
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import ROW_GROUP, read, require_table, retry_on_conflict, schema_of, within, write
 from refit_tasks.storage.staging import SpilledTables, staging_area
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CSV = CsvFormat()
+"""The form of a CSV file unless the user says otherwise."""
 KEY_PURPOSE = "labels cannot be matched to rows"
 """The consequence of a missing key, for the error."""
 
@@ -195,41 +198,7 @@ def _find_refused_rows(
     return found
 
 
-def read_label_file(file: Path, pii: Collection[str] = ()) -> pa.Table:
-    """Reads a label file; the cells of a CSV file stay text until they are cast to the table's types.
-
-    Args:
-        file: A CSV or Parquet file.
-        pii: The columns that identify a person; if there are any, errors quote no cell of the file.
-
-    Returns:
-        All rows of the file.
-
-    Raises:
-        LoadFailed: If the file cannot be read.
-    """
-    from pyarrow import parquet
-
-    try:
-        if file.suffix.lower() in (".parquet", ".pq"):
-            return parquet.ParquetFile(file).read()
-        return _read_csv(file)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = describe_masked_error(pii, error) if pii else str(error).splitlines()[0]
-        cause = None if pii else error  # a traceback would show the message, which may quote a cell
-        raise LoadFailed(f"{file} cannot be read ({reason}): give a CSV or Parquet file with a header") from cause
-
-
-def _read_csv(file: Path) -> pa.Table:
-    from pyarrow import csv
-
-    with csv.open_csv(file) as opened:
-        names = opened.schema.names
-    texts = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True)
-    return csv.read_csv(file, convert_options=texts)
-
-
-def join_labels(definition: Project, file: Path) -> Labelling:
+def join_labels(definition: Project, file: Path, form: CsvFormat = CSV) -> Labelling:
     """Joins the labels of a file to the rows of a project's table by key.
 
     The write is a compare-and-set, so an ingest may run at the same time; its watermark does not move. If the source
@@ -239,6 +208,7 @@ def join_labels(definition: Project, file: Path) -> Labelling:
     Args:
         definition: The project.
         file: A CSV or Parquet file with the key columns and the target; other columns are ignored.
+        form: The form of a CSV file.
 
     Returns:
         The counts of labels. The same file joined again changes nothing.
@@ -251,16 +221,18 @@ def join_labels(definition: Project, file: Path) -> Labelling:
         StateError: If concurrent writers win every time.
     """
     require_key(definition, KEY_PURPOSE)
-    rows = read_label_file(file, definition.pii)
+    wanted = [*definition.key, definition.target]
+    rows = read_label_file(file, definition.pii, form, wanted)
     with staging_area(definition.name) as area:
-        done = retry_on_conflict(lambda: _judge_and_write(definition, str(file), rows, area), definition.name)
+        done = retry_on_conflict(lambda: _judge_and_write(definition, str(file), rows, form, area), definition.name)
     with_project(log, definition.name).info("%d labels added, %d corrected", done.arrived, done.corrected)
     return done
 
 
-def _judge_and_write(definition: Project, file: str, rows: pa.Table, area: Path) -> Labelling:
+def _judge_and_write(definition: Project, file: str, rows: pa.Table, form: CsvFormat, area: Path) -> Labelling:
     table = require_table(definition.name)
-    labels, ignored = parse_label_file(definition, file, rows, schema_of(table))
+    schema = schema_of(table)
+    labels, ignored = parse_label_file(definition, file, write_points(rows, schema, form), schema)
     judged = judge_labels(definition, table, labels, area)
     if judged.refused:
         raise _contract_error(definition, judged.refused)

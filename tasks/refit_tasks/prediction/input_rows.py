@@ -16,6 +16,8 @@ from refit.data.contract import Contract
 from refit.data.rejected_rows import NOT_LOADED
 from refit.data.schema import compare_schemas, find_invalid_names
 from refit.errors import ContractViolation, LoadFailed, ProjectError, UnusableTime
+from refit.loads.csv_files import CsvReading
+from refit.loads.csv_format import COMMAND_OPTIONS, CsvFormat
 from refit.project import Project, Rows
 from refit.records.references import Champion
 from refit.results.score import EVERYTHING, ScoreRequest
@@ -142,6 +144,7 @@ def select_rows(
     start: datetime | None = None,
     end: datetime | None = None,
     source: str | None = None,
+    form: CsvFormat | None = None,
 ) -> ScoreRequest:
     """Chooses the rows to score.
 
@@ -153,6 +156,7 @@ def select_rows(
             first batch, the end of the champion's training window.
         end: The end of the event times, exclusive; by default `until`.
         source: A CSV or Parquet file, or the directory or URI of a Delta table, in place of the project's load.
+        form: The form of a CSV file.
 
     Returns:
         The source and the window.
@@ -164,7 +168,7 @@ def select_rows(
     if source:
         if start or end:
             raise ProjectError("a file or table is scored as a whole: leave the window out")
-        return ScoreRequest("file" if _is_file(source) else "table", source, EVERYTHING, until)
+        return ScoreRequest("file" if _is_file(source) else "table", source, EVERYTHING, until, form)
     last = min(until, require_past(end, until)) if end else until
     first = require_past(start, until) if start else min(_default_start(definition, champion), last)
     if start and first >= last:
@@ -196,7 +200,10 @@ def choose_load(definition: Project, request: ScoreRequest, schema: pa.Schema) -
     if file.suffix.lower() in PARQUET:
         return sources.parquet(escape(str(file)), definition.timestamp, piece_rows=rows)
     texts = {field.name: "str" for field in schema if pa.types.is_string(field.type)}
-    return sources.csv(escape(str(file)), definition.timestamp, piece_rows=rows, dtypes=texts)
+    form = request.form or CsvFormat()
+    settings = {**form.model_dump(exclude={"missing"}), "na_values": list(form.missing), "low_memory": False}
+    reading = CsvReading(definition.timestamp, settings, texts, rows, COMMAND_OPTIONS)
+    return sources.load_csv(escape(str(file)), reading)
 
 
 def scored_end(request: ScoreRequest, definition: Project, newest: datetime) -> datetime | None:

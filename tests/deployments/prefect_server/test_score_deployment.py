@@ -37,5 +37,6 @@ def test_a_scheduled_score_waits_for_the_one_before(rhythm: str | timedelta) -> 
     assert wanted["parameters"] == {"project": "parcels"}
     assert [one["active"] for one in wanted["schedules"]] == [True]
     form = wanted["parameter_openapi_schema"]["properties"]
-    assert [field["title"] for field in form.values()] == ["Project", "From", "Until", "File or table", "As of"]
+    titles = ["Project", "From", "Until", "File or table", "As of", "Form of a CSV file"]
+    assert [field["title"] for field in form.values()] == titles
     assert form["source"]["anyOf"][0]["maxLength"] == 2000

@@ -19,7 +19,8 @@ from refit.data.contract import Contract, Rule
 from refit.errors import ContractViolation, DataError, LoadFailed
 from refit.inference.request_rows import FeatureSpec, parse_columns
 from refit.labels import Labels, parse_label_file, parse_labels
-from refit_tasks.ingestion.label_join import join_labels, read_label_file
+from refit_tasks.ingestion.label_file import read_label_file
+from refit_tasks.ingestion.label_join import join_labels
 from refit_tasks.ingestion.load import stage_load
 
 EMAIL = "planted@example.org"
