@@ -1,8 +1,8 @@
 """Rows of a request, as JSON or Arrow, checked and converted to the features of a model.
 
 Stricter than `refit.inference.feature_schema`, which checks only dtypes: NaN is rejected and texts are not parsed as
-numbers. Valid rows give the same frame in both. An Arrow table is checked by type and cell, and its dictionaries are
-never unpacked without a limit.
+numbers. Valid rows give the same frame in both. An Arrow table is checked by type and cell; what its dictionaries
+unpack to is measured first, by `measure_table`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ _DUMMY_VALUES = {
     "zoneless time": "2026-01-01T00:00:00",
 }
 _UNSUPPORTED = (pa.types.is_date, pa.types.is_string_view, pa.types.is_binary_view)
-MAX_UNPACKED_BYTES = 64 << 20
-"""The most bytes of text of one column after its dictionary is unpacked."""
+_OBJECT_BYTES = 72
+"""The bytes of an object of Python, beside its characters."""
+_NUMBER_BYTES = 32
+"""The bytes of a number in a frame and in its copies while it is built."""
+_CHARACTER_BYTES = 4
+"""The most bytes of a character of Python, for each byte of UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ def parse_table(spec: FeatureSpec, table: pa.Table) -> RequestRows:
 
     Args:
         spec: The columns of the model's rows.
-        table: The rows, at least one, validated.
+        table: The rows, at least one, validated; the caller has bounded what they unpack to.
 
     Returns:
         The rows.
@@ -197,6 +201,20 @@ def parse_table(spec: FeatureSpec, table: pa.Table) -> RequestRows:
         raise DataError(f"the rows hold unsupported values ({fault}): send numbers, texts and times") from fault
 
 
+def measure_table(spec: FeatureSpec, table: pa.Table) -> int:
+    """Gives an upper bound of the memory that the columns of a model take when its rows are parsed.
+
+    Args:
+        spec: The columns of the model's rows.
+        table: The rows, validated; their dictionaries may be much smaller than what they stand for.
+
+    Returns:
+        Bytes.
+    """
+    names = [name for name in table.column_names if name in spec]
+    return sum(_measure_column(table.column(name)) for name in dict.fromkeys(names) if names.count(name) == 1)
+
+
 def _missing(name: str, features: Iterable[str], row: str = "") -> DataError:
     return DataError(
         f"column {name!r} is missing{row}: send all of {', '.join(features)}, with null for unknown values"
@@ -211,12 +229,19 @@ def _column(name: str, rows: Sequence[Mapping[str, Any]], features: Iterable[str
         raise _missing(name, features, f" in row {place}" if len(rows) > 1 else "") from None
 
 
-def _count_unpacked_bytes(values: pa.ChunkedArray) -> int:
-    """Counts the bytes of a dictionary column after unpacking: a small body may contain gigabytes."""
+def _measure_column(values: pa.ChunkedArray) -> int:
+    if family_of(values.type) == "number":
+        return _NUMBER_BYTES * len(values)
+    return _OBJECT_BYTES * len(values) + _CHARACTER_BYTES * sum(_count_text(chunk) for chunk in values.chunks)
+
+
+def _count_text(values: pa.Array) -> int:
+    """Counts the bytes of text of an array, those of a dictionary as often as it is referred to."""
     if family_of(values.type) != "text":
         return 0
-    sizes = (pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0 for chunk in values.chunks)
-    return sum(sizes)
+    if pa.types.is_dictionary(values.type):
+        return pc.sum(pc.binary_length(values.dictionary).take(values.indices)).as_py() or 0
+    return int(values.nbytes)
 
 
 def _values(name: str, table: pa.Table) -> pa.ChunkedArray:
@@ -226,8 +251,6 @@ def _values(name: str, table: pa.Table) -> pa.ChunkedArray:
     kind = value_type(values.type)
     if family_of(kind) == "unknown" or any(test(kind) for test in _UNSUPPORTED):
         raise DataError(f"column {name!r} has the Arrow type {values.type}: send numbers, texts or times")
-    if pa.types.is_dictionary(values.type) and _count_unpacked_bytes(values) > MAX_UNPACKED_BYTES:
-        raise DataError(f"column {name!r} holds more than {MAX_UNPACKED_BYTES:,} bytes of text: send fewer rows")
     if pa.types.is_decimal(kind):
         values = values.cast(pa.float64())
     if pa.types.is_floating(values.type) and pc.any(pc.invert(pc.is_finite(values))).as_py():

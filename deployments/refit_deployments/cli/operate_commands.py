@@ -89,13 +89,20 @@ def serve(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with command_output(json, debug, f"serve {', '.join(projects)}: loading") as output:
         from refit_serving.http.server import serve as run
-        from refit_serving.rows.request import Limits
+        from refit_serving.rows.request import LEAST_UNPACKED, UNPACKED_RATIO, Limits
 
         def show_address(service: Service, address: str) -> None:
             output.show_result(_describe_server(service, address))
             output.show_progress("serving")
 
-        limits = Limits(body_bytes=int(max_body * MEGABYTE), rows=max_rows, requests_per_second=rate)
+        unpacked = max(LEAST_UNPACKED, int(UNPACKED_RATIO * max_body * MEGABYTE))
+        limits = Limits(
+            body_bytes=int(max_body * MEGABYTE),
+            unpacked_bytes=unpacked,
+            all_unpacked_bytes=2 * unpacked,
+            rows=max_rows,
+            requests_per_second=rate,
+        )
         lost = run(list(dict.fromkeys(projects)), host, port, limits, keys, show_address)
         output.show_message(f"{lost:,} predictions were not stored and are lost" if lost else "All predictions stored.")
         if lost:

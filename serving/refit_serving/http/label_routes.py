@@ -19,6 +19,7 @@ from refit_serving.http.openapi import LABELS
 from refit_serving.http.predict_routes import JSON, choose_format
 from refit_serving.http.rights import AuthorizedRoute, require_right
 from refit_serving.rows.json_rows import JSON_ROWS, parse_key, parse_object
+from refit_serving.rows.memory import measure_json
 from refit_serving.rows.request import BodyReader, Limits, choose_request_id, require_count
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
@@ -83,10 +84,12 @@ def make_label_routes(service: Service) -> APIRouter:
         project = service.find_slot(name).project
         choose_format(request, {JSON: JSON_ROWS})
         async with reader.read(request) as body:
-            content = parse_object(body)
-            request_id = choose_request_id(content.get("request_id"), request.headers.get("x-request-id", ""))
-            rows = await asyncio.to_thread(_parse_labels, project, content, limits)
-            await writer.write(project, rows)
+            with service.memory.open() as reserve:
+                reserve(measure_json(body))
+                content = parse_object(body)
+                request_id = choose_request_id(content.get("request_id"), request.headers.get("x-request-id", ""))
+                rows = await asyncio.to_thread(_parse_labels, project, content, limits)
+                await writer.write(project, rows)
         service.metrics.labels.labels(project).inc(rows.num_rows)
         response = {"project": project, "request_id": request_id, "labels": rows.num_rows}
         return Response(orjson.dumps(response), 202, media_type=JSON)

@@ -13,10 +13,11 @@ from refit_serving.http.openapi import INFER, NOT_SERVED
 from refit_serving.http.openapi import PREDICT as PREDICTION
 from refit_serving.http.rights import AuthorizedRoute, require_right
 from refit_serving.rows.arrow_rows import ARROW_ROWS, STREAM
+from refit_serving.rows.binary_tensors import BINARY, EXTENSION, find_binary_format
 from refit_serving.rows.json_rows import JSON_ROWS
 from refit_serving.rows.loaded_model import LoadedModel
 from refit_serving.rows.request import BodyFormat
-from refit_serving.rows.tensors import BINARY, DATATYPES, EXTENSION, TENSORS, find_binary_format, name_datatype
+from refit_serving.rows.tensors import DATATYPES, TENSORS, name_datatype
 from refit_serving.traffic.canary import ActiveChallenger
 from refit_serving.traffic.service import Service, require_model
 

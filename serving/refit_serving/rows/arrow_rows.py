@@ -12,8 +12,9 @@ import pyarrow as pa
 from fastapi import HTTPException
 
 from refit.inference.predictor import Prediction
-from refit.inference.request_rows import parse_table
+from refit.inference.request_rows import measure_table, parse_table
 from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.memory import Reserve
 from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
 STREAM = "application/vnd.apache.arrow.stream"
@@ -24,7 +25,9 @@ record batch."""
 _READ_ERRORS = (pa.ArrowException, ValueError, OverflowError, OSError, EOFError, struct.error)
 
 
-def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limits) -> PredictionRequest:
+def parse_request(
+    body: bytes, header_id: str, model: LoadedModel, limits: Limits, reserve: Reserve
+) -> PredictionRequest:
     """Reads a stream.
 
     Args:
@@ -32,6 +35,7 @@ def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limit
         header_id: The request id of the headers.
         model: The model that predicts.
         limits: The limits of the server.
+        reserve: Takes the memory of the request before it is unpacked.
 
     Returns:
         The request.
@@ -51,7 +55,8 @@ def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limit
             400, f"the body is not a valid Arrow IPC stream ({reason}): send an uncompressed stream of record batches"
         ) from fault
     require_count(table.num_rows, limits)
-    return PredictionRequest(parse_table(model.spec, table), choose_request_id(None, header_id))
+    held = reserve(measure_table(model.spec, table))
+    return PredictionRequest(parse_table(model.spec, table), choose_request_id(None, header_id), held)
 
 
 def render_response(model: LoadedModel, request: PredictionRequest, prediction: Prediction) -> bytes:

@@ -11,6 +11,7 @@ from fastapi import HTTPException
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import parse_rows
 from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.memory import Reserve, measure_json
 from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
 _BODY_KEYS = {"rows", "row", "keys", "key", "request_id"}
@@ -19,7 +20,9 @@ _NON_FINITE = (b"NaN", b"Infinity", b"infinity")
 the error for a number like 1e999."""
 
 
-def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limits) -> PredictionRequest:
+def parse_request(
+    body: bytes, header_id: str, model: LoadedModel, limits: Limits, reserve: Reserve
+) -> PredictionRequest:
     """Reads `{"rows": [{...}, ...]}` or `{"row": {...}}`, with optional `keys` or `key` and `request_id`.
 
     Args:
@@ -27,6 +30,7 @@ def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limit
         header_id: The request id of the headers.
         model: The model that predicts.
         limits: The limits of the server.
+        reserve: Takes the memory of the request before it is unpacked.
 
     Returns:
         The request.
@@ -35,6 +39,7 @@ def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limit
         HTTPException: With 400 or 422 if the body is not such an object, 413 if it has too many rows.
         DataError: If a column or a cell does not fit the model.
     """
+    held = reserve(measure_json(body))
     content = parse_object(body)
     unknown = next(iter(content.keys() - _BODY_KEYS), None)
     if unknown is not None:
@@ -44,7 +49,8 @@ def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limit
     require_count(len(rows), limits)
     if "keys" in content or "key" in content:
         rows = _add_keys(rows, content["keys"] if "keys" in content else [content["key"]], model)
-    return PredictionRequest(parse_rows(model.spec, rows), choose_request_id(content.get("request_id"), header_id))
+    request_id = choose_request_id(content.get("request_id"), header_id)
+    return PredictionRequest(parse_rows(model.spec, rows), request_id, held)
 
 
 def render_response(model: LoadedModel, request: PredictionRequest, prediction: Prediction) -> bytes:

@@ -16,10 +16,12 @@ from refit.inference.predictor import Prediction
 from refit.inference.request_rows import RequestRows
 from refit_infra.json_logging import REQUEST
 from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.memory import BUSY, Reserve
 
 MAX_ID_LENGTH = 128
 MEGABYTE = 1 << 20
-_BUSY = "the server is busy: send the request again in a second"
+LEAST_UNPACKED, UNPACKED_RATIO = 192 * MEGABYTE, 24
+"""A request may take so many bytes of memory when it is unpacked, or so many times the most bytes of a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,11 @@ class Limits:
     """Bounds on memory and time. Beyond them a request is refused, and a row of the log is dropped and counted."""
 
     body_bytes: int = 8 * MEGABYTE
-    """The most bytes of one body; parsing takes about ten times as much memory."""
+    """The most bytes of one body."""
+    unpacked_bytes: int = LEAST_UNPACKED
+    """The most bytes of memory that one request may take when it is unpacked."""
+    all_unpacked_bytes: int = 2 * LEAST_UNPACKED
+    """The most bytes of memory that all requests together may take when they are unpacked."""
     rows: int = 10_000
     """The most rows of one request."""
     waiting: int = 1_000
@@ -38,8 +44,8 @@ class Limits:
     """How long a body may take to arrive, in seconds."""
     log_rows: int = 100_000
     """The most rows that wait to be logged."""
-    log_bytes: int = 64 * MEGABYTE
-    """The most bytes that the rows waiting to be logged had in their requests."""
+    log_bytes: int = 256 * MEGABYTE
+    """The most bytes of memory that the rows waiting to be logged hold."""
     requests_per_second: float = 1_000.0
     """The rate limit of each API key, and its burst; without keys there is no rate limit."""
     threads: int = min(4, os.cpu_count() or 1)
@@ -53,6 +59,8 @@ class PredictionRequest:
     rows: RequestRows
     request_id: str
     """The client's, or a generated one."""
+    held: int
+    """The most bytes of memory that the rows take."""
     outputs: frozenset[str] = frozenset()
     """The requested outputs; all if empty."""
 
@@ -63,7 +71,7 @@ class BodyFormat:
 
     media_type: str
     """Content type of the response."""
-    parse: Callable[[bytes, str, LoadedModel, Limits], PredictionRequest]
+    parse: Callable[[bytes, str, LoadedModel, Limits, Reserve], PredictionRequest]
     """Takes the body and the request id of the headers; raises `HTTPException` or `RefitError`."""
     render: Callable[[LoadedModel, PredictionRequest, Prediction], bytes]
     """Writes the body of the response."""
@@ -128,7 +136,7 @@ class BodyReader:
                 disconnects, 503 if too many requests or bytes are in the server already.
         """
         if self._requests >= self._limits.waiting:
-            raise HTTPException(503, _BUSY, {"Retry-After": "1"})
+            raise HTTPException(503, BUSY, {"Retry-After": "1"})
         self._requests += 1
         parts: list[bytes] = []
         try:
@@ -160,6 +168,6 @@ class BodyReader:
             if size > most:
                 raise too_large
             if self._bytes + len(part) > self._limits.waiting_bytes:
-                raise HTTPException(503, _BUSY, {"Retry-After": "1"})
+                raise HTTPException(503, BUSY, {"Retry-After": "1"})
             self._bytes += len(part)
             parts.append(part)

@@ -7,24 +7,18 @@ JSON, numbers are little-endian, and a string is its length in four bytes follow
 from __future__ import annotations
 
 import math
-import struct
-from functools import partial
 from typing import Any
 
-import numpy as np
 import orjson
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
 
 from refit.inference.predictor import Prediction
 from refit.inference.request_rows import parse_columns
 from refit_serving.rows.json_rows import parse_object
 from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.memory import Reserve, measure_json
 from refit_serving.rows.request import BodyFormat, Limits, PredictionRequest, choose_request_id, require_count
 
-BINARY = "inference-header-content-length"
-"""The header with the length of the JSON in bytes, after which the binary values begin."""
-EXTENSION = "binary_tensor_data"
-"""The protocol's name for the binary extension."""
 OUTPUTS = ("prediction", "score")
 DATATYPES = {"integer": "INT64", "number": "FP64", "truth value": "BOOL"}
 """From the kind of a feature to its datatype; strings, categories and times are BYTES."""
@@ -38,16 +32,11 @@ _JSON_TYPES: dict[str, tuple[type, ...]] = {
     "BYTES": (str,),
 }
 """The supported datatypes of the protocol, and the Python types that JSON gives for each."""
-_SIZE = "binary_data_size"
-_FLOATS = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8"}
-_INTEGER_CODES = {
-    f"{sign}INT{8 * size}": f"<{letter}{size}" for sign, letter in (("", "i"), ("U", "u")) for size in (1, 2, 4, 8)
-}
-_NUMPY_TYPES = {**_FLOATS, **_INTEGER_CODES, "BOOL": "?"}
-_LENGTH = struct.Struct("<I")
 
 
-def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limits) -> PredictionRequest:
+def parse_request(
+    body: bytes, header_id: str, model: LoadedModel, limits: Limits, reserve: Reserve
+) -> PredictionRequest:
     """Reads an inference request whose values are JSON lists.
 
     Args:
@@ -55,6 +44,7 @@ def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limit
         header_id: The request id of the headers.
         model: The model that predicts.
         limits: The limits of the server.
+        reserve: Takes the memory of the request before it is unpacked.
 
     Returns:
         The request.
@@ -63,10 +53,13 @@ def parse_request(body: bytes, header_id: str, model: LoadedModel, limits: Limit
         HTTPException: With 400, 413 or 422 if it is not a valid inference request.
         DataError: If a column or a cell does not fit the model.
     """
-    return parse_tensors(parse_object(body), header_id, model, limits)
+    held = reserve(measure_json(body))
+    return parse_tensors(parse_object(body), header_id, model, limits, held)
 
 
-def parse_tensors(content: dict[str, Any], header_id: str, model: LoadedModel, limits: Limits) -> PredictionRequest:
+def parse_tensors(
+    content: dict[str, Any], header_id: str, model: LoadedModel, limits: Limits, held: int
+) -> PredictionRequest:
     """Reads an inference request from its decoded JSON.
 
     Args:
@@ -74,6 +67,7 @@ def parse_tensors(content: dict[str, Any], header_id: str, model: LoadedModel, l
         header_id: The request id of the headers.
         model: The model that predicts.
         limits: The limits of the server.
+        held: The bytes of memory that its values take.
 
     Returns:
         The request.
@@ -100,7 +94,7 @@ def parse_tensors(content: dict[str, Any], header_id: str, model: LoadedModel, l
         )
     known = {name: values for name, values in cells.items() if name in model.spec}
     request_id = choose_request_id(content.get("id"), header_id)
-    return PredictionRequest(parse_columns(model.spec, known), request_id, _parse_outputs(content))
+    return PredictionRequest(parse_columns(model.spec, known), request_id, held, _parse_outputs(content))
 
 
 def render_response(model: LoadedModel, request: PredictionRequest, prediction: Prediction) -> bytes:
@@ -143,26 +137,6 @@ def name_datatype(kind: str) -> str:
         The protocol's name, such as `FP64`.
     """
     return {"f": "FP64", "i": "INT64", "u": "UINT64", "b": "BOOL"}.get(kind, "BYTES")
-
-
-def find_binary_format(request: Request) -> BodyFormat | None:
-    """Gives the format of a body with binary values.
-
-    Args:
-        request: The request.
-
-    Returns:
-        The format; `None` if the header `Inference-Header-Content-Length` is absent.
-
-    Raises:
-        HTTPException: With 400 if the header is not a number.
-    """
-    length = request.headers.get(BINARY)
-    if length is None:
-        return None
-    if not length.isdecimal() or len(length) > len("1000000000"):
-        raise HTTPException(400, f"the header {BINARY} is not a number: send the length of the JSON in bytes")
-    return BodyFormat(TENSORS.media_type, partial(_parse_binary_request, int(length)), TENSORS.render)
 
 
 def _parse_column(tensor: dict[str, Any]) -> tuple[str, list[Any]]:
@@ -216,66 +190,3 @@ def _parse_outputs(content: dict[str, Any]) -> frozenset[str]:
     if unknown is not None or any("name" not in output for output in outputs):
         raise HTTPException(422, f"an output has no known name: send {' or '.join(OUTPUTS)}")
     return frozenset(str(output["name"]) for output in outputs)
-
-
-def _parse_binary_request(
-    length: int, body: bytes, header_id: str, model: LoadedModel, limits: Limits
-) -> PredictionRequest:
-    if length > len(body):
-        raise HTTPException(
-            400, f"the body is shorter than the {length:,} bytes of JSON that {BINARY} announces: send all of it"
-        )
-    content = parse_object(body[:length])
-    return parse_tensors(_fill_tensors(content, memoryview(body)[length:]), header_id, model, limits)
-
-
-def _fill_tensors(content: dict[str, Any], rest: memoryview) -> dict[str, Any]:
-    """Decodes binary values into the tensors' `data`; what is not a list of tensors is refused by `parse_tensors`."""
-    inputs = content.get("inputs")
-    tensors, filled = inputs if isinstance(inputs, list) else [], list[Any]()
-    for tensor in tensors:
-        size = _binary_size(tensor)
-        if size is not None:
-            tensor, rest = {**tensor, "data": _decode_values(tensor, rest[:size], size)}, rest[size:]  # noqa: PLW2901
-        filled.append(tensor)
-    if len(rest):
-        raise HTTPException(400, f"{len(rest):,} bytes follow the tensors: send only those that {_SIZE} announces")
-    return {**content, "inputs": filled} if filled else content
-
-
-def _binary_size(tensor: object) -> int | None:
-    parameters = tensor.get("parameters") if isinstance(tensor, dict) else None
-    size = parameters.get(_SIZE) if isinstance(parameters, dict) else None
-    return size if type(size) is int and size >= 0 else None
-
-
-def _decode_values(tensor: dict[str, Any], data: memoryview, size: int) -> list[Any]:
-    datatype, shown = tensor.get("datatype"), repr(str(tensor.get("name"))[:100])
-    if len(data) < size:
-        raise HTTPException(400, f"the column {shown} has fewer bytes than its {_SIZE} announces: send all of them")
-    if datatype == "BYTES":
-        return _decode_strings(data, shown)
-    dtype = np.dtype(_NUMPY_TYPES.get(datatype, "V0")) if isinstance(datatype, str) else np.dtype("V0")
-    if not dtype.itemsize or size % dtype.itemsize:
-        raise HTTPException(
-            422, f"the bytes of the column {shown} are not values of its datatype: send values of that datatype"
-        )
-    values: list[Any] = np.frombuffer(data, dtype).tolist()
-    return values
-
-
-def _decode_strings(data: memoryview, shown: str) -> list[str]:
-    strings, at = list[str](), 0
-    try:
-        while at < len(data):
-            (length,) = _LENGTH.unpack_from(data, at)
-            start, at = at + _LENGTH.size, at + _LENGTH.size + length
-            # A truncated string is shorter than its length says, and is found below.
-            strings.append(str(data[start:at], "utf-8"))
-    except (struct.error, UnicodeDecodeError) as fault:
-        raise HTTPException(
-            422, f"the column {shown} does not hold UTF-8 strings, each after its length in four bytes ({fault})"
-        ) from fault
-    if at > len(data):
-        raise HTTPException(422, f"the column {shown} ends within a string: send as many bytes as its length announces")
-    return strings

@@ -162,7 +162,7 @@ class Batch:
     """A unique name, by which the table recognises a batch that it has already."""
     rows: pa.Table
     size: int
-    """The size of the bodies that the rows come from, in bytes."""
+    """The bytes of memory that the rows held when they were queued."""
 
 
 class WriteQueue:
@@ -179,7 +179,7 @@ class WriteQueue:
 
         Args:
             rows: Rows of the predictions table.
-            size: The size of the bodies that they come from, in bytes.
+            size: The bytes of memory that they held when they were queued.
         """
         self._batches.append(Batch(f"{self._writer}/{self._number}", rows, size))
         self._number += 1

@@ -30,9 +30,15 @@ class PredictionRecord:
     request_id: str
     at: datetime
     """Time of the prediction, UTC."""
-    size: int
-    """Size of the request's body, in bytes."""
+    held: int
+    """The most bytes of memory that the rows take."""
     role: Role = "champion"
+
+    @property
+    def size(self) -> int:
+        """The bytes of memory that the record holds: rows and predictions."""
+        probabilities = self.prediction.probabilities
+        return self.held + self.prediction.predictions.nbytes + (0 if probabilities is None else probabilities.nbytes)
 
 
 def group_records(records: Iterable[PredictionRecord]) -> list[list[PredictionRecord]]:

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from refit.errors import RefitError, describe_error
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.memory import MemoryBudget, Reserve
 from refit_serving.rows.request import BodyFormat, BodyReader, Limits, PredictionRequest
 from refit_serving.traffic.canary import ActiveChallenger
 from refit_serving.traffic.challengers import ChallengerFollower
@@ -44,7 +45,8 @@ class Service:
         self.lost = 0
         """How many predicted rows could not be logged before the shutdown."""
         self._challengers = ChallengerFollower(self.follower.slots.values(), self.metrics)
-        self._handler = RequestHandler(limits, self.metrics, self.log)
+        self.memory = MemoryBudget(limits.unpacked_bytes, limits.all_unpacked_bytes)
+        self._handler = RequestHandler(limits, self.metrics, self.log, self.memory)
         self._reader = BodyReader(limits)
         # One thread for each model is fastest for a row: models with threads of their own wait for each other.
         self._workers = ThreadPoolExecutor(limits.threads, "refit-answer", _limit_to_one_thread)
@@ -136,9 +138,9 @@ class Service:
 class RequestHandler:
     """Predicts requests with the champion or a canary, from any thread, and logs the predictions."""
 
-    def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog) -> None:
+    def __init__(self, limits: Limits, metrics: Metrics, predictions: PredictionLog, memory: MemoryBudget) -> None:
         self.shadows = ShadowQueue(limits, metrics, predictions)
-        self._limits, self._metrics, self._log = limits, metrics, predictions
+        self._limits, self._metrics, self._log, self._memory = limits, metrics, predictions, memory
 
     def handle(
         self, slot: ServingSlot, version: str | None, body: bytes, header_id: str, body_format: BodyFormat
@@ -159,16 +161,28 @@ class RequestHandler:
             HTTPException: If the request is refused.
             RefitError: If its rows do not fit the champion.
         """
+        with self._memory.open() as reserve:
+            return self._handle(slot, version, body, header_id, body_format, reserve)
+
+    def _handle(
+        self,
+        slot: ServingSlot,
+        version: str | None,
+        body: bytes,
+        header_id: str,
+        body_format: BodyFormat,
+        reserve: Reserve,
+    ) -> bytes:
         model = require_model(slot, version)
         challenger = slot.find_challenger(model) if version is None else None
-        request = body_format.parse(body, header_id, model, self._limits)
+        request = body_format.parse(body, header_id, model, self._limits, reserve)
         if challenger and challenger.takes(request):
             content = self._predict_by_canary(challenger, body, request, body_format)
             if content is not None:
                 return content
         prediction, now = model.predictor.predict(request.rows), datetime.now(UTC)
         content = body_format.render(model, request, prediction)
-        self._log.put(PredictionRecord(model, request.rows, prediction, request.request_id, now, len(body)))
+        self._log.put(PredictionRecord(model, request.rows, prediction, request.request_id, now, request.held))
         self._metrics.rows.labels(model.project, model.version).inc(len(request.rows))
         if challenger and challenger.role == "shadow":
             self.shadows.put(ShadowRequest(challenger, body_format, body, request, now))
@@ -179,9 +193,10 @@ class RequestHandler:
     ) -> bytes | None:
         model = challenger.model
         try:
-            own = body_format.parse(body, request.request_id, model, self._limits)
-            prediction = model.predictor.predict(own.rows)
-            content = body_format.render(model, own, prediction)
+            with self._memory.open() as reserve:
+                own = body_format.parse(body, request.request_id, model, self._limits, reserve)
+                prediction = model.predictor.predict(own.rows)
+                content = body_format.render(model, own, prediction)
         except Exception as fault:  # noqa: BLE001 - whatever it is, the champion answers
             self._metrics.challenger_faults.labels(model.project, model.version).inc()
             with_project(log, model.project).warning(
@@ -189,7 +204,7 @@ class RequestHandler:
             )
             return None
         now, role = datetime.now(UTC), challenger.role
-        self._log.put(PredictionRecord(model, own.rows, prediction, own.request_id, now, len(body), role))
+        self._log.put(PredictionRecord(model, own.rows, prediction, own.request_id, now, own.held, role))
         self._metrics.rows.labels(model.project, model.version).inc(len(own.rows))
         self._metrics.challenger_rows.labels(model.project, model.version, role).inc(len(own.rows))
         return content

@@ -18,6 +18,7 @@ from refit.inference.predictor import Prediction
 from refit.inference.request_rows import RequestRows, join_requests
 from refit_serving.metrics.server_metrics import Metrics
 from refit_serving.rows.loaded_model import LoadedModel
+from refit_serving.rows.memory import MemoryBudget
 from refit_serving.rows.request import MEGABYTE, BodyFormat, Limits, PredictionRequest
 from refit_serving.traffic.canary import ActiveChallenger
 from refit_serving.traffic.prediction_log import PredictionLog
@@ -27,8 +28,8 @@ log = logging.getLogger(__name__)
 
 BATCH_ROWS, BATCH_SECONDS = 1_000, 0.5
 """A shadow predicts after this many rows or seconds, whichever comes first."""
-MAX_ROWS, MAX_BYTES = 20_000, 32 * MEGABYTE
-"""The most rows, and the most bytes of bodies, that wait; further requests are dropped and counted."""
+MAX_ROWS, MAX_BYTES = 20_000, 64 * MEGABYTE
+"""The most rows, and the most bytes of memory, that wait; further requests are dropped and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,11 @@ class ShadowRequest:
     def model(self) -> LoadedModel:
         """The shadow's model."""
         return self.challenger.model
+
+    @property
+    def size(self) -> int:
+        """The bytes of memory that the request holds: body and rows."""
+        return len(self.body) + self.request.held
 
 
 class ShadowQueue:
@@ -71,7 +77,7 @@ class ShadowQueue:
         Args:
             request: The request.
         """
-        rows, size = len(request.request.rows), len(request.body)
+        rows, size = len(request.request.rows), request.size
         with self._changed:
             fits = self._rows + rows <= MAX_ROWS and self._bytes + size <= MAX_BYTES
             if fits:
@@ -112,7 +118,7 @@ class ShadowQueue:
             while self._queue and rows < most:
                 requests.append(self._queue.popleft())
                 rows += len(requests[-1].request.rows)
-            self._rows, self._bytes = self._rows - rows, self._bytes - sum(len(one.body) for one in requests)
+            self._rows, self._bytes = self._rows - rows, self._bytes - sum(one.size for one in requests)
         return requests
 
     def _predict(self, requests: list[ShadowRequest]) -> None:
@@ -188,13 +194,15 @@ def _predict_batch(requests: Sequence[ShadowRequest]) -> list[PredictionRecord]:
 
 def _predict_one(request: ShadowRequest, limits: Limits) -> PredictionRecord:
     """Parses the body again, for the columns of the shadow."""
-    rows = request.body_format.parse(request.body, request.request.request_id, request.model, limits).rows
+    with MemoryBudget(limits.unpacked_bytes, limits.unpacked_bytes).open() as reserve:
+        parsed = request.body_format.parse(request.body, request.request.request_id, request.model, limits, reserve)
+    rows = parsed.rows
     return _make_record(request, rows, request.model.predictor.predict(rows.features))
 
 
 def _make_record(request: ShadowRequest, rows: RequestRows, prediction: Prediction) -> PredictionRecord:
-    request_id, size = request.request.request_id, len(request.body)
-    return PredictionRecord(request.model, rows, prediction, request_id, request.at, size, "shadow")
+    request_id, held = request.request.request_id, request.request.held
+    return PredictionRecord(request.model, rows, prediction, request_id, request.at, held, "shadow")
 
 
 def _slice_prediction(prediction: Prediction, start: int, stop: int) -> Prediction:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from refit.errors import DataError, ModelError
 from refit.inference.feature_schema import cast_features, feature_kinds
 from refit.inference.request_rows import (
-    MAX_UNPACKED_BYTES,
     FeatureSpec,
     dummy_row,
     join_requests,
+    measure_table,
     parse_columns,
     parse_rows,
     parse_table,
@@ -139,13 +139,15 @@ def test_what_is_missing_is_named() -> None:
         parse_columns(WANTED, {})
 
 
-def test_text_that_is_sent_once_and_named_often_is_bounded() -> None:
-    one = FeatureSpec({"text": "text"}, {})
-    indices, size = np.zeros(1_000, "int8"), MAX_UNPACKED_BYTES // 1_000
-    fits = pa.DictionaryArray.from_arrays(indices, ["x" * size])
-    assert len(parse_table(one, pa.table({"text": fits}))) == 1_000
-    bomb = pa.DictionaryArray.from_arrays(indices, ["x" * (size + 100)])
-    with pytest.raises(DataError, match="'text' holds more than"):
-        parse_table(one, pa.table({"text": bomb}))
+def test_text_that_is_sent_once_and_named_often_is_measured_as_often() -> None:
+    many = FeatureSpec({f"text{place}": "text" for place in range(20)} | {"number": "number"}, {})
+    bomb = pa.DictionaryArray.from_arrays(np.zeros(1_000, "int8"), ["x" * 10_000])
+    table = pa.table({**dict.fromkeys(many.features, bomb), "number": np.zeros(1_000), "beside": bomb})
+    assert 20 * 10_000_000 < measure_table(many, table) < 5 * 20 * 10_000_000
+    plain = pa.table({"number": np.zeros(1_000), "beside": bomb})
+    assert measure_table(many, plain) < 100_000
+
+
+def test_a_column_of_another_kind_is_named() -> None:
     with pytest.raises(ModelError, match="'text'"):
-        parse_table(one, pa.table({"text": [1]}))
+        parse_table(FeatureSpec({"text": "text"}, {}), pa.table({"text": [1]}))
