@@ -40,7 +40,7 @@ SECTIONS = {
     "Operate": (
         *(operate_commands.deploy, operate_commands.serve, operate_commands.serve_key, operate_commands.metrics),
         *(operate_commands.backup, operate_commands.doctor, operate_commands.prune),
-        data_commands.contract,
+        *(data_commands.schema, data_commands.contract),
     ),
 }
 """The commands by their use, in the order of a person's first days."""

@@ -73,7 +73,8 @@ def _widen_rule(rule: Rule, accepted: Acceptance | None) -> Rule:
 
 
 def _widen_set(kwargs: Mapping[str, Any], accepted: Acceptance) -> dict[str, Any]:
-    return {"value_set": sorted(dict.fromkeys([*kwargs["value_set"], *accepted.values]))}
+    values = dict.fromkeys([*kwargs["value_set"], *accepted.values])
+    return {"value_set": sorted(values, key=lambda value: (isinstance(value, str), value))}
 
 
 def _widen_range(kwargs: Mapping[str, Any], accepted: Acceptance) -> dict[str, Any]:

@@ -40,9 +40,11 @@ STORED_TYPES: dict[Family, pa.DataType] = {
     "truth value": pa.bool_(),
     "time with a zone": pa.timestamp("us", tz="UTC"),
     "time without a zone": pa.timestamp("us"),
-    "nothing": pa.string(),
+    "nothing": pa.float64(),
 }
-"""The type in which a table stores each family; a column of integers is stored as `int64` instead."""
+"""The type in which a table stores each family; a column of integers is stored as `int64` instead.
+
+Most estimators can be fitted on numbers, so a column without any value is one, until its first values come."""
 _TEXTS: tuple[Callable[[pa.DataType], bool], ...] = (
     is_.is_string,
     is_.is_large_string,
@@ -71,10 +73,27 @@ def cast_table(piece: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault
     faults: list[Fault] = []
     for field in schema:
         values = _column_values(piece, field)
+        values = values.cast(pa.string()) if family_of(values.type) == former_family(field) else values
         columns.append(_cast_column(values, field.type))
         broken = pc.indices_nonzero(pc.and_(values.is_valid(), columns[-1].is_null())).to_pylist()
         faults += [_describe_fault(values, row, field.name) for row in broken]
     return pa.Table.from_arrays(columns, schema=schema), faults
+
+
+FORMER = b"refit.former"
+"""The metadata of a column that a person set to text: the family of its values until then."""
+
+
+def former_family(field: pa.Field) -> str:
+    """Returns the family of a text column's former values, which a source may still return; empty if it has none.
+
+    Args:
+        field: A column of a table.
+
+    Returns:
+        The family.
+    """
+    return str((field.metadata or {}).get(FORMER, b"").decode())
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Literal
 
 import pyarrow as pa
 
-from refit.data.casting import STORED_TYPES, Family, family_of, is_whole, value_type
+from refit.data.casting import STORED_TYPES, Family, family_of, former_family, is_whole, value_type
+from refit.data.type_names import suggest_type
 from refit.errors import ContractViolation
 from refit.project import Project
 
@@ -29,7 +31,7 @@ def unify_schemas(schemas: Iterable[pa.Schema], definition: Project) -> pa.Schem
 
     A column is `int64` only if it holds whole numbers in every piece: integers, or decimals without decimal places.
     Text next to another family yields to it, since one bad cell turns a whole piece's column into text; `cast_table`
-    then reports the cells that do not fit. A column without any value becomes text. Times have microseconds.
+    then reports the cells that do not fit. A column without any value becomes a number. Times have microseconds.
 
     Args:
         schemas: One schema per piece, in the order of the load. The first one determines the columns; the later ones
@@ -246,14 +248,25 @@ def _duplicated(name: str) -> SchemaDifference:
 
 def _retyped(expected: pa.Schema, found: pa.Schema, definition: Project) -> list[SchemaDifference]:
     types = {field.name: field.type for field in expected}
-    kept = [field for field in found if field.name in types]
+    former = {field.name: former_family(field) for field in expected}
+    kept = [field for field in found if field.name in types and family_of(field.type) != former[field.name]]
     return [
         SchemaDifference(
-            "retyped", field.name, f"{describe_column(field.name, definition)} {change}: convert it back in the load"
+            "retyped",
+            field.name,
+            f"{describe_column(field.name, definition)} {change}: convert it back in the load"
+            f"{_suggest_retyping(definition, field)}",
         )
         for field in kept
         if (change := _describe_type_change(types[field.name], field.type))
     ]
+
+
+def _suggest_retyping(definition: Project, field: pa.Field) -> str:
+    if field.name == definition.timestamp or family_of(field.type) == "unknown":
+        return ""
+    command = ["refit", "schema", definition.name, "set", field.name, suggest_type(field.type)]
+    return f", or change the table with `{shlex.join(command)}`"
 
 
 def _describe_type_change(was: pa.DataType, now: pa.DataType) -> str:

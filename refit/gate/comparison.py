@@ -51,6 +51,8 @@ class HoldoutData:
     """A sample of a few thousand of those rows, with all columns."""
     rehearsal: SandboxRun | None = None
     """How the challenger serves in a fresh process; `None` if that was not tested."""
+    champion_rows: pd.DataFrame | None = None
+    """The same rows in the types that the champion was trained on; `None` if these have not changed."""
 
 
 def compare_on_holdout(
@@ -73,7 +75,8 @@ def compare_on_holdout(
     metric = primary_metric(definition, pd.concat([data.target, data.rows[definition.target]]).unique())
     rows = data.rows
     predicted, trivial = predict_holdout(definition, challenger, rows), _predict_baseline(definition, data)
-    rival = predict_holdout(definition, champion, rows) if champion else None
+    former = rows if data.champion_rows is None else data.champion_rows
+    rival = predict_holdout(definition, champion, former) if champion else None
     sanity = _check_sanity(definition, challenger, predicted, data)
     return Comparison(
         metric=metric,

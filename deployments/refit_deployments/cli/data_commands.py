@@ -27,6 +27,52 @@ def ingest(
         output.show_result(result)
 
 
+class SchemaAction(StrEnum):
+    """What to do with the columns of the table."""
+
+    show = "show"
+    set = "set"
+
+
+class ColumnType(StrEnum):
+    """The types of a column, by the same names as in `refit.data.type_names`."""
+
+    number = "number"
+    integer = "integer"
+    text = "text"
+    boolean = "boolean"
+    time = "time"
+    local_time = "local-time"
+
+
+def schema(
+    project: ProjectName,
+    action: Annotated[SchemaAction, typer.Argument(help="Show the columns, or set the type of one.")],
+    column: Annotated[str | None, typer.Argument(metavar="[COLUMN]", help="The column to change.")] = None,
+    kind: Annotated[ColumnType | None, typer.Argument(metavar="[TYPE]", help="Its new type.")] = None,
+    reason: Reason = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the columns of a project's table, or set a type.
+
+    The types are number, integer, text, boolean, time and local-time. A change that would lose a value is refused;
+    the ledger records it.
+    """
+    if (action is SchemaAction.set) != (kind is not None) or (action is SchemaAction.show and column is not None):
+        raise typer.BadParameter("`set` needs a column and its type, `show` neither", param_hint="COLUMN TYPE")
+    with command_output(json, debug, f"schema {action.value} {project}") as output:
+        from refit_deployments.actions.data.schema import set_type, show_schema
+        from refit_tasks.runs.audit_log import audited
+
+        if column is None or kind is None:
+            output.show_result(show_schema(project))
+            return
+        with audited("schema set", project, recorded=True):
+            result = set_type(project, column, kind.value, reason)
+        output.show_result(result)
+
+
 class ContractAction(StrEnum):
     """What to do with the data contract."""
 

@@ -19,6 +19,7 @@ from refit.gate.comparison import (
 )
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.evidence import SandboxRun
+from refit.modelling.former_types import cast_to_former_types
 from refit.project import Project
 from refit.records.references import Champion, ModelRef, SnapshotRef
 from refit.windows import format_time
@@ -27,7 +28,7 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import open_versions, read_rows, read_sample
+from refit_tasks.storage.snapshot_rows import open_versions, read_rows, read_sample, read_training_schema
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -76,7 +77,14 @@ def evaluate(
         definition,
         load_candidate(definition, "the challenger", challenger),
         against,
-        HoldoutData(holdout, rows, target, sample, rehearsal),
+        HoldoutData(
+            holdout,
+            rows,
+            target,
+            sample,
+            rehearsal,
+            champion_rows=_cast_rows(definition, against, rows, tables[holdout.version]) if against else None,
+        ),
     )
     scored = comparison.challenger.value
     logger.info("%s scores %s = %.4g on %d rows", definition.name, comparison.metric, scored, holdout.rows)
@@ -198,6 +206,12 @@ def _load_champion(definition: Project, champion: Champion, holdout: SnapshotRef
             raise
         with_project(logger, definition.name).warning("the judged model is compared in the champion's place: %s", fault)
         return load_candidate(definition, _name_of(champion), judged)
+
+
+def _cast_rows(definition: Project, champion: Candidate, rows: pd.DataFrame, table: DeltaTable) -> pd.DataFrame:
+    """Casts the rows to the types that the champion was trained on, if a column's type was changed since."""
+    former = read_training_schema(definition, champion.trained_on)
+    return cast_to_former_types(rows, former, schema_of(table)) if former else rows
 
 
 def _read_sample(definition: Project, trained_on: SnapshotRef, table: DeltaTable) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from refit.project import Project
 from refit.records.references import Ingestion
 from refit.windows import Window, format_window
 from refit_tasks.ingestion.batch import resolve_schema, validate_batch
+from refit_tasks.ingestion.column_types import adopt_first_types
 from refit_tasks.ingestion.load import stage_load
 from refit_tasks.ingestion.quarantine import quarantine_rows
 from refit_tasks.ingestion.row_filter import TIME, RowFilter
@@ -60,6 +61,7 @@ def ingest(definition: Project, until: datetime, since: datetime | None = None) 
         if not raw.rows:
             with_project(log, definition.name).info("no new rows from %s", format_window(window))
             return Ingestion(definition.name, window, _version_of(table), 0, 0, 0, 0, 0)
+        table = adopt_first_types(definition, table, schemas, window.end)
         expected = schema_of(table) if table else None
         row_filter = RowFilter(definition, resolve_schema(definition, expected, schemas), window, area)
         row_filter.cast(raw)

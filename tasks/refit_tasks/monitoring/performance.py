@@ -15,7 +15,9 @@ import pandas as pd
 import pyarrow as pa
 
 from refit.data.split import TICK, Times
+from refit.gate.comparison import Candidate
 from refit.gate.evaluations import Evaluation, Judgement
+from refit.modelling.former_types import cast_to_former_types
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import features_seen_by, select_features
 from refit.modelling.scoring import primary_metric
@@ -39,12 +41,11 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.storage.delta import open_table, read, schema_of, within
-from refit_tasks.storage.snapshot_rows import read_sample
+from refit_tasks.storage.snapshot_rows import read_sample, read_training_schema
 from refit_tasks.training.fit import translate_estimator_errors
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
-    from sklearn.base import BaseEstimator
 
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def measure_performance(
     mature = find_mature_window(*_read_labels(definition, table, Window(start, end)), length, policy)
     if mature is None:
         return None
-    model = fetch_model(definition, champion.model)
+    model = Candidate("the champion", fetch_model(definition, champion.model), champion.model.trained_on)
     found = _measure_window(definition, model, table, mature, Window(max(start, as_of - length), max(start, as_of)))
     with_project(log, definition.name).info(
         "%s on %d mature rows from %s", _describe_score(found), found.rows_mature, format_window(found.window)
@@ -107,7 +108,7 @@ def read_promotion_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
 
 
 def _measure_window(
-    definition: Project, model: BaseEstimator, table: DeltaTable, mature: MatureWindow, current: Window
+    definition: Project, model: Candidate, table: DeltaTable, mature: MatureWindow, current: Window
 ) -> Performance:
     rows, predictions = _predict_window(definition, model, table, mature.window)
     metric = primary_metric(definition, predictions.labels)
@@ -118,12 +119,12 @@ def _measure_window(
 
 
 def _predict_window(
-    definition: Project, model: BaseEstimator, table: DeltaTable, window: Window
+    definition: Project, model: Candidate, table: DeltaTable, window: Window
 ) -> tuple[pd.DataFrame, Predictions]:
     rows = read_rows_by_time(definition, SnapshotRef(definition.name, table.version(), window, 0, ""), table)
-    return rows, predict_once(
-        model, select_features(rows, features_seen_by(model, definition.features_of(rows.columns)))
-    )
+    former, columns = read_training_schema(definition, model.trained_on), definition.features_of(rows.columns)
+    known = cast_to_former_types(rows, former, schema_of(table)) if former else rows
+    return rows, predict_once(model.model, select_features(known, features_seen_by(model.model, columns)))
 
 
 def _estimate_score(metric: str, current: Predictions, known: Predictions, truth: pd.Series[Any]) -> Estimate | None:

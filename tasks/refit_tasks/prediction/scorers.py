@@ -12,6 +12,7 @@ from refit.data.fingerprint import row_hashes
 from refit.errors import NotEnoughData
 from refit.inference.feature_schema import cast_features
 from refit.inference.prediction_rows import PredictionContext, prediction_columns, prediction_rows
+from refit.modelling.former_types import cast_to_former_types
 from refit.modelling.predictions import Predictions, predict_once
 from refit.project import Project
 from refit.records.references import Challenger, Champion, ModelRef
@@ -21,7 +22,7 @@ from refit_tasks.promotion.champion import find_champion
 from refit_tasks.registry.challengers import find_challenger
 from refit_tasks.registry.model_signature import infer_feature_kinds
 from refit_tasks.registry.stored_model import open_model
-from refit_tasks.storage.snapshot_rows import to_frame
+from refit_tasks.storage.snapshot_rows import read_training_schema, to_frame
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ class Scorer:
     model: BaseEstimator
     kinds: dict[str, str]
     """Its features, from `refit.inference.feature_schema.feature_kinds`."""
+    trained_schema: pa.Schema | None = None
+    """The schema that the table had when it was trained; `None` if that version of the table is gone."""
 
     def predict(self, rows: pa.Table) -> Predictions:
         """Predicts rows.
@@ -50,7 +53,9 @@ class Scorer:
         Raises:
             ModelError: If it cannot predict these rows.
         """
-        return predict_once(self.model, cast_features(self.kinds, to_frame(rows)))
+        frame = to_frame(rows)
+        known = cast_to_former_types(frame, self.trained_schema, rows.schema) if self.trained_schema else frame
+        return predict_once(self.model, cast_features(self.kinds, known))
 
     def to_rows(self, definition: Project, rows: pa.Table, answers: Predictions, run: str | None) -> pa.Table:
         """Builds rows of the predictions table.
@@ -95,7 +100,7 @@ def load_scorer(definition: Project, model: ModelRef, context: PredictionContext
     """
     with open_model(definition, model) as stored:
         kinds = stored.kinds or infer_feature_kinds(schema, definition, stored.estimator)
-    return Scorer(context, stored.estimator, kinds)
+    return Scorer(context, stored.estimator, kinds, read_training_schema(definition, model.trained_on))
 
 
 def require_champion(definition: Project) -> Champion:

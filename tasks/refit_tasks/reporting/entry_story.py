@@ -10,6 +10,7 @@ from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.records.ledger import Entry, EntryKind, from_payload
 from refit.records.references import Champion, SnapshotRef
 from refit.windows import format_time, format_window
+from refit_tasks.ingestion.column_types import TypeChange
 from refit_tasks.presentation.measurements import describe_performance, describe_probe, summarize_drift
 from refit_tasks.validation.acceptance import AcceptanceRecord
 
@@ -187,11 +188,21 @@ def _acceptance(payload: dict[str, Any]) -> list[str]:
     ]
 
 
+def _schema(payload: dict[str, Any]) -> list[str]:
+    made = from_payload(TypeChange, payload)
+    why = f": {made.why}" if made.why else ""
+    return [
+        f"Column {made.column} was a {made.former} and is a {made.type} from table version {made.version} on.",
+        f"Changed by {made.who}{why}.",
+    ]
+
+
 _DESCRIBERS: dict[EntryKind, Callable[[dict[str, Any]], list[str]]] = {
     "verdict": _verdict,
     "promotion": _promotion,
     "contract": _contract,
     "acceptance": _acceptance,
+    "schema": _schema,
     "decision": _decision,
     "retrain": _retrain,
     "rollback": _rollback,

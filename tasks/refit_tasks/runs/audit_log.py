@@ -99,14 +99,20 @@ def _convert_entry(entry: Entry) -> AuditEntry | None:
         "rollback": None if payload.get("decision") else payload.get("by"),
         "erasure": payload.get("who"),
         "acceptance": payload.get("who"),
-        "schema": payload.get("who"),
+        "schema": None if payload.get("who") == "refit ingest" else payload.get("who"),
         "alias": "a person (MLflow alias)",
         "decision": (asked.get("who") or "a person") if asked.get("by") == "manual" else None,
     }.get(entry.kind)
     if not who:
         return None
     answer = "approve" if payload.get("approved") else "refuse"
-    commands = {"approval": answer, "erasure": "forget", "decision": "retrain", "acceptance": "contract accept"}
+    commands = {
+        "approval": answer,
+        "erasure": "forget",
+        "decision": "retrain",
+        "acceptance": "contract accept",
+        "schema": "schema set",
+    }
     command = commands.get(entry.kind, entry.kind)
     return AuditEntry(entry.at.astimezone(UTC).isoformat(), who, "", command, entry.project, "done", entry.id)
 

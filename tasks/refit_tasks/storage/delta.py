@@ -166,6 +166,35 @@ def write(
     return 0 if table is None else table.version()
 
 
+def rewrite(table: DeltaTable, rows: Iterable[pa.Table], schema: pa.Schema) -> int:
+    """Replaces all rows and the schema of a table in one commit; former versions keep theirs.
+
+    Args:
+        table: The table at the version on which the rows were decided; the rows must not be streamed from it.
+        rows: All rows, in `schema`.
+        schema: The table's new schema.
+
+    Returns:
+        The version of the table after the commit.
+
+    Raises:
+        deltalake.exceptions.CommitFailedError: If another process has written since `table` was opened.
+    """
+    from deltalake import CommitProperties, WriterProperties, write_deltalake
+
+    batches = (batch for part in rows for batch in part.to_batches())
+    write_deltalake(
+        table,
+        pa.RecordBatchReader.from_batches(schema, batches),
+        mode="overwrite",
+        schema_mode="overwrite",
+        target_file_size=FILE_BYTES,
+        writer_properties=WriterProperties(max_row_group_size=ROW_GROUP),
+        commit_properties=CommitProperties(max_commit_retries=0),
+    )
+    return table.version()
+
+
 def retry_on_conflict(step: Callable[[], T], name: str) -> T:
     """Repeats a step that reads and then writes until no other process writes in between, 20 times at most.
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from refit.data.fingerprint import bottom_k_sample
 from refit.data.schema import CATEGORY
+from refit.errors import DataError
 from refit.inference.prediction_summary import output_columns
 from refit.modelling.predictions import predict_once
 from refit.modelling.preparation import features_seen_by, select_features
@@ -132,6 +133,24 @@ def open_versions(definition: Project, *refs: SnapshotRef) -> dict[int, DeltaTab
         NotEnoughData: If the project has no table.
     """
     return {version: open_at_version(definition, version) for version in {ref.version for ref in refs}}
+
+
+def read_training_schema(definition: Project, trained_on: SnapshotRef) -> pa.Schema | None:
+    """Reads the schema that the table had when a model was trained on it.
+
+    Args:
+        definition: The project.
+        trained_on: The training rows of the model.
+
+    Returns:
+        The schema; `None` if that version of the table is gone.
+    """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        return schema_of(open_at_version(definition, trained_on.version))
+    except (DataError, DeltaError, OSError):
+        return None
 
 
 def _only(schema: pa.Schema, names: list[str]) -> pa.Schema:

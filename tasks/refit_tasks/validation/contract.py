@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from refit.data.acceptance import RejectedValues, widen_contract, write_commands
+from refit.data.column_types import fit_rules
 from refit.data.contract import BatchCounts, Contract, Fault, RowFindings, Rule, find_batch_problems
 from refit.data.derived_contract import derive_contract
 from refit.errors import BrokenProject, ContractViolation
@@ -48,7 +50,8 @@ def find_contract(definition: Project, schema: pa.Schema, pieces: Pieces) -> Con
     if definition.expectations is not None:
         contract = Contract(read_rules(definition, definition.expectations, schema), origin="project")
     else:
-        contract = read_contract(definition.name) or derive_contract(definition, pieces())
+        recorded = read_contract(definition.name)
+        contract = fit_rules(recorded, schema) if recorded else derive_contract(definition, pieces())
     return replace(contract, pii=definition.pii)
 
 
@@ -152,23 +155,33 @@ def judge_batch(
     broken = [outcome for outcome in _judge_batch_rules(rules, pieces) if not outcome.success]
     problems = [(one.rule, f"{one.rule}: {contract.mask_observed(one.rule, one.observed)}") for one in broken]
     critical = [sentence for rule, sentence in problems if rule.severity == "critical"]
-    critical = [*find_batch_problems(batch, definition.contract, _find_empty_columns(batch, pieces)), *critical]
+    unfit = _find_empty_columns(batch, pieces)
+    critical = [*find_batch_problems(batch, definition.contract, unfit), *critical]
     if critical:
+        retyped = _find_retyped(definition, batch, unfit)
+        change = _suggest_change(definition, contract, rejected or RejectedValues(), retyped)
         raise ContractViolation(
             f"the rows of {definition.name!r} until {format_time(batch.until)} break the data contract: "
-            f"{'; '.join(critical)}: correct the source or the load, or "
-            f"{_suggest_change(definition, contract, rejected or RejectedValues())}"
+            f"{'; '.join(critical)}: correct the source or the load, or {change}"
         )
     others = [sentence for rule, sentence in problems if rule.severity != "critical"]
     return (*(f"{rule}: {count:,} rows" for rule, count in batch.warned.items()), *others)
 
 
-def _suggest_change(definition: Project, contract: Contract, rejected: RejectedValues | None) -> str:
-    commands = (
-        () if contract.origin == "project" else write_commands(definition.name, contract, rejected or RejectedValues())
-    )
-    if wanted := " and ".join(f"`{command}`" for command in commands):
-        return f"accept the new values with {wanted}"
+def _find_retyped(definition: Project, batch: BatchCounts, unfit: Collection[str]) -> list[str]:
+    """Finds the columns to which too many texts came that are no values of their type."""
+    fixed = {definition.timestamp} | ({definition.target} if definition.kind == "regression" else set())
+    many = definition.contract.quarantine_limit * batch.rows_in
+    found = {column for (rule, column), count in batch.faults.items() if rule == "type" and count > many}
+    return sorted((found | set(unfit)) - fixed)
+
+
+def _suggest_change(definition: Project, contract: Contract, rejected: RejectedValues, retyped: Collection[str]) -> str:
+    """Names the commands that take such rows in; values that do not fit a column's type came as text."""
+    retyped = [shlex.join(["refit", "schema", definition.name, "set", column, "text"]) for column in retyped]
+    accepted = [] if contract.origin == "project" else list(write_commands(definition.name, contract, rejected))
+    if wanted := " and ".join(f"`{command}`" for command in (*retyped, *accepted)):
+        return f"{'change the type' if retyped else 'accept the new values'} with {wanted}"
     return "change the contract in the project file"
 
 

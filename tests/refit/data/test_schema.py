@@ -40,7 +40,7 @@ def unified(*kinds):
         ([pa.int64(), pa.float32()], pa.float64()),
         ([pa.decimal128(10, 2)], pa.float64()),
         ([pa.null(), pa.int16()], pa.int64()),
-        ([pa.null()], pa.string()),
+        ([pa.null()], pa.float64()),
         ([pa.int64(), pa.string()], pa.float64()),
         ([pa.bool_(), pa.string()], pa.bool_()),
         ([pa.large_string(), pa.string_view(), pa.binary()], pa.string()),
