@@ -64,12 +64,34 @@ def adopt_first_types(
     Returns:
         The table, opened again if a type was changed.
     """
-    first = find_first_types(schema_of(table), schemas, definition) if table else {}
-    for name, field in first.items():
-        if table and _is_empty(table, name):
-            _change_type(definition, field, (BY_INGEST, "the first values of a column that was empty so far"), at)
-            table = open_table(definition.name)
-    return table
+    for field in _find_first_values(definition, table, schemas) if table else ():
+        _change_type(definition, field, (BY_INGEST, "the first values of a column that was empty so far"), at)
+    return open_table(definition.name) if table else None
+
+
+def expect_schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema | None:
+    """Gives the schema that an ingest of a batch expects, without changing the table.
+
+    Args:
+        definition: The project.
+        table: The project's table; `None` before the first ingest.
+        schemas: The schemas of the pieces of the batch.
+
+    Returns:
+        The table's schema, in which a column that is empty so far has the type of its first values; `None` without a
+        table.
+    """
+    if table is None:
+        return None
+    schema = schema_of(table)
+    for field in _find_first_values(definition, table, schemas):
+        schema = change_type(schema, field)
+    return schema
+
+
+def _find_first_values(definition: Project, table: DeltaTable, schemas: list[pa.Schema]) -> list[pa.Field]:
+    first = find_first_types(schema_of(table), schemas, definition)
+    return [field for name, field in first.items() if _is_empty(table, name)]
 
 
 def _is_empty(table: DeltaTable, column: str) -> bool:

@@ -27,6 +27,7 @@ from refit.records.verdicts import format_score
 from refit.windows import BEGINNING, Window, format_time
 from refit_tasks.evaluation.serving_check import check_serving_of_directory
 from refit_tasks.ingestion.batch import resolve_schema
+from refit_tasks.ingestion.column_types import expect_schema
 from refit_tasks.ingestion.row_filter import RowFilter
 from refit_tasks.project_check.contract import judge_sample
 from refit_tasks.project_check.overlap import compare_loads
@@ -42,7 +43,7 @@ from refit_tasks.project_check.sample import (
 from refit_tasks.project_code.errors import describe_project_error
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_store import load_model, write_logged_model
-from refit_tasks.storage.delta import open_table, schema_of
+from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.staging import staging_area
 from refit_tasks.training.fit import select_training_features
 from refit_tasks.training.tuning import read_default_params, split_trial_rows
@@ -142,8 +143,7 @@ class _CheckRun:
         return f"{self.sample.raw.rows:,} rows, {extent} before {format_time(self.as_of)}"
 
     def columns(self) -> str:
-        table = open_table(self.definition.name)
-        expected = schema_of(table) if table else None
+        expected = expect_schema(self.definition, open_table(self.definition.name), self.sample.schemas)
         schema = resolve_schema(self.definition, expected, self.sample.schemas)
         self.rows = RowFilter(self.definition, schema, self.window, self.area)
         self.rows.cast(self.sample.raw)
