@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 
@@ -15,6 +18,7 @@ from refit_infra.loopback import is_loopback
 from refit_serving.http.api_keys import Keyring
 from refit_serving.http.app import make_app
 from refit_serving.http.auth import AccessLog, AuthMiddleware
+from refit_serving.http.connections import BoundedProtocol, ConnectionCounts
 from refit_serving.rows.request import Limits
 from refit_serving.traffic.service import Service
 from refit_tasks.catalog import find_project
@@ -73,6 +77,8 @@ def serve(
         AuthMiddleware(make_app(service), keyring, limits.requests_per_second, AccessLog()),
         host=host,
         port=port,
+        # uvicorn calls it with the arguments of a protocol.
+        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, ConnectionCounts(limits))),
         log_config=None,
         access_log=False,
         server_header=False,

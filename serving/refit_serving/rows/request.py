@@ -42,6 +42,14 @@ class Limits:
     """The most bytes of the bodies of all these requests together."""
     body_seconds: float = 30.0
     """How long a body may take to arrive, in seconds."""
+    connections: int = 800
+    """The most open connections."""
+    address_connections: int = 400
+    """The most open connections of one address."""
+    header_seconds: float = 10.0
+    """How long the headers of a request may take to arrive, in seconds."""
+    response_seconds: float = 30.0
+    """How long a client may take to read its response once it has stopped reading, in seconds."""
     log_rows: int = 100_000
     """The most rows that wait to be logged."""
     log_bytes: int = 256 * MEGABYTE
