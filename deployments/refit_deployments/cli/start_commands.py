@@ -28,9 +28,9 @@ def demo(json: Json = False, debug: Debug = False) -> None:
 
 
 def check(project: AnyProject = None, as_of: AsOf = None, json: Json = False, debug: Debug = False) -> None:
-    """Test that projects load, fit, predict and can be stored.
+    """Find what a first retrain would refuse, on the newest rows.
 
-    Each project is loaded and fitted on a sample. No table, ledger or model is written.
+    Each project is loaded twice, judged by its contract, fitted, stored and run in a fresh process. Nothing is recorded.
     """
     with command_output(json, debug, "check: importing the project files", prefect=False) as output:
         from refit_deployments.actions.check import check_projects
