@@ -5,9 +5,9 @@ Each function returns a `load(window)` for a project file::
     project = Project(..., load=csv(Path(__file__).parent / "data" / "*.csv", "observed_at"))
 
 Each load reads the rows in pieces, converts event times to UTC microseconds, and yields the rows of the window. Rows
-whose time is missing or unreadable belong to no window but must not be lost: every load yields them with a missing
-time, and ingestion quarantines them. Relative paths start from the working directory, which differs in a scheduled run:
-use absolute paths.
+whose time is missing or unreadable belong to no window but must not be lost: every load yields them, an unreadable time
+as it stands, and ingestion quarantines them. A piece with such a time has all times as text. Relative paths start from
+the working directory, which differs in a scheduled run: use absolute paths.
 """
 
 from __future__ import annotations

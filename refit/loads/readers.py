@@ -151,6 +151,9 @@ def filter_window(
 ) -> Piece:
     """Converts event times to UTC and keeps the rows of the window and those with a missing or unreadable time.
 
+    A piece with unreadable times has its times as text, these as they stand, so that whoever looks for the fault sees
+    them: ingestion reads the others and quarantines these.
+
     Args:
         piece: Some rows as the source returned them.
         window: The requested event times.
@@ -170,10 +173,24 @@ def filter_window(
     values = piece[timestamp] if isinstance(piece, pd.DataFrame) else _to_series(piece[timestamp], timestamp)
     times = to_utc(values, timezone, time_format)
     kept = times.isna() | window.holds(times)
+    shown = _show_unreadable(values, times)
     if isinstance(piece, pd.DataFrame):
-        return piece.assign(**{timestamp: times})[kept].reset_index(drop=True)
-    column = pa.Array.from_pandas(times, type=pa.timestamp("us", "UTC"))
+        return piece.assign(**{timestamp: times if shown is None else shown})[kept].reset_index(drop=True)
+    column = pa.Array.from_pandas(times, type=pa.timestamp("us", "UTC")) if shown is None else pa.array(shown)
     return piece.set_column(names.index(timestamp), timestamp, column).filter(pa.array(kept))
+
+
+def _show_unreadable(values: pd.Series, times: pd.Series[pd.Timestamp]) -> pd.Series[str] | None:
+    """Writes the times of a piece as text, the unreadable ones as they stand; `None` if all can be read.
+
+    What has another form than the load's, but would be read as ISO 8601 later, is missing: guessing would move the row.
+    """
+    text = values.astype("str")
+    unreadable = times.isna() & values.notna() & ~text.str.contains(_OFFSET, regex=True, na=False)
+    if not unreadable.any():
+        return None
+    written = times.dt.strftime("%Y-%m-%dT%H:%M:%S.%f+00:00").where(times.notna(), None)
+    return written.where(~unreadable, text)
 
 
 def to_utc(values: pd.Series, timezone: str = "UTC", time_format: str = "ISO8601") -> pd.Series[pd.Timestamp]:

@@ -54,9 +54,9 @@ def strange_project(seed: int) -> Project:
         build=_draw_estimator(draw, kind),
         expectations=_often(draw, None, EXPECTATIONS),
         label_delay=_often(draw, timedelta(0), [timedelta(hours=5), timedelta(days=2), timedelta(days=300)]),
-        gate={"metric": _often(draw, None, METRICS[kind]), "min_rows": _often(draw, 50, [10, 150])},
+        gate={"metric": _often(draw, None, METRICS[kind], 0.3), "min_rows": _often(draw, 50, [10, 150])},
         training={
-            "window": _often(draw, "all", ["auto", timedelta(days=4), timedelta(minutes=5)]),
+            "window": _often(draw, "all", ["auto", timedelta(days=4), timedelta(minutes=5)], 0.2),
             "refit": bool(draw.random() < 0.3),
             "min_rows": _often(draw, 100, [20, 400]),
         },
@@ -65,7 +65,7 @@ def strange_project(seed: int) -> Project:
     )
 
 
-def _often(draw: Draw, usual: Any, others: list[Any], share: float = 0.15) -> Any:
+def _often(draw: Draw, usual: Any, others: list[Any], share: float = 0.05) -> Any:
     """Draws the usual value, or one of the others with the given chance."""
     return others[draw.integers(len(others))] if draw.random() < share else usual
 
@@ -74,15 +74,16 @@ def _draw_rows(draw: Draw, kind: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     count = int(_often(draw, 400, [30, 140, 800]))
     at = pd.date_range(end=AS_OF - timedelta(minutes=30), periods=count, freq="1h")
     x = draw.normal(size=count)
-    key = _often(draw, "integers", list(KEYS), 0.5)
-    columns = {"id": KEYS[key](draw, count), "at": TIMES[_often(draw, "utc", list(TIMES))](draw, at), "x": x}
-    for name in draw.choice(list(FEATURES), draw.integers(0, 4), replace=False):
+    key = _often(draw, "integers", list(KEYS), 0.3)
+    columns = {"id": KEYS[key](draw, count), "at": TIMES[_often(draw, "utc", list(TIMES), 0.25)](draw, at), "x": x}
+    names = list(FEATURES) if draw.random() < 0.15 else [name for name in FEATURES if name not in UNFIT]
+    for name in draw.choice(names, draw.integers(0, 4), replace=False):
         columns[NAMES.get(str(name), str(name))] = FEATURES[str(name)](draw, count)
     score = x + 0.3 * draw.normal(size=count)
     targets = NUMBERS if kind == "regression" else CLASSES
-    columns["y"] = targets[_often(draw, "plain", list(targets), 0.5)](draw, score)
+    columns["y"] = targets[_often(draw, "plain", list(targets), 0.35)](draw, score)
     rows = pd.DataFrame({name: pd.Series(cells) for name, cells in columns.items()})
-    rows = SPOILT[_often(draw, "nothing", list(SPOILT))](draw, rows)
+    rows = SPOILT[_often(draw, "nothing", list(SPOILT), 0.15)](draw, rows)
     return rows, () if key == "none" else ("id",)
 
 
@@ -133,6 +134,8 @@ FEATURES: dict[str, Cells] = {
     "infinite": lambda draw, n: np.where(draw.random(n) < 0.1, np.inf, 1.0),
     "mixed": lambda draw, n: [3 if draw.random() < 0.5 else "three" for _ in range(n)],
 }
+UNFIT = ("span", "list", "infinite")
+"""Columns that no table takes."""
 NAMES = {"gaps": "a b", "whole": "[x] <y", "constant": "größe", "flags": "1"}
 """Odd names of some columns."""
 CLASSES: dict[str, Cells] = {
@@ -195,7 +198,7 @@ def _halve(frame: Any) -> Any:
 
 def _draw_estimator(draw: Draw, kind: str) -> Callable[[], BaseEstimator]:
     builders: list[Callable[[], BaseEstimator]] = ESTIMATORS[kind]
-    return _often(draw, builders[0], builders, 0.6)
+    return _often(draw, builders[0], builders, 0.5)
 
 
 ESTIMATORS: dict[str, list[Callable[[], Any]]] = {
@@ -227,7 +230,7 @@ ESTIMATORS: dict[str, list[Callable[[], Any]]] = {
 
 
 def _draw_load(draw: Draw, rows: pd.DataFrame) -> Callable[[Window], Any]:
-    chosen = LOADS[_often(draw, "frame", list(LOADS), 0.4)]
+    chosen = LOADS[_often(draw, "frame", list(LOADS), 0.2)]
     return lambda window: chosen(rows, window)
 
 

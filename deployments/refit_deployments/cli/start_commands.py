@@ -30,7 +30,8 @@ def demo(json: Json = False, debug: Debug = False) -> None:
 def check(project: AnyProject = None, as_of: AsOf = None, json: Json = False, debug: Debug = False) -> None:
     """Find what a first retrain would refuse, on the newest rows.
 
-    Each project is loaded twice, judged by its contract, fitted, stored and run in a fresh process. Nothing is recorded.
+    Each project is loaded twice, judged by its contract, fitted, stored and run in a fresh process. It
+    records nothing.
     """
     with command_output(json, debug, "check: importing the project files", prefect=False) as output:
         from refit_deployments.actions.check import check_projects

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from refit.backtest.policies import DEFAULT, OWN, PRESETS, Preset, make_preset
 from refit.backtest.replay import Progress, replay_history
 from refit.backtest.results import BacktestResult
+from refit.data.casting import STORED_TYPES, cast_table, family_of
 from refit.data.chunks import FRAMES, split_frame
 from refit.errors import NotEnoughData, ProjectError
 from refit.policies.monitoring import MonitoringPolicy
@@ -172,7 +173,8 @@ def read_history_rows(definition: Project, until: datetime) -> pd.DataFrame:
     with translate_estimator_errors(definition):
         given = definition.load(window)
         frames: Iterable[Frame] = (given,) if isinstance(given, FRAMES) else given
-        pieces = [piece for each in frames for piece in split_frame(each, definition.ingestion.piece_rows)]
+        split = (piece for each in frames for piece in split_frame(each, definition.ingestion.piece_rows))
+        pieces = [_read_times(piece, definition.timestamp) for piece in split]
     if not pieces:
         raise NotEnoughData(
             f"the load of {definition.name} gives no rows before {until.isoformat()}: give a later time"
@@ -180,3 +182,11 @@ def read_history_rows(definition: Project, until: datetime) -> pd.DataFrame:
     rows = to_frame(pa.concat_tables(pieces, promote_options="permissive"))
     times = pd.to_datetime(rows[definition.timestamp], utc=True).dt.as_unit("us")
     return rows.assign(**{definition.timestamp: times})[times.notna()]
+
+
+def _read_times(piece: pa.Table, timestamp: str) -> pa.Table:
+    """Reads the times of a piece that has them as text, as ingestion does; those that cannot be read are missing."""
+    if timestamp not in piece.column_names or family_of(piece[timestamp].type) != "text":
+        return piece
+    times, _ = cast_table(piece.select([timestamp]), pa.schema({timestamp: STORED_TYPES["time with a zone"]}))
+    return piece.set_column(piece.column_names.index(timestamp), timestamp, times[timestamp])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from sklearn.tree import DecisionTreeRegressor
 
 from refit import Project, Window
 from refit.errors import ContractViolation
+from refit.sources import csv
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.project_check.check import Check, check
-from refit_tasks.storage.quarantine_table import count_quarantined
+from refit_tasks.storage.quarantine_table import count_quarantined, list_quarantined
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = 600
@@ -174,6 +176,21 @@ def test_rows_that_an_ingest_refuses_are_refused_in_the_same_words(name: str) ->
         ingest.fn(definition, AS_OF)
     assert found.sentence.removeprefix("the project: ").startswith(str(refusal.value))
     assert pd.Series([found.sentence]).str.contains(sentence).all(), found.sentence
+
+
+def test_unreadable_times_of_a_file_are_shown_and_quarantined_as_they_stand(tmp_path: Path) -> None:
+    rows = readings()
+    rows.assign(at=[str(one) if one.hour else f"{one:%d/%m/%y} at night" for one in rows["at"]]).to_csv(
+        tmp_path / "a.csv", index=False
+    )
+    definition = project(csv(tmp_path / "a.csv", "at"))
+    found = checked(definition)["contract"]
+    assert "25 would be quarantined (type on 'at': '04/02/26 at night')" in found.sentence
+    done = ingest.fn(definition, AS_OF)
+    assert (done.rows_in, done.accepted, done.quarantined) == (600, 575, 25)
+    assert all(" at night" in rejected.row for rejected in list_quarantined(definition, 100))
+    again = ingest.fn(definition, AS_OF)
+    assert (again.added, count_quarantined(definition)) == (0, 25)
 
 
 def test_a_few_bad_rows_are_counted_and_shown_and_nothing_is_quarantined() -> None:
