@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from refit_infra.ci.backtest_table import MARK, write_comment
 from tests.support.infra_tools import INFRA, ROOT, passes
@@ -16,6 +19,9 @@ from tests.support.monitored_champion import HOSTILE, backtest
 
 GITHUB = INFRA / "ci/github/refit.yml"
 GITLAB = INFRA / "ci/gitlab/refit.gitlab-ci.yml"
+JENKINS = INFRA / "ci/jenkins/Jenkinsfile"
+RUNS_CODE = re.compile(r"checkout@|make |\.venv/|backtest_changed|git fetch")
+"""What runs code of the repository, or brings it there."""
 BROKEN = "raise RuntimeError('no such table')\n"
 
 
@@ -32,6 +38,50 @@ def test_actionlint_finds_nothing(tmp_path: Path) -> None:
 
 def test_gitlab_understands_its_pipeline() -> None:
     passes("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", GITLAB)
+
+
+def read_jobs(file: Path) -> dict[str, dict[str, Any]]:
+    """Reads the jobs of a template, with what they extend."""
+    content: dict[str, Any] = yaml.safe_load(file.read_text())
+    jobs = content.get("jobs", content)
+    found = {name: job for name, job in jobs.items() if isinstance(job, dict) and {"script", "steps"} & job.keys()}
+    extending = {name: job for name, job in jobs.items() if isinstance(job, dict) and "extends" in job}
+    return {name: job for name, job in {**found, **extending}.items() if not name.startswith(".")}
+
+
+def test_on_github_a_job_of_a_change_has_code_or_rights_and_never_both() -> None:
+    for name, job in read_jobs(GITHUB).items():
+        text = yaml.safe_dump(job)
+        has_secrets = "secrets." in text or "github.token" in text or "write" in str(job.get("permissions", ""))
+        has_secrets = has_secrets or "environment" in job
+        of_main_alone = "refs/heads/main" in str(job.get("if", "")) or str(job.get("needs", "")).startswith("deploy-")
+        assert of_main_alone == name.startswith("deploy-"), name
+        assert not (has_secrets and RUNS_CODE.search(text)) or of_main_alone, name
+    assert yaml.safe_load(GITHUB.read_text())["permissions"] == {"contents": "read"}
+
+
+def test_on_gitlab_a_job_of_a_change_has_code_or_an_environment_and_never_both() -> None:
+    content = yaml.safe_load(GITLAB.read_text())
+    assert "make install" in str(content["default"]["before_script"])
+    for name, job in read_jobs(GITLAB).items():
+        whole = {**content.get(job.get("extends", ""), {}), **job}
+        text = yaml.safe_dump(whole)
+        of_main_alone = all("$CI_DEFAULT_BRANCH" in rule["if"] for rule in whole.get("rules", [])) and "rules" in whole
+        runs_code = bool(RUNS_CODE.search(text)) or whole.get("before_script") != []
+        assert runs_code or whole["variables"]["GIT_STRATEGY"] == "none", name
+        assert of_main_alone == name.startswith("deploy-"), name
+        assert not (runs_code and "environment" in whole) or of_main_alone, name
+        assert "TOKEN" not in text or "environment" in whole, name
+
+
+def test_on_jenkins_an_agent_of_a_change_gets_no_credentials() -> None:
+    stages = re.split(r"\n    stage\(", JENKINS.read_text().partition("\nvoid deployTo")[0])[1:]
+    assert len(stages) == 5
+    for stage in stages:
+        uses_credentials = "deployTo(" in stage or "withCredentials" in stage
+        assert uses_credentials == ("label 'deploy'" in stage) == ("branch 'main'" in stage), stage
+        assert uses_credentials != ("label 'python'" in stage), stage
+    assert "agent none" in JENKINS.read_text()
 
 
 def test_shellcheck_finds_nothing_in_any_script() -> None:
