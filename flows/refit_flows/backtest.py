@@ -15,6 +15,7 @@ from refit_tasks.presentation.summaries import summarize_backtest
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message
 from refit_tasks.runs.liveness import run_lock
+from refit_tasks.scratch import process_scratch
 from refit_tasks.simulation.backtest import run_backtest
 from refit_tasks.simulation.backtest_report import publish_backtest
 
@@ -44,7 +45,7 @@ def backtest(
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     with_project(log, project).info("replaying its history in %d windows", windows)
-    with run_lock("backtest", project):
+    with run_lock("backtest", project), process_scratch(project):
         result = run_backtest(definition, policies or [], windows, until)
         publish_backtest(definition, result)
     return complete_with_message(result, summarize_backtest(result))

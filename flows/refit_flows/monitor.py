@@ -33,6 +33,7 @@ from refit_tasks.promotion.champion import find_champion, rollback_if_worse
 from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, name_by_event, skip_superseded_runs
 from refit_tasks.runs.links import publish_run_link
 from refit_tasks.runs.liveness import run_lock
+from refit_tasks.scratch import process_scratch
 from refit_tasks.validation.contract_report import publish_contract
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = N
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
     with_project(log, project).info("monitoring as of %s", until.isoformat(timespec="minutes"))
-    with run_lock("monitor", project) as run:
+    with run_lock("monitor", project) as run, process_scratch(project):
         outcome = _monitor(definition, until, now, event, run)
     notify_monitor(definition, outcome)
     return complete_with_message(outcome, summarize_monitor(outcome))

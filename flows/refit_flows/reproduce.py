@@ -10,6 +10,7 @@ from refit_tasks.catalog import find_project
 from refit_tasks.presentation.summaries import summarize_reproduction
 from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message
 from refit_tasks.runs.liveness import run_lock
+from refit_tasks.scratch import process_scratch
 from refit_tasks.training.reproduce import publish_reproduction, reproduce_version
 
 
@@ -28,7 +29,7 @@ def reproduce(project: ProjectName, version: VersionNumber) -> Reproduction:
     Raises:
         RefitError: If the version is not on record, or its rows, code or model are missing or were changed.
     """
-    with run_lock("reproduce", project):
+    with run_lock("reproduce", project), process_scratch(project):
         found = reproduce_version(find_project(project), version)
         publish_reproduction(found)
     return complete_with_message(found, summarize_reproduction(found))

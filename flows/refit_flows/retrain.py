@@ -39,6 +39,7 @@ from refit_tasks.reporting.model_card import publish_card
 from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, name_by_reason, skip_superseded_runs
 from refit_tasks.runs.identity import find_run_requester
 from refit_tasks.runs.liveness import run_lock
+from refit_tasks.scratch import process_scratch
 from refit_tasks.storage.snapshots import split, take_snapshot
 from refit_tasks.training.final_fit import final_fit
 from refit_tasks.training.train import may_reuse_holdout, open_run_key, train
@@ -82,7 +83,11 @@ def retrain(
     definition = find_project(project)
     with_project(log, project).info("retraining as of %s, %s", until.isoformat(timespec="minutes"), reason)
     request = RetrainRequest("manual", reason, force, find_run_requester())
-    with run_lock("retrain", project), retrain_slot(definition, request, until, decision) as turn:
+    with (
+        run_lock("retrain", project),
+        process_scratch(project),
+        retrain_slot(definition, request, until, decision) as turn,
+    ):
         outcome = turn.outcome = _retrain(definition, request, decision, turn.champion, until, now)
     notify_retrain(definition, outcome)
     return complete_with_message(outcome, summarize_retrain(outcome))

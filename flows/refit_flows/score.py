@@ -23,6 +23,7 @@ from refit_tasks.presentation.summaries import summarize_score
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.flow_runs import complete_with_message, fail_with_message, name_by_source, skip_superseded_runs
 from refit_tasks.runs.liveness import run_lock
+from refit_tasks.scratch import process_scratch
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def score(
     started, now = time.monotonic(), datetime.now(UTC)
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
-    with run_lock("score", project) as run:
+    with run_lock("score", project) as run, process_scratch(project):
         champion = require_champion(definition)
         request = select_rows(definition, champion, until, start=start, end=end, source=source, form=csv)
         with_project(log, project).info("scoring %s with version %d", request.source, champion.version)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from refit_deployments.local_instance import MLFLOW, RunningInstance, require_pa
 from refit_deployments.prefect_server.deploy import ProjectFileWatcher, sync_deployments
 from refit_infra.settings import Settings, public_url
 from refit_tasks.registry.mlflow_client import configure_accounts, open_mlflow
+from refit_tasks.scratch import scratch_area
 
 log = logging.getLogger("refit_deployments.local.up")
 
@@ -85,14 +85,14 @@ def start_services(
         # The supervisor needs the server's address until its end, to mark killed runs.
         with (
             temporary_settings({PREFECT_API_URL: joined or f"{url_of(addresses.host, addresses.port)}/api"}),
-            tempfile.TemporaryDirectory(prefix="refit-") as scratch,
+            scratch_area("up") as scratch,
             _stopped_together() as supervisor,
             suppress(StopRequested),
         ):
             _require_free_ports(addresses, prefect=not joined)
             start_first(supervisor)
             server = None if joined else _start(supervisor, prefect_server(addresses.host, addresses.port))
-            _run(supervisor, server, addresses, pool, on_ready, workers, scratch)
+            _run(supervisor, server, addresses, pool, on_ready, workers, str(scratch))
 
 
 def _run(

@@ -12,7 +12,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -36,6 +35,7 @@ from refit_tasks.project_log import with_project
 from refit_tasks.registry.model_signature import fetch_files, read_feature_kinds
 from refit_tasks.registry.model_store import load_model
 from refit_tasks.registry.own_code import has_own_types
+from refit_tasks.scratch import scratch_area
 
 log = logging.getLogger(__name__)
 
@@ -91,21 +91,21 @@ def check_serving_of_directory(definition: Project, directory: Path, rows: pd.Da
         return SandboxRun(len(rows), None, (), None, None, size, fault=str(fault))
     features = expected.rows
     kinds = read_feature_kinds(directory) or feature_kinds(features)
-    with tempfile.TemporaryDirectory() as scratch:
-        write_frame(features, Path(scratch) / "rows.arrow")
+    with scratch_area(definition.name) as scratch:
+        write_frame(features, scratch / "rows.arrow")
         job = SandboxJob(
             directory=str(directory),
             trusted_types=definition.trusted_types,
             project_file=str(definition.file) if has_own_types(definition) else None,
-            rows=str(Path(scratch) / "rows.arrow"),
-            results=scratch,
+            rows=str(scratch / "rows.arrow"),
+            results=str(scratch),
             kinds=dict(kinds),
             seconds=MAX_SECONDS,
         )
         found = _run_in_sandbox(job)
         if "fault" in found:
             return SandboxRun(len(rows), None, (), None, None, size, fault=found["fault"])
-        return _summarize(expected, kinds, found, Path(scratch), size)
+        return _summarize(expected, kinds, found, scratch, size)
 
 
 def _summarize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.model_signature import fetch_files, logged_model_id, read_feature_kinds
 from refit_tasks.registry.own_code import has_own_types
+from refit_tasks.scratch import scratch_area
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,7 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
         return _no_onnx_form("the model is not stored as a logged model in MLflow")
     if not kinds:
         return _no_onnx_form("the stored model has no feature schema")
-    with tempfile.TemporaryDirectory() as name:
-        scratch = Path(name)
+    with scratch_area(definition.name) as scratch:
         try:
             write_frame(cast_features(kinds, rows), scratch / "rows.arrow")
         except ModelError as fault:
@@ -94,7 +93,7 @@ def make_form(definition: Project, model: ModelRef, directory: Path, rows: pd.Da
             trusted_types=definition.trusted_types,
             project_file=str(definition.file) if has_own_types(definition) else None,
             rows=str(scratch / "rows.arrow"),
-            results=name,
+            results=str(scratch),
             kinds=kinds,
             seconds=MAX_SECONDS,
             task="onnx",

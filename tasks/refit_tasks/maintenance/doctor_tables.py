@@ -52,7 +52,7 @@ def repair_staging(dry_run: bool) -> Iterator[Finding]:
         for directory in left:
             if not dry_run:
                 shutil.rmtree(directory)
-            sentence = f"{directory} is the staging directory of a killed ingest: removed"
+            sentence = f"{directory} is the staging directory of a killed process: removed"
             yield Finding("staging", str(directory), "removed", sentence)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from refit_tasks.prefect_tasks import define_task
 from refit_tasks.project_log import with_project
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.stored_model import fetch_model
+from refit_tasks.scratch import scratch_area
 from refit_tasks.storage.delta import schema_of
 from refit_tasks.storage.snapshot_rows import open_versions, predict_outputs, read_chunks
 
@@ -151,8 +151,8 @@ def profile_reference(definition: Project, challenger: Challenger, holdout: Snap
     trained, tables = model.trained_on, open_versions(definition, model.trained_on, holdout)
     data = _profile_data(definition, trained, tables[trained.version])
     reference = make_reference(data, _profile_scores(definition, challenger, holdout, tables[holdout.version]), 0)
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / FILE
+    with scratch_area(definition.name) as scratch:
+        file = scratch / FILE
         file.write_bytes(reference_to_bytes(reference))
         open_mlflow().log_artifact(model.run_id, str(file), FOLDER)
         with_project(log, definition.name).info("the reference profile takes %d bytes", file.stat().st_size)
@@ -178,9 +178,9 @@ def load_reference(champion: Champion) -> Reference | None:
         if not _has_profile(model):
             return None
         cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
+        with scratch_area(model.project) as scratch:
             uri = f"runs:/{model.run_id}/{FOLDER}/{FILE}"
-            Path(download_artifacts(artifact_uri=uri, dst_path=scratch)).replace(cached)
+            Path(download_artifacts(artifact_uri=uri, dst_path=str(scratch))).replace(cached)
     return reference_from_bytes(cached.read_bytes(), identify_compared_model(champion))
 
 

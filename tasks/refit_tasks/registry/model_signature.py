@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -21,6 +20,7 @@ from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
 from refit_tasks.model_files.model_hash import require_judged_files
 from refit_tasks.registry.mlflow_client import open_mlflow
+from refit_tasks.scratch import scratch_area
 from refit_tasks.storage.delta import open_table, read, schema_of
 from refit_tasks.storage.snapshot_rows import open_at_version, row_condition, to_frame
 
@@ -64,9 +64,9 @@ def fetch_files(model: ModelRef) -> Iterator[Path]:
     from mlflow.exceptions import MlflowException
 
     open_mlflow()
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_area(model.project) as scratch:
         try:
-            directory = download_artifacts(artifact_uri=model.uri, dst_path=scratch)
+            directory = download_artifacts(artifact_uri=model.uri, dst_path=str(scratch))
         except (MlflowException, OSError) as error:
             if not isinstance(error, FileNotFoundError) and getattr(error, "error_code", "") != _GONE:
                 raise

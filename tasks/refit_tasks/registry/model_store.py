@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 import struct
-import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from refit_tasks.model_files.model_structure import require_bounded_archive, req
 from refit_tasks.registry.model_signature import KINDS
 from refit_tasks.registry.provenance import pin_requirements
 from refit_tasks.registry.tracking import TrackedRun
+from refit_tasks.scratch import scratch_area
 
 FILE = "model.skops"
 """The file in a model's directory, by the name that MLflow gives it."""
@@ -176,9 +176,9 @@ def _explain_refusals(definition: Project, model: BaseEstimator) -> Iterator[Non
     try:
         yield
     except MlflowException:
-        with tempfile.TemporaryDirectory() as scratch:
-            save_model(model, Path(scratch))
-            load_model(Path(scratch), definition.trusted_types)
+        with scratch_area(definition.name) as scratch:
+            save_model(model, scratch)
+            load_model(scratch, definition.trusted_types)
         raise
 
 

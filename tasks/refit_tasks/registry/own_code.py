@@ -7,7 +7,6 @@ it is run only if it has that hash.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from refit_tasks.ledger.record import entries
 from refit_tasks.project_code.files import code_matches, files_covered
 from refit_tasks.project_code.imports import PREFIX, find_helpers_in, import_project, substitute_code
 from refit_tasks.registry.recipe import fetch_code, read_recipe
+from refit_tasks.scratch import scratch_area
 
 SEARCHED_VERDICTS = 1_000
 """How many of the newest verdicts are searched for a model's recipe."""
@@ -67,9 +67,9 @@ def use_model_code(definition: Project, model: ModelRef) -> Iterator[None]:
         find_helpers_in(definition.file.parent)
         yield
         return
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_area(definition.name) as scratch:
         try:
-            file = fetch_recorded_code(definition, model, recipe, Path(scratch))
+            file = fetch_recorded_code(definition, model, recipe, scratch)
         except CannotReproduce as gone:
             raise ModelError(f"{gone}, or retrain the project") from gone
         with substitute_code(definition.file, file):

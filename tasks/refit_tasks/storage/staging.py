@@ -14,6 +14,7 @@ from filelock import FileLock
 from refit_infra.settings import Settings
 from refit_tasks.errors import translate_store_errors
 from refit_tasks.locks import is_held, try_lock
+from refit_tasks.scratch import FOLDER, abandoned_scratch
 
 
 class SpilledTables:
@@ -81,13 +82,13 @@ def staging_area(name: str) -> Iterator[Path]:
 
 @contextmanager
 def abandoned_areas() -> Iterator[list[Path]]:
-    """Finds staging directories of processes that died; no other process makes or removes one during the block.
+    """Finds staging directories and scratch areas of processes that died; none is made or removed during the block.
 
     Yields:
         The directories.
     """
-    with _locked_root() as root:
-        yield [path for path in _areas(root) if not is_held(path / "lock")]
+    with _locked_root() as root, abandoned_scratch() as scratch:
+        yield [*(path for path in _areas(root) if not is_held(path / "lock")), *scratch]
 
 
 @contextmanager
@@ -111,7 +112,7 @@ def _locked_root() -> Iterator[Path]:
 
 
 def _areas(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir())
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name != FOLDER)
 
 
 def _remove_abandoned(root: Path) -> None:

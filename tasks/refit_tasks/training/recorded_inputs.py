@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pandas as pd
 
@@ -19,6 +17,7 @@ from refit_tasks.ledger.erasures import find_erased_rows
 from refit_tasks.project_code.files import code_matches
 from refit_tasks.project_code.imports import substitute_code
 from refit_tasks.registry.own_code import fetch_recorded_code
+from refit_tasks.scratch import scratch_area
 from refit_tasks.storage.snapshot_rows import read_rows
 from refit_tasks.storage.snapshots import restrict
 
@@ -42,8 +41,8 @@ def load_recorded_project(definition: Project, model: ModelRef, recipe: Recipe) 
     if definition.file is not None and code_matches(definition.file, recipe.file_hash):
         yield definition, "today's"
         return
-    with tempfile.TemporaryDirectory() as scratch:
-        file = fetch_recorded_code(definition, model, recipe, Path(scratch))
+    with scratch_area(definition.name) as scratch:
+        file = fetch_recorded_code(definition, model, recipe, scratch)
         with substitute_code(definition.file or file, file):
             yield read_project(file), "recorded"
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE_SECONDS = 120
+TEMPORARY = "temporary"
+"""The directory that stands for the system's temporary one."""
 LEDGERS = ("ledger.db", "refit")
 """How the name of the ledger's database ends: embedded, and on the stack of `make stack`."""
 
@@ -114,8 +117,16 @@ def forked(
     return os.waitstatus_to_exitcode(status), out.read_text(), err.read_text()
 
 
+def list_temporary_files(place: Path) -> list[str]:
+    """Names what is left in the temporary directory that the system gives to the killed processes."""
+    root = place / TEMPORARY
+    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*")) if root.is_dir() else []
+
+
 def _become(work: Callable[[], None], out: Path, err: Path) -> None:
     os.setsid()
+    (out.parent / TEMPORARY).mkdir(exist_ok=True)
+    os.environ["TMPDIR"], tempfile.tempdir = str(out.parent / TEMPORARY), None
     for number, file in ((1, out), (2, err)):
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(descriptor, number)

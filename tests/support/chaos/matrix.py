@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tests.support.chaos.consistency import doctored, show_faults
 from tests.support.chaos.depot import SCENARIOS, STATES, Depot, Scenario
-from tests.support.chaos.killing import Ended, forked, run
+from tests.support.chaos.killing import Ended, forked, list_temporary_files, run
 
 DONE_ALREADY = {"NoNewData", "PromotionError"}
 """How a command ends that finds its work done: the kill came after the last step."""
@@ -109,8 +109,10 @@ class Matrix:
 
     def _judge(self, scenario: Scenario, where: str, *, killed: bool) -> None:
         """Runs the command once more, and the doctor until it has nothing left to find."""
-        begun, again = time.monotonic(), run(scenario.command, self._place)
-        faults = [*self._rerun_faults(again), *self._faults(scenario)]
+        begun, left = time.monotonic(), list_temporary_files(self._place)
+        again = run(scenario.command, self._place)
+        strays = [f"the system's temporary directory had {one} after the kill" for one in left]
+        faults = [*strays, *self._rerun_faults(again), *self._faults(scenario)]
         doctor = run(("doctor",), self._place)
         second = run(("doctor",), self._place) if doctor.answer.get("findings") else doctor
         faults += doctored(doctor.answer, second.answer)
