@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from refit.project import Project
@@ -11,6 +12,7 @@ from refit.results.erasures import Erasure, parse_keys
 from refit_deployments.output import Result
 from refit_tasks.catalog import find_project
 from refit_tasks.maintenance.erase import erase_keys, find_erasure
+from refit_tasks.maintenance.remaining_places import find_remaining
 from refit_tasks.runs.identity import current_user
 
 
@@ -32,6 +34,7 @@ def erase_rows(project: str, keys: list[str], why: str, *, dry_run: bool) -> Res
         erasure, entry = find_erasure(definition, wanted), None
     else:
         erasure, entry = erase_keys(definition, wanted, current_user(), why, datetime.now(UTC))
+    remaining = find_remaining(project, erasure) if erasure.files else []
     facts = {
         "project": project,
         "key_hash": erasure.key,
@@ -40,10 +43,13 @@ def erase_rows(project: str, keys: list[str], why: str, *, dry_run: bool) -> Res
         "versions": list(erasure.versions),
         "unique_values": erasure.unique,
         "unmatched_files": erasure.unmatched,
+        "remaining": [asdict(one) for one in remaining],
         "entry": entry,
         "dry_run": dry_run,
     }
-    return Result(facts, _describe(definition, erasure, entry, dry_run=dry_run))
+    return Result(
+        facts, [*_describe(definition, erasure, entry, dry_run=dry_run), *(f"  {one.holds}" for one in remaining)]
+    )
 
 
 def read_keys(keys: list[str]) -> list[str]:

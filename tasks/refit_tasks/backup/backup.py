@@ -29,6 +29,7 @@ from refit_tasks.ledger.record import verify_within
 from refit_tasks.ledger.restore_marker import mark_restore, unfinished_restore
 from refit_tasks.ledger.transactions import as_entry, tampering_error
 from refit_tasks.maintenance.lock import backup_lock
+from refit_tasks.maintenance.remaining_places import record_backup
 from refit_tasks.storage.delta import tables_of
 from refit_tasks.storage.table_files import TableFiles
 
@@ -61,6 +62,7 @@ def back_up(directory: Path, at: datetime) -> Manifest:
             files=copies.stamps,
         )
         write_manifest(copies, manifest)
+        record_backup(directory, at)  # before it is there: none may be unknown
     log.info("copied %d tables and %d files in all", len(tables), len(manifest.files))
     return manifest
 
