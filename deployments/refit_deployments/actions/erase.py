@@ -47,9 +47,8 @@ def erase_rows(project: str, keys: list[str], why: str, *, dry_run: bool) -> Res
         "entry": entry,
         "dry_run": dry_run,
     }
-    return Result(
-        facts, [*_describe(definition, erasure, entry, dry_run=dry_run), *(f"  {one.holds}" for one in remaining)]
-    )
+    lines = _describe(definition, erasure, entry, dry_run=dry_run)
+    return Result(facts, [*lines, *(f"  {one.holds}" for one in remaining)])
 
 
 def read_keys(keys: list[str]) -> list[str]:

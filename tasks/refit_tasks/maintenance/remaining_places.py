@@ -72,9 +72,7 @@ def _find_backups(project: str) -> Iterator[RemainingPlace]:
     for made in map(json.loads, dict.fromkeys(lines)):
         directory, day = Path(made["directory"]), made["made_at"][:10]
         if not directory.exists():
-            holds = (
-                f"the backup of {day} in {directory} is not there any more: if it was moved, it still holds the rows"
-            )
+            holds = f"the backup of {day} in {directory} is gone: if it was moved, it still holds the rows"
         elif (directory / "tables" / project).exists():
             holds = f"the backup of {day} in {directory} still holds the rows: delete it, or erase them after a restore"
         else:
@@ -91,9 +89,7 @@ def _find_memorized(project: str, erasure: Erasure) -> Iterator[RemainingPlace]:
         holds = f"the models, profiles and cards of versions {versions} may hold values of {columns}: retrain and prune"
         yield RemainingPlace("models", versions, holds)
     if contract := latest(project, "contract"):
-        holds = (
-            f"a contract in the ledger may name values of {columns}: put the column into pii, so that none does again"
-        )
+        holds = f"a contract in the ledger may name values of {columns}: put the column into pii"
         yield RemainingPlace("contract", str(contract.id), holds)
 
 

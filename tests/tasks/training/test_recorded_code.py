@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,7 +90,13 @@ def test_the_same_file_is_not_fetched(directory: Path, kept: tuple[ModelRef, Rec
         assert (then, code) == (today, "today's")
 
 
-@pytest.mark.parametrize("name", ["lightgbm.py", "_strength.py", "tides.py", "_more.py", "deep/_more.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("lightgbm.py", "_strength.py", "tides.py", "_more.py", "deep/_more.py"),
+        *("_strength.abi3.so", "__pycache__/_strength.cpython-311.pyc", "_strength/__init__.py"),
+    ],
+)
 def test_files_that_no_hash_covers_are_not_run(directory: Path, kept: tuple[ModelRef, Recipe], name: str) -> None:
     today, run = changed(directory), artifacts(kept[0]) / "code" / name
     run.parent.mkdir(exist_ok=True)
@@ -96,4 +105,48 @@ def test_files_that_no_hash_covers_are_not_run(directory: Path, kept: tuple[Mode
         pytest.raises(CannotReproduce, match="does not have the hash in the ledger"),
         load_recorded_project(today, *kept),
     ):
+        pass
+
+
+def swap(code: Path) -> None:
+    """Exchanges the names of two files; the bytes of all files stay the same."""
+    first, second = (code / "_strength.py").read_text(), (code / "_zeal.py").read_text()
+    (code / "_strength.py").write_text(second)
+    (code / "_zeal.py").write_text(first)
+
+
+def rename(code: Path) -> None:
+    (code / "_zeal.py").rename(code / "_zebra.py")
+
+
+def move_border(code: Path) -> None:
+    """Moves the end of one file to the beginning of the next one; all bytes in a row stay the same."""
+    first, second = (code / "_strength.py").read_text(), (code / "_zeal.py").read_text()
+    (code / "_strength.py").write_text(first[:-2])
+    (code / "_zeal.py").write_text(first[-2:] + second)
+
+
+@pytest.mark.parametrize("attack", [swap, rename, move_border])
+def test_the_same_bytes_under_other_names_are_not_run(
+    directory: Path, mlflow_home: Path, request: pytest.FixtureRequest, attack: Callable[[Path], None]
+) -> None:
+    (directory / "_zeal.py").write_text("ALPHA = 99.0\n")
+    model, recipe = request.getfixturevalue("kept")
+    today = changed(directory)
+    attack(artifacts(model) / "code")
+    with (
+        pytest.raises(CannotReproduce, match="does not have the hash in the ledger"),
+        load_recorded_project(today, model, recipe),
+    ):
+        pass
+
+
+def test_an_entry_of_a_former_release_still_holds_as_it_was(directory: Path, kept: tuple[ModelRef, Recipe]) -> None:
+    parts = [(artifacts(kept[0]) / "code" / name).read_bytes() for name in ("tides.py", "_strength.py")]
+    former = replace(kept[1], file_hash=hashlib.sha256(b"\0".join(parts)).hexdigest())
+    today = changed(directory)
+    with load_recorded_project(today, kept[0], former) as (then, code):
+        assert (code, then.build().alpha) == ("recorded", 1)
+    (artifacts(kept[0]) / "code" / "_strength.py").write_text("ALPHA = 9.0\n")
+    with pytest.raises(CannotReproduce), load_recorded_project(today, kept[0], former):
         pass
