@@ -73,7 +73,10 @@ def check_calibration(found: Calibration, policy: GatePolicy) -> Reason:
         return _reason(found, limit, f"{told}, at most {allowed} worse")
     if found.deviation is None or rise <= stats.norm.isf(CALIBRATION_SHARE * policy.significance) * found.deviation:
         return _reason(found, limit, f"{told}, more than {allowed} worse, but not significantly")
-    sentence = f"{told}, significantly worse by more than {allowed}: calibrate the estimator"
+    sentence = (
+        f"{told}, significantly worse by more than {allowed}: calibrate the estimator, or set gate.calibration=None "
+        f"if its probabilities are only ranked"
+    )
     return _reason(found, limit, sentence, passed=False)
 
 

@@ -89,7 +89,7 @@ def compare_on_holdout(
         if champion and rival is not None
         else None,
         evidence=replace(
-            UNMEASURED if sanity.invalid else _measure(definition, predicted, rival, trivial, data),
+            UNMEASURED if sanity.invalid else _measure(definition, metric, predicted, rival, trivial, data),
             standing=_eligibility(
                 challenger, champion, data, same_answers=rival is not None and not prediction_distance(predicted, rival)
             ),
@@ -184,15 +184,20 @@ def judging_error(definition: Project, name: str, fault: ModelError) -> ModelErr
 
 
 def _measure(
-    definition: Project, predicted: Predictions, rival: Predictions | None, trivial: Predictions, data: HoldoutData
+    definition: Project,
+    metric: str,
+    predicted: Predictions,
+    rival: Predictions | None,
+    trivial: Predictions,
+    data: HoldoutData,
 ) -> Evidence:
     """Measures what needs a valid prediction of every row."""
     rows, truth, times = data.rows, data.rows[definition.target], data.rows[definition.timestamp]
-    losses = slices.paired_losses(predicted, trivial if rival is None else rival, truth)
+    other = trivial if rival is None else rival
     fairness = definition.gate.fairness
     return Evidence(
         calibration=calibration.measure_calibration(predicted, rival, truth, time_blocks(times)),
-        slices=slices.measure_slices(cut_slices(definition, rows), *losses, times=times),
+        slices=slices.measure_slices(cut_slices(definition, rows), metric, (predicted, other), truth, times),
         fairness=measure_fairness(fairness, predicted, truth, rows) if fairness else None,
     )
 

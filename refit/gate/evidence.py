@@ -26,11 +26,21 @@ class Slice:
     """What its rows share, such as `carrier = nord`."""
     rows: int
     challenger: float
-    """The challenger's mean loss on its rows: the squared error of probabilities (Brier), or the absolute error."""
+    """The challenger's loss on its rows, in the metric's unit; 0 is perfect."""
     other: float
-    """The champion's mean loss on the same rows; the trivial model's without a champion."""
+    """The champion's loss on the same rows; the trivial model's without a champion."""
     gains: tuple[float, ...]
-    """`other` minus `challenger` in consecutive blocks of the slice's rows; higher is better."""
+    """`other` minus `challenger` in consecutive blocks of the slice's rows; higher is better. Empty where the metric is
+    undefined."""
+    metric: str = ""
+    """The scorer's name. Empty in records of former releases, whose losses are the squared error of probabilities
+    (Brier) or the absolute error, whatever the project's metric."""
+    error: float | None = None
+    """The standard error of `other` minus `challenger`; `None` in records of former releases."""
+    freedom: float | None = None
+    """Its degrees of freedom; `None` in records of former releases."""
+    undefined: str | None = None
+    """Why the metric cannot be estimated on its rows, in a clause; the losses are 0 then."""
 
 
 @dataclass(frozen=True, slots=True)

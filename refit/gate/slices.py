@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,14 @@ from refit.data.split import MIN_BLOCKS
 from refit.drift.alarms import holm
 from refit.errors import ProjectError
 from refit.gate.evidence import Slice
+from refit.modelling.paired_difference import compare_contributions
 from refit.modelling.predictions import Predictions
+from refit.modelling.row_contributions import contribute_rows
+from refit.modelling.scoring import loss
 from refit.policies.gate import SLICES_SHARE, GatePolicy
 from refit.project import Project
 from refit.records.verdicts import Reason, finite_or_none
 
-Array = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.intp]
 
 MOST_BLOCKS = 20
@@ -36,70 +39,40 @@ QUARTERS = 4
 MISSING = "missing"
 
 
-def paired_losses(one: Predictions, other: Predictions, truth: pd.Series[Any]) -> tuple[Array, Array]:
-    """Computes the loss of each row for two models, by the same measure for both.
-
-    Args:
-        one: One model's predictions.
-        other: Another model's predictions of the same rows.
-        truth: The labels.
-
-    Returns:
-        The losses of both; those of probabilities if both models give them.
-    """
-    both = hasattr(one, "predict_proba") and hasattr(other, "predict_proba")
-    return row_losses(one, truth, probabilities=both), row_losses(other, truth, probabilities=both)
-
-
-def row_losses(predictions: Predictions, truth: pd.Series[Any], *, probabilities: bool = True) -> Array:
-    """Computes the loss of each row: the squared error of probabilities (Brier 1950), or the absolute error.
-
-    Args:
-        predictions: A model's predictions.
-        truth: The labels.
-        probabilities: Whether to use probabilities if the model gives them.
-
-    Returns:
-        One loss for each row: for classes 0 to 2, or 0 and 1 without probabilities; for a regression in the target's
-        unit.
-    """
-    if not predictions.labels:
-        distances: Array = np.abs(predictions.compute("predict").astype(float) - truth.to_numpy(dtype=float))
-        return distances
-    if not probabilities or not hasattr(predictions, "predict_proba"):
-        wrong: Array = (predictions.compute_raw("predict") != truth.to_numpy()).astype(float)
-        return wrong
-    probabilities_of_classes = predictions.compute("predict_proba")
-    place = pd.Index(predictions.labels, dtype=object).get_indexer(pd.Index(truth.to_numpy(), dtype=object))
-    one_hot = np.zeros_like(probabilities_of_classes)
-    known = place >= 0
-    one_hot[known, place[known]] = 1.0
-    losses: Array = ((probabilities_of_classes - one_hot) ** 2).sum(axis=1)
-    return losses
-
-
 def measure_slices(
-    slices: dict[str, Positions], challenger: Array, other: Array, *, times: pd.Series[Any] | None = None
+    slices: dict[str, Positions],
+    metric: str,
+    models: tuple[Predictions, Predictions],
+    truth: pd.Series[Any],
+    times: pd.Series[Any],
 ) -> tuple[Slice, ...]:
-    """Compares two models within each slice.
+    """Compares two models within each slice by the project's metric.
 
     Args:
         slices: From `cut_slices`, of rows sorted by event time.
-        challenger: The challenger's loss for each row.
-        other: The champion's loss for each row; a trivial model's without a champion.
-        times: The event times of the rows. Rows of one time stay in one block, since their errors are alike; without
-            times, each row is treated as a time of its own.
+        metric: The scorer's name.
+        models: The predictions of the challenger and of the champion; of a trivial model without a champion.
+        truth: The labels, none missing.
+        times: The event times of the rows. Rows of one time stay in one block, since their errors are alike.
 
     Returns:
         One comparison for each slice.
+
+    Raises:
+        ModelError: If a model cannot predict these rows, or lacks the method that the metric needs.
     """
-    begins = np.ones(len(other), bool) if times is None else ~times.duplicated().to_numpy()
-    ticks = np.cumsum(begins)
-    return tuple(_slice(name, challenger[at], other[at], ticks[at]) for name, at in slices.items())
+    ticks = np.cumsum(~times.duplicated().to_numpy())
+    return tuple(
+        _measure_slice(name, metric, [model.take(at) for model in models], truth.iloc[at], _cut_blocks(ticks[at]))
+        for name, at in slices.items()
+    )
 
 
 def check_slices(found: tuple[Slice, ...], policy: GatePolicy, *, with_champion: bool) -> Reason:
-    """Requires a challenger that is in no slice both significantly and noticeably worse.
+    """Requires a challenger that is in no slice both significantly and noticeably worse than the champion.
+
+    Without a champion nothing serves, so a first one that is better than a trivial model on all rows is not rejected
+    for a slice where it is not; the slice is named as a warning. Records of former releases keep their verdict.
 
     A paired one-sided Student t test over blocks of the slice's own rows, corrected for their number (Holm 1979).
 
@@ -112,28 +85,47 @@ def check_slices(found: tuple[Slice, ...], policy: GatePolicy, *, with_champion:
         One reason for all slices. Its value is the largest relative increase of the loss, among the failed slices if
         there are any: an insignificant increase above the limit passes.
     """
-    found = tuple(one for one in found if len(one.gains) >= MIN_BLOCKS)
-    if not found:
-        return Reason("slices", passed=True, value=None, limit=policy.slice_loss, sentence=NONE_LARGE)
+    tested = tuple(one for one in found if len(one.gains) >= MIN_BLOCKS)
+    if not tested:
+        sentence = NONE_LARGE + _describe_undefined(found)
+        return Reason("slices", passed=True, value=None, limit=policy.slice_loss, sentence=sentence)
     worse = [
-        one for one in _significant(found, SLICES_SHARE * policy.significance) if _increase(one) > policy.slice_loss
+        one for one in _significant(tested, SLICES_SHARE * policy.significance) if _increase(one) > policy.slice_loss
     ]
     rival = "the champion" if with_champion else "a trivial model"
-    worst = max(found, key=_increase)
     if not worse:
-        largest = f"its loss increases most where {worst.name}, by {_increase(worst):.1%}"
-        sentence = (
-            f"in none of {len(found)} slices is its loss significantly higher than that of {rival} by more than "
-            f"{policy.slice_loss:.0%}; "
-            f"{largest if _increase(worst) > 0 else 'its loss increases in none of them'}"
-        )
-        return _reason(worst, policy, sentence)
+        worst = max(tested, key=_increase)
+        return _reason(worst, policy, _describe_none_worse(tested, worst, rival, policy) + _describe_undefined(found))
+    sentence = _describe_worse(tested, worse, rival) + _describe_undefined(found)
+    worst = max(worse, key=_increase)
+    if with_champion or not worst.metric:
+        return _reason(worst, policy, sentence, passed=False)
+    return _reason(worst, policy, f"warning, as nothing would serve without a first champion: {sentence}")
+
+
+def _describe_none_worse(tested: tuple[Slice, ...], worst: Slice, rival: str, policy: GatePolicy) -> str:
+    largest = f"its loss increases most where {worst.name}, by {_increase(worst):.1%}"
+    return (
+        f"in none of {len(tested)} slices is its loss significantly higher than that of {rival} by more than "
+        f"{policy.slice_loss:.0%}; "
+        f"{largest if _increase(worst) > 0 else 'its loss increases in none of them'}"
+    )
+
+
+def _describe_worse(tested: tuple[Slice, ...], worse: list[Slice], rival: str) -> str:
     told = "; ".join(
         f"by {_increase(one):.1%} where {one.name} ({one.rows:,} rows)"
         for one in sorted(worse, key=_increase, reverse=True)
     )
-    sentence = f"its loss is significantly higher than that of {rival} in {len(worse)} of {len(found)} slices: {told}"
-    return _reason(max(worse, key=_increase), policy, sentence, passed=False)
+    return f"its loss is significantly higher than that of {rival} in {len(worse)} of {len(tested)} slices: {told}"
+
+
+def _describe_undefined(found: tuple[Slice, ...]) -> str:
+    left_out = [one for one in found if one.undefined]
+    if not left_out:
+        return ""
+    count = "1 slice is" if len(left_out) == 1 else f"{len(left_out)} slices are"
+    return f"; {count} not tested, such as where {left_out[0].name}: {left_out[0].undefined}"
 
 
 def cut_slices(definition: Project, rows: pd.DataFrame) -> dict[str, Positions]:
@@ -162,16 +154,28 @@ def _reason(worst: Slice, policy: GatePolicy, sentence: str, *, passed: bool = T
     return Reason("slices", passed, finite_or_none(_increase(worst)), policy.slice_loss, sentence)
 
 
-def _slice(name: str, challenger: Array, other: Array, ticks: npt.NDArray[np.int_]) -> Slice:
-    """Averages the gains in blocks of about equally many rows, which begin at a new event time."""
-    rows = len(other)
+def _measure_slice(
+    name: str, metric: str, models: list[Predictions], truth: pd.Series[Any], blocks: list[slice]
+) -> Slice:
+    sides = [contribute_rows(metric, model, truth, blocks) for model in models]
+    defined = [side for side in sides if not isinstance(side, str)]
+    if len(defined) < len(sides):
+        why = next(side for side in sides if isinstance(side, str))
+        return Slice(name, len(truth), 0.0, 0.0, (), metric, undefined=why)
+    pairs = compare_contributions(*(side.sum_blocks(blocks) for side in defined))
+    losses = [loss(metric, float(side.values.mean())) for side in defined]
+    gains = tuple(float(f"{gain:.9g}") for gain in pairs.blocks)
+    return Slice(name, len(truth), losses[0], losses[1], gains, metric, pairs.error, pairs.freedom)
+
+
+def _cut_blocks(ticks: npt.NDArray[Any]) -> list[slice]:
+    """Cuts rows into blocks of about equally many, which begin at a new event time."""
+    rows = len(ticks)
     count = min(MOST_BLOCKS, max(MIN_BLOCKS, rows // BLOCK_ROWS))
     edges = np.append(np.flatnonzero(np.diff(ticks, prepend=-1)), rows)
     wanted = np.linspace(0, rows, count + 1)
-    borders = np.unique(edges[np.abs(edges[:, None] - wanted).argmin(axis=0)])
-    parts = np.split(other - challenger, borders[1:-1])
-    gains = tuple(float(f"{part.mean():.9g}") for part in parts)
-    return Slice(name, rows, float(challenger.mean()), float(other.mean()), gains)
+    borders = np.unique(edges[np.abs(edges[:, None] - wanted).argmin(axis=0)]).tolist()
+    return [slice(start, stop) for start, stop in pairwise(borders)]
 
 
 def _increase(one: Slice) -> float:
@@ -189,10 +193,13 @@ def _significant(found: tuple[Slice, ...], significance: float) -> list[Slice]:
 def _p_value(one: Slice) -> float:
     """Returns the p-value of so low a mean gain, by Student's t."""
     gains = np.asarray(one.gains)
-    spread = gains.std(ddof=1) / np.sqrt(len(gains))
-    if spread <= 0:
-        return 0.0 if gains.mean() < 0 else 1.0
-    return float(stats.t.cdf(gains.mean() / spread, len(gains) - 1))
+    mean, freedom = float(gains.mean()), len(gains) - 1.0
+    error = float(gains.std(ddof=1) / np.sqrt(len(gains)))
+    if one.error is not None and one.freedom is not None:
+        mean, error, freedom = one.other - one.challenger, one.error, one.freedom
+    if error <= 0:
+        return 0.0 if mean < 0 else 1.0
+    return float(stats.t.cdf(mean / error, freedom))
 
 
 def _slice_names(definition: Project, rows: pd.DataFrame) -> dict[str, pd.Series[Any]]:

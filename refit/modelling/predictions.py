@@ -124,6 +124,20 @@ class Predictions:
             self._raw[method] = self._call_model(method)
         return self._raw[method]
 
+    def take(self, rows: npt.NDArray[np.intp]) -> Predictions:
+        """Takes the predictions of some rows, without a further call of the model where it has been called for all.
+
+        Args:
+            rows: Their positions.
+
+        Returns:
+            The predictions of these rows.
+        """
+        part = Predictions(self.model, self.rows.iloc[rows])
+        part._raw = {method: values[rows] for method, values in self._raw.items()}
+        part._checked_values = {method: values[rows] for method, values in self._checked_values.items()}
+        return part
+
     def _call_model(self, method: str) -> Array:
         try:
             return np.asarray(getattr(self.model, method)(self.rows))

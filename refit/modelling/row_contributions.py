@@ -17,7 +17,7 @@ import pandas as pd
 
 from refit.modelling.predictions import Predictions
 from refit.modelling.row_scores import score_rows
-from refit.modelling.scoring import ONE_CLASS, score
+from refit.modelling.scoring import ONE_CLASS, explain_meaningless, score
 from refit.records.contributions import Contributions, Stratum
 
 Array = npt.NDArray[np.float64]
@@ -125,6 +125,8 @@ def explain_undefined(metric: str, y: pd.Series[Any]) -> str:
     Returns:
         A clause without a full stop.
     """
+    if why := explain_meaningless(metric, y.to_numpy()):
+        return why
     classes = [str(value) for value in pd.unique(y)]
     if len(classes) == 1:
         return f"{metric} is undefined where all {len(y):,} rows are of one class ({classes[0]}): {ONE_CLASS}"

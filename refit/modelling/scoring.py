@@ -27,6 +27,10 @@ Positions = npt.NDArray[np.intp]
 ONE_CLASS = "set gate.metric to neg_log_loss or neg_brier_score, which are defined there, or wait for more rows"
 """What to do about a metric that is undefined on rows of one class."""
 
+_ABSOLUTE = "set gate.metric to neg_mean_absolute_error"
+FEWEST_FOR_R2 = 10
+"""With fewer rows the spread of the target, which R2 divides by, is mostly chance."""
+
 
 def primary_metric(definition: Project, classes: Sized) -> str:
     """Returns the name of the primary metric.
@@ -74,7 +78,8 @@ def score(
         weights: The weight of each row to score; equal by default.
 
     Returns:
-        The score, higher is better; NaN if it is undefined on these rows, as when they contain one class only.
+        The score, higher is better; NaN if it is undefined or means nothing on these rows, as when they contain one
+        class only.
 
     Raises:
         ModelError: If the model cannot predict, or lacks the method that the metric needs.
@@ -85,6 +90,8 @@ def score(
     present = set(pd.unique(truth))
     if metric in PROBABILITY_LOSSES and set(predictions.labels) - present and hasattr(predictions, "predict_proba"):
         return _average_rows(metric, predictions, y, positions, weights)
+    if explain_meaningless(metric, truth):
+        return math.nan
     if predictions.labels and metric != "accuracy" and len(present) < BINARY:
         return math.nan
     with warnings.catch_warnings():
@@ -102,6 +109,35 @@ def score(
                 f"{metric} cannot be computed for {type(predictions.model).__name__} ({fault}): "
                 f"set gate.metric to one that this estimator supports"
             ) from fault
+
+
+def explain_meaningless(metric: str, truth: Array) -> str | None:
+    """Explains why a metric of numbers means nothing on some rows, although it can be computed.
+
+    Args:
+        metric: The scorer's name.
+        truth: The true values of the rows to score.
+
+    Returns:
+        A clause that names a metric which does; `None` if the metric means something.
+
+    Example:
+        >>> import numpy as np
+        >>> explain_meaningless("r2", np.array([1.0, 2.0, 4.0]))
+        'r2 means nothing on 3 rows (fewer than 10): set gate.metric to neg_mean_absolute_error, or wait for more rows'
+    """
+    rows = f"{len(truth):,} rows"
+    if metric in ("r2", "explained_variance") and len(truth) < FEWEST_FOR_R2:
+        return (
+            f"{metric} means nothing on {rows} (fewer than {FEWEST_FOR_R2}): "
+            f"set gate.metric to neg_mean_absolute_error, or wait for more rows"
+        )
+    if metric in ("r2", "explained_variance") and (truth == truth[0]).all():
+        return f"{metric} means nothing where all {rows} have the same target ({truth[0]:g}): {_ABSOLUTE}"
+    zeros = int((truth == 0).sum()) if metric == "neg_mean_absolute_percentage_error" else 0
+    if zeros:
+        return f"{metric} means nothing where the target is 0, as in {zeros:,} of {rows}: {_ABSOLUTE}"
+    return None
 
 
 def _average_rows(

@@ -16,7 +16,7 @@ from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
 from refit.data.split import time_blocks
 from refit.modelling.predictions import BINARY, Array, Predictions
-from refit.modelling.scoring import score
+from refit.modelling.scoring import explain_meaningless, score
 
 Codes = npt.NDArray[np.intp]
 Weights = npt.NDArray[np.float64]
@@ -153,6 +153,8 @@ def score_with_missing_labels(
         except TypeError:
             return f"{metric} takes no weights, so it cannot be corrected for {missing:,} missing labels: wait for them"
     if not np.isfinite(found.value):
+        if why := explain_meaningless(metric, truth[labelled].to_numpy()):
+            return why
         return f"{metric} is not defined on these rows, for example because all are of one class: wait for more rows"
     if found.high - found.low > TOLERANCE * (abs(found.value) if metric.startswith("neg_") else 1.0):
         return (

@@ -100,11 +100,11 @@ def too_sure(said: Array) -> Array:
     return sure
 
 
-def evidence_of(truth: pd.Series, said: Array, other: Array, places: dict) -> Evidence:
+def evidence_of(truth: pd.Series, said: Array, other: Array, places: dict, metric: str = "roc_auc") -> Evidence:
     rows = pd.DataFrame(index=range(len(truth)))
     one, rival = (Predictions(Fixed(each), rows) for each in (said, other))
-    losses = slices.paired_losses(one, rival, truth)
+    times = pd.Series(range(len(truth)))
     return Evidence(
-        calibration=calibration.measure_calibration(one, rival, truth, time_blocks(pd.Series(range(len(truth))))),
-        slices=slices.measure_slices(places, *losses, times=pd.Series(range(len(truth)))),
+        calibration=calibration.measure_calibration(one, rival, truth, time_blocks(times)),
+        slices=slices.measure_slices(places, metric, (one, rival), truth, times),
     )

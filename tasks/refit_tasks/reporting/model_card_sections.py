@@ -8,7 +8,7 @@ import numpy as np
 
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Evaluation, Judgement
-from refit.gate.evidence import Evidence, SandboxRun
+from refit.gate.evidence import Evidence, SandboxRun, Slice
 from refit.gate.student_t import t_quantile
 from refit.project import Project
 from refit.records.references import Challenger, SnapshotRef
@@ -212,10 +212,15 @@ def slices_part(judgement: Judgement) -> list[str]:
     slices = judgement.comparison.evidence.slices
     if not slices:
         return []
-    rows = [(plain(one.name, 80), f"{one.rows:,}", number(one.challenger), number(one.other)) for one in slices]
+    rows = [(plain(one.name, 80), f"{one.rows:,}", *_slice_losses(one)) for one in slices]
     other = "the champion's" if judgement.comparison.champion else "the trivial model's"
-    head = ("slice", "rows", "its mean loss", other)
+    metric = slices[0].metric
+    head = ("slice", "rows", f"its loss by {metric}" if metric else "its mean loss", other)
     return ["## Slices", "", *table(head, rows, numeric=(1, 2, 3))]
+
+
+def _slice_losses(one: Slice) -> tuple[str, str]:
+    return ("undefined", "undefined") if one.undefined else (number(one.challenger), number(one.other))
 
 
 def fairness_part(evidence: Evidence) -> list[str]:

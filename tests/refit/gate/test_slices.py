@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.svm import LinearSVC
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import LogisticRegression
 
 from refit import GatePolicy, Project
 from refit.errors import ProjectError
 from refit.gate.evidence import Slice
-from refit.gate.slices import check_slices, cut_slices, measure_slices, paired_losses, row_losses
+from refit.gate.slices import check_slices, cut_slices, measure_slices
 from refit.modelling.predictions import Predictions
+from tests.support.simulated_challengers import Fixed
 
 ROWS = 1_200
 RNG = np.random.default_rng(3)
@@ -86,48 +87,81 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
         cut_slices(project(slices=("city",)), FRAME)
 
 
-FEATURES = FRAME[["open"]].astype(float)
+class Echo(RegressorMixin, BaseEstimator):
+    """Predicts what the only column says."""
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:  # noqa: N803
+        return X.iloc[:, 0].to_numpy()
 
 
-def test_losses_are_of_probabilities_of_classes_or_of_numbers() -> None:
-    truth = FRAME["late"].map({True: "late", False: "in time"})
-    model = LogisticRegression().fit(FEATURES, truth)
-    chance = model.predict_proba(FEATURES)[:, 1]
-    assert np.allclose(row_losses(Predictions(model, FEATURES), truth), 2 * (chance - FRAME["late"]) ** 2)
-    classes = Predictions(LinearSVC().fit(FEATURES, truth), FEATURES)
-    assert np.array_equal(row_losses(classes, truth), classes.model.predict(FEATURES) != truth)
-    numbers = LinearRegression().fit(FEATURES, FRAME.index)
-    assert np.allclose(
-        row_losses(Predictions(numbers, FEATURES), pd.Series(FRAME.index)),
-        np.abs(numbers.predict(FEATURES) - FRAME.index),
-    )
+def compare_errors(
+    places: dict[str, np.ndarray], one: np.ndarray, other: np.ndarray, times: pd.Series
+) -> tuple[Slice, ...]:
+    """Compares two models whose absolute errors are given, in a regression of zeros."""
+    models = tuple(Predictions(Echo(), pd.DataFrame({"error": errors})) for errors in (one, other))
+    return measure_slices(places, "neg_mean_absolute_error", models, pd.Series(np.zeros(len(one))), times)
 
 
-def test_two_models_are_compared_by_what_both_can_say() -> None:
-    truth = FRAME["late"].map({True: "late", False: "in time"})
-    one, trivial = LinearSVC().fit(FEATURES, truth), DummyClassifier(strategy="prior").fit(FEATURES, truth)
-    losses = paired_losses(Predictions(one, FEATURES), Predictions(trivial, FEATURES), truth)
-    assert set(np.unique(losses)) == {0.0, 1.0}
-    assert losses[1].mean() == pytest.approx(FRAME["late"].mean())
+CHANCE = 1 / (1 + np.exp(5 - 3 * np.random.default_rng(5).normal(size=20_000)))
+RARE = pd.Series((np.random.default_rng(6).random(len(CHANCE)) < CHANCE).astype(int))
+HOURS = pd.Series(range(len(RARE)))
+WHOLE = {"all": np.arange(len(RARE))}
 
 
-def test_a_class_that_the_model_has_never_seen_costs_what_it_said_of_others() -> None:
-    model = LogisticRegression().fit(FEATURES, FRAME["late"].map({True: "late", False: "in time"}))
-    losses = row_losses(Predictions(model, FEATURES), pd.Series(["lost"] * ROWS))
-    assert np.all((losses >= 0.5) & (losses <= 1))
+def saying(chance: np.ndarray) -> Predictions:
+    return Predictions(Fixed(chance), pd.DataFrame(index=range(len(chance))))
+
+
+def balanced(chance: np.ndarray) -> np.ndarray:
+    """What a model with class_weight="balanced" says: odds that are higher by the ratio of the classes."""
+    odds = chance / (1 - chance) * (1 - RARE.mean()) / RARE.mean()
+    return odds / (1 + odds)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "balanced_accuracy"])
+def test_a_class_weight_is_no_loss_where_the_metric_ranks_or_balances(metric: str) -> None:
+    trivial = saying(np.full(len(RARE), RARE.mean()))
+    found = measure_slices(WHOLE, metric, (saying(balanced(CHANCE)), trivial), RARE, HOURS)
+    assert found[0].metric == metric
+    assert found[0].challenger < found[0].other
+    assert judged(*found)[0]
+
+
+def test_a_class_weight_is_a_loss_where_the_metric_asks_for_probabilities() -> None:
+    trivial = saying(np.full(len(RARE), RARE.mean()))
+    found = measure_slices(WHOLE, "neg_brier_score", (saying(balanced(CHANCE)), trivial), RARE, HOURS)
+    assert not judged(*found)[0]
+
+
+def test_a_slice_that_is_ranked_upside_down_is_found_by_a_ranking_metric() -> None:
+    half = {"a = 1": np.arange(len(RARE) // 2), "a = 2": np.arange(len(RARE) // 2, len(RARE))}
+    upside_down = np.where(np.arange(len(RARE)) < len(RARE) // 2, 1 - CHANCE, CHANCE)
+    passed, _, sentence = judged(*measure_slices(half, "roc_auc", (saying(upside_down), saying(CHANCE)), RARE, HOURS))
+    assert not passed
+    assert "in 1 of 2 slices" in sentence
+    assert "where a = 1" in sentence
+
+
+def test_a_slice_of_one_class_is_named_and_not_tested() -> None:
+    places = {"a = 1": np.flatnonzero(RARE == 0), "a = 2": np.arange(len(RARE))}
+    found = measure_slices(places, "roc_auc", (saying(CHANCE), saying(CHANCE)), RARE, HOURS)
+    passed, _, sentence = judged(*found)
+    assert passed
+    assert "in none of 1 slices" in sentence
+    assert "1 slice is not tested, such as where a = 1: roc_auc is undefined where all" in sentence
 
 
 def test_rows_of_one_time_stay_in_one_block() -> None:
     """Six days of 200 rows; each day has an effect of its own, which no two blocks may share."""
     days = pd.Series(np.repeat(np.arange(6), 200))
-    (found,) = measure_slices({"all": np.arange(ROWS)}, days.to_numpy(float), np.zeros(ROWS), times=days)
+    (found,) = compare_errors({"all": np.arange(ROWS)}, days.to_numpy(float), np.zeros(ROWS), days)
     assert found.gains == (0, -1, -2, -3, -4, -5)
     assert (found.rows, found.challenger, found.other) == (ROWS, 2.5, 0)
 
 
 def test_a_slice_has_twenty_blocks_at_most_and_five_where_it_can() -> None:
     losses, times = np.ones(ROWS), pd.Series(range(ROWS))
-    found = measure_slices({"all": np.arange(ROWS), "few": np.arange(60)}, losses, losses * 2, times=times)
+    found = compare_errors({"all": np.arange(ROWS), "few": np.arange(60)}, losses, losses * 2, times)
     assert [len(each.gains) for each in found] == [20, 5]
 
 
@@ -139,7 +173,7 @@ def test_models_that_differ_by_day_are_equal_in_each_slice_in_five_percent() -> 
         town = rng.integers(0, 4, len(days))
         one, other = (2 + rng.normal(size=(10, 4))[days, town] + rng.normal(size=len(days)) for _ in range(2))
         places = {f"town = {name}": np.flatnonzero(town == name) for name in range(4)}
-        found = measure_slices(places, one, other, times=pd.Series(days))
+        found = compare_errors(places, one, other, pd.Series(days))
         rejected += not check_slices(found, GatePolicy(slice_loss=0), with_champion=True).passed
     assert rejected <= 200 * (0.0125 + 3 * 0.00786)
 
@@ -167,6 +201,20 @@ def test_a_slice_fails_that_is_worse_certainly_and_by_enough() -> None:
 def test_the_rival_is_named() -> None:
     assert "the champion" in judged(slice_of("a", 0.2))[2]
     assert "a trivial model" in judged(slice_of("a", 0.2), with_champion=False)[2]
+
+
+def test_a_first_champion_serves_with_a_warning_of_its_weak_slice() -> None:
+    weak = replace(slice_of("meal = SC", 0.37), metric="roc_auc", error=0.01, freedom=9.0)
+    passed, value, sentence = judged(weak, slice_of("meal = BB", -0.5), with_champion=False)
+    assert (passed, value) == (True, pytest.approx(0.37))
+    assert sentence.startswith("warning, as nothing would serve without a first champion: its loss is significantly")
+    assert "by 37.0% where meal = SC (500 rows)" in sentence
+    assert not judged(weak)[0]
+    former = slice_of("meal = SC", 0.37)  # as a former release has recorded it
+    assert not judged(former, with_champion=False)[0]
+
+
+def test_a_slice_as_good_as_trivial_names_the_rival() -> None:
     assert "a trivial model" in judged(slice_of("a", 0.0), with_champion=False)[2]
 
 
