@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from refit.errors import ProjectError
-from refit.policies.gate import GatePolicy
+from refit.policies.gate import CLASS_METRICS, NUMBER_METRICS, GatePolicy
 from refit.policies.monitoring import MonitoringPolicy
 from refit.policies.training import (
     ContractPolicy,
@@ -121,6 +121,17 @@ class Project(BaseModel):
             )
         if self.target in (self.features or ()):
             raise ValueError(f"the target {self.target!r} cannot be a feature: take it out of features")
+        return self
+
+    @model_validator(mode="after")
+    def _metric_fits_the_kind(self) -> Project:
+        metric, classes = self.gate.metric, self.kind == "classification"
+        if metric in (NUMBER_METRICS if classes else CLASS_METRICS):
+            compared, usual = ("numbers", "roc_auc") if classes else ("classes", "neg_mean_absolute_error")
+            raise ValueError(
+                f"gate.metric is {metric!r}, which compares {compared}, but kind is {self.kind!r}: use one such as "
+                f"{usual}, or correct the kind"
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from refit.errors import describe_error
 from refit_deployments.local_instance import use_running_server
 from refit_deployments.progress import Progress
@@ -197,10 +199,17 @@ def describe_failure(error: BaseException) -> str:
 
 def _describe_known(cause: BaseException) -> str | None:
     from refit.errors import RefitError
-    from refit_tasks.errors import describe_store_fault
 
+    if isinstance(cause, ValidationError) and cause.title == Settings.__name__:
+        return _describe_setting(cause)
     if isinstance(cause, RefitError):
         return str(cause)
+    return _describe_library_error(cause)
+
+
+def _describe_library_error(cause: BaseException) -> str | None:
+    from refit_tasks.errors import describe_store_fault
+
     if type(cause).__name__ == _PARAMETER_ERROR:
         return f"a parameter is not valid: {str(cause).partition(':')[2].strip().removeprefix('- ')}"
     if type(cause).__name__ == _STATUS_ERROR and "'401 Unauthorized'" in str(cause):
@@ -211,6 +220,16 @@ def _describe_known(cause: BaseException) -> str | None:
         return "REFIT_HOME has no space left: free some on its disk and run again"
     fault = describe_store_fault(cause, "REFIT_HOME")
     return f"{getattr(cause, 'filename', None) or 'REFIT_HOME'} {fault}" if fault else None
+
+
+def _describe_setting(fault: ValidationError) -> str:
+    """Describes the first wrong environment variable, without its value, which may hold a password."""
+    first = fault.errors(include_input=False, include_url=False)[0]
+    name, said = str(first["loc"][0]), first["msg"]
+    if said.startswith("Value error, "):
+        return said.removeprefix("Value error, ")
+    variable = name if name.isupper() else f"REFIT_{name.upper()}"
+    return f"{variable} is not valid ({said[:1].lower()}{said[1:]}): correct it, or remove it from the environment"
 
 
 def _mlflow_upgrade() -> str:

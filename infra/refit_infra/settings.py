@@ -30,6 +30,10 @@ _UNSAFE_IN_MARKDOWN = re.compile(r"[\s<>\"'()\\\\`|]")
 """Characters that end a URL in markdown."""
 
 
+_QUERY_MARK = "?"
+"""The character at which the path in a database's URL ends."""
+
+
 class Settings(BaseSettings):
     """All settings of Refit, read from the environment."""
 
@@ -77,6 +81,16 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path) -> Path:
         return path.expanduser().absolute()
+
+    @field_validator("home")
+    @classmethod
+    def _require_plain_path(cls, path: Path) -> Path:
+        if _QUERY_MARK in str(path):
+            raise ValueError(
+                f"REFIT_HOME is {str(path)!r}, but a database's address ends its path at {_QUERY_MARK!r}: choose a "
+                "directory without it"
+            )
+        return path
 
     @field_validator("mlflow_url")
     @classmethod

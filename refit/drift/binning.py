@@ -153,14 +153,19 @@ def count_blocks(rows: int) -> int:
 def _geometry(numbers: Floats) -> tuple[Scale, float, float, int, bool]:
     """Returns scale, start, width and number of the fine bins, and whether each holds a single value."""
     low, high = (float(edge) for edge in np.quantile(numbers, _CENTRAL, method="closest_observation"))
-    if low == high and not low.is_integer():
-        width = max(abs(low) * _HAIR, np.finfo(float).tiny)
-        return Scale(), low - width / 2, width, 1, True
     if high - low < FINE and abs(low) < 1 / _HAIR**2 and bool(np.all(numbers == np.rint(numbers))):
         return Scale(), low - 0.5, 1.0, int(high - low) + 1, True
+    if low == high:
+        width = max(abs(low or _nearest(numbers)) * _HAIR, np.finfo(float).tiny)
+        return Scale(), low - width / 2, width, 1, True
     scale = _scale(numbers, high - low)
     start, end = scale.apply(np.array([low, high]), 0.0).tolist()
     return scale, start, (end - start) / FINE, FINE, False
+
+
+def _nearest(numbers: Floats) -> float:
+    """Returns the number nearest to zero that is not zero; zero if there is none."""
+    return float(np.min(np.abs(numbers[numbers != 0]), initial=np.inf)) if np.any(numbers) else 0.0
 
 
 def _scale(numbers: Floats, span: float) -> Scale:

@@ -47,6 +47,28 @@ class FairnessPolicy(Policy):
     """The fewest holdout rows of a group; smaller groups are shown but not tested."""
 
 
+_MEANS = ("", "_macro", "_micro", "_samples", "_weighted")
+NUMBER_METRICS = frozenset(
+    {
+        *("r2", "explained_variance", "d2_absolute_error_score", "neg_max_error", "neg_median_absolute_error"),
+        *("neg_mean_absolute_error", "neg_mean_absolute_percentage_error", "neg_mean_squared_error"),
+        *("neg_root_mean_squared_error", "neg_mean_squared_log_error", "neg_root_mean_squared_log_error"),
+        *("neg_mean_gamma_deviance", "neg_mean_poisson_deviance"),
+    }
+)
+"""The scorers of scikit-learn that compare numbers, for a regression."""
+CLASS_METRICS = frozenset(
+    {
+        *("accuracy", "balanced_accuracy", "matthews_corrcoef", "average_precision", "top_k_accuracy"),
+        *("neg_brier_score", "neg_log_loss", "d2_brier_score", "d2_log_loss_score"),
+        *("positive_likelihood_ratio", "neg_negative_likelihood_ratio"),
+        *("roc_auc", "roc_auc_ovo", "roc_auc_ovo_weighted", "roc_auc_ovr", "roc_auc_ovr_weighted"),
+        *(one + mean for one in ("f1", "jaccard", "precision", "recall") for mean in _MEANS),
+    }
+)
+"""The scorers of scikit-learn that compare classes or their probabilities, for a classification."""
+
+
 class GatePolicy(Policy):
     """The rules that a challenger must pass to serve; metrics are scikit-learn scorers, so higher is always better."""
 

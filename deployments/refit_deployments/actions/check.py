@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from refit.project import Project
 from refit_deployments.output import Result
-from refit_deployments.prefect_server.cron import is_cron_line
+from refit_deployments.prefect_server.cron import find_cron_fault
 from refit_tasks.catalog import choose_projects
 from refit_tasks.project_check.check import Check, check
 
@@ -52,10 +52,10 @@ def _check_schedule(definition: Project) -> tuple[Check, ...]:
     given = definition.schedule
     wanted = {"retrain": given.retrain, "monitor": given.monitor, "score": given.score}
     times = {flow: time for flow, time in wanted.items() if time}
-    wrong = [time for time in times.values() if not isinstance(time, timedelta) and not is_cron_line(time)]
-    if wrong:
-        sentence = f"{definition.file}: schedule {wrong[0]!r} is not a cron line: correct it"
-        return (Check("schedule", passed=False, sentence=sentence),)
+    lines = [time for time in times.values() if not isinstance(time, timedelta)]
+    faults = [f"{definition.file}: schedule {line!r} {fault}" for line in lines if (fault := find_cron_fault(line))]
+    if faults:
+        return (Check("schedule", passed=False, sentence=faults[0]),)
     told = ", ".join(f"{flow} {time if isinstance(time, str) else f'every {time}'}" for flow, time in times.items())
     return (Check("schedule", passed=True, sentence=f"{told}, {given.timezone}"),) if times else ()
 

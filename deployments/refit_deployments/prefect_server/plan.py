@@ -7,12 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from prefect import Flow
-from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_schema
 
 from refit.errors import BrokenProject
 from refit.policies.training import ScheduleTrigger
 from refit.project import Project
+from refit_deployments.prefect_server.cron import find_cron_fault
 from refit_flows.approve import approve
 from refit_flows.monitor import monitor
 from refit_flows.retrain import retrain
@@ -56,7 +56,7 @@ def plan_deployments(project: Project, pool: str) -> list[PlannedDeployment]:
         Retrain, monitor and rollback; approve, where the project requires approval; and score, where it is scheduled.
 
     Raises:
-        BrokenProject: If a schedule is not a cron line.
+        BrokenProject: If a schedule is not a cron line, or never fires.
     """
     busy = {"refuse": REFUSED, "queue": QUEUED}[project.deployment.when_busy]
     flows = [
@@ -112,10 +112,8 @@ def _schedule(project: Project, rhythm: ScheduleTrigger, parameters: dict[str, A
         timing = {"interval": rhythm.total_seconds(), "timezone": zone, "anchor_date": ANCHOR}
     else:
         timing = {"cron": rhythm, "timezone": zone, "day_or": True}
-        try:
-            CronSchedule(cron=rhythm, timezone=zone)
-        except ValueError as error:
-            raise BrokenProject(f"{project.file}: schedule {rhythm!r} is not a cron line: correct it") from error
+        if fault := find_cron_fault(rhythm):
+            raise BrokenProject(f"{project.file}: schedule {rhythm!r} {fault}")
     return {"schedule": timing, "active": True, "slug": TAG, "parameters": parameters}
 
 

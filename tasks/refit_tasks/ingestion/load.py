@@ -99,7 +99,7 @@ def read_pieces(
     """
     rows = definition.ingestion.piece_rows
     if window.start < window.end:
-        pieces = (piece for frame in _load_frames(definition, load, window) for piece in split_frame(frame, rows))
+        pieces = (piece for frame in load_frames(definition, load, window) for piece in split_frame(frame, rows))
         yield from merge_tables(_take_rows(pieces, most), rows)
 
 
@@ -113,7 +113,20 @@ def _take_rows(pieces: Iterator[pa.Table], most: int | None) -> Iterator[pa.Tabl
             return
 
 
-def _load_frames(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
+def load_frames(definition: Project, load: Callable[[Window], Rows], window: Window) -> Iterator[Frame]:
+    """Calls a load and translates the errors of its code.
+
+    Args:
+        definition: The project.
+        load: The project's load, or a replacement.
+        window: The event times to load.
+
+    Yields:
+        The frames.
+
+    Raises:
+        LoadFailed: If the load fails or returns something other than frames.
+    """
     try:
         yield from _call_load(definition, load, window)
     except (LoadFailed, *_MISTAKES) as error:

@@ -21,20 +21,22 @@ from pydantic import ValidationError
 from refit.backtest.policies import DEFAULT, OWN, PRESETS, Preset, make_preset
 from refit.backtest.replay import Progress, replay_history
 from refit.backtest.results import BacktestResult
-from refit.data.casting import STORED_TYPES, cast_table, family_of
-from refit.data.chunks import FRAMES, split_frame
-from refit.errors import NotEnoughData, ProjectError
+from refit.data.casting import cast_table
+from refit.data.chunks import split_frame
+from refit.data.schema import unify_schemas
+from refit.errors import NotEnoughData, ProjectError, RefitError, TrainingFailed
 from refit.policies.monitoring import MonitoringPolicy
-from refit.project import Frame, Project
+from refit.project import Project
 from refit.records.references import SnapshotRef
 from refit.windows import BEGINNING, Window
 from refit_tasks.catalog import find_project
+from refit_tasks.ingestion.load import load_frames
 from refit_tasks.prefect_tasks import define_task
+from refit_tasks.project_code.errors import describe_project_error
 from refit_tasks.project_log import with_project
 from refit_tasks.runs.progress import ProgressBar
 from refit_tasks.storage.delta import open_table
 from refit_tasks.storage.snapshot_rows import read_rows, to_frame
-from refit_tasks.training.fit import translate_estimator_errors
 
 log = logging.getLogger(__name__)
 
@@ -126,10 +128,16 @@ def _replay(definition: Project, rows: pd.DataFrame, presets: Mapping[str, Prese
         max_workers=cpu_count(), env=_ONE_THREAD, initializer=find_project, initargs=(definition.name,)
     )
     try:
-        with translate_estimator_errors(definition):
-            return replay_history(
-                definition, rows, presets, windows, executor, _make_progress_reporter(definition, len(presets))
-            )
+        return replay_history(
+            definition, rows, presets, windows, executor, _make_progress_reporter(definition, len(presets))
+        )
+    except RefitError:
+        raise
+    except (Exception, SystemExit) as error:  # the project's code may raise anything
+        raise TrainingFailed(
+            f"the replay of {definition.name} failed ({describe_project_error(error, definition.file)}): run `refit "
+            f"check {definition.name}`, which tells whether the project or Refit is to be corrected"
+        ) from error
     finally:
         executor.shutdown()
 
@@ -165,28 +173,18 @@ def read_history_rows(definition: Project, until: datetime) -> pd.DataFrame:
 
     Raises:
         NotEnoughData: If there are none.
-        TrainingFailed: If the project's load raises.
+        LoadFailed: If the project's load raises.
+        ContractViolation: If the columns do not fit the project.
     """
     window, table = Window(min(BEGINNING, until), until), open_table(definition.name)
     if table is not None:
         return read_rows(definition, SnapshotRef(definition.name, table.version(), window, 0, "", labelled=True))
-    with translate_estimator_errors(definition):
-        given = definition.load(window)
-        frames: Iterable[Frame] = (given,) if isinstance(given, FRAMES) else given
-        split = (piece for each in frames for piece in split_frame(each, definition.ingestion.piece_rows))
-        pieces = [_read_times(piece, definition.timestamp) for piece in split]
+    frames = load_frames(definition, definition.load, window)
+    pieces = [piece for frame in frames for piece in split_frame(frame, definition.ingestion.piece_rows)]
     if not pieces:
         raise NotEnoughData(
             f"the load of {definition.name} gives no rows before {until.isoformat()}: give a later time"
         )
-    rows = to_frame(pa.concat_tables(pieces, promote_options="permissive"))
-    times = pd.to_datetime(rows[definition.timestamp], utc=True).dt.as_unit("us")
-    return rows.assign(**{definition.timestamp: times})[times.notna()]
-
-
-def _read_times(piece: pa.Table, timestamp: str) -> pa.Table:
-    """Reads the times of a piece that has them as text, as ingestion does; those that cannot be read are missing."""
-    if timestamp not in piece.column_names or family_of(piece[timestamp].type) != "text":
-        return piece
-    times, _ = cast_table(piece.select([timestamp]), pa.schema({timestamp: STORED_TYPES["time with a zone"]}))
-    return piece.set_column(piece.column_names.index(timestamp), timestamp, times[timestamp])
+    schema = unify_schemas([piece.schema for piece in pieces], definition)
+    rows = to_frame(pa.concat_tables([cast_table(piece, schema)[0] for piece in pieces]))
+    return rows[rows[definition.timestamp].notna()]

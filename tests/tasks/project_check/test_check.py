@@ -91,7 +91,6 @@ def test_a_feature_without_any_value_passes_if_the_estimator_predicts_rows_witho
         ("return Ridge()", "return 1 / 0", "build", "line 25: ZeroDivisionError"),
         ("Ridge()", "Ridge(alpha=-1)", "fit", "sums.py: InvalidParameterError: .*alpha"),
         ("load=load", 'load=load, gate=GatePolicy(metric="r3")', "metric", "'r3', which is not a scikit-learn scorer"),
-        ("load=load", 'load=load, gate=GatePolicy(metric="roc_auc")', "predict", "roc_auc"),
         ("Ridge()", "make_pipeline(FunctionTransformer(double), Ridge())", "store", "trusted_types=.*double"),
     ],
 )  # fmt: skip
