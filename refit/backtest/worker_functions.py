@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.base import BaseEstimator
 
-from refit.data.split import time_blocks
 from refit.drift.binning import count_blocks, make_binning
 from refit.drift.comparison import Reference, compare_with_reference, make_reference
 from refit.drift.profile import build_profile
@@ -174,4 +173,4 @@ def _table(definition: Project, rows: pd.DataFrame) -> pa.Table:
 
 
 def _evaluation(definition: Project, metric: str, predictions: Predictions, rows: pd.DataFrame) -> Evaluation:
-    return score_blocks(metric, predictions, rows[definition.target], time_blocks(rows[definition.timestamp]))
+    return score_blocks(metric, predictions, rows[definition.target], rows[definition.timestamp])

@@ -33,6 +33,8 @@ MAX_BLOCKS = 50
 """The most blocks; shorter ones would have dependent scores and hardly sharpen a test."""
 BLOCK_ROWS = 50
 """The fewest rows of a block, if that leaves enough blocks."""
+FINE_ROWS = 10
+"""The fewest rows of a block of contributions, which is merged with its neighbours where they resemble each other."""
 
 
 def from_microseconds(microseconds: int) -> datetime:
@@ -177,8 +179,26 @@ def time_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:
         >>> time_blocks(pd.Series(pd.date_range("2026-01-01", periods=200, freq="h", tz="UTC")))[-1]
         slice(160, 200, None)
     """
+    return _cut_blocks(times, BLOCK_ROWS)
+
+
+def fine_blocks(times: pd.Series[pd.Timestamp]) -> list[slice]:
+    """Splits rows into consecutive blocks as `time_blocks` does, but of at least about 10 rows.
+
+    Contributions of rows have a mean in any block, and a test of their dependence needs many blocks.
+
+    Args:
+        times: Event times, sorted.
+
+    Returns:
+        At most 50 slices of row positions that cover all rows in order.
+    """
+    return _cut_blocks(times, FINE_ROWS)
+
+
+def _cut_blocks(times: pd.Series[pd.Timestamp], least: int) -> list[slice]:
     rows = len(times)
-    count = min(max(rows // BLOCK_ROWS, MIN_BLOCKS), MAX_BLOCKS)
+    count = min(max(rows // least, MIN_BLOCKS), MAX_BLOCKS)
     edges = np.append(np.flatnonzero(~times.duplicated()), rows)
     wanted = np.linspace(0, rows, count + 1)
     nearest = edges[np.abs(edges[:, None] - wanted).argmin(axis=0)]

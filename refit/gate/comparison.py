@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
-from refit.data.split import time_blocks
+from refit.data.split import fine_blocks, time_blocks
 from refit.errors import ModelError
 from refit.gate import calibration, slices
 from refit.gate.evaluations import Comparison, Evaluation
@@ -140,19 +139,21 @@ def evaluate_predictions(
         ModelError: If the model cannot predict these rows, or the metric cannot be computed from its predictions.
     """
     try:
-        return score_blocks(metric, predictions, rows[definition.target], time_blocks(rows[definition.timestamp]))
+        return score_blocks(metric, predictions, rows[definition.target], rows[definition.timestamp])
     except ModelError as fault:
         raise judging_error(definition, name, fault) from fault
 
 
-def score_blocks(metric: str, predictions: Predictions, truth: pd.Series[Any], blocks: Sequence[slice]) -> Evaluation:
-    """Scores predictions over all rows and in blocks, with the contributions of the rows of each block.
+def score_blocks(
+    metric: str, predictions: Predictions, truth: pd.Series[Any], times: pd.Series[pd.Timestamp]
+) -> Evaluation:
+    """Scores predictions over all rows and in blocks of time, with the rows' contributions in finer blocks.
 
     Args:
         metric: The scorer's name.
         predictions: The model's predictions of the rows.
         truth: The labels, none missing.
-        blocks: Row positions that cover all rows in order.
+        times: The event times of the rows, sorted.
 
     Returns:
         The scores; without contributions, and with the reason, where the metric cannot be estimated.
@@ -160,11 +161,12 @@ def score_blocks(metric: str, predictions: Predictions, truth: pd.Series[Any], b
     Raises:
         ModelError: If the model cannot predict these rows, or the metric cannot be computed from its predictions.
     """
-    found = contribute_rows(metric, predictions, truth, blocks)
+    fine = fine_blocks(times)
+    found = contribute_rows(metric, predictions, truth, fine)
     return Evaluation(
         value=score(metric, predictions, truth),
-        blocks=tuple(score(metric, predictions, truth, block) for block in blocks),
-        contributions=None if isinstance(found, str) else found.sum_blocks(blocks),
+        blocks=tuple(score(metric, predictions, truth, block) for block in time_blocks(times)),
+        contributions=None if isinstance(found, str) else found.sum_blocks(fine),
         undefined=found if isinstance(found, str) else None,
     )
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from refit.data.split import MIN_BLOCKS, time_blocks
+from refit.data.split import MIN_BLOCKS, fine_blocks, time_blocks
 from refit.gate.evaluations import Evaluation
 from refit.gate.paired_tests import paired_difference
 from refit.records.contributions import Contributions
@@ -82,9 +82,9 @@ def compare_paired(challenger: Arm, champion: Arm, significance: float, min_rows
         The mean difference, with Student's interval over blocks of time: the two-sided form of the gate's paired test
         (`refit.modelling.paired_difference`).
     """
-    parts = time_blocks(challenger.times)
+    parts, fine = time_blocks(challenger.times), fine_blocks(challenger.times)
     scores = [
-        replace(_scores(arm, parts), contributions=arm.contribute(parts) if arm.contribute and parts else None)
+        replace(_scores(arm, parts), contributions=arm.contribute(fine) if arm.contribute and fine else None)
         for arm in (challenger, champion)
     ]
     return _conclude(scores[0], scores[1], significance, f"{len(challenger):,} rows", len(challenger) >= min_rows)

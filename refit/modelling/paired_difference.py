@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refit.data.split import MIN_BLOCKS
+from refit.modelling.serial_dependence import group_starts, measure_dependence
 from refit.records.contributions import Contributions, Stratum
 
 Array = npt.NDArray[np.float64]
@@ -78,9 +79,10 @@ def compare_blocks(differences: Sequence[float] | Array) -> PairedDifference:
 def compare_contributions(one: Contributions, other: Contributions) -> PairedDifference:
     """Compares two models by their rows' contributions in the same blocks of time.
 
-    The variance is that of block means. A rare class needs two corrections, as cluster-robust variances do (Bell and
-    McCaffrey 2002): with the share p of its rows in each block, it has only 1 / sum(p^2) effective blocks, by which its
-    part of the variance is enlarged, and the degrees of freedom follow from the parts (Satterthwaite 1946).
+    The variance is that of block means, merged until neighbours are independent, and enlarged by the dependence that is
+    left (`refit.modelling.serial_dependence`). A rare class needs two corrections, as cluster-robust variances do (Bell
+    and McCaffrey 2002): with the share p of its rows in each block, it has only 1 / sum(p^2) effective blocks, by which
+    its part of the variance is enlarged, and the degrees of freedom follow from the parts (Satterthwaite 1946).
 
     Args:
         one: The contributions to the one score.
@@ -98,14 +100,18 @@ def compare_contributions(one: Contributions, other: Contributions) -> PairedDif
     """
     rows = np.array([stratum.rows for stratum in one.strata], dtype=float)
     sums = np.array([stratum.sums for stratum in one.strata]) - np.array([stratum.sums for stratum in other.strata])
+    dependence = measure_dependence(sums.sum(axis=0) / rows.sum(axis=0))
+    starts = group_starts(rows.shape[1], dependence.merged)
+    rows, sums = (np.add.reduceat(each, starts, axis=1) for each in (rows, sums))
     sizes = rows.sum(axis=0)
     mean = float(sums.sum() / sizes.sum())
     parts, freedoms, effective = _stratum_variances(rows, sums)
     spread = float(((sums.sum(axis=0) - sizes * mean) ** 2).sum()) / sizes.sum() ** 2
-    variance = spread + float((parts / effective).sum())
+    variance = (spread + float((parts / effective).sum())) * dependence.inflation
     squares = float((parts**2 / freedoms).sum())
     most = len(sizes) - 1.0
-    freedom = max(1.0, min(most, float(parts.sum()) ** 2 / squares if squares > 0 else most))
+    freedom = min(most, float(parts.sum()) ** 2 / squares if squares > 0 else most)
+    freedom = max(1.0, freedom / dependence.inflation)
     return PairedDifference(mean, math.sqrt(variance), freedom, tuple((sums.sum(axis=0) / sizes).tolist()))
 
 

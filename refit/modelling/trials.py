@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,13 +95,16 @@ def score_trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.
         The mean contribution of the rows to the score, one per block of `refit.data.split.time_blocks`; all NaN if no
         model could be fitted or the metric is undefined. The retrain on the chosen rows then reports the error.
     """
-    found = contribute_trial(definition, metric, rows, judge)
+    parts = time_blocks(judge[definition.timestamp])
+    found = contribute_trial(definition, metric, rows, judge, parts)
     if isinstance(found, str):
-        return np.full(len(time_blocks(judge[definition.timestamp])), math.nan)
+        return np.full(len(parts), math.nan)
     return block_means(found)
 
 
-def contribute_trial(definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame) -> Contributions | str:
+def contribute_trial(
+    definition: Project, metric: str, rows: pd.DataFrame, judge: pd.DataFrame, parts: Sequence[slice]
+) -> Contributions | str:
     """Fits a model on some rows and sums the contributions of others to its score.
 
     Args:
@@ -108,14 +112,15 @@ def contribute_trial(definition: Project, metric: str, rows: pd.DataFrame, judge
         metric: The scorer's name.
         rows: Labelled rows to fit on.
         judge: Labelled rows to score, sorted by event time.
+        parts: Blocks of the rows to score.
 
     Returns:
-        The sums in each block of `refit.data.split.time_blocks`; or why there is no score, in a clause.
+        The sums in each block; or why there is no score, in a clause.
     """
     target = definition.target
     if not len(rows) or (definition.kind == "classification" and rows[target].nunique() == 1):
         return "a model needs training rows of two classes" if len(rows) else "there are no rows to train on"
-    features, parts = definition.features_of(judge.columns), time_blocks(judge[definition.timestamp])
+    features = definition.features_of(judge.columns)
     try:
         predictions = predict_once(fit_estimator(definition, rows), select_features(judge, features))
         found = contribute_rows(metric, predictions, judge[target], parts)

@@ -14,6 +14,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from refit.data.split import fine_blocks
 from refit.modelling.paired_difference import (
     PairedDifference,
     block_means,
@@ -38,6 +39,8 @@ no large models are fitted: in a sample, growth would seem worth more than it is
 SPANS = (4, 1)
 """Fresh models are fitted on all history, and on these numbers of windows before the judged rows."""
 _FOLDS = 2
+_GROUPS = 10
+"""Groups of neighbouring blocks that take turns in choosing and judging: neighbours share what is luck."""
 _FEWEST = 2
 """The fewest blocks that choose the fresh model. A wrong choice only costs power, since other blocks judge it."""
 
@@ -74,7 +77,8 @@ def probe_benefit(
     most = MOST_ROWS if _has_grown(definition, history, judge, len(seen), policy) else policy.rows
     candidates, seed = (seen, *_candidates(definition, known, judge, start)), definition.training.seed
     rows = [sample_paired(each, most, history.index, seed) for each in candidates]
-    twin, *fresh = [contribute_trial(definition, metric, each, judged) for each in rows]
+    parts = fine_blocks(judged[definition.timestamp])
+    twin, *fresh = [contribute_trial(definition, metric, each, judged, parts) for each in rows]
     sizes = (len(rows[0]), max(len(each) for each in rows[1:]))
     found = compare_with_twin(twin, fresh)
     if isinstance(found, str):
@@ -115,7 +119,7 @@ def compare_with_twin(
 
 
 def choose_crossed(fresh: Scores) -> list[int]:
-    """Chooses for each block the fresh model that is best on the other half of the blocks.
+    """Chooses for each block the fresh model that is best on the other half of the rows, in turns of a tenth.
 
     Args:
         fresh: The scores of the fresh models in each block, one row for each, the longest window first.
@@ -127,7 +131,8 @@ def choose_crossed(fresh: Scores) -> list[int]:
         >>> choose_crossed(np.array([[0.0] * 10, [1.0] * 10]))
         [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     """
-    folds = np.arange(fresh.shape[1]) % _FOLDS
+    count = fresh.shape[1]
+    folds = np.arange(count) * min(_GROUPS, count) // count % _FOLDS
     best = [choose_candidate(fresh[:, folds != fold], _FEWEST) for fold in range(_FOLDS)]
     return [best[fold] for fold in folds]
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.signal import lfilter
 
 from refit import GatePolicy, Window
-from refit.data.split import time_blocks
+from refit.data.split import fine_blocks
 from refit.gate.comparison import score_blocks
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.gate.paired_tests import check_baseline, check_champion
@@ -27,7 +27,7 @@ ROWS, PART = 2_000, 0.03
 
 def evaluated(scores: np.ndarray, truth: pd.Series, metric: str = "roc_auc") -> Evaluation:
     rows = pd.DataFrame(index=range(len(truth)))
-    blocks = time_blocks(pd.Series(pd.date_range(WINDOW.start, periods=len(truth), freq="h")))
+    blocks = fine_blocks(pd.Series(pd.date_range(WINDOW.start, periods=len(truth), freq="h")))
     found = sum_contributions(metric, Predictions(Fixed(scores), rows), truth, blocks)
     return Evaluation(0.5, (), found)
 
@@ -71,10 +71,10 @@ def test_a_first_champion_is_found_where_labels_come_in_runs() -> None:
     rng = np.random.default_rng(3)
     truth = pd.Series((np.arange(2_400) // 480 % 2).astype(int))
     said = 1 / (1 + np.exp(-2.2 * (truth - 0.5) - rng.normal(size=2_400)))
-    blocks = time_blocks(pd.Series(pd.date_range(WINDOW.start, periods=2_400, freq="h")))
+    times = pd.Series(pd.date_range(WINDOW.start, periods=2_400, freq="h"))
     rows = pd.DataFrame(index=range(2_400))
     one, trivial = (
-        score_blocks("roc_auc", Predictions(Fixed(np.asarray(each)), rows), truth, blocks)
+        score_blocks("roc_auc", Predictions(Fixed(np.asarray(each)), rows), truth, times)
         for each in (said, np.full(2_400, 0.5))
     )
     assert np.isfinite(one.blocks).sum() < 5
@@ -84,9 +84,9 @@ def test_a_first_champion_is_found_where_labels_come_in_runs() -> None:
 
 def test_rows_of_one_class_are_named_as_the_reason() -> None:
     truth = pd.Series(np.zeros(200, int))
-    blocks = time_blocks(pd.Series(pd.date_range(WINDOW.start, periods=200, freq="h")))
+    times = pd.Series(pd.date_range(WINDOW.start, periods=200, freq="h"))
     rng = np.random.default_rng(0)
-    one = score_blocks("roc_auc", Predictions(Fixed(rng.random(200)), pd.DataFrame(index=range(200))), truth, blocks)
+    one = score_blocks("roc_auc", Predictions(Fixed(rng.random(200)), pd.DataFrame(index=range(200))), truth, times)
     holdout = SnapshotRef("m", 1, WINDOW, 200, "f", labelled=True)
     reason = check_baseline(Comparison("roc_auc", holdout, one, one, None), GatePolicy())
     assert not reason.passed
