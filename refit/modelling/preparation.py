@@ -108,9 +108,23 @@ def fit_seeded(estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series[Any], see
     before = np.random.get_state()
     np.random.seed(seed)
     try:
-        return unwrap_search(set_seeds(estimator, seed).fit(X, y))
+        return unwrap_search(_silence_catboost(set_seeds(estimator, seed)).fit(X, y))
     finally:
         np.random.set_state(before)
+
+
+def _silence_catboost(estimator: BaseEstimator) -> BaseEstimator:
+    """Keeps CatBoost from writing a directory to wherever the process runs and a line for each tree, unless asked."""
+    for part in (estimator, *estimator.get_params(deep=True).values()):
+        if type(part).__module__.partition(".")[0] == "catboost" and hasattr(part, "set_params"):
+            chosen = part.get_params()
+            quiet = {} if _CATBOOST_VERBOSITY & chosen.keys() else {"logging_level": "Silent"}
+            part.set_params(**{"allow_writing_files": False, **quiet, **chosen})
+    return estimator
+
+
+_CATBOOST_VERBOSITY = {"logging_level", "metric_period", "silent", "verbose", "verbose_eval"}
+"""The parameters by which CatBoost is told what to print."""
 
 
 def unwrap_search(model: BaseEstimator) -> BaseEstimator:

@@ -48,6 +48,8 @@ from refit_tasks.storage.staging import staging_area
 from refit_tasks.training.fit import select_training_features
 from refit_tasks.training.tuning import read_default_params, split_trial_rows
 
+_ESTIMATOR_METHODS = ("fit", "get_params", "set_params")
+"""The methods by which an estimator is recognised: CatBoost's have those of scikit-learn without being of its class."""
 _SIGNATURE_ROWS = 100
 """The number of rows that the model's signature is inferred from."""
 
@@ -168,7 +170,7 @@ class _CheckRun:
 
     def build(self) -> str:
         self.estimator = self.definition.build()
-        if not isinstance(self.estimator, BaseEstimator):
+        if isinstance(self.estimator, type) or not all(hasattr(self.estimator, name) for name in _ESTIMATOR_METHODS):
             raise ProjectError(f"build() returns {self.estimator!r:.80}: return an unfitted scikit-learn estimator")
         return f"build() returns a {type(self.estimator).__name__}"
 

@@ -193,6 +193,8 @@ def _silence_hints() -> Iterator[None]:
 
 
 TRUSTED = (
+    "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRegressor",
     "collections.OrderedDict",
     "functools.partial",
     "lightgbm.basic.Booster",

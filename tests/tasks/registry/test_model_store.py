@@ -15,6 +15,8 @@ import mlflow.sklearn
 import numpy as np
 import pandas as pd
 import pytest
+from catboost import CatBoostClassifier, CatBoostRegressor
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
@@ -49,8 +51,10 @@ from sklearn.preprocessing import (
 )
 from sklearn.svm import SVC, SVR
 from skops.io import dump
+from xgboost import XGBClassifier, XGBRegressor
 
 from refit.errors import ModelError, UntrustedModel
+from refit.modelling.preparation import fit_seeded
 from refit_tasks.registry.model_store import FILE, load_model, save_model
 
 ROWS = 240
@@ -192,6 +196,31 @@ def test_a_tuned_threshold_comes_back_bit_by_bit(build: Callable, rows: pd.DataF
     model = build().fit(rows, rows["humidity"] > 0)
     save_model(model, tmp_path)
     np.testing.assert_array_equal(load_model(tmp_path, ()).predict(rows), model.predict(rows))
+
+
+BOOSTED = {
+    "xgboost": lambda: XGBClassifier(n_estimators=5),
+    "xgboost, numbers": lambda: XGBRegressor(n_estimators=5),
+    "lightgbm": lambda: LGBMClassifier(n_estimators=5, verbose=-1),
+    "lightgbm, numbers": lambda: make_pipeline(StandardScaler(), LGBMRegressor(n_estimators=5, verbose=-1)),
+    "catboost": lambda: CatBoostClassifier(iterations=5),
+    "catboost, numbers": lambda: make_pipeline(StandardScaler(), CatBoostRegressor(iterations=5)),
+}
+
+
+@pytest.mark.parametrize("build", BOOSTED.values(), ids=BOOSTED.keys())
+def test_a_boosted_model_comes_back_bit_by_bit(
+    build: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw = np.random.default_rng(0)
+    features = pd.DataFrame(draw.normal(size=(ROWS, 3)), columns=["a", "b", "c"])
+    model = fit_seeded(build(), features, (features["a"] > 0).astype(int), 0)
+    assert (list(tmp_path.iterdir()), capfd.readouterr().out) == ([], "")
+    save_model(model, tmp_path / "model")
+    again = load_model(tmp_path / "model", ())
+    method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
+    assert np.array_equal(getattr(again, method)(features), getattr(model, method)(features))
 
 
 def double(values: np.ndarray) -> np.ndarray:
