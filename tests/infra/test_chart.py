@@ -117,6 +117,18 @@ def test_a_pod_has_the_secrets_that_it_names_and_no_others(documents: list[dict[
         assert named == {item["key"] for item in mounted}
 
 
+def test_what_only_reads_the_ledger_has_the_login_that_may_only_read(documents: list[dict[str, Any]]) -> None:
+    readers = [one for one in documents if one["metadata"]["labels"].get("app.kubernetes.io/component") == "metrics"]
+    readers += [one for one in documents if one["metadata"]["labels"].get("app.kubernetes.io/component") == "serve"]
+    found = [pod for pod in pods(readers) if pod["volumes"]]
+    assert len(found) >= 2
+    for pod in found:
+        (mounted,) = (volume["secret"]["items"] for volume in pod["volumes"] if "secret" in volume)
+        keys = {item["key"] for item in mounted}
+        assert "refit_reader_url" in keys
+        assert not {"refit_database_url", "prefect_auth"} & keys
+
+
 def test_network_policies_choose_every_pod(documents: list[dict[str, Any]], flow_run: dict[str, Any]) -> None:
     policies = [one["spec"] for one in documents if one["kind"] == "NetworkPolicy"]
     closed = next(one for one in policies if set(one["policyTypes"]) == {"Ingress", "Egress"})

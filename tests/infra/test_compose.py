@@ -63,6 +63,14 @@ def test_a_service_has_the_secrets_that_its_settings_name(service: dict[str, Any
     assert named <= set(service.get("secrets", []))
 
 
+@pytest.mark.parametrize("name", ["serve", "metrics"])
+def test_what_only_reads_the_ledger_has_the_login_that_may_only_read(name: str) -> None:
+    service = read("compose/compose.yaml")["services"][name]
+    assert service["environment"]["REFIT_DATABASE_URL_FILE"] == "/run/secrets/refit_metrics_url"
+    assert not {"refit_database_url", "refit_owner_url", "postgres_password"} & set(service["secrets"])
+    assert "GRANT refit_reader TO refit_metrics;" in (INFRA / "compose/postgres/roles.sh").read_text()
+
+
 def make_secrets(directory: Path) -> dict[str, str]:
     script = INFRA / "compose/make_secrets.sh"
     subprocess.run([script, directory], check=True, timeout=120, cwd="/")

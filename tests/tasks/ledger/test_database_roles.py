@@ -97,6 +97,22 @@ def test_the_application_works_with_a_role_that_can_append_alone(ledger_of: As, 
     assert verify_ledger() == 4
 
 
+def test_serving_and_metrics_need_the_reader_alone(ledger_of: As, judge) -> None:
+    from refit_serving.metrics.server_metrics import Metrics
+    from refit_serving.traffic.challengers import ChallengerFollower
+    from refit_serving.traffic.follower import Follower
+
+    ledger_of("app")
+    promote.fn(judge("one"), None, AT)
+    ledger_of("viewer")
+    follower = Follower(["rentals"], Metrics())
+    follower.refresh()
+    ChallengerFollower(follower.slots.values(), Metrics()).refresh()
+    assert follower.problem == ""
+    # The ledger's champion is found; its files are made up, so that it cannot be loaded.
+    assert "version 1 failed its warm-up" in follower.slots["rentals"].problem
+
+
 def test_a_reader_reads_and_is_told_in_a_sentence_that_it_cannot_write(ledger_of: As, server: Postgres) -> None:
     ledger_of("app")
     record("rentals", "decision", {"secret": "of an entry"}, AT)

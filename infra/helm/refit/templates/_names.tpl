@@ -74,7 +74,7 @@ volumeMounts: {{ include "refit.mounts" . | nindent 2 }}
 
 {{/* Environment variables that name the files of the listed secrets. */}}
 {{- define "refit.secretFiles" -}}
-{{- $variables := dict "refit_database_url" "REFIT_DATABASE_URL" "mlflow_password" "MLFLOW_TRACKING_PASSWORD" "prefect_auth" "PREFECT_API_AUTH_STRING" "s3_access_key" "AWS_ACCESS_KEY_ID" "s3_secret_key" "AWS_SECRET_ACCESS_KEY" }}
+{{- $variables := dict "refit_database_url" "REFIT_DATABASE_URL" "refit_reader_url" "REFIT_DATABASE_URL" "mlflow_password" "MLFLOW_TRACKING_PASSWORD" "prefect_auth" "PREFECT_API_AUTH_STRING" "s3_access_key" "AWS_ACCESS_KEY_ID" "s3_secret_key" "AWS_SECRET_ACCESS_KEY" }}
 {{- range . }}
 - name: {{ get $variables . }}_FILE
   value: /run/secrets/refit/{{ . }}
