@@ -51,6 +51,8 @@ class Erasure:
     unmatched: dict[str, int] = field(default_factory=dict)
     """For each table, the number of its files, including former versions, that lack a column of the key, so that their
     rows cannot be matched."""
+    values: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each column of the key, salted hashes of its values, by which the erasure can be repeated after a restore."""
 
     @property
     def rows(self) -> int:

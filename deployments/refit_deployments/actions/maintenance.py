@@ -11,8 +11,11 @@ from refit.results.maintenance import Finding, Manifest
 from refit.windows import format_time
 from refit_deployments.output import Result
 from refit_tasks.backup.backup import back_up, restore
+from refit_tasks.ledger.heads import find_head
 from refit_tasks.maintenance.doctor import repair_state
 from refit_tasks.maintenance.prune import prune
+from refit_tasks.maintenance.repeat_erasures import RepeatedErasure, read_erasures, repeat_erasures
+from refit_tasks.runs.identity import current_user
 
 
 def run_doctor(project: str | None, *, dry_run: bool) -> Result:
@@ -73,24 +76,32 @@ def run_backup(directory: Path) -> Result:
     return Result(_facts(place, made), [f"{place}: {_contents(made)}", *(f"  {line}" for line in left)])
 
 
-def run_restore(directory: Path, *, dry_run: bool) -> Result:
-    """Restores a backup.
+def run_restore(directory: Path, export: Path | None = None, *, dry_run: bool) -> Result:
+    """Restores a backup, and repeats the erasures that were recorded since.
 
     Args:
         directory: The backup.
+        export: An export of the lost ledger; without it no erasure is repeated.
         dry_run: Whether to test only if the backup can be restored.
 
     Returns:
-        Its contents.
+        Its contents, and the repeated erasures.
     """
     place = directory.expanduser().absolute()
     found = restore(place, dry_run=dry_run)
     done = "can be restored" if dry_run else "restored"
-    lines = [
-        f"{done}: {_contents(found)}, as of {format_time(found.made_at)} UTC",
-        "  rows erased after that time with `refit forget` are back: erase them again",
-    ]
-    return Result({**_facts(place, found), "dry_run": dry_run}, lines)
+    lines = [f"{done}: {_contents(found)}, as of {format_time(found.made_at)} UTC"]
+    repeated = list[RepeatedErasure]()
+    if export is None:
+        lines.append("  rows erased after that time with `refit forget` are back: erase them again, or use --erasures")
+    elif not dry_run:
+        head = find_head()
+        erasures = read_erasures(export, head.id if head else 0)
+        repeated = list(repeat_erasures(erasures, current_user(), datetime.now(UTC)))
+        lines.append(f"  {len(repeated):,} erasures were recorded after that time")
+        lines += [f"  entry {one.entry}, {one.project}: {one.outcome}" for one in repeated]
+    facts = {"dry_run": dry_run, "erasures": [asdict(one) for one in repeated]}
+    return Result({**_facts(place, found), **facts}, lines)
 
 
 def _facts(place: Path, manifest: Manifest) -> dict[str, Any]:

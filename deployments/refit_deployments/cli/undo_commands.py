@@ -71,7 +71,16 @@ def forget(
 BackupDirectory = Annotated[Path, typer.Argument(metavar="DIRECTORY", help="A directory made by `refit backup`.")]
 
 
-def restore(directory: BackupDirectory, dry_run: DryRun = False, json: Json = False, debug: Debug = False) -> None:
+def restore(
+    directory: BackupDirectory,
+    erasures: Annotated[
+        Path | None,
+        typer.Option(metavar="EXPORT", help="An export of the lost ledger, whose later erasures are repeated."),
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Restore a backup into a home that has no state.
 
     Stop every other process that uses this home first.
@@ -81,5 +90,5 @@ def restore(directory: BackupDirectory, dry_run: DryRun = False, json: Json = Fa
         from refit_tasks.runs.audit_log import audited
 
         with audited("restore --dry-run" if dry_run else "restore", None):
-            result = run_restore(directory, dry_run=dry_run)
+            result = run_restore(directory, erasures, dry_run=dry_run)
         output.show_result(result)

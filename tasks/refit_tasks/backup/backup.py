@@ -28,6 +28,7 @@ from refit_tasks.ledger.export import as_line
 from refit_tasks.ledger.record import verify_within
 from refit_tasks.ledger.restore_marker import mark_restore, unfinished_restore
 from refit_tasks.ledger.transactions import as_entry, tampering_error
+from refit_tasks.maintenance.erasure_records import require_salt
 from refit_tasks.maintenance.lock import backup_lock
 from refit_tasks.maintenance.remaining_places import record_backup
 from refit_tasks.storage.delta import tables_of
@@ -49,6 +50,7 @@ def back_up(directory: Path, at: datetime) -> Manifest:
     Raises:
         StateError: If there is something already, or some state cannot be read; no directory is left then.
     """
+    require_salt()
     with backup_lock(), new_backup(directory) as copies:
         ledger = copy_ledger(copies)
         log.info("copied %d entries of the ledger", ledger.entries)

@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -27,14 +28,13 @@ from refit_tasks.ledger.record import ALL_ENTRIES, entries
 from refit_tasks.maintenance.doctor_tables import repair_staging, repair_tables
 from refit_tasks.maintenance.erase_table import MatchedRows, erase_from_table, find_in_table, list_paths
 from refit_tasks.maintenance.erasure_records import (
-    KeyedTable,
-    Mask,
     begin_erasure,
     end_erasure,
     hash_keys,
+    hash_values,
     is_begun,
-    list_tables,
 )
+from refit_tasks.maintenance.keyed_tables import KeyedTable, Mask, list_tables
 from refit_tasks.maintenance.lock import removal_lock
 from refit_tasks.project_log import with_project
 from refit_tasks.storage.delta import open_table, read, schema_of
@@ -87,7 +87,7 @@ def erase_keys(definition: Project, keys: Keys, who: str, why: str, at: datetime
     """
     with _exclusive_access(definition.name):
         holders, key = list_tables(definition, keys), hash_keys(definition.name, keys)
-        erasure = plan_erasure(definition, holders, key)
+        erasure = replace(plan_erasure(definition, holders, key), values=hash_values(definition, keys))
         if not erasure.files and not is_begun(definition.name, key):
             return erasure, None
         entry = begin_erasure(erasure, definition.name, {"who": who, "why": why}, at)

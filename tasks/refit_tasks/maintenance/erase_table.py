@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from refit.errors import StateError
 from refit_tasks.maintenance.erase_delta_log import Replacement, list_named_files, rewrite_log, scrub_statistics
-from refit_tasks.maintenance.erasure_records import KeyedTable
+from refit_tasks.maintenance.keyed_tables import KeyedTable
 from refit_tasks.retries import CONFLICT_TRIES
 from refit_tasks.storage.delta import (
     ROW_GROUP,

@@ -27,7 +27,7 @@ from refit_tasks.ledger.erasures import find_erased_rows
 from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.maintenance.doctor import repair_state
 from refit_tasks.maintenance.erase import erase_keys, find_erasure
-from refit_tasks.maintenance.erasure_records import KeyedTable, list_tables
+from refit_tasks.maintenance.keyed_tables import KeyedTable, list_tables
 from refit_tasks.reporting.entry_story import describe_entry
 from refit_tasks.storage.delta import open_table, read, uri_of, within, write
 from refit_tasks.storage.predictions_table import append

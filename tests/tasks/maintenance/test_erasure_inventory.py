@@ -14,22 +14,37 @@ from deltalake import DeltaTable, write_deltalake
 from sklearn.dummy import DummyRegressor
 
 from refit import Project
+from refit.errors import LedgerBroken
 from refit.gate.evaluations import Judgement
 from refit.inference.prediction_rows import PredictionContext, prediction_columns, prediction_rows
 from refit.modelling.predictions import predict_once
 from refit.records.ledger import as_payload
+from refit_deployments.actions.maintenance import run_restore
 from refit_infra.settings import Settings
 from refit_tasks.backup.backup import back_up
 from refit_tasks.ingestion.label_inbox import append_labels
+from refit_tasks.ledger.export import export_ledger
 from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.maintenance.erase import erase_keys, find_erasure
 from refit_tasks.maintenance.prune import archive_ledger
 from refit_tasks.maintenance.remaining_places import find_remaining
+from refit_tasks.maintenance.repeat_erasures import read_erasures
 from refit_tasks.storage.delta import RETENTION, open_table, read, uri_of, write
 from refit_tasks.storage.predictions_table import append
 from refit_tasks.storage.quarantine_table import SCHEMA
 from tests.support.text_search import traces
 
+FILE = """
+import pandas as pd
+from sklearn.dummy import DummyRegressor
+
+from refit import Project
+
+project = Project(
+    name="visits", kind="regression", target="spent", timestamp="at", key=("customer",),
+    load=lambda window: pd.DataFrame(), build=DummyRegressor,
+)
+"""
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 PERSON, CITY = "person-7f3e", "Wolkenkuckucksheim"
 VISITS = Project(
@@ -129,3 +144,36 @@ def test_no_key_is_in_an_archive_or_in_what_is_noted(planted: Path, tmp_path: Pa
     assert traces(planted, PERSON) == []
     assert str(tmp_path / "backup") in (planted / "backups.jsonl").read_text()
     assert (planted / "backups.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_restore_repeats_the_erasures_that_were_recorded_since(
+    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    erase_keys(VISITS, {"customer": (PERSON,)}, "ada", "asked", AT)
+    former = record("visits", "erasure", {"key": "0" * 64, "tables": {}, "files": 1}, AT)
+    gone = record("cars", "erasure", {"values": {"plate": ["0" * 64]}}, AT)
+    export_ledger(None, tmp_path / "export.jsonl")
+    assert PERSON not in (tmp_path / "export.jsonl").read_text()
+    projects = tmp_path / "projects"
+    projects.mkdir()
+    (projects / "visits.py").write_text(FILE)
+    monkeypatch.setenv("REFIT_PROJECTS", str(projects))
+    monkeypatch.setenv("REFIT_HOME", str(tmp_path / "new"))
+
+    said = run_restore(tmp_path / "backup", tmp_path / "export.jsonl", dry_run=False)
+    again, by_hand, unknown = said.facts["erasures"]
+    assert (again["rows"], again["outcome"]) == (5, "was repeated: 5 rows")
+    assert (by_hand["entry"], by_hand["rows"]) == (former.id, 0)
+    assert "repeat it with its key" in by_hand["outcome"]
+    assert (unknown["entry"], "cannot be repeated" in unknown["outcome"]) == (gone.id, True)
+    assert traces(tmp_path / "new", PERSON) == []
+    assert [sorted(rows_of(version)) for version in range(4)] == [["other"], ["other"] * 2, ["other"], ["other"] * 2]
+    assert verify_ledger() == 3
+
+
+def test_an_export_that_was_changed_erases_nothing(planted: Path, tmp_path: Path) -> None:
+    erase_keys(VISITS, {"customer": (PERSON,)}, "ada", "asked", AT)
+    file, _ = export_ledger(None, tmp_path / "export.jsonl")
+    file.write_text(file.read_text().replace('"who":"ada"', '"who":"bob"'))
+    with pytest.raises(LedgerBroken, match="does not follow the one before it"):
+        read_erasures(file, 0)
