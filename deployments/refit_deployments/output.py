@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from refit.errors import describe_error
+from refit.errors import MAX_CHARACTERS, describe_error
 from refit_deployments.local_instance import use_running_server
 from refit_deployments.progress import Progress
 from refit_infra.json_logging import format_error, is_json_format
@@ -177,6 +178,9 @@ _STATUS_ERROR = "PrefectHTTPStatusError"
 
 _MLFLOW_SCHEMA = "Detected out-of-date database schema"
 """MLflow's message for a database of another version; it has no exception of its own."""
+_REPORT = "run it again with --debug, and report the traceback"
+_MISTAKES = (LookupError, ArithmeticError, TypeError, ValueError, AttributeError, AssertionError)
+"""Exceptions that no state of a disk, a network or a service explains."""
 _MLFLOW_SERVER = "its operator has to back it up and run `mlflow db upgrade`"
 
 
@@ -187,14 +191,26 @@ def describe_failure(error: BaseException) -> str:
         error: The exception that a command raised.
 
     Returns:
-        The sentence; for an unknown exception its type and message, and how to see the traceback.
+        The sentence; for an unknown exception its message, and how to see the traceback.
     """
     if isinstance(error, KeyboardInterrupt):
         return "interrupted: run the same command again to continue"
     for cause in _causes(error):
         if known := _describe_known(cause):
             return " ".join(known.split())
+    if isinstance(error, _MISTAKES):
+        return _describe_mistake(error)
     return f"{describe_error(error)} (--debug shows the traceback)"
+
+
+def _describe_mistake(error: BaseException) -> str:
+    """Describes an error of Refit's own code or of a library that it calls, with the place in Refit, for a report."""
+    said = " ".join(str(error).split())[:MAX_CHARACTERS]
+    reason = f"there is no {said}" if isinstance(error, LookupError) else said or "no reason is given"
+    frames = [(frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(module, line) for module, line in frames if module.startswith("refit") and module != __name__]
+    place = f" in {own[-1][0]}, line {own[-1][1]}" if own else ""
+    return f"Refit has met an error that it does not expect{place} ({reason}): {_REPORT}"
 
 
 def _describe_known(cause: BaseException) -> str | None:

@@ -19,6 +19,7 @@ from refit_flows.retrain import retrain
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.decide import RecordedDecision, decide_and_record
 from refit_tasks.decision.lock import claim_killed_retrain
+from refit_tasks.decision.matching_state import require_matching_state
 from refit_tasks.decision.trigger import build_parameters, emit_decision_event, start_deployment
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting_labels
@@ -61,6 +62,7 @@ def monitor(project: ProjectName, as_of: Instant = None, event: Words | None = N
     now = datetime.now(UTC)
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
+    require_matching_state(definition)
     with_project(log, project).info("monitoring as of %s", until.isoformat(timespec="minutes"))
     with run_lock("monitor", project) as run, process_scratch(project):
         outcome = _monitor(definition, until, now, event, run)

@@ -20,6 +20,7 @@ from refit.windows import require_past
 from refit_flows.parameters import EntryId, Instant, ProjectName, Words
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.admission import retrain_slot
+from refit_tasks.decision.matching_state import require_matching_state
 from refit_tasks.evaluation.evaluate import check_serving_on_holdout, evaluate, is_comparable_on
 from refit_tasks.evaluation.serving_runtime import choose_serving_form
 from refit_tasks.ingestion.ingest import ingest
@@ -81,6 +82,7 @@ def retrain(
     now = datetime.now(UTC)
     until = require_past(as_of, now) if as_of else now
     definition = find_project(project)
+    require_matching_state(definition)
     with_project(log, project).info("retraining as of %s, %s", until.isoformat(timespec="minutes"), reason)
     request = RetrainRequest("manual", reason, force, find_run_requester())
     with (
