@@ -104,7 +104,9 @@ def check_floor(comparison: Comparison, policy: GatePolicy) -> Reason:
         The reason.
     """
     value, limit = comparison.challenger.value, policy.floor
-    measured = comparison.challenger.undefined or f"{comparison.metric} is {format_score(value)}"
+    if comparison.challenger.undefined:
+        return Reason("floor", passed=False, value=None, limit=limit, sentence=comparison.challenger.undefined)
+    measured = f"{comparison.metric} is {format_score(value)}"
     if limit is None or not math.isfinite(value):
         # Paired tests leave out a block with an infinite error, so it has to fail here.
         sentence = f"{measured}, and no floor is set" if limit is None else measured

@@ -221,13 +221,15 @@ def performance_json(found: Performance) -> dict[str, Any]:
         found: The score, or why it is withheld.
 
     Returns:
-        Its fields, the window as its start and end, and the coverage.
+        Its fields, the window as its start and end, the coverage, and the models that the two scores are of.
     """
     return {
         "metric": found.metric,
         "window": {"start": found.window.start.isoformat(), "end": found.window.end.isoformat(), "rows": found.rows},
         "reference": found.reference,
+        "reference_of": None if found.reference is None else "judged",
         "current": found.current,
+        "current_of": "served",
         "rows_mature": found.rows_mature,
         "coverage": found.coverage,
         "change": found.change,

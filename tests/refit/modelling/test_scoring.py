@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from refit import GatePolicy, Project
 from refit.errors import ModelError, ProjectError
 from refit.modelling.predictions import predict_once
 from refit.modelling.preparation import baseline_model
+from refit.modelling.row_contributions import contribute_rows
 from refit.modelling.scoring import primary_metric, score
 
 RNG = np.random.default_rng(7)
@@ -164,3 +166,23 @@ def test_the_default_metric_follows_the_target(kind, classes, metric):
 def test_an_unknown_metric_names_those_that_are_close():
     with pytest.raises(ProjectError, match=r"'rocauc'.*roc_auc"):
         primary_metric(project(metric="rocauc"), [0, 1])
+
+
+MEANINGLESS = {
+    "percentages of zeros": ("neg_mean_absolute_percentage_error", [0.0, *range(1, 20)], "as in 1 of 20 rows"),
+    "three rows": ("r2", [1.0, 2.0, 4.0], r"on 3 rows \(fewer than 10\)"),
+    "one value": ("r2", [2.0] * 20, r"all 20 rows have the same target \(2\)"),
+}
+
+
+@pytest.mark.parametrize("case", MEANINGLESS)
+def test_a_metric_that_means_nothing_has_no_number_and_names_one_that_does(case: str) -> None:
+    metric, values, why = MEANINGLESS[case]
+    truth = pd.Series(values)
+    rows = truth.to_frame("x")
+    predictions = predict_once(LinearRegression().fit(rows, truth + 0.5), rows)
+    assert math.isnan(score(metric, predictions, truth))
+    found = contribute_rows(metric, predictions, truth, [slice(0, len(truth))])
+    assert re.search(why, found)
+    assert "neg_mean_absolute_error" in found
+    assert math.isfinite(score("neg_mean_absolute_error", predictions, truth))
