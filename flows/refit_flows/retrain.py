@@ -21,7 +21,7 @@ from refit_flows.parameters import EntryId, Instant, ProjectName, Words
 from refit_tasks.catalog import find_project
 from refit_tasks.decision.admission import retrain_slot
 from refit_tasks.decision.matching_state import require_matching_state
-from refit_tasks.evaluation.evaluate import check_serving_on_holdout, evaluate, is_comparable_on
+from refit_tasks.evaluation.evaluate import check_serving_on_holdout, evaluate, find_rival, is_comparable_on
 from refit_tasks.evaluation.serving_runtime import choose_serving_form
 from refit_tasks.ingestion.ingest import ingest
 from refit_tasks.ingestion.label_inbox import join_waiting_labels
@@ -105,7 +105,7 @@ def _retrain(
 ) -> RetrainOutcome:
     """Trains, judges and promotes; a challenger that loses a race is judged again, against the new champion."""
     started = time.monotonic()
-    champion = find_champion(definition, serving)
+    champion = find_champion(definition, serving, replacing=request.force)
     if champion:
         renew_contract(definition, champion, now)
     ingestion = find_late_rows(definition, ingest(definition, until))
@@ -115,8 +115,9 @@ def _retrain(
     parts = split(definition, snapshot, until, champion, again=may_reuse_holdout(definition, champion, request.force))
     model = train(definition, parts.train, open_run_key(definition, parts, request.force))
     sandbox_run = check_serving_on_holdout(definition, model, parts.holdout)
+    rival = find_rival(definition, champion, replacing=request.force)
     for races_left in reversed(range(RACES)):
-        comparison = evaluate(definition, model, champion, parts.holdout, sandbox_run)
+        comparison = evaluate(definition, model, rival, parts.holdout, sandbox_run)
         verdict = decide(comparison, definition.gate)
         log_evaluation(model, comparison, verdict)
         judged = Judgement(model, comparison, definition.gate, verdict, champion, ingestion, request.reason)
@@ -126,7 +127,7 @@ def _retrain(
             promotion = _promote(definition, challenger, champion)
             break
         except StaleChampion as lost:
-            champion = _find_winner(definition, parts.holdout, lost, races_left)
+            champion = rival = _find_winner(definition, parts.holdout, lost, races_left)
     approval_run = ask_for_approval(challenger) if challenger.verdict.promote and not promotion else None
     if promotion:
         renew_contract(definition, promotion, now)

@@ -86,6 +86,22 @@ def cast_stored(rows: pa.Table, schema: pa.Schema) -> tuple[pa.Table, list[Fault
     return cast_table(rows, schema)
 
 
+def cast_changed(rows: pa.Table, former: pa.Schema) -> pa.Table:
+    """Casts the columns whose type was changed back to their former type.
+
+    Args:
+        rows: Rows of a table.
+        former: The table's former schema, which may lack columns and have others.
+
+    Returns:
+        The rows with their columns; a value that the former type cannot hold is missing.
+    """
+    changed = {one.name: one for one in former if one.name in rows.column_names}
+    fields = [changed.get(one.name, one) for one in rows.schema]
+    same = all(new.type == old.type for new, old in zip(fields, rows.schema, strict=True))
+    return rows if same else cast_stored(rows, pa.schema(fields))[0]
+
+
 def fit_rules(contract: Contract, schema: pa.Schema) -> Contract:
     """Fits the rules of a derived contract to columns whose type was changed since.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from refit.errors import ContractViolation, LeakyHoldout, NoNewData, NotEnoughData
+from refit.errors import ContractViolation, LeakyHoldout, ModelError, NoNewData, NotEnoughData, StateError
 from refit.inference.onnx_choice import ServingForm
 from refit.results.flows import RetrainOutcome
 from refit_infra.settings import Settings
@@ -252,3 +253,26 @@ def test_nothing_lands_outside_home(shop: Shop, home: Path, tmp_path: Path, plac
     assert {path.name for path in tmp_path.iterdir()} == {"home"}
     assert {path.name for path in place.iterdir()} == {"parcels.parquet", "projects"}
     assert {path.name for path in Settings().staging.iterdir()} <= {"lock"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gone", ["version", "files", "both"])
+def test_a_forced_retrain_replaces_a_champion_that_mlflow_lost(trained: Shop, gone: str) -> None:
+    from refit_tasks.ledger.generations import current_champion
+    from refit_tasks.registry.mlflow_client import open_mlflow
+
+    lost = current_champion("parcels")
+    assert lost
+    if gone != "files":
+        open_mlflow().delete_model_version("parcels", str(lost.version))
+    if gone != "version":
+        shutil.rmtree(Settings().home / "mlartifacts" / "parcels" / "models")
+    with pytest.raises((StateError, ModelError), match="`refit retrain parcels --force`"):
+        trained.retrain(100)
+    outcome = trained.retrain(100, force=True)
+    assert outcome.judgement
+    assert (outcome.judgement.comparison.champion is None) == (gone != "version")
+    assert outcome.compared_with == lost
+    assert trained.retrain(100, force=True).challenger.version != lost.version  # and it goes on
+    if outcome.promotion:
+        assert outcome.promotion.generation == lost.generation + 1

@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 from refit_infra.settings import Settings
-from refit_tasks.backup.contents import relocate_artifacts
+from refit_tasks.maintenance.moved_home import relocate_artifacts
 
 FORMER = "file:///srv/refit/.refit/mlartifacts"
 

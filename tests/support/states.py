@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from refit_infra.settings import Settings
-from refit_tasks.backup.contents import relocate_artifacts
+from refit_tasks.maintenance.moved_home import relocate_artifacts
 
 MLFLOW = "mlflow.db"
 

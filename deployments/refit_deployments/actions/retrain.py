@@ -88,6 +88,8 @@ def describe_retrain(outcome: RetrainOutcome) -> list[str]:
     challenger, verdict = outcome.challenger, outcome.challenger.verdict
     trained_on = challenger.model.trained_on
     compared = f"champion version {outcome.compared_with.version}" if outcome.compared_with else "no champion yet"
+    if outcome.compared_with and outcome.judgement and not outcome.judgement.comparison.champion:
+        compared = f"a trivial model: the files of {compared} are lost"
     did = f"promoted, generation {outcome.generation}" if outcome.promotion else "rejected"
     if outcome.pending:
         did = f"waits for approval: refit approve {outcome.project} {challenger.version}"

@@ -18,6 +18,7 @@ from refit_infra.settings import Settings
 from refit_tasks.backup.archive import CHUNK_BYTES, BackupFiles, create_private_file, read_chunks
 from refit_tasks.errors import translate_store_errors
 from refit_tasks.maintenance.erase_table import list_paths
+from refit_tasks.maintenance.moved_home import relocate_artifacts
 from refit_tasks.storage.delta import is_appended, open_table, tables_of
 from refit_tasks.storage.table_files import LOG, TableFiles
 
@@ -27,13 +28,6 @@ DATABASES = (MLFLOW, "mlflow-accounts.db", "prefect/prefect.db")
 ARTIFACTS = "mlartifacts"
 FOLDERS = ("archive", "erasures")
 ACCESS = "access.jsonl"
-_PLACES = {
-    "experiments": ("artifact_location",),
-    "runs": ("artifact_uri",),
-    "logged_models": ("artifact_location",),
-    "model_versions": ("source", "storage_location"),
-}
-"""Where MLflow's database says where artifacts lie; all of them absolute."""
 
 
 def copy_home(copies: BackupFiles) -> str | None:
@@ -91,29 +85,6 @@ def restore_home(directory: Path, manifest: Manifest) -> None:
         relocate_artifacts(settings.home / MLFLOW, str(manifest.artifacts), settings.mlflow_artifacts)
     if ACCESS in manifest.files:
         _prepend(settings.home / ACCESS, (directory / ACCESS).read_bytes())
-
-
-def relocate_artifacts(database: Path, former: str, now: str) -> None:
-    """Tells MLflow's database that its artifacts lie somewhere else now: it knows them by absolute addresses.
-
-    Args:
-        database: The embedded one.
-        former: Where they lay, as a URI.
-        now: Where they lie.
-
-    Raises:
-        StateError: If it cannot be written.
-    """
-    with (
-        translate_store_errors(str(database), "REFIT_HOME"),
-        closing(sqlite3.connect(database)) as connection,
-        connection,
-    ):
-        for table, columns in _PLACES.items():
-            for column in columns:
-                # The names are ours; a place begins with the former one or is left alone.
-                moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"  # noqa: S608
-                connection.execute(moved, (now, len(former) + 1, len(former) + 1, f"{former}/"))
 
 
 def _list_files(home: Path, folder: str) -> Iterator[str]:

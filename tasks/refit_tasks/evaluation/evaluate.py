@@ -92,6 +92,29 @@ def evaluate(
     return replace(comparison, stand_in=stands_in)
 
 
+def find_rival(definition: Project, champion: Champion | None, *, replacing: bool) -> Champion | None:
+    """Finds the champion that a challenger is compared with.
+
+    Args:
+        definition: The project.
+        champion: The champion, if any.
+        replacing: Whether the run is to replace the champion, even if its files are lost.
+
+    Returns:
+        The champion; `None` if there is none, or a run that is to replace it cannot load its model.
+    """
+    if champion is None or not replacing:
+        return champion
+    for model in (champion.model, champion.judged):
+        try:
+            if model:
+                fetch_model(definition, model)
+                return champion
+        except ModelError as fault:
+            with_project(logger, definition.name).warning("%s cannot be compared: %s", _name_of(champion), fault)
+    return None
+
+
 def is_comparable_on(champion: Champion | None, holdout: SnapshotRef) -> bool:
     """Tells whether a champion, or its stand-in, was trained on none of a holdout's rows.
 

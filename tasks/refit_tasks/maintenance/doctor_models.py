@@ -15,8 +15,10 @@ from refit_infra.settings import Settings
 from refit_tasks.catalog import find_project
 from refit_tasks.ledger.generations import current_champion
 from refit_tasks.ledger.record import ALL_ENTRIES, entries
+from refit_tasks.maintenance.moved_home import repair_places
 from refit_tasks.maintenance.prune_models import OURS
 from refit_tasks.promotion.champion import find_champion
+from refit_tasks.promotion.lost_champion import has_files, is_registered, register_again
 from refit_tasks.registry.alias import GENERATION, aliased_version, follow_ledger
 from refit_tasks.registry.mlflow_client import open_mlflow, read_pages
 from refit_tasks.registry.unfinished_runs import (
@@ -54,14 +56,50 @@ def repair_models(project: str, dry_run: bool) -> Iterator[Finding]:
     database = Settings().mlflow_database
     if database and not database.exists():
         return
+    yield from repair_places(project, dry_run)
     client = open_mlflow()
     experiment = client.get_experiment_by_name(project)
     if experiment:
         yield from _end_trainings(client, experiment.experiment_id, dry_run)
     yield from _remove_orphans(client, project, dry_run)
-    yield from repair_alias(client, project, dry_run)
+    yield from repair_champion(project, dry_run)
+    if (serving := current_champion(project)) is None or is_registered(serving):
+        yield from repair_alias(client, project, dry_run)
     if experiment and database:
         yield from _remove_files(client, project, experiment.experiment_id, dry_run)
+
+
+def repair_champion(project: str, dry_run: bool) -> Iterator[Finding]:
+    """Registers a champion again whose version was removed in MLflow, or says how to replace it.
+
+    Args:
+        project: The project's name.
+        dry_run: Whether to find only.
+
+    Yields:
+        What was found.
+
+    Raises:
+        StateError: If the ledger cannot be read or written.
+    """
+    serving = current_champion(project)
+    if serving is None:
+        return
+    name, registered, stored = f"version {serving.version} of {project}", is_registered(serving), has_files(serving)
+    if registered and stored:
+        return
+    replace = f"replace it with `refit retrain {project} --force`"
+    if not stored:
+        yield Finding("version", f"{project} {serving.version}", "left", f"the files of {name} are missing: {replace}")
+        return
+    again = None if dry_run else register_again(serving, datetime.now(UTC))
+    if not dry_run and again is None:
+        sentence = f"{name} is missing in MLflow, and its verdict in the ledger: {replace}"
+        yield Finding("version", f"{project} {serving.version}", "left", sentence)
+        return
+    number = f" as version {again.version}" if again else ""
+    sentence = f"{name} is the champion and was missing in MLflow: registered again{number} from its files"
+    yield Finding("version", f"{project} {serving.version}", "registered", sentence)
 
 
 def _end_trainings(client: MlflowClient, experiment: str, dry_run: bool) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from refit.data.column_types import cast_changed
 from refit.data.fingerprint import bottom_k_sample
 from refit.drift.binning import Binning, count_blocks, make_binning
 from refit.drift.comparison import Reference, ScoreProfile, compare_with_reference, make_reference
@@ -31,7 +32,7 @@ from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.registry.stored_model import fetch_model
 from refit_tasks.scratch import scratch_area
 from refit_tasks.storage.delta import schema_of
-from refit_tasks.storage.snapshot_rows import open_versions, predict_outputs, read_chunks
+from refit_tasks.storage.snapshot_rows import open_versions, predict_outputs, read_chunks, read_training_schema
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -90,11 +91,13 @@ def _profile_window(
     cells = reference.data.current_binning()
     score_cells = known.profile.current_binning() if known else None
     data, scores = None, None
+    former = read_training_schema(definition, champion.model.trained_on)
     for part in read_chunks(definition, rows, wanted):
-        data = extend_profile(data, part, cells, definition.timestamp)
+        known_types = cast_changed(part, former) if former else part
+        data = extend_profile(data, known_types, cells, definition.timestamp)
         if estimator is not None and score_cells is not None:
             scores = extend_profile(
-                scores, predict_outputs(estimator, definition, part), score_cells, definition.timestamp
+                scores, predict_outputs(estimator, definition, part, former), score_cells, definition.timestamp
             )
     return data, ScoreProfile(scores, identify_compared_model(champion)) if scores else None
 

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from refit.data.split import TICK, Times
+from refit.errors import ModelError
 from refit.gate.comparison import Candidate
 from refit.gate.evaluations import Evaluation, Judgement
 from refit.modelling.former_types import cast_to_former_types
@@ -257,7 +258,11 @@ def _compare_with_former(
     if not len(rows):
         return None
     serving = load_candidate(definition, f"champion version {champion.version}", champion.model)
-    before = load_candidate(definition, f"former champion version {former.version}", former.model)
+    try:
+        before = load_candidate(definition, f"former champion version {former.version}", former.model)
+    except ModelError as lost:  # it may be why it was replaced
+        with_project(log, definition.name).warning("%s", lost)
+        return None
     metric = primary_metric(definition, list(getattr(serving.model, "classes_", [])))
     scores = [score_on_rows(definition, metric, one, rows) for one in (serving, before)]
     with_project(log, definition.name).info(

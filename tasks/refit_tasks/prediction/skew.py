@@ -9,6 +9,7 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
+from refit.data.column_types import cast_changed
 from refit.drift.comparison import Reference, ScoreProfile, compare_with_reference
 from refit.drift.profile import Profile
 from refit.errors import ModelError
@@ -22,6 +23,7 @@ from refit.windows import Window
 from refit_tasks.monitoring.drift import extend_profile, load_reference
 from refit_tasks.prediction.scorers import Scorer, load_scorer
 from refit_tasks.project_log import with_project
+from refit_tasks.storage.snapshot_rows import read_training_schema
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,8 @@ class SkewMeter:
     """That model, if it is another one than the champion."""
     rng: np.random.Generator
     """Draws the rows that the judged model predicts."""
+    trained_schema: pa.Schema | None = None
+    """The schema that the table had when the champion was trained; `None` if that version of the table is gone."""
     data: Profile | None = None
     scores: Profile | None = None
     warnings: tuple[str, ...] = ()
@@ -58,7 +62,8 @@ class SkewMeter:
         known = self.reference
         if known is None or not set(known.data.columns) <= set(piece.column_names):
             return
-        self.data = extend_profile(self.data, piece, known.data.current_binning(), self.definition.timestamp)
+        former = cast_changed(piece, self.trained_schema) if self.trained_schema else piece
+        self.data = extend_profile(self.data, former, known.data.current_binning(), self.definition.timestamp)
         if self.judged:
             self._add_judged(self.judged, known.scores, piece, batch_rows)
         else:
@@ -123,6 +128,7 @@ def open_skew_meter(definition: Project, champion: Champion, at: datetime, schem
     """
     reference = load_reference(champion) if definition.monitoring.drift else None
     meter = SkewMeter(definition, reference, identify_compared_model(champion), None, np.random.default_rng(0))
+    meter.trained_schema = read_training_schema(definition, champion.model.trained_on)
     if reference and reference.scores and champion.judged:
         context = PredictionContext(champion.version, champion.generation, "champion", "batch", at)
         try:

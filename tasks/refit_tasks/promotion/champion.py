@@ -20,6 +20,7 @@ from refit_tasks.ledger.transactions import append, find_once, newest_entry
 from refit_tasks.prefect_tasks import define_retry_task
 from refit_tasks.presentation.markdown import artifact_key, plain
 from refit_tasks.project_log import with_project
+from refit_tasks.promotion.lost_champion import is_registered
 from refit_tasks.promotion.promote import check_approval
 from refit_tasks.promotion.rollback import roll_back
 from refit_tasks.registry.alias import AliasState, follow_ledger, read_alias, tag_repaired_move
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @define_retry_task("find the champion of {definition.name}")
-def find_champion(definition: Project, known: Champion | None = None) -> Champion | None:
+def find_champion(definition: Project, known: Champion | None = None, *, replacing: bool = False) -> Champion | None:
     """Finds the champion, and reconciles MLflow's alias with the ledger.
 
     An alias that a crash left behind is moved to the champion. If a person moved it, that is recorded, and
@@ -39,6 +40,7 @@ def find_champion(definition: Project, known: Champion | None = None) -> Champio
     Args:
         definition: The project.
         known: The ledger's champion, if the caller has just read it; read here if `None`.
+        replacing: Whether the run is to replace the champion, so that one that MLflow lost is no error.
 
     Returns:
         The ledger's champion; `None` if there is none.
@@ -51,6 +53,9 @@ def find_champion(definition: Project, known: Champion | None = None) -> Champio
         return None
     alias = read_alias(definition.name, serving)
     if alias.follows:
+        return serving
+    if replacing and not is_registered(serving):
+        with_project(log, definition.name).warning("version %d is missing in MLflow: it is replaced", serving.version)
         return serving
     move = _record_move(definition, datetime.now(UTC)) if alias.moved else None
     champion = follow_ledger(definition.name)

@@ -128,9 +128,31 @@ def set_alias(client: MlflowClient, project: str, alias: str, version: int) -> N
         if not _is_missing(error):
             raise
         raise StateError(
-            f"version {version} of {project} is the {alias} in the ledger, but is missing in MLflow: "
-            f"restore MLflow's database from the same backup as the ledger's"
+            f"version {version} of {project} is the {alias} in the ledger, but is missing in MLflow: register it again "
+            f"from its files with `refit doctor {project}`, or replace it with `refit retrain {project} --force`"
         ) from error
+
+
+def has_version(client: MlflowClient, project: str, version: int) -> bool:
+    """Tells whether MLflow has a version.
+
+    Args:
+        client: From `refit_tasks.registry.mlflow_client.open_mlflow`.
+        project: The project's name.
+        version: The version.
+
+    Returns:
+        Whether it is registered.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_model_version(project, str(version))
+    except MlflowException as error:
+        if _is_missing(error):
+            return False
+        raise
+    return True
 
 
 def aliased_version(client: MlflowClient, project: str, alias: str = "champion") -> ModelVersion | None:

@@ -18,6 +18,7 @@ from refit.inference.json_columns import kind_of
 from refit.modelling.preparation import features_seen_by, select_features
 from refit.project import Project
 from refit.records.references import ModelRef, SnapshotRef
+from refit_infra.settings import Settings
 from refit_tasks.model_files.model_hash import require_judged_files
 from refit_tasks.registry.mlflow_client import open_mlflow
 from refit_tasks.scratch import scratch_area
@@ -70,12 +71,21 @@ def fetch_files(model: ModelRef) -> Iterator[Path]:
         except (MlflowException, OSError) as error:
             if not isinstance(error, FileNotFoundError) and getattr(error, "error_code", "") != _GONE:
                 raise
-            raise ModelError(
-                f"the artifact {model.uri} of run {model.run_id} is missing: restore it from a backup, or return to "
-                f"another version by `refit rollback {model.project}`"
-            ) from error
+            raise _missing_files(model) from error
+        if not any(Path(directory).iterdir()):  # MLflow downloads nothing from a directory that is gone
+            raise _missing_files(model)
         require_judged_files(model, Path(directory))
         yield Path(directory)
+
+
+def _missing_files(model: ModelRef) -> ModelError:
+    fix = (
+        f"restore it from a backup, replace it with `refit retrain {model.project} --force`, or return to another "
+        f"version by `refit rollback {model.project}`"
+    )
+    if (Settings().home / "mlartifacts" / model.project / "models" / (logged_model_id(model) or "-")).is_dir():
+        fix = f"its files moved with the home: `refit doctor {model.project}` tells MLflow where they are"
+    return ModelError(f"the artifact {model.uri} of run {model.run_id} is missing: {fix}")
 
 
 def read_feature_kinds(directory: Path) -> dict[str, str]:

@@ -199,6 +199,32 @@ def create_version(client: MlflowClient, definition: Project, judgement: Judgeme
     return int(created.version)
 
 
+def register_files(model: ModelRef, judgement: Judgement) -> int:
+    """Registers the files of a model once more, with the tags and the description of its verdict.
+
+    Args:
+        model: The model, whose files MLflow has.
+        judgement: Its verdict.
+
+    Returns:
+        The number of the new version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    client = open_mlflow()
+    try:
+        client.create_registered_model(model.project)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    page, tags = render_verdict(judgement)[:_MAX_DESCRIPTION], _make_version_tags(judgement)
+    stored = logged_model_id(model)
+    created = client.create_model_version(
+        model.project, model.uri, model.run_id, tags, description=page, model_id=stored
+    )
+    return int(created.version)
+
+
 def _update_registered_model(client: MlflowClient, name: str, text: str, tags: dict[str, str]) -> None:
     standing = client.get_registered_model(name)
     said = standing.description or ""

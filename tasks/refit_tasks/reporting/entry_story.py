@@ -33,11 +33,10 @@ def describe_entry(entry: Entry) -> list[str]:
 
 def _verdict(payload: dict[str, Any]) -> list[str]:
     judgement = from_payload(Judgement, payload)
-    against = (
-        f"champion version {judgement.over.version}"
-        if judgement.over
-        else "a trivial baseline, since there was no champion"
-    )
+    against = "a trivial baseline, since there was no champion"
+    if judgement.over:
+        name = f"champion version {judgement.over.version}"
+        against = name if judgement.comparison.champion else f"a trivial baseline, since the files of {name} were lost"
     return [
         f"Version {payload['version']} was trained on {_describe_rows(judgement.model.trained_on)}; "
         f"reason for the run: {judgement.reason}.",
@@ -63,6 +62,8 @@ def _promotion(payload: dict[str, Any]) -> list[str]:
     former = f"replacing version {payload['former']['version']}" if payload["former"] else "as the first champion"
     if payload.get("by") == "alias":
         former += ", because a person moved MLflow's alias to it"
+    if payload.get("by") == "doctor":
+        former += ", which is the same model and was removed in MLflow"
     return [
         f"Version {champion.version} became champion, generation {champion.generation}, {former}.",
         f"It was trained on {_describe_rows(champion.model.trained_on)}.",

@@ -12,6 +12,7 @@ from refit.data.fingerprint import bottom_k_sample
 from refit.data.schema import CATEGORY
 from refit.errors import DataError
 from refit.inference.prediction_summary import output_columns
+from refit.modelling.former_types import cast_to_former_types
 from refit.modelling.predictions import predict_once
 from refit.modelling.preparation import features_seen_by, select_features
 from refit.project import Project
@@ -182,13 +183,16 @@ def read_chunks(
         yield pa.concat_tables(waiting)
 
 
-def predict_outputs(estimator: BaseEstimator, definition: Project, rows: pa.Table) -> pa.Table:
+def predict_outputs(
+    estimator: BaseEstimator, definition: Project, rows: pa.Table, former: pa.Schema | None = None
+) -> pa.Table:
     """Predicts rows of a project's table.
 
     Args:
         estimator: The fitted estimator.
         definition: The project.
         rows: The rows, with the columns that the estimator was fitted on.
+        former: The schema that the table had when the estimator was fitted, if it may have changed since.
 
     Returns:
         One column per output, and the event time.
@@ -197,7 +201,8 @@ def predict_outputs(estimator: BaseEstimator, definition: Project, rows: pa.Tabl
         ModelError: If the estimator cannot predict these rows.
     """
     columns = features_seen_by(estimator, definition.features_of(rows.column_names))
-    outputs = output_columns(predict_once(estimator, select_features(to_frame(rows), columns)))
+    frame = cast_to_former_types(to_frame(rows), former, rows.schema) if former else to_frame(rows)
+    outputs = output_columns(predict_once(estimator, select_features(frame, columns)))
     return outputs.append_column(definition.timestamp, rows.column(definition.timestamp))
 
 

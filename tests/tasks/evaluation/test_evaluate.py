@@ -186,9 +186,7 @@ def test_the_judged_model_stands_in_for_a_champion_that_is_gone(store: Callable[
     comparison = evaluate.fn(bikes(), challenger, champion, rows_in(HOLDOUT))
     assert comparison.stand_in
     assert comparison.champion.value < comparison.challenger.value
-    with pytest.raises(
-        ModelError, match="is missing: restore it from a backup, or return to another version by `refit ro"
-    ):
+    with pytest.raises(ModelError, match="is missing: restore it from a backup, replace it with `refit retrain"):
         evaluate.fn(bikes(), challenger, as_champion(served), rows_in(HOLDOUT))
 
 

@@ -168,7 +168,7 @@ def test_a_version_that_a_person_chose_is_adopted_if_the_policy_says_so(judge, r
 def test_a_champion_whose_version_was_deleted_says_so(judge, rentals: Project) -> None:
     promote.fn(judge("a"), None, AT)
     open_mlflow().delete_model_version("rentals", "1")
-    with pytest.raises(StateError, match="is missing in MLflow: restore"):
+    with pytest.raises(StateError, match="register it again from its files with `refit doctor rentals`"):
         find_champion.fn(rentals)
 
 

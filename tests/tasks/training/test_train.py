@@ -255,7 +255,7 @@ def test_an_artifact_that_is_gone_is_one_sentence(rows: SnapshotRef) -> None:
     for missing in (replace(model, uri="models:/m-00000000000000000000000000000000"), replace(model, uri="file:///no")):
         with pytest.raises(
             ModelError,
-            match="is missing: restore it from a backup, or return to another version by `refit rollback bikes`",
+            match="is missing: restore it from a backup, replace it with `refit retrain bikes --force`",
         ):
             fetch_model(bikes(), missing)
 
