@@ -85,6 +85,15 @@ def require_salt() -> None:
     _salt()
 
 
+def has_salt() -> bool:
+    """Tells whether there is a salt, without which no recorded hash can be compared.
+
+    Returns:
+        Whether there is one.
+    """
+    return (_directory() / "salt").exists()
+
+
 def _as_cell_text(value: str, kind: pa.DataType) -> str:
     fitted = cast_values([value], kind)
     return str(fitted.cast(pa.string())[0].as_py()) if len(fitted) else value

@@ -24,7 +24,7 @@ from refit_tasks.catalog import find_project
 from refit_tasks.ingestion.label_inbox import inbox_of
 from refit_tasks.ledger.archives import parse_entries
 from refit_tasks.maintenance.erase import erase_keys
-from refit_tasks.maintenance.erasure_records import hash_value
+from refit_tasks.maintenance.erasure_records import has_salt, hash_value
 from refit_tasks.maintenance.keyed_tables import find_key_columns
 from refit_tasks.storage.predictions_table import predictions_of
 from refit_tasks.storage.quarantine_table import quarantine_of
@@ -80,8 +80,9 @@ def repeat_erasures(erasures: list[Entry], who: str, at: datetime) -> Iterator[R
     """
     for made in erasures:
         hashes = made.payload.get("values") or {}
-        if not hashes:
-            outcome = "was recorded by a former release without hashes of its values: repeat it with its key"
+        if not hashes or not has_salt():
+            why = "the backup has no salt" if hashes else "a former release recorded it without hashes of its values"
+            outcome = f"cannot be repeated, since {why}: run `refit forget {made.project}` with its key"
             yield RepeatedErasure(made.id, made.project, 0, outcome)
             continue
         try:

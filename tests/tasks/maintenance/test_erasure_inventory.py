@@ -28,7 +28,7 @@ from refit_tasks.ledger.record import entries, record, verify_ledger
 from refit_tasks.maintenance.erase import erase_keys, find_erasure
 from refit_tasks.maintenance.prune import archive_ledger
 from refit_tasks.maintenance.remaining_places import find_remaining
-from refit_tasks.maintenance.repeat_erasures import read_erasures
+from refit_tasks.maintenance.repeat_erasures import read_erasures, repeat_erasures
 from refit_tasks.storage.delta import RETENTION, open_table, read, uri_of, write
 from refit_tasks.storage.predictions_table import append
 from refit_tasks.storage.quarantine_table import SCHEMA
@@ -164,11 +164,19 @@ def test_a_restore_repeats_the_erasures_that_were_recorded_since(
     again, by_hand, unknown = said.facts["erasures"]
     assert (again["rows"], again["outcome"]) == (5, "was repeated: 5 rows")
     assert (by_hand["entry"], by_hand["rows"]) == (former.id, 0)
-    assert "repeat it with its key" in by_hand["outcome"]
+    assert "run `refit forget visits` with its key" in by_hand["outcome"]
     assert (unknown["entry"], "cannot be repeated" in unknown["outcome"]) == (gone.id, True)
     assert traces(tmp_path / "new", PERSON) == []
     assert [sorted(rows_of(version)) for version in range(4)] == [["other"], ["other"] * 2, ["other"], ["other"] * 2]
     assert verify_ledger() == 3
+
+
+def test_without_the_salt_of_the_backup_nothing_is_said_to_be_absent(planted: Path, tmp_path: Path) -> None:
+    erase_keys(VISITS, {"customer": (PERSON,)}, "ada", "asked", AT)
+    file, _ = export_ledger(None, tmp_path / "export.jsonl")
+    (planted / "erasures" / "salt").unlink()
+    (one,) = repeat_erasures(read_erasures(file, 0), "ada", AT)
+    assert one.outcome.startswith("cannot be repeated, since the backup has no salt")
 
 
 def test_an_export_that_was_changed_erases_nothing(planted: Path, tmp_path: Path) -> None:
