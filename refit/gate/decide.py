@@ -8,6 +8,7 @@ from refit.gate.calibration import check_calibration
 from refit.gate.evaluations import Comparison
 from refit.gate.evidence import SandboxRun
 from refit.gate.fairness import check_fairness
+from refit.gate.harm_limit import check_harm
 from refit.gate.leakage import check_forbidden_features, check_inputs, check_leakage
 from refit.gate.paired_tests import check_baseline, check_champion, note_no_champion
 from refit.gate.sanity import (
@@ -45,6 +46,9 @@ def _reasons(comparison: Comparison, policy: GatePolicy) -> Iterator[Reason]:
     yield check_floor(comparison, policy)
     yield check_baseline(comparison, policy)
     yield check_champion(comparison, comparison.champion, policy) if comparison.champion else note_no_champion()
+    harm = check_harm(comparison, comparison.champion, policy) if comparison.champion else None
+    if harm:
+        yield harm
     yield from _evidence_reasons(comparison, policy)
 
 

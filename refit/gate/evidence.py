@@ -55,6 +55,8 @@ class Group:
     """The share of positive rows predicted as positive; `None` without positive rows."""
     false_positive: float | None
     """The share of negative rows predicted as positive; `None` without negative rows."""
+    positives: int | None = None
+    """How many of its rows are positive; `None` in records of releases that did not keep it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -54,11 +57,15 @@ def measure_fairness(
 
 
 def check_fairness(found: Fairness, policy: FairnessPolicy) -> Reason:
-    """Requires differences between groups within the limits.
+    """Requires differences between groups that do not significantly exceed the limits.
+
+    The largest of many noisy rates lies far from the smallest though all groups are treated alike, so a limit is
+    exceeded only if a lower bound of some difference is (Agresti and Caffo 2000), at an equal part of the significance
+    for each pair of groups and each rate (Bonferroni).
 
     Args:
         found: The differences.
-        policy: For the limits.
+        policy: For the limits and the significance.
 
     Returns:
         The reason; value and limit are those of the rule that failed, else of demographic parity.
@@ -68,22 +75,61 @@ def check_fairness(found: Fairness, policy: FairnessPolicy) -> Reason:
             f"{found.column} has fewer than two groups of at least {policy.min_rows:,} rows, so none are compared"
         )
         return Reason("fairness", passed=True, value=None, limit=policy.demographic_parity, sentence=sentence)
+    bounds = lower_bounds(found, policy)
     rules = (
-        ("selection rates", found.demographic_parity, policy.demographic_parity),
-        ("true or false positive rates", found.equalized_odds, policy.equalized_odds),
+        ("selection rates", found.demographic_parity, bounds[0], policy.demographic_parity),
+        ("true or false positive rates", found.equalized_odds, bounds[1], policy.equalized_odds),
     )
-    failed = [one for one in rules if one[2] is not None and one[1] > one[2]]
+    failed = [one for one in rules if one[3] is not None and one[2] > one[3]]
     told = ", ".join(
-        f"{what} differ by up to {value:.3g} ({'no limit is set' if limit is None else f'limit {limit:g}'})"
-        for what, value, limit in rules
+        f"{what} differ by up to {value:.3g}, beyond chance by {bound:.3g} "
+        f"({'no limit is set' if limit is None else f'limit {limit:g}'})"
+        for what, value, bound, limit in rules
     )
-    _, value, limit = (failed or rules)[0]
+    _, value, _, limit = (failed or rules)[0]
     return Reason("fairness", not failed, value, limit, f"between groups of {found.column}, {told}")
 
 
+def lower_bounds(found: Fairness, policy: FairnessPolicy) -> tuple[float, float]:
+    """Computes how large the largest differences between groups are at least.
+
+    Args:
+        found: The rates of each group.
+        policy: For the fewest rows of a group and the significance.
+
+    Returns:
+        The simultaneous lower bound for the selection rates, and for the true and false positive rates; at least 0. The
+        differences themselves in records of releases that did not keep the numbers of positive rows.
+    """
+    groups = [group for group in found.groups if group.rows >= policy.min_rows]
+    if any(group.positives is None for group in groups):
+        return found.demographic_parity or 0.0, found.equalized_odds or 0.0
+    rates: list[list[tuple[float | None, int]]] = [
+        [(group.selected, group.rows) for group in groups],
+        [(group.true_positive, group.positives or 0) for group in groups],
+        [(group.false_positive, group.rows - (group.positives or 0)) for group in groups],
+    ]
+    comparisons = len(rates) * len(groups) * (len(groups) - 1) / 2
+    quantile = NormalDist().inv_cdf(1 - policy.significance / comparisons / 2)
+    parity, true, false = (_largest_bound(each, quantile) for each in rates)
+    return parity, max(true, false)
+
+
+def _largest_bound(rates: list[tuple[float | None, int]], quantile: float) -> float:
+    known = [(rate, count) for rate, count in rates if rate is not None]
+    return max((_difference_bound(*one, *other, quantile) for one, other in combinations(known, 2)), default=0.0)
+
+
+def _difference_bound(one: float, ones: int, other: float, others: int, quantile: float) -> float:
+    """Bounds the absolute difference of two shares from below, with one more case of each kind in both groups."""
+    first, second = ((rate * count + 1) / (count + 2) for rate, count in ((one, ones), (other, others)))
+    variance = first * (1 - first) / (ones + 2) + second * (1 - second) / (others + 2)
+    return max(0.0, abs(first - second) - quantile * math.sqrt(variance))
+
+
 def _group(name: str, selected: np.ndarray[Any, Any], positive_rows: np.ndarray[Any, Any]) -> Group:
-    rates = [float(selected[of].mean()) if of.any() else None for of in (positive_rows, ~positive_rows)]
-    return Group(name, len(selected), float(selected.mean()), *rates)
+    true, false = (float(selected[of].mean()) if of.any() else None for of in (positive_rows, ~positive_rows))
+    return Group(name, len(selected), float(selected.mean()), true, false, int(positive_rows.sum()))
 
 
 def _differences(

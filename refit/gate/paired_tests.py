@@ -9,6 +9,7 @@ import numpy as np
 from refit.data.split import MIN_BLOCKS
 from refit.gate.evaluations import Comparison, Evaluation
 from refit.modelling.paired_difference import PairedDifference, compare_blocks, compare_contributions
+from refit.modelling.scoring import loss
 from refit.policies.gate import CHANGE_SHARE, GatePolicy
 from refit.records.verdicts import Reason, finite_or_none, format_score
 
@@ -133,11 +134,13 @@ def check_refit(refitted: Evaluation, comparison: Comparison, policy: GatePolicy
     if not pairs.decidable:
         return undecided(name, "as good after the fit on all rows", metric, refitted, pairs)
     value, limit = pairs.mean, -pairs.margin(policy.significance)
-    passed = bool(value >= limit and math.isfinite(refitted.value))
+    harmful = pairs.is_harmful(loss(metric, judged.value), policy.harm)
+    passed = bool(value >= limit and math.isfinite(refitted.value)) and not harmful
     sentence = (
         f"refitted on all rows, including the holdout, {metric} on the holdout is {format_score(refitted.value)} "
-        f"against the judged {format_score(judged.value)}, {'not ' if passed else ''}significantly worse "
+        f"against the judged {format_score(judged.value)}, {'not ' if value >= limit else ''}significantly worse "
         f"({value:+.3g} on average over {pairs.count} blocks, the limit is {limit:+.3g})"
+        f"{f', and its loss rises by more than {policy.harm:.0%}' if harmful else ''}"
     )
     return Reason(name, passed, finite_or_none(value), finite_or_none(limit), sentence)
 

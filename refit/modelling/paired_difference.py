@@ -14,8 +14,35 @@ from refit.modelling.serial_dependence import group_starts, measure_dependence
 from refit.records.contributions import Contributions, Stratum
 
 Array = npt.NDArray[np.float64]
+CHI_SQUARED_MEDIAN = 0.4549
+"""The median of a squared standard normal variable."""
+HARM_CHANCE = 0.001
+"""The probability that the chance of rows looks like harm, which hardly adds to the error budget."""
+OUTLYING = 4.5
+"""How many median deviations an ordinary block may lie from the median: three standard deviations of normal noise."""
 FEWEST = 2.0
 """The fewest effective blocks of a stratum whose own spread can be estimated."""
+
+
+@dataclass(frozen=True, slots=True)
+class RobustError:
+    """A standard error by ordinary blocks and by single rows, whichever is larger."""
+
+    error: float
+    """In the metric's unit."""
+    freedom: float
+    """Its degrees of freedom."""
+
+    def margin(self, significance: float) -> float:
+        """Returns how far a difference may lie from zero by the chance of ordinary rows.
+
+        Args:
+            significance: The probability that it lies beyond the margin, on one side.
+
+        Returns:
+            The margin, by Student's t.
+        """
+        return t_margin(self.error, self.freedom, significance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +57,8 @@ class PairedDifference:
     """The degrees of freedom of the standard error: fewer than the blocks if a few rows of a rare class decide."""
     blocks: tuple[float, ...]
     """The mean difference in each block of time that was used, in order."""
+    robust: RobustError | None = None
+    """The standard error that a few bad blocks do not raise; `None` without contributions."""
 
     @property
     def count(self) -> int:
@@ -50,9 +79,37 @@ class PairedDifference:
         Returns:
             The margin, in the unit of the metric; 0 where all blocks differ by the same.
         """
-        from scipy import stats
+        return t_margin(self.error, self.freedom, significance)
 
-        return float(stats.t.ppf(1 - significance, self.freedom) * self.error) if self.error else 0.0
+    def is_harmful(self, loss: float, limit: float | None) -> bool:
+        """Tells whether a rise of the loss exceeds a limit, and the chance of ordinary rows.
+
+        Args:
+            loss: The other model's loss, in the metric's unit.
+            limit: The largest rise, as a share of that loss; `None` is no limit.
+
+        Returns:
+            Whether the rise is beyond both; false without a robust error, as in records of former releases.
+        """
+        if limit is None or self.robust is None or not self.decidable or -self.mean <= limit * max(loss, 0.0):
+            return False
+        return -self.mean > self.robust.margin(HARM_CHANCE)
+
+
+def t_margin(error: float, freedom: float, significance: float) -> float:
+    """Returns the distance that chance exceeds with a probability, by Student's t.
+
+    Args:
+        error: The standard error.
+        freedom: Its degrees of freedom.
+        significance: The probability, on one side.
+
+    Returns:
+        The quantile times the standard error; 0 without one.
+    """
+    from scipy import stats
+
+    return float(stats.t.ppf(1 - significance, freedom) * error) if error else 0.0
 
 
 def compare_blocks(differences: Sequence[float] | Array) -> PairedDifference:
@@ -100,9 +157,9 @@ def compare_contributions(one: Contributions, other: Contributions) -> PairedDif
     """
     rows = np.array([stratum.rows for stratum in one.strata], dtype=float)
     sums = np.array([stratum.sums for stratum in one.strata]) - np.array([stratum.sums for stratum in other.strata])
+    robust = _measure_robustly(rows, sums, (one, other))
     dependence = measure_dependence(sums.sum(axis=0) / rows.sum(axis=0))
-    starts = group_starts(rows.shape[1], dependence.merged)
-    rows, sums = (np.add.reduceat(each, starts, axis=1) for each in (rows, sums))
+    rows, sums = _merge(rows, sums, dependence.merged)
     sizes = rows.sum(axis=0)
     mean = float(sums.sum() / sizes.sum())
     parts, freedoms, effective = _stratum_variances(rows, sums)
@@ -112,7 +169,7 @@ def compare_contributions(one: Contributions, other: Contributions) -> PairedDif
     most = len(sizes) - 1.0
     freedom = min(most, float(parts.sum()) ** 2 / squares if squares > 0 else most)
     freedom = max(1.0, freedom / dependence.inflation)
-    return PairedDifference(mean, math.sqrt(variance), freedom, tuple((sums.sum(axis=0) / sizes).tolist()))
+    return PairedDifference(mean, math.sqrt(variance), freedom, tuple((sums.sum(axis=0) / sizes).tolist()), robust)
 
 
 def block_means(contributions: Contributions) -> Array:
@@ -154,10 +211,53 @@ def combine_blocks(parts: Sequence[Contributions], chosen: Sequence[int]) -> Con
     """
     return Contributions(
         tuple(
-            Stratum(stratum.rows, tuple(parts[model].strata[place].sums[block] for block, model in enumerate(chosen)))
+            Stratum(
+                stratum.rows,
+                tuple(parts[model].strata[place].sums[block] for block, model in enumerate(chosen)),
+                stratum.variance,
+            )
             for place, stratum in enumerate(parts[0].strata)
         )
     )
+
+
+def _merge(rows: Array, sums: Array, merged: int) -> tuple[Array, Array]:
+    starts = group_starts(rows.shape[1], merged)
+    return np.add.reduceat(rows, starts, axis=1), np.add.reduceat(sums, starts, axis=1)
+
+
+def _measure_robustly(rows: Array, sums: Array, pair: tuple[Contributions, Contributions]) -> RobustError | None:
+    """Measures the larger of two standard errors that a few bad blocks do not raise.
+
+    One comes from the median squared deviation of the blocks from their median, the other from the variances of single
+    rows as if the two models' rows were not paired: where most blocks do not differ at all, the median says nothing.
+    """
+    variances = [[stratum.variance for stratum in each.strata] for each in pair]
+    if any(value is None for each in variances for value in each):
+        return None
+    dependence = measure_dependence(_clip_outliers(sums.sum(axis=0) / rows.sum(axis=0)))
+    rows, sums = _merge(rows, sums, dependence.merged)
+    counts, total = rows.sum(axis=1), rows.sum()
+    unpaired = float((counts * np.array(variances, dtype=float).sum(axis=0)).sum()) / total**2
+    blocks = sum(
+        count * _median_variance(each[size > 0], size[size > 0])
+        for count, each, size in zip(counts, sums, rows, strict=True)
+    )
+    error = math.sqrt(max(unpaired, dependence.inflation * float(blocks) / total**2))
+    return RobustError(error, max(1.0, (rows.shape[1] - 1) / dependence.inflation))
+
+
+def _clip_outliers(means: Array) -> Array:
+    """Moves blocks that are no ordinary ones to the border of the ordinary."""
+    middle = np.median(means)
+    border = OUTLYING * float(np.median(np.abs(means - middle)))
+    return np.asarray(np.clip(means, middle - border, middle + border))
+
+
+def _median_variance(sums: Array, rows: Array) -> float:
+    """Estimates the variance of a row from blocks, by the median of their squared deviations."""
+    deviations = sums - rows * np.median(sums / rows)
+    return float(np.median(deviations**2 / rows)) / CHI_SQUARED_MEDIAN
 
 
 def _stratum_variances(rows: Array, sums: Array) -> tuple[Array, Array, Array]:

@@ -55,6 +55,7 @@ class RowContributions:
                 Stratum(
                     tuple(int(inside[block].sum()) for block in blocks),
                     tuple(float(kept[block].sum()) for block in blocks),
+                    float(self.values[inside].var()) if inside.any() else 0.0,
                 )
             )
         return Contributions(tuple(found))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from refit.gate.paired_tests import paired_difference
+from refit.modelling.scoring import loss
 from refit.monitoring.decisions import Finding
 from refit.monitoring.evidence import Evidence
 from refit.policies.monitoring import MonitoringPolicy
@@ -59,12 +60,14 @@ def compare_with_former(evidence: Evidence, policy: MonitoringPolicy) -> Finding
             f"too few to compare it with the former champion"
         )
     value, limit = pairs.mean, -pairs.margin(watch.significance / watch.looks)
-    fired = value < limit
+    harmful = pairs.is_harmful(loss(watched.metric, watched.former.value), watch.harm)
+    fired = value < limit or harmful
     sentence = (
         f"{watched.metric} is {watched.champion.value:.4g} against the {watched.former.value:.4g} of the former "
         f"champion, version {watched.former_version}, on {watched.rows:,} rows that neither was trained on: "
-        f"{'' if fired else 'not '}significantly worse ({value:+.3g} on average over {pairs.count} blocks, "
+        f"{'' if value < limit else 'not '}significantly worse ({value:+.3g} on average over {pairs.count} blocks, "
         f"the limit is {limit:+.3g}, look {watched.look} of {watch.looks})"
+        f"{f', and its loss rises by more than {watch.harm:.0%}, in few blocks of time' if harmful else ''}"
     )
     return Finding("watch", fired, value, limit, sentence)
 

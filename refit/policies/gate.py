@@ -40,11 +40,14 @@ class FairnessPolicy(Policy):
     column: str = Field(min_length=1)
     """The sensitive column; it need not be a feature."""
     demographic_parity: float | None = Field(0.1, ge=0, le=1)
-    """The largest difference between groups in the share of rows predicted as the positive class, from 0 to 1."""
+    """The largest difference between groups in the share of rows predicted as the positive class, from 0 to 1, that a
+    difference must significantly exceed to fail."""
     equalized_odds: float | None = Field(0.1, ge=0, le=1)
     """The largest difference between groups in the true positive rate or the false positive rate, from 0 to 1."""
     min_rows: int = Field(50, ge=1)
     """The fewest holdout rows of a group; smaller groups are shown but not tested."""
+    significance: float = Field(0.05, gt=0, lt=0.5)
+    """The chance that groups that are treated alike are found to be treated differently by any of the comparisons."""
 
 
 _MEANS = ("", "_macro", "_micro", "_samples", "_weighted")
@@ -89,6 +92,9 @@ class GatePolicy(Policy):
     promoted with a chance of at most `significance`; an equal one is also rejected if the holdout is too small to rule
     the difference out. By default the smallest difference that the holdout can show, so that few equal challengers are
     rejected."""
+    harm: float | None = Field(0.1, ge=0)
+    """The largest rise of the loss over the champion's, as a share of it, that is not explained by the chance of rows,
+    also where a few blocks of time have all of it and no test finds it significant; `None` is no limit."""
     cycles: int = Field(50, ge=1)
     """The number of consecutive retrains over which the superiority test spends the error budget, in equal parts."""
     calibration: float | None = Field(0.05, ge=0, le=1)

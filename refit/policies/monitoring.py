@@ -93,6 +93,9 @@ class WatchPolicy(Policy):
     """The number of comparisons: one whenever another monitoring window has matured."""
     min_rows: int = Field(100, ge=10)
     """The fewest labelled rows of a comparison."""
+    harm: float | None = Field(0.1, ge=0)
+    """The largest rise of the loss over the former champion's, as a share of it, that is not explained by the chance of
+    rows, also where a few blocks of time have all of it; `None` is no limit."""
     rollback: bool = True
     """Whether a champion that is significantly worse is rolled back; otherwise an alert is raised."""
 

@@ -13,6 +13,8 @@ class Stratum:
     """How many of them each block of time has."""
     sums: tuple[float, ...]
     """The sum of their contributions in each block, in the metric's unit times rows."""
+    variance: float | None = None
+    """The variance of the contributions of single rows."""
 
 
 @dataclass(frozen=True, slots=True)

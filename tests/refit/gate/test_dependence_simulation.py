@@ -49,7 +49,8 @@ def series(rng: np.random.Generator, rows: int, correlation: float) -> np.ndarra
 
 def mean_loss(errors: np.ndarray, blocks: list[slice]) -> Contributions:
     sums = np.add.reduceat(-np.abs(errors), [block.start for block in blocks])
-    return Contributions((Stratum(tuple(block.stop - block.start for block in blocks), tuple(sums.tolist())),))
+    sizes = tuple(block.stop - block.start for block in blocks)
+    return Contributions((Stratum(sizes, tuple(sums.tolist()), float(np.abs(errors).var())),))
 
 
 def rejected(one: Contributions | None, other: Contributions | None, rows: int) -> bool:

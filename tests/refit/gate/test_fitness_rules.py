@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from refit import GatePolicy, Project
 from refit.errors import ProjectError
-from refit.gate.evidence import Case, Eligibility, SandboxRun
+from refit.gate.evidence import Case, Eligibility, Fairness, Group, SandboxRun
 from refit.gate.fairness import check_fairness, measure_fairness
 from refit.gate.leakage import check_forbidden_features, check_inputs, check_leakage, measure_inputs
 from refit.gate.sanity import (
@@ -24,6 +24,7 @@ from refit.gate.sanity import (
 from refit.gate.serving_parity import check_latency, check_load_time, check_parity, check_size
 from refit.modelling.predictions import Predictions
 from refit.policies.gate import Budgets, FairnessPolicy
+from tests.support.simulation_sizes import at_most, sizes
 
 RNG = np.random.default_rng(5)
 ROWS = pd.DataFrame(
@@ -171,6 +172,35 @@ def test_groups_that_are_treated_alike_and_unlike():
     _, reason = treated([*came[:100], *[False] * 100], came, names, demographic_parity=None)
     assert (reason.passed, reason.value) == (False, 1.0)
     assert treated([*came[:100], *[False] * 100], came, names, demographic_parity=None, equalized_odds=None)[1].passed
+
+
+@sizes(300, 20)
+@pytest.mark.parametrize(("groups", "size"), [(4, 100), (8, 600)])
+def test_groups_that_are_treated_alike_are_rejected_in_at_most_five_percent(
+    groups: int, size: int, repeats: int
+) -> None:
+    """A fifth of the rows is positive, of which seven in ten are found: by the differences alone half would fail."""
+    rng, failed, beyond = np.random.default_rng(groups * size), 0, 0
+    for _ in range(repeats):
+        came = rng.random(groups * size) < 0.2
+        said = np.where(came, rng.random(groups * size) < 0.7, rng.random(groups * size) < 0.1)
+        found, reason = treated(said, came, np.repeat([f"g{at}" for at in range(groups)], size))
+        failed += not reason.passed
+        beyond += max(found.demographic_parity, found.equalized_odds) > 0.1
+    assert failed / repeats <= at_most(0.05, repeats)
+    assert beyond / repeats > 0.4
+
+
+def test_a_group_that_is_treated_much_worse_is_found() -> None:
+    rng = np.random.default_rng(1)
+    came, names = rng.random(1_200) < 0.3, np.repeat(["a", "b", "c"], 400)
+    said = came & (rng.random(1_200) < np.where(names == "b", 0.3, 0.9))
+    assert not treated(said, came, names)[1].passed
+
+
+def test_fairness_of_a_former_record_is_judged_by_the_differences() -> None:
+    former = Fairness("town", (Group("a", 100, 0.3, 0.7, 0.1), Group("b", 100, 0.42, 0.7, 0.1)), 0.12, 0.0)
+    assert not check_fairness(former, FairnessPolicy(column="town")).passed
 
 
 def test_a_group_without_positive_rows_has_no_rate_that_could_differ():

@@ -49,6 +49,19 @@ def test_overconfident_probabilities_are_corrected_by_labels_that_came() -> None
     assert better == pytest.approx(real, abs=0.02)
 
 
+@pytest.mark.parametrize(("labels", "share"), [(200, 0.3), (1_000, 0.3), (1_000, 0.05)])
+def test_a_scorer_without_skill_is_estimated_without_skill(labels: int, share: float) -> None:
+    rng, found = np.random.default_rng(labels), []
+    model = LogisticRegression().fit(*rows(0, 2_000))
+    for _ in range(40):
+        known = predict_probabilities(predict_once(model, rows(int(rng.integers(2**31)), labels)[0]))
+        said = predict_once(model, rows(int(rng.integers(2**31)), 2_000)[0])
+        luck = pd.Series((rng.random(labels) < share).astype(int))
+        calibrated = calibrate_probabilities(predict_probabilities(said), known, luck, said.labels)
+        found.append(estimate_score("roc_auc", said, calibrated).value)
+    assert np.mean(found) == pytest.approx(0.5, abs=0.02)
+
+
 def test_few_labels_change_nothing() -> None:
     model = LogisticRegression().fit(*rows(0, 500))
     known, truth = rows(1, 50)

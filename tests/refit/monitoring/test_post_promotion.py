@@ -11,6 +11,7 @@ from refit import MonitoringPolicy, WatchPolicy, Window
 from refit.gate.evaluations import Evaluation
 from refit.monitoring.evidence import FormerComparison
 from refit.monitoring.post_promotion import compare_with_former, find_due_look
+from refit.records.contributions import Contributions, Stratum
 from tests.support.decision_situations import DAY, START, decided, finding, probe_at, quiet
 from tests.support.simulation_sizes import at_most, sizes
 
@@ -53,6 +54,27 @@ def test_without_the_rollback_it_is_an_alert_beside_which_a_retrain_goes_on() ->
 )
 def test_nothing_is_taken_back_without_proof(found: FormerComparison | None, policy: MonitoringPolicy) -> None:
     assert decided(quiet(watched=found), policy)[0].action == "wait"
+
+
+def with_contributions(losses: np.ndarray) -> Evaluation:
+    blocks = losses.reshape(50, -1)
+    kept = Stratum((blocks.shape[1],) * 50, tuple((-blocks.sum(axis=1)).tolist()), float(losses.var()))
+    return Evaluation(-float(losses.mean()), tuple((-blocks.mean(axis=1)).tolist()), Contributions((kept,)))
+
+
+@pytest.mark.parametrize(("harm", "fired"), [(0.1, True), (2.0, False), (None, False)])
+def test_a_champion_that_fails_in_one_block_alone_is_taken_back(harm: float | None, fired: bool) -> None:
+    """A block of forty rows has forty times the former champion's loss: no t test over blocks sees that."""
+    rng = np.random.default_rng(2)
+    former = np.abs(rng.normal(size=2_000))
+    champion = np.abs(former + 0.2 * rng.normal(size=2_000))
+    champion[400:440] += 40 * former.mean()
+    both = [with_contributions(each) for each in (champion, former)]
+    found = FormerComparison("neg_mean_absolute_error", 1, Window(START, START + DAY), 2_000, 1, *both)
+    result = compare_with_former(quiet(watched=found), MonitoringPolicy(watch=WatchPolicy(harm=harm)))
+    assert result.fired == fired
+    assert "not significantly worse" in result.sentence
+    assert ("its loss rises by more than 10%" in result.sentence) == fired
 
 
 @pytest.mark.parametrize(("days", "look"), [(0.9, None), (1, 1), (1.9, 1), (3, 3), (4, 4), (40, 4)])
