@@ -19,11 +19,12 @@ from sklearn.base import BaseEstimator
 from refit.errors import ModelError, NotEnoughData, ProjectError
 from refit.gate.comparison import Candidate, HoldoutData, compare_on_holdout
 from refit.gate.decide import check_serving, decide
+from refit.gate.evidence import SandboxRun
 from refit.modelling.predictions import Predictions, predict_once
 from refit.modelling.preparation import fit_seeded
 from refit.modelling.scoring import primary_metric
 from refit.project import Project
-from refit.records.verdicts import format_score
+from refit.records.verdicts import Reason, format_score
 from refit.windows import BEGINNING, Window, format_time
 from refit_tasks.evaluation.serving_check import check_serving_of_directory
 from refit_tasks.ingestion.batch import resolve_schema
@@ -50,6 +51,10 @@ from refit_tasks.training.tuning import read_default_params, split_trial_rows
 
 _ESTIMATOR_METHODS = ("fit", "get_params", "set_params")
 """The methods by which an estimator is recognised: CatBoost's have those of scikit-learn without being of its class."""
+_TIMES = {"latency", "load_time"}
+"""The rules of the gate that a busy machine breaks; what breaks them is measured once more."""
+_SHOWN_FEATURES = 20
+"""The number of features that are named."""
 _SIGNATURE_ROWS = 100
 """The number of rows that the model's signature is inferred from."""
 
@@ -150,7 +155,9 @@ class _CheckRun:
         self.rows = RowFilter(self.definition, schema, self.window, self.area)
         self.rows.cast(self.sample.raw)
         features = self.definition.features_of(schema.names)
-        return f"{len(schema)} columns, of which {len(features)} features: {', '.join(features)}"
+        more = [f"{len(features) - _SHOWN_FEATURES:,} more"] if len(features) > _SHOWN_FEATURES else []
+        named = ", ".join([*features[:_SHOWN_FEATURES], *more])
+        return f"{len(schema):,} columns, of which {len(features):,} features: {named}"
 
     def contract(self) -> str:
         ingested = open_table(self.definition.name) is not None
@@ -211,11 +218,16 @@ class _CheckRun:
         return f"stored as {size / 1e6:.1f} MB and loaded again with the same predictions"
 
     def serve(self) -> str:
-        found = check_serving_of_directory(self.definition, self.area / "model", self.parts.holdout)
-        failed = [reason.sentence for reason in check_serving(found, self.definition.gate) if not reason.passed]
+        found, failed = self._serve_once()
+        if failed and {reason.check for reason in failed} <= _TIMES:  # a machine may be busy for a moment
+            found, failed = self._serve_once()
         if failed:
-            raise ModelError("; ".join(failed))
+            raise ModelError("; ".join(reason.sentence for reason in failed))
         return f"a fresh process gives the same predictions for {found.rows:,} rows, {found.latency_ms:.3g} ms per row"
+
+    def _serve_once(self) -> tuple[SandboxRun, list[Reason]]:
+        found = check_serving_of_directory(self.definition, self.area / "model", self.parts.holdout)
+        return found, [reason for reason in check_serving(found, self.definition.gate) if not reason.passed]
 
     def notifications(self) -> str:
         from prefect.settings import PREFECT_API_URL
