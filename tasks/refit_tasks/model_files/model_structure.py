@@ -20,7 +20,7 @@ from refit.errors import UntrustedModel
 
 MAX_RATIO = 20
 """How many times larger than its file the content of a model may be."""
-_NO_CHILD = -1
+_NO_CHILD, _MOST_LEVELS = -1, 64
 _ATOMS = (str, bytes, int, float, complex, bool, type(None), type, np.generic, np.dtype)
 
 
@@ -35,7 +35,7 @@ def require_sound_model(model: BaseEstimator) -> None:
     """
     try:
         problem = next((problem for part in _list_parts(model) for problem in _find_problems(part)), None)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
+    except Exception as fault:  # noqa: BLE001 - attributes of any type may stand where a fitted model has its own
         problem = f"a part is not complete ({' '.join(str(fault).split())[:200]})"
     if problem:
         raise UntrustedModel(f"the model is not sound: {problem}; return to another version, or retrain the project")
@@ -159,7 +159,8 @@ def _check_neighbour_tree(tree: Any) -> Iterator[str]:  # noqa: ANN401
     yield from _check_range("start of a node in a neighbour tree", nodes["idx_start"], len(data))
     yield from _check_range("end of a node in a neighbour tree", nodes["idx_end"], len(data) + 1)
     levels, stated = tree.__getstate__()[5:7]
-    if len(rows) != len(data) or not len(nodes) == bounds.shape[1] == stated == 2**levels - 1:
+    is_whole = 0 < levels < _MOST_LEVELS and len(nodes) == bounds.shape[1] == stated == 2**levels - 1
+    if len(rows) != len(data) or not is_whole:
         yield f"a neighbour tree of {len(data)} rows and {stated} nodes has {len(rows)} rows and {len(nodes)} nodes"
 
 

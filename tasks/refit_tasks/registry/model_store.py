@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import json
 import logging
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import pandas as pd
 from sklearn.base import BaseEstimator
@@ -35,24 +32,6 @@ from refit_tasks.scratch import scratch_area
 
 FILE = "model.skops"
 """The file in a model's directory, by the name that MLflow gives it."""
-
-_LOAD_ERRORS = (
-    BadZipFile,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""What skops raises for a file that is not a complete model; it has no error of its own for that."""
 
 
 def save_model(model: BaseEstimator, directory: Path) -> None:
@@ -104,7 +83,9 @@ def load_model(directory: Path, trusted_types: tuple[str, ...]) -> BaseEstimator
             f"the model has types outside the allow-list: {', '.join(unknown)}; if you know that they are harmless, "
             f"add trusted_types=({', '.join(map(repr, unknown))},) to the project file"
         ) from error
-    except _LOAD_ERRORS as error:
+    except ModelError:
+        raise
+    except Exception as error:  # a file that is not a complete model makes skops, numpy and zipfile raise anything
         reason = describe_error(error)
         raise ModelError(f"{file} is damaged or cannot be loaded here ({reason}): retrain the project") from error
     require_sound_model(model)
