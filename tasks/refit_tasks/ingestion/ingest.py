@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from refit.data.split import Times
+from refit.data.target import require_number_target
 from refit.project import Project
 from refit.records.references import Ingestion
 from refit.windows import Window, format_window
@@ -64,6 +65,8 @@ def ingest(definition: Project, until: datetime, since: datetime | None = None) 
         table = adopt_first_types(definition, table, schemas, window.end)
         expected = schema_of(table) if table else None
         row_filter = RowFilter(definition, resolve_schema(definition, expected, schemas), window, area)
+        if expected is None:
+            require_number_target(definition, raw)
         row_filter.cast(raw)
         done = _validate_and_commit(row_filter, definition, table, window, area)
     with_project(log, definition.name).info(

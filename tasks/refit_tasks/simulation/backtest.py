@@ -24,6 +24,7 @@ from refit.backtest.results import BacktestResult
 from refit.data.casting import cast_table
 from refit.data.chunks import split_frame
 from refit.data.schema import unify_schemas
+from refit.data.target import require_number_target
 from refit.errors import NotEnoughData, ProjectError, RefitError, TrainingFailed
 from refit.policies.monitoring import MonitoringPolicy
 from refit.project import Project
@@ -186,5 +187,6 @@ def read_history_rows(definition: Project, until: datetime) -> pd.DataFrame:
             f"the load of {definition.name} gives no rows before {until.isoformat()}: give a later time"
         )
     schema = unify_schemas([piece.schema for piece in pieces], definition)
+    require_number_target(definition, pieces)
     rows = to_frame(pa.concat_tables([cast_table(piece, schema)[0] for piece in pieces]))
     return rows[rows[definition.timestamp].notna()]
