@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,8 @@ class PolicyResult:
     """The mean loss of the serving champion over the scored windows, in the metric's unit; NaN without any."""
     relative_loss: float
     """`loss` divided by that of never retraining; NaN if that is 0."""
+    interval: tuple[float, float] | None
+    """The 95 % interval of `relative_loss` over the windows; `None` with too few of them."""
     regret: float
     """The mean difference to the loss of the best model that any policy had by then, in the metric's unit."""
     trainings: int
@@ -47,13 +50,21 @@ class PolicyResult:
     events: tuple[Event, ...]
     """What happened, the oldest first."""
 
-    def as_json(self) -> dict[str, float | int | None]:
+    @property
+    def trained_after(self) -> tuple[int, ...]:
+        """The numbers of the windows at whose ends it trained, from 0."""
+        return tuple(sorted({event.window for event in self.events if event.what == "retrain"}))
+
+    def as_json(self) -> dict[str, Any]:
         """Returns the keys of `refit backtest --json`."""
         values = {"loss": self.loss, "relative_loss": self.relative_loss, "regret": self.regret}
         return {
-            **{name: value if value == value else None for name, value in values.items()},  # noqa: PLR0124 - NaN
+            **{name: _defined(value) for name, value in values.items()},
+            "interval": list(self.interval) if self.interval else None,
             "trainings": self.trainings,
             "promotions": self.promotions,
+            "losses": [_defined(value) for value in self.losses],
+            "trained_after": list(self.trained_after),
         }
 
 
@@ -87,8 +98,13 @@ class BacktestResult:
             "project": self.project,
             "policies": {name: result.as_json() for name, result in self.policies.items()},
             "windows": len(self.windows),
+            "scored": len(self.scored),
             "metric": self.metric,
             "rows": self.rows,
             "fits": self.fits,
             "seconds": self.seconds,
         }
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -94,6 +94,6 @@ def backtest(names: tuple[str, ...] = ("never", "every window", "default")) -> B
         losses = tuple((0.3 - 0.03 * bool(place)) + 0.01 * (week % 3) for week in range(8))
         loss = sum(losses) / 8
         policies[name] = PolicyResult(
-            loss, loss / 0.30875, 0.01, len(events), len(events) // 2, losses, (1,) * 8, events
+            loss, loss / 0.30875, None, 0.01, len(events), len(events) // 2, losses, (1,) * 8, events
         )
     return BacktestResult("rentals", "roc_auc", windows, 5_000, policies, fits=9, seconds=12.0)

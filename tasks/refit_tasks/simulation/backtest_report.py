@@ -83,7 +83,10 @@ def format_numbers(policy: PolicyResult) -> tuple[str, ...]:
     Returns:
         A cell for each of `NUMBERS`; empty where there is nothing to tell.
     """
-    measured = number(policy.loss, LOSS_DIGITS), number(policy.relative_loss), number(policy.regret, 3)
+    relative = number(policy.relative_loss)
+    if policy.interval and policy.interval[0] < policy.interval[1]:
+        relative += f" ({policy.interval[0]:.3g} to {policy.interval[1]:.3g})"
+    measured = number(policy.loss, LOSS_DIGITS), relative, number(policy.regret, 3)
     return *measured, str(policy.trainings), str(policy.promotions)
 
 
@@ -100,7 +103,7 @@ def explain_numbers(result: BacktestResult) -> tuple[tuple[str, str], ...]:
     kind = metric.removeprefix("neg_").replace("_", " ") if metric.startswith("neg_") else f"1 - {metric}"
     words = (
         f"{kind} of the champion that served, averaged over the scored windows; lower is better",
-        "the loss over that of never retraining; below 1, retraining paid",
+        "the loss over that of never retraining, with its 95 % interval over the windows; below 1, retraining paid",
         "the loss beyond that of the best model that any of these policies had by then; 0 is best",
         "retrains the policy asked for; the first champion, which all share, is not counted",
         "trainings whose challenger came to serve",
@@ -153,24 +156,12 @@ def draw_backtest(result: BacktestResult, scale: float = 1.0) -> bytes:
     return render_png(figure, scale)
 
 
-def find_training_windows(policy: PolicyResult) -> list[int]:
-    """Lists when a policy trained.
-
-    Args:
-        policy: What it did.
-
-    Returns:
-        The numbers of the windows at whose ends it asked for a retrain, from 0, first to last.
-    """
-    return sorted({event.window for event in policy.events if event.what == "retrain"})
-
-
 def _draw_losses(axes: Axes, result: BacktestResult) -> None:
     style_axes(axes, 8)
     for look, policy in _line_styles(result):
         first = len(result.windows) - len(policy.losses)
         axes.plot(range(first, len(result.windows)), policy.losses, lw=1.3, **look)
-        at = [window for window in find_training_windows(policy) if window >= first]
+        at = [window for window in policy.trained_after if window >= first]
         axes.scatter(at, [policy.losses[window - first] for window in at], s=13, color=look["color"], zorder=3)
     axes.set_ylabel(replace_missing_glyphs(f"loss ({result.metric})", 40), fontsize=8, color=INK, parse_math=False)
     axes.set_title("loss in each window, lower is better; a dot where the policy trained after it", **_TITLE)
@@ -179,7 +170,7 @@ def _draw_losses(axes: Axes, result: BacktestResult) -> None:
 def _draw_trainings(axes: Axes, result: BacktestResult) -> None:
     style_axes(axes, 8)
     for place, (look, policy) in enumerate(_line_styles(result)):
-        at = find_training_windows(policy)
+        at = policy.trained_after
         axes.hlines(place, 0, len(result.windows) - 1, lw=1.3, alpha=0.6, zorder=0, **look)
         axes.scatter(at, [place] * len(at), marker="|", s=70, color=look["color"], linewidths=2.2)
     axes.set_yticks(

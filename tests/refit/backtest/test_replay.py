@@ -154,5 +154,12 @@ def test_too_few_rows_are_said(count: int, windows: int, why: str) -> None:
 def test_json_has_the_keys_of_the_design(result: BacktestResult) -> None:
     said = result.as_json()
     assert {"project", "policies", "windows"} <= set(said)
-    assert set(said["policies"]["default"]) == {"loss", "relative_loss", "trainings", "promotions", "regret"}
-    assert all(math.isfinite(value) for value in said["policies"]["default"].values())
+    told = said["policies"]["default"]
+    numbers = {name: told[name] for name in ("loss", "relative_loss", "trainings", "promotions", "regret")}
+    assert all(math.isfinite(value) for value in numbers.values())
+    assert set(told) == {*numbers, "interval", "losses", "trained_after"}
+    assert said["scored"] == len(told["losses"]) == WINDOWS - FIRST_WINDOWS
+    assert np.mean(told["losses"]) == pytest.approx(told["loss"])
+    assert told["trained_after"] == trainings(result, "default")
+    low, high = told["interval"]
+    assert low <= told["relative_loss"] <= high

@@ -17,7 +17,7 @@ from refit_tasks.presentation.charts import (
     replace_missing_glyphs,
     select_bins,
 )
-from refit_tasks.simulation.backtest_report import draw_backtest, find_training_windows
+from refit_tasks.simulation.backtest_report import draw_backtest
 from tests.support.monitored_champion import HOSTILE, START, WEEK, backtest, column
 
 
@@ -102,8 +102,8 @@ def test_years_of_windows_are_one_picture_of_bounded_size() -> None:
 
 def test_a_backtest_shows_when_each_policy_trained() -> None:
     result = backtest()
-    assert find_training_windows(result.policies["never"]) == []
-    assert find_training_windows(result.policies["default"]) == [1, 3, 5, 7]
+    assert result.policies["never"].trained_after == ()
+    assert result.policies["default"].trained_after == (1, 3, 5, 7)
     assert drawn(draw_backtest(result)).width == 860
 
 
