@@ -53,6 +53,7 @@ class ReplayMonitor:
             trained_until=end,
             new_rows=past.count(Window(min(end, window.end), window.end)),
             mature_until=mature.end,
+            growth=past.count(mature) / max(1, past.count(Window(mature.start, min(end, mature.end)))),
             drift=self._drift(champion, window),
             performance=self._performance(champion, mature, window.length, former),
             probe=probed if isinstance(probed, Probe) else None,

@@ -134,6 +134,9 @@ class Evidence:
     """The number of newer rows."""
     mature_until: datetime | None
     """Just after the newest mature row, UTC; `None` without mature rows."""
+    growth: float | None = None
+    """The mature rows divided by those that are older than the champion's newest, at least 1; `None` without a champion
+    or if it was not counted, as in former releases."""
     drift: Drift | None = None
     performance: Performance | None = None
     probe: Probe | None = None

@@ -40,7 +40,7 @@ def check_guards(
         _under_way(evidence, policy, history),
         _cooldown(evidence, policy, history, passed=manual),
         _rejected_before(trigger, evidence, policy, history, passed=manual),
-        _budget(evidence, policy, history, passed=forced),
+        _budget(trigger, evidence, policy, history, passed=forced),
     ]
     return findings if trigger else [replace(guard, fired=False) for guard in findings]
 
@@ -225,6 +225,12 @@ def _rejected_before(
     return Finding("rejected_before", fired, float(len(failed)), None, sentence)
 
 
+def _credit(trigger: Trigger | None, policy: MonitoringPolicy) -> int:
+    """Returns how many retrains may be borrowed: one by a trigger whose price rises with it."""
+    priced = policy.probe is not None and policy.probe.certainty is None
+    return int(trigger == "probe" and priced)
+
+
 def _has_failed(
     one: Attempt, trigger: Trigger | None, evidence: Evidence, policy: MonitoringPolicy, history: History
 ) -> bool:
@@ -233,14 +239,16 @@ def _has_failed(
     return not is_under_way(one, evidence.generation, history.clock(evidence), policy.patience)
 
 
-def _budget(evidence: Evidence, policy: MonitoringPolicy, history: History, *, passed: bool) -> Finding:
+def _budget(
+    trigger: Trigger | None, evidence: Evidence, policy: MonitoringPolicy, history: History, *, passed: bool
+) -> Finding:
     """Compares the period with the budget, assuming that the next retrain takes as long as the last one."""
     period = budget_period(policy, evidence.length)
     begin, allowed = evidence.as_of - period, policy.budget
     retrains = count_retrains(history, begin)
     sentence = f"{retrains} of {allowed.retrains} retrains in {format_duration(period)} have been used"
     full = retrains >= allowed.retrains
-    if not full and accrued_budget(history, evidence.as_of, period, allowed) < 1:
+    if not full and accrued_budget(history, evidence.as_of, period, allowed) < 1 - _credit(trigger, policy):
         full, sentence = True, f"{sentence}, the last ones in a burst of {allowed.burst}: the next is allowed later"
     if allowed.minutes is not None:
         spent = sum_minutes(history, begin) + (evidence.probe.seconds / 60 if evidence.probe else 0.0)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from refit.monitoring.decisions import AccruedGain, Attempt, Decision, Ending, FormerDecision, ProbeCost
 from refit.monitoring.evidence import Evidence
+from refit.monitoring.expected_gain import GainEstimate
 from refit.policies.monitoring import MonitoringPolicy
 from refit.records.drift_findings import Drift
 
@@ -34,8 +35,10 @@ class History:
     """Costs of benefit probes within the budget's period; oldest first."""
     gained: AccruedGain = field(default_factory=AccruedGain)
     """The gain missed since the last promotion."""
+    gain: GainEstimate = field(default_factory=GainEstimate)
+    """The estimated gain of a retrain, as of the newest decision."""
     generation: int = 0
-    """The champion's generation that `windows` and `gained` belong to."""
+    """The champion's generation that `windows`, `gained` and the shift of `gain` belong to."""
     former: FormerDecision | None = None
     """The decision before; `None` before the first."""
     now: datetime | None = None
@@ -93,6 +96,18 @@ class History:
             probe.window.end,
         )
 
+    def estimate_gain(self, evidence: Evidence) -> GainEstimate:
+        """Estimates the gain of a retrain.
+
+        Args:
+            evidence: The evidence, for the probe and the growth of the history.
+
+        Returns:
+            The estimate with this evidence in it.
+        """
+        before = self.gain if evidence.generation == self.generation else self.gain.for_new_champion()
+        return before.after(evidence)
+
     def after(
         self, evidence: Evidence, decision: Decision, policy: MonitoringPolicy, number: int = 0, turn: str | None = None
     ) -> History:
@@ -114,6 +129,7 @@ class History:
             windows=keep_windows(self.windows if evidence.generation == self.generation else (), evidence, policy),
             spent=keep_probes(self.spent, evidence, policy),
             gained=self.accrue_gain(evidence),
+            gain=self.estimate_gain(evidence),
             generation=evidence.generation,
             former=FormerDecision(number, evidence.as_of, evidence.length, decision.action, decision.trigger),
             now=self.now,

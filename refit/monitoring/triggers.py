@@ -8,6 +8,7 @@ from datetime import timedelta
 from refit.drift.alarms import find_persistent
 from refit.monitoring.decisions import Finding, Trigger
 from refit.monitoring.evidence import Evidence, Probe
+from refit.monitoring.expected_gain_trigger import judge_expected_gain
 from refit.monitoring.history import History
 from refit.monitoring.post_promotion import compare_with_former
 from refit.policies.monitoring import DriftPolicy, MonitoringPolicy, ProbePolicy, TriggerAction
@@ -120,22 +121,23 @@ def _performance(evidence: Evidence, policy: MonitoringPolicy) -> Finding:
 
 def _probe(evidence: Evidence, policy: MonitoringPolicy, history: History) -> Finding:
     found = evidence.probe
-    if policy.probe is None or found is None:
-        return _not_fired(
-            "probe",
-            "the benefit probe is off"
-            if policy.probe is None
-            else f"the benefit probe could not run: {evidence.unprobed or 'there were no new mature rows'}",
-        )
+    if policy.probe is None:
+        return _not_fired("probe", "the benefit probe is off")
+    if policy.probe.certainty is None:
+        return judge_expected_gain(evidence, policy, policy.probe, history)
+    if found is None:
+        reason = evidence.unprobed or "there were no new mature rows"
+        return _not_fired("probe", f"the benefit probe could not run: {reason}")
     if policy.probe.price is not None:
         return _rent_or_buy(evidence, policy.probe, policy.probe.price, history)
-    return _judge_gain(found, policy.probe)
+    return _judge_gain(found, policy.probe, policy.probe.certainty)
 
 
-def _judge_gain(found: Probe, policy: ProbePolicy) -> Finding:
+def _judge_gain(found: Probe, policy: ProbePolicy, certainty: float) -> Finding:
     large = max(found.fitted) > policy.rows
-    share = HUGE_EASES if found.share >= policy.huge else GROWN_EASES if large else 1.0
-    needed = _required_errors(policy.certainty * share, found.blocks)
+    huge = policy.huge is not None and found.share >= policy.huge
+    share = HUGE_EASES if huge else GROWN_EASES if large else 1.0
+    needed = _required_errors(certainty * share, found.blocks)
     sentence = (
         f"a {'' if large else 'small '}fresh model saves {found.share:.1%} of the loss on "
         f"{found.rows:,} new rows ({found.gain:.3g}, standard error {found.error:.2g}); at least {policy.gain:.1%} and "

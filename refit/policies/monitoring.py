@@ -62,22 +62,23 @@ class PerformancePolicy(Policy):
 class ProbePolicy(Policy):
     """The conditions under which a new model would be better by enough: the default trigger of a retrain."""
 
-    gain: float = Field(0.02, ge=0)
-    """The smallest gain that counts, as a share of the loss of the champion's small counterpart."""
-    certainty: float = Field(3.0, ge=0)
-    """The number of standard errors over batch means by which the gain must exceed zero; more if there are few batches.
-    """
-    huge: float = Field(0.2, gt=0)
-    """The gain, as a share of that loss, for which half of that certainty is enough. A window so small that it shows
-    such a gain by chance cannot be certain of any."""
+    gain: float = Field(0.08, ge=0)
+    """The expected gain at which a retrain pays, as a share of the loss, when the budget is used evenly. With retrains
+    left over a smaller gain is enough, and with few left it takes a larger one."""
+    certainty: float | None = Field(None, ge=0)
+    """The number of standard errors by which the gain in the newest window alone must exceed zero. `None` weighs the
+    probes of all windows, and what models of this age have gained, instead."""
+    huge: float | None = Field(None, gt=0)
+    """With `certainty`: the gain, as a share of the loss, for which half of that certainty is enough."""
     rows: int = Field(20_000, ge=200)
     """The most rows that the probe's small models are fitted on."""
     growth: float | None = Field(3.0, gt=1)
     """If the labelled rows have grown by this factor since the champion was trained, and by each further power of it,
     larger models are fitted as well: small ones cannot show the value of more rows. `None` is never."""
     price: float | None = Field(None, gt=0)
-    """The cost of one retrain. With a price, gains accumulate from window to window until they have paid for it (rent
-    or buy). In units of the loss times windows, or in money if `price_per_error` is set."""
+    """The cost of one retrain, in place of `gain`: a retrain pays if the expected gain in the windows until the next
+    one, as the budget spaces them, is larger. In units of the loss times windows, or in money if `price_per_error` is
+    set."""
     price_per_error: float | None = Field(None, gt=0)
     """The cost of one unit of loss for one row, in the currency of `price`."""
     then: TriggerAction = "retrain"

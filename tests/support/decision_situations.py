@@ -35,6 +35,7 @@ def quiet(weeks: float = 10, **changes: object) -> Evidence:
             trained_until=START,
             new_rows=round(1_000 * weeks),
             mature_until=as_of,
+            growth=1.05,
         ),
         **changes,  # type: ignore[arg-type]
     )
@@ -51,7 +52,7 @@ def _column(name: str, *, drifted: bool = False, huge: bool = False) -> ColumnDr
     return ColumnDrift(name, "number", size, size, 0.5, 0.1, 0.1, 0.1, 0.0, 0.0, drifted=drifted, huge=huge)
 
 
-def probe_at(end: datetime, gain: float = 0.1, error: float = 0.02, seconds: float = 1.0) -> Probe:
+def probe_at(end: datetime, gain: float = 0.3, error: float = 0.02, seconds: float = 1.0) -> Probe:
     return Probe(
         "accuracy", window_at(end), 1_000, (4_000, 4_000), loss=1.0, gain=gain, error=error, blocks=50, seconds=seconds
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from refit.data.split import to_microseconds
+from refit.data.split import TICK, Times, to_microseconds
 from refit.errors import ModelError
 from refit.monitoring.decide import DecisionRecord
 from refit.monitoring.evidence import Evidence, RetrainRequest
@@ -57,10 +57,13 @@ def read_current_state(
     table = open_table(definition.name)
     trained = champion.model.trained_on.window if champion else None
     length = window_length(definition.monitoring.window, trained)
-    newest = min(as_of, (watermark(table) if table else None) or as_of)
+    last = (watermark(table) if table else None) or as_of
+    newest = min(as_of, last)
     window = current_window(newest, as_of, length, trained.end if trained else None)
     since = min(window.start, trained.end) if trained else window.start
-    times = _read_times(definition, table, Window(min(since, window.end), window.end))
+    known = _read_times(definition, table, Window(min(since, window.end), max(window.end, last + TICK)))
+    times = known[known < to_microseconds(window.end)]
+    mature = min(newest, mature_until(as_of, definition.label_delay)) if table else None
     return Evidence(
         project=definition.name,
         as_of=as_of,
@@ -71,7 +74,8 @@ def read_current_state(
         table_version=table.version() if table else -1,
         trained_until=trained.end if trained else None,
         new_rows=int((times >= to_microseconds(trained.end)).sum()) if trained else len(times),
-        mature_until=min(newest, mature_until(as_of, definition.label_delay)) if table else None,
+        mature_until=mature,
+        growth=_measure_growth(table, known, trained.end, mature) if table and trained and mature else None,
         request=RetrainRequest("event", event) if event else None,
         under_way=is_retrain_running(definition.name),
     )
@@ -148,9 +152,21 @@ def find_unchanged_decision(definition: Project, current: Evidence) -> tuple[Evi
     return replace(measured_now, probe=probed), RecordedDecision(entry.id, former.decision)
 
 
-def _read_times(
-    definition: Project, table: DeltaTable | None, window: Window
-) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _measure_growth(table: DeltaTable, times: Times, trained_until: datetime, mature: datetime) -> float:
+    """Divides the mature rows by those that are older than the champion's newest, without reading the older ones.
+
+    Args:
+        table: The project's table.
+        times: The event times of all its rows from `trained_until` on, at least.
+        trained_until: Just after the champion's newest row.
+        mature: Just after the newest mature row.
+    """
+    newer = times[times >= to_microseconds(trained_until)]
+    before: int = table.count() - len(newer)
+    return (before + int((newer < to_microseconds(mature)).sum())) / max(1, before)
+
+
+def _read_times(definition: Project, table: DeltaTable | None, window: Window) -> Times:
     """Reads the event times of a window, in microseconds since 1970."""
     if table is None:
         return np.empty(0, np.int64)

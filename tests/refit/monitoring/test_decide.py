@@ -25,6 +25,9 @@ END = START + 10 * WEEK
 EVERY_TRIGGER = ("first", "manual", "event", "watch", "probe", "performance", "drift", "schedule", "new_rows")
 EVERY_GUARD = ("under_way", "cooldown", "rejected_before", "budget")
 DEFAULT = MonitoringPolicy()
+CERTAIN = MonitoringPolicy(probe=ProbePolicy(gain=0.02, certainty=3.0))
+FORMER = MonitoringPolicy(probe=ProbePolicy(gain=0.02, certainty=3.0, huge=0.2))
+"""The default of former releases, by which their decisions are replayed."""
 RETRAIN_ON_DRIFT = MonitoringPolicy(drift=DriftPolicy(then="retrain"))
 
 
@@ -68,9 +71,14 @@ def test_each_trigger_fires(trigger: str, evidence: Evidence, policy: Monitoring
 @pytest.mark.parametrize(
     ("trigger", "evidence", "policy", "sentence"),
     [
-        ("probe", quiet(probe=probe_at(END, gain=0.019, error=0.001)), DEFAULT, "at least 2.0%"),
-        ("probe", quiet(probe=probe_at(END, gain=0.1, error=0.04)), DEFAULT, "standard errors are required"),
-        ("probe", quiet(probe=probe_at(END, gain=0.3, error=0.2)), DEFAULT, "1.53 standard errors"),
+        ("probe", quiet(probe=probe_at(END, gain=0.1)), DEFAULT, "and pays from 5.7% on; in this window a fresh model"),
+        ("probe", quiet(probe=probe_at(END, gain=0.3, error=0.2)), DEFAULT, "in this window a fresh model saves 30.0%"),
+        ("probe", quiet(), DEFAULT, "the probe could not run (there were no new mature rows)"),
+        ("probe", quiet(growth=None), DEFAULT, "no labels have matured"),
+        ("probe", quiet(probe=probe_at(END, gain=0.019, error=0.001)), CERTAIN, "at least 2.0%"),
+        ("probe", quiet(probe=probe_at(END, gain=0.1, error=0.04)), CERTAIN, "standard errors are required"),
+        ("probe", quiet(probe=probe_at(END, gain=0.3, error=0.2)), FORMER, "1.53 standard errors"),
+        ("probe", quiet(probe=probe_at(END, gain=0.3, error=0.2)), CERTAIN, "3.16 standard errors"),
         ("probe", quiet(probe=probe_at(END)), MonitoringPolicy(probe=None), "the benefit probe is off"),
         ("performance", quiet(performance=score()), DEFAULT, "no significant drop"),
         ("performance", quiet(performance=score(None)), DEFAULT, "half of the labels"),
@@ -255,9 +263,9 @@ def test_drift_of_another_column_or_another_champion_is_no_persistence() -> None
 @pytest.mark.parametrize(
     ("probe", "weeks_to_wait"),
     [
-        (ProbePolicy(price=0.45), 5),  # 0.1 of loss a window: paid for in the fifth
-        (ProbePolicy(price=450.0, price_per_error=1.0), 5),  # 0.1 for each of 1,000 rows, in money
-        (ProbePolicy(price=450.0, price_per_error=3.0), 2),
+        (ProbePolicy(price=0.45, certainty=3.0), 5),  # 0.1 of loss a window: paid for in the fifth
+        (ProbePolicy(price=450.0, price_per_error=1.0, certainty=3.0), 5),  # 0.1 for each of 1,000 rows, in money
+        (ProbePolicy(price=450.0, price_per_error=3.0, certainty=3.0), 2),
     ],
 )
 def test_rent_or_buy_waits_until_the_gains_have_paid(probe: ProbePolicy, weeks_to_wait: int) -> None:
@@ -265,7 +273,7 @@ def test_rent_or_buy_waits_until_the_gains_have_paid(probe: ProbePolicy, weeks_t
     for week in range(1, weeks_to_wait + 1):
         for half in (0.0, 0.5):  # half a window later the judged rows overlap: their gain is not counted twice
             weeks = 10 + week + half
-            evidence = quiet(weeks, probe=probe_at(START + weeks * WEEK, error=1.0))
+            evidence = quiet(weeks, probe=probe_at(START + weeks * WEEK, 0.1, error=1.0))
             decision, history = decided(evidence, policy, history)
             assert decision.action == ("retrain" if week == weeks_to_wait else "wait")
             if decision.action == "retrain":
@@ -273,7 +281,7 @@ def test_rent_or_buy_waits_until_the_gains_have_paid(probe: ProbePolicy, weeks_t
 
 
 def test_losses_are_not_saved_up_against_later_gains() -> None:
-    policy, history = MonitoringPolicy(probe=ProbePolicy(price=0.25)), History()
+    policy, history = MonitoringPolicy(probe=ProbePolicy(price=0.25, certainty=3.0)), History()
     actions = []
     for week, gain in enumerate((-5.0, -5.0, 0.1, 0.1, 0.1)):
         evidence = quiet(10 + week, probe=probe_at(END + week * WEEK, gain))
