@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("command_time", "ingestion", "retrain", "drift", "false_alarms", "scheduled", "serving", "year")
+NAMES = ("columns", "command_time", "ingestion", "retrain", "drift", "false_alarms", "scheduled", "serving", "year")
 
 
 def main() -> None:
