@@ -33,6 +33,7 @@ def refusal_of(definition: Project) -> str | None:
     return str(barred) if barred else None
 
 
+@pytest.mark.filterwarnings("ignore")  # of numpy and scikit-learn, about numbers that are strange on purpose
 @pytest.mark.parametrize("seed", SEEDS)
 def test_check_and_retrain_agree(seed: int, mlflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REFIT_SERVING_FORM", "scikit-learn")
