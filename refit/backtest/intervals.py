@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 BLOCK = 4
-"""The windows that are drawn together: losses of neighbouring windows are alike."""
-DRAWS = 2_000
+"""The windows that are averaged before they are compared: losses of neighbouring windows are alike."""
 LEVEL = 0.95
 MIN_WINDOWS = 2 * BLOCK
 """With fewer scored windows there is no interval."""
 
 
-def bootstrap_relative_loss(losses: Sequence[float], reference: Sequence[float]) -> tuple[float, float] | None:
-    """Computes the interval of the ratio of two mean losses by a paired circular block bootstrap.
+def bound_relative_loss(losses: Sequence[float], reference: Sequence[float]) -> tuple[float, float] | None:
+    """Computes the interval of the ratio of two mean losses.
 
-    Both losses of a window are drawn together, so what is hard for all models in a window does not widen the interval
-    (Politis and Romano 1992, "A circular block-resampling procedure for stationary data").
+    Both losses of a window are taken together, so what is hard for all models in a window does not widen the interval.
+    The ratio is linearised (Cochran 1977, Sampling Techniques, 6.3), and Student's t is taken over the means of blocks
+    of windows. A block bootstrap of as few blocks is too narrow: in the simulation of the tests it covers 81 %, this
+    interval 89 %.
 
     Args:
         losses: The loss of a policy in each window; NaN where a window allows no score.
@@ -29,17 +31,19 @@ def bootstrap_relative_loss(losses: Sequence[float], reference: Sequence[float])
         have a score in, or where the reference has no loss.
 
     Example:
-        >>> bootstrap_relative_loss([0.5] * 20, [1.0] * 20)
+        >>> bound_relative_loss([0.5] * 20, [1.0] * 20)
         (0.5, 0.5)
     """
+    from scipy import stats
+
     pairs = np.array([losses, reference], float)
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     count = pairs.shape[1]
     if count < MIN_WINDOWS or pairs[1].mean() <= 0:
         return None
-    starts = np.random.default_rng(0).integers(count, size=(DRAWS, -(-count // BLOCK)))
-    drawn = ((starts[:, :, None] + np.arange(BLOCK)) % count).reshape(DRAWS, -1)[:, :count]
-    means = pairs[:, drawn].mean(axis=2)
-    ratios = means[0][means[1] > 0] / means[1][means[1] > 0]
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    ratio = float(pairs[0].mean() / pairs[1].mean())
+    differences = (pairs[0] - ratio * pairs[1]) / pairs[1].mean()
+    means = [float(block.mean()) for block in np.array_split(differences, count // BLOCK)]
+    error = float(np.std(means, ddof=1)) / math.sqrt(len(means))
+    half = float(stats.t.isf((1 - LEVEL) / 2, len(means) - 1)) * error
+    return ratio - half, ratio + half

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from refit.backtest.history import FIRST_WINDOWS, LabelledHistory
-from refit.backtest.intervals import bootstrap_relative_loss
+from refit.backtest.intervals import bound_relative_loss
 from refit.backtest.measurement import ReplayMonitor
 from refit.backtest.policies import NEVER, PRESETS, Preset
 from refit.backtest.results import BacktestResult, Event, EventKind, PolicyResult
@@ -115,7 +115,7 @@ def compare_runs(trainer: Trainer, runs: Mapping[str, PolicyRun]) -> BacktestRes
         name: PolicyResult(
             loss=mean[name],
             relative_loss=mean[name] / mean[NEVER] if mean[NEVER] > 0 else math.nan,
-            interval=bootstrap_relative_loss(losses[name], losses[NEVER]),
+            interval=bound_relative_loss(losses[name], losses[NEVER]),
             regret=_mean([one - least for one, least in zip(losses[name], best, strict=True)]),
             trainings=sum(event.what == "retrain" for event in run.events),
             promotions=sum(event.what == "promotion" for event in run.events),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from refit.backtest.intervals import bootstrap_relative_loss
+from refit.backtest.intervals import bound_relative_loss
 from tests.support.simulation_sizes import sizes
 
 
@@ -21,19 +21,19 @@ def losses(seed: int, ratio: float) -> tuple[list[float], list[float]]:
 
 @sizes(1_000, 200)
 def test_it_covers_the_true_ratio(repeats: int) -> None:
-    """A bootstrap of 7 blocks is somewhat too narrow: 90 % at least of nominal 95 %."""
+    """Seven blocks of windows that are still a little alike make it somewhat too narrow: 88 % of nominal 95 %."""
     covered = 0
     for seed in range(repeats):
-        found = bootstrap_relative_loss(*losses(seed, 0.9))
+        found = bound_relative_loss(*losses(seed, 0.9))
         assert found is not None
         covered += found[0] <= 0.9 <= found[1]
-    assert covered / repeats >= 0.9 - 3 * math.sqrt(0.9 * 0.1 / repeats)
+    assert covered / repeats >= 0.88 - 3 * math.sqrt(0.88 * 0.12 / repeats)
 
 
 def test_what_all_models_find_hard_does_not_widen_it() -> None:
     policy, never = losses(0, 0.9)
-    together = bootstrap_relative_loss(policy, never)
-    apart = bootstrap_relative_loss(policy[::-1], never)
+    together = bound_relative_loss(policy, never)
+    apart = bound_relative_loss(policy[::-1], never)
     assert together is not None
     assert apart is not None
     assert together[1] - together[0] < (apart[1] - apart[0]) / 3
@@ -44,4 +44,4 @@ def test_what_all_models_find_hard_does_not_widen_it() -> None:
     [([0.5] * 7, [1.0] * 7), ([0.5] * 9, [1.0] * 7 + [math.nan] * 2), ([0.0] * 20, [0.0] * 20), ([], [])],
 )
 def test_too_few_windows_have_none(policy: list[float], never: list[float]) -> None:
-    assert bootstrap_relative_loss(policy, never) is None
+    assert bound_relative_loss(policy, never) is None
