@@ -21,11 +21,11 @@ def test_a_flow_reads_once_what_it_needs(tmp_path: Path, prefect_server: None, m
 
     with count_trips() as trips:
         assert depot.monitor(46).decision.action == "wait"
-    assert trips <= Counter(queries=20, transactions=10, registry=1, tracking=5, opens=7)
+    assert trips <= Counter(queries=21, transactions=11, registry=1, tracking=5, opens=9)
     with count_trips() as trips:
         assert depot.monitor(46).nothing_new
-    assert trips <= Counter(queries=8, transactions=6, registry=1, tracking=0, opens=4)
+    assert trips <= Counter(queries=9, transactions=7, registry=1, tracking=0, opens=4)
     with count_trips() as trips:
         assert depot.retrain(60).promotion is not None
-    assert trips <= Counter(queries=30, transactions=14, registry=12, tracking=65, opens=14)
+    assert trips <= Counter(queries=33, transactions=17, registry=14, tracking=68, opens=15)
     assert min(trips.values()) > 0, "nothing was counted"

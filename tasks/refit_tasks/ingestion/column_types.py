@@ -64,9 +64,10 @@ def adopt_first_types(
     Returns:
         The table, opened again if a type was changed.
     """
-    for field in _find_first_values(definition, table, schemas) if table else ():
+    fields = tuple(_find_first_values(definition, table, schemas)) if table else ()
+    for field in fields:
         _change_type(definition, field, (BY_INGEST, "the first values of a column that was empty so far"), at)
-    return open_table(definition.name) if table else None
+    return open_table(definition.name) if fields else table
 
 
 def expect_schema(definition: Project, table: DeltaTable | None, schemas: list[pa.Schema]) -> pa.Schema | None:

@@ -111,19 +111,22 @@ def read_promotion_scores(project: str) -> Iterator[tuple[str, Evaluation]]:
 def _measure_window(
     definition: Project, model: Candidate, table: DeltaTable, mature: MatureWindow, current: Window
 ) -> Performance:
-    rows, predictions = _predict_window(definition, model, table, mature.window)
+    former = read_training_schema(definition, model.trained_on)
+    rows, predictions = _predict_window(definition, model, table, mature.window, former)
     metric = primary_metric(definition, predictions.labels)
     truth = rows[definition.target]
-    expected = _estimate_score(metric, _predict_window(definition, model, table, current)[1], predictions, truth)
+    expected = _estimate_score(
+        metric, _predict_window(definition, model, table, current, former)[1], predictions, truth
+    )
     against = best_baseline(metric, read_promotion_scores(definition.name))
     return measure_score(definition, mature, predictions, truth, rows[definition.timestamp], against, expected)
 
 
 def _predict_window(
-    definition: Project, model: Candidate, table: DeltaTable, window: Window
+    definition: Project, model: Candidate, table: DeltaTable, window: Window, former: pa.Schema | None
 ) -> tuple[pd.DataFrame, Predictions]:
     rows = read_rows_by_time(definition, SnapshotRef(definition.name, table.version(), window, 0, ""), table)
-    former, columns = read_training_schema(definition, model.trained_on), definition.features_of(rows.columns)
+    columns = definition.features_of(rows.columns)
     known = cast_to_former_types(rows, former, schema_of(table)) if former else rows
     return rows, predict_once(model.model, select_features(known, features_seen_by(model.model, columns)))
 
