@@ -52,7 +52,7 @@ def scratch_area(name: str) -> Iterator[Path]:
         held = FileLock(directory / "lock")
         held.acquire()
     files = directory / "files"
-    files.mkdir()
+    files.mkdir(mode=0o700)
     try:
         yield files
     finally:

@@ -252,7 +252,8 @@ def test_nothing_lands_outside_home(shop: Shop, home: Path, tmp_path: Path, plac
     shop.retrain(40)
     assert {path.name for path in tmp_path.iterdir()} == {"home"}
     assert {path.name for path in place.iterdir()} == {"parcels.parquet", "projects"}
-    assert {path.name for path in Settings().staging.iterdir()} <= {"lock"}
+    assert {path.name for path in Settings().staging.iterdir()} <= {"lock", "scratch"}
+    assert {path.name for path in (Settings().staging / "scratch").iterdir()} <= {"lock"}
 
 
 @pytest.mark.slow

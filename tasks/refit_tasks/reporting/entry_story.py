@@ -10,7 +10,6 @@ from refit.monitoring.decide import DecisionRecord, RetrainRecord
 from refit.records.ledger import Entry, EntryKind, from_payload
 from refit.records.references import Champion, SnapshotRef
 from refit.windows import format_time, format_window
-from refit_tasks.ingestion.column_types import TypeChange
 from refit_tasks.presentation.measurements import describe_performance, describe_probe, summarize_drift
 from refit_tasks.validation.acceptance import AcceptanceRecord
 
@@ -190,6 +189,8 @@ def _acceptance(payload: dict[str, Any]) -> list[str]:
 
 
 def _schema(payload: dict[str, Any]) -> list[str]:
+    from refit_tasks.ingestion.column_types import TypeChange  # pandas comes with it: no other entry needs that
+
     made = from_payload(TypeChange, payload)
     why = f": {made.why}" if made.why else ""
     return [

@@ -36,10 +36,10 @@ def run(arguments: tuple[str, ...], named: Mapping[str, str], cwd: Path) -> tupl
 @pytest.mark.parametrize(
     ("command", "shows"),
     [
-        ("status hours", "version 1 is champion"),
+        ("status hours", "version 2 is champion"),
         ("status", "3 rows in quarantine"),
         ("why 1", "Entry 1"),
-        ("champion hours", "version 1, generation 1"),
+        ("champion hours", "version 2, generation 2"),
         ("champion hours --at 2026-01-01", "no champion at 2026-01-01"),
         ("log", "retrain hours  refit why"),
         ("ledger verify", "is intact"),
