@@ -162,7 +162,7 @@ def _measure_slice(
     if len(defined) < len(sides):
         why = next(side for side in sides if isinstance(side, str))
         return Slice(name, len(truth), 0.0, 0.0, (), metric, undefined=why)
-    pairs = compare_contributions(*(side.sum_blocks(blocks) for side in defined))
+    pairs = compare_contributions(*(side.sum_blocks(blocks) for side in defined), scattered=True)
     losses = [loss(metric, float(side.values.mean())) for side in defined]
     gains = tuple(float(f"{gain:.9g}") for gain in pairs.blocks)
     return Slice(name, len(truth), losses[0], losses[1], gains, metric, pairs.error, pairs.freedom)

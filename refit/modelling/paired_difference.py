@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from refit.data.split import MIN_BLOCKS
-from refit.modelling.serial_dependence import group_starts, measure_dependence
+from refit.modelling.serial_dependence import SerialDependence, group_starts, measure_dependence
 from refit.records.contributions import Contributions, Stratum
 
 Array = npt.NDArray[np.float64]
@@ -133,7 +133,7 @@ def compare_blocks(differences: Sequence[float] | Array) -> PairedDifference:
     return PairedDifference(float(kept.mean()), error, len(kept) - 1.0, tuple(kept.tolist()))
 
 
-def compare_contributions(one: Contributions, other: Contributions) -> PairedDifference:
+def compare_contributions(one: Contributions, other: Contributions, *, scattered: bool = False) -> PairedDifference:
     """Compares two models by their rows' contributions in the same blocks of time.
 
     The variance is that of block means, merged until neighbours are independent, and enlarged by the dependence that is
@@ -144,6 +144,8 @@ def compare_contributions(one: Contributions, other: Contributions) -> PairedDif
     Args:
         one: The contributions to the one score.
         other: Those to the other score, in the same strata and blocks.
+        scattered: Whether the rows are a selection with others between them, such as a slice: they are less dependent,
+            and their few blocks are not merged.
 
     Returns:
         One score minus the other.
@@ -158,7 +160,7 @@ def compare_contributions(one: Contributions, other: Contributions) -> PairedDif
     rows = np.array([stratum.rows for stratum in one.strata], dtype=float)
     sums = np.array([stratum.sums for stratum in one.strata]) - np.array([stratum.sums for stratum in other.strata])
     robust = _measure_robustly(rows, sums, (one, other))
-    dependence = measure_dependence(sums.sum(axis=0) / rows.sum(axis=0))
+    dependence = SerialDependence(1, 1.0) if scattered else measure_dependence(sums.sum(axis=0) / rows.sum(axis=0))
     rows, sums = _merge(rows, sums, dependence.merged)
     sizes = rows.sum(axis=0)
     mean = float(sums.sum() / sizes.sum())

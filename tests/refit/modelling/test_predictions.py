@@ -35,7 +35,7 @@ def test_nothing_is_predicted_that_no_metric_asks_for():
 
 
 def test_predictions_that_are_not_numbers_are_counted_in_the_error():
-    y = pd.Series(np.ones(60))
+    y = pd.Series(np.arange(60.0))
     model = DummyRegressor(strategy="constant", constant=np.nan)
     model.constant_, model.n_outputs_ = np.array([[np.nan]]), 1
     with pytest.raises(ModelError, match="NaN or infinite for 60 of 60 rows"):

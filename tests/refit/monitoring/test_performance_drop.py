@@ -25,10 +25,10 @@ GOOD = Evaluation(0.8, (0.80, 0.82, 0.79, 0.81, 0.83, 0.75))
 BAD = Evaluation(0.6, (0.60,) * 6)
 
 
-def project(metric="accuracy", **policy) -> Project:
+def project(metric="accuracy", kind="classification", **policy) -> Project:
     return Project(
         name="p",
-        kind="classification",
+        kind=kind,
         target="y",
         timestamp="t",
         load=lambda _window: pd.DataFrame(),
@@ -121,7 +121,7 @@ def test_one_class_alone_withholds_what_needs_two() -> None:
 
 
 def test_a_metric_without_weights_is_withheld_where_labels_are_missing() -> None:
-    definition = project("neg_max_error").model_copy(update={"kind": "regression"})
+    definition = project("neg_max_error", kind="regression")
     assert "takes no weights" in judged(0.8, None, missing=20, definition=definition).withheld
 
 
