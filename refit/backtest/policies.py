@@ -50,7 +50,7 @@ PRESETS = {
         window="all",
         about="retrain on all history when the loss has grown by 5 %",
     ),
-    DEFAULT: Preset(MonitoringPolicy(), about="Refit's defaults: a benefit probe decides"),
+    DEFAULT: Preset(MonitoringPolicy(), about="Refit's defaults: the expected gain of a retrain decides"),
 }
 """The named policies. All but the default train on all history, as is common."""
 
