@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from refit_tasks.storage.delta import open_table, read
 from tests.support.forked_commands import refit
 from tests.support.serving_home import Server, entered, serving
 
@@ -131,6 +132,8 @@ def test_a_text_key_with_leading_zeros_is_joined(server: Server) -> None:
             f"{server.address}/v1/models/orders/labels", json={"labels": [{"key": "000012", "label": "returned"}]}
         )
     assert answer.status_code == 202, answer.text
-    done = refit("labels", "orders", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["unknown"] == 0
+    assert refit("labels", "orders").returncode == 0
+    table = open_table("orders")
+    assert table is not None
+    found = {row["order"]: row["outcome"] for part in read(table, ["order", "outcome"]) for row in part.to_pylist()}
+    assert found["000012"] == "returned"

@@ -52,8 +52,8 @@ def value(metrics: Metrics, line: str) -> float:
 
 @pytest.mark.slow
 def test_a_full_queue_drops_and_counts(model: LoadedModel, depot: Depot) -> None:
-    metrics = Metrics()
-    log = PredictionLog(Limits(log_rows=10, log_bytes=350), metrics)
+    metrics, size = Metrics(), record(model, depot, "full-0", 3).size
+    log = PredictionLog(Limits(log_rows=10, log_bytes=3 * size), metrics)
     for number in range(3):
         log.put(record(model, depot, f"full-{number}", 3))
     assert value(metrics, "log_waiting_rows") == 9
