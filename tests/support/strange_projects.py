@@ -169,8 +169,8 @@ SPOILT: dict[str, Callable[[Draw, pd.DataFrame], pd.DataFrame]] = {
     "upper and lower": lambda _, rows: rows.assign(X=1),
 }
 METRICS = {
-    "regression": ["r2", "neg_root_mean_squared_error", "roc_auc", "neg_mean_poisson_deviance"],
-    "classification": ["neg_log_loss", "average_precision", "f1", "r2", "neg_brier_score"],
+    "regression": ["r2", "neg_root_mean_squared_error", "neg_max_error", "neg_mean_poisson_deviance"],
+    "classification": ["neg_log_loss", "average_precision", "f1", "precision", "neg_brier_score"],
 }
 EXPECTATIONS: list[Callable[[], list[Any]]] = [
     list,
