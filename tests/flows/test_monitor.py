@@ -124,7 +124,7 @@ def test_a_champion_that_cannot_score_is_judged_by_what_is_left(monitored: Depot
     assert outcome.decision.action == "wait"
     assert outcome.evidence.performance is None
     assert outcome.evidence.probe is not None
-    assert any("model.skops" in sentence for sentence in outcome.evidence.withheld)
+    assert any("is missing: restore it from a backup" in sentence for sentence in outcome.evidence.withheld)
     assert monitored.monitor(46).nothing_new
 
 
