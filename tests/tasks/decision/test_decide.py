@@ -40,7 +40,18 @@ REQUESTS = (RetrainRequest("manual", "test"), RetrainRequest("event", "test"), N
 def evidence_of(number: int = 0, generation: int = 0) -> Evidence:
     window = Window(AT - WEEK, AT)
     return Evidence(
-        "rentals", AT, generation, window, WEEK, 10, 1, AT - WEEK, 10, AT, request=REQUESTS[number % len(REQUESTS)]
+        "rentals",
+        AT,
+        generation,
+        window,
+        WEEK,
+        10,
+        1,
+        AT - WEEK,
+        10,
+        AT,
+        1.05,
+        request=REQUESTS[number % len(REQUESTS)],
     )
 
 
