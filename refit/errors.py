@@ -140,6 +140,18 @@ def suggest_name(name: str, known: Sequence[str]) -> str:
     return f"did you mean {likely[0]!r}?" if likely else f"known are: {', '.join(known[:20]) or 'none'}"
 
 
+def message_line(fault: BaseException) -> str:
+    """Returns the message of an error in one line.
+
+    Args:
+        fault: The error.
+
+    Returns:
+        The message without line breaks, cut to 500 characters.
+    """
+    return " ".join(str(fault).split())[:MAX_CHARACTERS]
+
+
 def describe_error(fault: BaseException) -> str:
     """Describes an error in one line.
 
@@ -149,5 +161,5 @@ def describe_error(fault: BaseException) -> str:
     Returns:
         The message, cut to 500 characters; for errors that are not Refit's own, preceded by the error's type.
     """
-    line = " ".join(str(fault).split())[:MAX_CHARACTERS]
+    line = message_line(fault)
     return line if isinstance(fault, RefitError) else f"{type(fault).__name__}: {line}".rstrip(": ")

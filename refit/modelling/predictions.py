@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 
-from refit.errors import ModelError
+from refit.errors import ModelError, message_line
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -142,7 +142,8 @@ class Predictions:
         try:
             return np.asarray(getattr(self.model, method)(self.rows))
         except ESTIMATOR_ERRORS as fault:
-            raise ModelError(f"the model cannot predict these rows ({fault}): check its columns and values") from fault
+            reason = message_line(fault)
+            raise ModelError(f"the model cannot predict these rows ({reason}): check its columns and values") from fault
 
     def _check(self, method: str) -> Array:
         values = self.compute_raw(method)
