@@ -17,6 +17,8 @@ import pytest
 from tests.support.command_imports import COMMAND, ENGINES
 from tests.support.recorded_hours import record_hours
 
+pytestmark = pytest.mark.xdist_group("recorded hours")
+
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:

@@ -132,6 +132,7 @@ def test_one_address_cannot_take_all_connections(port: int) -> None:
     wait_until(lambda: is_answered(port))
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_closed(port: int) -> None:
     with connect(port) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
