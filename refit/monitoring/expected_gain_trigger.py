@@ -10,6 +10,7 @@ import math
 
 from refit.monitoring.decisions import Finding
 from refit.monitoring.evidence import Evidence
+from refit.monitoring.expected_gain import GainEstimate
 from refit.monitoring.guards import accrued_budget
 from refit.monitoring.history import History, budget_period
 from refit.policies.monitoring import MonitoringPolicy, ProbePolicy
@@ -38,8 +39,8 @@ def judge_expected_gain(evidence: Evidence, policy: MonitoringPolicy, probe: Pro
         return Finding(
             "probe", fired=False, value=None, limit=None, sentence="no labels have matured since the training"
         )
-    gain = history.estimate_gain(evidence).expect(evidence.growth)
-    price = _price(evidence, policy, probe, history)
+    estimate = history.estimate_gain(evidence)
+    gain, price = estimate.expect(evidence.growth), _price(evidence, policy, probe, history, estimate)
     if price is None:
         sentence = "no probe of this champion has told its loss yet, so a gain has no price"
         return Finding("probe", fired=False, value=gain, limit=None, sentence=sentence)
@@ -60,13 +61,15 @@ def _describe(evidence: Evidence) -> str:
     )
 
 
-def _price(evidence: Evidence, policy: MonitoringPolicy, probe: ProbePolicy, history: History) -> float | None:
+def _price(
+    evidence: Evidence, policy: MonitoringPolicy, probe: ProbePolicy, history: History, estimate: GainEstimate
+) -> float | None:
     """Returns the price of a retrain as a share of the loss; `None` if it is in units of a loss that is not known."""
     period = budget_period(policy, evidence.length)
     if probe.price is None:
         saved = accrued_budget(history, evidence.as_of, period, policy.budget) - 1
         return max(LEAST_GAIN, probe.gain * math.pow(SAVED_EASES, saved))
-    losses = history.estimate_gain(evidence).losses
+    losses = estimate.losses
     if not losses or losses[-1] <= 0:
         return None
     windows = period / evidence.length / max(1, policy.budget.retrains)
