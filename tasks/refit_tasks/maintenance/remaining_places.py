@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,8 @@ from pathlib import Path
 
 from refit.results.erasures import Erasure
 from refit_infra.settings import Settings
-from refit_tasks.errors import open_home, translate_store_errors
+from refit_tasks.errors import translate_store_errors
+from refit_tasks.json_lines import append_json_line
 from refit_tasks.ledger.record import latest
 
 BACKUPS = "backups.jsonl"
@@ -43,14 +43,7 @@ def record_backup(directory: Path, at: datetime) -> None:
     Raises:
         StateError: If `REFIT_HOME` cannot be written.
     """
-    line = json.dumps({"directory": str(directory), "made_at": at.isoformat()}) + "\n"
-    with translate_store_errors(str(_file()), "REFIT_HOME"):
-        open_home(Settings())
-        descriptor = os.open(_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+    append_json_line(_file(), {"directory": str(directory), "made_at": at.isoformat()})
 
 
 def find_remaining(project: str, erasure: Erasure) -> list[RemainingPlace]:

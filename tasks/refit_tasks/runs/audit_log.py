@@ -8,7 +8,6 @@ may identify a person.
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from pathlib import Path
 from refit.errors import StateError
 from refit.records.ledger import Entry
 from refit_infra.settings import Settings
-from refit_tasks.errors import open_home, translate_store_errors
+from refit_tasks.errors import translate_store_errors
+from refit_tasks.json_lines import append_json_line
 from refit_tasks.ledger.record import ALL_ENTRIES, entries
 from refit_tasks.runs.identity import current_user
 
@@ -129,14 +129,7 @@ def _append(action: str, project: str | None, outcome: str) -> None:
     entry = AuditEntry(
         datetime.now(UTC).isoformat(), current_user(), socket.gethostname(), action, (project or "")[:63], outcome
     )
-    line = json.dumps({name: value for name, value in asdict(entry).items() if name != "entry"}) + "\n"
-    with translate_store_errors(str(_file()), "REFIT_HOME"):
-        open_home(Settings())
-        descriptor = os.open(_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+    append_json_line(_file(), {name: value for name, value in asdict(entry).items() if name != "entry"})
 
 
 def _file() -> Path:
